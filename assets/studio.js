@@ -1,0 +1,72 @@
+// What the page does by itself: language, light and dark, copying, jumping in a recording, Esc.
+(() => {
+  const root = document.documentElement;
+  const remember = (name, value) => { try { localStorage.setItem(name, value); } catch { /* private window */ } };
+
+  async function speak(language) {
+    document.cookie = `fusion_language=${language};path=/;max-age=31536000;samesite=lax`;
+    const code = language === 'zh' ? 'zh-CN' : 'en';
+    if (!window.fusion.core) {
+      const asked = new URLSearchParams(location.search);
+      asked.set('lang', language);
+      location.search = asked;
+      return;
+    }
+    root.dataset.lang = language;
+    root.lang = code;
+    (await import(new URL(window.fusion.core, document.baseURI))).changeLocale(code);
+  }
+
+  function light(dark) {
+    document.body.classList.toggle('dark', dark);
+    remember('fusion_look', dark ? 'dark' : 'light');
+    const asked = new URLSearchParams(location.search);
+    asked.set('__theme', dark ? 'dark' : 'light');
+    history.replaceState(null, '', `?${asked}${location.hash}`);
+  }
+
+  async function copy(button) {
+    const from = button.closest('.sheet').querySelectorAll('[data-copied]');
+    const shown = [...from].map((part) => part.innerText.trim()).filter(Boolean).join('\n');
+    try {
+      await navigator.clipboard.writeText(shown);
+    } catch { // no clipboard outside a secure page
+      const box = Object.assign(document.createElement('textarea'), { value: shown });
+      document.body.append(box);
+      box.select();
+      document.execCommand('copy');
+      box.remove();
+    }
+    button.dataset.said = window.fusion.texts[root.dataset.lang].copied;
+    setTimeout(() => delete button.dataset.said, 1600);
+  }
+
+  function seek(button) {
+    const scope = button.closest('.bench') || document;
+    const player = [...button.closest('.sheet').querySelectorAll('audio, video'), ...scope.querySelectorAll('video, audio')]
+      .find((one) => one.currentSrc || one.src);
+    if (!player) return;
+    player.currentTime = Number(button.dataset.seek);
+    player.play?.().catch(() => { /* the browser may want a gesture first */ });
+  }
+
+  document.addEventListener('click', (event) => {
+    const target = event.target.closest('[data-speak], [data-light], [data-copy], [data-seek]');
+    if (!target) return;
+    if (target.dataset.speak) speak(root.dataset.lang === 'zh' ? 'en' : 'zh');
+    else if ('light' in target.dataset) light(!document.body.classList.contains('dark'));
+    else if ('copy' in target.dataset) copy(target);
+    else seek(target);
+  });
+
+  document.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape') return;
+    for (const stop of document.querySelectorAll('button.stop')) if (stop.offsetParent) stop.click();
+  });
+
+  // A hit is a stretch of a longer recording: stop at its end, the first time.
+  document.addEventListener('timeupdate', ({ target }) => {
+    const end = Number(target.dataset?.end);
+    if (end && target.currentTime >= end) { target.pause(); delete target.dataset.end; }
+  }, true);
+})();

@@ -1,0 +1,102 @@
+"""The public face of the engines: requests, results, errors, and a way to open a host.
+
+    from pathlib import Path
+    from engines import CaptionRequest, open_host, run
+
+    host = open_host()
+    print(run(host, CaptionRequest(media=Path("photo.jpg"))).text)
+
+Importing this imports no torch: models are loaded by `open_host`.
+"""
+
+from engines.errors import (
+    AbilityError,
+    Cancelled,
+    CheckpointError,
+    CollectionError,
+    DeviceError,
+    MediaError,
+    RequestError,
+    StudioError,
+    UserError,
+)
+from engines.hosts import open_host
+from engines.protocol import (
+    KINDS,
+    LANGUAGES,
+    Ability,
+    AskRequest,
+    AskResult,
+    Cancel,
+    CaptionRequest,
+    CaptionResult,
+    Clip,
+    EmbedRequest,
+    EmbedResult,
+    Hit,
+    Host,
+    HostInfo,
+    IndexRequest,
+    IndexResult,
+    Photo,
+    Progress,
+    Request,
+    Result,
+    SearchRequest,
+    SearchResult,
+    Segment,
+    Settings,
+    Sound,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    TranslateResult,
+    Word,
+    run,
+)
+from engines.report import to_json
+
+__all__ = [
+    "KINDS",
+    "LANGUAGES",
+    "Ability",
+    "AbilityError",
+    "AskRequest",
+    "AskResult",
+    "Cancel",
+    "Cancelled",
+    "CaptionRequest",
+    "CaptionResult",
+    "CheckpointError",
+    "Clip",
+    "CollectionError",
+    "DeviceError",
+    "EmbedRequest",
+    "EmbedResult",
+    "Hit",
+    "Host",
+    "HostInfo",
+    "IndexRequest",
+    "IndexResult",
+    "MediaError",
+    "Photo",
+    "Progress",
+    "Request",
+    "RequestError",
+    "Result",
+    "SearchRequest",
+    "SearchResult",
+    "Segment",
+    "Settings",
+    "Sound",
+    "StudioError",
+    "TranscribeRequest",
+    "TranscribeResult",
+    "TranslateRequest",
+    "TranslateResult",
+    "UserError",
+    "Word",
+    "open_host",
+    "run",
+    "to_json",
+]

@@ -1,0 +1,399 @@
+"""Readers of training and test data in the shared layout: photos, speech, sounds, text pairs, few-shot sets, clips.
+
+A folder holds `photos/`, `speech/`, `sounds/`, `text/`, `fewshot/`, `video/`; what belongs to which split is said by
+file names (`flickr8k_dev.jsonl.gz`, `en-de.dev.tsv.gz`) or by a `split` field in the lines. Lists are gzipped JSON
+lines or tab-separated text; media lie in plain .tar files and are read by offset, so nothing is unpacked and nothing
+but the lists is held in memory. A part that is not there raises `MissingPart` with the reason.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import logging
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from engines.errors import MediaError, StudioError
+from engines.protocol import RATE_HZ, Photo, Sound
+
+logger = logging.getLogger(__name__)
+
+CAPTIONS_ONLY = "captions_only.jsonl.gz"
+"""The one list among the photos whose photos are not there."""
+
+
+class MissingPart(StudioError):
+    """A part of the data is not there; the text says which one. Evaluation prints it as a skipped row."""
+
+
+# --- members: bytes inside a tar ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Member:
+    """Where a file's bytes lie: inside a .tar, or a whole file of its own (offset 0)."""
+
+    archive: Path
+    name: str
+    offset: int
+    n_bytes: int
+
+    def read(self) -> bytes:
+        """The bytes of the file."""
+        with self.archive.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.n_bytes)
+
+    def photo(self) -> Photo:
+        """The picture, RGB. Raises MediaError when the bytes are no picture."""
+        return decode_photo(self.read(), self.name)
+
+    def sound(self) -> Sound:
+        """The sound, mono at 16 kHz. Raises MediaError when the bytes are no sound."""
+        return decode_sound(self.read(), self.name)
+
+    def as_file(self, folder: Path) -> Path:
+        """A path to the file: its own, or a copy written into `folder` when it lies inside a .tar."""
+        if self.archive.suffix != ".tar":
+            return self.archive
+        path = folder / Path(self.name).name
+        path.write_bytes(self.read())
+        return path
+
+
+def decode_photo(data: bytes, name: str) -> Photo:
+    """Picture bytes (WebP, PNG, JPEG) to (H, W, 3) uint8. name: for the error sentence only."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return Photo(np.asarray(image.convert("RGB")))
+    except (UnidentifiedImageError, OSError) as error:
+        raise MediaError(f"{name} is not a picture that can be read.", f"{name} 不是可读取的图片。") from error
+
+
+def decode_sound(data: bytes, name: str) -> Sound:
+    """Sound bytes (Opus, WAV, FLAC) to mono float32 at 16 kHz. name: for the error sentence only."""
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+    chunks: list[np.ndarray] = []
+    try:
+        with av.open(io.BytesIO(data)) as container:
+            for frame in container.decode(audio=0):
+                frame.pts = None  # what starts late or has gaps is joined, as players do
+                chunks += [part.to_ndarray().reshape(-1) for part in resampler.resample(frame)]
+            chunks += [part.to_ndarray().reshape(-1) for part in resampler.resample(None)]
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise MediaError(f"{name} is not a sound that can be read.", f"{name} 不是可读取的声音。") from error
+    samples = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
+    return Sound(np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False))
+
+
+@lru_cache(maxsize=64)
+def _tar_members(archive: Path, mtime_ns: int) -> dict[str, Member]:
+    with tarfile.open(archive, "r:") as tar:
+        return {m.name: Member(archive, m.name, m.offset_data, m.size) for m in tar if m.isfile()}
+
+
+class _Shelf:
+    """All files of one folder by name and by stem, inside its .tar files or beside them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._members: dict[str, Member] = {}
+        for archive in sorted(folder.glob("*.tar")):
+            for name, member in _tar_members(archive, archive.stat().st_mtime_ns).items():
+                self._members[Path(name).name] = self._members[Path(name).stem] = member
+
+    def find(self, *names: str | None) -> Member | None:
+        """The first of these names (with or without suffix) that is there."""
+        for name in filter(None, names):
+            member = self._members.get(Path(name).name)
+            if member is not None:
+                return member
+            loose = self._folder / name
+            if loose.is_file() and loose.resolve().is_relative_to(self._folder.resolve()):
+                return Member(loose, loose.name, 0, loose.stat().st_size)
+        return None
+
+
+# --- lists -------------------------------------------------------------------------------------------------------
+
+
+def _lines(path: Path) -> Iterator[str]:
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            if line.strip():
+                yield line.rstrip("\r\n")
+
+
+def _found(data: Path, part: str, split: str, *keys: str) -> list[tuple[str, dict[str, Any], Member]]:
+    """The lines of a split, by their own `split` field, else by the file's name, else all of them.
+
+    With each the name of its list up to the split ("flickr8k") and the file that one of its `keys` names.
+    """
+    folder = data / part
+    lists = sorted(path for path in folder.glob("*.jsonl*") if path.name != CAPTIONS_ONLY)
+    if not lists:
+        raise MissingPart(f"the data has no {part}")
+    shelf = _Shelf(folder)
+    found, n_listed = [], 0
+    for path in lists:
+        named = re.search(rf"(?:^|[._-])({re.escape(split)}|train|dev|test)(?=[._-])", path.name)
+        corpus = path.name.split(".")[0] if named is None else path.name[: named.start()]
+        for row in map(json.loads, _lines(path)):
+            if row.get("split", split if named is None else named.group(1)) == split:
+                n_listed += 1
+                member = shelf.find(*(row.get(key) for key in keys))
+                if member is not None:
+                    found.append((corpus, row, member))
+    if not found:
+        lost = ", though the list names some" if n_listed else ""
+        raise MissingPart(f"the data has no {part} of the split {split}{lost}")
+    if len(found) < n_listed:
+        logger.warning("%s, %s: %d of %d are listed but not there", part, split, n_listed - len(found), n_listed)
+    return found
+
+
+# --- photos ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """A photo and what people wrote about it.
+
+    captions: by language ("en", "de", "zh"; "zh_ht" human and "zh_mt_google" machine translations of the English
+    ones). A language nobody wrote in is absent.
+    """
+
+    id: str
+    corpus: str
+    source: Member
+    captions: Mapping[str, tuple[str, ...]]
+
+    def load(self) -> Photo:
+        return self.source.photo()
+
+
+def photos(data: Path, split: str) -> list[PhotoRecord]:
+    """The photos of a split with their captions, in the order of the lists. Raises MissingPart."""
+    return [
+        PhotoRecord(row["image"], corpus, source, _written(row))
+        for corpus, row, source in _found(data, "photos", split, "image", "file")
+    ]
+
+
+def _written(row: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The lists of texts in a line, by language."""
+    texts = {key: tuple(t for t in value if t.strip()) for key, value in row.items() if isinstance(value, list)}
+    return {key: value for key, value in texts.items() if value}
+
+
+@dataclass(frozen=True)
+class CaptionsRecord:
+    """What people wrote about a photo that is not at hand."""
+
+    id: str
+    captions: Mapping[str, tuple[str, ...]]
+
+
+def captions_only(data: Path) -> list[CaptionsRecord]:
+    """Captions of further photos, for text-only training. Raises MissingPart."""
+    path = data / "photos" / CAPTIONS_ONLY
+    if not path.is_file():
+        raise MissingPart("the data has no captions without photos")
+    return [CaptionsRecord(row["image"], _written(row)) for row in map(json.loads, _lines(path))]
+
+
+# --- speech and sounds -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SpeechRecord:
+    """A stretch of speech. text: lower case, no punctuation; raw: as it was written first.
+
+    image: the photo it describes, "" where it describes none.
+    """
+
+    id: str
+    speaker: str
+    text: str
+    raw: str
+    seconds: float
+    corpus: str
+    language: str
+    source: Member
+    image: str = ""
+
+    def load(self) -> Sound:
+        return self.source.sound()
+
+
+def speech(data: Path, split: str) -> list[SpeechRecord]:
+    """The speech of a split, in the order of the manifest. Raises MissingPart."""
+    return [
+        SpeechRecord(
+            id=row["id"],
+            speaker=row.get("speaker", ""),
+            text=row["text"],
+            raw=row.get("raw") or row["text"],
+            seconds=float(row.get("seconds", 0.0)),
+            corpus=row.get("corpus", corpus),
+            language=row.get("lang", "en"),
+            source=source,
+            image=row.get("image") or "",
+        )
+        for corpus, row, source in _found(data, "speech", split, "id", "file")
+    ]
+
+
+@dataclass(frozen=True)
+class SoundRecord:
+    """A sound that is not speech, with its label ("dog_bark", "rain")."""
+
+    id: str
+    label: str
+    fold: int
+    seconds: float
+    corpus: str
+    source: Member
+
+    def load(self) -> Sound:
+        return self.source.sound()
+
+
+def sounds(data: Path, split: str) -> list[SoundRecord]:
+    """The labelled sounds of a split, in the order of the manifest. Raises MissingPart."""
+    return [
+        SoundRecord(
+            id=row["id"],
+            label=row["label"],
+            fold=int(row.get("fold", 0)),
+            seconds=float(row.get("seconds", 0.0)),
+            corpus=row.get("corpus", corpus),
+            source=source,
+        )
+        for corpus, row, source in _found(data, "sounds", split, "id")
+    ]
+
+
+# --- text --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PairRecord:
+    """A sentence and its translation. source is always English here. image: the photo both describe, or ""."""
+
+    source: str
+    target: str
+    corpus: str
+    image: str = ""
+
+
+def pairs(data: Path, languages: str, split: str) -> list[PairRecord]:
+    """Sentence pairs, for example `pairs(data, "en-de", "dev")`. Raises MissingPart."""
+    name = re.compile(rf"{re.escape(languages)}\.{re.escape(split)}(?:\.[^/]*)?\.tsv(?:\.gz)?")
+    records: list[PairRecord] = []
+    for path in sorted(path for path in (data / "text").glob("*") if name.fullmatch(path.name)):
+        for line in _lines(path):
+            source, target, corpus, image = (*line.split("\t"), "", "", "")[:4]
+            if source.strip() and target.strip():
+                records.append(PairRecord(source, target, corpus or "text", image))
+    if not records:
+        raise MissingPart(f"the data has no text pairs {languages} of the split {split}")
+    return records
+
+
+def mono_zh(data: Path) -> list[str]:
+    """Chinese sentences without a translation, for back-translation. Raises MissingPart."""
+    texts = [line.split("\t")[0] for path in sorted((data / "text").glob("mono.zh.*")) for line in _lines(path)]
+    if not texts:
+        raise MissingPart("the data has no Chinese text without translation")
+    return texts
+
+
+# --- few-shot sets -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ExampleRecord:
+    """One picture of one class of a few-shot set.
+
+    box: (left, top, right, bottom) in pixels when it is a tile of a larger sheet, else None.
+    """
+
+    corpus: str
+    label: str
+    source: Member
+    box: tuple[int, int, int, int] | None = None
+
+
+def fewshot(data: Path, split: str) -> list[ExampleRecord]:
+    """All pictures of the few-shot sets of a split. Raises MissingPart.
+
+    A line describes either one photo with its `label`, or a sheet of tiles in reading order, `per_class` tiles of
+    one class after the other.
+    """
+    records: list[ExampleRecord] = []
+    for corpus, row, source in _found(data, "fewshot", split, "file", "id", "image"):
+        corpus = row.get("corpus", corpus)
+        is_sheet = {"tile", "per_class"} <= row.keys()
+        records += _tiles(row, corpus, source) if is_sheet else [_example(row, corpus, source)]
+    return records
+
+
+def _example(row: dict[str, Any], corpus: str, source: Member) -> ExampleRecord:
+    label = next((row[key] for key in ("label", "class", "category", "name") if key in row), Path(source.name).parent)
+    return ExampleRecord(corpus, str(label), source)
+
+
+def _tiles(row: dict[str, Any], corpus: str, source: Member) -> list[ExampleRecord]:
+    """The tiles of a sheet in reading order, `per_class` of one class after the other."""
+    side, classes = row["tile"], row.get("classes", 1)
+    width, height = (side, side) if isinstance(side, int) else side
+    names = [f"{row.get('id', source.name)}/{i}" for i in range(classes)] if isinstance(classes, int) else classes
+    with Image.open(io.BytesIO(source.read())) as sheet:
+        n_columns = max(1, sheet.width // width)
+    records = []
+    for i in range(len(names) * row["per_class"]):
+        y, x = divmod(i, n_columns)
+        box = (x * width, y * height, (x + 1) * width, (y + 1) * height)
+        records.append(ExampleRecord(corpus, str(names[i // row["per_class"]]), source, box))
+    return records
+
+
+# --- clips -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class VideoRecord:
+    """A real clip with a caption and (question, answer) pairs. sound: what is to be heard, "" when unknown."""
+
+    id: str
+    source: Member
+    caption: str
+    questions: tuple[tuple[str, str], ...]
+    sound: str = ""
+
+
+def videos(data: Path, split: str) -> list[VideoRecord]:
+    """The real clips of a split with their questions. Raises MissingPart."""
+    return [
+        VideoRecord(
+            id=str(row["id"]),
+            source=source,
+            caption=str(row.get("caption") or ""),
+            questions=tuple((pair["q"], pair["a"]) for pair in row.get("qa", ())),
+            sound=str(row.get("sound") or ""),
+        )
+        for _, row, source in _found(data, "video", split, "file", "id")
+    ]

@@ -1,0 +1,181 @@
+"""Which device and dtype to compute with, why, and what to say when the device fails.
+
+The only file that asks what hardware there is. Everyone else is handed `Choice.device` and `Choice.dtype`, both in
+torch's names.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from engines.errors import DeviceError
+
+__all__ = ["Choice", "Hardware", "available", "choose", "explain", "look", "set_threads"]
+
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A device, a dtype, and one line for people on why."""
+
+    device: str
+    dtype: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """What PyTorch finds on this machine.
+
+    cuda: a name per CUDA device. cuda_bf16: whether each computes in bfloat16. no_cuda: why there is none. cpu_bf16:
+    whether the CPU multiplies bfloat16 matrices in hardware. mps: whether Apple's GPU answers.
+    """
+
+    cuda: tuple[str, ...] = ()
+    cuda_bf16: tuple[bool, ...] = ()
+    no_cuda: str = ""
+    cpu_bf16: bool = False
+    mps: bool = False
+
+
+def look() -> Hardware:
+    """Ask PyTorch what there is. A device that is there but does not answer counts as absent."""
+    import torch
+
+    names: list[str] = []
+    bf16: list[bool] = []
+    no_cuda = ""
+    if torch.version.cuda is None:
+        no_cuda = "the installed PyTorch is a CPU build"
+    elif not torch.cuda.is_available():
+        no_cuda = "no NVIDIA driver answers"
+    else:
+        try:
+            for index in range(torch.cuda.device_count()):
+                names.append(torch.cuda.get_device_name(index))
+                # NVIDIA computes in bfloat16 from compute capability 8.0 (Ampere) on; below, torch only emulates it.
+                bf16.append(torch.cuda.get_device_capability(index) >= (8, 0))
+        except (RuntimeError, AssertionError):  # busy in exclusive mode, or fallen off the bus
+            names, bf16, no_cuda = [], [], "the CUDA device does not answer"
+    cpu = torch.cpu.get_capabilities()
+    return Hardware(
+        cuda=tuple(names),
+        cuda_bf16=tuple(bf16),
+        no_cuda=no_cuda,
+        cpu_bf16=bool(cpu.get("amx_bf16") or cpu.get("avx512_bf16")),
+        mps=torch.backends.mps.is_available(),
+    )
+
+
+def available(*, hardware: Hardware | None = None) -> tuple[str, ...]:
+    """The devices one may choose here, the CPU first."""
+    there = look() if hardware is None else hardware
+    return ("cpu", *(f"cuda:{index}" for index in range(len(there.cuda))), *(("mps",) if there.mps else ()))
+
+
+def choose(device: str = "auto", dtype: str = "auto", *, hardware: Hardware | None = None) -> Choice:
+    """The device and dtype to compute with; "auto" never fails.
+
+    device: "auto", "cpu", "cuda", "cuda:n" or "mps". dtype: "auto", "float32" or "bfloat16". hardware: what there is,
+    None to look. Raises DeviceError for a device that is absent and for a name that means nothing.
+    """
+    there = look() if hardware is None else hardware
+    name, why = _device(device, there)
+    if dtype == "auto":
+        dtype, why_dtype = _dtype(name, there)
+        return Choice(name, dtype, f"{why}; {dtype}, because {why_dtype}")
+    if dtype not in DTYPES:
+        known = " or ".join(DTYPES)
+        raise DeviceError(
+            f"The number format {dtype!r} is not known; choose auto, {known}.",
+            f"不支持数值格式 {dtype!r}，可选 auto、{known}。",
+        )
+    return Choice(name, dtype, f"{why}; {dtype}, as asked for")
+
+
+def _device(asked: str, there: Hardware) -> tuple[str, str]:
+    """The device's full name and why it is taken."""
+    if asked == "auto":
+        # Apple's GPU is not taken by itself: nobody has measured the built-in model on it.
+        if there.cuda:
+            return "cuda:0", f"{there.cuda[0]} is there"
+        return "cpu", f"the CPU, because {there.no_cuda or 'there is no CUDA device'}"
+    name = "cuda:0" if asked == "cuda" else asked
+    usable = available(hardware=there)
+    if name in usable:
+        what = there.cuda[int(name[5:])] if name.startswith("cuda:") else {"cpu": "the CPU", "mps": "Apple's GPU"}[name]
+        return name, f"{what}, as asked for"
+    choices = ", ".join(("auto", *usable))
+    if name.startswith("cuda:") and name[5:].isdecimal():
+        why = "" if there.cuda else f": {there.no_cuda or 'this machine has no CUDA device'}"
+        raise DeviceError(
+            f"There is no {asked} here{why}; choose one of {choices}.", f"这里没有可用的 {asked}，可选：{choices}。"
+        )
+    if name == "mps":
+        raise DeviceError(
+            f"There is no Apple GPU here; choose one of {choices}.", f"这里没有苹果 GPU，可选：{choices}。"
+        )
+    close = difflib.get_close_matches(asked, ("auto", "cpu", "cuda", "mps"), n=1)
+    hint, hint_zh = (f" (did you mean {close[0]}?)", f"（是否指 {close[0]}？）") if close else ("", "")
+    raise DeviceError(
+        f"The device {asked!r} is not known{hint}; choose one of {choices}.",
+        f"未知设备 {asked!r}{hint_zh}，可选：{choices}。",
+    )
+
+
+def _dtype(device: str, there: Hardware) -> tuple[str, str]:
+    """The dtype that is fastest on a device at no cost in quality, and why."""
+    if device.startswith("cuda"):
+        if there.cuda_bf16[int(device[5:])]:
+            return "bfloat16", "this card computes in it"
+        return "float32", "this card does not compute in bfloat16"
+    if device == "mps":
+        return "float32", "nothing else has been tried on it"
+    if there.cpu_bf16:
+        return "bfloat16", "this CPU multiplies it in hardware"
+    return "float32", "bfloat16 would be slower here"
+
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed")
+# What CUDA says when a card goes away under a running program: cudaErrorDevicesUnavailable, cudaErrorLaunchFailure,
+# cudaErrorECCUncorrectable, cudaErrorNoDevice, cudaErrorUnknown, and the driver's own words for a card off the bus.
+_LOST = (
+    "busy or unavailable",
+    "unspecified launch failure",
+    "uncorrectable ecc error",
+    "no cuda-capable device",
+    "unknown error",
+    "device lost",
+    "device not found",
+    "fallen off the bus",
+    "gpu is lost",
+    "driver shutting down",
+)
+
+
+def explain(error: BaseException) -> DeviceError | None:
+    """What to tell a person about an exception out of torch: one sentence, or None if it is no fault of the device."""
+    if isinstance(error, DeviceError):
+        return error
+    said = str(error).lower()
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(s in said for s in _OUT_OF_MEMORY)):
+        return DeviceError(
+            "The device ran out of memory; try a shorter or smaller file, close other programs, or switch to the CPU.",
+            "设备内存不足；请换更短或更小的文件、关闭其他程序，或改用 CPU。",
+        )
+    if isinstance(error, RuntimeError) and ("cuda" in said or "gpu" in said) and any(s in said for s in _LOST):
+        return DeviceError(
+            "The graphics card stopped answering; switch to the CPU, or start the studio again.",
+            "显卡停止响应；请改用 CPU，或重新启动。",
+        )
+    return None
+
+
+def set_threads(n_threads: int) -> None:
+    """How many CPU threads torch computes with; 0 leaves it to torch."""
+    import torch
+
+    if n_threads > 0:
+        torch.set_num_threads(n_threads)

@@ -1,0 +1,102 @@
+"""What every suite works with: the host and the data under measurement, and the rows it fills in."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from engines.archives import MissingPart
+from engines.errors import UserError
+from engines.evaluation.metrics import MissingTool
+from engines.protocol import EmbedRequest, EmbedResult, Host, Media, Request, Result, run
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Result)
+
+REASONS = (MissingPart, MissingTool, UserError)
+"""What makes a row a skipped one: data or a tool that is not there, a request the host does not serve."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured number, or the reason why there is none.
+
+    n: how many items it rests on. interval: where the true value lies with 95 % probability.
+    """
+
+    value: float | None
+    n: int = 0
+    unit: str = "%"
+    interval: tuple[float, float] | None = None
+    note: str = ""
+    skipped: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON; what is empty is left out."""
+        if self.value is None:
+            return {"value": None, "skipped": self.skipped}
+        row: dict[str, Any] = {"value": round(self.value, 4), "n": self.n, "unit": self.unit}
+        if self.interval is not None:
+            row["interval"] = [round(end, 2) for end in self.interval]
+        return row | ({"note": self.note} if self.note else {})
+
+
+Rows: TypeAlias = dict[str, Row]
+"""By `task.dataset.metric`."""
+
+
+def skipped(reason: Exception) -> Row:
+    """A row without a value."""
+    return Row(None, skipped=str(reason))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A host, a data folder, a split, and at most how many items a row may rest on (None: as many as the suite likes).
+
+    seed: of everything drawn. quiet: no progress on stderr.
+    """
+
+    host: Host
+    data: Path
+    split: str
+    limit: int | None = None
+    seed: int = 0
+    quiet: bool = False
+
+    def take(self, items: Sequence[T], most: int | None = None) -> list[T]:
+        """Evenly spread items, no more than the limit nor than `most`."""
+        bounds = [bound for bound in (self.limit, most) if bound is not None]
+        n = min([len(items), *bounds])
+        return [items[i * len(items) // n] for i in range(n)]
+
+    def each(self, items: Sequence[T], what: str) -> Iterator[T]:
+        """The items one by one, with progress on stderr."""
+        started = last = time.monotonic()
+        for i, item in enumerate(items):
+            now = time.monotonic()
+            if not self.quiet and now - last > 10.0:
+                last = now
+                print(f"  {what}: {i} of {len(items)}, {now - started:.0f} s", file=sys.stderr, flush=True)
+            yield item
+
+    def ask(self, request: Request, kind: type[R]) -> R:
+        """The host's last result. kind: the result type that belongs to the request."""
+        result = run(self.host, request)
+        if not isinstance(result, kind):
+            raise TypeError(f"{self.host.info.name} answered a {type(request).__name__} with {type(result).__name__}")
+        return result
+
+    def vectors(self, items: Sequence[T], load: Callable[[T], Media | str], what: str) -> np.ndarray:
+        """(n, D) float32 unit vectors of what `load` brings in, one item at a time."""
+        return np.stack([self.vector(load(item)) for item in self.each(items, what)])
+
+    def vector(self, media: Media | str) -> np.ndarray:
+        """(D,) float32, length 1."""
+        return self.ask(EmbedRequest(media=media), EmbedResult).vector

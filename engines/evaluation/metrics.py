@@ -1,0 +1,145 @@
+"""The numbers: BLEU, CIDEr-D, word error rate, recall, accuracy with its interval. All in percent or points of 100.
+
+Texts of captions and transcripts are brought to one spelling by `engines.text.normalise` before they come here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from engines.errors import StudioError
+from engines.text import normalise
+
+Z_95 = 1.959964
+"""Half the width of a 95 % interval of the normal distribution, in standard deviations."""
+
+
+class MissingTool(StudioError):
+    """A library or program is not installed; the text says which one. Evaluation prints it as a skipped row."""
+
+
+def bleu(written: Sequence[str], references: Sequence[Sequence[str]], *, tokenize: str = "13a") -> float:
+    """Corpus BLEU-4 by sacreBLEU (Post 2018), 0 to 100; references: one or more a text. tokenize: "zh" for Chinese."""
+    return _sacre_bleu(written, references, tokenize=tokenize, order=4)
+
+
+def caption_bleu(written: Sequence[str], references: Sequence[Sequence[str]], *, order: int = 4) -> float:
+    """Corpus BLEU of texts whose words are parted by spaces already, without smoothing, 0 to 100."""
+    return _sacre_bleu(written, references, tokenize="none", order=order)
+
+
+def _sacre_bleu(written: Sequence[str], references: Sequence[Sequence[str]], *, tokenize: str, order: int) -> float:
+    try:
+        from sacrebleu.metrics import BLEU
+    except ImportError as error:
+        raise MissingTool("sacrebleu is not installed; the train extra brings it") from error
+    n_references = max(len(own) for own in references)
+    columns = [[own[i] if i < len(own) else None for own in references] for i in range(n_references)]
+    smooth = "none" if tokenize == "none" else "exp"
+    metric = BLEU(tokenize=tokenize, max_ngram_order=order, smooth_method=smooth, force=True)
+    return float(metric.corpus_score(list(written), columns).score)
+
+
+def chinese_words(text: str) -> str:
+    """Chinese cut into words by jieba, as the published BLEU-1 and -2 of Flickr8k-CN are counted."""
+    try:
+        import jieba
+    except ImportError as error:
+        raise MissingTool("jieba is not installed") from error
+    jieba.setLogLevel("ERROR")
+    return " ".join(jieba.cut(normalise(text, "zh").replace(" ", "")))
+
+
+Gram: TypeAlias = tuple[str, ...]
+
+
+def cider(written: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """CIDEr-D x 100 (Vedantam et al. 2015, section 5 and its reference code): mean over texts, n = 1 to 4, sigma 6.
+
+    Document frequencies are those of the reference sets given. Words are parted by spaces.
+    """
+    sets = [[_grams(text) for text in own] for own in references]
+    frequency = Counter(gram for own in sets for gram in {gram for grams in own for gram in grams})
+    log_n = math.log(max(len(sets), 1))
+    idf = {gram: log_n - math.log(n) for gram, n in frequency.items()}
+    scores = []
+    for text, own in zip(written, sets, strict=True):
+        grams = _grams(text)
+        scores.append(np.mean([_similarity(grams, reference, idf, log_n) for reference in own]))
+    return float(1000.0 * np.mean(scores))  # the reference code's factor of 10, and the usual 100
+
+
+def _grams(text: str) -> Counter[Gram]:
+    words = text.split()
+    return Counter(tuple(words[i : i + n]) for n in range(1, 5) for i in range(len(words) - n + 1))
+
+
+def _similarity(written: Counter[Gram], reference: Counter[Gram], idf: dict[Gram, float], unseen: float) -> float:
+    """Clipped cosine of two texts' weighted n-grams, mean over n, less where their lengths differ."""
+    dot, written_norm, reference_norm, n_bigrams = [0.0] * 5, [0.0] * 5, [0.0] * 5, 0
+    for gram, count in written.items():
+        weight, n = count * idf.get(gram, unseen), len(gram)
+        other = reference[gram] * idf.get(gram, unseen)
+        dot[n] += min(weight, other) * other
+        written_norm[n] += weight * weight
+        n_bigrams += count if n == 2 else 0
+    for gram, count in reference.items():
+        reference_norm[len(gram)] += (count * idf[gram]) ** 2
+        n_bigrams -= count if len(gram) == 2 else 0
+    norms = [math.sqrt(a * b) for a, b in zip(written_norm, reference_norm, strict=True)]
+    cosine = sum(d / norm for d, norm in zip(dot, norms, strict=True) if norm > 0) / 4
+    return cosine * math.exp(-(n_bigrams**2) / (2 * 6.0**2))  # the reference code measures length in bigrams
+
+
+def word_errors(written: str, reference: str) -> tuple[int, int]:
+    """(errors, words in the reference): the least substitutions, insertions and deletions between two texts."""
+    own, right = written.split(), reference.split()
+    row = list(range(len(right) + 1))
+    for i, word in enumerate(own, 1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(right, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
+    return row[-1], len(right)
+
+
+def word_error_rate(errors: Sequence[tuple[int, int]]) -> tuple[float, tuple[float, float]]:
+    """Percent of words wrong over all texts, and its 95 % interval by drawing the texts anew 1,000 times."""
+    counts = np.asarray(errors, np.float64)
+    drawn = counts[np.random.default_rng(0).integers(0, len(counts), (1000, len(counts)))].sum(1)
+    rates = 100.0 * drawn[:, 0] / np.maximum(drawn[:, 1], 1)
+    low, high = np.percentile(rates, (2.5, 97.5))
+    return float(100.0 * counts[:, 0].sum() / max(counts[:, 1].sum(), 1)), (float(low), float(high))
+
+
+def recall_at(similarity: np.ndarray, right: np.ndarray, ks: Sequence[int] = (1, 5, 10)) -> dict[int, float]:
+    """Percent of queries with a right item among their k best. similarity, right (bool): (queries, items).
+
+    A query may have several right items. Ties count against the query.
+    """
+    best_right = np.where(right, similarity, -np.inf).max(1, keepdims=True)
+    rank = ((similarity >= best_right) & ~right).sum(1)
+    return {k: float(100.0 * np.mean(rank < k)) for k in ks}
+
+
+def accuracy(n_right: int, n: int) -> tuple[float, tuple[float, float]]:
+    """Percent right and its 95 % interval (Wilson 1927)."""
+    if n == 0:
+        return 0.0, (0.0, 100.0)
+    share, z = n_right / n, Z_95
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return 100.0 * share, (100.0 * max(middle - half, 0.0), 100.0 * min(middle + half, 1.0))
+
+
+def same_answer(written: str, right: str, language: str = "en") -> bool:
+    """Whether two answers are the same but for case, punctuation and articles."""
+    return _bare(written, language) == _bare(right, language)
+
+
+def _bare(answer: str, language: str) -> list[str]:
+    return [word for word in normalise(answer, language).split() if word not in ("a", "an", "the")]

@@ -1,0 +1,32 @@
+"""Naming sounds without an event list: the label whose text lies nearest to the sound in the shared space."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engines.archives import SoundRecord, sounds
+from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
+from engines.evaluation.metrics import accuracy
+from engines.training.facts import sound_prompt
+
+
+def sound_rows(bench: Bench) -> Rows:
+    """`sound.<corpus>.accuracy`, among the labels of that corpus."""
+    rows: Rows = {}
+    records = sounds(bench.data, bench.split)
+    for corpus in sorted({record.corpus for record in records}):
+        whole = [record for record in records if record.corpus == corpus]
+        labels = sorted({record.label for record in whole})
+        own = bench.take(whole)
+        try:
+            texts = bench.vectors(labels, sound_prompt, "labels")
+            heard = bench.vectors(own, SoundRecord.load, corpus)
+        except REASONS as reason:
+            rows[f"sound.{corpus}.accuracy"] = skipped(reason)
+            continue
+        guesses = [labels[i] for i in np.argmax(heard @ texts.T, axis=1)]
+        n_right = sum(guess == record.label for guess, record in zip(guesses, own, strict=True))
+        value, interval = accuracy(n_right, len(own))
+        note = f"nearest of {len(labels)} label texts; chance {100 / len(labels):.1f} %"
+        rows[f"sound.{corpus}.accuracy"] = Row(value, len(own), interval=interval, note=note)
+    return rows

@@ -1,0 +1,131 @@
+"""Speech to text: word errors per corpus, words invented where nobody speaks, speech to another language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from engines.archives import pairs, sounds, speech
+from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
+from engines.evaluation.metrics import bleu, word_error_rate, word_errors
+from engines.evaluation.voices import synthesise
+from engines.protocol import (
+    RATE_HZ,
+    Sound,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    TranslateResult,
+)
+from engines.text import normalise
+
+MAX_CLIPS = 300
+"""Of a corpus; half an hour to an hour of sound each."""
+
+N_MADE = 100
+"""Sounds made up of silence, noise, hum and chords."""
+
+MAYBE_SPOKEN = frozenset({"children_playing", "street_music"})
+"""Labels under which there may be words."""
+
+MAX_TRANSLATED = 200
+
+
+def speech_rows(bench: Bench) -> Rows:
+    """`speech.<corpus>.word_error_rate`, and `speech.silence.invented_words` over sounds without speech."""
+    rows: Rows = {}
+    try:
+        records = speech(bench.data, bench.split)
+    except REASONS as reason:
+        records, rows["speech.word_error_rate"] = [], skipped(reason)
+    for corpus in sorted({record.corpus for record in records}):
+        own = bench.take([record for record in records if record.corpus == corpus], MAX_CLIPS)
+        key = f"speech.{corpus}.word_error_rate"
+        try:
+            errors = []
+            for record in bench.each(own, corpus):
+                request = TranscribeRequest(media=record.load(), language=record.language)
+                written = normalise(bench.ask(request, TranscribeResult).text, record.language)
+                errors.append(word_errors(written, normalise(record.text, record.language)))
+        except REASONS as reason:
+            rows[key] = skipped(reason)
+            continue
+        rate, interval = word_error_rate(errors)
+        n_words = sum(n for _, n in errors)
+        rows[key] = Row(rate, len(own), interval=interval, note=f"{n_words} words, {own[0].language}")
+    return rows | _invented_rows(bench)
+
+
+def _invented_rows(bench: Bench) -> Rows:
+    """Words written for sounds in which nobody speaks; the right number is 0."""
+    made = made_silence(np.random.default_rng(bench.seed), N_MADE)
+    loads: list[Callable[[], Sound]] = [partial(Sound, sound.samples) for sound in bench.take(made)]
+    note = "silence, noise, hum and chords, made"
+    try:
+        records = [r for r in sounds(bench.data, bench.split) if r.label not in MAYBE_SPOKEN]
+        loads += [record.load for record in bench.take(records, N_MADE)]
+        note += f"; {len(bench.take(records, N_MADE))} sounds of the data without voices"
+    except REASONS as reason:
+        note += f" ({reason})"
+    try:
+        counts = [
+            len(normalise(bench.ask(TranscribeRequest(media=load()), TranscribeResult).text, "en").split())
+            for load in bench.each(loads, "sounds without speech")
+        ]
+    except REASONS as reason:
+        return {"speech.silence.invented_words": skipped(reason)}
+    n_clips = sum(count > 0 for count in counts)
+    note += f"; words in {n_clips} of {len(counts)}"
+    return {"speech.silence.invented_words": Row(float(sum(counts)), len(counts), "words", note=note)}
+
+
+def made_silence(rng: np.random.Generator, n: int, seconds: float = 5.0) -> list[Sound]:
+    """Sounds without speech: digital silence, white, pink and brown noise, mains hum, chords that come and go."""
+    times_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    made = []
+    for i in range(n):
+        level = 10.0 ** rng.uniform(-3.0, -0.7)
+        match i % 6:
+            case 0:
+                samples, level = np.zeros_like(times_s), 1.0
+            case 1 | 2 | 3 as slope:  # amplitude falls with frequency to the power 0, 1/2, 1
+                spectrum = np.fft.rfft(rng.standard_normal(len(times_s)))
+                spectrum /= np.maximum(np.arange(len(spectrum)), 1.0) ** ((slope - 1) / 2)
+                samples = np.fft.irfft(spectrum, len(times_s))
+            case 4:
+                samples = np.sum([np.sin(2 * np.pi * 50.0 * k * times_s) / k for k in range(1, 6)], 0)
+            case _:
+                notes_hz = 220.0 * 2.0 ** (rng.choice([0, 2, 4, 7, 9, 12, 16], 3, replace=False) / 12)
+                samples = np.sum([np.sin(2 * np.pi * hz * times_s) for hz in notes_hz], 0)
+                samples = samples * np.abs(np.sin(2 * np.pi * rng.uniform(0.2, 1.0) * times_s))
+        peak = max(float(np.abs(samples).max()), 1e-9)
+        made.append(Sound((level * samples / peak).astype(np.float32)))
+    return made
+
+
+def speech_translation_rows(bench: Bench) -> Rows:
+    """`speech_translation.<corpus>.en_<target>.bleu` by synthetic voices, beside the same sentences read as text."""
+    rows: Rows = {}
+    for target in ("de", "fr"):
+        key = f"speech_translation.multi30k.en_{target}"
+        try:
+            found = [p for p in pairs(bench.data, f"en-{target}", bench.split) if p.corpus == "multi30k"]
+            if not found:
+                continue
+            own = bench.take(found, MAX_TRANSLATED)
+            heard, read = [], []
+            for pair in bench.each(own, f"speech translation, {target}"):
+                voice = synthesise(pair.source, "en")
+                request = TranscribeRequest(media=voice, language="en", translate_to=target)
+                heard.append(bench.ask(request, TranscribeResult).translation)
+                translation = TranslateRequest(text=pair.source, source="en", target=target)
+                read.append(bench.ask(translation, TranslateResult).text)
+        except REASONS as reason:
+            rows[f"{key}.bleu"] = skipped(reason)
+            continue
+        references = [[pair.target] for pair in own]
+        rows[f"{key}.bleu"] = Row(bleu(heard, references), len(own), "points", note="synthetic voices")
+        rows[f"{key}.text_in.bleu"] = Row(bleu(read, references), len(own), "points", note="the same sentences as text")
+    return rows

@@ -1,0 +1,134 @@
+"""Seconds per job, one at a time, beside peers' architectures in the same run on the same machine."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from engines.archives import pairs, photos, speech
+from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
+from engines.evaluation.peers import PEERS
+from engines.protocol import (
+    RATE_HZ,
+    CaptionRequest,
+    CaptionResult,
+    EmbedRequest,
+    Host,
+    Photo,
+    Request,
+    Sound,
+    TranscribeRequest,
+    TranslateRequest,
+    run,
+)
+
+N_RUNS = 5
+"""Timed runs of a job, after one that is not; each on media of its own, so that no cache answers."""
+
+SPEECH_S = 10.0
+
+
+def speed_rows(bench: Bench, *, reopen: Callable[[], Host] | None = None, with_peers: bool = False) -> Rows:
+    """`speed.<job>.seconds`, medians; `reopen` opens the host anew, to time that too."""
+    rows: Rows = {}
+    jobs: dict[str, Callable[[Bench], list[Request]]] = {
+        "caption": lambda b: [CaptionRequest(media=photo) for photo in _photos(b)],
+        "transcribe": lambda b: [TranscribeRequest(media=sound, language="en") for sound in _ten_seconds(b)],
+        "translate": lambda b: [TranslateRequest(text=text, source="en", target="de") for text in _sentences(b)],
+        "photo_vector": lambda b: [EmbedRequest(media=photo) for photo in _photos(b)],
+        "text_vector": lambda b: [EmbedRequest(media=text) for text in _sentences(b)],
+    }
+    for job, requests in jobs.items():
+        try:
+            seconds = _median_s([lambda r=r: run(bench.host, r) for r in requests(bench)])  # type: ignore[misc]
+        except REASONS as reason:
+            rows[f"speed.{job}.seconds"] = skipped(reason)
+            continue
+        rows[f"speed.{job}.seconds"] = Row(seconds, N_RUNS, "s", note="median, one at a time")
+        if job == "transcribe":
+            rows["speed.transcribe.real_time_factor"] = Row(seconds / SPEECH_S, N_RUNS, "", note="10 s of speech")
+    rows |= _first_word_row(bench)
+    if reopen is not None:
+        rows["speed.load.seconds"] = _load_row(reopen)
+    if with_peers:
+        for key, peer in PEERS.items():
+            rows[f"speed.{key}.seconds"] = _peer_row(peer)
+    return rows
+
+
+def _median_s(jobs: list[Callable[[], object]]) -> float:
+    jobs[0]()
+    times = []
+    for job in jobs[1:]:
+        started = time.perf_counter()
+        job()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def _first_word_row(bench: Bench) -> Rows:
+    """How long a caption's first word takes to appear."""
+
+    def first_word(photo: Photo) -> None:
+        for result in bench.host.stream(CaptionRequest(media=photo)):
+            if isinstance(result, CaptionResult) and result.text:
+                break
+
+    key = "speed.caption_first_word.seconds"
+    try:
+        # photos turned over, for the host may have kept the others
+        turned = [Photo(np.ascontiguousarray(photo.pixels[::-1])) for photo in _photos(bench)]
+        return {key: Row(_median_s([lambda p=p: first_word(p) for p in turned]), N_RUNS, "s")}  # type: ignore[misc]
+    except REASONS as reason:
+        return {key: skipped(reason)}
+
+
+def _load_row(reopen: Callable[[], Host]) -> Row:
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        reopen().close()
+        times.append(time.perf_counter() - started)
+    return Row(statistics.median(times), len(times), "s", note="libraries imported before")
+
+
+def _peer_row(peer: Callable[[], Callable[[], object]]) -> Row:
+    try:
+        job = peer()
+    except REASONS as reason:
+        return skipped(reason)
+    return Row(_median_s([job] * (N_RUNS + 1)), N_RUNS, "s", note="its architecture with random weights, float32")
+
+
+def _photos(bench: Bench) -> list[Photo]:
+    records = photos(bench.data, bench.split)
+    return [records[i % len(records)].load() for i in range(N_RUNS + 1)]
+
+
+def _sentences(bench: Bench) -> list[str]:
+    """Sentences of 9 to 13 words."""
+    found = [p.source for p in pairs(bench.data, "en-de", bench.split)]
+    usual = [text for text in found if 9 <= len(text.split()) <= 13] or found
+    return [usual[i % len(usual)] for i in range(N_RUNS + 1)]
+
+
+def _ten_seconds(bench: Bench) -> list[Sound]:
+    """Stretches of 10 s of speech, clips joined as they come."""
+
+    def joined() -> Iterator[np.ndarray]:
+        records = [r for r in speech(bench.data, bench.split) if r.language == "en"]
+        while True:
+            yield from (record.load().samples for record in records)
+
+    n = round(SPEECH_S * RATE_HZ)
+    chunks: list[np.ndarray] = []
+    for samples in joined():
+        chunks.append(samples)
+        if sum(map(len, chunks)) >= (N_RUNS + 1) * n:
+            break
+    whole = np.concatenate(chunks)
+    return [Sound(whole[start:end]) for start, end in pairwise(range(0, (N_RUNS + 2) * n, n))]

@@ -1,0 +1,55 @@
+"""All suites by name, and running some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from engines.errors import RequestError
+from engines.evaluation.bench import REASONS, Bench, Rows, skipped
+from engines.evaluation.captions import caption_rows
+from engines.evaluation.fewshot import fewshot_rows
+from engines.evaluation.questions import composed_rows, mini_rows
+from engines.evaluation.retrieval import retrieval_rows
+from engines.evaluation.sounds import sound_rows
+from engines.evaluation.speech import speech_rows, speech_translation_rows
+from engines.evaluation.speed import speed_rows
+from engines.evaluation.translation import translation_rows
+
+Suite = Callable[[Bench], Rows]
+
+SUITES: Mapping[str, Suite] = {
+    "caption": caption_rows,
+    "retrieval": retrieval_rows,
+    "speech": speech_rows,
+    "translation": translation_rows,
+    "speech_translation": speech_translation_rows,
+    "sound": sound_rows,
+    "video_qa.composed": composed_rows,
+    "video_qa.mini": mini_rows,
+    "fewshot": fewshot_rows,
+    "speed": speed_rows,
+}
+
+
+def chosen(only: Sequence[str]) -> list[str]:
+    """Names of suites: those asked for ("video_qa" means both of its parts), or all. Raises RequestError."""
+    unknown = [name for name in only if not _named(name)]
+    if unknown:
+        raise RequestError(
+            f"No suite is called {unknown[0]!r}; known are {', '.join(SUITES)}.",
+            f"没有名为 {unknown[0]!r} 的评测；可选：{'、'.join(SUITES)}。",
+        )
+    return [name for name in SUITES if not only or any(name in _named(asked) for asked in only)]
+
+
+def _named(asked: str) -> list[str]:
+    return [name for name in SUITES if name == asked or name.split(".")[0] == asked]
+
+
+def evaluate(bench: Bench, names: Sequence[str], suites: Mapping[str, Suite] = SUITES) -> Iterator[tuple[str, Rows]]:
+    """Each suite's name and rows, as they are done. What is not there becomes a skipped row of the suite's name."""
+    for name in names:
+        try:
+            yield name, suites[name](bench)
+        except REASONS as reason:
+            yield name, {name: skipped(reason)}

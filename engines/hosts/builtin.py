@@ -1,0 +1,264 @@
+"""The built-in model behind one worker thread.
+
+The worker owns the model. It goes round the requests under way and does one step of each: a piece, a window, a file.
+So a short question is not stuck behind a two-hour recording, and no lock is held while anybody waits. Between steps it
+looks whether the request was stopped. A reader always gets the newest result; those it was too slow for are left out.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from engines import device as devices
+from engines.errors import AbilityError, Cancelled, DeviceError, RequestError
+from engines.model import checkpoint as checkpoints
+from engines.model.checkpoint import Checkpoint
+from engines.protocol import (
+    LANGUAGES,
+    Ability,
+    AskRequest,
+    AskResult,
+    Cancel,
+    CaptionRequest,
+    CaptionResult,
+    EmbedRequest,
+    EmbedResult,
+    HostInfo,
+    IndexRequest,
+    IndexResult,
+    Request,
+    Result,
+    SearchRequest,
+    SearchResult,
+    Settings,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    TranslateResult,
+)
+from engines.senses import Senses
+from engines.tasks import answer, caption, search, transcribe, translate
+
+Task: TypeAlias = Callable[[Senses, Any], Iterator[Result]]
+
+TASKS: dict[type, tuple[Task, type[Result], tuple[str, ...]]] = {
+    CaptionRequest: (caption.stream, CaptionResult, LANGUAGES),
+    TranscribeRequest: (transcribe.stream, TranscribeResult, LANGUAGES),
+    TranslateRequest: (translate.stream, TranslateResult, translate.PAIRS),
+    AskRequest: (answer.stream, AskResult, LANGUAGES),
+    EmbedRequest: (search.embed, EmbedResult, ("",)),
+    IndexRequest: (search.index, IndexResult, ("",)),
+    SearchRequest: (search.search, SearchResult, ("",)),
+}
+"""Request type -> its task, its type of result, and the languages it is served in."""
+
+ABILITIES = frozenset(Ability(kind, language) for kind, (_, _, languages) in TASKS.items() for language in languages)
+
+
+def load(folder: Path | None = None, *, settings: Settings) -> BuiltinHost:
+    """The checkpoint in a folder, None for the one that comes with the program, as a host.
+
+    Raises DeviceError and CheckpointError.
+    """
+    choice = devices.choose(settings.device, settings.dtype)
+    devices.set_threads(settings.n_threads)
+    try:
+        checkpoint = checkpoints.load(
+            checkpoints.BUILTIN if folder is None else folder, device=choice.device, dtype=getattr(torch, choice.dtype)
+        )
+    except (RuntimeError, MemoryError) as error:
+        raise devices.explain(error) or error from error
+    return BuiltinHost(checkpoint, choice=choice, cache_bytes=settings.cache_bytes)
+
+
+@dataclass(eq=False)
+class _Job:
+    """A request under way: its steps, and the newest result until its reader has taken it."""
+
+    request: Request
+    steps: Iterator[Result]
+    cancel: Cancel
+    started_s: float = field(default_factory=time.perf_counter)
+    abandoned: bool = False
+    last: Result | None = None
+    _news: queue.Queue[Result | BaseException] = field(default_factory=lambda: queue.Queue(1))
+
+    def tell(self, news: Result | BaseException) -> None:
+        """Replace what the reader has not taken yet. Only the worker tells."""
+        while True:
+            try:
+                self._news.put_nowait(news)
+                return
+            except queue.Full:
+                try:
+                    self._news.get_nowait()
+                except queue.Empty:
+                    continue
+
+    def take(self) -> Result:
+        """Wait for the next result; raises what the task raised."""
+        news = self._news.get()
+        if isinstance(news, BaseException):
+            raise news
+        return news
+
+
+@dataclass(frozen=True)
+class _Move:
+    """Go to another device, once nothing is under way."""
+
+    choice: devices.Choice
+    done: Future[None] = field(default_factory=Future)
+
+
+class BuiltinHost:
+    """A checkpoint as an `engines.Host`."""
+
+    def __init__(self, checkpoint: Checkpoint, *, choice: devices.Choice | None = None, cache_bytes: int = 0) -> None:
+        """choice: where the checkpoint lies already; None for the CPU in float32."""
+        self._checkpoint = checkpoint
+        self._choice = devices.Choice("cpu", "float32", "asked for") if choice is None else choice
+        self._senses = Senses(checkpoint, cache_bytes=cache_bytes)
+        self._incoming: queue.Queue[_Job | _Move | None] = queue.Queue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._worker = threading.Thread(target=self._work, name=f"host {checkpoint.name}", daemon=True)
+        self._worker.start()
+
+    @property
+    def info(self) -> HostInfo:
+        checkpoint, choice = self._checkpoint, self._choice
+        return HostInfo(
+            name=checkpoint.name,
+            abilities=ABILITIES,
+            device=choice.device,
+            device_reason=choice.reason,
+            dtype=choice.dtype,
+            n_parameters=checkpoint.n_parameters,
+            memory_bytes=checkpoint.memory_bytes,
+            licence=checkpoint.licence,
+            model_digest=checkpoint.digest,
+        )
+
+    def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
+        """Results as they are made. Work begins when the first is asked for, and ends when nobody reads any more."""
+        if type(request) not in TASKS:
+            raise AbilityError(
+                f"The built-in model does not serve {type(request).__name__}.",
+                f"内置模型不支持 {type(request).__name__}。",
+            )
+        return self._read(request, cancel if cancel is not None else Cancel())
+
+    def _read(self, request: Request, cancel: Cancel) -> Iterator[Result]:
+        task = TASKS[type(request)][0]
+        job = _Job(request, task(self._senses, request), cancel)
+        self._send(job)
+        try:
+            while True:
+                result = job.take()
+                yield result
+                if result.done:
+                    return
+        finally:
+            job.abandoned = True
+
+    def move(self, device: str) -> None:
+        """Finish what is under way, then go on on another device. Raises DeviceError and stays where it was."""
+        move = _Move(devices.choose(device))
+        self._send(move)
+        move.done.result()
+
+    def close(self) -> None:
+        """Stop what is under way and end the worker. Closing twice is fine."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._incoming.put(None)
+        if threading.current_thread() is not self._worker:
+            self._worker.join()
+
+    def _send(self, item: _Job | _Move) -> None:
+        with self._closing:  # so that nothing can come in behind the closing None and wait for ever
+            if self._closed:
+                raise RequestError("This model was closed; open it again.", "模型已关闭，请重新打开。")
+            self._incoming.put(item)
+
+    # --- the worker's side ---
+
+    def _work(self) -> None:
+        jobs: deque[_Job] = deque()
+        move: _Move | None = None
+        while True:
+            while move is None and (not jobs or not self._incoming.empty()):
+                item = self._incoming.get()
+                if item is None:
+                    for job in jobs:
+                        self._end_cancelled(job)
+                    return
+                if isinstance(item, _Move):
+                    move = item
+                else:
+                    jobs.append(item)
+            if move is not None and not jobs:
+                self._move(move)
+                move = None
+                continue
+            job = jobs.popleft()
+            if self._step(job):
+                jobs.append(job)
+
+    def _step(self, job: _Job) -> bool:
+        """Do one step of a job; say whether there is more to do."""
+        if job.abandoned or job.cancel.is_set:
+            self._end_cancelled(job)
+            return False
+        try:
+            with torch.inference_mode():
+                result = next(job.steps)
+        except Cancelled:
+            self._end_cancelled(job)
+            return False
+        except Exception as error:  # handed to the reader, who raises it
+            fault = devices.explain(error)
+            if isinstance(fault, DeviceError):
+                fault.__cause__ = error
+                self._senses.forget()
+            job.tell(fault if fault is not None else error)
+            return False
+        job.last = self._stamped(job, result)
+        job.tell(job.last)
+        return not result.done
+
+    def _end_cancelled(self, job: _Job) -> None:
+        job.steps.close()  # type: ignore[attr-defined]  # tasks are generators; files they hold open are closed here
+        last = job.last if job.last is not None else TASKS[type(job.request)][1](request=job.request)
+        job.tell(self._stamped(job, replace(last, progress=None, end="cancelled")))
+
+    def _stamped(self, job: _Job, result: Result) -> Result:
+        checkpoint = self._checkpoint
+        seconds = time.perf_counter() - job.started_s
+        return replace(result, host=checkpoint.name, model_digest=checkpoint.digest, seconds=seconds)
+
+    def _move(self, move: _Move) -> None:
+        before = self._choice
+        try:
+            self._senses.forget()
+            self._place(move.choice)
+            self._choice = move.choice
+            move.done.set_result(None)
+        except Exception as error:  # handed to whoever asked for the move
+            self._place(before)
+            move.done.set_exception(devices.explain(error) or error)
+
+    def _place(self, choice: devices.Choice) -> None:
+        self._checkpoint.model.to(device=choice.device, dtype=getattr(torch, choice.dtype))

@@ -1,0 +1,386 @@
+"""A collection: one SQLite file of vectors, searched in memory.
+
+What is finished is on disk: each file's rows are written in one transaction to a write-ahead log, so a kill at any
+moment loses at most the file at hand. Vectors are kept as float16 and searched as a float32 matrix that is read once
+and follows every change, by whoever makes it. One thread writes at a time; any number may search meanwhile.
+
+Scores are cosines in the shared space; `calibrate` turns them into 0 to 1.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import math
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from engines.errors import CollectionError
+from engines.index.matrix import Matrix, unit
+from engines.protocol import KINDS, Kind
+
+_APPLICATION_ID = 0x46757331  # "Fus1" in the SQLite header tells a collection from any other database
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE model (digest TEXT NOT NULL);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL UNIQUE, digest TEXT NOT NULL,
+    size INTEGER NOT NULL, modified_ns INTEGER NOT NULL, failure TEXT
+);
+CREATE TABLE rows (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, file_id INTEGER NOT NULL REFERENCES files ON DELETE CASCADE,
+    kind INTEGER NOT NULL, start_s REAL NOT NULL, end_s REAL NOT NULL, text TEXT NOT NULL, vector BLOB NOT NULL
+);
+CREATE INDEX rows_by_file ON rows (file_id);
+"""
+"""Paths are the system's own bytes (os.fsencode), since a name on disk need not be text. kind: place in KINDS."""
+_WAIT_S = 10.0
+"""How long to wait while another program writes to the same collection."""
+_CALIBRATION: dict[tuple[str, Kind], tuple[float, float]] = {}
+"""(query kind, hit kind) -> (cosine at which half of the hits fit, slope there), measured with the shipped model."""
+_UNMEASURED = (0.25, 20.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One searchable thing: a photo or text, or a stretch of a sound or clip. vector: (D,), of length 1."""
+
+    path: str
+    kind: Kind
+    start_s: float
+    end_s: float
+    vector: np.ndarray
+    text: str = ""
+
+
+class Collection:
+    """A searchable set of files. Use as a context manager, from any thread.
+
+    Raises CollectionError if the file is absent (unless `create`), no collection, damaged, or if `model_digest` is
+    given and another model made it; `reset` empties one for a new model, so open it without a digest to do that.
+    """
+
+    def __init__(self, file: Path, *, model_digest: str | None = None, create: bool = False) -> None:
+        self._name = file.name
+        self._lock = threading.RLock()
+        if not create and not file.is_file():
+            raise CollectionError(
+                f"There is no collection {file.name}; index a folder first.",
+                f"没有集合 {file.name}，请先为文件夹建立索引。",
+            )
+        with self._speaking():
+            if create:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            # autocommit: `_transaction` says where one begins
+            self._db = sqlite3.connect(file, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        try:
+            with self._speaking():
+                self._open(model_digest, create)
+                self._load()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Collection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back; nothing needs to be saved."""
+        with self._lock:
+            self._db.close()
+
+    # --- what is in it ---
+
+    @property
+    def n_rows(self) -> int:
+        with self._speaking():
+            self._follow()
+            return self._matrix.n_rows
+
+    @property
+    def model_digest(self) -> str:
+        """The model whose vectors these are; "" in a new collection that none was named for."""
+        return str(self._all("SELECT digest FROM model")[0][0])
+
+    def files(self) -> set[str]:
+        """Paths of all files, those that could not be read among them."""
+        return {os.fsdecode(path) for (path,) in self._all("SELECT path FROM files")}
+
+    def failures(self) -> list[tuple[str, str]]:
+        """(path, reason) of the files that could not be read, in order of their paths."""
+        failed = self._all("SELECT path, failure FROM files WHERE failure IS NOT NULL ORDER BY path")
+        return [(os.fsdecode(path), reason) for path, reason in failed]
+
+    def unchanged(self, path: Path) -> bool:
+        """Whether a file was put here as it is now. Its bytes are read only if its time stamp alone has changed.
+
+        A file that failed is never unchanged: what could not be read may be readable by now.
+        """
+        known = self._all("SELECT digest, size, modified_ns FROM files WHERE path = ? AND failure IS NULL", _key(path))
+        stamp = _stamp(path)
+        if not known or stamp is None or known[0][1] != stamp[0]:
+            return False
+        if known[0][1:] == stamp:
+            return True
+        try:
+            with path.open("rb") as file:
+                same = hashlib.file_digest(file, "sha256").hexdigest() == known[0][0]
+        except OSError:  # whoever reads it next will say why
+            return False
+        if same:
+            with self._transaction():
+                self._db.execute("UPDATE files SET modified_ns = ? WHERE path = ?", (stamp[1], _key(path)))
+        return same
+
+    # --- changing it ---
+
+    def put(self, path: Path, digest: str, rows: Sequence[Row]) -> None:
+        """Write all rows of a file, in place of those it had. digest: SHA-256 of its bytes, as hex."""
+        kinds = [KINDS.index(row.kind) for row in rows]
+        vectors = [unit(row.vector) for row in rows]
+        query = "INSERT INTO rows (file_id, kind, start_s, end_s, text, vector) VALUES (?, ?, ?, ?, ?, ?)"
+        with self._lock:  # until the matrix has the rows too, or another thread might read them twice
+            with self._transaction():
+                widths = {len(vector) for vector in vectors}
+                if self._matrix.width is not None:
+                    widths.add(self._matrix.width)
+                if len(widths) > 1:
+                    raise ValueError(f"vectors of {sorted(widths)} numbers in one collection")
+                file_id = self._replace_file(path, digest, None)
+                ids = []
+                for row, kind, vector in zip(rows, kinds, vectors, strict=True):
+                    half = vector.astype("<f2").tobytes()
+                    values = (file_id, kind, row.start_s, row.end_s, row.text, half)
+                    ids.append(int(self._db.execute(query, values).lastrowid or 0))
+            if rows:
+                self._matrix.append(ids, file_id, kinds, np.stack(vectors))
+
+    def fail(self, path: Path, reason: str) -> None:
+        """Note that a file could not be read; rows it had are dropped."""
+        with self._transaction():
+            self._replace_file(path, "", reason)
+
+    def forget(self, paths: Iterable[Path]) -> None:
+        """Drop files and their rows; unknown ones are ignored."""
+        with self._transaction():
+            for path in paths:
+                self._drop_file(path)
+
+    def reset(self, model_digest: str) -> None:
+        """Empty the collection and hand it to another model."""
+        with self._lock:
+            with self._transaction():
+                self._db.execute("DELETE FROM files")
+                self._db.execute("UPDATE model SET digest = ?", (model_digest,))
+            with self._speaking():
+                self._load()
+
+    # --- finding ---
+
+    def search(self, vector: np.ndarray, *, kinds: frozenset[Kind], k: int) -> list[tuple[Row, float]]:
+        """The k rows of these kinds nearest to `vector` (D,), with their cosines.
+
+        First the best row of each file, best file first; only if there are fewer than k files, further rows of theirs.
+        """
+        query = unit(vector)
+        with self._speaking():
+            self._follow()
+            matrix = self._matrix
+        found = []
+        for row_id, score, stored in matrix.nearest(query, [KINDS.index(kind) for kind in kinds], k):
+            row = self._row(row_id, stored)
+            if row is not None:  # it may have been dropped since
+                found.append((row, score))
+        return found
+
+    def near_duplicates(self, threshold: float = 0.97) -> list[tuple[str, str, float]]:
+        """Pairs of files with the same bytes (score 1), or the same kind and a cosine of at least `threshold`.
+
+        Each file is named with the one before it that it resembles most, so n copies make n - 1 pairs. A file of
+        several rows is compared by their mean.
+        """
+        paths: dict[int, str] = {}
+        same: dict[str, list[int]] = {}
+        for file_id, path, digest in self._all(
+            "SELECT id, path, digest FROM files WHERE failure IS NULL ORDER BY path"
+        ):
+            paths[file_id] = os.fsdecode(path)
+            same.setdefault(digest, []).append(file_id)
+        with self._speaking():
+            self._follow()
+            matrix = self._matrix
+        pairs = {(twins[0], twin): 1.0 for twins in same.values() for twin in twins[1:]}
+        copies = {twin for _, twin in pairs}
+        for kind in range(len(KINDS)):
+            for a, b, score in matrix.similar(kind, copies, threshold):
+                pairs[a, b] = max(score, pairs.get((a, b), 0.0))
+        named = [(paths[a], paths[b], score) for (a, b), score in pairs.items() if a in paths and b in paths]
+        return sorted(((min(a, b), max(a, b), score) for a, b, score in named), key=lambda pair: (-pair[2], pair))
+
+    # --- the file ---
+
+    def _open(self, model_digest: str | None, create: bool) -> None:
+        self._db.execute("PRAGMA foreign_keys = ON")
+        if create and self._pragma("schema_version") == 0:
+            self._make(model_digest or "")
+        application_id, version = self._pragma("application_id"), self._pragma("user_version")
+        if application_id != _APPLICATION_ID:
+            raise CollectionError(
+                f"{self._name} is not a collection; choose another file or a new name.",
+                f"{self._name} 不是集合文件，请另选文件或新名称。",
+            )
+        if version != _SCHEMA_VERSION:
+            raise CollectionError(
+                f"{self._name} was made by another version of this program; index the folder again under a new name.",
+                f"{self._name} 由本程序的其他版本创建，请用新名称重新建立索引。",
+            )
+        # with a write-ahead log this is safe against a kill; a power cut may undo the last files, never harm the rest
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        if model_digest is not None and self.model_digest != model_digest:
+            raise CollectionError(
+                f"{self._name} was made by another model, and this one cannot read it; index the folder again.",
+                f"{self._name} 由其他模型创建，与当前模型不通用，请重新建立索引。",
+            )
+
+    def _make(self, model_digest: str) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("BEGIN IMMEDIATE")
+        if self._pragma("schema_version") == 0:  # else another program made it just now
+            for statement in _SCHEMA.split(";"):
+                self._db.execute(statement)
+            self._db.execute("INSERT INTO model VALUES (?)", (model_digest,))
+            self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        self._db.execute("COMMIT")
+
+    def _pragma(self, name: str) -> int:
+        return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Alone at the database, its errors as sentences."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.ProgrammingError:  # closed, or a defect of ours
+                raise
+            except (sqlite3.Error, OSError) as error:
+                raise _sentence(self._name, error) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._speaking():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._follow()
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                self._seen = -1  # the matrix may have run ahead of what is on disk now; read it anew
+                raise
+
+    def _all(self, query: str, *values: object) -> list[Any]:
+        with self._speaking():
+            return self._db.execute(query, values).fetchall()
+
+    def _row(self, row_id: int, vector: np.ndarray) -> Row | None:
+        found = self._all(
+            "SELECT path, kind, start_s, end_s, text FROM rows JOIN files ON files.id = file_id WHERE rows.id = ?",
+            row_id,
+        )
+        for path, kind, start_s, end_s, text in found:
+            return Row(os.fsdecode(path), KINDS[kind], start_s, end_s, vector, text)
+        return None
+
+    def _replace_file(self, path: Path, digest: str, failure: str | None) -> int:
+        self._drop_file(path)
+        size, modified_ns = _stamp(path) or (-1, -1)  # gone already: never unchanged
+        values = (_key(path), digest, size, modified_ns, failure)
+        query = "INSERT INTO files (path, digest, size, modified_ns, failure) VALUES (?, ?, ?, ?, ?)"
+        return int(self._db.execute(query, values).lastrowid or 0)
+
+    def _drop_file(self, path: Path) -> None:
+        for (file_id,) in self._all("SELECT id FROM files WHERE path = ?", _key(path)):
+            self._db.execute("DELETE FROM files WHERE id = ?", (file_id,))
+            self._matrix.drop(file_id)
+
+    def _load(self) -> None:
+        self._seen = self._pragma("data_version")
+        rows = self._db.execute("SELECT id, file_id, kind, vector FROM rows ORDER BY id").fetchall()
+        ids, files, kinds, halves = zip(*rows, strict=True) if rows else ((), (), (), ())
+        joined = b"".join(halves)
+        width = len(halves[0]) // 2 if rows else 0
+        if len(joined) != 2 * width * len(rows) or not set(kinds) <= set(range(len(KINDS))):
+            raise sqlite3.DatabaseError("rows of unequal length, or of an unknown kind")
+        vectors = np.frombuffer(joined, "<f2").reshape(len(rows), width).astype(np.float32)
+        if not np.isfinite(vectors).all():
+            raise sqlite3.DatabaseError("a vector that is none")
+        self._matrix = Matrix(ids, files, kinds, vectors)
+
+    def _follow(self) -> None:
+        """Read the matrix anew if another connection, perhaps of another program, has written since."""
+        if self._pragma("data_version") != self._seen:
+            self._load()
+
+
+def calibrate(score: float, query_kind: str, hit_kind: Kind) -> float:
+    """How well a hit fits, 0 to 1, from its cosine; below 0.5 it rather does not.
+
+    Cosines of, say, text to photo lie lower than of photo to photo, so each direction has its own logistic curve.
+    """
+    midpoint, slope = _CALIBRATION.get((query_kind, hit_kind), _UNMEASURED)
+    return 1.0 / (1.0 + math.exp(min(700.0, -slope * (score - midpoint))))
+
+
+def _key(path: Path) -> bytes:
+    return os.fsencode(path)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """(size, time of change in ns), None if the file is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _sentence(name: str, error: Exception) -> CollectionError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # the low byte is the kind of error
+    if isinstance(error, OSError):
+        code = sqlite3.SQLITE_FULL if error.errno == errno.ENOSPC else sqlite3.SQLITE_CANTOPEN
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return CollectionError(
+            f"{name} is being changed by another program; try again in a moment.",
+            f"{name} 正被其他程序修改，请稍后重试。",
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return CollectionError(
+            f"There is no room left on the disk for {name}; free some and index again.",
+            f"磁盘已满，无法写入 {name}，请清理空间后重新建立索引。",
+        )
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
+        return CollectionError(
+            f"{name} cannot be opened or written there; choose another place for the collection.",
+            f"无法在该位置打开或写入 {name}，请为集合另选位置。",
+        )
+    return CollectionError(
+        f"{name} is damaged or no collection; delete it and index the folder again.",
+        f"{name} 已损坏或不是集合，请删除后重新建立索引。",
+    )

@@ -1,0 +1,126 @@
+"""What is not read: the limits, the sentences that say so, and the check every file passes first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engines.errors import MediaError
+
+MAX_PIXELS = 2**28 // 3
+"""Pixels of one photo or frame: a quarter GiB as 24-bit colour, the size at which Pillow itself begins to warn."""
+MAX_ANIMATION_PIXELS = 16 * MAX_PIXELS
+"""Pixels of all frames of an animated picture: when each appears is known only once all are decoded."""
+MAX_SECONDS = 4 * 3600
+"""Length of a sound or clip."""
+MAX_TRACKS = 32
+"""Tracks in one file; real ones have a handful."""
+
+_PLAYLIST_HEADS = (b"#extm3u", b"ffconcat", b"[playlist]", b"[reference]", b"<asx", b"<smil", b"<mpd", b"<playlist")
+_PLAYLIST_SUFFIXES = (".asx", ".cue", ".ffconcat", ".m3u", ".m3u8", ".mpd", ".pls", ".smil", ".wpl", ".xspf")
+
+_SENTENCES = {
+    "missing": (
+        "There is no file {name} any more; choose it again.",
+        "找不到文件 {name}，请重新选择。",
+    ),
+    "folder": (
+        "{name} is not a file; choose a photo, sound or clip.",
+        "{name} 不是文件，请选择照片、声音或视频文件。",
+    ),
+    "forbidden": (
+        "{name} may not be read; allow reading it or copy it elsewhere, then choose it again.",
+        "没有权限读取 {name}，请更改权限或复制到别处后重试。",
+    ),
+    "empty": (
+        "{name} is empty (0 bytes); record or download it again.",
+        "{name} 是空文件（0 字节），请重新录制或下载。",
+    ),
+    "playlist": (
+        "{name} is a playlist, which only points at other files; choose one of those files itself.",
+        "{name} 是播放列表，只指向其他文件，请直接选择那些文件。",
+    ),
+    "heic": (
+        "{name} is a HEIC photo; save it as JPEG, or run `pip install pillow-heif` and start again.",
+        "{name} 是 HEIC 照片，请另存为 JPEG，或运行 `pip install pillow-heif` 后重新启动。",
+    ),
+    "unknown": (
+        "{name} is not a photo, sound or clip, or its beginning is damaged; JPEG, PNG, MP3 and MP4 are safe choices.",
+        "{name} 不是照片、声音或视频，或文件开头已损坏；建议使用 JPEG、PNG、MP3 或 MP4。",
+    ),
+    "damaged": (
+        "{name} is damaged or cut short and cannot be read; export or download it again.",
+        "{name} 已损坏或不完整，无法读取，请重新导出或下载。",
+    ),
+    "no_sound": (
+        "{name} has no sound track; choose a sound, or a clip with sound.",
+        "{name} 没有声音，请选择声音文件或带声音的视频。",
+    ),
+    "no_picture": (
+        "{name} is a sound without moving pictures; choose a clip.",
+        "{name} 是声音，没有画面，请选择视频。",
+    ),
+    "not_a_photo": (
+        "{name} is not a photo but a sound or clip; choose a photo.",
+        "{name} 不是照片，而是声音或视频，请选择照片。",
+    ),
+    "not_moving": (
+        "{name} is a photo, which neither moves nor sounds; choose a sound or clip.",
+        "{name} 是照片，没有声音也不会动，请选择声音或视频。",
+    ),
+    "too_many_pixels": (
+        "{name} is larger than {megapixels} megapixels; make it smaller first.",
+        "{name} 超过 {megapixels} 百万像素，请先缩小。",
+    ),
+    "too_long": (
+        "{name} is longer than {hours} hours; cut it into parts first.",
+        "{name} 超过 {hours} 小时，请先剪成几段。",
+    ),
+    "too_many_tracks": (
+        "{name} holds more than {tracks} tracks; export it with one picture and one sound track.",
+        "{name} 的轨道超过 {tracks} 条，请导出为一条画面和一条声音。",
+    ),
+    "past_the_end": (
+        "{name} ends before {start_s:.1f} seconds; choose an earlier time.",
+        "{name} 不到 {start_s:.1f} 秒，请选择更早的时间。",
+    ),
+}
+
+
+def refusal(why: str, path: Path, *, start_s: float = 0.0) -> MediaError:
+    """The error for one of the reasons above, naming the file without its folder."""
+    en, zh = _SENTENCES[why]
+    values = {
+        "name": path.absolute().name,
+        "megapixels": MAX_PIXELS // 10**6,
+        "hours": MAX_SECONDS // 3600,
+        "tracks": MAX_TRACKS,
+    }
+    return MediaError(en.format(**values, start_s=start_s), zh.format(**values, start_s=start_s))
+
+
+def head(path: Path) -> bytes:
+    """The first bytes of an ordinary, readable, non-empty file that is no playlist. Raises MediaError."""
+    try:
+        if not path.exists():
+            raise refusal("missing", path)
+        if not path.is_file():  # a folder; or a pipe or device, which could be read for ever
+            raise refusal("folder", path)
+        with path.open("rb") as file:
+            first = file.read(4096)
+    except PermissionError as error:
+        raise refusal("forbidden", path) from error
+    except (OSError, ValueError) as error:  # a name no file can have is a ValueError
+        raise refusal("missing", path) from error
+    if not first:
+        raise refusal("empty", path)
+    if _is_playlist(first, path.suffix.lower()):
+        raise refusal("playlist", path)
+    return first
+
+
+def _is_playlist(first: bytes, suffix: str) -> bool:
+    text = first.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"<?xml"):
+        return any(mark in text for mark in _PLAYLIST_HEADS)
+    # a list without a head is told by its suffix, as long as it is text
+    return text.startswith(_PLAYLIST_HEADS) or (suffix in _PLAYLIST_SUFFIXES and b"\0" not in text)

@@ -1,0 +1,308 @@
+"""Sound tracks and films, by PyAV: decoded as a stream, mono 16 kHz, frames upright and by time.
+
+A packet that cannot be decoded is left out and the next one tried; a file that breaks off ends there. Times count from
+the first picture or sound in the file, whatever the file's own clock says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from engines.media.refusals import MAX_PIXELS, MAX_SECONDS, MAX_TRACKS, refusal
+from engines.protocol import RATE_HZ
+
+_FORMATS = "aac,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,flac,flv,ivf,matroska,mov,mp3,mpeg,mpegts,ogg,tta,w64,wav,wv"
+"""libav's names of what is read. Nothing here opens a second file; playlists, scripts and devices are left out."""
+
+_FAULTS = (av.FFmpegError, OSError, ValueError, LookupError, MemoryError)
+"""What PyAV raises on damaged bytes."""
+
+_OPEN_TIMEOUT_S = 60.0
+_GAP_S, _MAX_GAP_S = 0.1, 600.0
+"""A jump of the sound's clock between these becomes silence, as pictures go on; a longer one is a broken clock."""
+_JUMPS_S = (0.0, 2.0, 10.0, math.inf)
+"""How far before a wanted frame to try: in MPEG streams, which have no index, a jump may land after it."""
+_PREROLL_S = 0.2
+"""How far before a wanted time sound is decoded from: Opus settles in 80 ms (RFC 7845), MP3 in a frame or two."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """A file with at least one readable track. Raises MediaError."""
+    limits = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+    with path.open("rb") as file:
+        try:  # from a handle: no name is ever taken for a protocol or a pattern
+            container = av.open(file, options=limits, metadata_errors="replace", timeout=_OPEN_TIMEOUT_S)
+        except _FAULTS as error:
+            raise refusal("unknown", path) from error
+        with container:
+            if len(container.streams) > MAX_TRACKS:
+                raise refusal("too_many_tracks", path)
+            if video(container) is None and audio(container) is None:
+                raise refusal("unknown", path)
+            yield container
+
+
+def audio(container: InputContainer) -> AudioStream | None:
+    """The first sound track there is a decoder for."""
+    return next((track for track in container.streams.audio if track.codec_context is not None), None)
+
+
+def video(container: InputContainer) -> VideoStream | None:
+    """The first moving picture there is a decoder for; cover art is none."""
+    for track in container.streams.video:
+        if track.codec_context is not None and not track.disposition & Disposition.attached_pic:
+            return track
+    return None
+
+
+def duration_s(path: Path, container: InputContainer) -> float:
+    """How long a file is, counted packet by packet where its head does not say so or says too much."""
+    stated_s = 0.0 if container.duration is None else container.duration / av.time_base
+    if not 0 < stated_s <= MAX_SECONDS:
+        stated_s = _counted_s(container)
+    if stated_s > MAX_SECONDS:
+        raise refusal("too_long", path)
+    return stated_s
+
+
+def _zero_s(container: InputContainer) -> float:
+    return 0.0 if container.start_time is None else container.start_time / av.time_base
+
+
+def _counted_s(container: InputContainer) -> float:
+    end_s = zero_s = _zero_s(container)
+    try:
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base is not None:
+                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        container.seek(0)
+    except _FAULTS:  # it breaks off there, or cannot go back; who reads on will see
+        pass
+    return end_s - zero_s
+
+
+def _frames(container: InputContainer, track: AudioStream | VideoStream) -> Iterator[av.AudioFrame | av.VideoFrame]:
+    packets = container.demux(track)
+    while True:
+        try:
+            packet = next(packets, None)
+        except _FAULTS:  # the file breaks off; what the decoder still holds comes out below
+            packet = None
+        try:
+            frames = track.codec_context.decode(packet)
+        except _FAULTS:
+            frames = []
+        yield from frames
+        if packet is None or packet.size == 0:  # PyAV's own last packet, which empties the decoder, is empty
+            return
+
+
+# --- sound -------------------------------------------------------------------------------------------------------
+
+
+class Mono:
+    """libav's resampler to mono 16 kHz, made anew when a file changes its rate or layout on the way.
+
+    Channels are mixed with weights that add up to 1, so a level stays a level.
+    """
+
+    def __init__(self) -> None:
+        self._graph: av.filter.Graph | None = None
+        self._shape: tuple[str, str, int] | None = None
+
+    def push(self, frame: av.AudioFrame) -> list[np.ndarray]:
+        """Samples (n,) float32 that are ready after this frame."""
+        out: list[np.ndarray] = []
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if shape != self._shape:
+            out = self.flush()
+            self._graph, self._shape = _mono_graph(frame), shape
+        frame.pts = None  # gaps are filled by who reads the clock; the filter is to pass samples on as they come
+        assert self._graph is not None
+        self._graph.push(frame)
+        return out + self._pull()
+
+    def flush(self) -> list[np.ndarray]:
+        """What the filter still holds; afterwards it begins anew."""
+        if self._graph is None:
+            return []
+        self._graph.push(None)
+        out = self._pull()
+        self._graph = self._shape = None
+        return out
+
+    def _pull(self) -> list[np.ndarray]:
+        assert self._graph is not None
+        out: list[np.ndarray] = []
+        while True:
+            try:
+                frame = self._graph.pull()
+            except (av.BlockingIOError, av.EOFError):
+                return out
+            samples = np.nan_to_num(frame.to_ndarray().reshape(-1), posinf=1.0, neginf=-1.0)
+            out.append(np.clip(samples, -1.0, 1.0))
+
+
+def _mono_graph(frame: av.AudioFrame) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    nodes = [
+        graph.add_abuffer(
+            sample_rate=frame.sample_rate, format=frame.format, layout=frame.layout, time_base=frame.time_base
+        )
+    ]
+    n_channels = frame.layout.nb_channels
+    if n_channels > 8:  # libav has no downmix for unnamed channels; the mean of all
+        mean = "+".join(f"{1 / n_channels:.9f}*c{i}" for i in range(n_channels))
+        nodes.append(graph.add("pan", f"mono|c0={mean}"))
+    nodes.append(graph.add("aresample", f"{RATE_HZ}:rematrix_maxval=1"))
+    nodes.append(graph.add("aformat", f"sample_fmts=flt:sample_rates={RATE_HZ}:channel_layouts=mono"))
+    nodes.append(graph.add("abuffersink"))
+    graph.link_nodes(*nodes).configure()
+    return graph
+
+
+def sound_blocks(path: Path, container: InputContainer, start_s: float) -> Iterator[np.ndarray]:
+    """Blocks (n,) float32 of a file's sound from `start_s` on. Raises MediaError, also where there is none left."""
+    track = audio(container)
+    if track is None:
+        raise refusal("no_sound", path)
+    n_given = 0
+    for block in _timed_blocks(container, track, start_s):
+        n_given += len(block)
+        if start_s + n_given / RATE_HZ > MAX_SECONDS:
+            raise refusal("too_long", path)
+        yield block
+    if n_given == 0:
+        raise refusal("past_the_end" if start_s > 0 else "damaged", path, start_s=start_s)
+
+
+def _timed_blocks(container: InputContainer, track: AudioStream, start_s: float) -> Iterator[np.ndarray]:
+    """Blocks whose first sample lies at `start_s`, with silence where the file's clock says there is a gap."""
+    origin_s = _zero_s(container) + start_s
+    if start_s > 0:
+        _seek(container, track, origin_s - _PREROLL_S)
+    mono = Mono()
+    heard_s: float | None = None  # how far the frames so far reach, from start_s; negative before it
+    n_skip = 0
+    for frame in _frames(container, track):
+        if heard_s is None:
+            heard_s = 0.0 if frame.time is None else min(0.0, frame.time - origin_s)
+            n_skip = round(-heard_s * RATE_HZ)
+        gap_s = 0.0 if frame.time is None else frame.time - origin_s - heard_s
+        ready: list[np.ndarray] = []
+        if _GAP_S < gap_s < _MAX_GAP_S:
+            ready = [*mono.flush(), np.zeros(round(gap_s * RATE_HZ), np.float32)]
+            heard_s += gap_s
+        heard_s += frame.samples / frame.sample_rate
+        try:
+            ready += mono.push(frame)
+        except _FAULTS:  # a frame in a shape libav cannot convert is as good as a damaged packet
+            mono = Mono()
+        for block in ready:
+            n_cut, n_skip = min(n_skip, len(block)), max(0, n_skip - len(block))
+            if n_cut < len(block):
+                yield block[n_cut:]
+    for block in mono.flush():
+        n_cut, n_skip = min(n_skip, len(block)), max(0, n_skip - len(block))
+        if n_cut < len(block):
+            yield block[n_cut:]
+
+
+def _seek(container: InputContainer, track: AudioStream | VideoStream, at_s: float) -> None:
+    """Go to the nearest place before `at_s` from which decoding can start; to the beginning where that fails."""
+    try:
+        container.seek(int(at_s / track.time_base) if at_s > 0 and track.time_base else 0, stream=track)
+    except _FAULTS:
+        container.seek(0)
+
+
+# --- film --------------------------------------------------------------------------------------------------------
+
+
+class Film:
+    """The picture track of a clip, asked for the frame on screen at one time after another, ascending.
+
+    Jumps where that saves decoding: a jump lands on the key frame before the wanted time, which pays only where
+    key frames lie closer together than the wanted times. How close they lie is learnt from where jumps land.
+    """
+
+    def __init__(self, path: Path, container: InputContainer) -> None:
+        track = video(container)
+        if track is None:
+            raise refusal("no_picture", path)
+        if track.codec_context.width * track.codec_context.height > MAX_PIXELS:
+            raise refusal("too_many_pixels", path)
+        track.thread_type = "AUTO"
+        self._path, self._container, self._track = path, container, track
+        self._zero_s = _zero_s(container)
+        self._frame_s = float(1 / track.average_rate) if track.average_rate else 0.04
+        self._leap_s = 1.0
+        self._frames = _frames(container, track)
+        self._shown: av.VideoFrame | None = None
+        self._shown_s = 0.0
+        self._next_s = 0.0
+        self._next = self._decode()
+
+    def at(self, time_s: float) -> av.VideoFrame:
+        """The frame on screen at `time_s`: the first one before it appears, the last one after the end."""
+        if self._shown is not None and time_s - self._next_s > self._leap_s:
+            self._jump(time_s)
+        while self._next is not None and (self._shown is None or self._next_s <= time_s):
+            self._shown, self._shown_s = self._next, self._next_s
+            self._next = self._decode()
+        if self._shown is None:
+            raise refusal("damaged", self._path)
+        return self._shown
+
+    def _jump(self, time_s: float) -> None:
+        for back_s in _JUMPS_S:
+            _seek(self._container, self._track, self._zero_s + time_s - back_s)
+            self._frames = _frames(self._container, self._track)
+            self._next = self._decode()
+            if self._next is None:  # nothing readable there: stay with what is on screen
+                return
+            if self._next_s <= time_s:
+                break
+        if self._next_s <= self._shown_s:  # key frames are at least this far apart
+            self._leap_s = 2 * (time_s - self._shown_s)
+        self._shown = None
+
+    def _decode(self) -> av.VideoFrame | None:
+        frame = next(self._frames, None)
+        if frame is None:
+            return None
+        if frame.width * frame.height > MAX_PIXELS:
+            raise refusal("too_many_pixels", self._path)
+        self._next_s = self._next_s + self._frame_s if frame.time is None else frame.time - self._zero_s
+        return frame
+
+
+def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
+    """(width, height) as `pixels` will turn it."""
+    return (frame.height, frame.width) if _quarter_turns(frame) % 2 else (frame.width, frame.height)
+
+
+def pixels(path: Path, frame: av.VideoFrame, max_side: int) -> np.ndarray:
+    """A frame as (H, W, 3) uint8, turned as the file asks, its longer side at most `max_side`. Raises MediaError."""
+    scale = min(1.0, max_side / max(frame.width, frame.height))
+    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    try:
+        array = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+    except _FAULTS as error:
+        raise refusal("damaged", path) from error
+    return np.ascontiguousarray(np.rot90(array, _quarter_turns(frame)))
+
+
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    return round(frame.rotation / 90) % 4  # libav says degrees counter-clockwise, as np.rot90 turns

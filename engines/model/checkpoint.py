@@ -1,0 +1,217 @@
+"""A model on disk: config.json, model.safetensors, tokenizer.model and a card, in one folder. No pickle anywhere.
+
+Large matrices are stored as int8 with one scale per output row (largest magnitude / 127), everything else as float32.
+On load the version, the digests, every key and every shape are checked, with a sentence for each failure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engines.errors import CheckpointError
+from engines.model.config import ModelConfig
+from engines.model.config import tiny as tiny_config
+from engines.model.fusion import FusionModel
+from engines.text import Tokenizer
+
+FORMAT, VERSION = "fusion-studio", 1
+CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.model", "CARD.md"
+BUILTIN = Path(__file__).resolve().parents[2] / "assets" / "models" / "builtin"
+SCALE = "::scale"
+MIN_QUANTISED = 4096
+"""Matrices of fewer numbers stay float32: they weigh nothing."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model ready to use, with what belongs to it. digest: SHA-256 of the weights file."""
+
+    model: FusionModel
+    tokenizer: Tokenizer
+    name: str
+    digest: str
+    licence: str
+    card: str
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def memory_bytes(self) -> int:
+        return sum(p.numel() * p.element_size() for p in self.model.parameters())
+
+
+def quantise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices to int8 rows and a float32 scale per row, the rest to float32."""
+    out: dict[str, Tensor] = {}
+    for name, value in state.items():
+        value = value.detach().float().cpu()
+        if value.dim() < 2 or value.numel() < MIN_QUANTISED:
+            out[name] = value.contiguous()
+            continue
+        scale = value.flatten(1).abs().amax(1).clamp(min=1e-12) / 127.0
+        rows = value / scale.reshape(-1, *(1,) * (value.dim() - 1))
+        out[name], out[name + SCALE] = rows.round().to(torch.int8).contiguous(), scale
+    return out
+
+
+def dequantise(stored: Mapping[str, Tensor], dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    """What `quantise` made, back to numbers of one type."""
+    out: dict[str, Tensor] = {}
+    for name, value in stored.items():
+        if name.endswith(SCALE):
+            continue
+        scale = stored.get(name + SCALE)
+        if scale is not None:
+            value = value.to(torch.float32).mul_(scale.reshape(-1, *(1,) * (value.dim() - 1)))
+        out[name] = value.to(dtype)
+    return out
+
+
+def save(
+    folder: Path, model: FusionModel, tokenizer: Path, *, name: str = "builtin", licence: str = "", card: str = ""
+) -> str:
+    """Write a model folder; gives the digest of the weights. `tokenizer` is copied in if it lies elsewhere."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(quantise(model.state_dict()), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    pieces = tokenizer.read_bytes()
+    if (folder / TOKENIZER_FILE).resolve() != tokenizer.resolve():
+        (folder / TOKENIZER_FILE).write_bytes(pieces)
+    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    config = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": name,
+        "licence": licence,
+        "weights_sha256": digest,
+        "tokenizer_sha256": hashlib.sha256(pieces).hexdigest(),
+        "model": asdict(model.config),
+    }
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    if card:
+        (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    return digest
+
+
+def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Checkpoint:
+    """Read and check a model folder. Raises CheckpointError with what to do about it."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load as load_bytes
+
+    settings = _read_config(folder)
+    tokenizer = Tokenizer.load(folder / TOKENIZER_FILE)
+    if tokenizer.digest != settings["tokenizer_sha256"]:
+        raise _damaged("The tokenizer", "分词器")
+    config = _model_config(settings["model"])
+    if tokenizer.vocab_size != config.vocab_size:
+        raise CheckpointError(
+            f"The tokenizer has {tokenizer.vocab_size:,} pieces, the model {config.vocab_size:,}; they do not belong together.",
+            f"分词器有 {tokenizer.vocab_size:,} 个词元，模型为 {config.vocab_size:,}，二者不匹配。",
+        )
+    try:
+        raw = (folder / WEIGHTS_FILE).read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"The model folder has no readable {WEIGHTS_FILE}; fetch the model again.",
+            f"模型文件夹中没有可读的 {WEIGHTS_FILE}，请重新获取模型。",
+        ) from error
+    digest = hashlib.sha256(raw).hexdigest()
+    if digest != settings["weights_sha256"]:
+        raise _damaged("The weights file", "权重文件")
+    try:
+        state = dequantise(load_bytes(raw), dtype)
+    except (SafetensorError, ValueError) as error:
+        raise _damaged("The weights file", "权重文件") from error
+    del raw
+    with torch.device("meta"):
+        model = FusionModel(config)
+    _check(state, model.state_dict())
+    model.load_state_dict(state, assign=True)
+    model.to(device).eval().requires_grad_(False)
+    card = folder / CARD_FILE
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    return Checkpoint(model, tokenizer, settings["name"], digest, settings["licence"], text)
+
+
+def _damaged(what: str, what_zh: str) -> CheckpointError:
+    return CheckpointError(
+        f"{what} is damaged or was changed (its digest is another); fetch the model again.",
+        f"{what_zh}已损坏或被改动（校验值不符），请重新获取模型。",
+    )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(
+            f"The folder {folder.name} has no {CONFIG_FILE}; it is not a model of Fusion Studio.",
+            f"文件夹 {folder.name} 中没有 {CONFIG_FILE}，不是 Fusion Studio 的模型。",
+        ) from error
+    except ValueError as error:
+        raise _damaged(f"The file {CONFIG_FILE}", f"文件 {CONFIG_FILE} ") from error
+    if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+        raise CheckpointError(
+            f"The folder {folder.name} holds a model of another program.", f"文件夹 {folder.name} 中是其他程序的模型。"
+        )
+    if settings.get("version") != VERSION:
+        raise CheckpointError(
+            f"The model is of version {settings.get('version')}, this program reads version {VERSION}; update the older one.",
+            f"模型版本为 {settings.get('version')}，本程序读取版本 {VERSION}，请更新较旧的一方。",
+        )
+    wanted = {"name", "licence", "weights_sha256", "tokenizer_sha256", "model"}
+    if missing := wanted - settings.keys():
+        raise CheckpointError(
+            f"{CONFIG_FILE} lacks {', '.join(sorted(missing))}; fetch the model again.",
+            f"{CONFIG_FILE} 缺少 {', '.join(sorted(missing))}，请重新获取模型。",
+        )
+    return settings
+
+
+def _model_config(values: dict[str, Any]) -> ModelConfig:
+    known = {field.name for field in fields(ModelConfig)}
+    if values.keys() != known:
+        odd = ", ".join(sorted(values.keys() ^ known))
+        raise CheckpointError(
+            f"The model's config and this program disagree about {odd}; update the older one.",
+            f"模型配置与本程序在 {odd} 上不一致，请更新较旧的一方。",
+        )
+    try:
+        return ModelConfig(**{**values, "events": tuple(values["events"])})
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"The model's config makes no sense: {error}.", f"模型配置无效：{error}。") from error
+
+
+def _check(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    missing, surplus = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
+    if missing or surplus:
+        raise CheckpointError(
+            f"The weights do not fit the model: {len(missing)} missing, {len(surplus)} unknown (first {(missing + surplus)[0]}).",
+            f"权重与模型不符：缺少 {len(missing)} 项，多出 {len(surplus)} 项（如 {(missing + surplus)[0]}）。",
+        )
+    for name, value in wanted.items():
+        if state[name].shape != value.shape:
+            raise CheckpointError(
+                f"The weight {name} has shape {tuple(state[name].shape)}, the model needs {tuple(value.shape)}.",
+                f"权重 {name} 的形状为 {tuple(state[name].shape)}，模型需要 {tuple(value.shape)}。",
+            )
+
+
+def tiny(seed: int = 0) -> Checkpoint:
+    """A random model of the smallest size with the shipped vocabulary: every part is there, nothing is learnt."""
+    tokenizer = Tokenizer.load(BUILTIN / TOKENIZER_FILE)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = FusionModel(tiny_config(tokenizer.vocab_size)).eval().requires_grad_(False)
+    return Checkpoint(model, tokenizer, "tiny", f"tiny-{seed}", "Apache-2.0", "")

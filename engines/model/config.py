@@ -1,0 +1,86 @@
+"""What a model is, as values: every size, every choice of extractor and of fusion operator.
+
+`SMALL` is the shipped model, `TINY` the one for tests. A config is written beside the weights and read back; unknown
+or missing fields are an error, so a file of another version is named as such.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+PictureKind: TypeAlias = Literal["efficientnet_lite2", "cnn", "transformer"]
+SoundKind: TypeAlias = Literal["transformer", "cnn", "gru"]
+TextKind: TypeAlias = Literal["transformer", "gru"]
+FusionKind: TypeAlias = Literal["sum", "gated", "concat", "attention"]
+
+EVENTS = (
+    *("speech", "silence", "noise"),
+    *("baby_cry", "chainsaw", "clock_tick", "dog_bark", "fire_crackling"),
+    *("helicopter", "person_sneeze", "rain", "rooster", "sea_waves"),
+    *("air_conditioner", "car_horn", "children_playing", "drilling", "engine_idling"),
+    *("gun_shot", "jackhammer", "siren", "street_music"),
+)
+"""What the event head can tell: three states of a sound, then the classes of ESC-10 and UrbanSound8K (a dog barks in both)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes and choices of one model. Lengths are in tokens; mel frames are 100 Hz, sound tokens 50 Hz."""
+
+    vocab_size: int
+    width: int = 512
+    n_heads: int = 8
+    n_mels: int = 80
+    n_sound_blocks: int = 6
+    n_text_blocks: int = 4
+    n_picture_blocks: int = 2
+    n_fusion_blocks: int = 1
+    n_decoder_blocks: int = 6
+    max_sound_tokens: int = 1500
+    max_text_tokens: int = 448
+    photo_px: int = 256
+    embed_dim: int = 256
+    picture: PictureKind = "efficientnet_lite2"
+    sound: SoundKind = "transformer"
+    text: TextKind = "transformer"
+    fusion: FusionKind = "attention"
+    fusion_grid: int = 64
+    """Tokens the element-wise operators lay every stream out on."""
+    events: tuple[str, ...] = EVENTS
+
+    def __post_init__(self) -> None:
+        if self.width % self.n_heads:
+            raise ValueError(f"width {self.width} is not a multiple of n_heads {self.n_heads}")
+        if self.photo_px % 32:
+            raise ValueError(f"photo_px {self.photo_px} is not a multiple of 32, the stride of the picture tower")
+        for name in ("vocab_size", "width", "n_heads", "n_sound_blocks", "n_decoder_blocks", "embed_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+
+    @property
+    def n_picture_tokens(self) -> int:
+        """Tokens of one photo: the 8 x 8 grid that 256 px leave at stride 32."""
+        return (self.photo_px // 32) ** 2
+
+
+def small(vocab_size: int) -> ModelConfig:
+    """The shipped model: Whisper-base's width, so that its encoder and decoder blocks carry over."""
+    return ModelConfig(vocab_size=vocab_size)
+
+
+def tiny(vocab_size: int) -> ModelConfig:
+    """The smallest model that has every part; built in milliseconds, for tests."""
+    return ModelConfig(
+        vocab_size=vocab_size,
+        width=32,
+        n_heads=2,
+        n_sound_blocks=2,
+        n_text_blocks=1,
+        n_picture_blocks=1,
+        n_decoder_blocks=2,
+        picture="cnn",
+        photo_px=64,
+        embed_dim=16,
+        fusion_grid=8,
+    )

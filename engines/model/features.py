@@ -1,0 +1,74 @@
+"""From arrays to what the towers take: log-mel spectrograms and photo tensors.
+
+The mel features are Whisper's (Radford et al. 2022): 25 ms Hann windows every 10 ms at 16 kHz, 80 Slaney mel bands, log10
+clamped 8 below the loudest, then (x + 4) / 4. They come from torchaudio where it is there; `mel_bank` gives the same
+filters without it. Photos are scaled to a square as EfficientNet-Lite expects them: (x - 127) / 128.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engines.protocol import RATE_HZ
+
+N_FFT = 400
+HOP = 160
+MEL_HZ = RATE_HZ // HOP
+"""Mel frames per second: 100."""
+
+
+def mel_bank(n_mels: int) -> Tensor:
+    """Triangular filters (n_mels, 201), area-normalised, on Slaney's mel scale (linear below 1 kHz, logarithmic above)."""
+    try:
+        from torchaudio.functional import melscale_fbanks
+    except (ImportError, OSError):  # absent, or its native library does not fit this torch
+        return _mel_bank_in_torch(n_mels)
+    return melscale_fbanks(N_FFT // 2 + 1, 0.0, RATE_HZ / 2, n_mels, RATE_HZ, norm="slaney", mel_scale="slaney").T
+
+
+def _mel_bank_in_torch(n_mels: int) -> Tensor:
+    """The same filters from their definition (Slaney, Auditory Toolbox, 1998)."""
+    step_hz, log_start_hz = 200.0 / 3, 1000.0
+    log_start, log_step = log_start_hz / step_hz, np.log(6.4) / 27.0
+
+    def to_mel(hz: float) -> float:
+        return hz / step_hz if hz < log_start_hz else log_start + np.log(hz / log_start_hz) / log_step
+
+    mels = np.linspace(to_mel(0.0), to_mel(RATE_HZ / 2), n_mels + 2)
+    edges = np.where(mels < log_start, mels * step_hz, log_start_hz * np.exp(log_step * (mels - log_start)))
+    bins = np.linspace(0.0, RATE_HZ / 2, N_FFT // 2 + 1)
+    slopes = edges[:, None] - bins[None, :]  # (n_mels + 2, 201)
+    width = np.diff(edges)[:, None]
+    rising, falling = -slopes[:-2] / width[:-1], slopes[2:] / width[1:]
+    bank = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (edges[2:] - edges[:-2]))[:, None]
+    return torch.from_numpy(bank.astype(np.float32))
+
+
+@functools.cache
+def _window_and_bank(n_mels: int, device: str) -> tuple[Tensor, Tensor]:
+    return torch.hann_window(N_FFT, device=device), mel_bank(n_mels).to(device)
+
+
+def log_mel(samples: Tensor, n_mels: int = 80) -> Tensor:
+    """Sounds (B, n) float32 at 16 kHz -> (B, n_mels, S) with S = n // 160 frames."""
+    if samples.shape[-1] < N_FFT:
+        samples = F.pad(samples, (0, N_FFT - samples.shape[-1]))
+    window, bank = _window_and_bank(n_mels, str(samples.device))
+    spectrum = torch.stft(samples.float(), N_FFT, HOP, window=window, return_complex=True)
+    power = spectrum[..., :-1].abs() ** 2  # (B, 201, S)
+    log = torch.clamp(bank @ power, min=1e-10).log10()
+    loudest = log.amax(dim=(1, 2), keepdim=True)
+    return (torch.maximum(log, loudest - 8.0) + 4.0) / 4.0
+
+
+def photo_tensor(pixels: np.ndarray, px: int) -> Tensor:
+    """A photo (H, W, 3) uint8 -> (3, px, px) float32. The whole picture is kept, squeezed to a square."""
+    from PIL import Image
+
+    square = Image.fromarray(pixels).resize((px, px), Image.Resampling.BICUBIC)
+    return (torch.from_numpy(np.array(square, dtype=np.float32)).permute(2, 0, 1) - 127.0) / 128.0

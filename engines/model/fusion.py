@@ -1,0 +1,301 @@
+"""The shared fusion model: every sense to tokens, streams of tokens to one memory, the memory to text, tokens to vectors.
+
+Read top to bottom. Axes: B batch, S mel frames (100 Hz), T sound tokens (50 Hz), N picture tokens, F frames, L text
+pieces, M memory tokens, D width, V vocabulary, E shared space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engines.model.config import ModelConfig
+from engines.model.parts import Block, KVCache, masked_mean, time_encoding
+from engines.model.picture import PictureTower
+from engines.model.sound import SoundTower
+from engines.model.words import Decoder, TextTower
+
+StreamSense: TypeAlias = Literal["picture", "sound", "text"]
+SENSES: tuple[StreamSense, ...] = ("picture", "sound", "text")
+VectorKind: TypeAlias = Literal["photo", "sound", "speech", "text"]
+VECTOR_KINDS: tuple[VectorKind, ...] = ("photo", "sound", "speech", "text")
+
+FRAME_SIDE = 2
+"""A frame of a clip is pooled to 2 x 2 tokens."""
+SOUND_POOL = 10
+"""Sound tokens averaged into one for events, search and clips: 50 Hz -> 5 Hz."""
+N_CTC = 257
+"""CTC speaks in UTF-8 bytes: 0 is blank, byte b is b + 1."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Tokens of one sense. tokens (B, T, D), mask (B, T) True = real, times_s (B, T) seconds or None."""
+
+    sense: StreamSense
+    tokens: Tensor
+    mask: Tensor
+    times_s: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder attends to. tokens (B, M, D), mask (B, M) True = real."""
+
+    tokens: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A sound after the tower.
+
+    last (B, T, D) at 50 Hz with mask (B, T): for speech. mix (B, T', D) at 5 Hz with mix_mask (B, T'): a learned mean
+    of all layers, for events, search and clips.
+    """
+
+    last: Tensor
+    mask: Tensor
+    mix: Tensor
+    mix_mask: Tensor
+
+
+# --- operators: several streams -> one memory --------------------------------------------------------------------
+
+
+def on_grid(stream: Stream, n: int) -> Tensor:
+    """Lay a stream of any length out on n places, nearest token each: (B, T, D) -> (B, n, D). An empty row is zero."""
+    lengths = stream.mask.sum(1, keepdim=True)  # (B, 1)
+    steps = (torch.arange(n, device=lengths.device) + 0.5) / n
+    index = (steps * lengths).long().clamp(max=stream.tokens.shape[1] - 1)  # (B, n)
+    tokens = stream.tokens.gather(1, index[..., None].expand(-1, -1, stream.tokens.shape[2]))
+    return tokens * (lengths > 0)[..., None]
+
+
+class SumFusion(nn.Module):
+    """Element-wise mean of the streams on a common grid; a missing stream is left out."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.n = config.fusion_grid
+
+    def forward(self, streams: Sequence[Stream]) -> Memory:
+        present = torch.stack([stream.mask.any(1) for stream in streams]).sum(0).clamp(min=1)  # (B,)
+        total = torch.stack([on_grid(stream, self.n) for stream in streams]).sum(0) / present[:, None, None]
+        return Memory(total, torch.ones(total.shape[:2], dtype=torch.bool, device=total.device))
+
+
+class GatedFusion(nn.Module):
+    """The mean, multiplied element by element with a gate from each stream (after Kiela et al. 2018).
+
+    A gate is 2 sigmoid(W x): 1 at the start, so that an untrained operator equals the mean; a missing stream gates nothing.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.mean = SumFusion(config)
+        self.gates = nn.ModuleDict({sense: nn.Linear(config.width, config.width) for sense in SENSES})
+        for gate in self.gates.values():
+            nn.init.zeros_(gate.weight)
+            nn.init.zeros_(gate.bias)
+
+    def forward(self, streams: Sequence[Stream]) -> Memory:
+        memory = self.mean(streams)
+        tokens = memory.tokens
+        for stream in streams:
+            gate = 2.0 * torch.sigmoid(self.gates[stream.sense](on_grid(stream, self.mean.n)))
+            tokens = tokens * torch.where(stream.mask.any(1)[:, None, None], gate, torch.ones_like(gate))
+        return Memory(tokens, memory.mask)
+
+
+def concatenate(streams: Sequence[Stream]) -> Memory:
+    """All tokens side by side."""
+    return Memory(torch.cat([s.tokens for s in streams], dim=1), torch.cat([s.mask for s in streams], dim=1))
+
+
+class ConcatFusion(nn.Module):
+    """All tokens side by side; the decoder's attention does the rest."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+
+    def forward(self, streams: Sequence[Stream]) -> Memory:
+        return concatenate(streams)
+
+
+class AttentionFusion(nn.Module):
+    """All tokens side by side, then blocks in which every token may attend to those of the other senses."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            Block(config.width, config.n_heads, mlp_ratio=2) for _ in range(config.n_fusion_blocks)
+        )
+        for block in self.blocks:
+            block.start_as_identity()
+
+    def forward(self, streams: Sequence[Stream]) -> Memory:
+        memory = concatenate(streams)
+        tokens = memory.tokens
+        for block in self.blocks:
+            tokens = block(tokens, memory.mask)
+        return Memory(tokens, memory.mask)
+
+
+OPERATORS: dict[str, type[nn.Module]] = {
+    "sum": SumFusion,
+    "gated": GatedFusion,
+    "concat": ConcatFusion,
+    "attention": AttentionFusion,
+}
+
+
+# --- heads -------------------------------------------------------------------------------------------------------
+
+
+class PoolHead(nn.Module):
+    """Tokens to one vector: learned weights over time (a plain mean at the start), then a linear layer."""
+
+    def __init__(self, width: int, n_out: int) -> None:
+        super().__init__()
+        self.weigh = nn.Linear(width, 1)
+        nn.init.zeros_(self.weigh.weight)
+        self.project = nn.Linear(width, n_out)
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, D), (B, T) -> (B, n_out). A row without tokens gives the bias alone."""
+        weight = self.weigh(tokens).float().masked_fill(~mask[..., None], -1e4).softmax(dim=1)
+        pooled = (tokens * (weight * mask[..., None]).to(tokens.dtype)).sum(1)
+        out: Tensor = self.project(pooled)
+        return out
+
+
+# --- the model ---------------------------------------------------------------------------------------------------
+
+
+class FusionModel(nn.Module):
+    """One model for every task; each task is a choice of streams and of the prefix the decoder starts from."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.picture = PictureTower(config)
+        self.sound = SoundTower(config)
+        self.text = TextTower(config)
+        self.decoder = Decoder(config)
+        self.layer_weights = nn.Parameter(torch.zeros(config.n_sound_blocks + 1))
+        self.mix_norm = nn.LayerNorm(width)
+        self.sound_bridge = nn.Linear(width, width)
+        self.sense_embedding = nn.ParameterDict({sense: nn.Parameter(torch.zeros(width)) for sense in SENSES})
+        self.time_scale = nn.Parameter(torch.zeros(1))
+        self.operator = OPERATORS[config.fusion](config)
+        self.vectors = nn.ModuleDict({kind: PoolHead(width, config.embed_dim) for kind in VECTOR_KINDS})
+        self.event_head = PoolHead(width, len(config.events))
+        self.ctc_head = nn.Linear(width, N_CTC)
+
+    @property
+    def device(self) -> torch.device:
+        return self.layer_weights.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.decoder.embedding.weight.dtype
+
+    # towers
+
+    def see(self, photos: Tensor) -> Tensor:
+        """Photos (B, 3, H, W) -> (B, N, D)."""
+        out: Tensor = self.picture(photos.to(self.dtype))
+        return out
+
+    def hear(self, mel: Tensor, n_frames: Tensor) -> Heard:
+        """Log-mel (B, 80, S) of at most 30 s, n_frames (B,) real ones -> Heard."""
+        layers, mask = self.sound(mel.to(self.dtype), n_frames)
+        pooled, pooled_mask = pool_tokens(torch.stack(layers, dim=2), mask)
+        return Heard(layers[-1], mask, self.mix(pooled), pooled_mask)
+
+    def mix(self, layers: Tensor) -> Tensor:
+        """All layers, pooled, (B, T', n + 1, D) -> their learned mean (B, T', D). Each is normed first: scales differ."""
+        weight = self.layer_weights.softmax(0)[:, None].to(layers.dtype)
+        normed = F.layer_norm(layers, layers.shape[-1:])
+        out: Tensor = self.mix_norm((normed * weight).sum(2))
+        return out
+
+    def read(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Pieces (B, L), mask (B, L) -> (B, L, D)."""
+        out: Tensor = self.text(self.decoder.embedding(ids), mask)
+        return out
+
+    # clips
+
+    def pool_frames(self, tokens: Tensor) -> Tensor:
+        """Frames (B, F, N, D) -> (B, F * 4, D): each frame's square of tokens becomes 2 x 2."""
+        b, f, n, d = tokens.shape
+        side = round(n**0.5)
+        square = tokens.reshape(b * f, side, side, d).permute(0, 3, 1, 2)
+        pooled = F.adaptive_avg_pool2d(square, FRAME_SIDE)  # (B * F, D, 2, 2)
+        return pooled.flatten(2).transpose(1, 2).reshape(b, f * FRAME_SIDE**2, d)
+
+    def bridge(self, mix: Tensor) -> Tensor:
+        """The mix of a sound -> what the decoder attends to in clips and sounds: (B, T', D) -> (B, T', D)."""
+        out: Tensor = self.sound_bridge(mix)
+        return out
+
+    # fusion and text
+
+    def fuse(self, streams: Sequence[Stream]) -> Memory:
+        """Streams of any senses -> one memory. A single stream has nothing to be fused with and passes through."""
+        if not streams:
+            raise ValueError("nothing to fuse: give at least one stream")
+        placed = [self._placed(stream) for stream in streams]
+        if len(placed) == 1:
+            return concatenate(placed)
+        memory: Memory = self.operator(placed)
+        return memory
+
+    def _placed(self, stream: Stream) -> Stream:
+        tokens = stream.tokens + self.sense_embedding[stream.sense].to(stream.tokens.dtype)
+        if stream.times_s is not None:
+            clock = time_encoding(stream.times_s, tokens.shape[2]).to(tokens.dtype)
+            tokens = tokens + clock * self.time_scale.to(tokens.dtype)
+        return Stream(stream.sense, tokens, stream.mask, stream.times_s)
+
+    def decode(self, ids: Tensor, memory: Memory, cache: KVCache | None = None) -> Tensor:
+        """Pieces (B, L) -> logits (B, L, V). With a cache only the new pieces are given, and the cache grows."""
+        return self.decoder.logits(self.decoder.hidden(ids, memory.tokens, memory.mask, cache))
+
+    def new_cache(self) -> KVCache:
+        return KVCache(self.config.n_decoder_blocks)
+
+    # heads
+
+    def vector(self, kind: VectorKind, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Tokens of one medium (B, T, D) -> unit vectors (B, E) float32 in the space all senses share."""
+        return F.normalize(self.vectors[kind](tokens, mask).float(), dim=-1)
+
+    def ctc(self, last: Tensor) -> Tensor:
+        """Sound tokens (B, T, D) -> log-probabilities (B, T, 257) over blank and UTF-8 bytes."""
+        return self.ctc_head(last).float().log_softmax(-1)
+
+    def event_logits(self, mix: Tensor, mask: Tensor) -> Tensor:
+        """A mix (B, T', D) -> (B, n_events) float32; each event is a yes-or-no of its own (sigmoid)."""
+        out: Tensor = self.event_head(mix, mask).float()
+        return out
+
+
+def pool_tokens(tokens: Tensor, mask: Tensor, n: int = SOUND_POOL) -> tuple[Tensor, Tensor]:
+    """Means of n real tokens each: (B, T, ...) -> (B, ceil(T / n), ...), with the mask of what holds any."""
+    pad = -tokens.shape[1] % n
+    if pad:
+        tokens = F.pad(tokens, (0, 0) * (tokens.dim() - 2) + (0, pad))
+        mask = F.pad(mask, (0, pad))
+    shape = tokens.shape[0], -1, n
+    tokens, mask = tokens.unflatten(1, (-1, n)).flatten(0, 1), mask.reshape(*shape).flatten(0, 1)
+    pooled = masked_mean(tokens.flatten(2), mask).unflatten(1, tokens.shape[2:])
+    return pooled.unflatten(0, shape[:2]), mask.any(1).reshape(shape[:2])

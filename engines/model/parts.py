@@ -1,0 +1,159 @@
+"""The parts every tower is built from: attention, MLP, block, key/value cache, positions.
+
+Pre-norm Transformer blocks in Whisper's layout (Radford et al. 2022; Vaswani et al. 2017): GELU, a bias on query, value
+and output but none on key, so that Whisper's weights map one to one. Axes: B batch, L queries, M keys, D width, H heads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def sinusoids(length: int, width: int, max_timescale: float = 10_000.0) -> Tensor:
+    """Fixed positions (length, width): sines then cosines of geometrically growing periods, as in Whisper's encoder."""
+    increment = math.log(max_timescale) / (width // 2 - 1)
+    inverse = torch.exp(-increment * torch.arange(width // 2, dtype=torch.float32))
+    angle = torch.arange(length, dtype=torch.float32)[:, None] * inverse[None, :]
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+def time_encoding(times_s: Tensor, width: int) -> Tensor:
+    """Seconds (B, T) -> (B, T, width): sinusoids at 0.1 s steps, so that frames and sound share one clock."""
+    increment = math.log(10_000.0) / (width // 2 - 1)
+    inverse = torch.exp(-increment * torch.arange(width // 2, dtype=torch.float32, device=times_s.device))
+    angle = times_s.float()[..., None] * 10.0 * inverse
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the real tokens: (B, T, D) and (B, T) bool -> (B, D). A row without any gives zeros."""
+    weight = mask.to(tokens.dtype)[..., None]
+    return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1.0)
+
+
+class KVCache:
+    """Keys and values of one decoding run; an argument of `decode`, never state of the model.
+
+    Per block: those of the pieces so far (grown by each call) and those of the memory (made once).
+    """
+
+    def __init__(self, n_blocks: int) -> None:
+        self.own: list[tuple[Tensor, Tensor] | None] = [None] * n_blocks
+        self.memory: list[tuple[Tensor, Tensor] | None] = [None] * n_blocks
+
+    @property
+    def length(self) -> int:
+        """Pieces decoded so far."""
+        return 0 if self.own[0] is None else self.own[0][0].shape[2]
+
+    def select(self, rows: Tensor, *, memory: bool = True) -> None:
+        """Reorder, repeat or drop batch rows: rows (B',) int64. Beams do this after each piece.
+
+        memory=False leaves the memory's side alone: right, and far cheaper, where rows trade places over one memory.
+        """
+        for pairs in (self.own, self.memory) if memory else (self.own,):
+            for i, pair in enumerate(pairs):
+                if pair is not None:
+                    pairs[i] = (pair[0][rows], pair[1][rows])
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention over H heads; self-attention, or over a memory."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+
+    def split(self, x: Tensor) -> Tensor:
+        """(B, L, D) -> (B, H, L, D/H)."""
+        return x.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+
+    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.split(self.key(x)), self.split(self.value(x))
+
+    def forward(
+        self, x: Tensor, keys_values: tuple[Tensor, Tensor], mask: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
+        """x (B, L, D) attends to keys and values (B, H, M, D/H). mask: (B, M) bool, True = may be attended to."""
+        k, v = keys_values
+        allowed = None if mask is None else mask[:, None, None, :]
+        y = F.scaled_dot_product_attention(self.split(self.query(x)), k, v, attn_mask=allowed, is_causal=causal)
+        out: Tensor = self.out(y.transpose(1, 2).flatten(2))
+        return out
+
+
+class Mlp(nn.Module):
+    def __init__(self, width: int, ratio: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, ratio * width)
+        self.down = nn.Linear(ratio * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down(F.gelu(self.up(x)))
+        return out
+
+
+class Block(nn.Module):
+    """Self-attention and MLP, each behind a norm and a residual: (B, T, D) -> (B, T, D)."""
+
+    def __init__(self, width: int, n_heads: int, *, mlp_ratio: int = 4) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, n_heads)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = Mlp(width, mlp_ratio)
+
+    def start_as_identity(self) -> None:
+        """Zero both output layers, so that a new block changes nothing until it has learnt to."""
+        for layer in (self.attention.out, self.mlp.down):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        y = self.attention_norm(x)
+        x = x + self.attention(y, self.attention.keys_values(y), mask)
+        x = x + self.mlp(self.mlp_norm(x))
+        return x
+
+
+class DecoderBlock(nn.Module):
+    """Causal self-attention, attention to the memory, MLP: (B, L, D) -> (B, L, D)."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, n_heads)
+        self.memory_norm = nn.LayerNorm(width)
+        self.memory = Attention(width, n_heads)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = Mlp(width, 4)
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor, cache: KVCache | None, index: int) -> Tensor:
+        """With a cache only the new pieces are given. Several new pieces at once are taken only into an empty cache."""
+        y = self.attention_norm(x)
+        own = self.attention.keys_values(y)
+        causal = x.shape[1] > 1
+        if cache is not None:
+            past = cache.own[index]
+            if past is not None:
+                if causal:
+                    raise ValueError("a filled cache takes one new piece at a time")
+                own = (torch.cat([past[0], own[0]], dim=2), torch.cat([past[1], own[1]], dim=2))
+            cache.own[index] = own
+        x = x + self.attention(y, own, causal=causal)
+        about = None if cache is None else cache.memory[index]
+        if about is None:
+            about = self.memory.keys_values(memory)
+            if cache is not None:
+                cache.memory[index] = about
+        x = x + self.memory(self.memory_norm(x), about, mask)
+        x = x + self.mlp(self.mlp_norm(x))
+        return x

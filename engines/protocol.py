@@ -1,0 +1,435 @@
+"""The contract between whoever asks and whatever answers: media, requests, results, hosts.
+
+Only frozen records and one Protocol; no torch, no gradio, nothing heavy. A request is checked when it is made, so
+everything behind it may trust it. Media are paths (`pathlib.Path`) or the in-memory records below; `str` is always text.
+
+Units: seconds (`_s`), hertz (`_hz`), counts (`n_`). Photos are (H, W, 3) uint8, sounds mono float32 in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from engines.errors import RequestError
+
+LANGUAGES = ("en", "de", "fr", "zh")
+"""The languages the built-in model reads and writes, ISO 639-1."""
+
+RATE_HZ = 16_000
+"""Every sound inside the house is mono at this rate: Whisper's (Radford et al. 2022), which the sound tower starts from."""
+
+Kind: TypeAlias = Literal["photo", "sound", "speech", "clip", "text"]
+KINDS: tuple[Kind, ...] = ("photo", "sound", "speech", "clip", "text")
+Sense: TypeAlias = Literal["picture", "sound"]
+End: TypeAlias = Literal["finished", "empty", "cancelled"]
+"""How a stream came to its end. "empty" is an answer too: no speech in the sound, no hit in the collection.
+A failure is not a result; it is raised."""
+
+
+# --- media in memory ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture, upright, without alpha. pixels: (H, W, 3) uint8."""
+
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """A mono sound. samples: (n,) float32 in [-1, 1] at `rate_hz`."""
+
+    samples: np.ndarray
+    rate_hz: int = RATE_HZ
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / self.rate_hz
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames with their times, and the sound track beside them if there is one.
+
+    frames: F arrays (H, W, 3) uint8, upright. times_s: F seconds from the start. sound covers the same span.
+    """
+
+    frames: tuple[np.ndarray, ...]
+    times_s: tuple[float, ...]
+    duration_s: float
+    sound: Sound | None = None
+
+
+Media: TypeAlias = Path | Photo | Sound | Clip
+
+
+# --- requests ----------------------------------------------------------------------------------------------------
+
+
+def _language(value: str | None, what: str) -> None:
+    if value is not None and value not in LANGUAGES:
+        known = ", ".join(LANGUAGES)
+        raise RequestError(f"{what} {value!r} is not known; choose one of {known}.", f"不支持语言 {value!r}，可选：{known}。")
+
+
+def _text(value: str, en: str, zh: str, limit: int) -> None:
+    if not value.strip():
+        raise RequestError(en, zh)
+    if len(value) > limit:
+        raise RequestError(
+            f"The text has {len(value):,} characters; at most {limit:,} are taken at a time.",
+            f"文字有 {len(value):,} 个字符，一次最多 {limit:,} 个。",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionRequest:
+    """Say in one sentence what a photo, a clip or a sound shows."""
+
+    media: Media
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        _language(self.language, "The language")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscribeRequest:
+    """Write down what is said in a sound or a clip, of any length.
+
+    language: what is spoken, None to find out. translate_to: also put each segment into this language.
+    """
+
+    media: Media
+    language: str | None = None
+    translate_to: str | None = None
+
+    def __post_init__(self) -> None:
+        _language(self.language, "The spoken language")
+        _language(self.translate_to, "The language to translate to")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateRequest:
+    """Put text from one language into another."""
+
+    text: str
+    source: str
+    target: str
+
+    def __post_init__(self) -> None:
+        _language(self.source, "The source language")
+        _language(self.target, "The target language")
+        _text(self.text, "Type something to translate first.", "请先输入要翻译的文字。", 20_000)
+        if self.source == self.target:
+            raise RequestError(
+                "Source and target are the same language; choose two different ones.", "源语言与目标语言相同，请选两种。"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskRequest:
+    """Ask about a clip, a photo or a sound.
+
+    history: earlier (question, answer) pairs about the same media, oldest first. hide: senses to take away, so that
+    one can see what the answer rests on.
+    """
+
+    media: Media
+    question: str
+    language: str = "en"
+    history: tuple[tuple[str, str], ...] = ()
+    hide: frozenset[Sense] = frozenset()
+
+    def __post_init__(self) -> None:
+        _language(self.language, "The language")
+        _text(self.question, "Type a question first.", "请先输入问题。", 500)
+        if self.hide - {"picture", "sound"}:
+            raise RequestError(
+                f"Only picture and sound can be hidden, not {sorted(self.hide)}.", "只能隐藏画面或声音。"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedRequest:
+    """Put text or media into the space all senses share."""
+
+    media: Media | str
+
+    def __post_init__(self) -> None:
+        if isinstance(self.media, str):
+            _text(self.media, "Type something to embed first.", "请先输入文字。", 20_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexRequest:
+    """Bring a collection up to date with the media files under a folder."""
+
+    folder: Path
+    collection: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRequest:
+    """Find what fits a query best. query: text (any language served) or media. kinds: which kinds of hit to give."""
+
+    query: Media | str
+    collection: Path
+    kinds: frozenset[Kind] = frozenset(KINDS)
+    k: int = 12
+
+    def __post_init__(self) -> None:
+        if isinstance(self.query, str):
+            _text(self.query, "Type what to look for, or drop a file.", "请输入要找的内容，或拖入文件。", 2_000)
+        if not 1 <= self.k <= 1_000:
+            raise RequestError(f"k is {self.k}; choose 1 to 1000 hits.", f"k 为 {self.k}，请选 1 到 1000。")
+        if not self.kinds:
+            raise RequestError("Choose at least one kind of media to look for.", "请至少选择一种媒体。")
+        if self.kinds - set(KINDS):
+            known = ", ".join(KINDS)
+            raise RequestError(
+                f"Unknown kinds {sorted(self.kinds - set(KINDS))}; known are {known}.", f"未知的种类；可选：{known}。"
+            )
+
+
+Request: TypeAlias = (
+    CaptionRequest | TranscribeRequest | TranslateRequest | AskRequest | EmbedRequest | IndexRequest | SearchRequest
+)
+
+
+# --- results -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is being done now. done and total share a unit (seconds of sound, files, frames); total 0 = unknown."""
+
+    stage: str
+    done: float = 0.0
+    total: float = 0.0
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What every result carries. `end` is None while the work goes on; the last result of a stream has one."""
+
+    request: Request
+    host: str = ""
+    model_digest: str = ""
+    seconds: float = 0.0
+    progress: Progress | None = None
+    end: End | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.end is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionResult(Result):
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word and when it is said."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of speech between two pauses. words is empty where no times could be aligned."""
+
+    start_s: float
+    end_s: float
+    text: str
+    words: tuple[Word, ...] = ()
+    translation: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscribeResult(Result):
+    """language: the one spoken (given or found). duration_s: of the whole sound. end "empty" = no speech in it."""
+
+    language: str = ""
+    duration_s: float = 0.0
+    segments: tuple[Segment, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return _joined([segment.text for segment in self.segments], self.language)
+
+    @property
+    def translation(self) -> str:
+        target = getattr(self.request, "translate_to", None) or ""
+        return _joined([segment.translation for segment in self.segments], target)
+
+
+def _joined(texts: list[str], language: str) -> str:
+    return ("" if language == "zh" else " ").join(text for text in texts if text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateResult(Result):
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskResult(Result):
+    """text: the answer. confidence: mean probability of its pieces, 0 to 1. moments_s: where in the clip to look.
+
+    senses: how far the answer moves when one sense is taken away, 0 (not at all) to 1; empty until it is known.
+    """
+
+    text: str = ""
+    confidence: float = 0.0
+    moments_s: tuple[float, ...] = ()
+    senses: tuple[tuple[Sense, float], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedResult(Result):
+    """vector: (256,) float32 of length 1. kind: what the media was taken for."""
+
+    kind: Kind = "text"
+    vector: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32), compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexResult(Result):
+    """n_rows counts the collection's rows now; failures are (file name, sentence) pairs."""
+
+    n_added: int = 0
+    n_unchanged: int = 0
+    n_removed: int = 0
+    n_rows: int = 0
+    failures: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One find. start_s and end_s point into a sound or clip (0, 0 for a photo or text).
+
+    score: cosine in the shared space. fit: the same as a calibrated 0 to 1; below 0.5 "nothing fits well".
+    """
+
+    path: Path
+    kind: Kind
+    score: float
+    fit: float
+    start_s: float = 0.0
+    end_s: float = 0.0
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult(Result):
+    hits: tuple[Hit, ...] = ()
+
+
+# --- hosts -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ability:
+    """A request type a host serves, and the language it serves it in ("" where language does not matter).
+
+    For translation the language is "source-target", for example "en-de".
+    """
+
+    request: type
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class HostInfo:
+    """What a host is and can do. device and dtype are torch's names; memory in bytes of weights."""
+
+    name: str
+    abilities: frozenset[Ability]
+    device: str
+    device_reason: str
+    dtype: str
+    n_parameters: int
+    memory_bytes: int
+    licence: str
+    model_digest: str
+
+    def serves(self, request: type, language: str | None = None) -> bool:
+        """Whether a request type is served, in `language` where one is named."""
+        return any(a.request is request and language in (None, a.language) for a in self.abilities)
+
+
+class Cancel:
+    """A stop that names its request: give the same token to `stream` and to whoever may stop it. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+
+@runtime_checkable
+class Host(Protocol):
+    """Whatever answers requests. Safe to call from any thread."""
+
+    @property
+    def info(self) -> HostInfo: ...
+
+    def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
+        """Partial results as they are made; the last one has an `end`. Raises UserError for what a person can mend."""
+        ...
+
+    def move(self, device: str) -> None:
+        """Go on on another device ("auto", "cpu", "cuda", "cuda:1"); work under way is finished first."""
+        ...
+
+    def close(self) -> None:
+        """Give memory and threads back; a closed host answers nothing more."""
+        ...
+
+
+def run(host: Host, request: Request, cancel: Cancel | None = None) -> Result:
+    """The last result of a stream."""
+    last: Result | None = None
+    for last in host.stream(request, cancel):
+        pass
+    if last is None or not last.done:
+        raise RuntimeError(f"{host.info.name} ended a {type(request).__name__} without a last result")
+    return last
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a host is opened.
+
+    device: "auto", "cpu", "cuda" or "cuda:n". dtype: "auto", "float32" or "bfloat16". n_threads: 0 = torch's choice.
+    cache_bytes: how much encoded media a host may keep for a second question about the same file.
+    """
+
+    device: str = "auto"
+    dtype: str = "auto"
+    n_threads: int = 0
+    cache_bytes: int = 128 * 2**20
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("auto", "float32", "bfloat16"):
+            raise RequestError(f"dtype {self.dtype!r} is not known; choose auto, float32 or bfloat16.")
+        if self.n_threads < 0 or self.cache_bytes < 0:
+            raise RequestError("n_threads and cache_bytes are counts; 0 or more.")

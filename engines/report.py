@@ -1,0 +1,48 @@
+"""Results as plain values, for `--json` and for the studio's API: the same shape in both places."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.protocol import Clip, Photo, Result, Sound, TranscribeResult
+
+Plain = str | int | float | bool | None | list[Any] | dict[str, Any]
+"""What JSON can hold."""
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """A result as a dict of strings, numbers, lists and dicts, ready for `json.dumps`.
+
+    `result` names the kind of result ("caption", "transcribe", ...). Files appear by their bare name and media in
+    memory by their kind, so nothing here tells where a person keeps things. Numbers are rounded to 4 places, vectors
+    to 6.
+    """
+    fields = {field.name: _plain(getattr(result, field.name)) for field in dataclasses.fields(result)}
+    answer: dict[str, Any] = {"result": type(result).__name__.removesuffix("Result").lower(), **fields}
+    if isinstance(result, TranscribeResult):  # whole texts are properties, and what most readers want
+        answer |= {"text": result.text, "translation": result.translation}
+    return answer
+
+
+def _plain(value: object) -> Plain:
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, Photo | Sound | Clip):
+        return type(value).__name__.lower()
+    if isinstance(value, np.ndarray):
+        return [round(float(number), 6) for number in value]
+    if isinstance(value, frozenset | set):
+        return sorted(str(item) for item in value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    raise TypeError(f"{type(value).__name__} has no plain form; teach it to engines/report.py")

@@ -1,0 +1,331 @@
+"""Where media meet the towers: photos, sounds, clips and text in, tokens and vectors out.
+
+Nothing else reads media for the model. What was encoded for a caption or an answer is kept by the digest of its
+content, so the second question about a clip is fast. Axes as in `model/fusion.py`: B batch, T sound tokens,
+N picture tokens, F frames, L text pieces, D width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engines import media as files
+from engines.errors import MediaError
+from engines.model.checkpoint import Checkpoint
+from engines.model.features import log_mel, photo_tensor
+from engines.model.fusion import SOUND_POOL, Heard, Stream
+from engines.protocol import RATE_HZ, Clip, Kind, Media, Photo, Sense, Sound
+
+MAX_HEARD_S = 30.0
+"""The sound tower hears this much at a time."""
+TOKEN_S = 0.02
+"""Seconds of one sound token: two mel frames of 10 ms."""
+N_FRAMES = 12
+"""Frames of a clip that a question or caption rests on, evenly spaced; training shows 6 to 12."""
+ASKED_S = 60.0
+"""Seconds of sound that a question or caption rests on, from the start."""
+WINDOW_S = 10.0
+"""Long sounds and clips are searched in windows of this length."""
+WINDOW_FRAMES = 4
+SPEECH_THRESHOLD = 0.5
+"""At or above this probability the event head calls a sound speech."""
+EVENT_TOKENS = 25
+"""The event head judges 5 s at a time, as in training."""
+QUIET_RMS = 10.0 ** (-55.0 / 20.0)
+"""A sound that never gets louder than -55 dB of full scale holds nothing to hear: below microphone hiss."""
+
+Seen: TypeAlias = Literal["photo", "sound", "clip"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A photo, sound or clip after the towers.
+
+    frames: (F, N, D), None without a picture; a photo is one frame. times_s: of the frames. sound: the track at 5
+    tokens a second as a stream of one row, None without one. duration_s: of the whole medium.
+    """
+
+    kind: Seen
+    duration_s: float = 0.0
+    frames: Tensor | None = None
+    times_s: tuple[float, ...] = ()
+    sound: Stream | None = None
+
+    @property
+    def n_bytes(self) -> int:
+        tensors = [self.frames, None if self.sound is None else self.sound.tokens]
+        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a medium in the shared space. vector: (256,) float32 of length 1."""
+
+    kind: Kind
+    vector: np.ndarray
+    start_s: float = 0.0
+    end_s: float = 0.0
+    text: str = ""
+
+
+class Senses:
+    """A checkpoint's towers and heads over media, with a bounded memory of what was encoded.
+
+    Not thread-safe: a host calls it from its one worker.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, cache_bytes: int = 0) -> None:
+        self.model = checkpoint.model
+        self.tokenizer = checkpoint.tokenizer
+        self.model_digest = checkpoint.digest
+        self._cache_bytes = cache_bytes
+        self._cache: OrderedDict[str, Encoded] = OrderedDict()
+
+    def forget(self) -> None:
+        """Empty the memory of encoded media, as a move to another device must."""
+        self._cache.clear()
+
+    # --- for captions and answers ---
+
+    def encode(self, media: Media) -> Encoded:
+        """Frames and sound of a medium as tokens; from memory if its content was encoded before."""
+        key = _digest(media)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        encoded = self._encode(media)
+        self._cache[key] = encoded
+        while self._cache and sum(item.n_bytes for item in self._cache.values()) > self._cache_bytes:
+            self._cache.popitem(last=False)
+        return encoded
+
+    @torch.inference_mode()
+    def _encode(self, media: Media) -> Encoded:
+        match _load(media):
+            case Photo(pixels):
+                return Encoded("photo", frames=self.see([pixels]), times_s=(0.0,))
+            case Sound() as sound:
+                return Encoded("sound", sound.duration_s, sound=self._track(sound))
+            case Clip() as clip:
+                frames = self.see(clip.frames) if clip.frames else None
+                track = None if clip.sound is None else self._track(clip.sound)
+                return Encoded("clip", clip.duration_s, frames, clip.times_s, track)
+
+    def streams(self, encoded: Encoded, *, whole: bool = False, hide: frozenset[Sense] = frozenset()) -> list[Stream]:
+        """One row for fusion: the picture, each frame pooled to 4 tokens unless `whole`, and the sound track."""
+        found = []
+        if encoded.frames is not None and "picture" not in hide:
+            n_frames, n_tokens, width = encoded.frames.shape
+            if whole:
+                tokens = encoded.frames.reshape(1, n_frames * n_tokens, width)
+            else:
+                tokens = self.model.pool_frames(encoded.frames[None])  # (1, F * 4, D)
+            clock = torch.tensor([encoded.times_s], device=tokens.device).repeat_interleave(
+                tokens.shape[1] // n_frames, 1
+            )
+            mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+            found.append(Stream("picture", tokens, mask, None if whole else clock))
+        if encoded.sound is not None and "sound" not in hide:
+            found.append(encoded.sound)
+        return found
+
+    def see(self, frames: list[np.ndarray] | tuple[np.ndarray, ...]) -> Tensor:
+        """Pictures (H, W, 3) uint8 -> (F, N, D)."""
+        px = self.model.config.photo_px
+        return self.model.see(torch.stack([photo_tensor(frame, px) for frame in frames]).to(self.model.device))
+
+    def _track(self, sound: Sound) -> Stream | None:
+        """The first 60 s of a sound, pooled to 5 tokens a second and timed; None where there is nothing to hear."""
+        samples = files.resample(sound.samples, sound.rate_hz)[: round(ASKED_S * RATE_HZ)]
+        if is_quiet(samples):
+            return None
+        step = round(MAX_HEARD_S * RATE_HZ)
+        parts = [self.hear(samples[i : i + step]) for i in range(0, len(samples), step)]
+        tokens = torch.cat([self.model.bridge(heard.mix) for heard in parts], dim=1)  # (1, T', D)
+        mask = torch.cat([heard.mix_mask for heard in parts], dim=1) & self._audible(samples, tokens.shape[1])
+        times_s = torch.arange(tokens.shape[1], device=tokens.device)[None] * (TOKEN_S * SOUND_POOL)
+        return Stream("sound", tokens, mask, times_s)
+
+    def _audible(self, samples: np.ndarray, n_tokens: int) -> Tensor:
+        """Which pooled tokens hold anything to hear, (1, T') bool; training masks silence in the same way."""
+        level = loudness(samples)
+        level = np.pad(level, (0, max(0, n_tokens * SOUND_POOL - len(level))))[: n_tokens * SOUND_POOL]
+        audible = level.reshape(n_tokens, SOUND_POOL).max(1) >= QUIET_RMS
+        return torch.from_numpy(audible)[None].to(self.model.device)
+
+    # --- for speech ---
+
+    @torch.inference_mode()
+    def hear(self, samples: np.ndarray) -> Heard:
+        """At most 30 s of sound, (n,) float32 at 16 kHz -> one row of sound tokens."""
+        mel = log_mel(torch.from_numpy(np.ascontiguousarray(samples, np.float32))[None], self.model.config.n_mels)
+        device = self.model.device
+        return self.model.hear(mel.to(device), torch.tensor([mel.shape[2]], device=device))
+
+    @torch.inference_mode()
+    def speech_probability(self, heard: Heard) -> float:
+        """How sure the event head is that someone speaks in some 5 s of a sound, 0 to 1."""
+        pad = -heard.mix.shape[1] % EVENT_TOKENS
+        mix = F.pad(heard.mix, (0, 0, 0, pad)).unflatten(1, (-1, EVENT_TOKENS))[0]  # (W, 25, D)
+        mask = F.pad(heard.mix_mask, (0, pad)).unflatten(1, (-1, EVENT_TOKENS))[0]  # (W, 25)
+        logits = self.model.event_logits(mix, mask)
+        return float(logits[:, self.model.config.events.index("speech")].max().sigmoid())
+
+    # --- for search ---
+
+    @torch.inference_mode()
+    def text_vector(self, text: str) -> np.ndarray:
+        """Text in any language served -> (256,) float32 of length 1. What the text tower cannot hold is left out."""
+        ids = self.tokenizer.encode(text)[: self.model.config.max_text_tokens]
+        tokens, mask = self.read(ids)
+        return _array(self.model.vector("text", tokens, mask))
+
+    @torch.inference_mode()
+    def read(self, ids: list[int]) -> tuple[Tensor, Tensor]:
+        """Pieces -> tokens (1, L, D) and their mask (1, L)."""
+        row = torch.tensor([ids or [self.tokenizer.eos_id]], device=self.model.device)
+        mask = torch.ones_like(row, dtype=torch.bool)
+        return self.model.read(row, mask), mask
+
+    def vector(self, media: Media, *, max_s: float = ASKED_S) -> Window:
+        """A whole medium as one point: the normalised mean of its windows in the first `max_s` seconds."""
+        windows = list(self.windows(media, max_s=max_s))
+        kinds = [window.kind for window in windows]
+        kind = max(set(kinds), key=kinds.count)
+        vector = _unit(np.mean([window.vector for window in windows if window.kind == kind], axis=0))
+        return Window(kind, vector, 0.0, windows[-1].end_s)
+
+    def windows(self, media: Media, *, max_s: float | None = None) -> Iterator[Window]:
+        """A medium in windows of 10 s, each a point in the shared space; a photo is one window.
+
+        A window of sound is "speech" or "sound" as the event head hears it; one of a clip is the normalised mean of
+        what its frames and its sound say. Memory does not grow with the length.
+        """
+        if isinstance(media, Path):
+            info = files.probe(media)
+            if info.kind == "clip":
+                end_s = info.duration_s if max_s is None else min(info.duration_s, max_s)
+                for start_s in _starts(end_s):
+                    clip = files.load_clip(media, n_frames=WINDOW_FRAMES, start_s=start_s, max_s=WINDOW_S)
+                    yield self._clip_window(clip, start_s, min(start_s + WINDOW_S, end_s))
+                return
+            if info.kind == "sound":
+                yield from self._sound_windows(files.stream_sound(media, chunk_s=WINDOW_S), max_s)
+                return
+            media = files.load_photo(media)
+        match media:
+            case Photo(pixels):
+                yield Window("photo", self._pictures_vector([pixels]))
+            case Sound():
+                yield from self._sound_windows(_chunks(media), max_s)
+            case Clip():
+                yield self._clip_window(media, 0.0, media.duration_s)
+
+    def _sound_windows(self, chunks: Iterator[np.ndarray], max_s: float | None) -> Iterator[Window]:
+        start_s = 0.0
+        for chunk in chunks:
+            end_s = start_s + len(chunk) / RATE_HZ
+            if start_s > 0.0 and (len(chunk) < RATE_HZ or (max_s is not None and start_s >= max_s)):
+                return  # a last second alone says nothing
+            kind, vector = self._sound_vector(chunk)
+            yield Window(kind, vector, start_s, end_s)
+            start_s = end_s
+
+    def _clip_window(self, clip: Clip, start_s: float, end_s: float) -> Window:
+        vectors = [self._pictures_vector(clip.frames)] if clip.frames else []
+        if clip.sound is not None:
+            samples = files.resample(clip.sound.samples, clip.sound.rate_hz)[: round(MAX_HEARD_S * RATE_HZ)]
+            if not vectors or not is_quiet(samples):
+                vectors.append(self._sound_vector(samples)[1])
+        return Window("clip", _unit(np.mean(vectors, axis=0)), start_s, end_s)
+
+    @torch.inference_mode()
+    def _pictures_vector(self, frames: list[np.ndarray] | tuple[np.ndarray, ...]) -> np.ndarray:
+        tokens = self.see(frames)
+        mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        return _unit(self.model.vector("photo", tokens, mask).mean(0).cpu().numpy())
+
+    @torch.inference_mode()
+    def _sound_vector(self, samples: np.ndarray) -> tuple[Kind, np.ndarray]:
+        heard = self.hear(samples)
+        if not is_quiet(samples) and self.speech_probability(heard) >= SPEECH_THRESHOLD:
+            return "speech", _array(self.model.vector("speech", heard.last, heard.mask))
+        return "sound", _array(self.model.vector("sound", heard.mix, heard.mix_mask))
+
+
+def is_quiet(samples: np.ndarray) -> bool:
+    """Whether no 20 ms of a sound rise above the energy gate."""
+    return len(samples) == 0 or float(loudness(samples).max()) < QUIET_RMS
+
+
+def loudness(samples: np.ndarray) -> np.ndarray:
+    """Root mean square of each 20 ms at 16 kHz: (n,) -> (ceil(n / 320),)."""
+    step = round(TOKEN_S * RATE_HZ)
+    padded = np.pad(samples, (0, -len(samples) % step)).reshape(-1, step)
+    return np.sqrt((padded.astype(np.float32) ** 2).mean(1))
+
+
+def _load(media: Media) -> Photo | Sound | Clip:
+    """A medium in memory, no more of it than a question rests on."""
+    if not isinstance(media, Path):
+        if isinstance(media, Sound) and len(media.samples) == 0:
+            raise MediaError("The sound is empty; record or choose another.", "声音是空的，请重新录制或另选。")
+        return media
+    kind = files.probe(media).kind
+    if kind == "photo":
+        return files.load_photo(media)
+    if kind == "sound":
+        return files.load_sound(media, max_s=ASKED_S)
+    return files.load_clip(media, n_frames=N_FRAMES, sound_s=ASKED_S)
+
+
+def _chunks(sound: Sound) -> Iterator[np.ndarray]:
+    samples = files.resample(sound.samples, sound.rate_hz)
+    if len(samples) == 0:
+        raise MediaError("The sound is empty; record or choose another.", "声音是空的，请重新录制或另选。")
+    step = round(WINDOW_S * RATE_HZ)
+    yield from (samples[i : i + step] for i in range(0, len(samples), step))
+
+
+def _starts(duration_s: float) -> list[float]:
+    """Where windows begin; a last second alone is left to the window before."""
+    n = max(1, int(np.ceil((duration_s - 1.0) / WINDOW_S)))
+    return [i * WINDOW_S for i in range(n)]
+
+
+def _digest(media: Media) -> str:
+    """What a medium's content is known by."""
+    if isinstance(media, Path):
+        return files.content_digest(media)
+    digest = hashlib.sha256(type(media).__name__.encode())
+    match media:
+        case Photo(pixels):
+            arrays = [pixels]
+        case Sound(samples, rate_hz):
+            arrays = [samples, np.array(rate_hz)]
+        case Clip(frames, times_s, _, sound):
+            arrays = [*frames, np.array(times_s), *([] if sound is None else [sound.samples, np.array(sound.rate_hz)])]
+    for array in arrays:
+        digest.update(str(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _array(vectors: Tensor) -> np.ndarray:
+    """The first of some vectors (B, E) on any device -> (E,) float32."""
+    row: np.ndarray = vectors[0].float().cpu().numpy()
+    return row
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)

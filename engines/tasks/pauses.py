@@ -1,0 +1,81 @@
+"""Where a long sound may be cut: at its pauses, found by loudness.
+
+Everything here runs in constant memory: about a minute of samples is held at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.protocol import RATE_HZ
+from engines.senses import QUIET_RMS, TOKEN_S, loudness
+
+EARLIEST_CUT_S = 8.0
+"""Before this a stretch is too short to be worth a window of its own."""
+LATEST_CUT_S = 28.0
+HARD_CUT_S = 29.0
+"""Without a pause by now, the cut falls on the quietest moment of the last seconds; the tower hears 30 s."""
+SEEK_FROM_S = 20.0
+PAUSE_S = 0.2
+"""Shorter lulls are the closures of p, t and k."""
+MARGIN_S = 0.3
+"""Silence kept on both sides of what is loud."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Part of a sound between two cuts. samples: (n,) float32 at 16 kHz, at most 29 s."""
+
+    start_s: float
+    samples: np.ndarray
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + len(self.samples) / RATE_HZ
+
+
+def stretches(chunks: Iterator[np.ndarray]) -> Iterator[Stretch]:
+    """Consecutive chunks of any length -> stretches of at most 29 s that lie end to end, cut at pauses."""
+    held = np.zeros(0, np.float32)
+    start = 0
+    hard_cut = round(HARD_CUT_S * RATE_HZ)
+    for chunk in chunks:
+        held = np.concatenate([held, chunk])
+        while len(held) > hard_cut:
+            cut = _cut(held[:hard_cut])
+            yield Stretch(start / RATE_HZ, held[:cut])
+            held, start = held[cut:], start + cut
+    if len(held):
+        yield Stretch(start / RATE_HZ, held)
+
+
+def _cut(samples: np.ndarray) -> int:
+    """The sample to cut at: the middle of the longest pause, or else the quietest moment late in the sound."""
+    level = 20.0 * np.log10(np.maximum(loudness(samples), 1e-6))  # (n,) dB, one per 20 ms
+    low, high = np.percentile(level, (10, 95))
+    quiet = level < low + 0.25 * (high - low)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], quiet, [False])).astype(np.int8)))
+    begins, ends = edges[::2], edges[1::2]
+    middles_s = (begins + ends) / 2 * TOKEN_S
+    fits = (ends - begins >= PAUSE_S / TOKEN_S) & (middles_s >= EARLIEST_CUT_S) & (middles_s <= LATEST_CUT_S)
+    if fits.any():
+        at = int(np.argmax(np.where(fits, ends - begins, 0)))
+        return round(middles_s[at] * RATE_HZ)
+    late = round(SEEK_FROM_S / TOKEN_S)
+    n = round(PAUSE_S / TOKEN_S)
+    smooth = np.convolve(level[late:], np.ones(n) / n, mode="same")
+    return round((late + int(smooth.argmin()) + 0.5) * TOKEN_S * RATE_HZ)
+
+
+def trimmed(stretch: Stretch) -> Stretch | None:
+    """A stretch without the silence at its ends; None where there is nothing but silence."""
+    loud = np.flatnonzero(loudness(stretch.samples) >= QUIET_RMS)
+    if len(loud) == 0:
+        return None
+    step, margin = round(TOKEN_S * RATE_HZ), round(MARGIN_S * RATE_HZ)
+    start = max(0, int(loud[0]) * step - margin)
+    end = (int(loud[-1]) + 1) * step + margin
+    return Stretch(stretch.start_s + start / RATE_HZ, stretch.samples[start:end])

@@ -1,0 +1,190 @@
+"""Bring a collection up to date with a folder; find in it what fits a query; put one thing into the shared space."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from engines import media as files
+from engines.errors import MediaError, RequestError
+from engines.index import Collection, Row, calibrate
+from engines.protocol import (
+    EmbedRequest,
+    EmbedResult,
+    Hit,
+    IndexRequest,
+    IndexResult,
+    Progress,
+    SearchRequest,
+    SearchResult,
+)
+from engines.senses import Senses, Window
+
+TEXT_SUFFIXES = frozenset({".txt", ".md"})
+INDEXED_SUFFIXES = files.PHOTO_SUFFIXES | files.SOUND_SUFFIXES | files.CLIP_SUFFIXES | TEXT_SUFFIXES
+MAX_TEXT_BYTES = 2**20
+"""Of a longer text file only the beginning is read."""
+PARAGRAPH_LETTERS = 600
+"""A text is searched in stretches of about this length, cut between paragraphs or lines."""
+
+
+def embed(senses: Senses, request: EmbedRequest) -> Iterator[EmbedResult]:
+    """One vector; of long media that of their first minute."""
+    yield EmbedResult(request=request, progress=Progress("looking"))
+    if isinstance(request.media, str):
+        yield EmbedResult(request=request, vector=senses.text_vector(request.media), kind="text", end="finished")
+        return
+    window = senses.vector(request.media)
+    yield EmbedResult(request=request, vector=window.vector, kind=window.kind, end="finished")
+
+
+# --- searching ---------------------------------------------------------------------------------------------------
+
+
+def search(senses: Senses, request: SearchRequest) -> Iterator[SearchResult]:
+    """The best hits over all kinds asked for. "empty": the collection holds nothing of these kinds.
+
+    Cosines of different kinds are not comparable, so each kind is searched by itself and the hits are ordered by how
+    well they fit for their kind. Raises CollectionError where there is no collection, or one of another model.
+    """
+    yield SearchResult(request=request, progress=Progress("searching"))
+    with Collection(request.collection, model_digest=senses.model_digest) as collection:
+        if isinstance(request.query, str):
+            query = Window("text", senses.text_vector(request.query))
+        else:
+            query = senses.vector(request.query)
+        hits = [
+            Hit(
+                Path(row.path),
+                row.kind,
+                score,
+                calibrate(score, query.kind, row.kind),
+                row.start_s,
+                row.end_s,
+                row.text,
+            )
+            for kind in sorted(request.kinds)
+            for row, score in collection.search(query.vector, kinds=frozenset({kind}), k=request.k)
+        ]
+    hits.sort(key=lambda hit: (-hit.fit, -hit.score))
+    yield SearchResult(request=request, hits=tuple(hits[: request.k]), end="finished" if hits else "empty")
+
+
+# --- indexing ----------------------------------------------------------------------------------------------------
+
+
+def index(senses: Senses, request: IndexRequest) -> Iterator[IndexResult]:
+    """What changed under the folder since last time is read again, what is gone is taken out, the rest is left.
+
+    Each file is written as a whole, so a stop loses at most the file at hand. Other folders in the same collection
+    are left alone. A file that cannot be read becomes a failure with its reason.
+    """
+    if not request.folder.is_dir():
+        raise RequestError(
+            f"The folder {request.folder.name!r} does not exist; choose another.",
+            f"文件夹 {request.folder.name!r} 不存在，请另选。",
+        )
+    yield IndexResult(request=request, progress=Progress("looking"))
+    folder = request.folder.resolve()
+    paths = list(_found(folder))
+    n_added = n_unchanged = 0
+    failures: tuple[tuple[str, str], ...] = ()
+    with _collection(request.collection, senses.model_digest) as collection:
+        gone = [path for path in collection.files() if Path(path).is_relative_to(folder)]
+        gone = sorted(set(gone) - {str(path) for path in paths})
+        collection.forget([Path(path) for path in gone])
+
+        def result(n_done: int) -> IndexResult:
+            return IndexResult(
+                request=request,
+                n_added=n_added,
+                n_unchanged=n_unchanged,
+                n_removed=len(gone),
+                n_rows=collection.n_rows,
+                failures=failures,
+                progress=Progress("reading", n_done, len(paths), "files"),
+            )
+
+        for n, path in enumerate(paths):
+            yield result(n)
+            try:
+                if collection.unchanged(path):
+                    n_unchanged += 1
+                    continue
+                rows = []
+                for window in _windows(senses, path):
+                    rows.append(Row(str(path), window.kind, window.start_s, window.end_s, window.vector, window.text))
+                    yield result(n)
+                collection.put(path, files.content_digest(path), rows)
+                n_added += 1
+            except MediaError as error:
+                collection.fail(path, error.en)
+                failures += ((path.name, error.en),)
+        last = result(len(paths))
+    yield IndexResult(
+        request=request,
+        n_added=n_added,
+        n_unchanged=n_unchanged,
+        n_removed=len(gone),
+        n_rows=last.n_rows,
+        failures=failures,
+        end="finished" if last.n_rows else "empty",
+    )
+
+
+def _collection(file: Path, model_digest: str) -> Collection:
+    """The collection, made if it is not there, emptied if another model made it, whose vectors mean nothing here."""
+    collection = Collection(file, create=True)
+    if collection.model_digest != model_digest:
+        collection.reset(model_digest)
+    return collection
+
+
+def _found(folder: Path) -> Iterator[Path]:
+    """Files that may hold media, in order of their names. What is hidden is skipped, and so is a way back up."""
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in INDEXED_SUFFIXES:
+                yield Path(root, name)
+
+
+def _windows(senses: Senses, path: Path) -> Iterator[Window]:
+    if path.suffix.lower() in TEXT_SUFFIXES:
+        for paragraph in _paragraphs(path):
+            yield Window("text", senses.text_vector(paragraph), text=paragraph)
+    else:
+        yield from senses.windows(path)
+
+
+def _paragraphs(path: Path) -> Iterator[str]:
+    """A text file in stretches of about 600 letters; MediaError where it is empty or no text."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_TEXT_BYTES).decode("utf-8", errors="replace")
+    except OSError as error:
+        raise MediaError(
+            f"{path.name} cannot be read; check its rights.", f"无法读取 {path.name}，请检查权限。"
+        ) from error
+    if not text.strip() or "\0" in text:
+        raise MediaError(f"{path.name} holds no text.", f"{path.name} 中没有文字。")
+    held = ""
+    for line in text.splitlines():
+        for start in range(0, max(len(line), 1), PARAGRAPH_LETTERS):
+            part = line[start : start + PARAGRAPH_LETTERS]
+            if held.strip() and (not part.strip() or len(held) + len(part) > PARAGRAPH_LETTERS):
+                if not part.strip() and len(held) < PARAGRAPH_LETTERS // 3:
+                    held += "\n"
+                    continue
+                yield held.strip()
+                held = ""
+            held += part + "\n"
+    if held.strip():
+        yield held.strip()

@@ -1,0 +1,170 @@
+"""What is said in a sound or clip of any length: cut at pauses, written down, timed, and translated where asked.
+
+Translation of speech is a cascade: each finished segment goes through the same model as text. Where the event head
+hears no speech nothing is written, whatever the decoder would say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engines import media as files
+from engines.decoding import DecodeOptions, align, generate
+from engines.errors import MediaError
+from engines.model.fusion import Memory, Stream
+from engines.protocol import (
+    RATE_HZ,
+    Clip,
+    Media,
+    Progress,
+    Segment,
+    Sound,
+    TranscribeRequest,
+    TranscribeResult,
+    Word,
+)
+from engines.senses import SPEECH_THRESHOLD, TOKEN_S, Senses
+from engines.tasks import translate
+from engines.tasks.pauses import Stretch, stretches, trimmed
+
+CHUNK_S = 5.0
+NO_SPEECH_THRESHOLD = 0.6
+"""Above this probability of "no speech" a doubtful text is dropped, as Whisper does (Radford et al. 2022)."""
+DOUBTFUL_LOGPROB = -1.0
+GAP_S = 0.6
+"""A pause between words that ends a segment, as between two sentences."""
+SENTENCE_GAP_S = 0.15
+"""A pause that ends a segment after a full stop."""
+READABLE_S = 7.0
+READABLE_WIDTH = 84
+"""A subtitle has two lines of 42 letters and stays at most 7 s, as broadcasters rule; a Chinese sign counts two."""
+
+
+def stream(senses: Senses, request: TranscribeRequest) -> Iterator[TranscribeResult]:
+    """Segments as they are made; while one is being written it stands last and grows. "empty": no speech at all."""
+    total_s, chunks = _open(request.media)
+    language = request.language
+    segments: tuple[Segment, ...] = ()
+    heard_s = 0.0
+
+    def result(growing: tuple[Segment, ...] = ()) -> TranscribeResult:
+        return TranscribeResult(
+            request=request,
+            language=language or "",
+            duration_s=max(total_s, heard_s),
+            segments=segments + growing,
+            progress=Progress("listening", heard_s, max(total_s, heard_s), "s"),
+        )
+
+    for whole in stretches(chunks):
+        yield result()
+        stretch = trimmed(whole)
+        heard = None if stretch is None else senses.hear(stretch.samples)
+        if stretch is not None and heard is not None and senses.speech_probability(heard) >= SPEECH_THRESHOLD:
+            memory = senses.model.fuse([Stream("sound", heard.last, heard.mask)])
+            if language is None:
+                language = spoken_language(senses, memory)
+            text = ""
+            for text in _written(senses, memory, language, stretch):
+                yield result((Segment(stretch.start_s, stretch.end_s, text),) if text else ())
+            log_probs = senses.model.ctc(heard.last)[0].cpu().numpy()
+            for segment in _segments(text, align(log_probs, text, language, TOKEN_S), stretch, language):
+                if request.translate_to is None:
+                    segments += (segment,)
+                    continue
+                for translation in translate.growing(senses, segment.text, language, request.translate_to):
+                    done = Segment(segment.start_s, segment.end_s, segment.text, segment.words, translation)
+                    yield result((done,))
+                segments += (done,)
+        heard_s = whole.end_s
+    yield TranscribeResult(
+        request=request,
+        language=language or "",
+        duration_s=heard_s,
+        segments=segments,
+        end="finished" if segments else "empty",
+    )
+
+
+def _open(media: Media) -> tuple[float, Iterator[np.ndarray]]:
+    """Seconds and chunks of what is to be heard."""
+    if isinstance(media, Path):
+        return files.probe(media).duration_s, files.stream_sound(media, chunk_s=CHUNK_S)
+    sound = media if isinstance(media, Sound) else media.sound if isinstance(media, Clip) else None
+    if sound is None or len(sound.samples) == 0:
+        raise MediaError(
+            "There is no sound in this to write down; choose a sound, or a clip with a sound track.",
+            "这里没有声音可以转写，请选择声音，或有音轨的视频。",
+        )
+    return sound.duration_s, iter([files.resample(sound.samples, sound.rate_hz)])
+
+
+@torch.inference_mode()
+def spoken_language(senses: Senses, memory: Memory) -> str:
+    """The likeliest language of speech: which language piece would come after the start piece."""
+    start = torch.tensor([[senses.tokenizer.sot_id]], device=memory.tokens.device)
+    logits = senses.model.decode(start, memory)[0, -1]
+    return max(senses.tokenizer.language_ids.items(), key=lambda item: float(logits[item[1]]))[0]
+
+
+def _written(senses: Senses, memory: Memory, language: str, stretch: Stretch) -> Iterator[str]:
+    """The text as it grows; the last one is "" where the decoder itself doubts that anybody spoke."""
+    seconds = len(stretch.samples) / RATE_HZ
+    options = DecodeOptions(task="transcribe", max_new=min(24 + round(12 * seconds), 320), no_repeat=0)
+    prefix = torch.tensor([senses.tokenizer.prefix("transcribe", language)])
+    for (hypothesis,) in generate(senses.model, memory, prefix, senses.tokenizer, options):
+        yield senses.tokenizer.decode(hypothesis.ids)
+    if hypothesis.no_speech > NO_SPEECH_THRESHOLD and hypothesis.mean_logprob < DOUBTFUL_LOGPROB:
+        yield ""
+
+
+def _segments(text: str, words: Sequence[Word], stretch: Stretch, language: str) -> Iterator[Segment]:
+    """A stretch's text as segments fit to be read, with times from the start of the whole sound."""
+    if not text:
+        return
+    if not words:  # the text could not be aligned: it is spread over the stretch as a whole
+        yield Segment(stretch.start_s, stretch.end_s, text)
+        return
+    placed = [Word(stretch.start_s + w.start_s, stretch.start_s + w.end_s, w.text) for w in words]
+    for group in _readable(placed, language):
+        yield Segment(group[0].start_s, group[-1].end_s, _joined(group, language), tuple(group))
+
+
+def _readable(words: list[Word], language: str) -> list[list[Word]]:
+    """Words in groups: cut at every long pause, then at the best place until each group can be read at a glance."""
+    cuts = [
+        i
+        for i in range(1, len(words))
+        if _gap_s(words, i) > (SENTENCE_GAP_S if _ends_sentence(words[i - 1]) else GAP_S)
+    ]
+    if cuts:
+        edges = [0, *cuts, len(words)]
+        groups = [words[a:b] for a, b in pairwise(edges)]
+        return [part for group in groups for part in _readable(group, language)]
+    width = len(_joined(words, language)) * (2 if language == "zh" else 1)
+    if len(words) < 2 or (width <= READABLE_WIDTH and words[-1].end_s - words[0].start_s <= READABLE_S):
+        return [words]
+    # Commas count for half a second of pause, full stops for one; the middle is liked, the ends are not.
+    cut = max(range(1, len(words)), key=lambda i: _gap_s(words, i) + _mark(words[i - 1]) - abs(2 * i / len(words) - 1))
+    return _readable(words[:cut], language) + _readable(words[cut:], language)
+
+
+def _gap_s(words: Sequence[Word], i: int) -> float:
+    return words[i].start_s - words[i - 1].end_s
+
+
+def _ends_sentence(word: Word) -> bool:
+    return word.text.rstrip("\"'»”’」』）)").endswith((".", "!", "?", "…", "。", "！", "？"))
+
+
+def _mark(word: Word) -> float:
+    return 1.0 if _ends_sentence(word) else 0.5 if word.text.endswith((",", ";", ":", "，", "；", "：", "、")) else 0.0
+
+
+def _joined(words: Sequence[Word], language: str) -> str:
+    return ("" if language == "zh" else " ").join(word.text for word in words)

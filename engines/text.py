@@ -1,0 +1,131 @@
+"""Text as the model sees it (one SentencePiece vocabulary) and as the metrics see it (normalised).
+
+The vocabulary is made of Whisper's own pieces (Radford et al. 2022, MIT), so that its decoder keeps what it knows; see
+`engines/training/vocabulary.py`. Control pieces carry the task, the language and the time; they are never produced by
+`encode`, so text typed by a person cannot smuggle one in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from engines.errors import CheckpointError
+from engines.protocol import LANGUAGES
+
+Task: TypeAlias = Literal["transcribe", "translate", "caption", "answer"]
+TASKS: tuple[Task, ...] = ("transcribe", "translate", "caption", "answer")
+
+TIME_STEP_S = 0.2
+"""Seconds between two time pieces; Whisper's are 0.02 s apart, of which every tenth is kept."""
+MAX_TIME_S = 30.0
+
+SOT, EOS, PAD, UNK = "<s>", "</s>", "<pad>", "<unk>"
+NO_SPEECH, NO_TIMES = "<|nospeech|>", "<|notimestamps|>"
+TIMES = tuple(f"<|{i * TIME_STEP_S:.2f}|>" for i in range(round(MAX_TIME_S / TIME_STEP_S) + 1))
+CONTROLS = (*(f"<|{name}|>" for name in (*LANGUAGES, *TASKS)), NO_SPEECH, NO_TIMES, *TIMES)
+
+
+class Tokenizer:
+    """Text to piece ids and back."""
+
+    def __init__(self, model: bytes) -> None:
+        import sentencepiece
+
+        try:
+            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError as error:
+            raise CheckpointError(
+                "The tokenizer file is damaged; fetch the model again.", "分词器文件已损坏，请重新获取模型。"
+            ) from error
+        missing = [piece for piece in (SOT, EOS, PAD, *CONTROLS) if not self._pieces.is_control(self._id(piece))]
+        if missing:
+            raise CheckpointError(
+                f"The tokenizer lacks {len(missing)} control pieces, {missing[0]} first; it belongs to another model.",
+                f"分词器缺少 {len(missing)} 个控制符（如 {missing[0]}），不属于此模型。",
+            )
+        self.digest = hashlib.sha256(model).hexdigest()
+        self.vocab_size: int = self._pieces.vocab_size()
+        self.sot_id, self.eos_id, self.pad_id = (self._id(piece) for piece in (SOT, EOS, PAD))
+        self.no_speech_id, self.no_times_id = self._id(NO_SPEECH), self._id(NO_TIMES)
+        self.language_ids = {language: self._id(f"<|{language}|>") for language in LANGUAGES}
+        self.task_ids = {task: self._id(f"<|{task}|>") for task in TASKS}
+        self.time_ids = [self._id(piece) for piece in TIMES]
+        self.special_ids = frozenset(
+            i for i in range(self.vocab_size) if self._pieces.is_control(i) or self._pieces.is_unknown(i)
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Tokenizer:
+        """Read a `.model` file; CheckpointError when it is missing, damaged or of another family."""
+        try:
+            return cls(path.read_bytes())
+        except OSError as error:
+            raise CheckpointError(
+                f"The tokenizer file {path.name} cannot be read; fetch the model again.",
+                f"无法读取分词器文件 {path.name}，请重新获取模型。",
+            ) from error
+
+    def _id(self, piece: str) -> int:
+        return int(self._pieces.piece_to_id(piece))
+
+    def encode(self, text: str) -> list[int]:
+        """Text pieces only. Any text can be encoded: what has no piece of its own is spelt in bytes."""
+        return list(self._pieces.encode(" ".join(text.split())))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of the pieces; control pieces are dropped, bytes that form no character become U+FFFD."""
+        return str(self._pieces.decode([int(i) for i in ids if int(i) not in self.special_ids])).strip()
+
+    def prefix(self, task: Task, language: str) -> list[int]:
+        """What the decoder starts from; `language` is that of the output. Whisper's order is kept."""
+        return [self.sot_id, self.language_ids[language], self.task_ids[task], self.no_times_id]
+
+    def time_s(self, piece_id: int) -> float | None:
+        """Seconds a time piece stands for, None for any other piece."""
+        first = self.time_ids[0]
+        return (piece_id - first) * TIME_STEP_S if first <= piece_id <= self.time_ids[-1] else None
+
+    def time_id(self, time_s: float) -> int:
+        """The time piece nearest to `time_s`, within 0 to 30 s."""
+        return self.time_ids[round(min(max(time_s, 0.0), MAX_TIME_S) / TIME_STEP_S)]
+
+
+# --- for the metrics ---------------------------------------------------------------------------------------------
+
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+).split()
+_TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+
+
+def spell_number(n: int) -> str:
+    """English words of 0 to 999,999, without "and" or hyphens: 1234 -> one thousand two hundred thirty four."""
+    if n < 20:
+        return _ONES[n]
+    if n < 100:
+        return _TENS[n // 10] + (f" {_ONES[n % 10]}" if n % 10 else "")
+    if n < 1000:
+        return f"{_ONES[n // 100]} hundred" + (f" {spell_number(n % 100)}" if n % 100 else "")
+    return f"{spell_number(n // 1000)} thousand" + (f" {spell_number(n % 1000)}" if n % 1000 else "")
+
+
+def normalise(text: str, language: str) -> str:
+    """Lower case, no punctuation, one space between words; English numerals spelt out, Chinese cut into characters.
+
+    Both sides of a word error rate and of a caption metric go through it, so that spelling habits do not count.
+    """
+    text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
+    if language == "en":
+        text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
+        text = re.sub(r"\d+", lambda m: f" {spell_number(int(m[0]))} " if len(m[0]) < 7 else f" {' '.join(m[0])} ", text)
+    kept = [c if c == "'" or unicodedata.category(c)[0] in "LNM" else " " for c in text]
+    text = re.sub(r"(?<!\w)'|'(?!\w)", " ", "".join(kept))
+    if language == "zh":
+        text = re.sub(r"([㐀-鿿豈-﫿])", r" \1 ", text)
+    return " ".join(text.split())

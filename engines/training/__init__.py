@@ -1,0 +1,1 @@
+"""Training: data, composed clips, losses, recipes and the loop."""

@@ -1,0 +1,179 @@
+"""Clips with known answers, composed of photos and sounds: pans, zooms and cuts over the ones, the others beneath.
+
+`plan` draws a clip and a question from what the photos and sounds are known to hold; it touches no pixel and no
+sample, so training may compose the same plan out of cached features. `render` makes frames and a sound track of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from engines.errors import StudioError
+from engines.protocol import RATE_HZ, Clip, Photo, Sense, Sound
+from engines.training.questions import KINDS, NEEDS, Composer, Lacking, Material
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""left, top, right, bottom as parts of a photo's width and height, 0 to 1."""
+
+SOUND_UNDER_PICTURE = 0.7
+"""How often a clip whose question needs no sound has one all the same."""
+
+
+class NothingToAsk(StudioError):
+    """The photos and sounds given do not suffice for any of the kinds of question asked for."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A photo on screen from start_s to end_s, the view moving evenly from start_box to end_box."""
+
+    photo: int
+    start_s: float
+    end_s: float
+    start_box: Box
+    end_box: Box
+
+    def box(self, time_s: float) -> Box:
+        """The part of the photo in view."""
+        part = min(max((time_s - self.start_s) / (self.end_s - self.start_s), 0.0), 1.0)
+        left, top, right, bottom = (a + (b - a) * part for a, b in zip(self.start_box, self.end_box, strict=True))
+        return left, top, right, bottom
+
+
+@dataclass(frozen=True)
+class Track:
+    """A sound from start_s to end_s: from its own beginning, over again when it is shorter than that."""
+
+    sound: int
+    kind: Literal["sound", "speech"]
+    start_s: float
+    end_s: float
+    gain: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipPlan:
+    """A clip to be made and a question with its answer, one to three words.
+
+    Photos and sounds are indices into the material. kind: a key of `NEEDS`. needs: the senses the answer rests on.
+    """
+
+    scenes: tuple[Scene, ...]
+    tracks: tuple[Track, ...]
+    duration_s: float
+    question: str
+    answer: str
+    language: str
+    kind: str
+    needs: frozenset[Sense]
+
+    def frame_times_s(self, n_frames: int = 16) -> tuple[float, ...]:
+        """The middles of n_frames equal parts of the clip."""
+        return tuple((i + 0.5) * self.duration_s / n_frames for i in range(n_frames))
+
+    def scene(self, time_s: float) -> Scene:
+        """The scene on screen at a time."""
+        return next((scene for scene in self.scenes if time_s < scene.end_s), self.scenes[-1])
+
+
+def plan(
+    rng: np.random.Generator,
+    material: Material,
+    *,
+    kinds: Sequence[str] = KINDS,
+    languages: Sequence[str] = ("en",),
+) -> ClipPlan:
+    """A clip and a question of one of `kinds`, each as likely as the others, in one of `languages` ("en", "zh").
+
+    Raises NothingToAsk when the material suffices for none of them.
+    """
+    language = str(rng.choice(list(languages)))
+    for kind in rng.permutation(list(kinds)):
+        composer = Composer(rng, material, language)
+        try:
+            asked = getattr(composer, f"ask_{kind}")()
+            scenes, tracks = _laid_out(composer)
+        except Lacking:
+            continue
+        return ClipPlan(
+            scenes=scenes,
+            tracks=tracks,
+            duration_s=composer.duration_s,
+            question=str(rng.choice(list(asked.wordings))),
+            answer=asked.answer,
+            language=language,
+            kind=str(kind),
+            needs=NEEDS[kind],
+        )
+    raise NothingToAsk("these photos and sounds do not suffice for any of the kinds of question asked for")
+
+
+def _laid_out(composer: Composer) -> tuple[tuple[Scene, ...], tuple[Track, ...]]:
+    """What the question rests on and what fills up the rest, in time."""
+    rng, labels = composer.rng, composer.material.labels
+    if not composer.photos:
+        composer.show_anything(int(rng.integers(1, 3)))
+    if not composer.sounds and composer.material.by_label and rng.random() < SOUND_UNDER_PICTURE:
+        composer.play(composer.labels(1))
+    photo_cuts = composer.photo_cuts_s or composer.cuts_s(len(composer.photos) - 1)
+    sound_cuts = composer.sound_cuts_s or composer.cuts_s(max(len(composer.sounds) - 1, 0))
+    stretches = pairwise([0.0, *photo_cuts, composer.duration_s])
+    scenes = tuple(
+        Scene(photo, start, end, *_camera(rng)) for photo, (start, end) in zip(composer.photos, stretches, strict=True)
+    )
+    stretches = pairwise([composer.sound_start_s, *sound_cuts, composer.duration_s])
+    tracks = tuple(
+        Track(sound, "speech" if labels[sound] == "speech" else "sound", start, end, float(rng.uniform(0.5, 1.0)))
+        for sound, (start, end) in zip(composer.sounds, stretches, strict=False)
+    )
+    return scenes, tracks
+
+
+def _camera(rng: np.random.Generator) -> tuple[Box, Box]:
+    """A zoom in, a zoom out or a pan; at least three quarters of each side stay in view."""
+    side = float(rng.uniform(0.75, 0.95))
+    left, top = (float(edge) for edge in rng.uniform(0.0, 1.0 - side, 2))
+    near: Box = (left, top, left + side, top + side)
+    other: Box = (1.0 - side - left, top, 1.0 - left, top + side)
+    whole: Box = (0.0, 0.0, 1.0, 1.0)
+    return ((whole, near), (near, whole), (near, other))[rng.integers(3)]
+
+
+def render(
+    plan: ClipPlan,
+    photo: Callable[[int], Photo],
+    sound: Callable[[int], Sound],
+    *,
+    n_frames: int = 16,
+    side: int = 256,
+) -> Clip:
+    """Frames and sound track of a plan; photo and sound give the media of an index.
+
+    Frames are square, (side, side, 3): the picture tower sees every picture squashed to a square anyway. Without
+    tracks the clip has no sound at all.
+    """
+    pictures = {scene.photo: Image.fromarray(photo(scene.photo).pixels) for scene in plan.scenes}
+    frames, times_s = [], plan.frame_times_s(n_frames)
+    for time_s in times_s:
+        scene = plan.scene(time_s)
+        picture = pictures[scene.photo]
+        left, top, right, bottom = scene.box(time_s)
+        box = (left * picture.width, top * picture.height, right * picture.width, bottom * picture.height)
+        frames.append(np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR, box=box)))
+    return Clip(tuple(frames), times_s, plan.duration_s, _mixed(plan, sound) if plan.tracks else None)
+
+
+def _mixed(plan: ClipPlan, sound: Callable[[int], Sound]) -> Sound:
+    samples = np.zeros(round(plan.duration_s * RATE_HZ), np.float32)
+    for track in plan.tracks:
+        start, end = round(track.start_s * RATE_HZ), round(track.end_s * RATE_HZ)
+        source = sound(track.sound).samples
+        if len(source):
+            samples[start:end] += track.gain * np.resize(source, end - start)
+    return Sound(np.clip(samples, -1.0, 1.0))

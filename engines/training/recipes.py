@@ -1,0 +1,71 @@
+"""Recipes: pages of values, one dataclass each. A change of plan is a change here, not in the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Share:
+    """How a task takes part. weight: how often it is drawn; size: rows of a batch."""
+
+    weight: float
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One stage of training."""
+
+    name: str
+    n_steps: int
+    tasks: dict[str, Share] = field(default_factory=dict)
+    frozen: tuple[str, ...] = ("picture.trunk", "sound")
+    """Parameters whose names begin so are not trained; the stores were made with them."""
+    learning_rate: float = 5e-4
+    """Of parts that start from nothing; cosine to a hundredth of it."""
+    kept_rate: float = 1.5e-4
+    """Of parts that start from public weights."""
+    kept: tuple[str, ...] = ("decoder.",)
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    accumulate: int = 1
+    """Batches per optimizer step."""
+    ema_decay: float = 0.998
+    """Of the running mean of the weights that is shipped; its memory is 500 steps."""
+    save_every: int = 200
+    seed: int = 0
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="text",
+            n_steps=1000,
+            tasks={"translate": Share(5, 64), "parallel": Share(1, 128)},
+            kept_rate=7e-5,
+        ),
+        Recipe(
+            name="joint",
+            n_steps=6000,
+            tasks={
+                "caption": Share(0.24, 64),
+                "transcribe": Share(0.19, 16),
+                "translate": Share(0.27, 64),
+                "parallel": Share(0.04, 128),
+                "sound": Share(0.11, 32),
+                "answer": Share(0.15, 16),
+            },
+        ),
+        Recipe(
+            name="smoke",
+            n_steps=4,
+            tasks={"caption": Share(1, 2), "translate": Share(1, 2)},
+            frozen=(),
+            warmup_steps=1,
+            save_every=2,
+        ),
+    )
+}

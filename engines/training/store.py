@@ -1,0 +1,284 @@
+"""What the frozen towers make of the training media, computed once and kept on disk.
+
+Photos as EfficientNet maps (64, 1280), speech as the sound tower's last layer (T, 512) and, like sounds, as all its layers
+at 5 Hz (T', 7, 512), each in several augmented views. An epoch over them costs a hundredth of running the towers.
+
+    python -m engines.training.store DATA RUN --whisper FOLDER --efficientnet FILE [--only photos,sounds,speech,voices]
+
+RUN holds tokenizer.model and whisper_rows.json (`engines.training.vocabulary`); features go to RUN/features. A store that
+is there is left alone, so a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageEnhance
+from torch import Tensor
+
+from engines import archives
+from engines.model import public
+from engines.model.config import small
+from engines.model.features import log_mel, photo_tensor
+from engines.model.fusion import FusionModel, pool_tokens
+from engines.protocol import RATE_HZ
+from engines.text import Tokenizer
+from engines.training import voices
+from engines.training.vocabulary import ROWS_FILE
+
+N_PHOTO_VIEWS = 4
+N_SOUND_VIEWS = 2
+MAX_SPEECH_S = 29.0
+SENTENCES_SPOKEN = {"de": 500, "fr": 700, "zh": 700}
+"""Sentences of the text pairs given a synthetic voice, so that Whisper's other languages are not forgotten."""
+CAPTIONS_SPOKEN = 1500
+"""English captions given a synthetic voice, for search by a spoken description."""
+
+
+class Ragged:
+    """Rows of different lengths in one memory-mapped bfloat16 file: row i is (lengths[i], *inner).
+
+    `meta` holds one JSON value per row: what it is and what is known about it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        head = json.loads(path.with_suffix(".json").read_text())
+        self.inner: tuple[int, ...] = tuple(head["inner"])
+        self.lengths = np.array(head["lengths"], np.int64)
+        self.meta: list[dict[str, object]] = head["meta"]
+        self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
+        n = int(self._starts[-1]) * int(np.prod(self.inner))
+        self._rows = np.memmap(path.with_suffix(".bin"), np.int16, "r", shape=(n,)).reshape(-1, *self.inner)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, i: int) -> Tensor:
+        """(lengths[i], *inner) bfloat16."""
+        rows = np.array(self._rows[self._starts[i] : self._starts[i + 1]])
+        return torch.from_numpy(rows).view(torch.bfloat16)
+
+    @staticmethod
+    def write(path: Path, rows: Iterable[tuple[Tensor, dict[str, object]]], *, log: str) -> None:
+        """Write rows as they come; the .json that makes the file valid is written last."""
+        lengths: list[int] = []
+        meta: list[dict[str, object]] = []
+        inner: tuple[int, ...] = ()
+        began = time.monotonic()
+        with path.with_suffix(".bin").open("wb") as file:
+            for row, known in rows:
+                inner = tuple(row.shape[1:])
+                lengths.append(len(row))
+                meta.append(known)
+                file.write(row.to(torch.bfloat16).contiguous().view(torch.int16).numpy().tobytes())
+                if len(lengths) % 500 == 0:
+                    print(f"{log}: {len(lengths)} after {time.monotonic() - began:.0f} s", flush=True)
+        path.with_suffix(".json").write_text(json.dumps({"inner": inner, "lengths": lengths, "meta": meta}))
+
+
+# --- augmentation ------------------------------------------------------------------------------------------------
+
+
+def vary_photo(pixels: np.ndarray, rng: np.random.Generator, *, flip: bool) -> np.ndarray:
+    """A crop of 60 to 100 % of the area, brightness, contrast and colour within 30 %, mirrored or not."""
+    image = Image.fromarray(pixels)
+    side = np.sqrt(rng.uniform(0.6, 1.0))
+    w, h = image.width * side, image.height * side
+    left, top = rng.uniform(0, image.width - w + 1e-6), rng.uniform(0, image.height - h + 1e-6)
+    image = image.crop((round(left), round(top), round(left + w), round(top + h)))
+    for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        image = enhance(image).enhance(rng.uniform(0.7, 1.3))
+    out = np.asarray(image)
+    return out[:, ::-1].copy() if flip else out
+
+
+def vary_sound(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Played 10 % slower to 10 % faster, louder or softer, with noise 15 to 40 dB below it."""
+    speed = rng.uniform(0.9, 1.1)
+    n = int(len(samples) / speed)
+    out = np.interp(np.arange(n) * speed, np.arange(len(samples)), samples).astype(np.float32)
+    power = float(np.sqrt(np.mean(out**2)) + 1e-6)
+    noise = noise_like(rng, n)
+    return (out * rng.uniform(0.4, 1.0) + noise * power * 10 ** (-rng.uniform(15, 40) / 20)).astype(np.float32)
+
+
+def silence_around(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Up to half a second of near-silence on either side: Whisper never saw speech that starts at once."""
+    before, after = (rng.normal(0, 1e-4, int(rng.uniform(0, 0.5) * RATE_HZ)).astype(np.float32) for _ in range(2))
+    return np.concatenate([before, samples, after])
+
+
+def noise_like(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Noise of unit power with a random spectral slope (white to brown): (n,) float32."""
+    spectrum = np.fft.rfft(rng.normal(size=n))
+    spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** -rng.uniform(0.0, 1.2)
+    out = np.fft.irfft(spectrum, n)
+    return (out / (out.std() + 1e-9)).astype(np.float32)
+
+
+def nothing_said(rng: np.random.Generator) -> tuple[np.ndarray, str]:
+    """A few seconds of silence or of noise, hum, tones and clicks, with its event label."""
+    n = int(rng.uniform(1.0, 10.0) * RATE_HZ)
+    t = np.arange(n) / RATE_HZ
+    kind = rng.integers(5)
+    if kind == 0:
+        return (rng.normal(0, 10 ** rng.uniform(-5, -3.3), n)).astype(np.float32), "silence"
+    if kind == 1:
+        sound = np.sin(2 * np.pi * rng.choice([50, 60, 100, 120]) * t) + 0.3 * np.sin(2 * np.pi * 180 * t)
+    elif kind == 2:  # notes one after the other
+        notes = 220 * 2 ** (rng.integers(0, 24, n // 4000 + 1) / 12)
+        sound = np.sin(2 * np.pi * np.cumsum(np.repeat(notes, 4000)[:n]) / RATE_HZ) * (1 - (np.arange(n) % 4000) / 4000)
+    elif kind == 3:
+        sound = (rng.random(n) < 5 / RATE_HZ).astype(np.float32)
+        sound = np.convolve(sound, np.exp(-np.arange(400) / 60) * rng.normal(size=400), "same")
+    else:
+        sound = noise_like(rng, n)
+    sound = sound / (np.abs(sound).max() + 1e-9) * 10 ** rng.uniform(-2, -0.1)
+    return (sound + rng.normal(0, 1e-4, n)).astype(np.float32), "noise"
+
+
+# --- through the towers ------------------------------------------------------------------------------------------
+
+
+class Towers:
+    """The public towers in bfloat16, as the store fills itself from."""
+
+    def __init__(self, run: Path, whisper: str, efficientnet: Path) -> None:
+        tokenizer = Tokenizer.load(run / "tokenizer.model")
+        self.model = FusionModel(small(tokenizer.vocab_size))
+        rows = json.loads((run / ROWS_FILE).read_text())
+        public.load_whisper(self.model, public.read_whisper(whisper), rows)
+        public.load_efficientnet(self.model, public.read_efficientnet(efficientnet))
+        self.model.to(torch.bfloat16).eval().requires_grad_(False)
+        self.model.picture.trunk.to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def maps(self, photos: list[np.ndarray]) -> Tensor:
+        """Photos -> (B, 64, 1280)."""
+        batch = torch.stack([photo_tensor(p, self.model.config.photo_px) for p in photos]).to(torch.bfloat16)
+        return self.model.picture.trunk(batch.to(memory_format=torch.channels_last)).flatten(2).transpose(1, 2)
+
+    @torch.inference_mode()
+    def layers(self, samples: np.ndarray) -> tuple[Tensor, Tensor]:
+        """A sound -> (last layer (T, D), all layers at 5 Hz (T', n + 1, D))."""
+        mel = log_mel(torch.from_numpy(samples)[None]).to(torch.bfloat16)
+        layers, mask = self.model.sound(mel, torch.tensor([mel.shape[2]]))
+        return layers[-1][0], pool_tokens(torch.stack(layers, dim=2), mask)[0][0]
+
+
+def photo_rows(
+    towers: Towers, records: list[archives.PhotoRecord], view: int
+) -> Iterator[tuple[Tensor, dict[str, object]]]:
+    """Maps of one view; view 0 is the photo as it is, odd views are mirrored."""
+    for start in range(0, len(records), 32):
+        batch = records[start : start + 32]
+        photos = [record.load().pixels for record in batch]
+        if view:
+            rngs = (np.random.default_rng((view, start + i)) for i in range(len(batch)))
+            photos = [vary_photo(p, rng, flip=view % 2 == 1) for p, rng in zip(photos, rngs, strict=True)]
+        for record, row in zip(batch, towers.maps(photos), strict=True):
+            yield row, {"id": record.id, "captions": dict(record.captions), "mirrored": view % 2 == 1}
+
+
+Spoken = tuple[np.ndarray, dict[str, object]]
+
+
+def recorded(records: list[archives.SpeechRecord], view: int) -> Iterator[Spoken]:
+    """Real speech: as it is, or varied; always with a random pause around it."""
+    for i, record in enumerate(records):
+        rng = np.random.default_rng((view, i))
+        samples = record.load().samples
+        samples = silence_around(vary_sound(samples, rng) if view else samples, rng)
+        if len(samples) <= MAX_SPEECH_S * RATE_HZ:
+            yield samples, {"text": record.text, "language": record.language, "corpus": record.corpus}
+
+
+def synthetic(data: Path) -> Iterator[Spoken]:
+    """Sentences in the other languages and English captions (with their photo), spoken by espeak-ng."""
+    rng = np.random.default_rng(7)
+    for language, n in SENTENCES_SPOKEN.items():
+        pairs = [p for p in archives.pairs(data, f"en-{language}", "train") if 8 <= len(p.target) <= 120]
+        for i in rng.permutation(len(pairs))[:n]:
+            sound = voices.speak(pairs[i].target, language, rng)
+            if sound is not None:
+                yield silence_around(sound.samples, rng), {
+                    "text": pairs[i].target, "language": language, "corpus": "synthetic"
+                }
+    photos = archives.photos(data, "train")
+    for i in rng.permutation(len(photos))[:CAPTIONS_SPOKEN]:
+        caption = str(rng.choice(photos[i].captions["en"]))
+        sound = voices.speak(caption, "en", rng)
+        if sound is not None:
+            known: dict[str, object] = {"text": caption, "language": "en", "corpus": "synthetic", "photo": photos[i].id}
+            yield silence_around(sound.samples, rng), known
+
+
+def fill_speech(towers: Towers, folder: Path, name: str, spoken: Iterable[Spoken]) -> None:
+    """Two stores side by side: the last layer, and all layers at 5 Hz."""
+    if (folder / f"{name}_mix.json").exists():
+        return
+    mixes: list[tuple[Tensor, dict[str, object]]] = []
+
+    def rows() -> Iterator[tuple[Tensor, dict[str, object]]]:
+        for samples, known in spoken:
+            last, mix = towers.layers(samples)
+            mixes.append((mix, known))
+            yield last, known
+
+    Ragged.write(folder / f"{name}_last", rows(), log=name)
+    Ragged.write(folder / f"{name}_mix", mixes, log=f"{name} mix")
+
+
+def sound_rows(
+    towers: Towers, records: list[archives.SoundRecord], view: int, n_nothing: int
+) -> Iterator[tuple[Tensor, dict[str, object]]]:
+    """Labelled sounds, then silence and noise made on the spot."""
+    for i, record in enumerate(records):
+        rng = np.random.default_rng((view, i))
+        samples = record.load().samples
+        if view:
+            samples = np.roll(vary_sound(samples, rng), int(rng.integers(len(samples))))
+        yield towers.layers(samples)[1], {"label": record.label, "corpus": record.corpus}
+    for i in range(n_nothing):
+        samples, label = nothing_said(np.random.default_rng((view, 1, i)))
+        yield towers.layers(samples)[1], {"label": label, "corpus": "made"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run the frozen towers over the training media, once.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--whisper", required=True)
+    parser.add_argument("--efficientnet", type=Path, required=True)
+    parser.add_argument("--only", default="sounds,photos,speech,voices")
+    args = parser.parse_args()
+    only = args.only.split(",")
+    torch.set_num_threads(1)
+    folder = args.run / "features"
+    folder.mkdir(parents=True, exist_ok=True)
+    towers = Towers(args.run, args.whisper, args.efficientnet)
+    if "sounds" in only:
+        for view in range(N_SOUND_VIEWS):
+            if not (folder / f"sounds_train_{view}.json").exists():
+                rows = sound_rows(towers, archives.sounds(args.data, "train"), view, 300)
+                Ragged.write(folder / f"sounds_train_{view}", rows, log=f"sounds {view}")
+    if "photos" in only:
+        for view in range(N_PHOTO_VIEWS):
+            if not (folder / f"photos_train_{view}.json").exists():
+                rows = photo_rows(towers, archives.photos(args.data, "train"), view)
+                Ragged.write(folder / f"photos_train_{view}", rows, log=f"photos {view}")
+    if "speech" in only:
+        for view in range(N_SOUND_VIEWS):
+            fill_speech(towers, folder, f"speech_train_{view}", recorded(archives.speech(args.data, "train"), view))
+    if "voices" in only:
+        fill_speech(towers, folder, "speech_train_voices", synthetic(args.data))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""The training loop: one recipe, one model, any of its tasks at each step; stopped and resumed to the same numbers.
+
+    python -m engines.training.train DATA RUN --recipe joint --whisper FOLDER --efficientnet FILE [--device cpu]
+    accelerate launch -m engines.training.train ...        the same over several processes
+
+RUN holds tokenizer and stores; the state goes to RUN/<recipe>: weights, EMA and optimizer as safetensors, the rest as JSON.
+`--start` begins from another stage's state; `--export FOLDER` writes the EMA as a model the studio opens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from engines.model import public
+from engines.model.checkpoint import save as save_checkpoint
+from engines.model.config import small
+from engines.model.fusion import FusionModel
+from engines.text import Tokenizer
+from engines.training.batches import Feeds
+from engines.training.objectives import OBJECTIVES
+from engines.training.recipes import RECIPES, Recipe
+from engines.training.vocabulary import ROWS_FILE
+
+STATE_FILE, LOG_FILE = "state.json", "log.jsonl"
+
+
+def learning_rate(recipe: Recipe, step: int, peak: float) -> float:
+    """Linear warm-up, then a cosine to a hundredth of the peak (Loshchilov & Hutter 2017)."""
+    if step < recipe.warmup_steps:
+        return peak * (step + 1) / recipe.warmup_steps
+    part = (step - recipe.warmup_steps) / max(1, recipe.n_steps - recipe.warmup_steps)
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
+
+
+def _kernels(task: str) -> list[SDPBackend]:
+    """On a CPU the flash kernel's backward takes twice the plain one's time, but for the hundreds of tokens of speech."""
+    every = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+    return every if task == "transcribe" or torch.cuda.is_available() else [SDPBackend.MATH]
+
+
+class Trainer:
+    """A model on its way through a recipe, with everything that must survive a stop."""
+
+    def __init__(self, model: FusionModel, recipe: Recipe, feeds: Feeds, folder: Path, *, device: str = "cpu") -> None:
+        from accelerate import Accelerator
+
+        bf16 = device != "cpu" or torch.cpu._is_avx512_bf16_supported()
+        self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if bf16 else "no")
+        self.recipe, self.feeds, self.folder = recipe, feeds, folder
+        for name, p in model.named_parameters():
+            p.requires_grad_(not name.startswith(recipe.frozen))
+        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        kept = [p for name, p in trained if name.startswith(recipe.kept)]
+        new = [p for name, p in trained if not name.startswith(recipe.kept)]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": kept, "peak": recipe.kept_rate}, {"params": new, "peak": recipe.learning_rate}],
+            lr=0.0,
+            betas=(0.9, 0.98),
+            weight_decay=recipe.weight_decay,
+        )
+        self.model = model.to(self.accelerator.device)
+        self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
+        self.ema = {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad}
+        self.step = 0
+        self.rng = np.random.default_rng((recipe.seed, self.accelerator.process_index))
+        torch.manual_seed(recipe.seed + self.accelerator.process_index)
+
+    def fit(self, n_steps: int) -> None:
+        """Up to n_steps more steps, to the recipe's end at most; each is logged, and saved every `save_every`."""
+        recipe = self.recipe
+        names, weights = list(recipe.tasks), np.array([share.weight for share in recipe.tasks.values()])
+        self.model.train()
+        last = min(self.step + n_steps, recipe.n_steps)
+        while self.step < last:
+            began = time.monotonic()
+            task = names[int(self.rng.choice(len(names), p=weights / weights.sum()))]
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate(recipe, self.step, group["peak"])
+            parts: dict[str, float] = {}
+            for _ in range(recipe.accumulate):
+                batch = self.feeds.draw(task, recipe.tasks[task].size, self.rng)
+                batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
+                with self.accelerator.autocast(), sdpa_kernel(_kernels(task)):
+                    record = OBJECTIVES[task](self.model, batch)
+                self.accelerator.backward(record.total / recipe.accumulate)
+                parts = record.parts
+            norm = self._reduce_and_clip()
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.step += 1
+            self._average()
+            self._log({"step": self.step, "task": task, "norm": norm, "s": time.monotonic() - began, **parts})
+            if self.step % recipe.save_every == 0 or self.step == last:
+                self.save()
+
+    def _reduce_and_clip(self) -> float:
+        """Mean of the gradients over processes (no wrapper does it: a task calls parts of the model), then clipped."""
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        if self.accelerator.num_processes > 1:
+            for p in trained:
+                p.grad = self.accelerator.reduce(torch.zeros_like(p) if p.grad is None else p.grad, "mean")
+        return float(torch.nn.utils.clip_grad_norm_(trained, self.recipe.clip_norm))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
+        for name, p in self.model.named_parameters():
+            if name in self.ema:
+                self.ema[name].lerp_(p.to(self.ema[name].device), 1 - decay)
+
+    def _log(self, row: dict[str, object]) -> None:
+        if self.accelerator.is_main_process:
+            with (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
+                log.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
+
+    # --- what survives a stop
+
+    def save(self) -> None:
+        """Write everything beside the old state, then put it in its place at once."""
+        process = self.accelerator.process_index
+        state = {
+            "step": self.step,
+            "rng": self.rng.bit_generator.state,
+            "torch_rng": torch.get_rng_state().tolist(),
+        }
+        if self.accelerator.is_main_process:
+            moments = {}
+            for i, (_, values) in enumerate(self.optimizer.state_dict()["state"].items()):
+                moments |= {f"{i}.{key}": torch.as_tensor(value).contiguous() for key, value in values.items()}
+            self._put("weights", {k: v.contiguous() for k, v in self.model.state_dict().items()})
+            self._put("ema", {k: v.contiguous() for k, v in self.ema.items()})
+            self._put("optimizer", moments)
+        path = self.folder / f"{process}.{STATE_FILE}"
+        path.with_suffix(".new").write_text(json.dumps(state))
+        path.with_suffix(".new").replace(path)
+
+    def _put(self, name: str, tensors: dict[str, Tensor]) -> None:
+        path = self.folder / f"{name}.safetensors"
+        save_file(tensors, path.with_suffix(".new"), metadata={"step": str(self.step)})
+        path.with_suffix(".new").replace(path)
+
+    def resume(self) -> bool:
+        """Take up the state in the folder; False when there is none."""
+        path = self.folder / f"{self.accelerator.process_index}.{STATE_FILE}"
+        if not path.exists():
+            return False
+        state = json.loads(path.read_text())
+        self.model.load_state_dict(load_file(self.folder / "weights.safetensors"))
+        self.ema = {
+            k: v.to(self.accelerator.device) for k, v in load_file(self.folder / "ema.safetensors").items()
+        }
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in load_file(self.folder / "optimizer.safetensors").items():
+            i, key = name.split(".", 1)
+            moments.setdefault(int(i), {})[key] = value
+        whole = self.optimizer.state_dict()
+        ids = [i for group in whole["param_groups"] for i in group["params"]]
+        whole["state"] = {ids[i]: moments[i] for i in sorted(moments)}
+        self.optimizer.load_state_dict(whole)
+        self.step = state["step"]
+        self.rng.bit_generator.state = state["rng"]
+        torch.set_rng_state(torch.tensor(state["torch_rng"], dtype=torch.uint8))
+        return True
+
+    def averaged(self) -> FusionModel:
+        """The model with the running mean of its weights put in."""
+        self.model.load_state_dict({**self.model.state_dict(), **self.ema})
+        return self.model
+
+
+def fresh_model(run: Path, whisper: str | None, efficientnet: Path | None) -> FusionModel:
+    """A SMALL model, its towers and decoder started from public weights where those are given."""
+    tokenizer = Tokenizer.load(run / "tokenizer.model")
+    model = FusionModel(small(tokenizer.vocab_size))
+    if whisper is not None:
+        public.load_whisper(model, public.read_whisper(whisper), json.loads((run / ROWS_FILE).read_text()))
+    if efficientnet is not None:
+        public.load_efficientnet(model, public.read_efficientnet(efficientnet))
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train the fusion model by a recipe; goes on where it was stopped.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default="joint")
+    parser.add_argument("--whisper", help="a transformers Whisper folder or hub name to start from")
+    parser.add_argument("--efficientnet", type=Path, help="an EfficientNet-Lite2 file to start from")
+    parser.add_argument("--start", type=Path, help="weights.safetensors or ema.safetensors of an earlier stage")
+    parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps of this call")
+    parser.add_argument("--total-steps", type=int, help="the recipe's length, if not its own")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--export", type=Path, help="write the averaged model to this folder at the end")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    recipe = RECIPES[args.recipe]
+    if args.total_steps is not None:
+        recipe = replace(recipe, n_steps=args.total_steps)
+    model = fresh_model(args.run, args.whisper, args.efficientnet)
+    if args.start is not None:
+        model.load_state_dict(load_file(args.start), strict=False)
+    folder = args.run / recipe.name
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(model, recipe, Feeds(args.data, args.run), folder, device=args.device)
+    print("resumed" if trainer.resume() else "started", f"{recipe.name} at step {trainer.step}", flush=True)
+    trainer.fit(args.steps)
+    if args.export is not None and trainer.accelerator.is_main_process:
+        digest = save_checkpoint(args.export, trainer.averaged(), args.run / "tokenizer.model")
+        print(f"exported {args.export} {digest}")
+
+
+if __name__ == "__main__":
+    main()

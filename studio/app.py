@@ -1,0 +1,262 @@
+"""The page put together, and the server under it.
+
+    build(host)   the page as gradio Blocks
+    mount(...)    the page, its files and the gate as one ASGI app
+    start(...)    a server in a thread: `with start(host) as served: served.url`
+    serve(...)    what `launch.py` calls; comes back when the server ends
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import threading
+import time
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+
+from engines import Host, UserError
+from studio import api, components, events, i18n, routes, theme
+from studio.desk import SAMPLES, Desk, read_samples
+from studio.i18n import both, label
+from studio.library import Library
+from studio.page import Page
+from studio.sharing import App, Gate, Lock, Rules, is_loopback, new_password, open_tunnel
+from studio.shelf import Shelf
+from studio.tabs import caption, models, search, speech, video
+from studio.tabs.panel import Panel
+
+HOME = Path.home() / ".fusion-studio"
+"""Where collections and the list of searched folders are kept."""
+
+log = logging.getLogger("studio")
+
+
+def open_desk(
+    host: Host, *, rules: Rules | None = None, home: Path | None = None, devices: Sequence[str] | None = None
+) -> Desk:
+    """What the tabs work with. devices: what may be switched to; left out, this machine is asked."""
+    shelf = Shelf()
+    return Desk(
+        host=host,
+        rules=rules if rules is not None else Rules(),
+        library=Library(home if home is not None else HOME, SAMPLES),
+        shelf=shelf,
+        samples=read_samples(SAMPLES, shelf),
+        devices=("auto", *(devices if devices is not None else _devices())),
+    )
+
+
+def _devices() -> Sequence[str]:
+    from engines.device import available
+
+    return available()
+
+
+def build(host: Host, *, desk: Desk | None = None) -> gr.Blocks:
+    """The page over a host."""
+    desk = desk if desk is not None else open_desk(host)
+    keep_s = desk.rules.keep_s
+    with gr.Blocks(
+        title="Fusion Studio", analytics_enabled=False, fill_width=True, delete_cache=(keep_s // 4, keep_s)
+    ) as page:
+        switch = _header(desk)
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab(label("ui.tab.search"), id=search.TAB, elem_id="tab-search"):
+                searching, update = search.create_ui(desk)
+            with gr.Tab(label("ui.tab.speech"), id=speech.TAB, elem_id="tab-speech"):
+                listening = speech.create_ui(desk)
+            with gr.Tab(label("ui.tab.video"), id=video.TAB, elem_id="tab-video"):
+                asking = video.create_ui(desk)
+            with gr.Tab(label("ui.tab.caption"), id=caption.TAB, elem_id="tab-caption"):
+                captioning = caption.create_ui(desk)
+            with gr.Tab(label("ui.tab.models"), id=models.TAB, elem_id="tab-models"):
+                about = models.create_ui(desk)
+        search.wire(desk, searching, update)
+        speech.wire(desk, listening)
+        video.wire(desk, asking)
+        caption.wire(desk, captioning)
+        models.wire(desk, about, switch)
+        _wire_sends(desk, tabs, (searching, listening, asking, captioning))
+        api.add_endpoints(desk)
+        page.unload(_leave(desk))
+    page.queue(api_open=True, max_size=64)
+    return page
+
+
+def _header(desk: Desk) -> gr.Dropdown:
+    with gr.Row(elem_id="header", equal_height=True):
+        gr.HTML(f"<h1>{theme.brand()}</h1>", elem_id="brand", apply_default_css=False, scale=6, min_width=160)
+        switch = gr.Dropdown(
+            models.choices(desk),
+            value=desk.devices[0],
+            label=label("ui.models.device"),
+            show_label=False,
+            container=False,
+            filterable=False,
+            elem_id="device",
+            visible=desk.rules.devices,
+            interactive=True,
+            scale=0,
+            min_width=110,
+        )
+        gr.HTML(
+            f'<div class="switches"><button type="button" data-speak="other">{both("ui.switch.language")}</button>'
+            f'<button type="button" data-light aria-label="light / dark">{theme.MOON}</button></div>',
+            elem_id="switches",
+            apply_default_css=False,
+            scale=0,
+            min_width=96,
+        )
+    return switch
+
+
+def _wire_sends(desk: Desk, tabs: gr.Tabs, panels: Sequence[Panel]) -> None:
+    """Let every sheet send a file to another tab: the tab opens with the file in it."""
+    by_tab = {panel.tab: panel for panel in panels}
+
+    def send(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
+        panel, path = by_tab.get(event.tab), desk.shelf.file(event.file)
+        if panel is None or path is None or not path.is_file():
+            sentence = i18n.text("ui.send.gone", i18n.page_language(request))
+            raise gr.Error(sentence, print_exception=False)
+        try:
+            kind = components.kind_of(path)
+        except UserError as error:
+            raise gr.Error(error.text(i18n.page_language(request)), print_exception=False) from None
+        if kind not in panel.media.kinds:  # a clip's sound, for example, is taken as a clip
+            kind = panel.media.kinds[0]
+        part = panel.media.parts[kind]
+        return {tabs: gr.update(selected=panel.tab), **panel.media.show(kind, components.lend(path, part))}
+
+    outputs = [tabs, *(part for panel in panels for part in panel.media.inputs)]
+    for panel in panels:
+        panel.sheet.send(send, None, outputs, show_progress="hidden", queue=False, **events.PRIVATE)
+
+
+def _leave(desk: Desk) -> Any:
+    def leave(request: gr.Request) -> None:
+        session = events.session_of(request)
+        desk.stops.leave(session)
+        desk.shelf.forget_talk(session)
+        desk.library.forget_uploads(session)
+
+    return leave
+
+
+def mount(desk: Desk, *, lock: Lock | None = None) -> App:
+    """The page, its files and the gate in front of them as one ASGI app."""
+    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    routes.add_routes(server, desk.shelf)
+    gr.mount_gradio_app(
+        server,
+        build(desk.host, desk=desk),
+        path="/",
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        show_error=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        max_file_size=desk.rules.max_file_size,
+        i18n=i18n.translations(),
+        theme=theme.theme(),
+        css=theme.style(),
+        head=theme.head(),
+    )
+    return Gate(Page(server), lock)
+
+
+@dataclass
+class Served:
+    """A server that runs in a thread of its own. url: where the page is. password: None where none is needed."""
+
+    url: str
+    password: str | None
+    _server: uvicorn.Server
+    _thread: threading.Thread
+
+    def wait(self) -> None:
+        """Come back when the server has ended."""
+        while self._thread.is_alive():
+            self._thread.join(0.5)
+
+    def close(self) -> None:
+        """End the server."""
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def start(
+    host: Host,
+    *,
+    bind: str = "127.0.0.1",
+    port: int = 0,
+    share: bool = False,
+    home: Path | None = None,
+    devices: Sequence[str] | None = None,
+) -> Served:
+    """Serve the page from a thread. port 0: any free one. Raises OSError when the port cannot be had."""
+    _stay_silent()
+    rules = Rules(shared=share or not is_loopback(bind))
+    password = new_password() if rules.shared else None
+    shutil.rmtree((home if home is not None else HOME) / "uploads", ignore_errors=True)  # of a server that was killed
+    desk = open_desk(host, rules=rules, home=home, devices=devices)
+    listener = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((bind, port))
+    app = mount(desk, lock=None if password is None else Lock(password))
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="studio", daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.02)
+    name = "127.0.0.1" if bind in ("0.0.0.0", "::", "") else bind
+    shown = f"[{name}]" if ":" in name else name
+    return Served(f"http://{shown}:{listener.getsockname()[1]}", password, server, thread)
+
+
+def serve(
+    host: Host, *, bind: str = "127.0.0.1", port: int = 7860, share: bool = False, open_browser: bool = True
+) -> None:
+    """Serve the page until it is stopped (Ctrl+C), and say in the terminal where it is."""
+    with start(host, bind=bind, port=port, share=share) as served:
+        print(f"Fusion Studio is at {served.url}", flush=True)
+        if share:
+            print(open_tunnel(served.url), flush=True)
+        if served.password is not None:
+            print(f"The password, shown this once: {served.password}", flush=True)
+        if open_browser:
+            webbrowser.open(served.url)
+        try:
+            served.wait()
+        except KeyboardInterrupt:
+            print("\nFusion Studio has stopped.", flush=True)
+
+
+def _stay_silent() -> None:
+    """Nothing on this machine may ask other hosts: gradio's analytics, the hub's telemetry and its look-ups."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -1,0 +1,156 @@
+"""The parts every tab is put together from: a media input, a strip of samples, run and stop, the sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import processing_utils
+
+from engines import RequestError
+from studio import theme
+from studio.desk import Sample
+from studio.i18n import both, label, spans
+
+TEXT = "text"
+PHOTO = "photo"
+SOUND = "sound"
+CLIP = "clip"
+
+PICK_JS = """element.addEventListener('click', (event) => {
+  const chosen = event.target.closest('[data-sample]');
+  if (chosen) trigger('pick', { sample: chosen.dataset.sample });
+});"""
+
+SHEET_JS = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-send]');
+  if (button) trigger('send', { tab: button.dataset.send, file: button.dataset.file });
+});"""
+
+
+@dataclass(frozen=True)
+class MediaInput:
+    """A choice of kind, and one input per kind of which one is seen.
+
+    inputs: what an event takes; `chosen` makes one path or text of the values, which come in the order text, photo,
+    sound, clip after the kind.
+    """
+
+    tab: str
+    kinds: tuple[str, ...]
+    kind: gr.Radio
+    parts: dict[str, gr.Component]
+
+    @property
+    def inputs(self) -> list[gr.Component]:
+        return [self.kind, *self.parts.values()]
+
+    def show(self, kind: str, value: str | None = None) -> dict[gr.Component, Any]:
+        """Updates that turn to one kind; with a value they fill it too."""
+        updates: dict[gr.Component, Any] = {self.kind: gr.update(value=kind)}
+        for name, part in self.parts.items():
+            given = {"value": value} if name == kind and value is not None else {}
+            updates[part] = gr.update(visible=name == kind, **given)
+        return updates
+
+    def chosen(self, kind: str, *values: str | None) -> Path | str:
+        """What the person gave: a path, or text. Raises RequestError when there is nothing yet."""
+        value = dict(zip(self.parts, values, strict=True)).get(kind)
+        if kind == TEXT:
+            return value or ""
+        if not value:
+            raise MISSING[kind]
+        return Path(value)
+
+    def wire(self) -> None:
+        """Switch what is seen with the kind."""
+        self.kind.input(self.show, self.kind, self.inputs, show_progress="hidden", queue=False, api_visibility="private")
+
+
+MISSING = {
+    PHOTO: RequestError("Drop a photo first, or click a sample.", "请先拖入一张图片，或点选一个示例。"),
+    SOUND: RequestError("Drop or record a sound first, or click a sample.", "请先拖入或录制一段声音，或点选一个示例。"),
+    CLIP: RequestError("Drop a clip first, or click a sample.", "请先拖入一段视频，或点选一个示例。"),
+}
+
+
+def media_input(tab: str, kinds: Sequence[str], *, text_key: str = "") -> MediaInput:
+    """Inputs for some kinds of media; the first is shown. text_key: the placeholder of the text input."""
+    kind = gr.Radio(
+        [(label(f"ui.kind.{name}"), name) for name in kinds],
+        value=kinds[0],
+        show_label=False,
+        container=False,
+        label=label("ui.kind"),
+        elem_id=f"{tab}-kind",
+        elem_classes="segments-choice",
+        interactive=True,
+    )
+    return MediaInput(tab, tuple(kinds), kind, {name: _part(tab, name, name == kinds[0], text_key) for name in kinds})
+
+
+def _part(tab: str, kind: str, visible: bool, text_key: str) -> gr.Component:
+    common: dict[str, Any] = {"elem_id": f"{tab}-{kind}", "visible": visible, "interactive": True}
+    if kind == TEXT:
+        return gr.Textbox(
+            placeholder=label(text_key), label=label("ui.kind.text"), show_label=False, container=False, lines=3, max_lines=12, elem_classes="field", **common
+        )
+    common |= {"label": label(f"ui.kind.{kind}"), "show_label": False, "elem_classes": f"drop drop-{kind}"}
+    if kind == PHOTO:
+        photo = gr.Image(type="filepath", sources=["upload", "webcam", "clipboard"], height=216, buttons=[], **common)
+        # Gradio would open the file here, and fail in its own words. Reading it, and saying what is wrong, is ours.
+        photo.preprocess = _as_it_is  # type: ignore[method-assign]
+        return photo
+    if kind == SOUND:
+        return gr.Audio(type="filepath", sources=["upload", "microphone"], buttons=[], **common)
+    return gr.Video(sources=["upload", "webcam"], height=216, buttons=[], **common)
+
+
+def strip(tab: str, samples: Sequence[Sample]) -> gr.HTML:
+    """Thumbnails of the samples; a click is a `pick` event that carries the sample's id."""
+    cards = "".join(
+        f'<button type="button" class="sample" data-sample="{sample.shelf_id}">'
+        f'<span class="sample-picture"><img src="./studio/thumb/{sample.shelf_id}" alt="" loading="lazy">'
+        f"{theme.kind_mark(sample.kind)}</span><span class=\"sample-title\">{spans(*sample.titles)}</span></button>"
+        for sample in samples
+    )
+    value = f'<div class="strip">{cards}</div>' if cards else ""
+    return gr.HTML(value, elem_id=f"{tab}-samples", js_on_load=PICK_JS, visible=bool(cards), apply_default_css=False)
+
+
+def sheet(tab: str, value: str) -> gr.HTML:
+    """Where the result appears; a click on "send to" is a `send` event."""
+    return gr.HTML(value, elem_id=f"{tab}-sheet", js_on_load=SHEET_JS, apply_default_css=False)
+
+
+def run_stop(tab: str) -> tuple[gr.Button, gr.Button]:
+    """The main button of a tab, and the stop beside it while something runs."""
+    run = gr.Button(label(f"ui.{tab}.run"), variant="primary", elem_id=f"{tab}-run", scale=3, min_width=140)
+    stop = gr.Button(
+        label("ui.stop"), variant="secondary", elem_id=f"{tab}-stop", elem_classes="stop", visible=False, min_width=90
+    )
+    return run, stop
+
+
+def lead(tab: str) -> gr.HTML:
+    """One quiet line on what a tab is for."""
+    return gr.HTML(f'<p class="tab-lead">{both(f"ui.{tab}.lead")}</p>', apply_default_css=False)
+
+
+def lend(path: Path, component: gr.Component) -> str:
+    """A copy of a file where gradio may serve it from, for a component to show."""
+    return processing_utils.save_file_to_cache(str(path), cache_dir=component.GRADIO_CACHE)
+
+
+def _as_it_is(payload: Any) -> str | None:
+    return None if payload is None else payload.path
+
+
+def kind_of(path: Path) -> str:
+    """The kind of input a file belongs in, by what is inside it. Raises MediaError."""
+    from engines.media import probe
+
+    return probe(path).kind

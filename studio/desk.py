@@ -1,0 +1,108 @@
+"""What every tab works with: the host, the rules of the house, the shelf, the samples and the stops."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engines import Cancel, Host
+from studio.library import Library
+from studio.sharing import Rules
+from studio.shelf import Shelf
+
+SAMPLES = Path(__file__).resolve().parents[1] / "assets" / "samples"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A file a newcomer can try at one click. shelf_id: where the page finds it."""
+
+    path: Path
+    kind: str
+    tabs: tuple[str, ...]
+    titles: tuple[str, str]
+    questions: tuple[str, str]
+    shelf_id: str
+
+    @property
+    def input_kind(self) -> str:
+        """Which input of a tab takes it: speech is a sound."""
+        return "sound" if self.kind == "speech" else self.kind
+
+    def question(self, language: str) -> str:
+        """The question that goes with it, in the page's language."""
+        return self.questions[1 if language == "zh" else 0]
+
+
+def read_samples(folder: Path, shelf: Shelf) -> tuple[Sample, ...]:
+    """The samples listed in `samples.json`, put on the shelf; none when there is no list."""
+    listing = folder / "samples.json"
+    if not listing.is_file():
+        return ()
+    rows = json.loads(listing.read_text(encoding="utf-8"))
+    return tuple(
+        Sample(
+            path=folder / row["file"],
+            kind=row["kind"],
+            tabs=tuple(row["tab"]),
+            titles=(row["title_en"], row["title_zh"]),
+            questions=(row.get("question_en", ""), row.get("question_zh", "")),
+            shelf_id=shelf.put_file(folder / row["file"]),
+        )
+        for row in rows
+        if (folder / row["file"]).is_file()
+    )
+
+
+class Stops:
+    """Which request of which session runs in which tab, so that a stop stops that one and nothing else."""
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[str, str], Cancel] = {}
+
+    def start(self, session: str, tab: str) -> Cancel:
+        """A token for a new request; the one before it in the same tab of the same session is stopped."""
+        self.stop(session, tab)
+        self._running[session, tab] = cancel = Cancel()
+        return cancel
+
+    def is_latest(self, session: str, tab: str, cancel: Cancel) -> bool:
+        """Whether no newer request has taken the tab since."""
+        return self._running.get((session, tab)) is cancel
+
+    def end(self, session: str, tab: str, cancel: Cancel) -> None:
+        """Set the token, so that whatever still runs under it ends, and forget it."""
+        cancel.set()
+        if self.is_latest(session, tab, cancel):
+            self._running.pop((session, tab), None)
+
+    def stop(self, session: str, tab: str) -> None:
+        """Ask the request of this tab to stop; nothing happens when there is none."""
+        cancel = self._running.get((session, tab))
+        if cancel is not None:
+            cancel.set()
+
+    def leave(self, session: str) -> None:
+        """The page was closed: stop whatever it had running."""
+        for owner, tab in list(self._running):
+            if owner == session:
+                self.stop(owner, tab)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything the tabs share. devices: what one may switch to here, "auto" first."""
+
+    host: Host
+    rules: Rules
+    library: Library
+    shelf: Shelf = field(default_factory=Shelf)
+    stops: Stops = field(default_factory=Stops)
+    samples: tuple[Sample, ...] = ()
+    devices: Sequence[str] = ("auto", "cpu")
+
+    def samples_for(self, tab: str) -> tuple[Sample, ...]:
+        """The samples of one tab."""
+        return tuple(sample for sample in self.samples if tab in sample.tabs)

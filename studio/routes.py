@@ -1,0 +1,148 @@
+"""What the page fetches besides gradio's own: media, thumbnails and files to save, by shelf ids only."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import mimetypes
+from pathlib import Path
+from typing import Literal, cast
+
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import FileResponse, Response
+
+from engines import AskResult, CaptionResult, Result, SearchResult, TranscribeResult, TranslateResult, UserError, to_json
+from studio.shelf import Shelf
+
+THUMB_PX = 360
+N_BARS = 72
+WAVE_S = 30.0
+DAY = {"cache-control": "private, max-age=86400"}
+
+
+def add_routes(app: FastAPI, shelf: Shelf) -> None:
+    """Add the routes to the server the page runs on."""
+
+    @app.get("/studio/file/{name}")
+    def media(name: str) -> FileResponse:
+        path = _path(shelf, name)
+        kind = mimetypes.guess_type(path.name)[0] or ""
+        if kind.split("/")[0] not in ("image", "audio", "video") or "svg" in kind:
+            kind = "application/octet-stream"  # never as a page: it would run with our origin
+        return FileResponse(path, media_type=kind, headers=DAY | {"x-content-type-options": "nosniff"})
+
+    @app.get("/studio/thumb/{name}")
+    def thumb(name: str, at: float = 0.0) -> Response:
+        try:
+            picture, kind = thumbnail(_path(shelf, name), at_s=at)
+        except UserError:
+            picture, kind = wave_svg([0.05] * N_BARS), "image/svg+xml"
+        return Response(picture, media_type=kind, headers=DAY)
+
+    @app.get("/studio/save/{name}.{kind}")
+    def save(name: str, kind: str) -> Response:
+        result = shelf.result(name)
+        if result is None:
+            raise HTTPException(404, "This result is gone; run it again.")
+        written = written_as(result, kind)
+        if written is None:
+            raise HTTPException(404, "There is no such format.")
+        headers = {"content-disposition": f'attachment; filename="{saved_name(result)}.{kind}"'}
+        return Response(written, media_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _path(shelf: Shelf, name: str) -> Path:
+    path = shelf.file(name)
+    if path is None or not path.is_file():
+        raise HTTPException(404, "This file is gone.")
+    return path
+
+
+# --- files to save ---------------------------------------------------------------------------------------------------
+
+
+def written_as(result: Result, kind: str) -> str | None:
+    """A result as the text of a file; None when it has no such form."""
+    if kind == "json":
+        return json.dumps(to_json(result), ensure_ascii=False, indent=2)
+    if isinstance(result, TranscribeResult) and kind in ("srt", "vtt", "txt"):
+        from engines import subtitles
+
+        is_translated = any(segment.translation for segment in result.segments)
+        form = cast(Literal["srt", "vtt", "txt"], kind)
+        return subtitles.write(result.segments, form, translation=is_translated)
+    if isinstance(result, CaptionResult | TranslateResult | AskResult) and kind == "txt":
+        return result.text + "\n"
+    if isinstance(result, SearchResult) and kind == "csv":
+        return _csv(result)
+    return None
+
+
+def _csv(result: SearchResult) -> str:
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(("file", "kind", "start_s", "end_s", "fit", "score", "text"))
+    for hit in result.hits:
+        row = (hit.path.name, hit.kind, hit.start_s, hit.end_s, round(hit.fit, 4), round(hit.score, 4), hit.text)
+        rows.writerow([_harmless(cell) for cell in row])
+    return table.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    """A spreadsheet takes text that begins like this for a formula; an apostrophe keeps it text."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell
+
+
+def saved_name(result: Result) -> str:
+    """What a saved file is called, in letters every system takes."""
+    task = type(result).__name__.removesuffix("Result").lower()
+    media = getattr(result.request, "media", None)
+    stem = media.stem if isinstance(media, Path) else ""
+    plain = "".join(sign for sign in stem if sign.isascii() and (sign.isalnum() or sign in "-_"))[:40]
+    return f"{plain}-{task}" if plain else task
+
+
+# --- thumbnails ------------------------------------------------------------------------------------------------------
+
+
+def thumbnail(path: Path, *, at_s: float = 0.0) -> tuple[bytes, str]:
+    """A small picture of a file and its media type: the photo, a frame of the clip, the loudness of the sound.
+
+    Raises MediaError where nothing can be read.
+    """
+    from engines import media
+
+    info = media.probe(path)
+    if info.kind == "photo":
+        return _jpeg(media.load_photo(path).pixels), "image/jpeg"
+    if info.kind == "clip":
+        clip = media.load_clip(path, n_frames=1, max_side=THUMB_PX, start_s=at_s, max_s=1.0)
+        return _jpeg(clip.frames[0]), "image/jpeg"
+    samples = media.load_sound(path, start_s=at_s, max_s=WAVE_S).samples
+    size = max(1, len(samples) // N_BARS)
+    peaks = [float(abs(samples[i * size : (i + 1) * size]).max(initial=0.0)) for i in range(N_BARS)]
+    loudest = max(0.05, *peaks)
+    return wave_svg([peak / loudest for peak in peaks]), "image/svg+xml"
+
+
+def _jpeg(pixels: object) -> bytes:
+    from PIL import Image
+
+    image = Image.fromarray(pixels)  # type: ignore[arg-type]
+    image.thumbnail((THUMB_PX, THUMB_PX))
+    held = io.BytesIO()
+    image.save(held, "JPEG", quality=82)
+    return held.getvalue()
+
+
+def wave_svg(heights: list[float]) -> bytes:
+    """Bars for a sound, in the colour of sounds. heights: 0 to 1."""
+    bars = "".join(
+        f'<rect x="{5 * n}" y="{50 - 42 * height:.1f}" width="3" height="{max(2.0, 84 * height):.1f}" rx="1.5"/>'
+        for n, height in enumerate(heights)
+    )
+    width = 5 * len(heights)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-20 -15 {width + 40} 130" fill="#D55E00">{bars}</svg>'
+    ).encode()

@@ -1,0 +1,1 @@
+"""One file per tab, each with `create_ui` (what is there) and `wire` (what happens)."""

@@ -1,0 +1,61 @@
+"""The frame all working tabs have in common: input left, result right, samples under the input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio import components, events
+from studio.components import MediaInput
+from studio.desk import Desk, Sample
+from studio.i18n import page_language
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The widgets of one tab. extras: its own inputs, in the order its request builder takes them."""
+
+    tab: str
+    media: MediaInput
+    extras: tuple[gr.Component, ...]
+    samples: gr.HTML
+    run: gr.Button
+    stop: gr.Button
+    sheet: gr.HTML
+
+    @property
+    def inputs(self) -> list[gr.Component]:
+        return [*self.media.inputs, *self.extras]
+
+
+def wire_panel(
+    desk: Desk,
+    panel: Panel,
+    job: events.Job,
+    *,
+    submit: Sequence[gr.Textbox] = (),
+    on_pick: Callable[[Sample, str], dict[gr.Component, Any]] | None = None,
+) -> None:
+    """Run, stop, Enter in the text inputs, and samples that load and run at one click.
+
+    on_pick: (sample, language of the page) → further updates that go with a sample.
+    """
+    panel.media.wire()
+    samples = {sample.shelf_id: sample for sample in desk.samples_for(panel.tab)}
+
+    def pick(event: gr.EventData, request: gr.Request) -> dict[gr.Component, Any]:
+        sample = samples[event.sample]
+        part = panel.media.parts[sample.input_kind]
+        updates = panel.media.show(sample.input_kind, components.lend(sample.path, part))
+        return updates | (on_pick(sample, page_language(request)) if on_pick is not None else {})
+
+    picked = panel.samples.pick(
+        pick, None, panel.inputs, show_progress="hidden", queue=False, **events.PRIVATE
+    )
+    triggers = [panel.run.click, *(box.submit for box in submit), picked.success]
+    for trigger in triggers:
+        events.wire_run(desk, job, trigger, panel.inputs, panel.sheet, panel.run, panel.stop)
+    events.wire_stop(desk, panel.tab, panel.stop)

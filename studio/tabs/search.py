@@ -1,0 +1,152 @@
+"""Search: what fits words, a photo, a sound or a clip, in the samples, in your files, or in a folder of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engines import KINDS, IndexRequest, IndexResult, Request, Result, SearchRequest, SearchResult
+from studio import components, events, views
+from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
+from studio.desk import Desk
+from studio.events import Job
+from studio.i18n import label
+from studio.library import FOLDER, SAMPLES, UPLOADS, Book
+from studio.tabs.panel import Panel, wire_panel
+
+TAB = "search"
+N_HITS = 12
+
+
+def build(
+    media: MediaInput,
+    book: Book,
+    kind: str,
+    text: str | None,
+    photo: str | None,
+    sound: str | None,
+    clip: str | None,
+    kinds: Sequence[str],
+    n_hits: float,
+    *,
+    is_fresh: bool,
+) -> tuple[Request, ...]:
+    """Bring the collection up to date unless that was just done, then search it. Raises RequestError."""
+    search = SearchRequest(
+        query=media.chosen(kind, text, photo, sound, clip),
+        collection=book.file,
+        kinds=frozenset(kind for kind in KINDS if kind in kinds),
+        k=int(n_hits),
+    )
+    return (search,) if is_fresh else (IndexRequest(folder=book.folder, collection=book.file), search)
+
+
+def create_ui(desk: Desk) -> tuple[Panel, gr.Button]:
+    """Lay the tab out. The button besides brings a collection up to date without a search."""
+    components.lead(TAB)
+    with gr.Row(elem_classes="bench"):
+        with gr.Column(scale=5, elem_classes="bench-in"):
+            media = components.media_input(TAB, (TEXT, PHOTO, SOUND, CLIP), text_key="ui.search.text")
+            with gr.Row(elem_classes="actions"):
+                run, stop = components.run_stop(TAB)
+            samples = components.strip(TAB, desk.samples_for(TAB))
+            places = (SAMPLES, UPLOADS, FOLDER) if desk.rules.folders else (SAMPLES, UPLOADS)
+            place = gr.Radio(
+                [(label(f"ui.search.place.{name}"), name) for name in places],
+                value=SAMPLES,
+                label=label("ui.search.place"),
+                elem_id="search-place",
+                elem_classes="choice",
+                interactive=True,
+            )
+            files = gr.File(
+                file_count="multiple",
+                show_label=False,
+                label=label("ui.search.place.uploads"),
+                elem_id="search-files",
+                elem_classes="drop drop-files",
+                height=150,
+                visible=False,
+                interactive=True,
+            )
+            folder = gr.Dropdown(
+                desk.library.folders() if desk.rules.folders else [],
+                value=None,
+                allow_custom_value=True,
+                label=label("ui.search.folder"),
+                info=label("ui.search.folder.hint"),
+                elem_id="search-folder",
+                elem_classes="field",
+                visible=False,
+                interactive=True,
+            )
+            update = gr.Button(label("ui.search.update"), elem_id="search-update", visible=False, size="sm")
+            with gr.Accordion(label("ui.options"), open=False, elem_classes="options"):
+                kinds = gr.CheckboxGroup(
+                    [(label(f"ui.kind.{name}"), name) for name in KINDS],
+                    value=list(KINDS),
+                    label=label("ui.search.kinds"),
+                    elem_id="search-kinds",
+                    elem_classes="choice",
+                    interactive=True,
+                )
+                n_hits = gr.Slider(
+                    4, 60, N_HITS, step=4, label=label("ui.search.hits"), elem_id="search-hits", interactive=True
+                )
+        with gr.Column(scale=7, elem_classes="bench-out"):
+            sheet = components.sheet(TAB, views.empty(TAB, views.example_cards()))
+    extras = (kinds, n_hits, place, files, folder)
+    return Panel(TAB, media, extras, samples, run, stop, sheet), update
+
+
+def wire(desk: Desk, panel: Panel, update: gr.Button) -> None:
+    """Make it work."""
+    *_, place, files, folder = panel.extras
+    fresh: set[Path] = set()
+    """Collections brought up to date since the start: files rarely change between two searches."""
+
+    def book_for(session: str, place: str, files: Sequence[str] | None, folder: str | None) -> Book:
+        if place == FOLDER and desk.rules.folders:
+            return desk.library.folder(folder or "")
+        if place == UPLOADS:
+            return desk.library.uploads(session, [Path(file) for file in files or ()])
+        return desk.library.samples()
+
+    def requests(session: str, _language: str, *values: Any) -> Sequence[Request]:
+        *query, place, files, folder = values
+        book = book_for(session, place, files, folder)
+        is_fresh = book.file in fresh and place != UPLOADS
+        return build(panel.media, book, *query, is_fresh=is_fresh)
+
+    def refresh(session: str, _language: str, place: str, files: Sequence[str] | None, folder: str | None) -> Any:
+        book = book_for(session, place, files, folder)
+        return (IndexRequest(folder=book.folder, collection=book.file),)
+
+    def view(_session: str, result: Result) -> str:
+        if isinstance(result, IndexResult):
+            return views.index(result, desk.shelf, desk.host.info)
+        assert isinstance(result, SearchResult)
+        return views.hits(result, desk.shelf, desk.host.info)
+
+    def note(_session: str, result: Result) -> None:
+        if result.end != "cancelled" and isinstance(result.request, SearchRequest | IndexRequest):
+            fresh.add(result.request.collection)
+
+    wire_panel(desk, panel, Job(TAB, requests, view, note), submit=[_text_of(panel)])
+    events.wire_run(
+        desk, Job(TAB, refresh, view, note), update.click, (place, files, folder), panel.sheet, panel.run, panel.stop
+    )
+
+    def show(place: str) -> tuple[Any, Any, Any]:
+        return gr.update(visible=place == UPLOADS), gr.update(visible=place == FOLDER), gr.update(visible=place != SAMPLES)
+
+    place.input(show, place, [files, folder, update], show_progress="hidden", queue=False, **events.PRIVATE)
+
+
+def _text_of(panel: Panel) -> gr.Textbox:
+    box = panel.media.parts[TEXT]
+    assert isinstance(box, gr.Textbox)
+    return box

@@ -1,0 +1,98 @@
+"""Speech: what is said in a sound or a clip, with times, and put into another language; or a text put into one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gradio as gr
+
+from engines import (
+    LANGUAGES,
+    Request,
+    RequestError,
+    Result,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    TranslateResult,
+)
+from studio import components, views
+from studio.components import CLIP, SOUND, TEXT, MediaInput
+from studio.desk import Desk
+from studio.events import Job
+from studio.i18n import label
+from studio.tabs.panel import Panel, wire_panel
+
+TAB = "speech"
+AUTO = "auto"
+NONE = "none"
+
+
+def build(
+    media: MediaInput, kind: str, sound: str | None, clip: str | None, text: str | None, source: str, target: str
+) -> tuple[Request, ...]:
+    """The request for what is in the inputs: a transcript, or for text a translation. Raises RequestError."""
+    given = media.chosen(kind, sound, clip, text)
+    if isinstance(given, str):
+        return (_translation(given, source, target),)
+    translate_to = None if target in (NONE, source) else target
+    return (TranscribeRequest(media=given, language=None if source == AUTO else source, translate_to=translate_to),)
+
+
+def _translation(text: str, source: str, target: str) -> TranslateRequest:
+    if source == AUTO:
+        raise RequestError("Choose the language the text is written in.", "请选择原文的语言。")
+    if target == NONE:
+        raise RequestError("Choose the language to translate to.", "请选择要翻译成的语言。")
+    return TranslateRequest(text=text, source=source, target=target)
+
+
+def create_ui(desk: Desk) -> Panel:
+    """Lay the tab out."""
+    components.lead(TAB)
+    languages = [(label(f"ui.language.{name}"), name) for name in LANGUAGES]
+    with gr.Row(elem_classes="bench"):
+        with gr.Column(scale=5, elem_classes="bench-in"):
+            media = components.media_input(TAB, (SOUND, CLIP, TEXT), text_key="ui.speech.text")
+            samples = components.strip(TAB, desk.samples_for(TAB))
+            with gr.Row(elem_classes="pair"):
+                source = gr.Dropdown(
+                    [(label("ui.speech.auto"), AUTO), *languages],
+                    value=AUTO,
+                    label=label("ui.speech.source"),
+                    elem_id="speech-source",
+                    elem_classes="field",
+                    interactive=True,
+                    min_width=120,
+                    filterable=False,
+                )
+                target = gr.Dropdown(
+                    [(label("ui.speech.none"), NONE), *languages],
+                    value=NONE,
+                    label=label("ui.speech.target"),
+                    elem_id="speech-target",
+                    elem_classes="field",
+                    interactive=True,
+                    min_width=120,
+                    filterable=False,
+                )
+            with gr.Row(elem_classes="actions"):
+                run, stop = components.run_stop(TAB)
+        with gr.Column(scale=7, elem_classes="bench-out"):
+            sheet = components.sheet(TAB, views.empty(TAB, views.example_segments()))
+    return Panel(TAB, media, (source, target), samples, run, stop, sheet)
+
+
+def wire(desk: Desk, panel: Panel) -> None:
+    """Make it work."""
+
+    def requests(_session: str, _language: str, *values: str) -> Sequence[Request]:
+        return build(panel.media, *values)
+
+    def view(_session: str, result: Result) -> str:
+        if isinstance(result, TranslateResult):
+            return views.translation(result, desk.shelf, desk.host.info)
+        assert isinstance(result, TranscribeResult)
+        return views.transcript(result, desk.shelf, desk.host.info)
+
+    wire_panel(desk, panel, Job(TAB, requests, view))

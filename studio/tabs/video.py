@@ -1,0 +1,139 @@
+"""Video: questions about a clip, a photo or a sound, one after the other, and which sense each answer rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engines import LANGUAGES, AskRequest, AskResult, Request, Result
+from studio import components, events, views
+from studio.components import CLIP, PHOTO, SOUND, MediaInput
+from studio.desk import Desk, Sample
+from studio.events import Job
+from studio.i18n import label
+from studio.tabs.panel import Panel, wire_panel
+
+TAB = "video"
+PAGE = "page"
+"""Answer in the language the page is shown in."""
+N_HISTORY = 6
+"""How many earlier turns go along with a question."""
+
+
+def build(
+    media: MediaInput,
+    turns: Sequence[AskResult],
+    page_language: str,
+    kind: str,
+    clip: str | None,
+    photo: str | None,
+    sound: str | None,
+    question: str | None,
+    hide: Sequence[str],
+    language: str,
+) -> tuple[Request, ...]:
+    """The request for a question after some turns about the same clip. Raises RequestError."""
+    given = media.chosen(kind, clip, photo, sound)
+    assert isinstance(given, Path)
+    earlier = tuple((turn.request.question, turn.text) for turn in turns if isinstance(turn.request, AskRequest))
+    return (
+        AskRequest(
+            media=given,
+            question=question or "",
+            language=page_language if language == PAGE else language,
+            history=earlier[-N_HISTORY:],
+            hide=frozenset(sense for sense in ("picture", "sound") if sense in hide),  # type: ignore[misc]
+        ),
+    )
+
+
+def create_ui(desk: Desk) -> Panel:
+    """Lay the tab out."""
+    components.lead(TAB)
+    with gr.Row(elem_classes="bench"):
+        with gr.Column(scale=5, elem_classes="bench-in"):
+            media = components.media_input(TAB, (CLIP, PHOTO, SOUND))
+            samples = components.strip(TAB, desk.samples_for(TAB))
+            with gr.Row(elem_classes="pair"):
+                hide = gr.CheckboxGroup(
+                    [(label("ui.video.hide.picture"), "picture"), (label("ui.video.hide.sound"), "sound")],
+                    label=label("ui.video.hide"),
+                    elem_id="video-hide",
+                    elem_classes="choice",
+                    interactive=True,
+                    scale=3,
+                    min_width=200,
+                )
+                language = gr.Dropdown(
+                    [(label("ui.video.page"), PAGE), *((label(f"ui.language.{name}"), name) for name in LANGUAGES)],
+                    value=PAGE,
+                    label=label("ui.video.language"),
+                    elem_id="video-language",
+                    elem_classes="field",
+                    filterable=False,
+                    interactive=True,
+                    scale=2,
+                    min_width=140,
+                )
+        with gr.Column(scale=7, elem_classes="bench-out"):
+            sheet = components.sheet(TAB, _start())
+            with gr.Row(elem_classes="actions ask"):
+                question = gr.Textbox(
+                    placeholder=label("ui.video.question"),
+                    label=label("ui.video.question"),
+                    show_label=False,
+                    container=False,
+                    lines=1,
+                    max_lines=4,
+                    elem_id="video-question",
+                    interactive=True,
+                    scale=6,
+                    min_width=180,
+                )
+                run, stop = components.run_stop(TAB)
+    return Panel(TAB, media, (question, hide, language), samples, run, stop, sheet)
+
+
+def _start() -> str:
+    return views.empty(TAB, views.example_answer())
+
+
+def wire(desk: Desk, panel: Panel) -> None:
+    """Make it work."""
+    question = panel.extras[0]
+    assert isinstance(question, gr.Textbox)
+
+    def requests(session: str, language: str, kind: str, *values: Any) -> Sequence[Request]:
+        given = dict(zip(panel.media.parts, values, strict=False)).get(kind)
+        turns = desk.shelf.talk(session, Path(given)) if given else ()
+        return build(panel.media, turns, language, kind, *values)
+
+    def view(session: str, result: Result) -> str:
+        assert isinstance(result, AskResult)
+        assert isinstance(result.request, AskRequest)
+        assert isinstance(result.request.media, Path)
+        turns = desk.shelf.talk(session, result.request.media)
+        turns = turns if result.done else (*turns, result)  # a finished one has been kept already
+        return views.talk(turns or (result,), desk.shelf, desk.host.info)
+
+    def keep(session: str, result: Result) -> None:
+        assert isinstance(result, AskResult)
+        assert isinstance(result.request, AskRequest)
+        assert isinstance(result.request.media, Path)
+        turns = (*desk.shelf.talk(session, result.request.media), result)
+        desk.shelf.keep_talk(session, result.request.media, turns)
+
+    def on_pick(sample: Sample, language: str) -> dict[gr.Component, Any]:
+        return {question: gr.update(value=sample.question(language))} if sample.question(language) else {}
+
+    def forget(request: gr.Request) -> str:
+        desk.shelf.forget_talk(events.session_of(request))
+        return _start()
+
+    wire_panel(desk, panel, Job(TAB, requests, view, keep), submit=[question], on_pick=on_pick)
+    for part in panel.media.parts.values():
+        for changed in (part.upload, part.clear):  # another clip, another talk
+            changed(forget, None, panel.sheet, show_progress="hidden", queue=False, **events.PRIVATE)

@@ -1,0 +1,173 @@
+"""The look of the page: gradio's theme variables, our style sheet, the marks of the senses, what stands in the head.
+
+Colours and shapes follow the Okabe-Ito set (Okabe and Ito 2008, safe for colour-blind people): picture a blue circle,
+sound a vermilion square, text a green triangle, all together a purple diamond; never colour alone. System fonts only.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import gradio as gr
+
+from studio import i18n
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+"""Content-Security-Policy: the browser itself refuses whatever is not on this server. Gradio evaluates its templates."""
+
+SHAPES = {
+    "picture": '<circle cx="8" cy="8" r="6"/>',
+    "sound": '<rect x="2.5" y="2.5" width="11" height="11" rx="1"/>',
+    "text": '<path d="M8 1.8 14.6 13.6H1.4Z"/>',
+    "all": '<path d="M8 .8 15.2 8 8 15.2.8 8Z"/>',
+}
+SENSE_OF_KIND = {"photo": "picture", "sound": "sound", "speech": "sound", "text": "text", "clip": "all"}
+
+MOON = (
+    '<svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><path fill="currentColor" '
+    'd="M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1Zm0 1.6v10.8A5.4 5.4 0 0 1 8 2.6Z"/></svg>'
+)
+
+_EARLY = """(()=>{
+const asked=new URLSearchParams(location.search),root=document.documentElement;
+const kept=(document.cookie.match(/(?:^|; )COOKIE=(\\w+)/)||[])[1];
+const zh=/^zh/i.test(asked.get('lang')||kept||navigator.language),code=zh?'zh-CN':'en';
+document.cookie='COOKIE='+(zh?'zh':'en')+';path=/;max-age=31536000;samesite=lax';
+for(const [name,value] of [['language',code],['languages',[code]]])Object.defineProperty(navigator,name,{get:()=>value});
+root.lang=code;root.dataset.lang=zh?'zh':'en';
+const look=localStorage.getItem('fusion_look');
+if(look&&!asked.has('__theme')){asked.set('__theme',look);history.replaceState(null,'','?'+asked+location.hash)}
+window.fusion=FACTS;
+})()"""
+"""Runs before gradio starts: it settles the language gradio will read from the browser, and light or dark."""
+
+
+def mark(sense: str) -> str:
+    """The shape of a sense ("picture", "sound", "text", "all") in its colour."""
+    return f'<svg class="mark mark-{sense}" viewBox="0 0 16 16" aria-hidden="true">{SHAPES[sense]}</svg>'
+
+
+def kind_mark(kind: str) -> str:
+    """The shape for a kind of media."""
+    return mark(SENSE_OF_KIND[kind])
+
+
+def brand() -> str:
+    """The four shapes and the name."""
+    return f'<span class="brand"><span class="brand-marks">{"".join(map(mark, SHAPES))}</span>Fusion Studio</span>'
+
+
+def theme() -> gr.themes.Base:
+    """Gradio's variables in our colours; the rest is in `assets/style.css`."""
+    sans = ["system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"]
+    mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+    return gr.themes.Base(font=sans, font_mono=mono, radius_size="sm", spacing_size="md").set(
+        body_background_fill="#FAF8F4",
+        body_background_fill_dark="#14171C",
+        body_text_color="#1F2430",
+        body_text_color_dark="#E8E6E1",
+        body_text_color_subdued="#5B6270",
+        body_text_color_subdued_dark="#A0A7B4",
+        background_fill_primary="#FFFFFF",
+        background_fill_primary_dark="#1C2127",
+        background_fill_secondary="#F4F1EA",
+        background_fill_secondary_dark="#14171C",
+        block_background_fill="#FFFFFF",
+        block_background_fill_dark="#1C2127",
+        block_border_color="#E4DFD6",
+        block_border_color_dark="#2C333C",
+        border_color_primary="#E4DFD6",
+        border_color_primary_dark="#2C333C",
+        border_color_accent="#0F766E",
+        border_color_accent_dark="#2DD4BF",
+        color_accent="#0F766E",
+        color_accent_soft="#E3F0EC",
+        color_accent_soft_dark="#1E3A38",
+        link_text_color="#0F766E",
+        link_text_color_dark="#2DD4BF",
+        input_background_fill="#FFFFFF",
+        input_background_fill_dark="#14171C",
+        input_border_color="#D8D2C6",
+        input_border_color_dark="#3A424D",
+        input_border_color_focus="#0F766E",
+        input_border_color_focus_dark="#2DD4BF",
+        input_placeholder_color="#6B7280",
+        input_placeholder_color_dark="#8B93A1",
+        button_primary_background_fill="#0F766E",
+        button_primary_background_fill_dark="#2DD4BF",
+        button_primary_background_fill_hover="#0B5F59",
+        button_primary_background_fill_hover_dark="#5EEAD4",
+        button_primary_text_color="#FFFFFF",
+        button_primary_text_color_dark="#0D2A27",
+        button_secondary_background_fill="#FFFFFF",
+        button_secondary_background_fill_dark="#1C2127",
+        button_secondary_border_color="#D8D2C6",
+        button_secondary_border_color_dark="#3A424D",
+        button_secondary_text_color="#1F2430",
+        button_secondary_text_color_dark="#E8E6E1",
+        block_label_text_color="#5B6270",
+        block_label_text_color_dark="#A0A7B4",
+        block_title_text_color="#5B6270",
+        block_title_text_color_dark="#A0A7B4",
+        block_shadow="none",
+        block_shadow_dark="none",
+        checkbox_background_color_selected="#0F766E",
+        checkbox_background_color_selected_dark="#2DD4BF",
+        slider_color="#0F766E",
+        slider_color_dark="#2DD4BF",
+    )
+
+
+@cache
+def style() -> str:
+    """Our style sheet, after the words that only a style sheet can put where gradio shows its own."""
+    words = []
+    for language in i18n.LANGUAGES:
+        drops = (f"--drop-{name}:{json.dumps(i18n.text('ui.drop.' + name, language), ensure_ascii=False)}" for name in DROPS)
+        words.append(f":root[data-lang={language}]{{{';'.join(drops)}}}")
+    return "\n".join(words) + "\n" + (ASSETS / "style.css").read_text(encoding="utf-8")
+
+
+DROPS = ("photo", "sound", "clip", "files")
+
+
+@cache
+def early_script() -> str:
+    """The script that has to run before gradio's own."""
+    facts = {"texts": {lang: {"copied": i18n.text("ui.copied", lang)} for lang in i18n.LANGUAGES}, "core": _core()}
+    return "<script>" + _EARLY.replace("COOKIE", i18n.COOKIE).replace("FACTS", json.dumps(facts)) + "</script>"
+
+
+@cache
+def head() -> str:
+    """What gradio puts into the head: our behaviour of the page."""
+    return f"<script>{(ASSETS / 'studio.js').read_text(encoding='utf-8')}</script>"
+
+
+def _core() -> str:
+    """Gradio's own module that can change the language of a running page; "" when this gradio has none.
+
+    It is what gradio's settings panel calls. Without it the page is loaded anew in the other language.
+    """
+    assets = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
+    for module in sorted(assets.glob("core-*.js")):
+        if "as changeLocale" in module.read_text(encoding="utf-8"):
+            return f"./assets/{module.name}"
+    return ""
+
+
+def plain_page(body: str) -> str:
+    """A page of ours without gradio: the door in front of a shared studio."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fusion Studio</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"{early_script()}<style>{style()}</style></head><body class=\"plain\">{body}</body></html>"
+    )

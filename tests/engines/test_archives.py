@@ -1,0 +1,191 @@
+"""Reading the shared layout: splits by name and by field, media by offset, and what is missing said plainly."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from engines.archives import (
+    MissingPart,
+    captions_only,
+    decode_photo,
+    decode_sound,
+    fewshot,
+    mono_zh,
+    pairs,
+    photos,
+    sounds,
+    speech,
+    videos,
+)
+from engines.errors import MediaError
+from engines.protocol import RATE_HZ
+
+
+def write_lines(path: Path, lines: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+
+
+def write_rows(path: Path, rows: list[dict[str, object]]) -> None:
+    write_lines(path, [json.dumps(row, ensure_ascii=False) for row in rows])
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def webp(colour: tuple[int, int, int]) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (48, 32), colour).save(buffer, "webp", lossless=True)
+    return buffer.getvalue()
+
+
+def opus(hz: float, seconds: float = 1.0) -> bytes:
+    """Ogg Opus of a sine, mono, as the archives hold it."""
+    buffer = io.BytesIO()
+    times_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    samples = (8000 * np.sin(2 * np.pi * hz * times_s)).astype(np.int16)
+    with av.open(buffer, "w", format="ogg") as container:
+        stream = container.add_stream("libopus", rate=RATE_HZ, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.rate = RATE_HZ
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def test_photos_come_with_their_pixels_and_the_captions_people_wrote(tmp_path: Path) -> None:
+    write_rows(
+        tmp_path / "photos" / "flickr8k_dev.jsonl.gz",
+        [{"image": "b", "en": ["A red photo ."], "zh": ["红色。"]}, {"image": "a", "en": ["Blue .", " "], "de": []}],
+    )
+    write_tar(tmp_path / "photos" / "flickr8k_dev.tar", {"b.webp": webp((250, 0, 0)), "a.webp": webp((0, 0, 250))})
+    red, blue = photos(tmp_path, "dev")
+    assert (red.id, red.corpus, dict(red.captions)) == ("b", "flickr8k", {"en": ("A red photo .",), "zh": ("红色。",)})
+    assert dict(blue.captions) == {"en": ("Blue .",)}
+    assert red.load().pixels.shape == (32, 48, 3)
+    assert red.load().pixels[0, 0].argmax() == 0
+    assert blue.load().pixels[0, 0].argmax() == 2
+
+
+def test_a_split_in_several_parts_is_read_as_one_and_others_stay_out(tmp_path: Path) -> None:
+    for part, image in (("train_a", "one"), ("train_b", "two"), ("dev", "three")):
+        write_rows(tmp_path / "photos" / f"flickr8k_{part}.jsonl.gz", [{"image": image, "en": ["A photo ."]}])
+        write_tar(tmp_path / "photos" / f"flickr8k_{part}.tar", {f"{image}.webp": webp((9, 9, 9))})
+    write_rows(tmp_path / "photos" / "captions_only.jsonl.gz", [{"image": "far", "en": ["Unseen ."], "de": ["Nie ."]}])
+    assert [record.id for record in photos(tmp_path, "train")] == ["one", "two"]
+    assert [record.id for record in captions_only(tmp_path)] == ["far"]
+    with pytest.raises(MissingPart, match="no photos of the split test"):
+        photos(tmp_path, "test")
+
+
+def test_speech_is_split_by_field_and_decoded_to_16_khz(tmp_path: Path) -> None:
+    line = {"speaker": "s", "text": "one two", "seconds": 1.0, "corpus": "an4", "lang": "en", "shard": 0}
+    write_rows(
+        tmp_path / "speech" / "manifest.jsonl.gz",
+        [{"id": "x.1", "split": "dev", "raw": "One, two.", **line}, {"id": "x.2", "split": "train", **line}],
+    )
+    write_tar(tmp_path / "speech" / "speech-00.tar", {"x.1.opus": opus(400.0), "x.2.opus": opus(800.0)})
+    (dev,) = speech(tmp_path, "dev")
+    (train,) = speech(tmp_path, "train")
+    assert (dev.id, dev.raw, train.raw, dev.language) == ("x.1", "One, two.", "one two", "en")
+    samples = dev.load().samples
+    assert abs(len(samples) - RATE_HZ) < RATE_HZ // 50
+    assert np.abs(np.fft.rfft(samples)).argmax() * RATE_HZ / len(samples) == pytest.approx(400.0, abs=5.0)
+
+
+def test_sounds_carry_label_and_fold(tmp_path: Path) -> None:
+    row = {"id": "bark", "label": "dog_bark", "fold": 3, "seconds": 1.0, "corpus": "us8k", "split": "dev"}
+    write_rows(tmp_path / "sounds" / "manifest.jsonl.gz", [row, {**row, "id": "gone"}])
+    write_tar(tmp_path / "sounds" / "us8k-dev.tar", {"bark.opus": opus(300.0)})
+    (record,) = sounds(tmp_path, "dev")
+    assert (record.label, record.fold, record.corpus) == ("dog_bark", 3, "us8k")
+
+
+def test_a_list_without_any_of_its_files_says_so(tmp_path: Path) -> None:
+    row = {"id": "bark", "label": "dog_bark", "corpus": "us8k", "split": "dev"}
+    write_rows(tmp_path / "sounds" / "manifest.jsonl.gz", [row])
+    with pytest.raises(MissingPart, match="no sounds of the split dev, though the list names some"):
+        sounds(tmp_path, "dev")
+
+
+def test_text_pairs_keep_their_corpus_and_skip_blank_sides(tmp_path: Path) -> None:
+    write_lines(
+        tmp_path / "text" / "en-de.dev.tsv.gz",
+        ['Say "hi".\tSag „hallo“.\ttatoeba', "A dog.\tEin Hund.\tmulti30k\t1.jpg", "Empty.\t \ttatoeba"],
+    )
+    write_lines(tmp_path / "text" / "en-de.train.core.tsv.gz", ["One.\tEins.\ttatoeba"])
+    write_lines(tmp_path / "text" / "mono.zh.written.tsv.gz", ["小狗。\t1.jpg\twritten"])
+    quoted, dog = pairs(tmp_path, "en-de", "dev")
+    assert (quoted.source, quoted.corpus, quoted.image) == ('Say "hi".', "tatoeba", "")
+    assert (dog.target, dog.corpus, dog.image) == ("Ein Hund.", "multi30k", "1.jpg")
+    assert [pair.source for pair in pairs(tmp_path, "en-de", "train")] == ["One."]
+    assert mono_zh(tmp_path) == ["小狗。"]
+    with pytest.raises(MissingPart, match="no text pairs en-fr of the split dev"):
+        pairs(tmp_path, "en-fr", "dev")
+
+
+def test_fewshot_sheets_fall_into_tiles_and_photos_keep_their_labels(tmp_path: Path) -> None:
+    sheet = io.BytesIO()
+    Image.new("1", (3 * 28, 2 * 28)).save(sheet, "png")
+    row = {"id": "Greek", "file": "Greek.png", "classes": 2, "per_class": 3, "tile": 28, "split": "dev"}
+    write_rows(tmp_path / "fewshot" / "omniglot28.jsonl.gz", [{**row, "corpus": "omniglot"}])
+    write_rows(tmp_path / "fewshot" / "natural_dev.jsonl.gz", [{"id": "cat1", "label": "cat"}])
+    write_tar(tmp_path / "fewshot" / "omniglot28.tar", {"Greek.png": sheet.getvalue()})
+    write_tar(tmp_path / "fewshot" / "natural_dev.tar", {"cat1.webp": webp((5, 5, 5))})
+    cat, *tiles = fewshot(tmp_path, "dev")
+    assert (cat.corpus, cat.label, cat.box) == ("natural", "cat", None)
+    assert [tile.label for tile in tiles] == ["Greek/0"] * 3 + ["Greek/1"] * 3
+    assert tiles[4].box == (28, 28, 56, 56)
+
+
+@pytest.mark.parametrize("in_tar", [True, False])
+def test_clips_are_found_in_a_tar_or_beside_it_and_given_as_files(tmp_path: Path, in_tar: bool) -> None:
+    row = {"id": "v1", "file": "v1.mp4", "caption": "A dog.", "qa": [{"q": "What is it?", "a": "a dog"}], "sound": None}
+    write_rows(tmp_path / "data" / "video" / "mini.jsonl.gz", [row])
+    if in_tar:
+        write_tar(tmp_path / "data" / "video" / "mini.tar", {"v1.mp4": b"clip"})
+    else:
+        (tmp_path / "data" / "video" / "v1.mp4").write_bytes(b"clip")
+    (record,) = videos(tmp_path / "data", "test")
+    path = record.source.as_file(tmp_path)
+    assert (path.name, path.read_bytes()) == ("v1.mp4", b"clip")
+    assert record.questions == (("What is it?", "a dog"),)
+
+
+def test_a_list_cannot_reach_outside_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret.mp4").write_bytes(b"private")
+    write_rows(tmp_path / "data" / "video" / "mini.jsonl.gz", [{"id": "v", "file": "../../secret.mp4", "qa": []}])
+    with pytest.raises(MissingPart):
+        videos(tmp_path / "data", "test")
+
+
+@pytest.mark.parametrize("read", [photos, speech, sounds, fewshot, videos])
+def test_an_empty_folder_is_a_missing_part(tmp_path: Path, read: object) -> None:
+    with pytest.raises(MissingPart, match="the data has no"):
+        read(tmp_path, "dev")  # type: ignore[operator]
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_media_are_one_sentence_in_two_languages(data: bytes) -> None:
+    for decode in (decode_photo, decode_sound):
+        with pytest.raises(MediaError, match=r"thing\.webp is not a (picture|sound) that can be read") as caught:
+            decode(data, "thing.webp")
+        assert "thing.webp" in caught.value.text("zh")

@@ -1,0 +1,318 @@
+"""Decoding on scripted models, whose best texts can be counted out by hand, and on the tiny one."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from engines.decoding import DecodeOptions, Hypothesis, align, best_path, generate, loop_start, repeating, spoken_words
+from engines.errors import RequestError
+from engines.model.checkpoint import Checkpoint
+from engines.model.fusion import Memory, Stream
+from engines.model.parts import KVCache
+
+EOS, START, NO_SPEECH, TIME, A, B, C = range(7)
+LETTERS = SimpleNamespace(
+    eos_id=EOS,
+    no_speech_id=NO_SPEECH,
+    special_ids=frozenset({EOS, START, NO_SPEECH, TIME}),
+    time_ids=[TIME],
+    vocab_size=7,
+)
+"""Seven pieces instead of a tokenizer: three letters and four controls."""
+
+
+class Markov:
+    """A model whose next piece depends on the last one only: probabilities (7, 7), one table for each row."""
+
+    def __init__(self, *tables: dict[int, dict[int, float]]) -> None:
+        self.log_probs = torch.full((len(tables), 7, 7), 1e-6).log()
+        for n, table in enumerate(tables):
+            for last, following in table.items():
+                for piece, probability in following.items():
+                    self.log_probs[n, last, piece] = math.log(probability)
+        self.log_probs = self.log_probs.log_softmax(-1)
+
+    def new_cache(self) -> KVCache:
+        return KVCache(0)
+
+    def decode(self, ids: Tensor, memory: Memory, cache: KVCache | None) -> Tensor:
+        row = memory.tokens[:, 0, 0].long()  # the memory of a row is the number of its table
+        return self.log_probs[row[:, None], ids]
+
+
+def written(model: Markov, **options: Any) -> list[tuple[Hypothesis, ...]]:
+    """All that `generate` yields for a Markov model."""
+    n = len(model.log_probs)
+    memory = Memory(torch.arange(n).float().reshape(n, 1, 1), torch.ones(n, 1, dtype=torch.bool))
+    prefixes = torch.full((n, 1), START)
+    return list(generate(model, memory, prefixes, LETTERS, DecodeOptions(**options)))  # type: ignore[arg-type]
+
+
+def test_greedy_takes_the_likeliest_piece_until_the_end():
+    model = Markov({START: {A: 0.9}, A: {B: 0.8}, B: {EOS: 0.7, A: 0.2}})
+    steps = written(model)
+    assert [step[0].ids for step in steps] == [(A,), (A, B), (A, B)]
+    assert [step[0].done for step in steps] == [False, False, True]
+
+
+def test_mean_logprob_is_over_the_pieces_and_the_end():
+    model = Markov({START: {A: 1.0}, A: {EOS: 0.5, B: 0.5}})
+    (last,) = written(model)[-1]
+    wanted = (model.log_probs[0, START, A] + model.log_probs[0, A, EOS]) / 2
+    assert last.ids == (A,) and last.mean_logprob == pytest.approx(float(wanted))
+
+
+def test_a_beam_finds_what_greedy_walks_past():
+    model = Markov({START: {A: 0.6, B: 0.4}, A: {EOS: 0.3, A: 0.25, B: 0.25, C: 0.2}, B: {EOS: 1.0}})
+    assert written(model, length_penalty=0.0)[-1][0].ids == (A,)
+    assert written(model, beam=2, length_penalty=0.0)[-1][0].ids == (B,)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_a_beam_as_wide_as_the_tree_finds_the_best_text_there_is(seed):
+    model = Markov({})
+    model.log_probs = torch.randn(1, 7, 7, generator=torch.Generator().manual_seed(seed)).log_softmax(-1)
+    (found,) = written(model, beam=9, max_new=3, length_penalty=0.0, no_repeat=0)[-1]
+
+    def score(text: tuple[int, ...]) -> float:
+        return sum(float(model.log_probs[0, a, b]) for a, b in itertools.pairwise((START, *text)))
+
+    ended = [(*text, EOS) for n in (1, 2) for text in itertools.product((A, B, C), repeat=n)]
+    cut = list(itertools.product((A, B, C), repeat=3))
+    best = max(ended + cut, key=score)
+    assert found.ids == tuple(piece for piece in best if piece != EOS)
+
+
+def test_a_length_penalty_lets_a_longer_text_win():
+    model = Markov({START: {A: 0.6, B: 0.4}, A: {EOS: 0.7, A: 0.3}, B: {C: 0.95, A: 0.05}, C: {EOS: 0.95, A: 0.05}})
+    texts = [written(model, beam=3, length_penalty=penalty)[-1][0].ids for penalty in (0.0, 2.0)]
+    assert texts == [(A,), (B, C)]
+
+
+def test_rows_end_one_by_one_and_a_done_row_no_longer_changes():
+    quick = {START: {A: 0.9}, A: {EOS: 0.6, B: 0.4}, B: {EOS: 1.0}}
+    slow = {START: {A: 0.9}, A: {B: 0.9}, B: {C: 0.9}, C: {EOS: 0.9}}
+    for beam in (1, 3):
+        steps = written(Markov(quick, slow), beam=beam)
+        assert [step[0].done for step in steps][-1] and steps[-1][1].ids == (A, B, C)
+        at_the_end = [step[0] for step in steps if step[0].done]
+        assert len(set(at_the_end)) == 1 and at_the_end[0].ids == (A,)
+
+
+def test_a_text_stops_at_max_new():
+    steps = written(Markov({START: {A: 1.0}, A: {B: 1.0}, B: {C: 1.0}, C: {A: 1.0}}), max_new=5, no_repeat=0)
+    assert len(steps) == 5 and steps[-1][0].done and len(steps[-1][0].ids) == 5
+
+
+def test_a_drawn_text_is_the_same_for_the_same_seed_and_varies_with_it():
+    model = Markov({last: {A: 0.3, B: 0.3, C: 0.3, EOS: 0.1} for last in (START, A, B, C)})
+    texts = [written(model, temperature=1.0, seed=seed)[-1][0].ids for seed in range(20)]
+    assert texts == [written(model, temperature=1.0, seed=seed)[-1][0].ids for seed in range(20)]
+    assert len(set(texts)) > 5
+
+
+def test_draws_follow_the_probabilities():
+    model = Markov({START: {A: 0.75, B: 0.25}, A: {EOS: 1.0}, B: {EOS: 1.0}})
+    drawn = [written(model, temperature=1.0, seed=seed)[-1][0].ids for seed in range(400)]
+    assert drawn.count((A,)) / 400 == pytest.approx(0.75, abs=0.08)
+
+
+def test_no_run_of_three_pieces_comes_twice():
+    model = Markov({START: {A: 1.0}, A: {B: 1.0}, B: {C: 1.0}, C: {A: 0.9, EOS: 0.1}})
+    ids = written(model, max_new=40)[-1][0].ids
+    runs = [ids[i : i + 3] for i in range(len(ids) - 2)]
+    assert len(runs) == len(set(runs)) and len(ids) >= 5
+
+
+@given(st.lists(st.integers(0, 2), max_size=12), st.integers(2, 4))
+def test_banned_pieces_are_exactly_those_that_would_repeat_a_run(ids, n):
+    runs = {tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)}
+    banned = {piece for piece in range(3) if len(ids) >= n - 1 and tuple([*ids[len(ids) - n + 1 :], piece]) in runs}
+    assert set(repeating(ids, n)) == banned
+
+
+def test_a_loop_ends_the_text_and_is_cut_to_one_turn():
+    model = Markov({START: {C: 1.0}, C: {A: 1.0}, A: {B: 1.0}, B: {A: 1.0}})
+    (last,) = written(model, no_repeat=0)[-1]
+    assert last.looped and last.done and last.ids == (C, A, B)
+
+
+def test_three_times_the_same_word_is_no_loop():
+    assert loop_start([A, B, A, B, A, B]) is None
+    assert loop_start([C, A, B, A, B, A, B, A, B]) == 3
+    assert loop_start([A] * 7) is None and loop_start([A] * 8) == 1
+
+
+def test_no_speech_may_only_open_a_transcript():
+    model = Markov({START: {NO_SPEECH: 0.9, A: 0.1}, A: {NO_SPEECH: 0.9, EOS: 0.1}})
+    (silent,) = written(model, task="transcribe")[-1]
+    assert silent.ids == () and silent.done and silent.no_speech == pytest.approx(0.9, abs=0.01)
+    (caption,) = written(model, task="caption")[-1]
+    assert caption.ids == (A,)
+
+
+def test_time_pieces_belong_to_answers_only_and_only_transcripts_may_be_empty():
+    model = Markov({START: {TIME: 0.6, EOS: 0.3, A: 0.1}, TIME: {EOS: 1.0}, A: {EOS: 1.0}})
+    assert written(model, task="answer")[-1][0].ids == (TIME,)
+    assert written(model, task="caption")[-1][0].ids == (A,)
+    assert written(model, task="transcribe")[-1][0].ids == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"beam": 0}, "beam is 0 and max_new 96; both are 1 or more."),
+        ({"temperature": -1.0}, "The temperature is -1.0; it is 0 or more."),
+        ({"temperature": 0.5, "beam": 2}, "Choose either a beam or a temperature; drawing at random follows one text."),
+    ],
+)
+def test_impossible_options_say_what_to_do(options, said):
+    with pytest.raises(RequestError) as refused:
+        DecodeOptions(**options)
+    assert refused.value.en == said and refused.value.zh != said
+
+
+# --- on the tiny model ---
+
+
+def memory_of(checkpoint: Checkpoint, lengths: tuple[int, ...]) -> Memory:
+    """Rows of random text tokens, each as long as asked, padded to the longest."""
+    ids = torch.randint(400, 900, (len(lengths), max(lengths)), generator=torch.Generator().manual_seed(1))
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return checkpoint.model.fuse([Stream("text", checkpoint.model.read(ids, mask), mask)])
+
+
+def last_of(checkpoint: Checkpoint, memory: Memory, **options: Any) -> tuple[Hypothesis, ...]:
+    prefixes = torch.tensor([checkpoint.tokenizer.prefix("translate", "de")]).expand(len(memory.tokens), -1)
+    *_, last = generate(checkpoint.model, memory, prefixes, checkpoint.tokenizer, DecodeOptions(**options))
+    return last
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_batch_says_what_its_rows_say_alone(checkpoint, beam):
+    memory = memory_of(checkpoint, (3, 9, 6))
+    together = last_of(checkpoint, memory, beam=beam, max_new=12)
+    for n in range(3):
+        alone = Memory(memory.tokens[n : n + 1], memory.mask[n : n + 1])
+        assert last_of(checkpoint, alone, beam=beam, max_new=12)[0].ids == together[n].ids
+
+
+def test_the_cache_changes_nothing_but_the_speed(checkpoint):
+    memory = memory_of(checkpoint, (7,))
+    (found,) = last_of(checkpoint, memory, max_new=8, no_repeat=0)
+    ids = checkpoint.tokenizer.prefix("translate", "de")
+    never = sorted(checkpoint.tokenizer.special_ids)
+    for _ in range(len(found.ids)):
+        logits = checkpoint.model.decode(torch.tensor([ids]), memory)[0, -1].clone()
+        logits[never] = -torch.inf
+        ids.append(int(logits.argmax()))
+    assert tuple(ids[4:]) == found.ids
+
+
+def test_a_generator_may_be_left_at_any_piece(checkpoint):
+    memory = memory_of(checkpoint, (5,))
+    prefix = torch.tensor([checkpoint.tokenizer.prefix("caption", "en")])
+    steps = generate(checkpoint.model, memory, prefix, checkpoint.tokenizer, DecodeOptions(beam=2))
+    first = next(steps)
+    steps.close()
+    assert len(first[0].ids) == 1 and not first[0].done
+
+
+# --- word times ---
+
+
+def lattice(text: str, spans: list[tuple[int, int]], n_tokens: int) -> np.ndarray:
+    """Log-probabilities of a head that is sure: byte i of the text in tokens spans[i], blank elsewhere."""
+    probabilities = np.full((n_tokens, 257), 1e-4)
+    probabilities[:, 0] = 1.0
+    for byte, (first, last) in zip(text.encode(), spans, strict=True):
+        probabilities[first : last + 1, 0] = 1e-4
+        probabilities[first : last + 1, byte + 1] = 1.0
+    return np.log(probabilities / probabilities.sum(1, keepdims=True)).astype(np.float32)
+
+
+def test_words_get_the_times_at_which_their_letters_are_heard():
+    log_probs = lattice("hi you", [(5, 6), (8, 8), (10, 10), (12, 12), (15, 15), (20, 24)], 40)
+    words = align(log_probs, "Hi, you!", "en", 0.02)
+    assert [word.text for word in words] == ["Hi,", "you!"]
+    assert [(word.start_s, word.end_s) for word in words] == [
+        (pytest.approx(0.10), pytest.approx(0.18)),
+        (pytest.approx(0.24), pytest.approx(0.50)),
+    ]
+
+
+def test_chinese_is_timed_character_by_character():
+    spans = [(i, i) for i in range(2, 11)]
+    words = align(lattice("你好吗", spans, 20), "你好吗？", "zh", 0.02)
+    assert [word.text for word in words] == ["你", "好", "吗？"]
+    assert [round(word.start_s / 0.02) for word in words] == [2, 5, 8]
+
+
+def test_what_cannot_have_been_said_in_the_time_gets_no_words():
+    assert align(np.zeros((3, 257), np.float32), "four letters at least", "en", 0.02) == ()
+    assert align(np.zeros((3, 257), np.float32), "...", "en", 0.02) == ()
+
+
+def test_double_letters_are_kept_apart_by_a_blank():
+    log_probs = np.log(np.full((4, 257), 1 / 257, np.float32))
+    assert best_path(log_probs[:2], np.array([5, 5])) is None
+    first, last = best_path(log_probs, np.array([5, 5])) or pytest.fail("four tokens are enough for two letters")
+    assert last[0] + 1 < first[1]
+
+
+def test_numbers_and_lone_punctuation_belong_to_the_words_people_see():
+    assert spoken_words("In 21 days — really!", "en") == [
+        ("In", "in"),
+        ("21", "twenty one"),
+        ("days —", "days"),
+        ("really!", "really"),
+    ]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 6))
+@settings(deadline=None)
+def test_the_path_found_is_the_best_of_all_paths(seed, n_classes, n_tokens):
+    rng = np.random.default_rng(seed)
+    log_probs = np.log(rng.dirichlet(np.ones(3), n_tokens)).astype(np.float32)
+    classes = rng.integers(1, 3, n_classes)
+
+    def collapsed(path: tuple[int, ...]) -> list[int]:
+        return [c for c, _ in itertools.groupby(path) if c]
+
+    paths = [p for p in itertools.product(range(3), repeat=n_tokens) if collapsed(p) == classes.tolist()]
+    spans = best_path(log_probs, classes)
+    if spans is None:
+        assert not paths
+        return
+    scores = {path: sum(float(log_probs[t, c]) for t, c in enumerate(path)) for path in paths}
+    found = np.zeros(n_tokens, int)
+    for c, first, last in zip(classes, *spans, strict=True):
+        found[first : last + 1] = c
+    assert scores[tuple(found.tolist())] == pytest.approx(max(scores.values()), abs=1e-4)
+
+
+def test_the_path_agrees_with_torchaudio():
+    functional = pytest.importorskip("torchaudio.functional", reason="torchaudio is not here", exc_type=ImportError)
+    rng = np.random.default_rng(3)
+    log_probs = np.log(rng.dirichlet(np.ones(257), 60)).astype(np.float32)
+    classes = rng.integers(1, 257, 20)
+    try:
+        path, _ = functional.forced_align(torch.from_numpy(log_probs)[None], torch.from_numpy(classes)[None], blank=0)
+    except (RuntimeError, OSError, AttributeError) as error:
+        pytest.skip(f"torchaudio's alignment library does not load: {error}")
+    first, last = best_path(log_probs, classes) or pytest.fail("60 tokens are enough for 20 classes")
+    wanted = np.zeros(60, int)
+    for c, a, b in zip(classes, first, last, strict=True):
+        wanted[a : b + 1] = c
+    assert path[0].tolist() == wanted.tolist()

@@ -1,0 +1,262 @@
+"""Device and dtype: `auto` never fails, a wrong wish is one sentence, a failing device is one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines import device
+from engines.device import Hardware
+from engines.errors import DeviceError
+
+LAPTOP = Hardware(no_cuda="the installed PyTorch is a CPU build")
+SERVER = Hardware(no_cuda="no NVIDIA driver answers", cpu_bf16=True)
+MAC = Hardware(no_cuda="the installed PyTorch is a CPU build", mps=True)
+TWO_CARDS = Hardware(cuda=("NVIDIA H100", "Tesla T4"), cuda_bf16=(True, False))
+
+hardware = st.builds(
+    lambda cards, cpu_bf16, mps: Hardware(
+        cuda=tuple(f"card {index}" for index in range(len(cards))), cuda_bf16=tuple(cards), cpu_bf16=cpu_bf16, mps=mps
+    ),
+    st.lists(st.booleans(), max_size=3),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+# --- what is chosen -----------------------------------------------------------------------------------------------
+
+
+@given(hardware)
+def test_auto_never_fails_and_names_a_device_that_is_there(there: Hardware) -> None:
+    choice = device.choose(hardware=there)
+    assert choice.device in device.available(hardware=there)
+    assert choice.dtype in device.DTYPES and choice.reason
+
+
+@given(hardware)
+def test_every_device_that_is_offered_can_be_chosen(there: Hardware) -> None:
+    for name in device.available(hardware=there):
+        assert device.choose(name, hardware=there).device == name
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "name", "dtype"),
+    [
+        (LAPTOP, "auto", "cpu", "float32"),
+        (SERVER, "auto", "cpu", "bfloat16"),
+        (MAC, "auto", "cpu", "float32"),
+        (MAC, "mps", "mps", "float32"),
+        (TWO_CARDS, "auto", "cuda:0", "bfloat16"),
+        (TWO_CARDS, "cuda", "cuda:0", "bfloat16"),
+        (TWO_CARDS, "cuda:1", "cuda:1", "float32"),
+        (TWO_CARDS, "cpu", "cpu", "float32"),
+    ],
+)
+def test_the_device_and_its_dtype_follow_from_the_hardware(there: Hardware, asked: str, name: str, dtype: str) -> None:
+    choice = device.choose(asked, hardware=there)
+    assert (choice.device, choice.dtype) == (name, dtype)
+
+
+def test_the_reason_says_why_the_cpu_was_taken() -> None:
+    assert device.choose(hardware=LAPTOP).reason == (
+        "the CPU, because the installed PyTorch is a CPU build; float32, because bfloat16 would be slower here"
+    )
+
+
+def test_the_reason_names_the_card() -> None:
+    assert "NVIDIA H100 is there" in device.choose(hardware=TWO_CARDS).reason
+    assert "Tesla T4, as asked for" in device.choose("cuda:1", hardware=TWO_CARDS).reason
+
+
+def test_a_dtype_that_is_asked_for_is_taken() -> None:
+    assert device.choose("cpu", "float32", hardware=SERVER).dtype == "float32"
+    assert device.choose("cpu", "bfloat16", hardware=LAPTOP).dtype == "bfloat16"
+
+
+def test_what_may_be_chosen_is_listed_with_the_cpu_first() -> None:
+    assert device.available(hardware=TWO_CARDS) == ("cpu", "cuda:0", "cuda:1")
+    assert device.available(hardware=MAC) == ("cpu", "mps")
+
+
+def test_on_this_machine_auto_finds_something_that_computes() -> None:
+    choice = device.choose()
+    ones = torch.ones(2, 2, device=choice.device, dtype=getattr(torch, choice.dtype))
+    assert (ones @ ones).sum().item() == 8
+    assert choice.device in device.available()
+
+
+# --- what cannot be had -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "en", "zh"),
+    [
+        (
+            LAPTOP,
+            "cuda",
+            "There is no cuda here: the installed PyTorch is a CPU build; choose one of auto, cpu.",
+            "cuda",
+        ),
+        (SERVER, "cuda:0", "There is no cuda:0 here: no NVIDIA driver answers; choose one of auto, cpu.", "cuda:0"),
+        (TWO_CARDS, "cuda:2", "There is no cuda:2 here; choose one of auto, cpu, cuda:0, cuda:1.", "cuda:2"),
+        (LAPTOP, "mps", "There is no Apple GPU here; choose one of auto, cpu.", "苹果"),
+        (
+            LAPTOP,
+            "cdua",
+            "The device 'cdua' is not known (did you mean cuda?); choose one of auto, cpu.",
+            "是否指 cuda",
+        ),
+        (LAPTOP, "CPU:0", "The device 'CPU:0' is not known; choose one of auto, cpu.", "未知设备"),
+        (TWO_CARDS, "cuda:x", "The device 'cuda:x' is not known (did you mean cuda?); choose one of", "未知设备"),
+        (LAPTOP, "", "The device '' is not known; choose one of auto, cpu.", "未知设备"),
+    ],
+)
+def test_a_device_that_cannot_be_had_is_one_sentence_with_what_can(
+    there: Hardware, asked: str, en: str, zh: str
+) -> None:
+    with pytest.raises(DeviceError) as error:
+        device.choose(asked, hardware=there)
+    assert error.value.en.startswith(en)
+    assert zh in error.value.zh and "可选" in error.value.zh
+
+
+@given(hardware, st.text(max_size=12))
+def test_any_name_is_either_chosen_or_refused_with_the_choices(there: Hardware, asked: str) -> None:
+    try:
+        assert device.choose(asked, hardware=there).device in device.available(hardware=there)
+    except DeviceError as error:
+        assert "choose one of auto, cpu" in error.en
+
+
+def test_an_unknown_dtype_is_refused_with_the_choices() -> None:
+    with pytest.raises(DeviceError, match="'int4' is not known; choose auto, float32 or bfloat16") as error:
+        device.choose("cpu", "int4", hardware=LAPTOP)
+    assert "不支持" in error.value.zh
+
+
+# --- what PyTorch is asked ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """PyTorch pretends to have CUDA and an Ampere and a Turing card."""
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: ["A100", "T4"][index])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: [(8, 0), (7, 5)][index])
+    yield monkeypatch
+
+
+def test_cards_are_found_with_what_they_compute_in(cuda: pytest.MonkeyPatch) -> None:
+    there = device.look()
+    assert there.cuda == ("A100", "T4") and there.cuda_bf16 == (True, False)
+
+
+def test_a_cuda_build_without_a_driver_says_so(cuda: pytest.MonkeyPatch) -> None:
+    cuda.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.look().no_cuda == "no NVIDIA driver answers"
+    assert device.choose().device == "cpu"
+
+
+def test_a_card_that_does_not_answer_counts_as_absent(cuda: pytest.MonkeyPatch) -> None:
+    def lost(index: int) -> tuple[int, int]:
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable")
+
+    cuda.setattr(torch.cuda, "get_device_capability", lost)
+    assert device.choose().device == "cpu"
+    with pytest.raises(DeviceError, match="There is no cuda here: the CUDA device does not answer"):
+        device.choose("cuda")
+
+
+@pytest.mark.parametrize("capability", ["amx_bf16", "avx512_bf16"])
+def test_a_cpu_with_bfloat16_instructions_is_recognised(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
+    assert device.look().cpu_bf16
+
+
+# --- failures in the middle ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of ..."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_says_what_to_do(error: BaseException) -> None:
+    told = device.explain(error)
+    assert told is not None
+    assert "ran out of memory; try a shorter or smaller file" in told.en and "内存不足" in told.zh
+
+
+def test_running_out_of_this_machines_memory_is_recognised() -> None:
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(1 << 55)
+    assert device.explain(error.value) is not None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: unspecified launch failure",
+        "CUDA error: all CUDA-capable devices are busy or unavailable",
+        "CUDA error: uncorrectable ECC error encountered",
+        "CUDA error: no CUDA-capable device is detected",
+        "CUDA error: unknown error",
+        "cuda runtime error: driver shutting down",
+        "Unable to determine the device handle for GPU 0000:01:00.0: GPU is lost. Reboot the system",
+    ],
+)
+def test_a_lost_card_says_what_to_do(words: str) -> None:
+    told = device.explain(RuntimeError(words))
+    assert told is not None
+    assert "stopped answering; switch to the CPU" in told.en and "显卡" in told.zh
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("out of memory"),
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"),
+        RuntimeError("CUDA error: device-side assert triggered"),
+        RuntimeError("unknown error"),
+        KeyError("cuda"),
+    ],
+)
+def test_a_defect_of_ours_is_not_blamed_on_the_device(error: BaseException) -> None:
+    assert device.explain(error) is None
+
+
+def test_what_is_already_a_sentence_stays_as_it_is() -> None:
+    error = DeviceError("There is no cuda here.", "这里没有 cuda。")
+    assert device.explain(error) is error
+
+
+# --- threads ------------------------------------------------------------------------------------------------------
+
+
+def test_threads_are_set_and_zero_leaves_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    device.set_threads(0)
+    device.set_threads(3)
+    assert asked == [3]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_on_a_real_card_memory_that_runs_out_is_explained() -> None:
+    assert device.choose().device == device.choose("cuda").device == "cuda:0"
+    with pytest.raises(torch.OutOfMemoryError) as error:
+        torch.empty(1 << 50, dtype=torch.uint8, device="cuda")
+    assert device.explain(error.value) is not None

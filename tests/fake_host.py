@@ -1,0 +1,240 @@
+"""A host that answers from a script: every request type, the same answer every time, no model and no waiting.
+
+    host = FakeHost()                                          # serves everything
+    host = FakeHost(error=MediaError("No picture in it."))     # every stream fails like this
+    host = FakeHost(delay_s=0.2)                               # slow enough to be stopped
+    host = FakeHost(scripts={CaptionRequest: silent})          # one answer of your own: request -> results
+
+`host.requests` holds what was asked, `host.moves` where it was moved to, `host.cancelled` which requests were stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from engines.errors import AbilityError, RequestError
+from engines.protocol import (
+    LANGUAGES,
+    Ability,
+    AskRequest,
+    AskResult,
+    Cancel,
+    CaptionRequest,
+    CaptionResult,
+    EmbedRequest,
+    EmbedResult,
+    Hit,
+    HostInfo,
+    IndexRequest,
+    IndexResult,
+    Progress,
+    Request,
+    Result,
+    SearchRequest,
+    SearchResult,
+    Segment,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    TranslateResult,
+    Word,
+)
+
+Script = Callable[[Request], Iterator[Result]]
+
+CAPTIONS = {
+    "en": "A dog runs on the beach.",
+    "de": "Ein Hund läuft am Strand.",
+    "fr": "Un chien court sur la plage.",
+    "zh": "一只狗在沙滩上奔跑。",
+}
+SPEECH = {
+    "en": ("Good morning.", "The train leaves at nine."),
+    "de": ("Guten Morgen.", "Der Zug fährt um neun."),
+    "fr": ("Bonjour.", "Le train part à neuf heures."),
+    "zh": ("早上好。", "火车九点开。"),
+}
+ANSWERS = {"en": "A dog is barking.", "de": "Ein Hund bellt.", "fr": "Un chien aboie.", "zh": "狗在叫。"}
+
+EVERYTHING = frozenset(
+    [Ability(kind, lang) for kind in (CaptionRequest, TranscribeRequest, AskRequest) for lang in LANGUAGES]
+    + [Ability(TranslateRequest, f"{a}-{b}") for a in LANGUAGES for b in LANGUAGES if a != b]
+    + [Ability(kind) for kind in (EmbedRequest, IndexRequest, SearchRequest)]
+)
+
+
+class FakeHost:
+    """Implements `engines.Host`. Safe to call from any thread, as a real one is."""
+
+    def __init__(
+        self,
+        *,
+        abilities: frozenset[Ability] = EVERYTHING,
+        delay_s: float = 0.0,
+        error: BaseException | None = None,
+        scripts: Mapping[type, Script] | None = None,
+        name: str = "fake",
+    ) -> None:
+        self.delay_s = delay_s
+        self.error = error
+        self.scripts: dict[type, Script] = {**SCRIPTS, **(scripts or {})}
+        self.requests: list[Request] = []
+        self.cancelled: list[Request] = []
+        self.moves: list[str] = []
+        self.closed = False
+        self._lock = threading.Lock()
+        self._info = HostInfo(
+            name=name,
+            abilities=abilities,
+            device="cpu",
+            device_reason="no CUDA device was found",
+            dtype="float32",
+            n_parameters=1_000_000,
+            memory_bytes=4_000_000,
+            licence="Apache-2.0",
+            model_digest="fake0000",
+        )
+
+    @property
+    def info(self) -> HostInfo:
+        return self._info
+
+    def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
+        """The script's results, one every `delay_s`; the error, if there is one, comes after the first of them."""
+        if self.closed:
+            raise RequestError("The host is closed; open it again.", "模型已关闭，请重新打开。")
+        if not self._info.serves(type(request)):
+            raise AbilityError("The fake host does not serve this.", "此模型不支持该任务。")
+        with self._lock:
+            self.requests.append(request)
+        return self._play(request, cancel if cancel is not None else Cancel())
+
+    def _play(self, request: Request, cancel: Cancel) -> Iterator[Result]:
+        started = time.perf_counter()
+        last: Result | None = None
+        for result in self.scripts[type(request)](request):
+            if cancel.is_set:
+                break
+            last = replace(result, host=self._info.name, model_digest="fake0000", seconds=time.perf_counter() - started)
+            yield last
+            if last.done:
+                return
+            if self.error is not None:
+                raise self.error
+            time.sleep(self.delay_s)
+        with self._lock:
+            self.cancelled.append(request)
+        if last is None:
+            last = replace(next(self.scripts[type(request)](request)), host=self._info.name)
+        yield replace(last, end="cancelled", progress=None)
+
+    def move(self, device: str) -> None:
+        self.moves.append(device)
+        self._info = replace(self._info, device="cpu" if device == "auto" else device, device_reason="asked for")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _growing(text: str) -> list[str]:
+    """A text as it is written: "A", "A dog", ... (Chinese by character)."""
+    parts = text.split(" ")
+    if len(parts) == 1:
+        return [text[: n + 1] for n in range(len(text))]
+    return [" ".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+def caption(request: Request) -> Iterator[Result]:
+    assert isinstance(request, CaptionRequest)
+    for text in _growing(CAPTIONS[request.language]):
+        yield CaptionResult(request=request, text=text)
+    yield CaptionResult(request=request, text=CAPTIONS[request.language], end="finished")
+
+
+def transcribe(request: Request) -> Iterator[Result]:
+    assert isinstance(request, TranscribeRequest)
+    language = request.language or "en"
+    translations = SPEECH[request.translate_to] if request.translate_to else ("", "")
+    segments: tuple[Segment, ...] = ()
+    yield TranscribeResult(request=request, duration_s=5.0, progress=Progress("listening", 0.0, 5.0, "s"))
+    for n, (text, translation) in enumerate(zip(SPEECH[language], translations, strict=True)):
+        start_s = 0.5 + 2.5 * n
+        words = tuple(Word(start_s + 0.3 * i, start_s + 0.3 * (i + 1), word) for i, word in enumerate(text.split(" ")))
+        segments += (Segment(start_s, words[-1].end_s, text, words, translation),)
+        yield TranscribeResult(
+            request=request,
+            language=language,
+            duration_s=5.0,
+            segments=segments,
+            progress=Progress("listening", 2.5 * (n + 1), 5.0, "s"),
+        )
+    yield TranscribeResult(request=request, language=language, duration_s=5.0, segments=segments, end="finished")
+
+
+def translate(request: Request) -> Iterator[Result]:
+    assert isinstance(request, TranslateRequest)
+    text = SPEECH[request.target][0]
+    for part in _growing(text):
+        yield TranslateResult(request=request, text=part)
+    yield TranslateResult(request=request, text=text, end="finished")
+
+
+def answer(request: Request) -> Iterator[Result]:
+    assert isinstance(request, AskRequest)
+    text = "I cannot tell." if {"picture", "sound"} <= request.hide else ANSWERS[request.language]
+    for part in _growing(text):
+        yield AskResult(request=request, text=part)
+    shares = tuple((sense, share) for sense, share in (("picture", 0.2), ("sound", 0.7)) if sense not in request.hide)
+    yield AskResult(
+        request=request,
+        text=text,
+        confidence=0.8,
+        moments_s=(1.5,),
+        senses=shares,
+        end="finished",  # type: ignore[arg-type]
+    )
+
+
+def embed(request: Request) -> Iterator[Result]:
+    assert isinstance(request, EmbedRequest)
+    vector = np.zeros(256, np.float32)
+    vector[0] = 1.0
+    yield EmbedResult(
+        request=request, kind="text" if isinstance(request.media, str) else "photo", vector=vector, end="finished"
+    )
+
+
+def index(request: Request) -> Iterator[Result]:
+    assert isinstance(request, IndexRequest)
+    for n in (1, 2):
+        yield IndexResult(request=request, n_added=n, n_rows=n, progress=Progress("reading", n, 3, "files"))
+    failures = (("broken.jpg", "broken.jpg is damaged; open it in another program and save it again."),)
+    yield IndexResult(request=request, n_added=2, n_rows=2, failures=failures, end="finished")
+
+
+def search(request: Request) -> Iterator[Result]:
+    assert isinstance(request, SearchRequest)
+    finds = (
+        Hit(Path("dog.jpg"), "photo", score=0.42, fit=0.9),
+        Hit(Path("bark.wav"), "sound", score=0.31, fit=0.7, start_s=0.0, end_s=10.0),
+        Hit(Path("walk.mp4"), "clip", score=0.2, fit=0.3, start_s=20.0, end_s=30.0),
+    )
+    hits = tuple(hit for hit in finds if hit.kind in request.kinds)[: request.k]
+    yield SearchResult(request=request, hits=hits, end="finished" if hits else "empty")
+
+
+SCRIPTS: dict[type, Script] = {
+    CaptionRequest: caption,
+    TranscribeRequest: transcribe,
+    TranslateRequest: translate,
+    AskRequest: answer,
+    EmbedRequest: embed,
+    IndexRequest: index,
+    SearchRequest: search,
+}

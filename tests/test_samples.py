@@ -1,0 +1,133 @@
+"""The samples: each has a source and a licence, opens, can be heard, and is listed for the page in both languages."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines import media
+from tests.conftest import SAMPLES
+
+MEDIA_SUFFIXES = media.PHOTO_SUFFIXES | media.SOUND_SUFFIXES | media.CLIP_SUFFIXES
+FILES = sorted(path for path in SAMPLES.iterdir() if path.suffix in MEDIA_SUFFIXES)
+ROWS = json.loads((SAMPLES / "samples.json").read_text(encoding="utf-8"))
+KIND_OF_MEDIA = {"photo": "photo", "sound": "sound", "speech": "sound", "clip": "clip"}
+LICENCE = re.compile(r"^(public domain|CC0 1\.0|CC BY(-SA)? \d\.\d|Free Art License 1\.2)$")
+
+every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row["file"])
+
+
+def sources() -> dict[str, dict[str, str]]:
+    """The tables of SOURCES.md: file name -> column -> cell."""
+    found: dict[str, dict[str, str]] = {}
+    columns: list[str] = []
+    for line in (SAMPLES / "SOURCES.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| File |"):
+            columns = cells
+        elif line.startswith("| "):
+            found[cells[0]] = dict(zip(columns, cells, strict=True))
+    return found
+
+
+def said_by(row: dict[str, str]) -> str:
+    return row.get("Author") or row.get("Authors") or row["Voice"]
+
+
+def came_from(row: dict[str, str]) -> str:
+    return row.get("From") or row["Picture"]
+
+
+@every_file
+def test_every_file_has_a_source_an_author_and_a_licence(path: Path) -> None:
+    row = sources()[path.name]
+    assert came_from(row)
+    assert said_by(row)
+    assert LICENCE.match(row["Licence"]), row["Licence"]
+
+
+def test_nothing_is_listed_that_is_not_there() -> None:
+    names = {path.name for path in FILES}
+    assert set(sources()) == names
+    assert {row["file"] for row in ROWS} == names
+    assert len(ROWS) == len(names)
+
+
+def test_all_samples_together_stay_under_eight_megabytes() -> None:
+    assert sum(path.stat().st_size for path in SAMPLES.rglob("*") if path.is_file()) < 8 * 10**6
+
+
+@every_row
+def test_every_file_is_what_its_kind_says(row: dict[str, str]) -> None:
+    assert media.probe(SAMPLES / row["file"]).kind == KIND_OF_MEDIA[row["kind"]]
+
+
+@every_row
+def test_every_photo_and_frame_shows_something_and_every_sound_can_be_heard(row: dict[str, str]) -> None:
+    path = SAMPLES / row["file"]
+    pictures, sound = [], None
+    if row["kind"] == "photo":
+        pictures = [media.load_photo(path).pixels]
+    elif row["kind"] == "clip":
+        clip = media.load_clip(path, n_frames=4, max_side=128)
+        pictures, sound = list(clip.frames), clip.sound
+    else:
+        sound = media.load_sound(path)
+    assert all(picture.std() > 20 for picture in pictures)
+    assert sound is None or 0.02 < float(np.sqrt(np.mean(sound.samples**2))) < 0.5
+
+
+@every_row
+def test_every_sample_has_a_title_in_both_languages_and_a_tab(row: dict[str, str]) -> None:
+    assert row["title_en"].isascii()
+    assert not row["title_zh"].isascii()
+    assert row["tab"]
+    assert set(row["tab"]) <= {"search", "speech", "video", "caption"}
+
+
+@every_row
+def test_only_clips_bring_a_question_and_they_bring_it_in_both_languages(row: dict[str, str]) -> None:
+    asked = row.get("question_en", ""), row.get("question_zh", "")
+    assert [bool(question) for question in asked] == [row["kind"] == "clip"] * 2
+
+
+@pytest.mark.parametrize(
+    ("tab", "kinds"),
+    [
+        ("search", {"photo", "sound", "speech", "clip"}),
+        ("speech", {"speech", "clip"}),
+        ("video", {"clip"}),
+        ("caption", {"photo", "sound", "clip"}),
+    ],
+)
+def test_every_tab_has_samples_of_each_kind_it_takes(tab: str, kinds: set[str]) -> None:
+    assert {row["kind"] for row in ROWS if tab in row["tab"]} == kinds
+
+
+def test_a_clip_filmed_with_the_phone_upright_comes_out_upright() -> None:
+    clip = media.load_clip(SAMPLES / "kitten-on-the-phone.mp4", n_frames=1)
+    height, width, _ = clip.frames[0].shape
+    assert height > width
+    # The kitten, white, lies in the upper half; below it there is only the red cloth.
+    whiteness = clip.frames[0].min(axis=2)
+    assert whiteness[: height // 2].mean() > 1.5 * whiteness[height // 2 :].mean()
+
+
+def test_one_clip_has_no_sound_track_and_the_others_have_one() -> None:
+    silent = [path.name for path in FILES if path.suffix == ".mp4" and not media.probe(path).has_sound]
+    assert silent == ["silent-horses.mp4"]
+
+
+def test_the_sounds_come_in_all_the_usual_formats() -> None:
+    assert {path.suffix for path in FILES if path.suffix in media.SOUND_SUFFIXES} == {
+        ".flac",
+        ".m4a",
+        ".mp3",
+        ".opus",
+        ".wav",
+    }
