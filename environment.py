@@ -158,9 +158,13 @@ def set_up(part: str) -> None:
     afresh = not part and not can_be_built_upon(read_stamp(part))
     try:
         require_space((SPACE_CUDA if cuda else SPACE_CPU) if afresh else SPACE_MORE)
-        say("Adding what the tests need ..." if part else "Setting up Fusion Studio; this takes a few minutes, once.")
-        if afresh:
+        if part:
+            say("Adding what the tests need ...")
+        elif afresh:
+            say("Setting up Fusion Studio; this takes a few minutes, once.")
             make_venv()
+        else:
+            say("Bringing the environment up to date ...")
         stamp_file(part).unlink(missing_ok=True)
         if not part:
             install_torch(cuda)
@@ -178,8 +182,8 @@ def set_up(part: str) -> None:
         if error.errno == errno.ENOSPC:
             raise no_space() from error
         raise SetupError(
-            f"The folder .venv cannot be written ({error.strerror}); close other copies of the studio, or move it to a "
-            "folder of your own.",
+            f"The folder .venv cannot be written ({error.strerror}); close other copies of the studio, or move "
+            "this one to a folder of your own.",
             "无法写入 .venv 文件夹；请关闭其他正在运行的副本，或移到自己的文件夹。",
         ) from error
     say(f"Set up in {time.monotonic() - started:.0f} s.")

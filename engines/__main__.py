@@ -107,7 +107,7 @@ def _glimpse(result: Result) -> str:
     return f"[{progress.stage}{share}] {text}"
 
 
-def _shown(result: Result, form: str) -> str:
+def _shown(result: Result, form: subtitles.Format) -> str:
     """The last result for a person to read."""
     match result:
         case TranscribeResult() if form != "txt" or result.segments:

@@ -159,10 +159,8 @@ class _Beams:
     def __init__(self, n_rows: int, tokenizer: Tokenizer, options: DecodeOptions, device: torch.device) -> None:
         self.options = options
         self.ends = (tokenizer.eos_id, tokenizer.no_speech_id)
-        self.pieces = torch.zeros(
-            n_rows, 1, 0, dtype=torch.long, device=device
-        )  # (B, K, L); K is 1 until the first step
-        self.score = torch.zeros(n_rows, 1, device=device)  # sum of log-probabilities
+        self.pieces = torch.zeros(n_rows, 1, 0, dtype=torch.long, device=device)  # (B, K, L); at first one text a row
+        self.score = torch.zeros(n_rows, 1, device=device)  # (B, K): sum of log-probabilities
         self.length = torch.zeros(n_rows, 1, device=device)  # pieces scored, the end piece among them
         self.ended = torch.zeros(n_rows, 1, dtype=torch.bool, device=device)
         self.done = torch.zeros(n_rows, dtype=torch.bool, device=device)
@@ -198,10 +196,9 @@ class _Beams:
         return score / ((5.0 + length) / 6.0) ** self.options.length_penalty
 
     def _end_loops(self) -> None:
-        for b, row in enumerate(self.written()):
-            for k, ids in enumerate(row):
-                if not self.ended[b, k] and loop_start(ids) is not None:
-                    self.ended[b, k] = True
+        loops = [[loop_start(ids) is not None for ids in row] for row in self.written()]
+        if any(any(row) for row in loops):
+            self.ended |= torch.tensor(loops, device=self.ended.device)
 
     def best(self, no_speech: Sequence[float], last: bool) -> tuple[Hypothesis, ...]:
         """The best text of each row."""
@@ -291,5 +288,5 @@ def best_path(log_probs: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, n
         if state % 2:
             first[state // 2] = t
             last[state // 2] = max(last[state // 2], t)
-        state -= came_from[t, state]
+        state -= int(came_from[t, state])
     return first, last

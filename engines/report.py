@@ -44,5 +44,7 @@ def _plain(value: object) -> Plain:
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        # A bare name is a file, not a path; and gradio's client would try to fetch whatever is called "path".
+        names = {field.name: "file" if field.name == "path" else field.name for field in dataclasses.fields(value)}
+        return {shown: _plain(getattr(value, name)) for name, shown in names.items()}
     raise TypeError(f"{type(value).__name__} has no plain form; teach it to engines/report.py")

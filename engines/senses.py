@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -32,6 +32,9 @@ TOKEN_S = 0.02
 """Seconds of one sound token: two mel frames of 10 ms."""
 N_FRAMES = 12
 """Frames of a clip that a question or caption rests on, evenly spaced; training shows 6 to 12."""
+MAX_FRAMES = 16
+"""Frames taken of a clip in memory."""
+FRAMES_AT_ONCE = 4
 ASKED_S = 60.0
 """Seconds of sound that a question or caption rests on, from the start."""
 WINDOW_S = 10.0
@@ -67,6 +70,10 @@ class Encoded:
         return sum(tensor.nbytes for tensor in tensors if tensor is not None)
 
 
+Steps: TypeAlias = Generator[Encoded, None, Encoded]
+"""Yields a medium as far as it is encoded, returns it with one part more."""
+
+
 @dataclass(frozen=True)
 class Window:
     """A stretch of a medium in the shared space. vector: (256,) float32 of length 1."""
@@ -92,34 +99,60 @@ class Senses:
         self._cache: OrderedDict[str, Encoded] = OrderedDict()
 
     def forget(self) -> None:
-        """Empty the memory of encoded media, as a move to another device must."""
+        """Empty the memory of encoded media, for when memory runs short."""
         self._cache.clear()
 
     # --- for captions and answers ---
 
     def encode(self, media: Media) -> Encoded:
         """Frames and sound of a medium as tokens; from memory if its content was encoded before."""
-        key = _digest(media)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
-        encoded = self._encode(media)
-        self._cache[key] = encoded
-        while self._cache and sum(item.n_bytes for item in self._cache.values()) > self._cache_bytes:
-            self._cache.popitem(last=False)
+        *_, encoded = self.encoding(media)
         return encoded
 
     @torch.inference_mode()
-    def _encode(self, media: Media) -> Encoded:
+    def encoding(self, media: Media) -> Iterator[Encoded]:
+        """The same in steps of a few frames or half a minute of sound; the last one is whole."""
+        key = _digest(media)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            yield self._cache[key]
+            return
         match _load(media):
             case Photo(pixels):
-                return Encoded("photo", frames=self.see([pixels]), times_s=(0.0,))
+                encoded = Encoded("photo", frames=self.see([pixels]), times_s=(0.0,))
             case Sound() as sound:
-                return Encoded("sound", sound.duration_s, sound=self._track(sound))
+                encoded = yield from self._with_track(Encoded("sound", sound.duration_s), sound)
             case Clip() as clip:
-                frames = self.see(clip.frames) if clip.frames else None
-                track = None if clip.sound is None else self._track(clip.sound)
-                return Encoded("clip", clip.duration_s, frames, clip.times_s, track)
+                encoded = yield from self._with_frames(Encoded("clip", clip.duration_s), clip)
+                encoded = yield from self._with_track(encoded, clip.sound)
+        self._cache[key] = encoded
+        while self._cache and sum(item.n_bytes for item in self._cache.values()) > self._cache_bytes:
+            self._cache.popitem(last=False)
+        yield encoded
+
+    def _with_frames(self, encoded: Encoded, clip: Clip) -> Steps:
+        for i in range(0, len(clip.frames), FRAMES_AT_ONCE):
+            seen = self.see(clip.frames[i : i + FRAMES_AT_ONCE])
+            frames = seen if encoded.frames is None else torch.cat([encoded.frames, seen])
+            encoded = replace(encoded, frames=frames, times_s=clip.times_s[: len(frames)])
+            yield encoded
+        return encoded
+
+    def _with_track(self, encoded: Encoded, sound: Sound | None) -> Steps:
+        """The first 60 s of a sound, pooled to 5 tokens a second and timed; nothing where there is nothing to hear."""
+        samples = np.zeros(0) if sound is None else files.resample(sound.samples, sound.rate_hz)
+        samples = samples[: round(ASKED_S * RATE_HZ)]
+        if is_quiet(samples):
+            return encoded
+        step = round(MAX_HEARD_S * RATE_HZ)
+        heard: list[Heard] = []
+        for i in range(0, len(samples), step):
+            heard.append(self.hear(samples[i : i + step]))
+            yield encoded
+        tokens = torch.cat([self.model.bridge(part.mix) for part in heard], dim=1)  # (1, T', D)
+        mask = torch.cat([part.mix_mask for part in heard], dim=1) & self._audible(samples, tokens.shape[1])
+        times_s = torch.arange(tokens.shape[1], device=tokens.device)[None] * (TOKEN_S * SOUND_POOL)
+        return replace(encoded, sound=Stream("sound", tokens, mask, times_s))
 
     def streams(self, encoded: Encoded, *, whole: bool = False, hide: frozenset[Sense] = frozenset()) -> list[Stream]:
         """One row for fusion: the picture, each frame pooled to 4 tokens unless `whole`, and the sound track."""
@@ -143,18 +176,6 @@ class Senses:
         """Pictures (H, W, 3) uint8 -> (F, N, D)."""
         px = self.model.config.photo_px
         return self.model.see(torch.stack([photo_tensor(frame, px) for frame in frames]).to(self.model.device))
-
-    def _track(self, sound: Sound) -> Stream | None:
-        """The first 60 s of a sound, pooled to 5 tokens a second and timed; None where there is nothing to hear."""
-        samples = files.resample(sound.samples, sound.rate_hz)[: round(ASKED_S * RATE_HZ)]
-        if is_quiet(samples):
-            return None
-        step = round(MAX_HEARD_S * RATE_HZ)
-        parts = [self.hear(samples[i : i + step]) for i in range(0, len(samples), step)]
-        tokens = torch.cat([self.model.bridge(heard.mix) for heard in parts], dim=1)  # (1, T', D)
-        mask = torch.cat([heard.mix_mask for heard in parts], dim=1) & self._audible(samples, tokens.shape[1])
-        times_s = torch.arange(tokens.shape[1], device=tokens.device)[None] * (TOKEN_S * SOUND_POOL)
-        return Stream("sound", tokens, mask, times_s)
 
     def _audible(self, samples: np.ndarray, n_tokens: int) -> Tensor:
         """Which pooled tokens hold anything to hear, (1, T') bool; training masks silence in the same way."""
@@ -280,6 +301,10 @@ def _load(media: Media) -> Photo | Sound | Clip:
     if not isinstance(media, Path):
         if isinstance(media, Sound) and len(media.samples) == 0:
             raise MediaError("The sound is empty; record or choose another.", "声音是空的，请重新录制或另选。")
+        if isinstance(media, Clip) and len(media.frames) > MAX_FRAMES:
+            kept = np.linspace(0, len(media.frames) - 1, MAX_FRAMES).round().astype(int)
+            frames, times_s = tuple(media.frames[i] for i in kept), tuple(media.times_s[i] for i in kept)
+            return replace(media, frames=frames, times_s=times_s)
         return media
     kind = files.probe(media).kind
     if kind == "photo":

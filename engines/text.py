@@ -37,7 +37,7 @@ class Tokenizer:
         import sentencepiece
 
         try:
-            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model or b"\0")  # b"" would mean "later"
         except RuntimeError as error:
             raise CheckpointError(
                 "The tokenizer file is damaged; fetch the model again.", "分词器文件已损坏，请重新获取模型。"
@@ -74,8 +74,12 @@ class Tokenizer:
         return int(self._pieces.piece_to_id(piece))
 
     def encode(self, text: str) -> list[int]:
-        """Text pieces only. Any text can be encoded: what has no piece of its own is spelt in bytes."""
-        return list(self._pieces.encode(" ".join(text.split())))
+        """Text pieces only. Any text can be encoded: what has no piece of its own is spelt in bytes.
+
+        Runs of white space become one space, half surrogate pairs a question mark.
+        """
+        whole = text.encode("utf-8", "replace").decode("utf-8")
+        return list(self._pieces.encode(" ".join(whole.split())))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the pieces; control pieces are dropped, bytes that form no character become U+FFFD."""
@@ -98,10 +102,10 @@ class Tokenizer:
 # --- for the metrics ---------------------------------------------------------------------------------------------
 
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-_TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 
 
 def spell_number(n: int) -> str:
@@ -115,6 +119,11 @@ def spell_number(n: int) -> str:
     return f"{spell_number(n // 1000)} thousand" + (f" {spell_number(n % 1000)}" if n % 1000 else "")
 
 
+def _spoken(digits: str) -> str:
+    """A numeral as a number, a long one (a telephone number) digit by digit."""
+    return spell_number(int(digits)) if len(digits) < 7 else " ".join(_ONES[int(digit)] for digit in digits)
+
+
 def normalise(text: str, language: str) -> str:
     """Lower case, no punctuation, one space between words; English numerals spelt out, Chinese cut into characters.
 
@@ -123,9 +132,10 @@ def normalise(text: str, language: str) -> str:
     text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
     if language == "en":
         text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
-        text = re.sub(r"\d+", lambda m: f" {spell_number(int(m[0]))} " if len(m[0]) < 7 else f" {' '.join(m[0])} ", text)
+        text = re.sub(r"\d+", lambda m: f" {_spoken(m[0])} ", text)
     kept = [c if c == "'" or unicodedata.category(c)[0] in "LNM" else " " for c in text]
-    text = re.sub(r"(?<!\w)'|'(?!\w)", " ", "".join(kept))
+    text = "".join(kept)
     if language == "zh":
         text = re.sub(r"([㐀-鿿豈-﫿])", r" \1 ", text)
+    text = re.sub(r"(?<!\w)'|'(?!\w)", " ", text)
     return " ".join(text.split())

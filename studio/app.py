@@ -1,9 +1,9 @@
 """The page put together, and the server under it.
 
-    build(host)   the page as gradio Blocks
-    mount(...)    the page, its files and the gate as one ASGI app
-    start(...)    a server in a thread: `with start(host) as served: served.url`
-    serve(...)    what `launch.py` calls; comes back when the server ends
+build(host)   the page as gradio Blocks
+mount(...)    the page, its files and the gate as one ASGI app
+start(...)    a server in a thread: `with start(host) as served: served.url`
+serve(...)    what `launch.py` calls; comes back when the server ends
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from studio import api, components, events, i18n, routes, theme
 from studio.desk import SAMPLES, Desk, read_samples
 from studio.i18n import both, label
 from studio.library import Library
-from studio.page import Page
+from studio.page import Page, fence
 from studio.sharing import App, Gate, Lock, Rules, is_loopback, new_password, open_tunnel
 from studio.shelf import Shelf
 from studio.tabs import caption, models, search, speech, video
@@ -89,6 +89,7 @@ def build(host: Host, *, desk: Desk | None = None) -> gr.Blocks:
         models.wire(desk, about, switch)
         _wire_sends(desk, tabs, (searching, listening, asking, captioning))
         api.add_endpoints(desk)
+        page.load(i18n.page_language, None, captioning.extras[0], show_progress="hidden", **events.PRIVATE)
         page.unload(_leave(desk))
     page.queue(api_open=True, max_size=64)
     return page
@@ -158,9 +159,11 @@ def mount(desk: Desk, *, lock: Lock | None = None) -> App:
     """The page, its files and the gate in front of them as one ASGI app."""
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     routes.add_routes(server, desk.shelf)
+    blocks = build(desk.host, desk=desk)
+    fence(blocks)
     gr.mount_gradio_app(
         server,
-        build(desk.host, desk=desk),
+        blocks,
         path="/",
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
         footer_links=[],

@@ -67,7 +67,9 @@ class MediaInput:
 
     def wire(self) -> None:
         """Switch what is seen with the kind."""
-        self.kind.input(self.show, self.kind, self.inputs, show_progress="hidden", queue=False, api_visibility="private")
+        self.kind.input(
+            self.show, self.kind, self.inputs, show_progress="hidden", queue=False, api_visibility="private"
+        )
 
 
 MISSING = {
@@ -96,13 +98,20 @@ def _part(tab: str, kind: str, visible: bool, text_key: str) -> gr.Component:
     common: dict[str, Any] = {"elem_id": f"{tab}-{kind}", "visible": visible, "interactive": True}
     if kind == TEXT:
         return gr.Textbox(
-            placeholder=label(text_key), label=label("ui.kind.text"), show_label=False, container=False, lines=3, max_lines=12, elem_classes="field", **common
+            placeholder=label(text_key),
+            label=label("ui.kind.text"),
+            show_label=False,
+            container=False,
+            lines=3,
+            max_lines=12,
+            elem_classes="field",
+            **common,
         )
     common |= {"label": label(f"ui.kind.{kind}"), "show_label": False, "elem_classes": f"drop drop-{kind}"}
     if kind == PHOTO:
         photo = gr.Image(type="filepath", sources=["upload", "webcam", "clipboard"], height=216, buttons=[], **common)
         # Gradio would open the file here, and fail in its own words. Reading it, and saying what is wrong, is ours.
-        photo.preprocess = _as_it_is  # type: ignore[method-assign]
+        photo.preprocess = _as_it_is
         return photo
     if kind == SOUND:
         return gr.Audio(type="filepath", sources=["upload", "microphone"], buttons=[], **common)
@@ -114,7 +123,7 @@ def strip(tab: str, samples: Sequence[Sample]) -> gr.HTML:
     cards = "".join(
         f'<button type="button" class="sample" data-sample="{sample.shelf_id}">'
         f'<span class="sample-picture"><img src="./studio/thumb/{sample.shelf_id}" alt="" loading="lazy">'
-        f"{theme.kind_mark(sample.kind)}</span><span class=\"sample-title\">{spans(*sample.titles)}</span></button>"
+        f'{theme.kind_mark(sample.kind)}</span><span class="sample-title">{spans(*sample.titles)}</span></button>'
         for sample in samples
     )
     value = f'<div class="strip">{cards}</div>' if cards else ""

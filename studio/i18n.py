@@ -65,9 +65,7 @@ def translations() -> gr.I18n:
     return gr.I18n(**{"en": texts("en"), "zh-CN": texts("zh")})
 
 
-def page_language(request: gr.Request | None) -> str:
+def page_language(request: gr.Request) -> str:
     """The language the page is shown in: its cookie, else what the browser asks for, else English."""
-    if request is None:
-        return "en"
     chosen = request.cookies.get(COOKIE) or request.headers.get("accept-language") or "en"
     return "zh" if chosen.lower().startswith("zh") else "en"

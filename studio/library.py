@@ -91,7 +91,7 @@ class Library:
             shelf.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                "Collections cannot be kept: the folder for them cannot be written; free some space or check its rights.",
+                "Collections cannot be kept: their folder cannot be written; free some space or check its rights.",
                 "无法保存检索集：其文件夹不可写；请检查磁盘空间或权限。",
             ) from error
         return Book(name, folder, shelf / f"{name}-{digest}.sqlite")

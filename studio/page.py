@@ -1,4 +1,4 @@
-"""ASGI: what gradio's page needs before it starts, put into it on the way out.
+"""What gradio's page needs around it: our script in front of its own, and a fence around the files of this machine.
 
 Gradio reads the language from the browser as its first script runs, so ours has to stand before it; and the browser is
 told, by a policy, to fetch nothing from any other host.
@@ -6,20 +6,52 @@ told, by a policy, to fetch nothing from any other host.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+
+import gradio as gr
 
 from studio import theme
 from studio.sharing import App, Receive, Scope, Send
 
 
+FETCHES = re.compile(r"/proxy=|/file=\w+:/|/file/\w+:/")
+"""Routes of gradio that would fetch an address for whoever asks."""
+
+
+def fence(blocks: gr.Blocks) -> None:
+    """Take as media only what was uploaded: no path of this machine, no address for the server to fetch.
+
+    Gradio checks paths only in a page it launched itself, and fetches what a request gives as an address. A mounted
+    page (gradio 6.31) counts as not launched: without this any caller could have any file of this machine described.
+    """
+    blocks.has_launched = True
+    blocks.is_running = True
+    for block in blocks.blocks.values():
+        block.async_move_resource_to_block_cache = _local_only(block.async_move_resource_to_block_cache)  # type: ignore
+
+
+def _local_only(move: Callable[[Any], Awaitable[str | None]]) -> Callable[[Any], Awaitable[str | None]]:
+    async def moved(source: Any) -> str | None:
+        if "://" in str(source):
+            raise gr.Error("Files are uploaded here, not fetched.", print_exception=False)
+        return await move(source)
+
+    return moved
+
+
 class Page:
-    """Passes everything on, and changes one answer: the page itself."""
+    """ASGI: passes everything on, and changes one answer: the page itself."""
 
     def __init__(self, app: App) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and FETCHES.search(scope["path"]):
+            await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
         if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return

@@ -12,7 +12,16 @@ from typing import Literal, cast
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse, Response
 
-from engines import AskResult, CaptionResult, Result, SearchResult, TranscribeResult, TranslateResult, UserError, to_json
+from engines import (
+    AskResult,
+    CaptionResult,
+    Result,
+    SearchResult,
+    TranscribeResult,
+    TranslateResult,
+    UserError,
+    to_json,
+)
 from studio.shelf import Shelf
 
 THUMB_PX = 360

@@ -187,9 +187,7 @@ async def _body(receive: Receive) -> bytes:
     return body[:MAX_FORM_BYTES]
 
 
-async def _answer(
-    send: Send, status: int, kind: str, body: bytes, headers: tuple[tuple[str, str], ...] = ()
-) -> None:
+async def _answer(send: Send, status: int, kind: str, body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> None:
     listed = (("content-type", kind), ("content-length", str(len(body))), ("cache-control", "no-store"), *headers)
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in listed]
     await send({"type": "http.response.start", "status": status, "headers": raw})
@@ -203,7 +201,7 @@ def _door(state: str) -> str:
         f'<main class="door">{theme.brand()}<h1>{i18n.both("ui.door.title")}</h1>{said}'
         f'<form method="post" action="{ENTER}"><label for="password">{i18n.both("ui.door.password")}</label>'
         '<input id="password" name="password" type="password" autocomplete="current-password" autofocus required>'
-        f'<button>{i18n.both("ui.door.go")}</button></form></main>'
+        f"<button>{i18n.both('ui.door.go')}</button></form></main>"
     )
 
 

@@ -21,7 +21,7 @@ POLICY = (
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
-"""Content-Security-Policy: the browser itself refuses whatever is not on this server. Gradio evaluates its templates."""
+"""Content-Security-Policy: the browser itself refuses what is not on this server. Gradio evaluates its templates."""
 
 SHAPES = {
     "picture": '<circle cx="8" cy="8" r="6"/>',
@@ -41,7 +41,8 @@ const asked=new URLSearchParams(location.search),root=document.documentElement;
 const kept=(document.cookie.match(/(?:^|; )COOKIE=(\\w+)/)||[])[1];
 const zh=/^zh/i.test(asked.get('lang')||kept||navigator.language),code=zh?'zh-CN':'en';
 document.cookie='COOKIE='+(zh?'zh':'en')+';path=/;max-age=31536000;samesite=lax';
-for(const [name,value] of [['language',code],['languages',[code]]])Object.defineProperty(navigator,name,{get:()=>value});
+const say=(name,value)=>Object.defineProperty(navigator,name,{get:()=>value});
+say('language',code);say('languages',[code]);
 root.lang=code;root.dataset.lang=zh?'zh':'en';
 const look=localStorage.getItem('fusion_look');
 if(look&&!asked.has('__theme')){asked.set('__theme',look);history.replaceState(null,'','?'+asked+location.hash)}
@@ -67,9 +68,9 @@ def brand() -> str:
 
 def theme() -> gr.themes.Base:
     """Gradio's variables in our colours; the rest is in `assets/style.css`."""
-    sans = ["system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"]
+    sans = ["system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-    return gr.themes.Base(font=sans, font_mono=mono, radius_size="sm", spacing_size="md").set(
+    return gr.themes.Base(font=[*sans, "sans-serif"], font_mono=mono, radius_size="sm", spacing_size="md").set(
         body_background_fill="#FAF8F4",
         body_background_fill_dark="#14171C",
         body_text_color="#1F2430",
@@ -131,8 +132,9 @@ def style() -> str:
     """Our style sheet, after the words that only a style sheet can put where gradio shows its own."""
     words = []
     for language in i18n.LANGUAGES:
-        drops = (f"--drop-{name}:{json.dumps(i18n.text('ui.drop.' + name, language), ensure_ascii=False)}" for name in DROPS)
-        words.append(f":root[data-lang={language}]{{{';'.join(drops)}}}")
+        said = {name: json.dumps(i18n.text(f"ui.drop.{name}", language), ensure_ascii=False) for name in DROPS}
+        drops = ";".join(f"--drop-{name}:{word}" for name, word in said.items())
+        words.append(f":root[data-lang={language}]{{{drops}}}")
     return "\n".join(words) + "\n" + (ASSETS / "style.css").read_text(encoding="utf-8")
 
 
@@ -169,5 +171,5 @@ def plain_page(body: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fusion Studio</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"{early_script()}<style>{style()}</style></head><body class=\"plain\">{body}</body></html>"
+        f'{early_script()}<style>{style()}</style></head><body class="plain">{body}</body></html>'
     )

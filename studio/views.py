@@ -93,11 +93,9 @@ def foot(result: Result, shelf: Shelf, info: HostInfo, *, saves: Sequence[str] =
     tools = []
     if saves:
         name = shelf.put_result(result)
-        tools.append(f'<button type="button" class="tool" data-copy>{both("ui.copy")}</button>')
-        tools += [
-            f'<a class="tool" href="./studio/save/{name}.{kind}" download>{kind.upper()}</a>'
-            for kind in saves
-        ]
+        if "txt" in saves:
+            tools.append(f'<button type="button" class="tool" data-copy>{both("ui.copy")}</button>')
+        tools += [f'<a class="tool" href="./studio/save/{name}.{kind}" download>{kind.upper()}</a>' for kind in saves]
     media = getattr(result.request, "media", None)
     if isinstance(media, Path) and sends:
         file = shelf.put_file(media)
@@ -158,7 +156,8 @@ def transcript(result: TranscribeResult, shelf: Shelf, info: HostInfo) -> str:
     media = getattr(result.request, "media", None)
     player = ""
     if isinstance(media, Path):
-        player = f'<audio class="player" controls preload="metadata" src="./studio/file/{shelf.put_file(media)}"></audio>'
+        source = f"./studio/file/{shelf.put_file(media)}"
+        player = f'<audio class="player" controls preload="metadata" src="{source}"></audio>'
     saves = ("srt", "vtt", "txt", "json")
     return _finished(
         result, language + player + table, foot(result, shelf, info, saves=saves, sends=("video", "search"))
@@ -171,7 +170,7 @@ def _segment(segment: Segment) -> str:
         gap = "" if any("\u4e00" <= sign <= "\u9fff" for sign in segment.text) else " "
         words = gap.join(
             f'<button type="button" class="word" data-seek="{word.start_s:.2f}" title="{word.start_s:.2f}'
-            f'–{word.end_s:.2f} s">{html.escape(word.text)}</button>'  # noqa: RUF001
+            f'–{word.end_s:.2f} s">{html.escape(word.text)}</button>'
             for word in segment.words
         )
     second = f'<p class="translated">{html.escape(segment.translation)}</p>' if segment.translation else ""
@@ -195,7 +194,9 @@ def talk(turns: Sequence[AskResult], shelf: Shelf, info: HostInfo) -> str:
 def _turn(turn: AskResult) -> str:
     question = html.escape(getattr(turn.request, "question", ""))
     hide = sorted(getattr(turn.request, "hide", frozenset()))
-    hidden = "".join(f'<span class="chip">{theme.mark(sense)}{both(f"ui.video.hidden.{sense}")}</span>' for sense in hide)
+    hidden = "".join(
+        f'<span class="chip">{theme.mark(sense)}{both(f"ui.video.hidden.{sense}")}</span>' for sense in hide
+    )
     if not turn.text:
         said = _nothing("ui.stopped.early") if turn.done else stage(turn.progress)
     else:
@@ -243,17 +244,20 @@ def hits(result: SearchResult, shelf: Shelf, info: HostInfo) -> str:
 def _card(hit: Hit, shelf: Shelf) -> str:
     file = shelf.put_file(hit.path)
     name = html.escape(hit.path.name)
-    span = f'<span class="number">{clock(hit.start_s)}–{clock(hit.end_s)}</span>' if hit.end_s > hit.start_s else ""  # noqa: RUF001
+    span = f'<span class="number">{clock(hit.start_s)}–{clock(hit.end_s)}</span>' if hit.end_s > hit.start_s else ""
     sends = {"photo": ("caption", "video"), "clip": ("video", "speech"), "sound": ("video",), "speech": ("speech",)}
     tools = "".join(send(file, tab) for tab in sends.get(hit.kind, ()))
     quote = f'<p class="quote">{html.escape(hit.text)}</p>' if hit.text else ""
+    title = f'{theme.kind_mark(hit.kind)}<span class="name" title="{name}">{name}</span>{span}'
     percent = f"{100 * hit.fit:.0f}"
+    fit = (
+        f'<div class="share"><span class="quiet">{both("ui.kind." + hit.kind)}</span><div class="meter">'
+        f'<i style="width:{percent}%"></i></div><span class="number" title="{hit.score:.3f}">{percent} %</span></div>'
+    )
     return (
-        f'<article class="card{"" if hit.fit >= FITS else " is-weak"}"><div class="card-media">{_media(hit, file)}</div>'
-        f'<div class="card-text"><p class="card-name">{theme.kind_mark(hit.kind)}<span class="name" title="{name}">{name}'
-        f'</span>{span}</p>{quote}<div class="share"><span class="quiet">{both("ui.kind." + hit.kind)}</span>'
-        f'<div class="meter"><i style="width:{percent}%"></i></div><span class="number" title="{hit.score:.3f}">'
-        f'{percent} %</span></div><p class="card-tools">{tools}</p></div></article>'
+        f'<article class="card{"" if hit.fit >= FITS else " is-weak"}"><div class="card-media">{_media(hit, file)}'
+        f'</div><div class="card-text"><p class="card-name">{title}</p>{quote}{fit}'
+        f'<p class="card-tools">{tools}</p></div></article>'
     )
 
 
@@ -292,7 +296,7 @@ def index(result: IndexResult, shelf: Shelf, info: HostInfo) -> str:
     return _finished(result, f'<p class="nothing">{counts}</p>{listed}', foot(result, shelf, info))
 
 
-# --- examples of what comes out, for the empty states ------------------------------------------------------------------
+# --- examples of what comes out, for the empty states -----------------------------------------------------------------
 
 
 def example_sentence(key: str) -> str:
@@ -303,8 +307,8 @@ def example_sentence(key: str) -> str:
 def example_segments() -> str:
     """What a transcript looks like."""
     rows = "".join(
-        f'<div class="segment"><span class="time number">{clock(at_s)}</span><div><p>{both(f"ui.speech.example.{n}")}</p>'
-        f"</div></div>"
+        f'<div class="segment"><span class="time number">{clock(at_s)}</span>'
+        f"<div><p>{both(f'ui.speech.example.{n}')}</p></div></div>"
         for n, at_s in ((1, 0), (2, 4), (3, 9))
     )
     return f'<div class="example" aria-hidden="true"><div class="segments">{rows}</div></div>'

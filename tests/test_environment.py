@@ -175,6 +175,11 @@ def test_what_is_being_done_is_said(house: House, capsys: pytest.CaptureFixture[
     house.start()
     said = capsys.readouterr().out
     assert "Setting up Fusion Studio; this takes a few minutes, once." in said and "Set up in 0 s." in said
+    house.start("test")
+    assert "Adding what the tests need" in capsys.readouterr().out
+    (house.root / "constraints.txt").write_text(CONSTRAINTS + "numpy==2.4.6\n")
+    house.start()
+    assert "Bringing the environment up to date" in capsys.readouterr().out
 
 
 # --- a Python that has everything ---------------------------------------------------------------------------------

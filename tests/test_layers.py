@@ -35,8 +35,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.device": ("engines.errors",),
     "engines.media": BASE,
     "engines.subtitles": BASE,
-    "engines.nearest": BASE,
-    "engines.index": (*BASE, "engines.nearest"),
+    "engines.index": BASE,
     "engines.text": BASE,
     "engines.archives": BASE,
     "engines.model": (*BASE, "engines.text"),
@@ -182,6 +181,11 @@ def test_a_library_is_imported_only_where_it_belongs(source: Source) -> None:
     for library in {name.split(".")[0] for name in source.imports()} & LIBRARIES.keys():
         homes = LIBRARIES[library]
         assert any(under(source.module, home) for home in homes), f"{source.module} imports {library}; only {homes} may"
+
+
+def test_the_rules_speak_only_of_what_is_there() -> None:
+    rows = {*ARROWS, *UNMIRRORED, *itertools.chain(*ARROWS.values(), *LIBRARIES.values())}
+    assert rows <= MODULES
 
 
 def test_the_model_is_built_upwards_from_its_config() -> None:

@@ -64,7 +64,7 @@ PHOTOS = (
     "horses.jpg", "kingfisher.webp", "pagoda.jpg", "rocket.jpg",
 )  # fmt: skip
 
-QUERY = "A dog in the grass."
+QUERY = "There is a dog in the grass."
 ENGLISH = "This is the Summer Palace in Beijing. The tower stands on a hill above the lake."
 GERMAN = (
     "Guten Morgen. Heute scheint die Sonne, und die Kinder spielen mit dem Hund im Park. "

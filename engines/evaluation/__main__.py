@@ -34,7 +34,11 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         if not args.data.is_dir():
-            raise RequestError(f"There is no folder {args.data.name!r}; give the folder the data lies in with --data.")
+            name = args.data.name
+            raise RequestError(
+                f"There is no folder {name!r}; give the folder the data lies in with --data.",
+                f"没有文件夹 {name!r}；请用 --data 给出数据所在的文件夹。",
+            )
         names = chosen([name for name in args.only.split(",") if name])
         reopen = partial(opener, args.model, Settings(device=args.device, n_threads=args.threads))
         host = reopen()
@@ -62,7 +66,7 @@ def _run(
         print(f"{name} ...", file=sys.stderr, flush=True)
         started = time.monotonic()
         try:
-            (_, fresh), *_ = evaluate(bench, [name], suites)
+            fresh = evaluate(bench, name, suites)
         except Exception:  # a defect in one suite must not cost the hours of the others; it is logged and reported
             logger.exception("the suite %s failed", name)
             failed.append(name)

@@ -9,7 +9,7 @@ import numpy as np
 from engines.archives import MissingPart, PhotoRecord, SpeechRecord, photos, speech
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import recall_at
-from engines.evaluation.voices import synthesise
+from engines.evaluation.voices import VOICE, synthesise
 
 LANGUAGES = ("en", "zh", "de")
 KS = (1, 5, 10)
@@ -73,9 +73,9 @@ def _spoken_rows(bench: Bench, records: list[PhotoRecord], photo: np.ndarray) ->
         rows[f"{key}.recall_at_10"] = skipped(reason)
     try:
         english = bench.take([record for record in records if "en" in record.captions], MAX_SPOKEN)
-        vectors = bench.vectors(english, lambda r: synthesise(r.captions["en"][0], "en"), "synthetic spoken captions")
+        vectors = bench.vectors(english, lambda r: synthesise(r.captions["en"][0]), "synthetic spoken captions")
         right = _one_hot([place[record.id] for record in english], len(photo))
-        note = f"synthetic voices, each photo's first English caption, of {len(photo)} photos"
+        note = f"synthetic voice: {VOICE}; each photo's first English caption, of {len(photo)} photos"
         rows |= _recalls(f"{key}.synthetic", vectors @ photo.T, right, note)
     except REASONS as reason:
         rows[f"{key}.synthetic.recall_at_10"] = skipped(reason)

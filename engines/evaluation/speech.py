@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 
-from engines.archives import pairs, sounds, speech
+from engines.archives import MissingPart, SoundRecord, pairs, sounds, speech
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import bleu, word_error_rate, word_errors
-from engines.evaluation.voices import synthesise
+from engines.evaluation.voices import VOICE, synthesise
 from engines.protocol import (
     RATE_HZ,
     Sound,
@@ -29,6 +26,9 @@ N_MADE = 100
 
 MAYBE_SPOKEN = frozenset({"children_playing", "street_music"})
 """Labels under which there may be words."""
+
+CAPTIONS = "multi30k"
+"""The corpus whose sentences are spoken to be translated."""
 
 MAX_TRANSLATED = 200
 
@@ -60,25 +60,26 @@ def speech_rows(bench: Bench) -> Rows:
 
 def _invented_rows(bench: Bench) -> Rows:
     """Words written for sounds in which nobody speaks; the right number is 0."""
-    made = made_silence(np.random.default_rng(bench.seed), N_MADE)
-    loads: list[Callable[[], Sound]] = [partial(Sound, sound.samples) for sound in bench.take(made)]
-    note = "silence, noise, hum and chords, made"
+    key, note = "speech.silence.invented_words", "silence, noise, hum and chords, made"
+    records: list[SoundRecord] = []
     try:
-        records = [r for r in sounds(bench.data, bench.split) if r.label not in MAYBE_SPOKEN]
-        loads += [record.load for record in bench.take(records, N_MADE)]
-        note += f"; {len(bench.take(records, N_MADE))} sounds of the data without voices"
-    except REASONS as reason:
+        voiceless = [record for record in sounds(bench.data, bench.split) if record.label not in MAYBE_SPOKEN]
+        records = bench.take(voiceless, N_MADE)
+        note += f"; {len(records)} sounds of the data without voices"
+    except MissingPart as reason:
         note += f" ({reason})"
+    made = bench.take(made_silence(np.random.default_rng(bench.seed), N_MADE))
     try:
-        counts = [
-            len(normalise(bench.ask(TranscribeRequest(media=load()), TranscribeResult).text, "en").split())
-            for load in bench.each(loads, "sounds without speech")
-        ]
+        counts = [_n_words(bench, sound) for sound in bench.each(made, "silence and noise")]
+        counts += [_n_words(bench, record.load()) for record in bench.each(records, "sounds without voices")]
     except REASONS as reason:
-        return {"speech.silence.invented_words": skipped(reason)}
-    n_clips = sum(count > 0 for count in counts)
-    note += f"; words in {n_clips} of {len(counts)}"
-    return {"speech.silence.invented_words": Row(float(sum(counts)), len(counts), "words", note=note)}
+        return {key: skipped(reason)}
+    note += f"; words in {sum(count > 0 for count in counts)} of {len(counts)}"
+    return {key: Row(float(sum(counts)), len(counts), "words", note=note)}
+
+
+def _n_words(bench: Bench, sound: Sound) -> int:
+    return len(normalise(bench.ask(TranscribeRequest(media=sound), TranscribeResult).text, "en").split())
 
 
 def made_silence(rng: np.random.Generator, n: int, seconds: float = 5.0) -> list[Sound]:
@@ -106,18 +107,18 @@ def made_silence(rng: np.random.Generator, n: int, seconds: float = 5.0) -> list
 
 
 def speech_translation_rows(bench: Bench) -> Rows:
-    """`speech_translation.<corpus>.en_<target>.bleu` by synthetic voices, beside the same sentences read as text."""
+    """`speech_translation.<corpus>.en_<target>.bleu` by a synthetic voice, beside the same sentences read as text."""
     rows: Rows = {}
     for target in ("de", "fr"):
-        key = f"speech_translation.multi30k.en_{target}"
+        key = f"speech_translation.{CAPTIONS}.en_{target}"
         try:
-            found = [p for p in pairs(bench.data, f"en-{target}", bench.split) if p.corpus == "multi30k"]
+            found = [pair for pair in pairs(bench.data, f"en-{target}", bench.split) if pair.corpus == CAPTIONS]
             if not found:
-                continue
+                raise MissingPart(f"the data has no {CAPTIONS} pairs en-{target} of the split {bench.split}")
             own = bench.take(found, MAX_TRANSLATED)
             heard, read = [], []
             for pair in bench.each(own, f"speech translation, {target}"):
-                voice = synthesise(pair.source, "en")
+                voice = synthesise(pair.source)
                 request = TranscribeRequest(media=voice, language="en", translate_to=target)
                 heard.append(bench.ask(request, TranscribeResult).translation)
                 translation = TranslateRequest(text=pair.source, source="en", target=target)
@@ -126,6 +127,6 @@ def speech_translation_rows(bench: Bench) -> Rows:
             rows[f"{key}.bleu"] = skipped(reason)
             continue
         references = [[pair.target] for pair in own]
-        rows[f"{key}.bleu"] = Row(bleu(heard, references), len(own), "points", note="synthetic voices")
+        rows[f"{key}.bleu"] = Row(bleu(heard, references), len(own), "points", note=f"synthetic voice: {VOICE}")
         rows[f"{key}.text_in.bleu"] = Row(bleu(read, references), len(own), "points", note="the same sentences as text")
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from engines.errors import RequestError
 from engines.evaluation.bench import REASONS, Bench, Rows, skipped
@@ -46,10 +46,9 @@ def _named(asked: str) -> list[str]:
     return [name for name in SUITES if name == asked or name.split(".")[0] == asked]
 
 
-def evaluate(bench: Bench, names: Sequence[str], suites: Mapping[str, Suite] = SUITES) -> Iterator[tuple[str, Rows]]:
-    """Each suite's name and rows, as they are done. What is not there becomes a skipped row of the suite's name."""
-    for name in names:
-        try:
-            yield name, suites[name](bench)
-        except REASONS as reason:
-            yield name, {name: skipped(reason)}
+def evaluate(bench: Bench, name: str, suites: Mapping[str, Suite] = SUITES) -> Rows:
+    """The rows of one suite; where its data or tool is missing altogether, one skipped row of the suite's name."""
+    try:
+        return suites[name](bench)
+    except REASONS as reason:
+        return {name: skipped(reason)}

@@ -9,16 +9,17 @@ from engines.archives import decode_sound
 from engines.evaluation.metrics import MissingTool
 from engines.protocol import Sound
 
-VOICES = {"en": "en-us", "de": "de", "fr": "fr"}
-"""Chinese is left out: Debian's espeak-ng reads characters as English letters."""
+VOICE = "espeak-ng en-us"
+"""One plain voice, so that rows of different models compare; training hears many others beside it."""
 
 
-def synthesise(text: str, language: str) -> Sound:
-    """A text, spoken. Raises MissingTool where espeak-ng is not installed."""
-    program = shutil.which("espeak-ng")
-    if program is None:
-        raise MissingTool("espeak-ng is not installed")
+def synthesise(text: str) -> Sound:
+    """An English text, spoken. Raises MissingTool where espeak-ng is not installed."""
+    program, voice = VOICE.split()
+    path = shutil.which(program)
+    if path is None:
+        raise MissingTool(f"{program} is not installed")
     spoken = subprocess.run(
-        [program, "-v", VOICES[language], "--stdin", "--stdout"], input=text.encode(), capture_output=True, check=True
+        [path, "-v", voice, "--stdin", "--stdout"], input=text.encode(), capture_output=True, check=True
     )
     return decode_sound(spoken.stdout, "synthetic speech")

@@ -7,12 +7,14 @@ looks whether the request was stopped. A reader always gets the newest result; t
 
 from __future__ import annotations
 
+import copy
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,7 +22,7 @@ from typing import Any, TypeAlias
 import torch
 
 from engines import device as devices
-from engines.errors import AbilityError, Cancelled, DeviceError, RequestError
+from engines.errors import AbilityError, Cancelled, RequestError
 from engines.model import checkpoint as checkpoints
 from engines.model.checkpoint import Checkpoint
 from engines.protocol import (
@@ -70,40 +72,33 @@ def load(folder: Path | None = None, *, settings: Settings) -> BuiltinHost:
 
     Raises DeviceError and CheckpointError.
     """
+    folder = checkpoints.BUILTIN if folder is None else folder
     choice = devices.choose(settings.device, settings.dtype)
     devices.set_threads(settings.n_threads)
     try:
-        checkpoint = checkpoints.load(
-            checkpoints.BUILTIN if folder is None else folder, device=choice.device, dtype=getattr(torch, choice.dtype)
-        )
+        checkpoint = checkpoints.load(folder, device=choice.device, dtype=getattr(torch, choice.dtype))
     except (RuntimeError, MemoryError) as error:
         raise devices.explain(error) or error from error
-    return BuiltinHost(checkpoint, choice=choice, cache_bytes=settings.cache_bytes)
+    return BuiltinHost(checkpoint, choice=choice, folder=folder, dtype=settings.dtype, cache_bytes=settings.cache_bytes)
 
 
 @dataclass(eq=False)
 class _Job:
-    """A request under way: its steps, and the newest result until its reader has taken it."""
+    """A request under way: its steps once it has begun, and the newest result until its reader has taken it."""
 
     request: Request
-    steps: Iterator[Result]
     cancel: Cancel
     started_s: float = field(default_factory=time.perf_counter)
     abandoned: bool = False
+    steps: Iterator[Result] | None = None
     last: Result | None = None
     _news: queue.Queue[Result | BaseException] = field(default_factory=lambda: queue.Queue(1))
 
     def tell(self, news: Result | BaseException) -> None:
         """Replace what the reader has not taken yet. Only the worker tells."""
-        while True:
-            try:
-                self._news.put_nowait(news)
-                return
-            except queue.Full:
-                try:
-                    self._news.get_nowait()
-                except queue.Empty:
-                    continue
+        with suppress(queue.Empty):
+            self._news.get_nowait()
+        self._news.put_nowait(news)
 
     def take(self) -> Result:
         """Wait for the next result; raises what the task raised."""
@@ -124,10 +119,21 @@ class _Move:
 class BuiltinHost:
     """A checkpoint as an `engines.Host`."""
 
-    def __init__(self, checkpoint: Checkpoint, *, choice: devices.Choice | None = None, cache_bytes: int = 0) -> None:
-        """choice: where the checkpoint lies already; None for the CPU in float32."""
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        choice: devices.Choice | None = None,
+        folder: Path | None = None,
+        dtype: str = "auto",
+        cache_bytes: int = 0,
+    ) -> None:
+        """choice: where the checkpoint lies already, None for the CPU in float32. folder: where to read it again for
+        another device, None to copy the weights at hand. dtype: what later moves choose by.
+        """
         self._checkpoint = checkpoint
         self._choice = devices.Choice("cpu", "float32", "asked for") if choice is None else choice
+        self._folder, self._dtype, self._cache_bytes = folder, dtype, cache_bytes
         self._senses = Senses(checkpoint, cache_bytes=cache_bytes)
         self._incoming: queue.Queue[_Job | _Move | None] = queue.Queue()
         self._closing = threading.Lock()
@@ -157,11 +163,9 @@ class BuiltinHost:
                 f"The built-in model does not serve {type(request).__name__}.",
                 f"内置模型不支持 {type(request).__name__}。",
             )
-        return self._read(request, cancel if cancel is not None else Cancel())
+        return self._read(_Job(request, cancel if cancel is not None else Cancel()))
 
-    def _read(self, request: Request, cancel: Cancel) -> Iterator[Result]:
-        task = TASKS[type(request)][0]
-        job = _Job(request, task(self._senses, request), cancel)
+    def _read(self, job: _Job) -> Iterator[Result]:
         self._send(job)
         try:
             while True:
@@ -174,23 +178,22 @@ class BuiltinHost:
 
     def move(self, device: str) -> None:
         """Finish what is under way, then go on on another device. Raises DeviceError and stays where it was."""
-        move = _Move(devices.choose(device))
+        move = _Move(devices.choose(device, self._dtype))
         self._send(move)
         move.done.result()
 
     def close(self) -> None:
         """Stop what is under way and end the worker. Closing twice is fine."""
         with self._closing:
-            if not self._closed:
-                self._closed = True
-                self._incoming.put(None)
+            self._closed = True
+            self._incoming.put(None)
         if threading.current_thread() is not self._worker:
             self._worker.join()
 
     def _send(self, item: _Job | _Move) -> None:
-        with self._closing:  # so that nothing can come in behind the closing None and wait for ever
+        with self._closing:  # nothing comes in once the worker may be gone, or it would wait for ever
             if self._closed:
-                raise RequestError("This model was closed; open it again.", "模型已关闭，请重新打开。")
+                raise _closed()
             self._incoming.put(item)
 
     # --- the worker's side ---
@@ -198,67 +201,79 @@ class BuiltinHost:
     def _work(self) -> None:
         jobs: deque[_Job] = deque()
         move: _Move | None = None
-        while True:
-            while move is None and (not jobs or not self._incoming.empty()):
-                item = self._incoming.get()
-                if item is None:
-                    for job in jobs:
-                        self._end_cancelled(job)
-                    return
+        while not self._closed:
+            if move is None and (not jobs or not self._incoming.empty()):
+                item = self._incoming.get()  # None wakes up a worker that is to end
                 if isinstance(item, _Move):
                     move = item
-                else:
+                elif item is not None:
                     jobs.append(item)
-            if move is not None and not jobs:
+            elif jobs:
+                job = jobs.popleft()
+                if self._step(job):
+                    jobs.append(job)
+            elif move is not None:
                 self._move(move)
                 move = None
-                continue
-            job = jobs.popleft()
-            if self._step(job):
-                jobs.append(job)
+        left = [*jobs, move]
+        while not self._incoming.empty():
+            left.append(self._incoming.get())
+        for item in left:
+            if isinstance(item, _Move):
+                item.done.set_exception(_closed())
+            elif item is not None:
+                item.abandoned = True
+                self._step(item)
 
     def _step(self, job: _Job) -> bool:
-        """Do one step of a job; say whether there is more to do."""
-        if job.abandoned or job.cancel.is_set:
-            self._end_cancelled(job)
-            return False
+        """Do one step of a job; say whether there is more to do. What fails is handed to the reader, who raises it."""
         try:
-            with torch.inference_mode():
-                result = next(job.steps)
-        except Cancelled:
-            self._end_cancelled(job)
-            return False
-        except Exception as error:  # handed to the reader, who raises it
+            job.last = self._next(job)
+        except Exception as error:
             fault = devices.explain(error)
-            if isinstance(fault, DeviceError):
+            if fault is not None and fault is not error:
                 fault.__cause__ = error
                 self._senses.forget()
             job.tell(fault if fault is not None else error)
             return False
-        job.last = self._stamped(job, result)
         job.tell(job.last)
-        return not result.done
+        return not job.last.done
 
-    def _end_cancelled(self, job: _Job) -> None:
-        job.steps.close()  # type: ignore[attr-defined]  # tasks are generators; files they hold open are closed here
-        last = job.last if job.last is not None else TASKS[type(job.request)][1](request=job.request)
-        job.tell(self._stamped(job, replace(last, progress=None, end="cancelled")))
-
-    def _stamped(self, job: _Job, result: Result) -> Result:
-        checkpoint = self._checkpoint
+    def _next(self, job: _Job) -> Result:
+        """The next result of a job; of one that was stopped, the last one again as its end."""
+        task, kind, _ = TASKS[type(job.request)]
+        if job.steps is None:
+            job.steps = task(self._senses, job.request)
+        result: Result | None = None
+        if not (job.abandoned or job.cancel.is_set):
+            with torch.inference_mode(), suppress(Cancelled):
+                result = next(job.steps)
+        if result is None:
+            last = job.last if job.last is not None else kind(request=job.request)
+            result = replace(last, progress=None, end="cancelled")
+        if result.done:
+            job.steps.close()  # type: ignore[attr-defined]  # tasks are generators; files they hold are closed here
         seconds = time.perf_counter() - job.started_s
-        return replace(result, host=checkpoint.name, model_digest=checkpoint.digest, seconds=seconds)
+        return replace(result, host=self._checkpoint.name, model_digest=self._checkpoint.digest, seconds=seconds)
 
     def _move(self, move: _Move) -> None:
-        before = self._choice
         try:
-            self._senses.forget()
-            self._place(move.choice)
-            self._choice = move.choice
-            move.done.set_result(None)
-        except Exception as error:  # handed to whoever asked for the move
-            self._place(before)
+            checkpoint = self._placed(move.choice)
+        except Exception as error:  # handed to whoever asked for the move; all stays as it was
             move.done.set_exception(devices.explain(error) or error)
+            return
+        self._checkpoint, self._choice = checkpoint, move.choice
+        self._senses = Senses(checkpoint, cache_bytes=self._cache_bytes)
+        move.done.set_result(None)
 
-    def _place(self, choice: devices.Choice) -> None:
-        self._checkpoint.model.to(device=choice.device, dtype=getattr(torch, choice.dtype))
+    def _placed(self, choice: devices.Choice) -> Checkpoint:
+        """The checkpoint on another device. It is read anew where it can be: a lost card gives nothing back."""
+        dtype = getattr(torch, choice.dtype)
+        if self._folder is not None:
+            return checkpoints.load(self._folder, device=choice.device, dtype=dtype)
+        model = copy.deepcopy(self._checkpoint.model).to(device=choice.device, dtype=dtype)
+        return replace(self._checkpoint, model=model)
+
+
+def _closed() -> RequestError:
+    return RequestError("This model was closed; open it again.", "模型已关闭，请重新打开。")

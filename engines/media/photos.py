@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engines.media.refusals import MAX_ANIMATION_PIXELS, MAX_PIXELS, MAX_SECONDS, head, refusal
+from engines.media.refusals import MAX_ANIMATION_PIXELS, MAX_PIXELS, MAX_SECONDS, head, is_playlist, refusal
 
 _FORMATS: tuple[str, ...] = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 _MOVING_FORMATS: tuple[str, ...] = ("AVIF", "GIF", "PNG", "WEBP")
@@ -23,7 +23,7 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 
 _FAULTS: tuple[type[Exception], ...] = (
     *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(NotImplementedError, MemoryError, struct.error, zlib.error),
+    *(RuntimeError, MemoryError, struct.error, zlib.error),
 )
 """What Pillow raises on damaged bytes: it lets the errors of the modules beneath it through."""
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -46,7 +46,10 @@ def opened(path: Path) -> Iterator[Image.Image | None]:
 
     What Pillow raises in the body of the `with` is turned into MediaError too.
     """
-    image = _open(path, head(path))
+    first = head(path)
+    if is_playlist(first, path.suffix):
+        raise refusal("playlist", path)
+    image = _open(path, first)
     if image is None:
         yield None
         return

@@ -99,7 +99,7 @@ def refusal(why: str, path: Path, *, start_s: float = 0.0) -> MediaError:
 
 
 def head(path: Path) -> bytes:
-    """The first bytes of an ordinary, readable, non-empty file that is no playlist. Raises MediaError."""
+    """The first bytes of an ordinary, readable, non-empty file. Raises MediaError."""
     try:
         if not path.exists():
             raise refusal("missing", path)
@@ -113,14 +113,13 @@ def head(path: Path) -> bytes:
         raise refusal("missing", path) from error
     if not first:
         raise refusal("empty", path)
-    if _is_playlist(first, path.suffix.lower()):
-        raise refusal("playlist", path)
     return first
 
 
-def _is_playlist(first: bytes, suffix: str) -> bool:
+def is_playlist(first: bytes, suffix: str) -> bool:
+    """Whether a file that begins like this, under a name that ends like this, is a list of other files."""
     text = first.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"<?xml"):
         return any(mark in text for mark in _PLAYLIST_HEADS)
     # a list without a head is told by its suffix, as long as it is text
-    return text.startswith(_PLAYLIST_HEADS) or (suffix in _PLAYLIST_SUFFIXES and b"\0" not in text)
+    return text.startswith(_PLAYLIST_HEADS) or (suffix.lower() in _PLAYLIST_SUFFIXES and b"\0" not in text)

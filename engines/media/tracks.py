@@ -7,9 +7,11 @@ the first picture or sound in the file, whatever the file's own clock says.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -92,20 +94,33 @@ def _counted_s(container: InputContainer) -> float:
     return end_s - zero_s
 
 
-def _frames(container: InputContainer, track: AudioStream | VideoStream) -> Iterator[av.AudioFrame | av.VideoFrame]:
+def _frames(container: InputContainer, track: AudioStream | VideoStream) -> Iterator[Any]:
+    for packet in _packets(container, track):
+        try:
+            frames = track.codec_context.decode(packet)
+        except _FAULTS:
+            continue
+        yield from frames
+
+
+def _packets(container: InputContainer, track: AudioStream | VideoStream) -> Iterator[av.Packet | None]:
+    """The packets of a track, then an empty one or None, which makes a decoder give out what it still holds."""
     packets = container.demux(track)
     while True:
         try:
             packet = next(packets, None)
-        except _FAULTS:  # the file breaks off; what the decoder still holds comes out below
+        except _FAULTS:  # the file breaks off
             packet = None
-        try:
-            frames = track.codec_context.decode(packet)
-        except _FAULTS:
-            frames = []
-        yield from frames
-        if packet is None or packet.size == 0:  # PyAV's own last packet, which empties the decoder, is empty
+        is_last = packet is None or (packet.size == 0 and packet.dts is None)
+        if is_last or packet.size > 0:  # an empty one on the way (AVI has them for repeated frames) would end it all
+            yield packet
+        if is_last:
             return
+
+
+def _time_s(frame: av.AudioFrame | av.VideoFrame) -> float | None:
+    time_s = frame.time
+    return None if time_s is None or math.isnan(time_s) else float(time_s)
 
 
 # --- sound -------------------------------------------------------------------------------------------------------
@@ -192,31 +207,35 @@ def _timed_blocks(container: InputContainer, track: AudioStream, start_s: float)
     origin_s = _zero_s(container) + start_s
     if start_s > 0:
         _seek(container, track, origin_s - _PREROLL_S)
-    mono = Mono()
-    heard_s: float | None = None  # how far the frames so far reach, from start_s; negative before it
-    n_skip = 0
-    for frame in _frames(container, track):
-        if heard_s is None:
-            heard_s = 0.0 if frame.time is None else min(0.0, frame.time - origin_s)
-            n_skip = round(-heard_s * RATE_HZ)
-        gap_s = 0.0 if frame.time is None else frame.time - origin_s - heard_s
-        ready: list[np.ndarray] = []
+    frames = _frames(container, track)
+    first = next(frames, None)
+    if first is None:
+        return
+    first_s = _time_s(first)
+    begins_s = 0.0 if first_s is None else min(0.0, first_s - origin_s)
+    n_early = round(-begins_s * RATE_HZ)
+    for block in _unbroken(chain([first], frames), origin_s, begins_s):
+        if n_early < len(block):
+            yield block[n_early:]
+        n_early = max(0, n_early - len(block))
+
+
+def _unbroken(frames: Iterable[av.AudioFrame], origin_s: float, begins_s: float) -> Iterator[np.ndarray]:
+    mono, reached_s = Mono(), begins_s  # how far the frames so far reach, counted from origin_s
+    for frame in frames:
+        time_s = _time_s(frame)
+        gap_s = 0.0 if time_s is None else time_s - origin_s - reached_s
         if _GAP_S < gap_s < _MAX_GAP_S:
-            ready = [*mono.flush(), np.zeros(round(gap_s * RATE_HZ), np.float32)]
-            heard_s += gap_s
-        heard_s += frame.samples / frame.sample_rate
+            yield from mono.flush()
+            yield np.zeros(round(gap_s * RATE_HZ), np.float32)
+            reached_s += gap_s
+        reached_s += frame.samples / frame.sample_rate
         try:
-            ready += mono.push(frame)
+            ready = mono.push(frame)
         except _FAULTS:  # a frame in a shape libav cannot convert is as good as a damaged packet
-            mono = Mono()
-        for block in ready:
-            n_cut, n_skip = min(n_skip, len(block)), max(0, n_skip - len(block))
-            if n_cut < len(block):
-                yield block[n_cut:]
-    for block in mono.flush():
-        n_cut, n_skip = min(n_skip, len(block)), max(0, n_skip - len(block))
-        if n_cut < len(block):
-            yield block[n_cut:]
+            mono, ready = Mono(), []
+        yield from ready
+    yield from mono.flush()
 
 
 def _seek(container: InputContainer, track: AudioStream | VideoStream, at_s: float) -> None:
@@ -284,7 +303,8 @@ class Film:
             return None
         if frame.width * frame.height > MAX_PIXELS:
             raise refusal("too_many_pixels", self._path)
-        self._next_s = self._next_s + self._frame_s if frame.time is None else frame.time - self._zero_s
+        time_s = _time_s(frame)
+        self._next_s = self._next_s + self._frame_s if time_s is None else time_s - self._zero_s
         return frame
 
 

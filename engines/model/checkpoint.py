@@ -65,13 +65,15 @@ def quantise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def dequantise(stored: Mapping[str, Tensor], dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """What `quantise` made, back to numbers of one type."""
+    """What `quantise` made, back to numbers of one type. Raises ValueError where rows and scales do not go together."""
     out: dict[str, Tensor] = {}
     for name, value in stored.items():
         if name.endswith(SCALE):
             continue
-        scale = stored.get(name + SCALE)
-        if scale is not None:
+        if value.dtype == torch.int8:
+            scale = stored.get(name + SCALE)
+            if scale is None or scale.shape != value.shape[:1]:
+                raise ValueError(f"{name} has no scale for each of its {len(value)} rows")
             value = value.to(torch.float32).mul_(scale.reshape(-1, *(1,) * (value.dim() - 1)))
         out[name] = value.to(dtype)
     return out
@@ -116,7 +118,8 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     config = _model_config(settings["model"])
     if tokenizer.vocab_size != config.vocab_size:
         raise CheckpointError(
-            f"The tokenizer has {tokenizer.vocab_size:,} pieces, the model {config.vocab_size:,}; they do not belong together.",
+            f"The tokenizer has {tokenizer.vocab_size:,} pieces, the model {config.vocab_size:,}; "
+            "they do not belong together.",
             f"分词器有 {tokenizer.vocab_size:,} 个词元，模型为 {config.vocab_size:,}，二者不匹配。",
         )
     try:
@@ -167,7 +170,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     if settings.get("version") != VERSION:
         raise CheckpointError(
-            f"The model is of version {settings.get('version')}, this program reads version {VERSION}; update the older one.",
+            f"The model is of version {settings.get('version')}, this program reads version {VERSION}; "
+            "update the older one.",
             f"模型版本为 {settings.get('version')}，本程序读取版本 {VERSION}，请更新较旧的一方。",
         )
     wanted = {"name", "licence", "weights_sha256", "tokenizer_sha256", "model"}
@@ -179,8 +183,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def _model_config(values: dict[str, Any]) -> ModelConfig:
+def _model_config(values: Any) -> ModelConfig:
     known = {field.name for field in fields(ModelConfig)}
+    if not isinstance(values, dict):
+        raise _damaged(f"The file {CONFIG_FILE}", f"文件 {CONFIG_FILE} ")
     if values.keys() != known:
         odd = ", ".join(sorted(values.keys() ^ known))
         raise CheckpointError(
@@ -196,9 +202,10 @@ def _model_config(values: dict[str, Any]) -> ModelConfig:
 def _check(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     missing, surplus = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
     if missing or surplus:
+        first = (missing + surplus)[0]
         raise CheckpointError(
-            f"The weights do not fit the model: {len(missing)} missing, {len(surplus)} unknown (first {(missing + surplus)[0]}).",
-            f"权重与模型不符：缺少 {len(missing)} 项，多出 {len(surplus)} 项（如 {(missing + surplus)[0]}）。",
+            f"The weights do not fit the model: {len(missing)} missing, {len(surplus)} unknown (first {first}).",
+            f"权重与模型不符：缺少 {len(missing)} 项，多出 {len(surplus)} 项（如 {first}）。",
         )
     for name, value in wanted.items():
         if state[name].shape != value.shape:

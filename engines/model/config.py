@@ -6,13 +6,21 @@ or missing fields are an error, so a file of another version is named as such.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias, get_args
 
 PictureKind: TypeAlias = Literal["efficientnet_lite2", "cnn", "transformer"]
 SoundKind: TypeAlias = Literal["transformer", "cnn", "gru"]
 TextKind: TypeAlias = Literal["transformer", "gru"]
 FusionKind: TypeAlias = Literal["sum", "gated", "concat", "attention"]
+KINDS: dict[str, tuple[str, ...]] = {
+    "picture": get_args(PictureKind),
+    "sound": get_args(SoundKind),
+    "text": get_args(TextKind),
+    "fusion": get_args(FusionKind),
+}
+MAY_BE_NONE = ("n_text_blocks", "n_picture_blocks", "n_fusion_blocks")
+"""What a model can do without; of everything else that is counted there is at least one."""
 
 EVENTS = (
     *("speech", "silence", "noise"),
@@ -21,7 +29,7 @@ EVENTS = (
     *("air_conditioner", "car_horn", "children_playing", "drilling", "engine_idling"),
     *("gun_shot", "jackhammer", "siren", "street_music"),
 )
-"""What the event head can tell: three states of a sound, then the classes of ESC-10 and UrbanSound8K (a dog barks in both)."""
+"""What the event head can tell: three states of a sound, then the classes of ESC-10 and UrbanSound8K (dogs in both)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +58,18 @@ class ModelConfig:
     events: tuple[str, ...] = EVENTS
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.type == "int":
+                value, least = getattr(self, field.name), 0 if field.name in MAY_BE_NONE else 1
+                if type(value) is not int or value < least:
+                    raise ValueError(f"{field.name} is {value!r}; it must be a whole number of {least} or more")
+        for name, kinds in KINDS.items():
+            if getattr(self, name) not in kinds:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(kinds)}")
         if self.width % self.n_heads:
             raise ValueError(f"width {self.width} is not a multiple of n_heads {self.n_heads}")
         if self.photo_px % 32:
             raise ValueError(f"photo_px {self.photo_px} is not a multiple of 32, the stride of the picture tower")
-        for name in ("vocab_size", "width", "n_heads", "n_sound_blocks", "n_decoder_blocks", "embed_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
 
     @property
     def n_picture_tokens(self) -> int:

@@ -1,8 +1,8 @@
 """From arrays to what the towers take: log-mel spectrograms and photo tensors.
 
-The mel features are Whisper's (Radford et al. 2022): 25 ms Hann windows every 10 ms at 16 kHz, 80 Slaney mel bands, log10
-clamped 8 below the loudest, then (x + 4) / 4. They come from torchaudio where it is there; `mel_bank` gives the same
-filters without it. Photos are scaled to a square as EfficientNet-Lite expects them: (x - 127) / 128.
+The mel features are Whisper's (Radford et al. 2022): 25 ms Hann windows every 10 ms at 16 kHz, 80 Slaney mel bands,
+log10 clamped 8 below the loudest, then (x + 4) / 4. The filters come from torchaudio where it is there; the same are
+made here without it. Photos are scaled to a square as EfficientNet-Lite expects them: (x - 127) / 128.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MEL_HZ = RATE_HZ // HOP
 
 
 def mel_bank(n_mels: int) -> Tensor:
-    """Triangular filters (n_mels, 201), area-normalised, on Slaney's mel scale (linear below 1 kHz, logarithmic above)."""
+    """Triangular filters (n_mels, 201) of equal area on Slaney's mel scale (linear below 1 kHz, logarithmic above)."""
     try:
         from torchaudio.functional import melscale_fbanks
     except (ImportError, OSError):  # absent, or its native library does not fit this torch
@@ -55,7 +55,7 @@ def _window_and_bank(n_mels: int, device: str) -> tuple[Tensor, Tensor]:
 
 
 def log_mel(samples: Tensor, n_mels: int = 80) -> Tensor:
-    """Sounds (B, n) float32 at 16 kHz -> (B, n_mels, S) with S = n // 160 frames."""
+    """Sounds (B, n) float32 at 16 kHz -> (B, n_mels, S), S = n // 160 frames; what is shorter than a window gives 2."""
     if samples.shape[-1] < N_FFT:
         samples = F.pad(samples, (0, N_FFT - samples.shape[-1]))
     window, bank = _window_and_bank(n_mels, str(samples.device))

@@ -1,4 +1,4 @@
-"""The shared fusion model: every sense to tokens, streams of tokens to one memory, the memory to text, tokens to vectors.
+"""The shared fusion model: every sense to tokens, streams of them to one memory, the memory to text, tokens to vectors.
 
 Read top to bottom. Axes: B batch, S mel frames (100 Hz), T sound tokens (50 Hz), N picture tokens, F frames, L text
 pieces, M memory tokens, D width, V vocabulary, E shared space.
@@ -69,10 +69,11 @@ class Heard:
 
 
 def on_grid(stream: Stream, n: int) -> Tensor:
-    """Lay a stream of any length out on n places, nearest token each: (B, T, D) -> (B, n, D). An empty row is zero."""
+    """Lay a stream's real tokens out on n places, nearest each: (B, T, D) -> (B, n, D). An empty row is zero."""
     lengths = stream.mask.sum(1, keepdim=True)  # (B, 1)
     steps = (torch.arange(n, device=lengths.device) + 0.5) / n
-    index = (steps * lengths).long().clamp(max=stream.tokens.shape[1] - 1)  # (B, n)
+    real_first = (~stream.mask).int().argsort(dim=1, stable=True)  # a sound may start late, so gaps may be anywhere
+    index = real_first.gather(1, (steps * lengths).long().clamp(max=stream.mask.shape[1] - 1))  # (B, n)
     tokens = stream.tokens.gather(1, index[..., None].expand(-1, -1, stream.tokens.shape[2]))
     return tokens * (lengths > 0)[..., None]
 
@@ -93,16 +94,19 @@ class SumFusion(nn.Module):
 class GatedFusion(nn.Module):
     """The mean, multiplied element by element with a gate from each stream (after Kiela et al. 2018).
 
-    A gate is 2 sigmoid(W x): 1 at the start, so that an untrained operator equals the mean; a missing stream gates nothing.
+    A gate is 2 sigmoid(W x): 1 at the start, so that an untrained operator equals the mean. A missing stream gates
+    nothing.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.mean = SumFusion(config)
-        self.gates = nn.ModuleDict({sense: nn.Linear(config.width, config.width) for sense in SENSES})
-        for gate in self.gates.values():
+        gates: dict[str, nn.Module] = {}
+        for sense in SENSES:
+            gates[sense] = gate = nn.Linear(config.width, config.width)
             nn.init.zeros_(gate.weight)
             nn.init.zeros_(gate.bias)
+        self.gates = nn.ModuleDict(gates)
 
     def forward(self, streams: Sequence[Stream]) -> Memory:
         memory = self.mean(streams)
@@ -133,11 +137,10 @@ class AttentionFusion(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(
-            Block(config.width, config.n_heads, mlp_ratio=2) for _ in range(config.n_fusion_blocks)
-        )
-        for block in self.blocks:
+        blocks = [Block(config.width, config.n_heads, mlp_ratio=2) for _ in range(config.n_fusion_blocks)]
+        for block in blocks:
             block.start_as_identity()
+        self.blocks = nn.ModuleList(blocks)
 
     def forward(self, streams: Sequence[Stream]) -> Memory:
         memory = concatenate(streams)
@@ -221,7 +224,7 @@ class FusionModel(nn.Module):
         return Heard(layers[-1], mask, self.mix(pooled), pooled_mask)
 
     def mix(self, layers: Tensor) -> Tensor:
-        """All layers, pooled, (B, T', n + 1, D) -> their learned mean (B, T', D). Each is normed first: scales differ."""
+        """All layers, pooled, (B, T', n + 1, D), each normed since scales differ -> their learned mean (B, T', D)."""
         weight = self.layer_weights.softmax(0)[:, None].to(layers.dtype)
         normed = F.layer_norm(layers, layers.shape[-1:])
         out: Tensor = self.mix_norm((normed * weight).sum(2))

@@ -1,7 +1,8 @@
 """The parts every tower is built from: attention, MLP, block, key/value cache, positions.
 
 Pre-norm Transformer blocks in Whisper's layout (Radford et al. 2022; Vaswani et al. 2017): GELU, a bias on query, value
-and output but none on key, so that Whisper's weights map one to one. Axes: B batch, L queries, M keys, D width, H heads.
+and output but none on key, so that Whisper's weights map one to one.
+Axes: B batch, L queries, M keys, D width, H heads.
 """
 
 from __future__ import annotations

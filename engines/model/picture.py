@@ -1,12 +1,13 @@
 """The picture tower and its extractors: photos (B, 3, H, W) -> tokens (B, N, D), N = (H / 32) * (W / 32).
 
 Three extractors with one interface, each giving a map (B, C, H / 32, W / 32):
-`EfficientNetLite` (Tan & Le 2019, the Lite2 size; starts from its ImageNet weights, Apache-2.0), `Cnn` (a plain residual
-network) and `Patches` (32 x 32 patches, Dosovitskiy et al. 2021, whose Transformer is the tower's own blocks).
+`EfficientNetLite` (Tan & Le 2019, the Lite2 size; starts from its ImageNet weights, Apache-2.0), `Cnn` (plain strided
+convolutions) and `Patches` (32 x 32 patches, Dosovitskiy et al. 2021, whose Transformer is the tower's own blocks).
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -36,7 +37,7 @@ LITE2_STAGES = (
     Stage(5, 2, 6, 208, 5),
     Stage(3, 1, 6, 352, 1),
 )
-"""EfficientNet-B0's stages at width 1.1 and depth 1.2; stem and head keep B0's 32 and 1,280 channels (the Lite rule)."""
+"""EfficientNet-B0's stages at width 1.1 and depth 1.2; stem and head stay at 32 and 1,280 channels (the Lite rule)."""
 
 
 class SameConv(nn.Conv2d):
@@ -98,7 +99,7 @@ class Cnn(nn.Module):
         self.channels = channels
         widths = [3, *(max(8, channels // 2**i) for i in (4, 3, 2, 1, 0))]
         layers: list[nn.Module] = []
-        for n_in, n_out in zip(widths, widths[1:], strict=False):
+        for n_in, n_out in pairwise(widths):
             layers += [nn.Conv2d(n_in, n_out, 3, 2, 1), nn.GroupNorm(1, n_out), nn.GELU()]
         self.layers = nn.Sequential(*layers)
 
@@ -143,7 +144,7 @@ class PictureTower(nn.Module):
     def adapt(self, feature_map: Tensor) -> Tensor:
         """The extractor's map (B, C, h, w) -> tokens (B, h * w, D). Training on stored maps starts here."""
         h, w = feature_map.shape[2:]
-        places = self.places
+        places: Tensor = self.places
         if places.shape[2:] != (h, w):
             places = F.interpolate(places.float(), (h, w), mode="bilinear", align_corners=False).to(places.dtype)
         x = self.project(feature_map.flatten(2).transpose(1, 2)) + places.flatten(2).transpose(1, 2)

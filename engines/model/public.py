@@ -88,7 +88,14 @@ def read_efficientnet(path: Path) -> dict[str, Tensor]:
 
 
 def load_efficientnet(model: FusionModel, state: Mapping[str, Tensor]) -> list[str]:
-    """Copy EfficientNet-Lite2 into the picture tower, batch norms folded in. Gives the names that were set."""
+    """Copy EfficientNet-Lite2 into the picture tower, batch norms folded in. Gives the names that were set.
+
+    Raises CheckpointError when the state dict is of another network or size.
+    """
+    if lost := {"_conv_stem.weight", "_bn0.weight", "_conv_head.weight", "_bn1.weight"} - state.keys():
+        raise CheckpointError(
+            f"This is no EfficientNet-Lite2: it lacks {min(lost)}.", f"这不是 EfficientNet-Lite2：缺少 {min(lost)}。"
+        )
 
     def folded(convolution: str, norm: str, name: str) -> dict[str, Tensor]:
         scale = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + BATCH_NORM_EPS)
@@ -111,7 +118,10 @@ def _copy(model: FusionModel, ours: Mapping[str, Tensor], what: str) -> list[str
     for name, value in ours.items():
         if name not in own or own[name].shape != value.shape:
             shape = tuple(own[name].shape) if name in own else None
-            raise CheckpointError(f"{what} does not fit this model: {name} is {tuple(value.shape)} there, {shape} here.")
+            raise CheckpointError(
+                f"{what} does not fit this model: {name} is {tuple(value.shape)} there, {shape} here.",
+                f"{what} 与此模型不符：{name} 在其中为 {tuple(value.shape)}，此处为 {shape}。",
+            )
     with torch.no_grad():
         for name, value in ours.items():
             own[name].copy_(value)

@@ -1,4 +1,4 @@
-"""The sound tower and its extractors: log-mel (B, 80, S) at 100 Hz -> one (B, T, D) per layer at 50 Hz, T = ceil(S / 2).
+"""The sound tower and its extractors: log-mel (B, 80, S) at 100 Hz -> a (B, T, D) per layer at 50 Hz, T = ceil(S / 2).
 
 `transformer` is Whisper's encoder (Radford et al. 2022, MIT), never padded to 30 s; `cnn` and `gru` have the same
 interface for comparison. Every layer's output is given, since events live in the middle and speech at the end.

@@ -1,7 +1,7 @@
 """Text in and text out: the text tower (B, L) -> (B, L, D), and the decoder that writes from a memory.
 
-The decoder's blocks are Whisper's (Radford et al. 2022, MIT). Its embedding serves three times: pieces into the decoder,
-pieces into the text tower, and, transposed, the logits. The text tower is a Transformer or a GRU.
+The decoder's blocks are Whisper's (Radford et al. 2022, MIT). Its embedding serves three times: pieces into the
+decoder, pieces into the text tower, and, transposed, the logits. The text tower is a Transformer or a GRU.
 """
 
 from __future__ import annotations

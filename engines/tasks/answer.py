@@ -33,7 +33,8 @@ MOMENT_SHARE = 0.1
 def stream(senses: Senses, request: AskRequest) -> Iterator[AskResult]:
     """The answer as it grows; the last result also says how sure it is and what it rests on."""
     yield AskResult(request=request, progress=Progress("looking"))
-    encoded = senses.encode(request.media)
+    for encoded in senses.encoding(request.media):
+        yield AskResult(request=request, progress=Progress("looking", len(encoded.times_s), unit="frames"))
     language = request.language if request.language in ASKED_IN else "en"
     question = ""
     for growing in _question(senses, request, language):
@@ -90,10 +91,13 @@ def _senses_used(
 def _moments_s(
     senses: Senses, encoded: Encoded, streams: Sequence[Stream], prefix: torch.Tensor, answer: Hypothesis
 ) -> tuple[float, ...]:
-    """The middle of the stretch of a clip or sound without which the answer is least likely; () if none stands out.
+    """The times an answer names, else the middle of the stretch it is least likely without; () if none stands out.
 
     Row n of a batch hears and sees everything but stretch n; one more row misses nothing.
     """
+    named = [senses.tokenizer.time_s(piece) for piece in answer.ids]
+    if any(time_s is not None for time_s in named):
+        return tuple(time_s for time_s in named if time_s is not None)
     times = [stream.times_s for stream in streams if stream.times_s is not None]
     if not times or encoded.duration_s <= 0.0:
         return ()

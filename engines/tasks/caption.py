@@ -24,7 +24,8 @@ ANSWER = DecodeOptions(task="answer", beam=3, max_new=60)
 def stream(senses: Senses, request: CaptionRequest) -> Iterator[CaptionResult]:
     """The best caption so far, after each piece. "empty": a sound in which nothing is to be heard."""
     yield CaptionResult(request=request, progress=Progress("looking"))
-    encoded = senses.encode(request.media)
+    for encoded in senses.encoding(request.media):
+        yield CaptionResult(request=request, progress=Progress("looking", len(encoded.times_s), unit="frames"))
     if encoded.frames is None and encoded.sound is None:
         yield CaptionResult(request=request, end="empty")
         return

@@ -1,6 +1,6 @@
 """Where a long sound may be cut: at its pauses, found by loudness.
 
-Everything here runs in constant memory: about a minute of samples is held at a time.
+Everything here runs in constant memory: less than a minute of samples is held at a time.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import numpy as np
 from engines.protocol import RATE_HZ
 from engines.senses import QUIET_RMS, TOKEN_S, loudness
 
-EARLIEST_CUT_S = 8.0
+EARLIEST_CUT_S = 4.0
 """Before this a stretch is too short to be worth a window of its own."""
-LATEST_CUT_S = 28.0
-HARD_CUT_S = 29.0
-"""Without a pause by now, the cut falls on the quietest moment of the last seconds; the tower hears 30 s."""
-SEEK_FROM_S = 20.0
+LATEST_CUT_S = 14.0
+HARD_CUT_S = 15.0
+"""Without a pause by now, the cut falls on the quietest moment of the last seconds. The tower could hear 30 s, but half
+of the speech in training is shorter than 4 s and little of it longer than this."""
+SEEK_FROM_S = 10.0
 PAUSE_S = 0.2
 """Shorter lulls are the closures of p, t and k."""
 MARGIN_S = 0.3
@@ -27,7 +28,7 @@ MARGIN_S = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """Part of a sound between two cuts. samples: (n,) float32 at 16 kHz, at most 29 s."""
+    """Part of a sound between two cuts. samples: (n,) float32 at 16 kHz, at most 15 s."""
 
     start_s: float
     samples: np.ndarray
@@ -38,7 +39,7 @@ class Stretch:
 
 
 def stretches(chunks: Iterator[np.ndarray]) -> Iterator[Stretch]:
-    """Consecutive chunks of any length -> stretches of at most 29 s that lie end to end, cut at pauses."""
+    """Consecutive chunks of any length -> stretches of at most 15 s that lie end to end, cut at pauses."""
     held = np.zeros(0, np.float32)
     start = 0
     hard_cut = round(HARD_CUT_S * RATE_HZ)

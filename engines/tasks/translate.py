@@ -22,7 +22,7 @@ MAX_PIECES = 100
 """A longer sentence is cut at a comma or a space first: training saw few longer ones."""
 BEAM = 4
 
-_SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'»”’)\]]*(?=\s+[^\sa-zà-ÿ])|[。！？]+[”’」』）]*|$)", re.DOTALL)
+_SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'»“”’)\]]*(?=\s+[^\sa-zà-ÿ])|[。！？]+[”’」』）]*|$)", re.DOTALL)
 _ABBREVIATION = re.compile(r"(?:^|[\s(])(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Nr|No|bzw|ca|vs|Mme|Mlle)\.$")
 
 

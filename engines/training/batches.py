@@ -1,9 +1,10 @@
 """Batches with names: what one training step of each task sees, drawn from the stores and the texts.
 
-A batch is a dict of tensors: `maps` (B, 64, 1280), `last` (B, T, 512), `mix` (B, T', 7, 512) with their masks; `ids` (B, L)
-what the decoder reads, `targets` (B, L) what it should say (-100 where nothing is asked); `text` (B, L) with `text_mask`
-what the text tower reads; `group` (B,) rows of the same thing. Everything is drawn from the generator given, so a run
-that is resumed sees what it would have seen.
+A batch is a dict of tensors, their shapes those of the stores (here of `SMALL`): `maps` (B, 64, 1280) of photos; `last`
+(B, T, 512) and `mix` (B, T', 7, 512) of sounds with their masks; `ids` (B, L) what the decoder reads, `targets` (B, L)
+what it should say (-100 where nothing is asked); `text` (B, L) with `text_mask` what the text tower reads; `group` (B,)
+rows of the same thing. Everything is drawn from the generator given, so a run that is resumed sees what it would have
+seen.
 """
 
 from __future__ import annotations
@@ -131,20 +132,26 @@ class Feeds:
             if not text:
                 ids[-1] = torch.tensor(prefix)
             targets.append(torch.tensor([IGNORED] * (len(prefix) - 1) + said))
-        padding = {"batch_first": True}
+        pad = torch.nn.utils.rnn.pad_sequence
         return {
-            "ids": torch.nn.utils.rnn.pad_sequence(ids, **padding, padding_value=self.tokenizer.pad_id),
-            "targets": torch.nn.utils.rnn.pad_sequence(targets, **padding, padding_value=IGNORED),
+            "ids": pad(ids, batch_first=True, padding_value=self.tokenizer.pad_id),
+            "targets": pad(targets, batch_first=True, padding_value=IGNORED),
         }
 
     def _read(self, texts: Sequence[str], name: str = "text") -> Batch:
         rows, mask = padded([torch.tensor(self.tokenizer.encode(t)[:200] or [self.tokenizer.eos_id]) for t in texts])
         return {name: rows, f"{name}_mask": mask}
 
+    @staticmethod
+    def _spelt(text: str, language: str) -> Tensor:
+        """The bytes a sound should spell, each + 1 since 0 is the blank: (n,) int64."""
+        plain = normalise(text, language)
+        return torch.tensor([byte + 1 for byte in (plain.replace(" ", "") if language == "zh" else plain).encode()])
+
     # --- photos
 
     def draw_caption(self, size: int, rng: np.random.Generator) -> Batch:
-        """Photos, each with a caption to write and another to match, in English half the time, else German or Chinese."""
+        """Photos, each with a caption to write and another to match: English half the time, else German or Chinese."""
         view = self.photos[int(rng.integers(len(self.photos)))]
         rows = rng.choice(len(view), size, replace=False)
         written, languages, matched = [], [], []
@@ -185,22 +192,16 @@ class Feeds:
         texts = [str(last.meta[i]["text"]) for i in rows]
         languages = [str(last.meta[i]["language"]) for i in rows]
         tokens, mask = padded([last[i] for i in rows])
-        spelt = [
-            torch.tensor([b + 1 for b in normalise(text, language).replace(" ", "" if language == "zh" else " ").encode()])
-            for text, language in zip(texts, languages, strict=True)
-        ]
-        targets, spelt_mask = padded(spelt)
+        targets, spelt_mask = padded([self._spelt(*said) for said in zip(texts, languages, strict=True)])
         photos = [self.photo_of.get(last.meta[i].get("photo"), -1) for i in rows]
-        photo_maps = torch.stack([self.photos[0][p] if p >= 0 else torch.zeros(64, 1280) for p in photos]) if any(
-            p >= 0 for p in photos
-        ) else torch.zeros(0)
+        described = [self.photos[0][p] for p in photos if p >= 0]
         return {
             "last": tokens,
             "mask": mask,
             "ctc": targets,
             "n_ctc": spelt_mask.sum(1),
             "photo": torch.tensor(photos),
-            "maps": photo_maps,
+            "maps": torch.stack(described) if described else torch.zeros(0),
             "language_ids": torch.tensor([self.tokenizer.language_ids[language] for language in languages]),
             **self._said("transcribe", languages, texts),
             **self._read(texts),
@@ -209,7 +210,7 @@ class Feeds:
     # --- text
 
     def _pair(self, rng: np.random.Generator, weights: dict[str, float]) -> Pair:
-        pair = str(rng.choice(["en-de", "en-fr", "en-zh"], p=[0.4, 0.35, 0.25]))
+        pair = str(rng.choice(["en-de", "en-fr", "en-zh"], p=[0.42, 0.4, 0.18]))
         corpora = self.lists[pair]
         names = list(corpora)
         p = np.array([weights.get(name, 0.05) for name in names])
@@ -236,13 +237,13 @@ class Feeds:
         return [pairs[int(i)] for i in order[start : start + size]]
 
     def draw_translate(self, size: int, rng: np.random.Generator) -> Batch:
-        """Sentences and their translations: out of English two times in three, back into it the third."""
+        """Sentences and their translations: out of English three times in four, back into it the fourth."""
         found = []
         for _ in range(POOL * size):
-            pair = self._pair(rng, {"multi30k": 1.0, "tatoeba": 0.4, "msctd": 0.15, "bmeld": 0.05})
+            pair = self._pair(rng, {"multi30k": 1.0, "tatoeba": 0.25, "msctd": 0.15, "bmeld": 0.05})
             if pair.languages[1] == "zh" and rng.random() < 0.3:
                 pair = self._caption_pair(rng) or pair
-            if rng.random() < 0.33:
+            if rng.random() < 0.25:
                 pair = Pair(pair.target, pair.source, pair.languages[::-1])
             found.append(pair)
         found = self._of_like_length(found, size, rng)
@@ -271,8 +272,8 @@ class Feeds:
         for i in rng.choice(len(view), size - n_speech, replace=False):
             rows.append((view[int(i)], str(view.meta[i]["label"])))
         for _ in range(n_speech):
-            _, mix = self.spoken[int(rng.integers(len(self.spoken)))]
-            rows.append((mix[int(rng.integers(len(mix)))], "speech"))
+            _, spoken = self.spoken[int(rng.integers(len(self.spoken)))]
+            rows.append((spoken[int(rng.integers(len(spoken)))], "speech"))
         cut = []
         for row, label in rows:  # a window of up to 5 s
             start = int(rng.integers(max(1, len(row) - 5 * MIX_HZ + 1)))
@@ -348,7 +349,7 @@ class Feeds:
     @staticmethod
     def _frames(clip: ClipPlan, view: Ragged, n_frames: int) -> Tensor:
         """The plan's camera over stored maps: (F, 64, 1280). A crop of the picture is a crop of its map."""
-        side = 8
+        side = round(int(view.lengths[0]) ** 0.5)
         maps, boxes = [], []
         for time_s in clip.frame_times_s(n_frames):
             scene = clip.scene(time_s)
@@ -368,16 +369,14 @@ class Feeds:
     def _track(clip: ClipPlan, rows: list[tuple[Ragged, int]]) -> Tensor:
         """The plan's sounds over stored layers at 5 Hz: (T', 7, 512), zeros where there is nothing to hear."""
         n = max(1, round(clip.duration_s * MIX_HZ))
-        out: Tensor | None = None
+        out = torch.zeros(n, *rows[0][0].inner, dtype=torch.bfloat16)
         for track in clip.tracks:
             store, i = rows[track.sound]
             row = store[i]
-            if out is None:
-                out = torch.zeros(n, *row.shape[1:], dtype=row.dtype)
             start, end = round(track.start_s * MIX_HZ), min(n, round(track.end_s * MIX_HZ))
             if end > start:
                 out[start:end] = row[torch.arange(end - start) % len(row)]
-        return torch.zeros(1, 7, 512, dtype=torch.bfloat16) if out is None else out
+        return out
 
 
 assert set(SOUND_DE) == set(SOUND_NAMES), "every sound needs a German name"

@@ -1,4 +1,7 @@
-"""Losses as functions of tensors, each with its source; no model, no data. Axes: B batch, L text, T time, V vocabulary."""
+"""Losses as functions of tensors, each with its source; no model, no data.
+
+Axes: B batch, E shared space, L text, T time, V vocabulary.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """What each task asks of the model: a batch in, a record of named losses out.
 
 One function per task, each reading top to bottom; the loop only picks one by its name. Losses are functions in
-`losses.py`. Batches come from frozen towers' stores (`batches.py`), so the towers' own blocks start at `adapt` and `mix`.
+`losses.py`. Batches come from frozen towers' stores (`batches.py`), so the towers' own blocks start at `adapt` and
+`mix`.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def transcribe(model: FusionModel, batch: Batch) -> Record:
         "speech_text": (CONTRASTIVE_WEIGHT, match),
     }
     if int(described.sum()) > 1:
-        tokens = _picture(model, batch["maps"][described])
+        tokens = _picture(model, batch["maps"])
         photos = model.vector("photo", tokens, _all(tokens))
         parts["speech_photo"] = (
             CONTRASTIVE_WEIGHT,
@@ -135,7 +136,7 @@ def _clock(mask: Tensor) -> Tensor:
 
 def answer(model: FusionModel, batch: Batch) -> Record:
     """Answer a question about a clip, now and then with one sense gone."""
-    b, f, n, c = batch["frames"].shape
+    b, f = batch["frames"].shape[:2]
     with torch.no_grad():  # captions teach the picture tower; here its blocks would cost most of the step
         frames = _picture(model, batch["frames"].flatten(0, 1)).unflatten(0, (b, f))
     tokens = model.pool_frames(frames)  # (B, F * 4, D)

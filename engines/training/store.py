@@ -1,12 +1,12 @@
 """What the frozen towers make of the training media, computed once and kept on disk.
 
-Photos as EfficientNet maps (64, 1280), speech as the sound tower's last layer (T, 512) and, like sounds, as all its layers
-at 5 Hz (T', 7, 512), each in several augmented views. An epoch over them costs a hundredth of running the towers.
+Photos as EfficientNet maps (64, 1280), speech as the sound tower's last layer (T, 512) and, like sounds, as all its
+layers at 5 Hz (T', 7, 512), each in several augmented views. An epoch over them is a hundredth of running the towers.
 
     python -m engines.training.store DATA RUN --whisper FOLDER --efficientnet FILE [--only photos,sounds,speech,voices]
 
-RUN holds tokenizer.model and whisper_rows.json (`engines.training.vocabulary`); features go to RUN/features. A store that
-is there is left alone, so a run that was stopped goes on.
+RUN holds tokenizer.model and whisper_rows.json (`engines.training.vocabulary`); features go to RUN/features. A store
+that is there is left alone, so a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from engines.model.features import log_mel, photo_tensor
 from engines.model.fusion import FusionModel, pool_tokens
 from engines.protocol import RATE_HZ
 from engines.text import Tokenizer
-from engines.training import voices
+from engines.training import casing, voices
 from engines.training.vocabulary import ROWS_FILE
 
-N_PHOTO_VIEWS = 4
+N_PHOTO_VIEWS = 3
 N_SOUND_VIEWS = 2
 MAX_SPEECH_S = 29.0
 SENTENCES_SPOKEN = {"de": 500, "fr": 700, "zh": 700}
@@ -146,17 +146,23 @@ def nothing_said(rng: np.random.Generator) -> tuple[np.ndarray, str]:
 # --- through the towers ------------------------------------------------------------------------------------------
 
 
-class Towers:
-    """The public towers in bfloat16, as the store fills itself from."""
+def fresh_model(run: Path, whisper: str | None, efficientnet: Path | None) -> FusionModel:
+    """A SMALL model, its towers and decoder started from public weights where those are given."""
+    tokenizer = Tokenizer.load(run / "tokenizer.model")
+    model = FusionModel(small(tokenizer.vocab_size))
+    if whisper is not None:
+        public.load_whisper(model, public.read_whisper(whisper), json.loads((run / ROWS_FILE).read_text()))
+    if efficientnet is not None:
+        public.load_efficientnet(model, public.read_efficientnet(efficientnet))
+    return model
 
-    def __init__(self, run: Path, whisper: str, efficientnet: Path) -> None:
-        tokenizer = Tokenizer.load(run / "tokenizer.model")
-        self.model = FusionModel(small(tokenizer.vocab_size))
-        rows = json.loads((run / ROWS_FILE).read_text())
-        public.load_whisper(self.model, public.read_whisper(whisper), rows)
-        public.load_efficientnet(self.model, public.read_efficientnet(efficientnet))
-        self.model.to(torch.bfloat16).eval().requires_grad_(False)
-        self.model.picture.trunk.to(memory_format=torch.channels_last)
+
+class Towers:
+    """The towers of a model in bfloat16, as the stores are filled from."""
+
+    def __init__(self, model: FusionModel) -> None:
+        self.model = model.to(torch.bfloat16).eval().requires_grad_(False)
+        self.model.picture.trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def maps(self, photos: list[np.ndarray]) -> Tensor:
@@ -189,14 +195,25 @@ def photo_rows(
 Spoken = tuple[np.ndarray, dict[str, object]]
 
 
-def recorded(records: list[archives.SpeechRecord], view: int) -> Iterator[Spoken]:
-    """Real speech: as it is, or varied; always with a random pause around it."""
+def recorded(records: list[archives.SpeechRecord], view: int, texts: dict[str, str]) -> Iterator[Spoken]:
+    """Real speech with its transcript: as it is, or varied; always with a random pause around it."""
     for i, record in enumerate(records):
         rng = np.random.default_rng((view, i))
         samples = record.load().samples
         samples = silence_around(vary_sound(samples, rng) if view else samples, rng)
         if len(samples) <= MAX_SPEECH_S * RATE_HZ:
-            yield samples, {"text": record.text, "language": record.language, "corpus": record.corpus}
+            text = casing.written(record, texts)
+            yield samples, {"text": text, "language": record.language, "corpus": record.corpus}
+
+
+def cased_texts(folder: Path, records: list[archives.SpeechRecord], whisper: str) -> dict[str, str]:
+    """What Whisper makes of upper-case references, kept beside the stores."""
+    path = folder / "cased.json"
+    if not path.exists():
+        texts = casing.taught([r for r in records if r.corpus in casing.TAUGHT], whisper)
+        path.write_text(json.dumps(texts, indent=0))
+    known: dict[str, str] = json.loads(path.read_text())
+    return known
 
 
 def synthetic(data: Path) -> Iterator[Spoken]:
@@ -262,7 +279,7 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = args.run / "features"
     folder.mkdir(parents=True, exist_ok=True)
-    towers = Towers(args.run, args.whisper, args.efficientnet)
+    towers = Towers(fresh_model(args.run, args.whisper, args.efficientnet))
     if "sounds" in only:
         for view in range(N_SOUND_VIEWS):
             if not (folder / f"sounds_train_{view}.json").exists():
@@ -274,8 +291,10 @@ def main() -> None:
                 rows = photo_rows(towers, archives.photos(args.data, "train"), view)
                 Ragged.write(folder / f"photos_train_{view}", rows, log=f"photos {view}")
     if "speech" in only:
+        records = archives.speech(args.data, "train")
+        texts = cased_texts(folder, records, args.whisper)
         for view in range(N_SOUND_VIEWS):
-            fill_speech(towers, folder, f"speech_train_{view}", recorded(archives.speech(args.data, "train"), view))
+            fill_speech(towers, folder, f"speech_train_{view}", recorded(records, view, texts))
     if "voices" in only:
         fill_speech(towers, folder, "speech_train_voices", synthetic(args.data))
 

@@ -3,8 +3,8 @@
     python -m engines.training.train DATA RUN --recipe joint --whisper FOLDER --efficientnet FILE [--device cpu]
     accelerate launch -m engines.training.train ...        the same over several processes
 
-RUN holds tokenizer and stores; the state goes to RUN/<recipe>: weights, EMA and optimizer as safetensors, the rest as JSON.
-`--start` begins from another stage's state; `--export FOLDER` writes the EMA as a model the studio opens.
+RUN holds tokenizer and stores; the state goes to RUN/<recipe>: weights, EMA and optimizer as safetensors, the rest as
+JSON. `--start` begins from another stage's state; `--export FOLDER` writes the EMA as a model the studio opens.
 """
 
 from __future__ import annotations
@@ -22,15 +22,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from engines.model import public
 from engines.model.checkpoint import save as save_checkpoint
-from engines.model.config import small
 from engines.model.fusion import FusionModel
-from engines.text import Tokenizer
 from engines.training.batches import Feeds
 from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import RECIPES, Recipe
-from engines.training.vocabulary import ROWS_FILE
+from engines.training.store import fresh_model
 
 STATE_FILE, LOG_FILE = "state.json", "log.jsonl"
 
@@ -44,7 +41,7 @@ def learning_rate(recipe: Recipe, step: int, peak: float) -> float:
 
 
 def _kernels(task: str) -> list[SDPBackend]:
-    """On a CPU the flash kernel's backward takes twice the plain one's time, but for the hundreds of tokens of speech."""
+    """On a CPU the flash kernel's backward takes twice the plain one's time, but for speech (hundreds of tokens)."""
     every = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
     return every if task == "transcribe" or torch.cuda.is_available() else [SDPBackend.MATH]
 
@@ -61,15 +58,22 @@ class Trainer:
         for name, p in model.named_parameters():
             p.requires_grad_(not name.startswith(recipe.frozen))
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        kept = [p for name, p in trained if name.startswith(recipe.kept)]
-        new = [p for name, p in trained if not name.startswith(recipe.kept)]
+        kept = [(name, p) for name, p in trained if name.startswith(recipe.kept)]
+        new = [(name, p) for name, p in trained if not name.startswith(recipe.kept)]
+        self.names = [name for name, _ in kept + new]  # the optimizer knows its parameters by their place here
         self.optimizer = torch.optim.AdamW(
-            [{"params": kept, "peak": recipe.kept_rate}, {"params": new, "peak": recipe.learning_rate}],
+            [
+                {"params": [p for _, p in kept], "peak": recipe.kept_rate},
+                {"params": [p for _, p in new], "peak": recipe.learning_rate},
+            ],
             lr=0.0,
             betas=(0.9, 0.98),
             weight_decay=recipe.weight_decay,
         )
         self.model = model.to(self.accelerator.device)
+        if self.accelerator.num_processes > 1:  # however each process built its model, all go on from the main one's
+            for value in self.model.state_dict().values():
+                torch.distributed.broadcast(value, src=0)
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
         self.ema = {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad}
         self.step = 0
@@ -127,28 +131,25 @@ class Trainer:
     # --- what survives a stop
 
     def save(self) -> None:
-        """Write everything beside the old state, then put it in its place at once."""
-        process = self.accelerator.process_index
+        """Write everything beside the old state, and only then put it in its place."""
+        device = self.accelerator.device
         state = {
             "step": self.step,
             "rng": self.rng.bit_generator.state,
             "torch_rng": torch.get_rng_state().tolist(),
+            "cuda_rng": torch.cuda.get_rng_state(device).tolist() if device.type == "cuda" else None,
         }
+        written = [self.folder / f"{self.accelerator.process_index}.{STATE_FILE}"]
+        written[0].with_suffix(".new").write_text(json.dumps(state))
         if self.accelerator.is_main_process:
-            moments = {}
-            for i, (_, values) in enumerate(self.optimizer.state_dict()["state"].items()):
-                moments |= {f"{i}.{key}": torch.as_tensor(value).contiguous() for key, value in values.items()}
-            self._put("weights", {k: v.contiguous() for k, v in self.model.state_dict().items()})
-            self._put("ema", {k: v.contiguous() for k, v in self.ema.items()})
-            self._put("optimizer", moments)
-        path = self.folder / f"{process}.{STATE_FILE}"
-        path.with_suffix(".new").write_text(json.dumps(state))
-        path.with_suffix(".new").replace(path)
-
-    def _put(self, name: str, tensors: dict[str, Tensor]) -> None:
-        path = self.folder / f"{name}.safetensors"
-        save_file(tensors, path.with_suffix(".new"), metadata={"step": str(self.step)})
-        path.with_suffix(".new").replace(path)
+            moments: dict[str, Tensor] = {}
+            for i, values in self.optimizer.state_dict()["state"].items():  # what no task has touched yet has none
+                moments |= {f"{self.names[i]}.{key}": value for key, value in values.items()}
+            for name, tensors in {"weights": self.model.state_dict(), "ema": self.ema, "optimizer": moments}.items():
+                written.append(self.folder / f"{name}.safetensors")
+                save_file({k: v.contiguous() for k, v in tensors.items()}, written[-1].with_suffix(".new"))
+        for path in written:
+            path.with_suffix(".new").replace(path)
 
     def resume(self) -> bool:
         """Take up the state in the folder; False when there is none."""
@@ -161,33 +162,21 @@ class Trainer:
             k: v.to(self.accelerator.device) for k, v in load_file(self.folder / "ema.safetensors").items()
         }
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in load_file(self.folder / "optimizer.safetensors").items():
-            i, key = name.split(".", 1)
-            moments.setdefault(int(i), {})[key] = value
-        whole = self.optimizer.state_dict()
-        ids = [i for group in whole["param_groups"] for i in group["params"]]
-        whole["state"] = {ids[i]: moments[i] for i in sorted(moments)}
-        self.optimizer.load_state_dict(whole)
+        for path_of, value in load_file(self.folder / "optimizer.safetensors").items():
+            name, _, key = path_of.rpartition(".")
+            moments.setdefault(self.names.index(name), {})[key] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.step = state["step"]
         self.rng.bit_generator.state = state["rng"]
         torch.set_rng_state(torch.tensor(state["torch_rng"], dtype=torch.uint8))
+        if state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(torch.tensor(state["cuda_rng"], dtype=torch.uint8), self.accelerator.device)
         return True
 
     def averaged(self) -> FusionModel:
         """The model with the running mean of its weights put in."""
         self.model.load_state_dict({**self.model.state_dict(), **self.ema})
         return self.model
-
-
-def fresh_model(run: Path, whisper: str | None, efficientnet: Path | None) -> FusionModel:
-    """A SMALL model, its towers and decoder started from public weights where those are given."""
-    tokenizer = Tokenizer.load(run / "tokenizer.model")
-    model = FusionModel(small(tokenizer.vocab_size))
-    if whisper is not None:
-        public.load_whisper(model, public.read_whisper(whisper), json.loads((run / ROWS_FILE).read_text()))
-    if efficientnet is not None:
-        public.load_efficientnet(model, public.read_efficientnet(efficientnet))
-    return model
 
 
 def main() -> None:
@@ -208,6 +197,7 @@ def main() -> None:
     recipe = RECIPES[args.recipe]
     if args.total_steps is not None:
         recipe = replace(recipe, n_steps=args.total_steps)
+    torch.manual_seed(recipe.seed)
     model = fresh_model(args.run, args.whisper, args.efficientnet)
     if args.start is not None:
         model.load_state_dict(load_file(args.start), strict=False)

@@ -1,4 +1,4 @@
-"""The vocabulary: a SentencePiece BPE model made of Whisper's own pieces, and the embedding rows each piece starts from.
+"""The vocabulary: a SentencePiece BPE model of Whisper's own pieces, and the embedding rows each piece starts from.
 
 Whisper's byte-level BPE (Radford et al. 2022, after GPT-2) is pruned to the pieces our texts use, closed under merges;
 the merge rank becomes the SentencePiece score, so Latin text splits almost exactly as in Whisper and its embeddings
@@ -43,8 +43,8 @@ def training_texts(data: Path) -> Iterable[str]:
     for photo in archives.photos(data, "train"):
         for language in ("en", "de", "zh"):
             yield from photo.captions.get(language, ())
-    for photo in archives.captions_only(data):
-        for sentences in photo.captions.values():
+    for unseen in archives.captions_only(data):
+        for sentences in unseen.captions.values():
             yield from sentences
     for speech in archives.speech(data, "train"):
         yield speech.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import gradio as gr
 
@@ -17,11 +18,13 @@ from studio.tabs.panel import Panel, wire_panel
 TAB = "caption"
 
 
-def build(media: MediaInput, kind: str, photo: str | None, clip: str | None, sound: str | None, language: str) -> tuple[
-    Request, ...
-]:
+def build(
+    media: MediaInput, kind: str, photo: str | None, clip: str | None, sound: str | None, language: str
+) -> tuple[Request, ...]:
     """The request for what is in the inputs. Raises RequestError when nothing is."""
-    return (CaptionRequest(media=media.chosen(kind, photo, clip, sound), language=language),)
+    given = media.chosen(kind, photo, clip, sound)
+    assert isinstance(given, Path)
+    return (CaptionRequest(media=given, language=language),)
 
 
 def create_ui(desk: Desk) -> Panel:

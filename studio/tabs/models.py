@@ -21,7 +21,7 @@ from engines import (
     TranscribeRequest,
     TranslateRequest,
 )
-from studio import components, events
+from studio import components, events, views
 from studio.desk import Desk
 from studio.i18n import LANGUAGES as LOCALES
 from studio.i18n import both, label, page_language, spans, text
@@ -122,7 +122,7 @@ def card_view(info: HostInfo) -> str:
         ("digest", f"<code>{html.escape(info.model_digest[:16])}</code>"),
     )
     listed = "".join(f"<dt>{both('ui.models.' + key)}</dt><dd>{value}</dd>" for key, value in rows)
-    return f'<section class="sheet is-done"><div class="sheet-body"><dl class="facts-list">{listed}</dl></div></section>'
+    return views.sheet("done", f'<dl class="facts-list">{listed}</dl>')
 
 
 def abilities_view(info: HostInfo) -> str:
@@ -145,11 +145,8 @@ def abilities_view(info: HostInfo) -> str:
         f"{_sign(info.serves(request))}</td></tr>"
         for name, request in PLAIN
     )
-    return (
-        f'<section class="sheet is-done"><div class="sheet-body"><h2>{both("ui.models.abilities")}</h2>'
-        f'<div class="wide"><table class="grid"><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-        "</div></section>"
-    )
+    table = f'<table class="grid"><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return views.sheet("done", f'<h2>{both("ui.models.abilities")}</h2><div class="wide">{table}</div>')
 
 
 def _from(source: str) -> str:
@@ -162,7 +159,7 @@ def _yes(served: bool) -> str:
 
 
 def _sign(served: bool) -> str:
-    return f'<span class="{"yes" if served else "no"}">{"●" if served else "–"}</span>'  # noqa: RUF001
+    return f'<span class="{"yes" if served else "no"}">{"●" if served else "–"}</span>'
 
 
 def measured_view(file: Path = EVALUATION) -> str:
@@ -180,7 +177,7 @@ def measured_view(file: Path = EVALUATION) -> str:
             f'<p class="quiet">{both("ui.models.command")} <code>python -m engines.evaluation</code></p>'
             f'<div class="wide tall"><table class="grid figures"><tbody>{lines}</tbody></table></div>'
         )
-    return f'<section class="sheet is-done"><div class="sheet-body">{title}{inner}</div></section>'
+    return views.sheet("done", title + inner)
 
 
 def figures(file: Path) -> list[tuple[str, str]]:

@@ -52,9 +52,7 @@ def wire_panel(
         updates = panel.media.show(sample.input_kind, components.lend(sample.path, part))
         return updates | (on_pick(sample, page_language(request)) if on_pick is not None else {})
 
-    picked = panel.samples.pick(
-        pick, None, panel.inputs, show_progress="hidden", queue=False, **events.PRIVATE
-    )
+    picked = panel.samples.pick(pick, None, panel.inputs, show_progress="hidden", queue=False, **events.PRIVATE)
     triggers = [panel.run.click, *(box.submit for box in submit), picked.success]
     for trigger in triggers:
         events.wire_run(desk, job, trigger, panel.inputs, panel.sheet, panel.run, panel.stop)

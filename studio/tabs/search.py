@@ -1,4 +1,4 @@
-"""Search: what fits words, a photo, a sound or a clip, in the samples, in your files, or in a folder of this machine."""
+"""Search: what fits words, a photo, a sound or a clip, in the samples, in your files, or in a folder here."""
 
 from __future__ import annotations
 
@@ -140,8 +140,8 @@ def wire(desk: Desk, panel: Panel, update: gr.Button) -> None:
         desk, Job(TAB, refresh, view, note), update.click, (place, files, folder), panel.sheet, panel.run, panel.stop
     )
 
-    def show(place: str) -> tuple[Any, Any, Any]:
-        return gr.update(visible=place == UPLOADS), gr.update(visible=place == FOLDER), gr.update(visible=place != SAMPLES)
+    def show(place: str) -> tuple[Any, ...]:
+        return tuple(gr.update(visible=seen) for seen in (place == UPLOADS, place == FOLDER, place != SAMPLES))
 
     place.input(show, place, [files, folder, update], show_progress="hidden", queue=False, **events.PRIVATE)
 

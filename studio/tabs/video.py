@@ -45,7 +45,7 @@ def build(
             question=question or "",
             language=page_language if language == PAGE else language,
             history=earlier[-N_HISTORY:],
-            hide=frozenset(sense for sense in ("picture", "sound") if sense in hide),  # type: ignore[misc]
+            hide=frozenset(sense for sense in ("picture", "sound") if sense in hide),
         ),
     )
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import json
-import tarfile
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,45 +26,7 @@ from engines.archives import (
 )
 from engines.errors import MediaError
 from engines.protocol import RATE_HZ
-
-
-def write_lines(path: Path, lines: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wt", encoding="utf-8") as file:
-        file.write("".join(f"{line}\n" for line in lines))
-
-
-def write_rows(path: Path, rows: list[dict[str, object]]) -> None:
-    write_lines(path, [json.dumps(row, ensure_ascii=False) for row in rows])
-
-
-def write_tar(path: Path, members: dict[str, bytes]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-
-
-def webp(colour: tuple[int, int, int]) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (48, 32), colour).save(buffer, "webp", lossless=True)
-    return buffer.getvalue()
-
-
-def opus(hz: float, seconds: float = 1.0) -> bytes:
-    """Ogg Opus of a sine, mono, as the archives hold it."""
-    buffer = io.BytesIO()
-    times_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
-    samples = (8000 * np.sin(2 * np.pi * hz * times_s)).astype(np.int16)
-    with av.open(buffer, "w", format="ogg") as container:
-        stream = container.add_stream("libopus", rate=RATE_HZ, layout="mono")
-        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        frame.rate = RATE_HZ
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
+from tests.tiny_data import opus, webp, write_lines, write_rows, write_tar
 
 
 def test_photos_come_with_their_pixels_and_the_captions_people_wrote(tmp_path: Path) -> None:

@@ -264,6 +264,13 @@ def test_what_cannot_have_been_said_in_the_time_gets_no_words():
     assert align(np.zeros((3, 257), np.float32), "...", "en", 0.02) == ()
 
 
+def test_half_a_minute_of_words_is_aligned():
+    text = " ".join(["many words in a row"] * 20)
+    spans = [(2 * i, 2 * i) for i in range(len(text))]
+    words = align(lattice(text, spans, 1500), text, "en", 0.02)
+    assert len(words) == 100 and words[-1].end_s == pytest.approx((spans[-1][1] + 1) * 0.02)
+
+
 def test_double_letters_are_kept_apart_by_a_blank():
     log_probs = np.log(np.full((4, 257), 1 / 257, np.float32))
     assert best_path(log_probs[:2], np.array([5, 5])) is None

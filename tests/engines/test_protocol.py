@@ -78,7 +78,10 @@ def test_a_result_is_done_once_it_has_an_end() -> None:
 
 
 def test_segments_join_to_a_text_with_spaces_except_in_chinese() -> None:
-    segments = (Segment(0.0, 1.0, "Good morning.", translation="早上好。"), Segment(1.0, 2.0, "Sit.", translation="坐。"))
+    segments = (
+        Segment(0.0, 1.0, "Good morning.", translation="早上好。"),
+        Segment(1.0, 2.0, "Sit.", translation="坐。"),
+    )
     request = TranscribeRequest(media=FILE, translate_to="zh")
     result = TranscribeResult(request=request, language="en", segments=segments)
     assert result.text == "Good morning. Sit." and result.translation == "早上好。坐。"

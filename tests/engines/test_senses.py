@@ -31,6 +31,19 @@ def test_streams_carry_the_times_of_frames_and_sound(senses: Senses, clip: Clip)
     assert sound.times_s is not None and sound.times_s[0].tolist() == pytest.approx([n / 5 for n in range(10)])
 
 
+def test_of_a_clip_in_memory_sixteen_frames_are_seen(senses: Senses, clip: Clip):
+    frames, times_s = tuple(clip.frames[n % 4] for n in range(50)), tuple(n / 25 for n in range(50))
+    encoded = senses.encode(replace(clip, frames=frames, times_s=times_s))
+    assert encoded.frames is not None and len(encoded.frames) == 16 == len(encoded.times_s)
+    assert encoded.times_s[0] == 0.0 and encoded.times_s[-1] == times_s[-1]
+
+
+def test_encoding_goes_in_steps_and_ends_whole(senses: Senses, clip: Clip):
+    steps = list(senses.encoding(replace(clip, frames=clip.frames * 3, times_s=tuple(n / 6 for n in range(12)))))
+    assert [len(step.times_s) for step in steps] == [4, 8, 12, 12, 12]
+    assert steps[0].sound is None and steps[-1].sound is not None
+
+
 def test_a_hidden_sense_is_not_among_the_streams(senses: Senses, clip: Clip):
     encoded = senses.encode(clip)
     assert [stream.sense for stream in senses.streams(encoded, hide=frozenset({"picture"}))] == ["sound"]

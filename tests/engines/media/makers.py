@@ -57,6 +57,7 @@ def film(
             tracks.append((video, [_frame(i, t, seconds, size, paint) for i, t in enumerate(times_s)]))
         if sound is not None:
             audio = container.add_stream(sound, rate=rate_hz, layout=layout)
+            audio.bit_rate = 64_000  # the WMA encoder has no default of its own
             given = sine(seconds, rate_hz=rate_hz) if samples is None else samples
             n_channels = audio.layout.nb_channels
             planes = np.broadcast_to(given, (n_channels, given.shape[-1]))

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from engines.errors import MediaError
-from engines.media import load_clip, load_photo, photos, probe
+from engines.media import photos
+from engines.media.reading import load_clip, load_photo, probe
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -64,6 +65,7 @@ def test_a_photo_is_turned_as_its_exif_says(
     assert near(colour(pixels, 0.25 + 0.5 * red_at[0], 0.25 + 0.5 * red_at[1]), RED, 30)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_a_photo_with_broken_exif_is_taken_as_upright(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     corner_photo().save(path, exif=b"Exif\0\0" + b"MM\0*\0\0\0\x08\xff\xff" + b"\x01\x12" * 20)
@@ -71,20 +73,23 @@ def test_a_photo_with_broken_exif_is_taken_as_upright(tmp_path: Path) -> None:
     assert probe(path).kind == "photo"
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
-def test_what_is_transparent_becomes_white(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_what_is_transparent_becomes_white(tmp_path: Path, suffix: str) -> None:
     image = Image.new("RGBA", (20, 10), (200, 0, 0, 0))
     image.paste((200, 0, 0, 255), (0, 0, 10, 10))
     image.paste((0, 0, 0, 128), (0, 5, 10, 10))
-    path = tmp_path / "photo.png"
-    image.convert(mode if mode != "PA" else "RGBA").quantize(8).save(path) if mode == "PA" else image.convert(
-        mode
-    ).save(path)
+    path = tmp_path / f"photo.{suffix}"
+    image.save(path, lossless=True)
     pixels = load_photo(path).pixels
     assert colour(pixels, 0.8, 0.5) == (255, 255, 255)
-    if mode == "RGBA":
-        assert colour(pixels, 0.2, 0.2) == (200, 0, 0)
-        assert near(colour(pixels, 0.2, 0.8), (127, 127, 127), 2)  # half black over white
+    assert colour(pixels, 0.2, 0.2) == (200, 0, 0)
+    assert near(colour(pixels, 0.2, 0.8), (127, 127, 127), 2)  # half black over white
+
+
+def test_transparent_grey_becomes_white(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.new("LA", (8, 8), (90, 0)).save(path)
+    assert colour(load_photo(path).pixels, 0.5, 0.5) == (255, 255, 255)
 
 
 def test_one_transparent_colour_of_a_palette_becomes_white(tmp_path: Path) -> None:
@@ -108,9 +113,7 @@ def test_one_transparent_colour_of_a_palette_becomes_white(tmp_path: Path) -> No
         ("F", "tif", 0.5, 128),
     ],
 )
-def test_grey_of_any_depth_becomes_eight_bits(
-    tmp_path: Path, mode: str, suffix: str, value: float, seen: int
-) -> None:
+def test_grey_of_any_depth_becomes_eight_bits(tmp_path: Path, mode: str, suffix: str, value: float, seen: int) -> None:
     path = tmp_path / f"photo.{suffix}"
     Image.new(mode, (6, 4), value).save(path)
     assert colour(load_photo(path).pixels, 0.5, 0.5) == (seen, seen, seen)
@@ -136,6 +139,7 @@ def test_ink_colours_become_screen_colours(tmp_path: Path, suffix: str) -> None:
     assert near(colour(load_photo(path).pixels, 0.5, 0.5), RED, 5)
 
 
+@settings(deadline=None)
 @given(width=st.integers(1, 400), height=st.integers(1, 400), max_side=st.integers(1, 300))
 def test_a_photo_is_shrunk_to_the_longer_side_asked_for_and_never_grown(
     width: int, height: int, max_side: int, tmp_path_factory: pytest.TempPathFactory
@@ -227,7 +231,7 @@ def test_a_heic_photo_is_refused_with_the_way_to_read_it(tmp_path: Path, monkeyp
 # --- animated pictures -------------------------------------------------------------------------------------------
 
 
-def animation(path: Path, shown_ms: list[int], orientation: int | None = None) -> Path:
+def animation(path: Path, shown_ms: list[int]) -> Path:
     """60 x 40 frames, the first grey 40, then 40 brighter each."""
     frames = [Image.new("RGB", (60, 40), (40 * (i + 1),) * 3) for i in range(len(shown_ms))]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=shown_ms, loop=0)
@@ -247,7 +251,7 @@ def test_an_animated_picture_is_a_clip_without_sound(tmp_path: Path, suffix: str
 
 
 def test_frames_of_an_animation_are_chosen_by_time_not_by_number(tmp_path: Path) -> None:
-    clip = load_clip(animation(tmp_path / "slow.gif", [100, 800, 100]), n_frames=5)
+    clip = load_clip(animation(tmp_path / "slow.gif", [150, 700, 150]), n_frames=5)
     assert [round(frame.mean() / 40) for frame in clip.frames] == [1, 2, 2, 2, 3]
 
 

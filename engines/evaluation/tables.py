@@ -1,0 +1,113 @@
+"""The tables of README and model card, written from an `evaluation.json` so that no figure is typed by hand.
+
+    python -m engines.evaluation.tables EVALUATION.json README.md README.zh.md CARD.md
+
+replaces what stands between `<!-- measured en -->` (or `zh`) and `<!-- end measured -->` in each document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+BLOCK = re.compile(r"(<!-- measured (en|zh) -->\n).*?(<!-- end measured -->)", re.DOTALL)
+
+ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (
+        "Captions, English: BLEU-4 / CIDEr",
+        "英文描述：BLEU-4 / CIDEr",
+        ("caption.flickr8k.en.bleu4", "caption.flickr8k.en.cider"),
+    ),
+    (
+        "… of the photo before (blind)",
+        "……换成前一张图片（盲测）",
+        ("caption.flickr8k.en.bleu4.blind", "caption.flickr8k.en.cider.blind"),
+    ),
+    ("Captions, Chinese: CIDEr", "中文描述：CIDEr", ("caption.flickr8k.zh.cider",)),
+    ("Captions, German: CIDEr", "德文描述：CIDEr", ("caption.flickr8k.de.cider",)),
+    *(
+        (
+            f"Search, {name}: text to photo / photo to text, R@10",
+            f"检索（{name_zh}）：文字找图 / 图找文字，R@10",
+            tuple(f"retrieval.flickr8k.{lang}.{way}.recall_at_10" for way in ("text_to_image", "image_to_text")),
+        )
+        for lang, name, name_zh in (("en", "English", "英文"), ("zh", "Chinese", "中文"), ("de", "German", "德文"))
+    ),
+    (
+        "Search: synthetic spoken caption to photo, R@10",
+        "检索：合成语音找图，R@10",
+        ("retrieval.speech_to_image.synthetic.recall_at_10",),
+    ),
+    (
+        "Speech, LibriSpeech, unseen speakers: WER",
+        "语音，LibriSpeech 新说话人：词错率",
+        ("speech.librispeech-dev-clean.word_error_rate",),
+    ),
+    (
+        "Speech, speechocean762, learners: WER",
+        "语音，speechocean762 学习者：词错率",
+        ("speech.speechocean762.word_error_rate",),
+    ),
+    ("Words invented in silence and noise", "在静音和噪声中编造的词数", ("speech.silence.invented_words",)),
+    *(
+        (
+            f"Translation, Multi30k, {source} to {target}: BLEU",
+            f"翻译，Multi30k，{source} → {target}：BLEU",
+            (f"translation.multi30k.{source}_{target}.bleu",),
+        )
+        for source, target in (("en", "de"), ("en", "fr"), ("de", "en"), ("fr", "en"))
+    ),
+    (
+        "Translation, captions, en to zh: BLEU by characters",
+        "翻译，图片描述，en → zh：按字 BLEU",
+        ("translation.flickr8kcn_human.en_zh.bleu",),
+    ),
+    (
+        "Sounds, ESC-10 / UrbanSound8K: accuracy",
+        "声音，ESC-10 / UrbanSound8K：准确率",
+        ("sound.esc10.accuracy", "sound.us8k.accuracy"),
+    ),
+    ("Video questions, composed clips: accuracy", "视频问答，合成视频：准确率", ("video_qa.composed.accuracy",)),
+    (
+        "… blind / picture only / sound only",
+        "……盲答 / 只有画面 / 只有声音",
+        tuple(f"video_qa.composed.accuracy.{row}" for row in ("blind", "picture_only", "sound_only")),
+    ),
+)
+"""What is shown: in English, in Chinese, and the keys whose values stand side by side."""
+
+
+def measured(rows: Mapping[str, Any], language: str) -> str:
+    """A Markdown table of the rows that were measured; what was skipped or is not there is left out."""
+    zh = language == "zh"
+    lines = ["| 任务 | 结果 | 数量 |" if zh else "| task | result | n |", "|---|---|---|"]
+    for english, chinese, keys in ROWS:
+        found = [rows[key] for key in keys if rows.get(key, {}).get("value") is not None]
+        if len(found) == len(keys):
+            values = " / ".join(f"{row['value']:.1f}" for row in found)
+            unit = " %" if found[0].get("unit") == "%" else ""
+            lines.append(f"| {chinese if zh else english} | {values}{unit} | {found[0]['n']:,} |")
+    return "\n".join(lines) + "\n"
+
+
+def fill(document: str, rows: Mapping[str, Any]) -> str:
+    """A document with its measured blocks written anew."""
+    return BLOCK.sub(lambda m: f"{m[1]}{measured(rows, m[2])}{m[3]}", document)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write measured figures into documents.")
+    parser.add_argument("evaluation", type=Path)
+    parser.add_argument("documents", type=Path, nargs="+")
+    args = parser.parse_args()
+    rows = json.loads(args.evaluation.read_text(encoding="utf-8"))
+    for document in args.documents:
+        document.write_text(fill(document.read_text(encoding="utf-8"), rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

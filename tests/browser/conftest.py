@@ -1,0 +1,189 @@
+"""A real browser on a real server: every request it makes and every complaint it has are kept and judged."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from studio.app import Served, start
+from tests.conftest import tone, write_sound
+from tests.fake_host import FakeHost
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+WIDE: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US"}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "locale": "zh-CN",
+    "color_scheme": "dark",
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+TABS = {"search": "检索", "speech": "语音", "video": "视频", "caption": "描述", "models": "模型与设备"}
+ENGLISH = {"search": "Search", "speech": "Speech", "video": "Video", "caption": "Caption", "models": "Models & device"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def uploads_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("uploads"))
+
+
+@pytest.fixture(scope="session")
+def spoken_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the pretended microphone hears: a tone that comes and goes, 48 kHz as the browser wants it."""
+    import wave
+
+    samples = np.repeat(tone(3.0), 3)
+    path = tmp_path_factory.mktemp("microphone") / "spoken.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(spoken_file: Path) -> Iterator[Browser]:
+    """Chromium, with a microphone that plays a file."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra [test])")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium here; install it (Debian: apt-get install chromium) to test the page in a browser")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    microphone = [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={spoken_file}",
+    ]
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-quic", *quiet, *microphone]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, FakeHost]]:
+    """The page over the scripted host, slow enough for states to be seen."""
+    host = FakeHost(delay_s=0.12)
+    with start(host, home=tmp_path_factory.mktemp("home"), devices=("cpu",)) as served:
+        yield served, host
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The page over the built-in host with a tiny, untrained model: real files are really read."""
+    from engines.hosts.builtin import BuiltinHost
+    from engines.model import checkpoint
+
+    host = BuiltinHost(checkpoint.tiny(), cache_bytes=2**20)
+    with start(host, home=tmp_path_factory.mktemp("home"), devices=("cpu",)) as served:
+        yield served
+    host.close()
+
+
+@dataclass
+class Visit:
+    """An open page and what the browser said about it."""
+
+    page: Page
+    url: str
+    is_phone: bool
+    foreign: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def open_tab(self, tab: str) -> None:
+        """Click a tab, through the "..." menu where the phone has put it there."""
+        name = (TABS if self.is_phone else ENGLISH)[tab]
+        button = self.page.get_by_role("tab", name=name, exact=True).first
+        if button.is_visible():
+            button.click()
+        else:
+            self.page.locator("#tabs .overflow-menu > button").first.click()
+            self.page.locator("#tabs .overflow-dropdown button", has_text=name).click()
+        self.page.wait_for_selector(f"#{tab}-card, #{tab}-sheet", state="visible")
+
+    def sheet(self, tab: str, state: str, timeout_s: float = 20.0) -> str:
+        """The text of a tab's sheet once it is in a state."""
+        part = self.page.wait_for_selector(f"#{tab}-sheet .sheet.is-{state}", timeout=1000 * timeout_s)
+        assert part is not None
+        return str(part.inner_text())
+
+    def give(self, tab: str, kind: str, path: Path) -> None:
+        """Turn to a kind of input and upload a file there."""
+        self.choose(tab, kind)
+        self.page.locator(f"#{tab}-{kind} input[type=file]").first.set_input_files(path)
+        self.page.wait_for_selector(f"#{tab}-{kind} [aria-label=Clear], #{tab}-{kind} [aria-label=清除]")
+
+    def choose(self, tab: str, kind: str) -> None:
+        """Turn to a kind of input."""
+        self.page.locator(f"#{tab}-kind input[value={kind}]").check(force=True)
+        self.page.wait_for_selector(f"#{tab}-{kind}", state="visible")
+
+    def width(self) -> int:
+        return int(self.page.evaluate("document.documentElement.scrollWidth"))
+
+
+EXPECTED = ("favicon", "manifest")
+
+
+def visit(browser: Browser, url: str, options: dict[str, Any], query: str = "") -> Iterator[Visit]:
+    context = browser.new_context(**options)
+    context.grant_permissions(["microphone"])
+    page = context.new_page()
+    seen = Visit(page, url, options is PHONE)
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith((url, "blob:", "data:")) else seen.foreign.append(request.url),
+    )
+    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda said: seen.complaints.append(f"{said.text} {said.location}")
+        if said.type == "error" and not any(word in str(said.location) for word in EXPECTED)
+        else None,
+    )
+    page.goto(url + query)
+    page.wait_for_selector("#search-run", state="visible")
+    yield seen
+    context.close()
+    assert seen.foreign == [], "the page asked other hosts"
+    assert seen.complaints == []
+
+
+@pytest.fixture
+def wide(browser: Browser, scripted: tuple[Served, FakeHost]) -> Iterator[Visit]:
+    """A desktop, English, light, over the scripted host."""
+    yield from visit(browser, scripted[0].url, WIDE)
+
+
+@pytest.fixture
+def phone(browser: Browser, scripted: tuple[Served, FakeHost]) -> Iterator[Visit]:
+    """A phone, Chinese, dark, over the scripted host."""
+    yield from visit(browser, scripted[0].url, PHONE)
+
+
+@pytest.fixture
+def reading(browser: Browser, tiny: Served) -> Iterator[Visit]:
+    """A desktop over the host that really reads files."""
+    yield from visit(browser, tiny.url, WIDE)
+
+
+@pytest.fixture
+def sound_file(tmp_path: Path) -> Path:
+    return write_sound(tmp_path / "tone.wav", tone(2.0))

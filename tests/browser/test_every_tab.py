@@ -1,0 +1,207 @@
+"""Click through the page at two sizes, as a newcomer would."""
+
+from __future__ import annotations
+
+import pytest
+
+from studio.app import Served
+from tests.browser.conftest import Visit
+from tests.fake_host import FakeHost
+
+pytestmark = pytest.mark.browser
+WORKING = ("search", "speech", "video", "caption")
+
+
+def test_every_tab_opens_with_its_words_and_fits_a_desktop(wide: Visit) -> None:
+    for tab in WORKING:
+        wide.open_tab(tab)
+        assert wide.sheet(tab, "empty")
+        assert wide.page.locator(f"#{tab}-run").is_visible()
+        assert not wide.page.locator(f"#{tab}-stop").is_visible()
+        assert wide.width() <= 1440
+    wide.open_tab("models")
+    card = wide.page.inner_text("#models-card")
+    for fact in ("1.0 M", "cpu", "no CUDA device was found", "Apache-2.0"):
+        assert fact in card
+    assert "From German to" in wide.page.inner_text("#models-abilities")
+    assert "__i18n__" not in wide.page.content()
+
+
+def test_every_tab_opens_in_chinese_in_the_dark_and_fits_a_phone(phone: Visit) -> None:
+    assert phone.page.evaluate("document.body.classList.contains('dark')")
+    for tab in (*WORKING, "models"):
+        phone.open_tab(tab)
+        assert phone.width() <= 390
+    assert "参数量" in phone.page.inner_text("#models-card")
+    shown = phone.page.inner_text("body")
+    assert "Measured" not in shown
+    assert "Fusion Studio" in phone.page.inner_text("#brand")
+
+
+@pytest.mark.parametrize("tab", WORKING)
+@pytest.mark.parametrize("size", ["wide", "phone"])
+def test_a_sample_gives_its_result_at_one_click(request: pytest.FixtureRequest, size: str, tab: str) -> None:
+    visit: Visit = request.getfixturevalue(size)
+    visit.open_tab(tab)
+    samples = visit.page.locator(f"#{tab}-samples .sample")
+    if samples.count() == 0:
+        pytest.skip("assets/samples holds no samples in this checkout")
+    samples.first.click()
+    said = visit.sheet(tab, "done")
+    assert "cpu · fake" in said
+    assert {"search": "dog.jpg", "speech": "The train leaves at nine.", "caption": "beach" if size == "wide" else "沙滩",
+            "video": "barking" if size == "wide" else "狗在叫"}[tab] in said
+    assert visit.width() <= (1440 if size == "wide" else 390)
+    assert not visit.page.locator(f"#{tab}-stop").is_visible()
+
+
+def test_a_stop_keeps_what_is_there_and_the_tab_goes_on(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
+    host = scripted[1]
+    host.delay_s = 0.5
+    try:
+        wide.open_tab("caption")
+        wide.page.locator("#caption-samples .sample").first.click()
+        wide.page.wait_for_function("document.querySelector('#caption-sheet .sentence')?.innerText.includes('dog')")
+        wide.page.locator("#caption-stop").click()
+        said = wide.sheet("caption", "stopped")
+    finally:
+        host.delay_s = 0.12
+    assert "A dog" in said
+    assert "beach" not in said
+    assert "stopped" in said
+    wide.page.locator("#caption-run").click()
+    assert "on the beach." in wide.sheet("caption", "done")
+
+
+def test_escape_stops_too(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
+    host = scripted[1]
+    host.delay_s = 0.5
+    try:
+        wide.open_tab("speech")
+        wide.page.locator("#speech-samples .sample").first.click()
+        wide.page.wait_for_selector("#speech-stop", state="visible")
+        wide.page.keyboard.press("Escape")
+        wide.sheet("speech", "stopped")
+    finally:
+        host.delay_s = 0.12
+
+
+def test_a_closed_page_stops_its_work(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
+    host = scripted[1]
+    n_before, host.delay_s = len(host.cancelled), 0.5
+    try:
+        wide.open_tab("caption")
+        wide.page.locator("#caption-samples .sample").first.click()
+        wide.page.wait_for_selector("#caption-sheet .sentence")
+        wide.page.goto("about:blank")
+        for _ in range(40):
+            if len(host.cancelled) > n_before:
+                break
+            wide.page.wait_for_timeout(100)
+    finally:
+        host.delay_s = 0.12
+    assert len(host.cancelled) > n_before
+
+
+def test_the_language_changes_on_the_page_and_nothing_is_lost(wide: Visit) -> None:
+    page = wide.page
+    page.fill("#search-text textarea", "ein Hund auf der Wiese")
+    page.locator("#search-run").click()
+    wide.sheet("search", "done")
+    page.click("[data-speak]")
+    page.wait_for_function("document.querySelector('#search-run').innerText === '检索'")
+    assert page.input_value("#search-text textarea") == "ein Hund auf der Wiese"
+    assert "图片" in wide.sheet("search", "done")
+    assert "拖入" in page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--drop-photo')")
+    page.reload()
+    page.wait_for_function("document.querySelector('#search-run')?.innerText === '检索'")
+    page.click("[data-speak]")
+    page.wait_for_function("document.querySelector('#search-run').innerText === 'Search'")
+
+
+def test_light_and_dark_change_on_the_page_and_stay(wide: Visit) -> None:
+    page = wide.page
+    assert not page.evaluate("document.body.classList.contains('dark')")
+    page.click("[data-light]")
+    assert page.evaluate("document.body.classList.contains('dark')")
+    page.reload()
+    page.wait_for_selector("#search-run")
+    assert page.evaluate("document.body.classList.contains('dark')")
+
+
+def test_a_hit_goes_to_another_tab_with_its_file(wide: Visit) -> None:
+    wide.open_tab("caption")
+    wide.page.locator("#caption-samples .sample").first.click()
+    wide.sheet("caption", "done")
+    wide.page.locator("#caption-sheet [data-send=video]").click()
+    wide.page.wait_for_selector("#video-photo img", state="visible")
+    wide.page.fill("#video-question textarea", "What is it?")
+    wide.page.locator("#video-run").click()
+    assert "A dog is barking." in wide.sheet("video", "done")
+
+
+def test_a_talk_goes_on_and_shows_which_sense_counts(wide: Visit) -> None:
+    wide.open_tab("video")
+    wide.page.locator("#video-samples .sample").first.click()
+    assert "70 %" in wide.sheet("video", "done")
+    wide.page.locator("#video-hide input[type=checkbox]").last.check()
+    wide.page.fill("#video-question textarea", "And without the sound?")
+    wide.page.keyboard.press("Enter")
+    wide.page.wait_for_function("document.querySelectorAll('#video-sheet .turn').length === 2")
+    said = wide.sheet("video", "done")
+    assert "without sound" in said
+    assert said.count("A dog is barking.") == 2
+
+
+def test_results_can_be_saved(wide: Visit) -> None:
+    wide.open_tab("speech")
+    wide.page.locator("#speech-samples .sample").first.click()
+    wide.sheet("speech", "done")
+    for kind, part in (("srt", "-->"), ("vtt", "WEBVTT"), ("txt", "train"), ("json", '"segments"')):
+        with wide.page.expect_download() as saved:
+            wide.page.locator(f"#speech-sheet a[href$='.{kind}']").click()
+        assert saved.value.suggested_filename.endswith(f"-transcribe.{kind}")
+        assert part in saved.value.path().read_text(encoding="utf-8")
+
+
+def test_a_time_jumps_in_the_recording(wide: Visit) -> None:
+    wide.open_tab("speech")
+    wide.page.locator("#speech-samples .sample").first.click()
+    wide.sheet("speech", "done")
+    wide.page.wait_for_function("document.querySelector('#speech-sheet audio').readyState >= 1")
+    wide.page.locator("#speech-sheet .segment .time").last.click()
+    wide.page.wait_for_function("document.querySelector('#speech-sheet audio').currentTime >= 2.9")
+
+
+def test_the_device_is_switched_in_the_header_with_a_word(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
+    wide.page.locator("#device input").click()
+    wide.page.locator("[role=option]", has_text="cpu").click()
+    wide.page.wait_for_selector(".toast-body")
+    assert "Now on cpu: asked for" in wide.page.inner_text(".toast-body")
+    assert scripted[1].moves[-1] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("tab", "sentence"),
+    [
+        ("search", "Type what to look for"),
+        ("speech", "Drop or record a sound first"),
+        ("video", "Drop a clip first"),
+        ("caption", "Drop a photo first"),
+    ],
+)
+def test_running_with_nothing_says_what_to_do(wide: Visit, tab: str, sentence: str) -> None:
+    wide.open_tab(tab)
+    wide.page.locator(f"#{tab}-run").click()
+    assert sentence in wide.sheet(tab, "error")
+
+
+def test_a_folder_that_is_not_there_is_said(wide: Visit) -> None:
+    wide.page.fill("#search-text textarea", "a dog")
+    wide.page.locator("#search-place input[value=folder]").check(force=True)
+    wide.page.locator("#search-folder input").fill("/no/such/folder")
+    wide.page.keyboard.press("Tab")
+    wide.page.locator("#search-run").click()
+    said = wide.sheet("search", "error")
+    assert "no such folder" in said
+    assert "/no/such" not in said

@@ -1,0 +1,123 @@
+"""Real files of one's own through the host that really reads them (its model is tiny and has learnt nothing)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines import Photo
+from tests.browser.conftest import Visit
+from tests.conftest import write_photo, write_sound
+from tests.studio.conftest import write_clip
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def clip_file(tmp_path: Path, photo: Photo) -> Path:
+    return write_clip(tmp_path / "red.mp4", [np.repeat(np.repeat(photo.pixels, 2, 0), 2, 1)] * 8, np.zeros(16_000))
+
+
+def test_a_photo_of_ones_own_is_described(reading: Visit, tmp_path: Path, photo: Photo) -> None:
+    reading.open_tab("caption")
+    reading.give("caption", "photo", write_photo(tmp_path / "照片.png", photo))
+    reading.page.locator("#caption-run").click()
+    assert "cpu · tiny" in reading.sheet("caption", "done")
+
+
+def test_a_clip_of_ones_own_is_asked_about(reading: Visit, clip_file: Path) -> None:
+    reading.open_tab("video")
+    reading.give("video", "clip", clip_file)
+    reading.page.fill("#video-question textarea", "What colour is it?")
+    reading.page.locator("#video-run").click()
+    assert "What colour is it?" in reading.sheet("video", "done")
+
+
+def test_an_empty_question_is_one_sentence_and_the_tab_goes_on(reading: Visit, clip_file: Path) -> None:
+    reading.open_tab("video")
+    reading.give("video", "clip", clip_file)
+    reading.page.locator("#video-run").click()
+    assert "Type a question first." in reading.sheet("video", "error")
+    reading.page.fill("#video-question textarea", "What is it?")
+    reading.page.locator("#video-run").click()
+    reading.sheet("video", "done")
+
+
+def test_silence_is_not_given_words(reading: Visit, tmp_path: Path) -> None:
+    reading.open_tab("speech")
+    reading.give("speech", "sound", write_sound(tmp_path / "silence.wav", np.zeros(32_000, np.float32)))
+    reading.page.locator("#speech-run").click()
+    assert "No speech in this." in reading.sheet("speech", "done")
+
+
+def test_a_dropped_file_is_taken_like_a_chosen_one(reading: Visit, tmp_path: Path, photo: Photo) -> None:
+    reading.open_tab("caption")
+    data = write_photo(tmp_path / "dropped.png", photo).read_bytes()
+    transfer = reading.page.evaluate_handle(
+        """bytes => { const all = new DataTransfer();
+        all.items.add(new File([new Uint8Array(bytes)], 'dropped.png', { type: 'image/png' })); return all }""",
+        list(data),
+    )
+    reading.page.locator("#caption-photo button.center, #caption-photo .upload-container button").first.dispatch_event(
+        "drop", {"dataTransfer": transfer}
+    )
+    reading.page.wait_for_selector("#caption-photo img")
+    reading.page.locator("#caption-run").click()
+    reading.sheet("caption", "done")
+
+
+def test_the_microphone_records_and_is_heard(reading: Visit) -> None:
+    page = reading.page
+    reading.open_tab("speech")
+    page.locator("#speech-sound [aria-label='Record audio'], #speech-sound button[aria-label*=icrophone]").first.click()
+    page.locator("#speech-sound button.record-button").click()
+    page.wait_for_timeout(1200)
+    page.locator("#speech-sound button.stop-button:visible").first.click()
+    page.wait_for_selector("#speech-sound [aria-label=Clear]")
+    page.locator("#speech-run").click()
+    said = reading.sheet("speech", "done")
+    assert "cpu · tiny" in said
+
+
+@pytest.mark.parametrize(
+    ("tab", "kind", "name", "content"),
+    [
+        ("caption", "photo", "broken.jpg", b"\xff\xd8\xff no photo"),
+        ("caption", "photo", "nothing.png", b""),
+        ("speech", "sound", "broken.mp3", b"ID3 no sound in here" * 20),
+        ("speech", "sound", "nothing.wav", b""),
+        ("video", "clip", "broken.mp4", b"\x00\x00\x00\x18ftypmp42 no clip" * 20),
+    ],
+)
+def test_a_damaged_file_is_one_sentence(
+    reading: Visit, tmp_path: Path, tab: str, kind: str, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    reading.open_tab(tab)
+    reading.choose(tab, kind)
+    reading.page.locator(f"#{tab}-{kind} input[type=file]").first.set_input_files(tmp_path / name)
+    reading.page.wait_for_timeout(700)
+    if tab == "video":
+        reading.page.fill("#video-question textarea", "What is it?")
+    reading.page.locator(f"#{tab}-run").click()
+    said = reading.sheet(tab, "error")
+    assert name in said or "empty" in said
+    assert "/tmp" not in said and "Traceback" not in said and "not your fault" not in said
+    reading.complaints.clear()  # the browser itself complains that it cannot show such a file
+
+
+def test_files_of_ones_own_are_searched(reading: Visit, tmp_path: Path, photo: Photo, clip_file: Path) -> None:
+    page = reading.page
+    page.locator("#search-place input[value=uploads]").check(force=True)
+    page.wait_for_selector("#search-files", state="visible")
+    files = [write_photo(tmp_path / "red.png", photo), clip_file]
+    page.locator("#search-files input[type=file]").first.set_input_files(files)
+    page.wait_for_function("document.querySelector('#search-files').innerText.includes('red')")
+    page.fill("#search-text textarea", "something red")
+    page.locator("#search-run").click()
+    said = reading.sheet("search", "done")
+    assert "red.png" in said and "red.mp4" in said
+    page.wait_for_function("document.querySelector('#search-sheet .card img')?.naturalWidth > 0")
+    assert str(tmp_path) not in page.inner_html("#search-sheet")

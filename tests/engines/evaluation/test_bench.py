@@ -1,0 +1,27 @@
+"""Which items a limit leaves, and that an answer of the wrong kind is a defect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engines.evaluation.bench import Bench
+from engines.protocol import CaptionResult, TranslateRequest
+from tests.fake_host import FakeHost
+
+
+def test_a_limit_spreads_over_the_whole_list(oracle: FakeHost, tiny: Path) -> None:
+    assert Bench(oracle, tiny, "dev", 3).take(range(9)) == [0, 3, 6]
+    assert Bench(oracle, tiny, "dev").take(range(9), 2) == [0, 4]
+    assert Bench(oracle, tiny, "dev", 3).take([]) == []
+
+
+def test_an_answer_of_the_wrong_kind_is_a_defect_not_a_skipped_row(oracle: FakeHost, tiny: Path) -> None:
+    with pytest.raises(TypeError, match="fake answered a TranslateRequest with TranslateResult"):
+        Bench(oracle, tiny, "dev").ask(TranslateRequest(text="Hi.", source="en", target="de"), CaptionResult)
+
+
+def test_progress_is_silent_when_asked_to_be(oracle: FakeHost, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(Bench(oracle, tiny, "dev", quiet=True).each([1, 2], "things")) == [1, 2]
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,351 @@
+"""One worker, many requests: they take turns, a stop stops its own, a move waits, a failure reaches who asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engines.device import Choice
+from engines.errors import AbilityError, Cancelled, DeviceError, RequestError, UserError
+from engines.hosts import builtin as module
+from engines.hosts.builtin import BuiltinHost
+from engines.model import checkpoint
+from engines.protocol import (
+    AskRequest,
+    Cancel,
+    CaptionRequest,
+    CaptionResult,
+    Clip,
+    EmbedRequest,
+    Host,
+    IndexRequest,
+    Photo,
+    Request,
+    Result,
+    SearchRequest,
+    Settings,
+    Sound,
+    TranscribeRequest,
+    TranslateRequest,
+    TranslateResult,
+    run,
+)
+from tests.conftest import write_photo
+
+WAIT_S = 20.0
+
+
+@dataclass
+class Script:
+    """A task that waits for permission before each step, so that a test decides who is where."""
+
+    n_steps: int = 3
+    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    entered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    closed: threading.Event = field(default_factory=threading.Event)
+    log: list[str] = field(default_factory=list)
+    error: BaseException | None = None
+
+    def stream(self, senses: object, request: Any) -> Iterator[Result]:
+        try:
+            for n in range(self.n_steps):
+                self.entered.release()
+                assert self.gate.acquire(timeout=WAIT_S)
+                self.log.append(f"{request.language} {n}")
+                if self.error is not None:
+                    raise self.error
+                end = "finished" if n == self.n_steps - 1 else None
+                yield CaptionResult(request=request, text=str(n), end=end)
+        finally:
+            self.closed.set()
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """What every caption request runs instead of the model."""
+    script = Script()
+    monkeypatch.setitem(module.TASKS, CaptionRequest, (script.stream, CaptionResult, ("en",)))
+    return script
+
+
+@pytest.fixture
+def ask(photo: Photo) -> CaptionRequest:
+    return CaptionRequest(media=photo)
+
+
+class Reader:
+    """Reads a stream in a thread of its own, as a page does."""
+
+    def __init__(self, host: Host, request: Any, cancel: Cancel | None = None) -> None:
+        self.results: list[Result] = []
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._read, args=(host, request, cancel), daemon=True)
+        self.thread.start()
+
+    def _read(self, host: Host, request: Any, cancel: Cancel | None) -> None:
+        try:
+            self.results.extend(host.stream(request, cancel))
+        except UserError as error:
+            self.error = error
+
+    def last(self) -> Result:
+        self.thread.join(WAIT_S)
+        assert not self.thread.is_alive()
+        return self.results[-1]
+
+
+def test_results_carry_host_model_and_seconds(tiny_host: BuiltinHost, ask: CaptionRequest):
+    *partial, last = tiny_host.stream(ask)
+    assert last.end == "finished" and last.host == "tiny" and last.model_digest == "tiny-0" and last.request is ask
+    assert last.seconds > 0.0 and all(a.seconds <= last.seconds and not a.done for a in partial)
+
+
+def test_the_host_keeps_the_contract(tiny_host: BuiltinHost):
+    info = tiny_host.info
+    assert isinstance(tiny_host, Host) and info.device == "cpu" and info.dtype == "float32"
+    assert info.serves(TranslateRequest, "fr-zh") and not info.serves(TranslateRequest, "en-en")
+
+
+def test_requests_take_turns_step_by_step(tiny_host: BuiltinHost, script: Script, photo: Photo):
+    readers = [Reader(tiny_host, CaptionRequest(media=photo, language="en"))]
+    assert script.entered.acquire(timeout=WAIT_S)
+    readers.append(Reader(tiny_host, CaptionRequest(media=photo, language="de")))
+    while tiny_host._incoming.empty():  # the second request waits in line while the first is in its first step
+        assert readers[1].thread.is_alive()
+    script.gate.release(6)
+    assert [reader.last().end for reader in readers] == ["finished", "finished"]
+    assert script.log == ["en 0", "de 0", "en 1", "de 1", "en 2", "de 2"] or script.log[1] == "en 1"
+    assert script.log.index("de 0") < script.log.index("en 2"), "the short request is not behind the long one"
+
+
+def test_a_stop_ends_with_the_last_partial_result(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+    cancel = Cancel()
+    stream = tiny_host.stream(ask, cancel)
+    script.gate.release()
+    first = next(stream)
+    cancel.set()
+    script.gate.release(2)
+    *_, last = stream
+    assert last.end == "cancelled" and last.text >= first.text and last.progress is None  # type: ignore[attr-defined]
+    assert script.closed.wait(WAIT_S)
+
+
+def test_a_stop_before_the_first_step_still_ends_in_a_result(tiny_host: BuiltinHost, ask: CaptionRequest):
+    cancel = Cancel()
+    cancel.set()
+    (only,) = tiny_host.stream(ask, cancel)
+    assert isinstance(only, CaptionResult) and only.end == "cancelled" and only.text == "" and only.host == "tiny"
+
+
+def test_a_stop_raised_inside_a_task_is_no_failure(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+    script.error = Cancelled()
+    script.gate.release()
+    assert run(tiny_host, ask).end == "cancelled"
+
+
+def test_a_stream_nobody_reads_any_more_is_given_up(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+    script.n_steps = 1000
+    script.gate.release(1000)
+    stream = tiny_host.stream(ask)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert script.closed.wait(WAIT_S)
+    assert run(tiny_host, EmbedRequest(media="still there")).end == "finished"
+
+
+def test_work_begins_only_when_it_is_asked_for(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+    stream = tiny_host.stream(ask)
+    assert run(tiny_host, EmbedRequest(media="first")).end == "finished" and script.log == []
+    script.gate.release(3)
+    assert [*stream][-1].end == "finished"
+
+
+def test_a_failure_reaches_who_asked_and_the_host_goes_on(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+    script.error = ZeroDivisionError("a defect")
+    script.gate.release()
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        run(tiny_host, ask)
+    assert run(tiny_host, EmbedRequest(media="next")).end == "finished"
+
+
+def test_running_out_of_memory_is_one_sentence_and_empties_the_cache(
+    tiny_host: BuiltinHost, script: Script, ask: CaptionRequest, photo: Photo
+):
+    kept = tiny_host._senses.encode(photo)
+    script.error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    script.gate.release()
+    with pytest.raises(DeviceError, match="The device ran out of memory; try a shorter or smaller file") as failed:
+        run(tiny_host, ask)
+    assert isinstance(failed.value.__cause__, torch.OutOfMemoryError)
+    assert tiny_host._senses.encode(photo) is not kept
+
+
+def test_an_error_for_people_passes_as_it_is(tiny_host: BuiltinHost, tmp_path):
+    with pytest.raises(UserError, match=r"gone\.jpg"):
+        run(tiny_host, CaptionRequest(media=tmp_path / "gone.jpg"))
+
+
+def test_what_is_not_served_is_refused_at_once(tiny_host: BuiltinHost):
+    with pytest.raises(AbilityError, match="The built-in model does not serve str"):
+        tiny_host.stream("caption this")  # type: ignore[arg-type]
+
+
+def test_a_move_waits_for_what_is_under_way_and_holds_back_what_comes(
+    tiny_host: BuiltinHost, script: Script, photo: Photo, monkeypatch: pytest.MonkeyPatch
+):
+    def placed(choice: Choice) -> checkpoint.Checkpoint:
+        script.log.append("moved")
+        return checkpoint.tiny(seed=9)
+
+    monkeypatch.setattr(tiny_host, "_placed", placed)
+    before = Reader(tiny_host, CaptionRequest(media=photo, language="en"))
+    assert script.entered.acquire(timeout=WAIT_S)
+    mover = threading.Thread(target=tiny_host.move, args=("cpu",), daemon=True)
+    mover.start()
+    while tiny_host._incoming.qsize() < 1:
+        assert mover.is_alive()
+    after = Reader(tiny_host, CaptionRequest(media=photo, language="de"))
+    script.gate.release(6)
+    mover.join(WAIT_S)
+    assert [before.last().end, after.last().end] == ["finished", "finished"]
+    assert script.log == ["en 0", "en 1", "en 2", "moved", "de 0", "de 1", "de 2"]
+    assert [before.last().model_digest, after.last().model_digest] == ["tiny-0", "tiny-9"]
+
+
+def test_a_move_to_an_absent_device_changes_nothing(tiny_host: BuiltinHost, photo: Photo):
+    kept = tiny_host._senses.encode(photo)
+    with pytest.raises(DeviceError, match="cuda:99"):
+        tiny_host.move("cuda:99")
+    assert tiny_host.info.device == "cpu" and tiny_host._senses.encode(photo) is kept
+
+
+def test_a_device_that_fails_during_a_move_is_not_moved_to(
+    tiny_host: BuiltinHost, photo: Photo, monkeypatch: pytest.MonkeyPatch
+):
+    def placed(choice: Choice) -> checkpoint.Checkpoint:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(module.devices, "choose", lambda device, dtype="auto": Choice("cuda:0", "bfloat16", "is there"))
+    monkeypatch.setattr(tiny_host, "_placed", placed)
+    with pytest.raises(DeviceError, match="ran out of memory"):
+        tiny_host.move("cuda")
+    assert tiny_host.info.device == "cpu" and run(tiny_host, CaptionRequest(media=photo)).end == "finished"
+
+
+def test_a_move_brings_the_weights_along_and_forgets_what_was_encoded(tiny_host: BuiltinHost, photo: Photo):
+    kept = tiny_host._senses.encode(photo)
+    tiny_host.move("cpu")
+    weights = tiny_host._checkpoint.model.state_dict().values()
+    assert {str(weight.dtype) for weight in weights} == {f"torch.{tiny_host.info.dtype}"}
+    assert tiny_host._senses.encode(photo) is not kept
+    assert run(tiny_host, CaptionRequest(media=photo)).end == "finished"
+
+
+def test_a_host_from_a_folder_reads_it_again_when_it_moves_from_a_device_that_was_lost(
+    tmp_path: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch
+):
+    checkpoint.save(tmp_path, checkpoint.tiny().model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
+    host = module.load(tmp_path, settings=Settings(device="cpu", dtype="float32"))
+    for weight in host._checkpoint.model.parameters():
+        weight.data.fill_(torch.nan)  # as good as lost
+    host.move("cpu")
+    assert run(host, EmbedRequest(media=photo)).vector.std() > 0.0  # type: ignore[attr-defined]
+    assert host.info.dtype == "float32", "what was asked for when it was opened is kept"
+    host.close()
+
+
+def test_every_task_runs_in_bfloat16(photo: Photo, sound: Sound, clip: Clip, tmp_path: Path):
+    tiny = checkpoint.tiny(seed=2)
+    tiny.model.to(torch.bfloat16)
+    with torch.no_grad():
+        tiny.model.event_head.project.bias[tiny.model.config.events.index("speech")] = 20.0
+    host = BuiltinHost(tiny, choice=Choice("cpu", "bfloat16", "asked for"))
+    collection = tmp_path / "my.db"
+    write_photo(tmp_path / "red.png", photo)
+    requests: list[Request] = [
+        CaptionRequest(media=photo),
+        TranscribeRequest(media=sound, language="en", translate_to="de"),
+        TranslateRequest(text="Hello.", source="en", target="fr"),
+        AskRequest(media=clip, question="What is it?"),
+        EmbedRequest(media=clip),
+        IndexRequest(folder=tmp_path, collection=collection),
+        SearchRequest(query=sound, collection=collection),
+    ]
+    try:
+        assert [run(host, request).end for request in requests] == ["finished"] * len(requests)
+    finally:
+        host.close()
+
+
+def test_a_closed_host_answers_nothing_more_and_ends_what_was_under_way(
+    tiny_host: BuiltinHost, script: Script, ask: CaptionRequest
+):
+    reader = Reader(tiny_host, ask)
+    assert script.entered.acquire(timeout=WAIT_S)
+    closer = threading.Thread(target=tiny_host.close, daemon=True)
+    closer.start()
+    while tiny_host._incoming.empty():
+        assert closer.is_alive()
+    script.gate.release(3)
+    closer.join(WAIT_S)
+    assert not closer.is_alive() and reader.last().end == "cancelled"
+    tiny_host.close()
+    with pytest.raises(RequestError, match="This model was closed; open it again"):
+        next(tiny_host.stream(ask))
+
+
+def test_closing_ends_a_long_request_a_waiting_move_and_what_waits_behind_it(
+    tiny_host: BuiltinHost, script: Script, photo: Photo
+):
+    script.n_steps = 1000
+    failed: list[UserError] = []
+
+    def move() -> None:
+        try:
+            tiny_host.move("cpu")
+        except UserError as error:
+            failed.append(error)
+
+    first = Reader(tiny_host, CaptionRequest(media=photo, language="en"))
+    assert script.entered.acquire(timeout=WAIT_S)
+    mover = threading.Thread(target=move, daemon=True)
+    mover.start()
+    while tiny_host._incoming.qsize() < 1:
+        assert mover.is_alive()
+    second = Reader(tiny_host, CaptionRequest(media=photo, language="de"))
+    while tiny_host._incoming.qsize() < 2:
+        assert second.thread.is_alive()
+    closer = threading.Thread(target=tiny_host.close, daemon=True)
+    closer.start()
+    while not tiny_host._closed:
+        assert closer.is_alive()
+    script.gate.release(1000)
+    closer.join(WAIT_S)
+    mover.join(WAIT_S)
+    assert first.last().end == second.last().end == "cancelled"
+    assert [error.en for error in failed] == ["This model was closed; open it again."]
+
+
+def test_a_slow_reader_gets_the_newest_result_and_the_end(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+    script.n_steps = 50
+    script.gate.release(50)
+    stream = tiny_host.stream(ask)
+    first = next(stream)
+    assert script.closed.wait(WAIT_S)
+    results = [first, *stream]
+    assert results[-1].end == "finished" and len(results) < 50
+
+
+def test_many_readers_at_once_all_get_their_own_answers(tiny_host: BuiltinHost):
+    texts = [f"Sentence number {n}." for n in range(6)]
+    readers = [Reader(tiny_host, TranslateRequest(text=text, source="en", target="de")) for text in texts]
+    for text, reader in zip(texts, readers, strict=True):
+        last = reader.last()
+        assert isinstance(last, TranslateResult) and last.request.text == text  # type: ignore[union-attr]
+    assert len({reader.last().text for reader in readers}) > 1  # type: ignore[attr-defined]

@@ -1,0 +1,478 @@
+"""A collection keeps what is finished, follows what changes, and says in a sentence what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.errors import CollectionError
+from engines.index import Collection, Row, calibrate
+from engines.protocol import KINDS, Kind
+
+ALL = frozenset(KINDS)
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def direction(seed: int, width: int = 16) -> np.ndarray:
+    vector = np.random.default_rng(seed).standard_normal(width)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def row(path: Path, seed: int, kind: Kind = "photo", start_s: float = 0.0, end_s: float = 0.0, text: str = "") -> Row:
+    return Row(str(path), kind, start_s, end_s, direction(seed), text)
+
+
+def written(path: Path, text: str) -> tuple[Path, str]:
+    """A file with its digest."""
+    path.write_text(text)
+    return path, hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "collections" / "holiday.fusion"
+
+
+@pytest.fixture
+def collection(file: Path) -> Iterator[Collection]:
+    with Collection(file, model_digest="model-1", create=True) as made:
+        yield made
+
+
+def said(error: pytest.ExceptionInfo[CollectionError]) -> tuple[str, str]:
+    return error.value.en, error.value.zh
+
+
+# --- keeping and finding -----------------------------------------------------------------------------------------
+
+
+def test_what_is_put_is_found_and_is_there_next_time(file: Path, collection: Collection, tmp_path: Path) -> None:
+    path = tmp_path / "talk.mp4"
+    rows = [row(path, 1, "clip", 0, 8, "a dog"), row(path, 2, "clip", 8, 16), row(path, 3, "speech", 0, 16, "hello")]
+    collection.put(path, "d", rows)
+    with Collection(file, model_digest="model-1") as again:
+        for opened in (collection, again):
+            assert opened.n_rows == 3 and opened.files() == {str(path)} and opened.model_digest == "model-1"
+            found, score = opened.search(direction(3), kinds=ALL, k=1)[0]
+            assert (found.path, found.kind, found.start_s, found.end_s, found.text) == (
+                str(path), "speech", 0, 16, "hello",
+            )  # fmt: skip
+            assert score == pytest.approx(1, abs=1e-3)
+            assert np.allclose(found.vector, direction(3), atol=1e-3)
+
+
+def test_hits_come_best_first_and_at_most_one_of_a_file_before_the_rest(collection: Collection, tmp_path: Path) -> None:
+    for n in range(3):
+        path = tmp_path / f"{n}.mp4"
+        near = [direction(0) + (0.1 * n + 0.01 * i) * direction(50 + n) for i in range(4)]
+        collection.put(path, str(n), [Row(str(path), "clip", i, i + 1, vector) for i, vector in enumerate(near)])
+    hits = collection.search(direction(0), kinds=frozenset({"clip"}), k=5)
+    assert [(Path(hit.path).stem, hit.start_s) for hit, _ in hits] == [("0", 0), ("1", 0), ("2", 0), ("0", 1), ("0", 2)]
+
+
+def test_only_the_kinds_asked_for_are_found(collection: Collection, tmp_path: Path) -> None:
+    for n, kind in enumerate(KINDS):
+        collection.put(tmp_path / kind, kind, [row(tmp_path / kind, n, kind)])
+    for kind in KINDS:
+        hits = collection.search(direction(0), kinds=frozenset({kind}), k=9)
+        assert [hit.kind for hit, _ in hits] == [kind]
+
+
+def test_an_empty_collection_finds_nothing(collection: Collection) -> None:
+    assert collection.search(direction(0), kinds=ALL, k=3) == []
+    assert collection.n_rows == 0 and collection.files() == set() and collection.failures() == []
+
+
+def test_putting_a_file_again_replaces_its_rows(collection: Collection, tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    collection.put(path, "old", [row(path, 1), row(path, 2)])
+    collection.put(path, "new", [row(path, 3)])
+    assert collection.n_rows == 1
+    ((hit, score),) = collection.search(direction(1), kinds=ALL, k=9)
+    assert np.allclose(hit.vector, direction(3), atol=1e-3) and score < 0.99
+
+
+def test_a_forgotten_file_is_gone_with_its_rows(file: Path, collection: Collection, tmp_path: Path) -> None:
+    for n in range(3):
+        collection.put(tmp_path / f"{n}.jpg", str(n), [row(tmp_path / f"{n}.jpg", n)])
+    collection.forget([tmp_path / "0.jpg", tmp_path / "2.jpg", tmp_path / "never-there.jpg"])
+    for opened in (collection, Collection(file)):
+        assert opened.files() == {str(tmp_path / "1.jpg")} and opened.n_rows == 1
+        assert len(opened.search(direction(0), kinds=ALL, k=9)) == 1
+
+
+def test_a_file_of_no_rows_is_known_and_finds_nothing(collection: Collection, tmp_path: Path) -> None:
+    path, digest = written(tmp_path / "silence.txt", "x")
+    collection.put(path, digest, [])
+    assert collection.unchanged(path) and collection.n_rows == 0
+
+
+def test_vectors_of_another_width_are_a_defect_and_change_nothing(collection: Collection, tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    collection.put(path, "d", [row(path, 1)])
+    for rows in (
+        [Row(str(path), "photo", 0, 0, direction(1, width=8))],
+        [row(path, 1), Row("", "photo", 0, 0, np.ones(3))],
+    ):
+        with pytest.raises(ValueError, match="numbers in one collection"):
+            collection.put(path, "d", rows)
+    assert collection.n_rows == 1 and len(collection.search(direction(1), kinds=ALL, k=9)) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_names_that_are_not_text_are_kept_as_they_are(collection: Collection, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    path.write_bytes(b"x")
+    collection.put(path, hashlib.sha256(b"x").hexdigest(), [row(path, 1)])
+    assert collection.files() == {str(path)} and collection.unchanged(path)
+    assert Path(collection.search(direction(1), kinds=ALL, k=1)[0][0].path).read_bytes() == b"x"
+
+
+# --- what has changed --------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_unchanged_until_its_bytes_change(collection: Collection, tmp_path: Path) -> None:
+    path, digest = written(tmp_path / "a.txt", "one")
+    assert not collection.unchanged(path)
+    collection.put(path, digest, [row(path, 1, "text")])
+    assert collection.unchanged(path)
+    os.utime(path, ns=(1, 1))  # touched, or copied back
+    assert collection.unchanged(path)
+    written(path, "two")  # of the same size
+    os.utime(path, ns=(2, 2))
+    assert not collection.unchanged(path)
+    written(path, "three")
+    assert not collection.unchanged(path)
+    path.unlink()
+    assert not collection.unchanged(path)
+
+
+def test_the_bytes_are_read_only_once_after_a_touch(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, digest = written(tmp_path / "a.txt", "one")
+    collection.put(path, digest, [row(path, 1, "text")])
+    os.utime(path, ns=(1, 1))
+    assert collection.unchanged(path)
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("read again"))
+    assert collection.unchanged(path)
+
+
+def test_a_file_that_is_gone_when_it_is_put_is_not_unchanged_when_it_is_back(
+    collection: Collection, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.txt"
+    collection.put(path, hashlib.sha256(b"one").hexdigest(), [row(path, 1)])
+    assert not collection.unchanged(path)
+    written(path, "one")
+    assert not collection.unchanged(path)
+
+
+def test_failures_are_kept_with_their_reason_and_tried_again(
+    file: Path, collection: Collection, tmp_path: Path
+) -> None:
+    good, digest = written(tmp_path / "good.txt", "x")
+    bad, _ = written(tmp_path / "bad.txt", "x")
+    collection.put(good, digest, [row(good, 1)])
+    collection.put(bad, digest, [row(bad, 2)])
+    collection.fail(bad, "bad.txt is damaged.")
+    collection.fail(tmp_path / "also.txt", "also.txt is empty.")
+    for opened in (collection, Collection(file)):
+        assert opened.failures() == [
+            (str(tmp_path / "also.txt"), "also.txt is empty."),
+            (str(bad), "bad.txt is damaged."),
+        ]
+        assert opened.n_rows == 1 and len(opened.files()) == 3
+    assert not collection.unchanged(bad)
+    collection.put(bad, digest, [row(bad, 2)])
+    assert collection.failures() == [(str(tmp_path / "also.txt"), "also.txt is empty.")]
+
+
+# --- near-duplicates ---------------------------------------------------------------------------------------------
+
+
+def test_copies_are_told_by_their_bytes_and_lookalikes_by_their_vectors(collection: Collection, tmp_path: Path) -> None:
+    def put(name: str, digest: str, vector: np.ndarray, kind: Kind = "photo") -> str:
+        collection.put(tmp_path / name, digest, [Row(str(tmp_path / name), kind, 0, 0, vector)])
+        return str(tmp_path / name)
+
+    original = put("a.jpg", "same", direction(1))
+    copy = put("b.jpg", "same", direction(1))
+    third = put("c.jpg", "same", direction(1))
+    alike = put("d.jpg", "other", direction(1) + 0.1 * direction(2))
+    put("e.jpg", "far", direction(3))
+    put("f.wav", "sound", direction(1), "sound")  # another kind is no duplicate
+    pairs = collection.near_duplicates()
+    assert [pair[:2] for pair in pairs] == [(original, copy), (original, third), (original, alike)]
+    assert [pair[2] for pair in pairs[:2]] == [1, 1] and 0.97 <= pairs[2][2] < 1
+    assert [pair[:2] for pair in collection.near_duplicates(0.9999)] == [(original, copy), (original, third)]
+
+
+def test_a_file_that_failed_is_no_duplicate(collection: Collection, tmp_path: Path) -> None:
+    collection.fail(tmp_path / "a.jpg", "damaged")
+    collection.fail(tmp_path / "b.jpg", "damaged")
+    assert collection.near_duplicates() == []
+
+
+# --- more than one at a time -------------------------------------------------------------------------------------
+
+
+def test_another_program_sees_what_was_put_at_once(file: Path, collection: Collection, tmp_path: Path) -> None:
+    with Collection(file) as other:
+        for n in range(5):
+            collection.put(tmp_path / f"{n}.jpg", str(n), [row(tmp_path / f"{n}.jpg", n)])
+            assert other.n_rows == n + 1
+            assert other.search(direction(n), kinds=ALL, k=1)[0][0].path.endswith(f"{n}.jpg")
+        other.forget([tmp_path / "0.jpg"])
+        assert collection.n_rows == 4
+        assert all(not hit.path.endswith("0.jpg") for hit, _ in collection.search(direction(0), kinds=ALL, k=9))
+
+
+def test_one_thread_writes_while_others_search(collection: Collection, tmp_path: Path) -> None:
+    path = tmp_path / "anchor.jpg"
+    collection.put(path, "d", [row(path, 0)])
+    stop, wrong = threading.Event(), list[BaseException]()
+
+    def search() -> None:
+        try:
+            while not stop.is_set():
+                hits = collection.search(direction(0), kinds=ALL, k=3)
+                assert hits[0][0].path == str(path) and hits[0][1] == pytest.approx(1, abs=1e-3)
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for n in range(1, 150):
+        collection.put(
+            tmp_path / f"{n}.jpg", str(n), [row(tmp_path / f"{n}.jpg", n), row(tmp_path / f"{n}.jpg", -n + 10**6)]
+        )
+        if n % 5 == 0:
+            collection.forget([tmp_path / f"{n - 1}.jpg"])
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == [] and collection.n_rows == 1 + 2 * (149 - 29)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import numpy as np
+from engines.index import Collection, Row
+
+rng = np.random.default_rng(0)
+with Collection(Path(sys.argv[1]), model_digest="model-1", create=True) as collection:
+    for n in range(100_000):
+        path = f"/media/{n}.mp4"
+        vectors = rng.standard_normal((7, 16))
+        collection.put(Path(path), str(n), [Row(path, "clip", i, i + 1, vector) for i, vector in enumerate(vectors)])
+        print(n, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
+@pytest.mark.parametrize("n_before", [1, 20, 60])
+def test_a_kill_in_the_middle_of_indexing_loses_nothing_finished(file: Path, n_before: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(file)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert child.stdout is not None
+    finished = [int(child.stdout.readline()) for _ in range(n_before)]
+    child.send_signal(signal.SIGKILL)
+    finished += [int(line) for line in child.stdout if line.endswith("\n")]
+    assert child.wait() == -signal.SIGKILL
+    child.stdout.close()
+    with Collection(file, model_digest="model-1") as collection:
+        names = {int(Path(path).stem) for path in collection.files()}
+        assert set(finished) <= names and names - set(finished) <= {finished[-1] + 1}  # at most one not yet told
+        assert collection.n_rows == 7 * len(names)  # each with all its rows
+        collection.put(Path("/media/x.mp4"), "x", [row(Path("/media/x.mp4"), 1)])
+
+
+# --- what can be wrong -------------------------------------------------------------------------------------------
+
+
+def test_a_missing_collection_says_to_index_first(file: Path) -> None:
+    with pytest.raises(CollectionError) as caught:
+        Collection(file)
+    assert said(caught) == (
+        "There is no collection holiday.fusion; index a folder first.",
+        "没有集合 holiday.fusion，请先为文件夹建立索引。",
+    )
+    assert not file.exists() and not file.parent.exists()
+
+
+def test_a_collection_of_another_model_says_to_index_again_and_can_be_reset(
+    file: Path, collection: Collection, tmp_path: Path
+) -> None:
+    collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+    for create in (False, True):
+        with pytest.raises(CollectionError) as caught:
+            Collection(file, model_digest="model-2", create=create)
+        assert said(caught) == (
+            "holiday.fusion was made by another model, and this one cannot read it; index the folder again.",
+            "holiday.fusion 由其他模型创建，与当前模型不通用，请重新建立索引。",
+        )
+    collection.reset("model-2")
+    assert collection.n_rows == 0 and collection.files() == set()
+    with Collection(file, model_digest="model-2", create=True) as again:
+        path = tmp_path / "b.jpg"
+        again.put(path, "d", [Row(str(path), "photo", 0, 0, direction(1, width=32))])  # of another width, too
+        assert again.n_rows == 1
+
+
+def other_database(file: Path) -> None:
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE bookmarks (url TEXT)")
+
+
+def from_the_future(file: Path) -> None:
+    Collection(file, model_digest="m", create=True).close()
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA user_version = 99")
+
+
+def torn(file: Path) -> None:
+    with Collection(file, model_digest="m", create=True) as collection:
+        for n in range(200):
+            collection.put(Path(f"{n}.jpg"), str(n), [row(Path(f"{n}.jpg"), n)])
+    data = bytearray(file.read_bytes())
+    data[8_192:] = random.Random(0).randbytes(len(data) - 8_192)
+    file.write_bytes(data)
+
+
+def cut(file: Path) -> None:
+    with Collection(file, model_digest="m", create=True) as collection:
+        for n in range(200):
+            collection.put(Path(f"{n}.jpg"), str(n), [row(Path(f"{n}.jpg"), n)])
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def short_vector(file: Path) -> None:
+    with Collection(file, model_digest="m", create=True) as collection:
+        for n in range(3):
+            collection.put(Path(f"{n}.jpg"), str(n), [row(Path(f"{n}.jpg"), n)])
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE rows SET vector = x'0000' WHERE id = 2")
+
+
+def no_number(file: Path) -> None:
+    with Collection(file, model_digest="m", create=True) as collection:
+        collection.put(Path("a.jpg"), "a", [row(Path("a.jpg"), 1)])
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE rows SET vector = ?", (np.full(16, np.nan, "<f2").tobytes(),))
+
+
+DAMAGED = (
+    "holiday.fusion is damaged or no collection; delete it and index the folder again.",
+    "holiday.fusion 已损坏或不是集合，请删除后重新建立索引。",
+)
+FOREIGN = (
+    "holiday.fusion is not a collection; choose another file or a new name.",
+    "holiday.fusion 不是集合文件，请另选文件或新名称。",
+)
+FUTURE = (
+    "holiday.fusion was made by another version of this program; index the folder again under a new name.",
+    "holiday.fusion 由本程序的其他版本创建，请用新名称重新建立索引。",
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentences"),
+    [
+        (lambda file: file.write_text("shopping list\n" * 100), DAMAGED),
+        (lambda file: file.write_bytes(random.Random(0).randbytes(9_000)), DAMAGED),
+        (torn, DAMAGED),
+        (cut, DAMAGED),
+        (short_vector, DAMAGED),
+        (no_number, DAMAGED),
+        (other_database, FOREIGN),
+        (from_the_future, FUTURE),
+    ],
+)
+@pytest.mark.parametrize("create", [False, True])
+def test_a_file_that_is_no_sound_collection_is_refused_and_left_alone(
+    file: Path, make: object, sentences: tuple[str, str], create: bool
+) -> None:
+    file.parent.mkdir()
+    make(file)  # type: ignore[operator]
+    before = file.read_bytes()
+    with pytest.raises(CollectionError) as caught:
+        Collection(file, create=create)
+    assert said(caught) == sentences
+    assert file.read_bytes() == before
+
+
+def test_an_empty_file_becomes_a_collection_only_when_one_is_to_be_made(file: Path) -> None:
+    file.parent.mkdir()
+    file.touch()
+    with pytest.raises(CollectionError, match="is not a collection"):
+        Collection(file)
+    with Collection(file, model_digest="m", create=True) as collection:
+        assert collection.n_rows == 0
+
+
+def test_a_place_that_cannot_hold_a_collection_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for file in (tmp_path, tmp_path / "file" / "holiday.fusion"):
+        with pytest.raises(CollectionError) as caught:
+            Collection(file, create=True)
+        assert said(caught) == (
+            f"{file.name} cannot be opened or written there; choose another place for the collection.",
+            f"无法在该位置打开或写入 {file.name}，请为集合另选位置。",
+        )
+
+
+def test_a_collection_another_program_is_writing_to_says_to_wait(
+    file: Path, collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.index.collection._WAIT_S", 0.05)
+    with Collection(file) as other:
+        collection._db.execute("BEGIN IMMEDIATE")
+        with pytest.raises(CollectionError) as caught:
+            other.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+        assert said(caught) == (
+            "holiday.fusion is being changed by another program; try again in a moment.",
+            "holiday.fusion 正被其他程序修改，请稍后重试。",
+        )
+        assert other.search(direction(1), kinds=ALL, k=1) == []  # reading goes on
+        collection._db.execute("ROLLBACK")
+        other.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+
+
+def test_a_full_disk_is_named_and_takes_nothing_finished(collection: Collection, tmp_path: Path) -> None:
+    collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+    pages = collection._db.execute("PRAGMA page_count").fetchone()[0]
+    collection._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(CollectionError) as caught:
+        collection.put(tmp_path / "b.jpg", "d", [row(tmp_path / "b.jpg", n, text="x" * 500) for n in range(200)])
+    assert said(caught) == (
+        "There is no room left on the disk for holiday.fusion; free some and index again.",
+        "磁盘已满，无法写入 holiday.fusion，请清理空间后重新建立索引。",
+    )
+    assert collection.n_rows == 1 and collection.files() == {str(tmp_path / "a.jpg")}
+
+
+# --- scores ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query_kind", KINDS)
+@pytest.mark.parametrize("hit_kind", KINDS)
+def test_a_calibrated_score_rises_from_nothing_to_certainty(query_kind: Kind, hit_kind: Kind) -> None:
+    fits = [calibrate(score, query_kind, hit_kind) for score in np.linspace(-1, 1, 41)]
+    assert all(a <= b for a, b in pairwise(fits)) and 0 <= fits[0] < 0.01 and 0.9 < fits[-1] <= 1

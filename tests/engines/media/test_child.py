@@ -1,0 +1,281 @@
+"""Files are read in a process of their own: what happens to it happens to one file only."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engines import media
+from engines.errors import MediaError
+from engines.media import child, reading
+from tests.engines.media.makers import film
+
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="no SIGSTOP there")
+
+
+@pytest.fixture(autouse=True)
+def _no_child_left() -> Iterator[None]:
+    end_idle()
+    yield
+    end_idle()
+
+
+def end_idle() -> None:
+    while child._idle:
+        child._idle.pop().end()
+
+
+def the_child() -> child._Child:
+    """The one that waits for work."""
+    (only,) = child._idle
+    return only
+
+
+@pytest.fixture
+def clip_file(tmp_path: Path) -> Path:
+    return film(tmp_path / "clip.mp4")
+
+
+@pytest.fixture
+def photo_file(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (6, 4), (10, 20, 30)).save(path)
+    return path
+
+
+def test_what_comes_out_is_what_reading_here_would_give(clip_file: Path, photo_file: Path) -> None:
+    assert media.probe(clip_file) == reading.probe(clip_file)
+    assert np.array_equal(media.load_photo(photo_file).pixels, reading.load_photo(photo_file).pixels)
+    there, here = media.load_sound(clip_file, max_s=0.5), reading.load_sound(clip_file, max_s=0.5)
+    assert np.array_equal(there.samples, here.samples) and there.rate_hz == here.rate_hz
+    clip, same = media.load_clip(clip_file, n_frames=3), reading.load_clip(clip_file, n_frames=3)
+    assert (clip.times_s, clip.duration_s) == (same.times_s, same.duration_s)
+    assert isinstance(clip.frames, tuple) and all(map(np.array_equal, clip.frames, same.frames))
+    assert clip.sound is not None and same.sound is not None
+    assert np.array_equal(clip.sound.samples, same.sound.samples)
+    chunks = list(media.stream_sound(clip_file, chunk_s=0.3))
+    assert np.array_equal(np.concatenate(chunks), reading.load_sound(clip_file).samples)
+
+
+def test_arrays_can_be_written_to(clip_file: Path, photo_file: Path) -> None:
+    media.load_photo(photo_file).pixels[0] = 0
+    media.load_sound(clip_file).samples[0] = 0
+    media.load_clip(clip_file, n_frames=1).frames[0][0] = 0
+
+
+def test_one_child_reads_one_file_after_another(clip_file: Path, photo_file: Path) -> None:
+    media.probe(clip_file)
+    first = the_child()
+    assert first.process.pid != os.getpid()
+    media.load_photo(photo_file)
+    list(media.stream_sound(clip_file))
+    assert the_child() is first
+
+
+def test_a_refusal_comes_back_in_both_languages_and_the_child_goes_on(tmp_path: Path, photo_file: Path) -> None:
+    (tmp_path / "empty.mp3").touch()
+    media.probe(photo_file)
+    first = the_child()
+    for read in (media.probe, media.load_photo, lambda path: list(media.stream_sound(path))):
+        with pytest.raises(MediaError) as caught:
+            read(tmp_path / "empty.mp3")
+        assert caught.value.en == "empty.mp3 is empty (0 bytes); record or download it again."
+        assert caught.value.zh == "empty.mp3 是空文件（0 字节），请重新录制或下载。"
+    assert the_child() is first
+
+
+def test_a_relative_name_is_looked_up_where_the_caller_is(
+    photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media.probe(photo_file)
+    monkeypatch.chdir(tmp_path)
+    assert media.probe(Path("photo.png")).width == 6
+
+
+def test_a_defect_of_ours_is_no_sentence_and_tells_where_it_was(clip_file: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)reading failed in the child.*ValueError: n_frames is 0"):
+        media.load_clip(clip_file, n_frames=0)
+    assert media.probe(clip_file).kind == "clip"
+
+
+def test_numpy_numbers_are_taken_as_numbers(clip_file: Path) -> None:
+    clip = media.load_clip(clip_file, n_frames=int(np.int64(2)), start_s=np.float32(0.5), max_s=np.float64(1.0))
+    assert clip.duration_s == pytest.approx(1.0)
+
+
+def test_a_stream_left_half_way_leaves_the_child_ready(clip_file: Path) -> None:
+    stream = media.stream_sound(clip_file, chunk_s=0.1)
+    next(stream)
+    assert not child._idle
+    del stream
+    gc.collect()
+    first = the_child()
+    assert media.probe(clip_file).kind == "clip" and the_child() is first
+
+
+def test_two_streams_at_once_have_a_child_each(clip_file: Path) -> None:
+    one, two = (media.stream_sound(clip_file, chunk_s=0.5) for _ in range(2))
+    whole = reading.load_sound(clip_file).samples
+    for n, (a, b) in enumerate(zip(one, two, strict=True)):
+        assert np.array_equal(a, b) and np.array_equal(a, whole[8_000 * n :][:8_000])
+    assert len(child._idle) == 2
+
+
+def test_threads_read_side_by_side_and_only_two_children_are_kept(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{n}.png" for n in range(3)]
+    for n, path in enumerate(paths):
+        Image.new("L", (4, 4), 80 * n).save(path)
+    seen: dict[int, int] = {}
+
+    def read(n: int) -> None:
+        seen[n] = int(media.load_photo(paths[n]).pixels[0, 0, 0])
+
+    threads = [threading.Thread(target=read, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {n: 80 * n for n in range(3)}
+    assert 1 <= len(child._idle) <= 2
+
+
+def test_a_child_that_dies_in_the_middle_costs_one_sentence(clip_file: Path) -> None:
+    media.probe(clip_file)
+    first = the_child()
+    stream = media.stream_sound(clip_file, chunk_s=0.1)
+    next(stream)
+    first.process.kill()
+    with pytest.raises(MediaError) as caught:
+        next(stream)
+    assert caught.value.en == "clip.mp4 is damaged or cut short and cannot be read; export or download it again."
+    assert media.probe(clip_file).kind == "clip"
+    assert the_child() is not first
+
+
+def test_a_child_that_was_killed_while_it_waited_is_replaced(clip_file: Path) -> None:
+    media.probe(clip_file)
+    first = the_child()
+    first.process.kill()
+    first.process.wait()
+    assert media.probe(clip_file).kind == "clip"
+    assert the_child() is not first
+
+
+@needs_signals
+def test_a_child_that_hangs_is_given_up(clip_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    media.probe(clip_file)
+    first = the_child()
+    monkeypatch.setattr(child, "_PATIENCE_S", 0.2)
+    first.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(MediaError, match=r"clip\.mp4 is damaged"):
+        media.probe(clip_file)
+    assert first.process.returncode == -signal.SIGKILL
+    monkeypatch.undo()
+    assert media.probe(clip_file).kind == "clip"
+
+
+@needs_signals
+def test_a_ctrl_c_is_for_the_parent(clip_file: Path) -> None:
+    media.probe(clip_file)
+    first = the_child()
+    first.process.send_signal(signal.SIGINT)
+    assert media.probe(clip_file).kind == "clip" and the_child() is first
+
+
+def test_an_interrupted_question_does_not_leave_its_answer_to_the_next(
+    clip_file: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media.probe(clip_file)
+    first = the_child()
+
+    def interrupted(pipe: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(child, "_receive", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        media.probe(clip_file)
+    monkeypatch.undo()
+    assert first.process.returncode is not None
+    assert media.probe(photo_file).kind == "photo"
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "print('hello')",
+        "sys.stdout.buffer.write(b'\\0\\0\\0\\2{]')",
+        'm = b\'{"value": {"array": ["|O8", 1]}}\' + bytes(8); sys.stdout.buffer.write(struct.pack(\'>I\', 31) + m)',
+        'm = b\'{"value": {"record": "Path", "of": {}}}\'; sys.stdout.buffer.write(struct.pack(\'>I\', len(m)) + m)',
+        "raise SystemExit(3)",
+    ],
+    ids=["chatter", "no json", "objects", "unknown record", "nothing"],
+)
+def test_a_child_that_says_what_it_may_not_is_not_believed(
+    clip_file: Path, monkeypatch: pytest.MonkeyPatch, says: str
+) -> None:
+    monkeypatch.setattr(child, "_PROGRAM", f"import struct, sys; {says}; sys.stdout.flush(); sys.stdin.read()")
+    monkeypatch.setattr(child, "_PATIENCE_S", 10)
+    with pytest.raises(MediaError, match=r"clip\.mp4 is damaged"):
+        media.probe(clip_file)
+    assert not child._idle
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="this system does not show limits")
+def test_the_child_may_not_write_files_nor_swell(clip_file: Path) -> None:
+    media.probe(clip_file)
+    lines = Path(f"/proc/{the_child().process.pid}/limits").read_text().splitlines()
+    soft = {line[:26].strip(): line[26:].split()[0] for line in lines}
+    assert soft["Max file size"] == soft["Max core file size"] == "0"
+    assert soft["Max address space"] == str(child._MEMORY_BYTES)
+
+
+def test_where_no_process_can_be_started_files_are_read_here(clip_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError("no processes here")
+
+    monkeypatch.setattr(child.subprocess, "Popen", refuse)
+    assert media.probe(clip_file).kind == "clip"
+    assert sum(map(len, media.stream_sound(clip_file))) > 16_000
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system does not show processes")
+def test_the_child_ends_with_its_parent_however_that_ends(photo_file: Path) -> None:
+    for last_words in ("raise SystemExit", "os.kill(os.getpid(), 9)"):
+        program = (
+            "import os, sys; from pathlib import Path; from engines import media; from engines.media import child; "
+            f"media.probe(Path({str(photo_file)!r})); print(child._idle[0].process.pid, flush=True); {last_words}"
+        )
+        ended = subprocess.run([sys.executable, "-c", program], cwd=child._ROOT, capture_output=True, text=True)
+        pid = int(ended.stdout)
+        deadline = time.monotonic() + 20
+        while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
+            assert time.monotonic() < deadline, f"still there after {last_words}"
+            time.sleep(0.02)
+        assert ended.stderr == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork there")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_does_not_share_its_parents_child(clip_file: Path) -> None:
+    media.probe(clip_file)
+    first = the_child()
+    forked = os.fork()
+    if forked == 0:
+        try:
+            ok = not first.is_ready and media.probe(clip_file).kind == "clip" and the_child() is not first
+            the_child().end()
+        finally:
+            os._exit(0 if ok else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == 0
+    assert media.probe(clip_file).kind == "clip" and the_child() is first

@@ -1,0 +1,469 @@
+"""Sounds and clips of every usual container come out mono at 16 kHz and as frames by time."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from engines.errors import MediaError
+from engines.media import tracks
+from engines.media.reading import load_clip, load_photo, load_sound, probe, stream_sound
+from engines.protocol import RATE_HZ
+from tests.engines.media.makers import brightness, film, sine, turned, with_cover
+
+SOUND_FILES = {
+    "mp3": "libmp3lame",
+    "m4a": "aac",
+    "aac": "aac",
+    "opus": "libopus",
+    "ogg": "libopus",
+    "oga": "flac",
+    "flac": "flac",
+    "wav": "pcm_s16le",
+    "aiff": "pcm_s16be",
+    "wma": "wmav2",
+    "mka": "flac",
+}
+CLIP_FILES = {
+    "h264.mp4": ("libx264", "aac"),
+    "hevc.mp4": ("libx265", "aac"),
+    "av1.mp4": ("libsvtav1", "aac"),
+    "phone.mov": ("libx264", "aac"),
+    "vp9.webm": ("libvpx-vp9", "libopus"),
+    "av1.webm": ("libsvtav1", "libopus"),
+    "h264.mkv": ("libx264", "flac"),
+    "old.avi": ("mpeg4", "libmp3lame"),
+    "old.mpg": ("mpeg2video", "mp2"),
+    "camera.ts": ("libx264", "aac"),
+    "old.flv": ("flv", "libmp3lame"),
+    "old.wmv": ("wmv2", "wmav2"),
+    "old.3gp": ("mpeg4", "aac"),
+}
+
+
+def pitch_hz(samples: np.ndarray) -> float:
+    """The strongest frequency of a sound at 16 kHz."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(spectrum.argmax() * RATE_HZ / len(samples))
+
+
+def seen_at(frame: np.ndarray, seconds: float) -> float:
+    """The time at which a frame of `film` is on screen."""
+    return (float(frame.mean()) - brightness(0, 1)) / (brightness(1, 1) - brightness(0, 1)) * seconds
+
+
+# --- sound -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("suffix", "coding"), SOUND_FILES.items())
+def test_every_usual_sound_file_keeps_its_pitch_length_and_level(tmp_path: Path, suffix: str, coding: str) -> None:
+    path = film(tmp_path / f"tone.{suffix}", picture=None, sound=coding, layout="stereo", seconds=2)
+    info = probe(path)
+    assert (info.kind, info.has_sound, info.width, info.height) == ("sound", True, 0, 0)
+    assert info.duration_s == pytest.approx(2, abs=0.1)
+    sound = load_sound(path)
+    assert sound.samples.dtype == np.float32 and sound.samples.ndim == 1 and sound.rate_hz == RATE_HZ
+    assert sound.duration_s == pytest.approx(2, abs=0.1)
+    middle = sound.samples[8_000:24_000]
+    assert pitch_hz(middle) == pytest.approx(440, abs=2)
+    assert np.sqrt((middle**2).mean()) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 96_000])
+def test_every_rate_is_brought_to_16_khz_without_losing_the_end(tmp_path: Path, rate_hz: int) -> None:
+    tone = sine(1, rate_hz=rate_hz)
+    path = film(tmp_path / "tone.wav", picture=None, sound="pcm_s16le", samples=tone, rate_hz=rate_hz)
+    samples = load_sound(path).samples
+    assert abs(len(samples) - RATE_HZ) <= 1
+    assert np.sqrt((samples[-800:] ** 2).mean()) > 0.3  # the resampler was emptied
+
+
+@pytest.mark.parametrize("peak", [0.01, 0.25, 1.0])
+def test_a_level_is_kept_not_stretched(tmp_path: Path, peak: float) -> None:
+    samples = sine(0.5, rate_hz=RATE_HZ, level=peak)
+    path = film(tmp_path / "tone.wav", picture=None, sound="pcm_f32le", samples=samples, rate_hz=RATE_HZ)
+    assert np.abs(load_sound(path).samples - samples).max() < 1e-6
+
+
+def test_a_float_file_past_full_scale_is_held_at_full_scale(tmp_path: Path) -> None:
+    samples = np.array([0.5, 3.0, -3.0, np.nan, np.inf, -np.inf, 0.25] * 100, np.float32)
+    path = film(tmp_path / "loud.wav", picture=None, sound="pcm_f32le", samples=samples, rate_hz=RATE_HZ)
+    assert load_sound(path).samples[:7].tolist() == [0.5, 1.0, -1.0, 0.0, 1.0, -1.0, 0.25]
+
+
+@pytest.mark.parametrize(("layout", "n_channels"), [("stereo", 2), ("5.1", 6)])
+def test_equal_channels_mix_to_the_same_level(tmp_path: Path, layout: str, n_channels: int) -> None:
+    samples = np.tile(sine(0.5, rate_hz=RATE_HZ), (n_channels, 1))
+    path = film(tmp_path / "tone.flac", picture=None, sound="flac", samples=samples, rate_hz=RATE_HZ, layout=layout)
+    assert np.abs(load_sound(path).samples - samples[0]).max() < 0.001
+
+
+def test_stereo_is_the_mean_of_its_sides(tmp_path: Path) -> None:
+    samples = np.stack([sine(0.5, rate_hz=RATE_HZ), np.zeros(RATE_HZ // 2, np.float32)])
+    path = film(tmp_path / "left.flac", picture=None, sound="flac", samples=samples, rate_hz=RATE_HZ, layout="stereo")
+    assert np.abs(load_sound(path).samples - samples[0] / 2).max() < 0.001
+
+
+def test_more_channels_than_have_names_are_averaged(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "many.wav"), "wb") as file:
+        file.setparams((20, 2, RATE_HZ, 0, "NONE", ""))
+        file.writeframes(np.full((8_000, 20), 8_192, "<i2").tobytes())
+    assert np.abs(load_sound(tmp_path / "many.wav").samples - 0.25).max() < 0.001
+
+
+def test_a_sound_that_changes_its_rate_on_the_way_is_read_to_the_end(tmp_path: Path) -> None:
+    first = film(tmp_path / "a.mp3", picture=None, sound="libmp3lame", seconds=1, rate_hz=44_100)
+    second = film(tmp_path / "b.mp3", picture=None, sound="libmp3lame", seconds=1, rate_hz=48_000, layout="stereo")
+    path = tmp_path / "joined.mp3"
+    path.write_bytes(first.read_bytes() + second.read_bytes())
+    sound = load_sound(path)
+    assert sound.duration_s == pytest.approx(2, abs=0.25)
+    assert pitch_hz(sound.samples[-12_000:-4_000]) == pytest.approx(440, abs=3)
+
+
+def test_a_sound_with_cover_art_is_a_sound(tmp_path: Path) -> None:
+    cover = io.BytesIO()
+    Image.new("RGB", (300, 300), (200, 30, 30)).save(cover, "JPEG")
+    path = with_cover(film(tmp_path / "song.mp3", picture=None, sound="libmp3lame"), cover.getvalue())
+    with av.open(str(path)) as container:
+        assert len(container.streams.video) == 1  # the cover is there
+    assert probe(path).kind == "sound"
+    assert load_sound(path).duration_s == pytest.approx(2, abs=0.1)
+    with pytest.raises(MediaError, match="without moving pictures"):
+        load_clip(path)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "m4a", "opus", "flac", "wav"])
+def test_a_part_of_a_sound_is_where_it_was(tmp_path: Path, suffix: str) -> None:
+    times_s = np.arange(96_000) / 48_000
+    rising = (0.5 * np.sin(2 * np.pi * (100 + 100 * times_s) * times_s)).astype(np.float32)  # the pitch tells the time
+    path = film(tmp_path / f"rising.{suffix}", picture=None, sound=SOUND_FILES[suffix], samples=rising)
+    whole = load_sound(path).samples
+    for start_s, max_s in [(0.1, 0.5), (0.625, 0.01), (1.0, 0.9), (1.2345, 0.7), (1.7, 5.0)]:
+        part = load_sound(path, start_s=start_s, max_s=max_s).samples
+        there = whole[round(start_s * RATE_HZ) :][: round(max_s * RATE_HZ)]
+        assert abs(len(part) - len(there)) <= 1
+        n = min(len(part), len(there))
+        assert np.abs(part[:n] - there[:n]).mean() < 0.1  # a sample to the side is 0.06, a millisecond 0.5
+
+
+def test_a_start_past_the_end_is_named(tmp_path: Path) -> None:
+    path = film(tmp_path / "short.wav", picture=None, sound="pcm_s16le", seconds=1)
+    with pytest.raises(MediaError) as caught:
+        load_sound(path, start_s=5)
+    assert caught.value.en == "short.wav ends before 5.0 seconds; choose an earlier time."
+    assert caught.value.zh == "short.wav 不到 5.0 秒，请选择更早的时间。"
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "flac", "opus", "m4a"])
+@pytest.mark.parametrize("chunk_s", [0.25, 0.7, 30.0])
+def test_a_stream_gives_the_whole_sound_in_equal_chunks(tmp_path: Path, suffix: str, chunk_s: float) -> None:
+    path = film(tmp_path / f"tone.{suffix}", picture=None, sound=SOUND_FILES[suffix])
+    chunks = list(stream_sound(path, chunk_s=chunk_s))
+    assert all(len(chunk) == round(chunk_s * RATE_HZ) for chunk in chunks[:-1])
+    assert 0 < len(chunks[-1]) <= round(chunk_s * RATE_HZ)
+    assert np.array_equal(np.concatenate(chunks), load_sound(path).samples)
+
+
+def test_chunks_of_a_stream_do_not_share_memory(tmp_path: Path) -> None:
+    chunks = list(stream_sound(film(tmp_path / "a.wav", picture=None, sound="pcm_s16le"), chunk_s=0.5))
+    assert not any(np.shares_memory(a, b) for i, a in enumerate(chunks) for b in chunks[:i])
+
+
+def test_a_long_sound_streams_in_constant_memory(tmp_path: Path) -> None:
+    def peak_bytes(minutes: int) -> int:
+        path = tmp_path / f"{minutes}.wav"
+        samples = np.tile(sine(10, rate_hz=8_000), 6 * minutes)
+        film(path, picture=None, sound="pcm_mulaw", samples=samples, rate_hz=8_000)
+        tracemalloc.start()
+        n = sum(len(chunk) for chunk in stream_sound(path, chunk_s=10))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert n == minutes * 60 * RATE_HZ
+        return peak
+
+    assert peak_bytes(4) < 1.2 * peak_bytes(1) < 1.2 * 5 * 10 * RATE_HZ * 4
+
+
+def test_a_stream_left_half_way_lets_the_file_go(tmp_path: Path) -> None:
+    path = film(tmp_path / "tone.wav", picture=None, sound="pcm_s16le")
+    stream = stream_sound(path, chunk_s=0.1)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    path.unlink()
+    with pytest.raises(MediaError, match=r"There is no file tone\.wav any more"):
+        next(stream_sound(path))
+
+
+def test_a_pause_the_file_only_tells_by_its_clock_becomes_silence(tmp_path: Path) -> None:
+    path = tmp_path / "pause.mkv"
+    with av.open(str(path), "w") as container:
+        audio = container.add_stream("flac", rate=RATE_HZ, layout="mono")
+        for start_s in (0.0, 0.5, 2.0):
+            part = sine(0.5, rate_hz=RATE_HZ)
+            frame = av.AudioFrame.from_ndarray((part[None] * 32_767).astype(np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = RATE_HZ, round(start_s * RATE_HZ)
+            container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
+    samples = load_sound(path).samples
+    assert len(samples) / RATE_HZ == pytest.approx(2.5, abs=0.01)
+    loud = [float(np.abs(samples[round(t * RATE_HZ) :][:1_600]).max()) > 0.2 for t in (0.1, 0.8, 1.2, 1.7, 2.2)]
+    assert loud == [True, True, False, False, True]
+
+
+# --- clips -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("clips")
+
+    def made(name: str) -> Path:
+        picture, sound = CLIP_FILES[name]
+        path = folder / name
+        if not path.exists():
+            fps, rate_hz = (25, 44_100) if name.startswith("old") else (10, 48_000)
+            film(path, picture=picture, sound=sound, seconds=4, fps=fps, rate_hz=rate_hz)
+        return path
+
+    return made
+
+
+@pytest.mark.parametrize("name", CLIP_FILES)
+def test_every_usual_clip_gives_its_frames_by_time_and_its_sound(clip_file: Callable[[str], Path], name: str) -> None:
+    path = clip_file(name)
+    info = probe(path)
+    assert (info.kind, info.has_sound, info.width, info.height) == ("clip", True, 64, 48)
+    assert info.duration_s == pytest.approx(4, abs=0.2)
+    clip = load_clip(path, n_frames=8)
+    assert clip.duration_s == info.duration_s
+    assert clip.times_s == pytest.approx([(i + 0.5) * clip.duration_s / 8 for i in range(8)])
+    assert all(frame.shape == (48, 64, 3) and frame.dtype == np.uint8 for frame in clip.frames)
+    for frame, time_s in zip(clip.frames, clip.times_s, strict=True):
+        assert seen_at(frame, 4) == pytest.approx(time_s - 0.05, abs=0.2)
+    assert clip.sound is not None and clip.sound.duration_s == pytest.approx(4, abs=0.2)
+    assert pitch_hz(clip.sound.samples[16_000:32_000]) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("name", CLIP_FILES)
+def test_a_part_of_a_clip_counts_from_its_start(clip_file: Callable[[str], Path], name: str) -> None:
+    clip = load_clip(clip_file(name), n_frames=3, start_s=2.4, max_s=1.2)
+    assert clip.duration_s == pytest.approx(1.2)
+    assert clip.times_s == pytest.approx((0.2, 0.6, 1.0))
+    for frame, time_s in zip(clip.frames, clip.times_s, strict=True):
+        assert seen_at(frame, 4) == pytest.approx(2.4 + time_s - 0.05, abs=0.2)
+    assert clip.sound is not None and clip.sound.duration_s == pytest.approx(1.2, abs=0.05)
+
+
+def test_a_clip_that_ends_before_the_start_is_named(clip_file: Callable[[str], Path]) -> None:
+    with pytest.raises(MediaError, match=r"^h264\.mp4 ends before 60\.0 seconds; choose an earlier time\.$"):
+        load_clip(clip_file("h264.mp4"), start_s=60)
+
+
+def test_a_clip_without_a_sound_track_is_normal(tmp_path: Path) -> None:
+    path = film(tmp_path / "silent.mp4", sound=None)
+    info, clip = probe(path), load_clip(path, n_frames=2)
+    assert info.kind == "clip" and not info.has_sound and clip.sound is None and len(clip.frames) == 2
+
+
+def test_a_silent_clip_has_no_sound_to_load(tmp_path: Path) -> None:
+    with pytest.raises(MediaError) as caught:
+        load_sound(film(tmp_path / "silent.mp4", sound=None))
+    assert caught.value.en == "silent.mp4 has no sound track; choose a sound, or a clip with sound."
+    assert caught.value.zh == "silent.mp4 没有声音，请选择声音文件或带声音的视频。"
+
+
+def test_a_clip_recorded_in_a_browser_has_no_length_in_its_head(tmp_path: Path) -> None:
+    path = film(tmp_path / "recording.webm", picture="libvpx-vp9", sound="libopus", seconds=3, options={"live": "1"})
+    with av.open(str(path)) as container:
+        assert container.duration is None  # as from MediaRecorder
+    assert probe(path).duration_s == pytest.approx(3, abs=0.1)
+    clip = load_clip(path, n_frames=3)
+    assert [round(seen_at(frame, 3), 1) for frame in clip.frames] == pytest.approx([0.5, 1.5, 2.5], abs=0.15)
+    assert clip.sound is not None and clip.sound.duration_s == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_a_phone_clip_is_turned_upright(tmp_path: Path, suffix: str, degrees: int) -> None:
+    def corner(i: int) -> np.ndarray:  # white at the top left
+        picture = np.zeros((48, 64, 3), np.uint8)
+        picture[:24, :32] = 255
+        return picture
+
+    path = turned(film(tmp_path / f"phone.{suffix}", paint=corner, sound=None), degrees)
+    size = (64, 48) if degrees in (0, 180) else (48, 64)
+    assert (probe(path).width, probe(path).height) == size
+    frame = load_clip(path, n_frames=1).frames[0]
+    assert frame.shape[1::-1] == size and frame.flags["C_CONTIGUOUS"]
+    quarters = [frame[: size[1] // 2, : size[0] // 2], frame[: size[1] // 2, size[0] // 2 :]]
+    quarters += [frame[size[1] // 2 :, size[0] // 2 :], frame[size[1] // 2 :, : size[0] // 2]]  # clockwise
+    assert int(np.argmax([quarter.mean() for quarter in quarters])) == degrees // 90
+
+
+def test_frames_of_an_uneven_rate_are_chosen_by_time(tmp_path: Path) -> None:
+    times_s = [0.0, 0.1, 0.2, 0.3, 2.0, 3.9]
+    path = film(tmp_path / "screen.mkv", sound=None, seconds=4, times_s=times_s, options={"cluster_time_limit": "500"})
+    clip = load_clip(path, n_frames=4, max_s=4)
+    shown = [max(t for t in times_s if t <= wanted) for wanted in clip.times_s]
+    assert [seen_at(frame, 4) for frame in clip.frames] == pytest.approx(shown, abs=0.1)
+
+
+@pytest.mark.parametrize(("max_side", "shape"), [(512, (48, 64)), (32, (24, 32)), (1, (1, 1))])
+def test_frames_are_shrunk_and_never_grown(tmp_path: Path, max_side: int, shape: tuple[int, int]) -> None:
+    clip = load_clip(film(tmp_path / "clip.mp4"), n_frames=1, max_side=max_side)
+    assert clip.frames[0].shape == (*shape, 3)
+
+
+def test_a_clip_of_one_frame_repeats_it(tmp_path: Path) -> None:
+    clip = load_clip(film(tmp_path / "one.mp4", sound=None, seconds=0.1, fps=10), n_frames=5)
+    assert len(clip.frames) == 5 and all(np.array_equal(frame, clip.frames[0]) for frame in clip.frames)
+
+
+def test_only_so_much_of_the_sound_is_kept_as_asked_for(tmp_path: Path) -> None:
+    clip = load_clip(film(tmp_path / "clip.mp4", seconds=3), n_frames=2, sound_s=0.5)
+    assert clip.duration_s == pytest.approx(3, abs=0.1)
+    assert clip.sound is not None and len(clip.sound.samples) == RATE_HZ // 2
+
+
+@pytest.mark.parametrize("n_frames", [0, -1, 257])
+def test_a_number_of_frames_out_of_reason_is_a_defect_of_the_caller(tmp_path: Path, n_frames: int) -> None:
+    with pytest.raises(ValueError, match=f"n_frames is {n_frames}, not 1 to 256"):
+        load_clip(film(tmp_path / "clip.mp4"), n_frames=n_frames)
+
+
+@pytest.mark.parametrize(("suffix", "key_every"), [("mp4", 10), ("mkv", 10), ("ts", 10), ("mp4", 10_000)])
+def test_few_frames_of_a_long_clip_are_found_without_decoding_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, key_every: int
+) -> None:
+    path = film(tmp_path / f"long.{suffix}", sound=None, seconds=120, fps=10, key_every=key_every, size=(32, 32))
+    n_decoded = 0
+    decode = tracks.Film._decode
+
+    def counted(self: tracks.Film) -> av.VideoFrame | None:
+        nonlocal n_decoded
+        n_decoded += 1
+        return decode(self)
+
+    monkeypatch.setattr(tracks.Film, "_decode", counted)
+    clip = load_clip(path, n_frames=6)
+    for frame, time_s in zip(clip.frames, clip.times_s, strict=True):
+        assert seen_at(frame, 120) == pytest.approx(time_s, abs=1.0)
+    # with one key frame in all there is no way round decoding, but it is not done again for each frame
+    assert n_decoded < (200 if key_every == 10 else 2_500)
+
+
+# --- damage ------------------------------------------------------------------------------------------------------
+
+
+def spoiled(path: Path, start: float = 0.45, end: float = 0.55) -> Path:
+    """Overwrite a stretch of a file with noise."""
+    data = bytearray(path.read_bytes())
+    a, b = round(start * len(data)), round(end * len(data))
+    data[a:b] = np.random.default_rng(1).bytes(b - a)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "aac", "opus", "flac", "mka"])
+def test_a_sound_damaged_in_the_middle_keeps_the_rest(tmp_path: Path, suffix: str) -> None:
+    path = spoiled(film(tmp_path / f"tone.{suffix}", picture=None, sound=SOUND_FILES[suffix], seconds=8))
+    samples = load_sound(path).samples
+    assert len(samples) > 5 * RATE_HZ
+    assert pitch_hz(samples[8_000:24_000]) == pytest.approx(440, abs=2)
+    assert pitch_hz(samples[-24_000:-8_000]) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts", "avi"])
+def test_a_clip_damaged_in_the_middle_keeps_the_rest(tmp_path: Path, suffix: str) -> None:
+    picture = "mpeg4" if suffix == "avi" else "libx264"
+    path = spoiled(film(tmp_path / f"clip.{suffix}", picture=picture, sound="libmp3lame", seconds=8, fps=25))
+    clip = load_clip(path, n_frames=8)
+    assert clip.sound is not None
+    assert seen_at(clip.frames[0], 8) == pytest.approx(0.5, abs=0.4)
+    assert seen_at(clip.frames[-1], 8) == pytest.approx(clip.times_s[-1], abs=0.6)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "ogg", "wav", "mka"])
+def test_a_sound_cut_short_gives_what_is_there(tmp_path: Path, suffix: str) -> None:
+    path = film(tmp_path / f"tone.{suffix}", picture=None, sound=SOUND_FILES[suffix], seconds=4)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert load_sound(path).duration_s == pytest.approx(2, abs=0.6)
+
+
+def test_an_mp4_cut_short_has_lost_its_table_and_is_refused(tmp_path: Path) -> None:
+    path = film(tmp_path / "cut.mp4")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 8 // 10])
+    for read in (probe, load_clip, load_sound, load_photo):
+        with pytest.raises(MediaError) as caught:
+            read(path)
+        assert caught.value.en == (
+            "cut.mp4 is not a photo, sound or clip, or its beginning is damaged; "
+            "JPEG, PNG, MP3 and MP4 are safe choices."
+        )
+        assert caught.value.zh == "cut.mp4 不是照片、声音或视频，或文件开头已损坏；建议使用 JPEG、PNG、MP3 或 MP4。"
+
+
+def test_a_clip_whose_sound_cannot_be_read_is_a_silent_clip(tmp_path: Path) -> None:
+    path = film(tmp_path / "clip.mkv", sound="flac")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"fLaC", b"xxxx"))
+    clip = load_clip(path, n_frames=2)
+    assert len(clip.frames) == 2
+
+
+# --- limits ------------------------------------------------------------------------------------------------------
+
+
+def test_a_frame_larger_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "huge.mp4")
+    monkeypatch.setattr(tracks, "MAX_PIXELS", 64 * 48 - 1)
+    for read in (probe, load_clip):
+        with pytest.raises(MediaError, match=r"huge\.mp4 is larger than"):
+            read(path)
+    assert load_sound(path).duration_s > 1  # what can be read without the picture still is
+
+
+def test_a_clip_longer_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "long.mp4")
+    monkeypatch.setattr(tracks, "MAX_SECONDS", 1)
+    for read in (probe, load_clip, load_sound):
+        with pytest.raises(MediaError, match=r"long\.mp4 is longer than"):
+            read(path)
+
+
+def test_a_stream_stops_where_the_sound_passes_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "long.wav", picture=None, sound="pcm_s16le", seconds=3)
+    monkeypatch.setattr(tracks, "MAX_SECONDS", 1)
+    stream = stream_sound(path, chunk_s=0.5)
+    assert len(next(stream)) == RATE_HZ // 2
+    with pytest.raises(MediaError, match=r"long\.wav is longer than"):
+        list(stream)
+
+
+def test_a_file_of_very_many_tracks_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "many.mka"
+    with av.open(str(path), "w") as container:
+        audio = [container.add_stream("pcm_s16le", rate=8_000, layout="mono") for _ in range(40)]
+        for track in audio:
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+            frame.sample_rate = 8_000
+            container.mux(track.encode(frame))
+    with pytest.raises(MediaError) as caught:
+        probe(path)
+    assert caught.value.en == "many.mka holds more than 32 tracks; export it with one picture and one sound track."
+    assert caught.value.zh == "many.mka 的轨道超过 32 条，请导出为一条画面和一条声音。"
+
+
+def test_tags_in_an_old_alphabet_do_no_harm(tmp_path: Path) -> None:
+    path = film(tmp_path / "song.mp3", picture=None, sound="libmp3lame", metadata={"title": "XXXX"})
+    path.write_bytes(path.read_bytes().replace(b"XXXX", b"\xff\xe4\xf6\xfc"))
+    assert probe(path).kind == "sound"

@@ -1,0 +1,322 @@
+"""A model on disk: what is saved is what is loaded, and every way a folder can be wrong has its sentence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engines.errors import CheckpointError
+from engines.model import checkpoint
+from engines.model.checkpoint import (
+    BUILTIN,
+    CARD_FILE,
+    CONFIG_FILE,
+    SCALE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    dequantise,
+    load,
+    quantise,
+    save,
+)
+from engines.model.fusion import FusionModel, Stream
+
+TOKENIZER = BUILTIN / TOKENIZER_FILE
+
+
+@pytest.fixture(scope="module")
+def model() -> FusionModel:
+    return checkpoint.tiny().model
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory, model: FusionModel) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "mine"
+    save(folder, model, TOKENIZER, name="mine", licence="CC BY 4.0", card="# A card")
+    return folder
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    """A copy of the saved model that may be spoilt."""
+    return Path(shutil.copytree(saved, tmp_path / "mine"))
+
+
+def written(model: FusionModel) -> Tensor:
+    """What a model makes of three pieces about a photo, as probabilities."""
+    photo = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
+    tokens = model.see(photo)
+    memory = model.fuse([Stream("picture", tokens, torch.ones(tokens.shape[:2], dtype=torch.bool))])
+    return model.decode(torch.tensor([[1, 4, 9]]), memory).float().softmax(-1)
+
+
+# --- there and back ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_loaded_is_what_was_saved_but_for_the_rounding(saved: Path, model: FusionModel) -> None:
+    loaded = load(saved)
+    own = model.state_dict()
+    for name, value in loaded.model.state_dict().items():
+        step = own[name].flatten(1).abs().amax(1) / 127 if own[name].dim() > 1 else torch.zeros(len(own[name]))
+        error = (value - own[name]).abs().flatten(1).amax(1) if own[name].dim() > 1 else (value - own[name]).abs()
+        assert (error <= 0.5 * step + 1e-7).all(), name
+    assert torch.allclose(written(loaded.model), written(model), rtol=0.2)
+
+
+def test_a_loaded_model_says_what_it_is(saved: Path, model: FusionModel) -> None:
+    loaded = load(saved)
+    assert (loaded.name, loaded.licence, loaded.card) == ("mine", "CC BY 4.0", "# A card")
+    assert loaded.digest == hashlib.sha256((saved / WEIGHTS_FILE).read_bytes()).hexdigest()
+    assert loaded.model.config == model.config
+    assert loaded.tokenizer.digest == checkpoint.tiny().tokenizer.digest
+    assert loaded.n_parameters == sum(p.numel() for p in model.parameters())
+    assert loaded.memory_bytes == 4 * loaded.n_parameters
+
+
+def test_a_loaded_model_serves_and_does_not_learn(saved: Path) -> None:
+    loaded = load(saved).model
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_it_loads_in_half_precision(saved: Path, model: FusionModel) -> None:
+    loaded = load(saved, dtype=torch.bfloat16)
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.bfloat16}
+    assert loaded.memory_bytes == 2 * loaded.n_parameters
+    assert torch.allclose(written(loaded.model), written(model), rtol=0.5)
+
+
+def test_a_model_saved_again_is_the_same_file(saved: Path, tmp_path: Path) -> None:
+    first = save(tmp_path / "a", load(saved).model, saved / TOKENIZER_FILE)
+    assert first == save(tmp_path / "b", load(tmp_path / "a").model, saved / TOKENIZER_FILE)
+
+
+def test_a_model_may_be_saved_over_itself(folder: Path) -> None:
+    loaded = load(folder)
+    save(folder, loaded.model, folder / TOKENIZER_FILE, name="again")
+    assert load(folder).name == "again"
+
+
+def test_a_folder_holds_no_code(saved: Path) -> None:
+    assert {file.name for file in saved.iterdir()} == {CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE}
+    head = (saved / WEIGHTS_FILE).read_bytes()[:9]
+    assert head[8:] == b"{"  # safetensors: the length of a JSON header, then the header; a pickle is a zip or \x80
+
+
+def test_a_card_is_not_needed(folder: Path) -> None:
+    (folder / CARD_FILE).unlink()
+    assert load(folder).card == ""
+
+
+def test_tiny_is_alike_for_one_seed_and_leaves_the_random_state_alone() -> None:
+    state = torch.get_rng_state()
+    one, two, other = checkpoint.tiny(), checkpoint.tiny(), checkpoint.tiny(seed=1)
+    assert torch.equal(one.model.ctc_head.weight, two.model.ctc_head.weight)
+    assert not torch.equal(one.model.ctc_head.weight, other.model.ctc_head.weight)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert one.digest != other.digest
+
+
+# --- int8 --------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 999), exponent=st.integers(-6, 6), dims=st.sampled_from([(64, 80), (64, 4, 5, 5)]))
+def test_rounding_costs_half_a_step_of_each_row(seed: int, exponent: int, dims: tuple[int, ...]) -> None:
+    rows = torch.randn(*dims, generator=torch.Generator().manual_seed(seed)) * 10.0**exponent
+    stored = quantise({"w": rows})
+    assert stored["w"].dtype == torch.int8
+    error = (dequantise(stored)["w"] - rows).flatten(1).abs().amax(1)
+    assert (error <= rows.flatten(1).abs().amax(1) / 127 * 0.501).all()
+
+
+def test_rows_of_zeros_stay_zeros_and_small_things_stay_exact() -> None:
+    state = {"rows": torch.zeros(64, 100), "few": torch.rand(8, 8), "bias": torch.rand(9000)}
+    back = dequantise(quantise(state))
+    assert all(torch.equal(back[name], value) for name, value in state.items())
+    assert quantise(state).keys() == {"rows", "rows" + SCALE, "few", "bias"}
+
+
+# --- folders that are wrong --------------------------------------------------------------------------------------
+
+
+def refused(folder: Path) -> CheckpointError:
+    with pytest.raises(CheckpointError) as caught:
+        load(folder)
+    assert str(folder.parent) not in caught.value.en + caught.value.zh
+    assert caught.value.en != caught.value.zh
+    return caught.value
+
+
+def reconfigure(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    settings = json.loads((folder / CONFIG_FILE).read_text())
+    change(settings)
+    (folder / CONFIG_FILE).write_text(json.dumps(settings))
+
+
+def reweigh(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    """Change the weights and their digest with them, as a program that writes other models would."""
+    state = load_file(folder / WEIGHTS_FILE)
+    change(state)
+    save_file(state, folder / WEIGHTS_FILE)
+    redigest(folder)
+
+
+def redigest(folder: Path) -> None:
+    digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    reconfigure(folder, lambda settings: settings.update(weights_sha256=digest))
+
+
+def test_a_folder_without_a_config_is_no_model(folder: Path) -> None:
+    (folder / CONFIG_FILE).unlink()
+    error = refused(folder)
+    assert error.en == "The folder mine has no config.json; it is not a model of Fusion Studio."
+    assert error.zh == "文件夹 mine 中没有 config.json，不是 Fusion Studio 的模型。"
+
+
+@pytest.mark.parametrize("text", ["", "{", "\xff\xfe"])
+def test_a_config_that_cannot_be_read_is_damaged(folder: Path, text: str) -> None:
+    (folder / CONFIG_FILE).write_text(text, encoding="latin-1")
+    error = refused(folder)
+    assert error.en == (
+        "The file config.json is damaged or was changed (its digest is another); fetch the model again."
+    )
+    assert error.zh == "文件 config.json 已损坏或被改动（校验值不符），请重新获取模型。"
+
+
+@pytest.mark.parametrize("text", ['{"model_type": "whisper"}', "[1, 2]", "null"])
+def test_a_model_of_another_program_is_called_so(folder: Path, text: str) -> None:
+    (folder / CONFIG_FILE).write_text(text)
+    error = refused(folder)
+    assert (error.en, error.zh) == ("The folder mine holds a model of another program.", "文件夹 mine 中是其他程序的模型。")
+
+
+def test_another_version_asks_for_an_update(folder: Path) -> None:
+    reconfigure(folder, lambda settings: settings.update(version=2))
+    error = refused(folder)
+    assert error.en == "The model is of version 2, this program reads version 1; update the older one."
+    assert error.zh == "模型版本为 2，本程序读取版本 1，请更新较旧的一方。"
+
+
+def test_a_config_that_lacks_something_names_it(folder: Path) -> None:
+    reconfigure(folder, lambda settings: (settings.pop("licence"), settings.pop("model")))
+    error = refused(folder)
+    assert error.en == "config.json lacks licence, model; fetch the model again."
+    assert error.zh == "config.json 缺少 licence, model，请重新获取模型。"
+
+
+def test_a_model_with_a_size_we_do_not_know_is_of_another_time(folder: Path) -> None:
+    reconfigure(folder, lambda settings: (settings["model"].pop("fusion"), settings["model"].update(n_experts=4)))
+    error = refused(folder)
+    assert error.en == "The model's config and this program disagree about fusion, n_experts; update the older one."
+    assert error.zh == "模型配置与本程序在 fusion, n_experts 上不一致，请更新较旧的一方。"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"width": 31}, "width 31 is not a multiple of n_heads 2"),
+        ({"picture": "vgg"}, "picture is 'vgg'; it must be one of efficientnet_lite2, cnn, transformer"),
+        ({"n_sound_blocks": "2"}, "n_sound_blocks is '2'; it must be a whole number of 1 or more"),
+        ({"events": None}, "'NoneType' object is not iterable"),
+    ],
+)
+def test_a_config_that_makes_no_sense_says_why(folder: Path, change: dict[str, object], why: str) -> None:
+    reconfigure(folder, lambda settings: settings["model"].update(change))
+    error = refused(folder)
+    assert (error.en, error.zh) == (f"The model's config makes no sense: {why}.", f"模型配置无效：{why}。")
+
+
+def test_a_model_config_that_is_no_table_is_damaged(folder: Path) -> None:
+    reconfigure(folder, lambda settings: settings.update(model=[]))
+    assert "The file config.json is damaged" in refused(folder).en
+
+
+def test_a_swapped_tokenizer_is_noticed(folder: Path) -> None:
+    with (folder / TOKENIZER_FILE).open("ab") as file:
+        file.write(b"\xa2\x01\x00")  # an empty field of a kind that readers skip
+    error = refused(folder)
+    assert error.en == "The tokenizer is damaged or was changed (its digest is another); fetch the model again."
+    assert error.zh == "分词器已损坏或被改动（校验值不符），请重新获取模型。"
+
+
+def test_a_missing_tokenizer_is_named(folder: Path) -> None:
+    (folder / TOKENIZER_FILE).unlink()
+    assert refused(folder).en == "The tokenizer file tokenizer.model cannot be read; fetch the model again."
+
+
+def test_a_vocabulary_of_another_size_does_not_belong(folder: Path) -> None:
+    reconfigure(folder, lambda settings: settings["model"].update(vocab_size=1000))
+    n = checkpoint.tiny().tokenizer.vocab_size
+    error = refused(folder)
+    assert error.en == f"The tokenizer has {n:,} pieces, the model 1,000; they do not belong together."
+    assert error.zh == f"分词器有 {n:,} 个词元，模型为 1,000，二者不匹配。"
+
+
+def test_missing_weights_are_named(folder: Path) -> None:
+    (folder / WEIGHTS_FILE).unlink()
+    error = refused(folder)
+    assert error.en == "The model folder has no readable model.safetensors; fetch the model again."
+    assert error.zh == "模型文件夹中没有可读的 model.safetensors，请重新获取模型。"
+
+
+def truncate(raw: bytes) -> bytes:
+    return raw[: len(raw) // 2]
+
+
+def flip_one_bit(raw: bytes) -> bytes:
+    return raw[:-100] + bytes([raw[-100] ^ 1]) + raw[-99:]
+
+
+DAMAGED = "The weights file is damaged or was changed (its digest is another); fetch the model again."
+
+
+@pytest.mark.parametrize("spoil", [truncate, flip_one_bit, lambda raw: b""], ids=["truncated", "one bit", "empty"])
+def test_damaged_weights_are_noticed(folder: Path, spoil: Callable[[bytes], bytes]) -> None:
+    (folder / WEIGHTS_FILE).write_bytes(spoil((folder / WEIGHTS_FILE).read_bytes()))
+    error = refused(folder)
+    assert (error.en, error.zh) == (DAMAGED, "权重文件已损坏或被改动（校验值不符），请重新获取模型。")
+
+
+@pytest.mark.parametrize("spoil", [truncate, lambda raw: b"\x80\x04K\x01."], ids=["truncated", "a pickle"])
+def test_weights_that_are_no_safetensors_are_refused_even_with_a_fitting_digest(
+    folder: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    (folder / WEIGHTS_FILE).write_bytes(spoil((folder / WEIGHTS_FILE).read_bytes()))
+    redigest(folder)
+    assert refused(folder).en == DAMAGED
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda state, name: state.pop(name + SCALE), lambda state, name: state.update({name + SCALE: torch.ones(3)})],
+    ids=["no scale", "too few scales"],
+)
+def test_int8_rows_without_their_scales_are_refused(folder: Path, spoil: Callable[[dict[str, Tensor], str], object]) -> None:
+    reweigh(folder, lambda state: spoil(state, "decoder.embedding.weight"))
+    assert refused(folder).en == DAMAGED
+
+
+def test_a_missing_and_an_unknown_weight_are_counted_and_named(folder: Path) -> None:
+    reweigh(folder, lambda state: (state.pop("ctc_head.bias"), state.update(extra=torch.zeros(3))))
+    error = refused(folder)
+    assert error.en == "The weights do not fit the model: 1 missing, 1 unknown (first ctc_head.bias)."
+    assert error.zh == "权重与模型不符：缺少 1 项，多出 1 项（如 ctc_head.bias）。"
+
+
+def test_a_weight_of_another_shape_is_named_with_both_shapes(folder: Path) -> None:
+    reweigh(folder, lambda state: state.update({"ctc_head.bias": torch.zeros(256)}))
+    error = refused(folder)
+    assert error.en == "The weight ctc_head.bias has shape (256,), the model needs (257,)."
+    assert error.zh == "权重 ctc_head.bias 的形状为 (256,)，模型需要 (257,)。"

@@ -1,0 +1,251 @@
+"""Fusion: four operators over any subset of the senses, and the heads on top of it."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+import torch
+from torch import Tensor
+
+from engines.model.config import KINDS
+from engines.model.fusion import (
+    N_CTC,
+    OPERATORS,
+    SENSES,
+    SOUND_POOL,
+    VECTOR_KINDS,
+    FusionModel,
+    Stream,
+    StreamSense,
+    concatenate,
+    on_grid,
+    pool_tokens,
+)
+from tests.engines.model.makers import built, drawn, lengths
+
+
+def shaken(kind: str) -> FusionModel:
+    """A model that has left its start: what begins at zero (gates, output layers, embeddings) does something."""
+    model = built(fusion=kind)
+    for i, p in enumerate(model.parameters()):
+        if not p.any():
+            p.copy_(0.3 * drawn(*p.shape, seed=i))
+    return model
+
+
+FRESH = {kind: built(fusion=kind) for kind in KINDS["fusion"]}
+SHAKEN = {kind: shaken(kind) for kind in KINDS["fusion"]}
+every_operator = pytest.mark.parametrize("kind", KINDS["fusion"])
+IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
+N_TOKENS = {"picture": 8, "sound": 5, "text": 3}
+
+
+def stream(sense: StreamSense, mask: Tensor | None = None) -> Stream:
+    """Two rows of tokens of a sense with their times, all real if not said otherwise."""
+    n = N_TOKENS[sense]
+    mask = torch.ones(2, n, dtype=torch.bool) if mask is None else mask
+    times_s = None if sense == "text" else torch.arange(n).expand(2, -1) / 5
+    return Stream(sense, drawn(2, n, 32, seed=n), mask, times_s)
+
+
+def masked(sense: StreamSense) -> Stream:
+    return stream(sense, torch.zeros(2, N_TOKENS[sense], dtype=torch.bool))
+
+
+def written(model: FusionModel, *streams: Stream) -> Tensor:
+    return model.decode(IDS, model.fuse(streams))
+
+
+def test_every_kind_of_fusion_has_an_operator() -> None:
+    assert tuple(OPERATORS) == KINDS["fusion"]
+
+
+# --- any subset of senses ----------------------------------------------------------------------------------------
+
+
+@every_operator
+@pytest.mark.parametrize("senses", [s for n in (1, 2, 3) for s in combinations(SENSES, n)], ids="+".join)
+def test_any_subset_of_senses_can_be_written_from(kind: str, senses: tuple[StreamSense, ...]) -> None:
+    logits = written(SHAKEN[kind], *map(stream, senses))
+    assert logits.shape == (2, 3, 50)
+    assert logits.isfinite().all()
+
+
+@every_operator
+@pytest.mark.parametrize("gone", SENSES)
+def test_a_masked_sense_is_an_absent_one(kind: str, gone: StreamSense) -> None:
+    model = SHAKEN[kind]
+    there = [stream(sense) for sense in SENSES if sense != gone]
+    hidden = [masked(sense) if sense == gone else stream(sense) for sense in SENSES]
+    assert torch.allclose(written(model, *hidden), written(model, *there), atol=1e-4)
+
+
+@every_operator
+@pytest.mark.parametrize("sense", SENSES)
+def test_every_sense_that_is_there_counts(kind: str, sense: StreamSense) -> None:
+    model = SHAKEN[kind]
+    hidden = [masked(s) if s == sense else stream(s) for s in SENSES]
+    assert not torch.allclose(written(model, *hidden), written(model, *map(stream, SENSES)), atol=1e-3)
+
+
+@every_operator
+def test_a_sense_may_be_gone_from_one_row_only(kind: str) -> None:
+    model, mask = SHAKEN[kind], torch.ones(2, 5, dtype=torch.bool)
+    mask[1] = False
+    mixed = written(model, stream("picture"), stream("sound", mask), stream("text"))
+    assert torch.allclose(mixed[0], written(model, *map(stream, SENSES))[0], atol=1e-4)
+    assert torch.allclose(mixed[1], written(model, stream("picture"), stream("text"))[1], atol=1e-4)
+
+
+@every_operator
+def test_what_stands_in_masked_places_is_never_seen(kind: str) -> None:
+    model, mask = SHAKEN[kind], lengths(3, 5)
+    clean = stream("sound", mask)
+    dirty = Stream("sound", torch.where(mask[..., None], clean.tokens, 99.0), mask, clean.times_s)
+    assert torch.allclose(written(model, clean, stream("text")), written(model, dirty, stream("text")), atol=1e-4)
+
+
+@every_operator
+def test_a_sound_that_starts_late_is_heard_like_one_that_ends_early(kind: str) -> None:
+    model, early = SHAKEN[kind], lengths(3, 3, longest=5)
+    tokens = drawn(2, 5, 32)
+    first = Stream("sound", tokens, early)
+    last = Stream("sound", tokens.roll(2, 1), early.roll(2, 1))
+    assert torch.allclose(written(model, first, stream("text")), written(model, last, stream("text")), atol=1e-4)
+
+
+@every_operator
+@pytest.mark.parametrize("sense", SENSES)
+def test_a_single_sense_passes_through(kind: str, sense: StreamSense) -> None:
+    model, alone = SHAKEN[kind], stream(sense)
+    memory = model.fuse([alone])
+    assert torch.equal(memory.mask, alone.mask)
+    assert torch.equal(memory.tokens, model._placed(alone).tokens)
+    assert torch.equal(FRESH[kind].fuse([alone]).tokens, alone.tokens)
+
+
+@every_operator
+def test_nothing_cannot_be_fused(kind: str) -> None:
+    with pytest.raises(ValueError, match="nothing to fuse: give at least one stream"):
+        FRESH[kind].fuse([])
+
+
+def test_times_count_once_the_model_has_learnt_to_read_them() -> None:
+    late = Stream("sound", stream("sound").tokens, stream("sound").mask, torch.full((2, 5), 7.0))
+    assert torch.equal(FRESH["concat"].fuse([late]).tokens, FRESH["concat"].fuse([stream("sound")]).tokens)
+    assert not torch.allclose(SHAKEN["concat"].fuse([late]).tokens, SHAKEN["concat"].fuse([stream("sound")]).tokens)
+
+
+# --- how each operator starts ------------------------------------------------------------------------------------
+
+
+def test_attention_starts_as_plain_concatenation() -> None:
+    streams = [stream(sense) for sense in SENSES]
+    memory = FRESH["attention"].fuse(streams)
+    assert torch.equal(memory.tokens, concatenate(streams).tokens)
+    assert memory.tokens.shape == (2, 16, 32)
+
+
+def test_gates_start_open() -> None:
+    streams = [stream(sense) for sense in SENSES]
+    assert torch.equal(FRESH["gated"].fuse(streams).tokens, FRESH["sum"].fuse(streams).tokens)
+
+
+def test_a_sum_is_the_mean_of_what_is_there() -> None:
+    grids = [on_grid(stream(sense), 8) for sense in ("picture", "sound")]
+    memory = FRESH["sum"].fuse([stream("picture"), stream("sound"), masked("text")])
+    assert torch.allclose(memory.tokens, (grids[0] + grids[1]) / 2, atol=1e-6)
+    assert memory.mask.all()
+
+
+def test_a_grid_takes_the_nearest_real_token() -> None:
+    tokens = torch.arange(4.0)[None, :, None].expand(3, -1, 32)
+    mask = torch.tensor([[True] * 4, [True, True, False, False], [False] * 4])
+    places = on_grid(Stream("sound", tokens, mask), 8)[..., 0]
+    assert places.tolist() == [[0, 0, 1, 1, 2, 2, 3, 3], [0, 0, 0, 0, 1, 1, 1, 1], [0] * 8]
+    gap = torch.tensor([[False, True, False, True]])
+    assert on_grid(Stream("sound", tokens[:1], gap), 2)[..., 0].tolist() == [[1, 3]]
+
+
+# --- pooling -----------------------------------------------------------------------------------------------------
+
+
+def test_a_frame_becomes_the_means_of_its_four_quarters() -> None:
+    model = FRESH["attention"]
+    tokens = torch.zeros(1, 2, 16, 32)
+    tokens[0, 1, [2, 3, 6, 7]] = 4.0  # the upper right quarter of the second frame
+    pooled = model.pool_frames(tokens)
+    assert pooled.shape == (1, 8, 32)
+    assert pooled[0, :, 0].tolist() == [0, 0, 0, 0, 0, 4, 0, 0]
+
+
+def test_frames_of_8_by_8_tokens_keep_their_mean() -> None:
+    tokens = drawn(2, 3, 64, 32)
+    pooled = FRESH["attention"].pool_frames(tokens)
+    assert pooled.shape == (2, 12, 32)
+    assert torch.allclose(pooled.unflatten(1, (3, 4)).mean(2), tokens.mean(2), atol=1e-6)
+
+
+def test_ten_sound_tokens_become_their_mean() -> None:
+    tokens = torch.arange(25.0)[None, :, None].expand(2, -1, 3)
+    pooled, mask = pool_tokens(tokens, lengths(25, 13))
+    assert SOUND_POOL == 10
+    assert pooled[..., 0].tolist() == [[4.5, 14.5, 22.0], [4.5, 11.0, 0.0]]
+    assert mask.tolist() == [[True, True, True], [True, True, False]]
+
+
+def test_all_layers_can_be_pooled_at_once() -> None:
+    layers, mask = drawn(2, 25, 3, 32), lengths(25, 7)
+    together, _ = pool_tokens(layers, mask)
+    assert together.shape == (2, 3, 3, 32)
+    assert torch.allclose(together[:, :, 1], pool_tokens(layers[:, :, 1], mask)[0], atol=1e-6)
+
+
+def test_the_mix_starts_as_the_mean_of_the_normed_layers() -> None:
+    model, layers = FRESH["attention"], drawn(1, 4, 3, 32)
+    loud = layers * torch.tensor([1.0, 100.0, 1.0])[:, None]
+    assert torch.allclose(model.mix(layers), model.mix(loud), atol=1e-3)
+
+
+# --- heads -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", VECTOR_KINDS)
+def test_vectors_have_unit_length_and_see_real_tokens_only(kind: str) -> None:
+    model, tokens, mask = SHAKEN["attention"], drawn(2, 5, 32), lengths(5, 2)
+    vector = model.vector(kind, tokens, mask)  # type: ignore[arg-type]
+    assert vector.shape == (2, 16)
+    assert vector.dtype == torch.float32
+    assert torch.allclose(vector.norm(dim=1), torch.ones(2))
+    alone = model.vector(kind, tokens[1:, :2], mask[1:, :2])  # type: ignore[arg-type]
+    assert torch.allclose(vector[1:], alone, atol=1e-6)
+
+
+def test_a_medium_without_tokens_still_has_a_vector() -> None:
+    vector = FRESH["attention"].vector("sound", drawn(1, 4, 32), lengths(0, longest=4))
+    assert torch.allclose(vector.norm(dim=1), torch.ones(1))
+
+
+def test_each_moment_spells_a_byte_or_none_with_probabilities_that_sum_to_one() -> None:
+    log_probs = SHAKEN["attention"].ctc(drawn(2, 7, 32))
+    assert log_probs.shape == (2, 7, N_CTC) == (2, 7, 257)
+    assert torch.allclose(log_probs.exp().sum(-1), torch.ones(2, 7), atol=1e-5)
+
+
+def test_every_event_is_a_question_of_its_own() -> None:
+    model = SHAKEN["attention"]
+    logits = model.event_logits(drawn(2, 5, 32), lengths(5, 2))
+    assert logits.shape == (2, len(model.config.events))
+    assert logits.dtype == torch.float32
+    alone = model.event_logits(drawn(2, 5, 32)[1:, :2], lengths(2))
+    assert torch.allclose(logits[1:], alone, atol=1e-5)
+
+
+def test_half_precision_gives_much_the_same() -> None:
+    model = built(fusion="gated").to(torch.bfloat16)
+    half = [Stream(s.sense, s.tokens.to(torch.bfloat16), s.mask, s.times_s) for s in map(stream, SENSES)]
+    assert (written(model, *half).float() - written(FRESH["gated"], *map(stream, SENSES))).abs().max() < 0.1
+    assert model.vector("photo", half[0].tokens, half[0].mask).dtype == torch.float32
+    assert model.ctc(half[1].tokens).dtype == torch.float32
+    assert (model.device.type, model.dtype) == ("cpu", torch.bfloat16)

@@ -1,0 +1,133 @@
+"""Speech becomes segments with times; where nobody speaks nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.errors import MediaError
+from engines.protocol import RATE_HZ, Clip, Host, Photo, Sound, TranscribeRequest, TranscribeResult, Word, run
+from engines.senses import Senses
+from engines.tasks import transcribe
+from engines.tasks.pauses import Stretch
+from tests.conftest import SAMPLES, tone, write_photo, write_sound
+
+
+def results_of(senses: Senses, media: object, **options: object) -> list[TranscribeResult]:
+    return list(transcribe.stream(senses, TranscribeRequest(media=media, **options)))  # type: ignore[arg-type]
+
+
+def test_the_last_segment_grows_while_it_is_written(hearing: Senses):
+    results = results_of(hearing, Sound(tone(3.0)))
+    texts = [result.segments[-1].text for result in results if result.segments]
+    assert len(set(texts)) > 3 and results[-1].end == "finished"
+    assert results[-1].language in ("en", "de", "fr", "zh") and results[-1].duration_s == pytest.approx(3.0)
+
+
+def test_segments_lie_in_order_within_the_sound_and_so_do_their_words(hearing: Senses, tmp_path: Path):
+    speech = np.concatenate([tone(12.0), np.zeros(RATE_HZ, np.float32), tone(25.0)])
+    last = results_of(hearing, write_sound(tmp_path / "talk.wav", speech), language="en")[-1]
+    assert len(last.segments) >= 2
+    for segment in last.segments:
+        assert 0.0 <= segment.start_s <= segment.end_s <= 38.0
+        assert all(segment.start_s <= w.start_s <= w.end_s <= segment.end_s for w in segment.words)
+    starts = [segment.start_s for segment in last.segments]
+    assert starts == sorted(starts) and starts[-1] > 12.0
+
+
+def test_a_segment_is_translated_as_soon_as_it_is_there(hearing: Senses):
+    results = results_of(hearing, Sound(tone(2.0)), language="en", translate_to="de")
+    assert all(segment.translation for segment in results[-1].segments) and results[-1].translation
+    grown = {r.segments[-1].translation for r in results if r.segments}
+    assert len(grown) > 3
+
+
+def test_translating_into_the_language_spoken_copies(hearing: Senses):
+    last = results_of(hearing, Sound(tone(2.0)), language="de", translate_to="de")[-1]
+    assert [segment.translation for segment in last.segments] == [segment.text for segment in last.segments]
+
+
+def test_progress_counts_seconds_up_to_the_whole(hearing: Senses, tmp_path: Path):
+    path = write_sound(tmp_path / "long.wav", tone(65.0))
+    progress = [result.progress for result in results_of(hearing, path, language="en") if result.progress]
+    done = [p.done for p in progress]
+    assert {p.stage for p in progress} == {"listening"} and {p.unit for p in progress} == {"s"}
+    assert done == sorted(done) and done[0] == 0.0 and done[-1] > 20.0
+    assert all(p.total == pytest.approx(65.0, abs=0.1) for p in progress)
+
+
+@pytest.mark.parametrize("what", ["silence", "no speech"])
+def test_where_nobody_speaks_nothing_is_written(hearing: Senses, deaf: Senses, what: str):
+    senses, sound = (
+        (hearing, Sound(np.zeros(3 * RATE_HZ, np.float32))) if what == "silence" else (deaf, Sound(tone(3.0)))
+    )
+    results = results_of(senses, sound)
+    assert results[-1].end == "empty" and not any(result.segments for result in results)
+
+
+def test_a_photo_and_a_clip_without_sound_say_what_to_choose(hearing: Senses, photo: Photo, clip: Clip, tmp_path: Path):
+    wordless = Clip(clip.frames, clip.times_s, clip.duration_s)
+    for media in (photo, wordless):
+        with pytest.raises(MediaError, match="There is no sound in this to write down; choose a sound, or a clip with"):
+            results_of(hearing, media)
+    with pytest.raises(MediaError, match=r"dog\.png is a photo"):
+        results_of(hearing, write_photo(tmp_path / "dog.png", photo))
+
+
+def test_the_sound_of_a_clip_is_heard(hearing: Senses, clip: Clip):
+    assert results_of(hearing, clip)[-1].end == "finished"
+
+
+# --- segments fit to be read ---
+
+
+def said(*words: tuple[float, float, str]) -> list[Word]:
+    return [Word(*word) for word in words]
+
+
+def cut(words: list[Word], language: str = "en") -> list[str]:
+    stretch = Stretch(0.0, np.zeros(RATE_HZ, np.float32))
+    text = " ".join(word.text for word in words)
+    return [segment.text for segment in transcribe._segments(text, words, stretch, language)]
+
+
+def test_a_long_pause_and_a_full_stop_end_a_segment():
+    words = said(
+        (0.0, 0.3, "Good"), (0.4, 0.8, "morning."), (1.1, 1.5, "The"), (1.6, 2.0, "train"), (3.0, 3.5, "leaves")
+    )
+    assert cut(words) == ["Good morning.", "The train", "leaves"]
+
+
+def test_a_long_sentence_is_cut_near_its_comma():
+    sentence = "we went down to the old harbour, where the boats lay side by side in the evening sun and waited"
+    texts = sentence.split()
+    words = said(*((0.4 * n, 0.4 * n + 0.35, text) for n, text in enumerate(texts)))
+    segments = cut(words)
+    assert " ".join(segments) == sentence
+    assert segments[0].endswith("harbour,")
+    assert all(len(segment) <= 84 for segment in segments)
+
+
+def test_chinese_segments_are_joined_without_spaces_and_half_as_wide():
+    words = said(*((0.1 * n, 0.1 * n + 0.1, character) for n, character in enumerate("火车九点开" * 12)))
+    segments = cut(words, "zh")
+    assert "".join(segments) == "火车九点开" * 12 and all(len(segment) <= 42 for segment in segments)
+
+
+def test_text_that_cannot_be_aligned_spans_its_stretch():
+    stretch = Stretch(4.0, np.zeros(RATE_HZ, np.float32))
+    (segment,) = transcribe._segments("Hello.", (), stretch, "en")
+    assert (segment.start_s, segment.end_s, segment.words) == (4.0, 5.0, ())
+
+
+def test_the_built_in_model_writes_down_a_spoken_sample_and_nothing_about_noise(builtin: Host):
+    noise = (np.random.default_rng(0).standard_normal(5 * RATE_HZ) * 0.05).astype(np.float32)
+    assert run(builtin, TranscribeRequest(media=Sound(noise))).end == "empty"
+    spoken = SAMPLES / "query.wav"
+    if not spoken.is_file():
+        pytest.skip("no spoken sample in this checkout")
+    result = run(builtin, TranscribeRequest(media=spoken))
+    assert isinstance(result, TranscribeResult) and result.end == "finished" and result.language == "en"
+    assert "dog" in result.text.lower() and result.segments[0].words

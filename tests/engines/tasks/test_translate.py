@@ -1,0 +1,98 @@
+"""Translation goes sentence by sentence, keeps lines, and passes through English where it must."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.protocol import Host, TranslateRequest, run
+from engines.senses import Senses
+from engines.tasks import translate
+
+
+@pytest.fixture
+def spelt_out(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Instead of a model: every sentence becomes itself in brackets. Gives the list of what was asked."""
+    asked: list[tuple[str, str]] = []
+
+    def direct(senses: Senses, text: str, target: str) -> Iterator[str]:
+        asked.append((text, target))
+        yield "["
+        yield f"[{text}]"
+
+    monkeypatch.setattr(translate, "_direct", direct)
+    return asked
+
+
+def translated(senses: Senses, text: str, source: str = "en", target: str = "de") -> str:
+    *_, last = translate.stream(senses, TranslateRequest(text=text, source=source, target=target))
+    assert last.end == "finished"
+    return last.text
+
+
+def test_each_sentence_is_translated_by_itself(senses: Senses, spelt_out: list[tuple[str, str]]):
+    assert translated(senses, "Hello there. How are you?") == "[Hello there.] [How are you?]"
+    assert spelt_out == [("Hello there.", "de"), ("How are you?", "de")]
+
+
+def test_line_breaks_stay_where_they_are(senses: Senses, spelt_out: list[tuple[str, str]]):
+    assert translated(senses, "A title\n\nA line. Another.") == "[A title]\n\n[A line.] [Another.]"
+
+
+def test_chinese_is_joined_without_spaces(senses: Senses, spelt_out: list[tuple[str, str]]):
+    assert translated(senses, "One. Two.", "en", "zh") == "[One.][Two.]"
+    assert translated(senses, "你好。再见！", "zh", "en") == "[你好。] [再见！]"
+
+
+def test_a_pair_without_english_goes_by_way_of_it(senses: Senses, spelt_out: list[tuple[str, str]]):
+    results = list(translate.stream(senses, TranslateRequest(text="Guten Tag.", source="de", target="fr")))
+    assert spelt_out == [("Guten Tag.", "en"), ("[Guten Tag.]", "fr")]
+    assert "[Guten Tag.]" not in {result.text for result in results}, "the English is not shown"
+
+
+def test_a_very_long_sentence_is_cut_at_its_commas(senses: Senses, spelt_out: list[tuple[str, str]]):
+    sentence = ", ".join(["the green house on the hill above the old town"] * 20)
+    translated(senses, sentence)
+    assert len(spelt_out) > 1 and all(len(part) < 700 for part, _ in spelt_out)
+    assert " ".join(part for part, _ in spelt_out) == sentence
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("Dr. Smith came. He sat.", ["Dr. Smith came.", "He sat."]),
+        ("It cost 3.50 euros. Why?", ["It cost 3.50 euros.", "Why?"]),
+        ("„Komm!“ Er ging.", ["„Komm!“", "Er ging."]),
+        ("Wait... what?", ["Wait... what?"]),
+        ("早。走吧！好", ["早。", "走吧！", "好"]),
+        ("", []),
+    ],
+)
+def test_sentences_end_where_a_reader_would_end_them(line: str, wanted: list[str]):
+    assert translate.sentences(line) == wanted
+
+
+@given(st.text(alphabet="ab .!?。，A\t", max_size=60))
+def test_no_letter_is_lost_in_cutting(line: str):
+    assert "".join("".join(translate.sentences(line)).split()) == "".join(line.split())
+
+
+def test_a_copy_needs_no_model(senses: Senses, spelt_out: list[tuple[str, str]]):
+    assert list(translate.growing(senses, "As it is.", "en", "en")) == ["As it is."] and not spelt_out
+
+
+def test_a_translation_grows_on_the_model_itself(senses: Senses):
+    results = list(translate.stream(senses, TranslateRequest(text="Hello. You.", source="en", target="de")))
+    shares = [result.progress.done for result in results if result.progress]
+    assert shares == sorted(shares) and 0.0 <= shares[0] < 1.0 == shares[-1]
+    assert len({result.text for result in results}) > 5
+
+
+@pytest.mark.parametrize(("source", "target"), [("en", "de"), ("de", "en"), ("en", "fr"), ("en", "zh"), ("de", "fr")])
+def test_the_built_in_model_translates(builtin: Host, source: str, target: str):
+    text = {"en": "A dog is running on the beach.", "de": "Ein Hund rennt am Strand."}[source]
+    words = {"de": "Hund", "en": "dog", "fr": "chien", "zh": "狗"}
+    assert words[target] in run(builtin, TranslateRequest(text=text, source=source, target=target)).text  # type: ignore[attr-defined]

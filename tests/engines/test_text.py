@@ -1,0 +1,210 @@
+"""The vocabulary: any text goes in and comes out, nothing typed becomes a control piece; and text as the metrics see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sentencepiece import sentencepiece_model_pb2 as proto
+
+from engines.errors import CheckpointError
+from engines.model.checkpoint import BUILTIN, TOKENIZER_FILE
+from engines.protocol import LANGUAGES
+from engines.text import CONTROLS, TASKS, TIMES, Tokenizer, normalise, spell_number
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+sentences = st.text(alphabet=" '’,.!?-0123456789abcXYZäößéœÇ我们在雪里。，", max_size=40)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.load(BUILTIN / TOKENIZER_FILE)
+
+
+def as_written(text: str) -> str:
+    """What a round trip keeps: SentencePiece's own mark for a space, and any run of white space, is one space."""
+    return " ".join(text.replace("▁", " ").split())
+
+
+# --- there and back ----------------------------------------------------------------------------------------------
+
+
+@given(text=texts)
+def test_every_text_comes_back(tokenizer: Tokenizer, text: str) -> None:
+    assert tokenizer.decode(tokenizer.encode(text)) == as_written(text)
+
+
+@pytest.mark.parametrize("text", ["Zwei Hunde laufen im Schnee.", "在雪地中奔跑的狗。", "L’été, déjà ?", "🤷🏽‍♂️ \x00 𝄞"])
+def test_the_languages_and_what_is_in_none_of_them_come_back(tokenizer: Tokenizer, text: str) -> None:
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+@given(text=st.text() | st.sampled_from([*CONTROLS, "<s>", "</s>", "<pad>", "<unk>"]) | st.from_regex(r"(<\|\w+\|> ?)+"))
+def test_no_control_piece_can_be_typed(tokenizer: Tokenizer, text: str) -> None:
+    assert not tokenizer.special_ids.intersection(tokenizer.encode(text))
+
+
+def test_half_a_surrogate_pair_is_a_question_mark(tokenizer: Tokenizer) -> None:
+    assert tokenizer.decode(tokenizer.encode("a \ud83d b")) == "a ? b"
+
+
+def test_control_pieces_leave_no_trace_in_the_text(tokenizer: Tokenizer) -> None:
+    prefix, dog = tokenizer.prefix("caption", "en"), tokenizer.encode("A dog.")
+    assert tokenizer.decode([*prefix, *dog, tokenizer.time_ids[4], tokenizer.eos_id, tokenizer.pad_id]) == "A dog."
+
+
+def test_bytes_that_form_no_character_are_shown_as_such(tokenizer: Tokenizer) -> None:
+    broken = tokenizer.encode("🤷")[:-1]
+    assert "\ufffd" in tokenizer.decode(broken)
+
+
+@given(ids=st.lists(st.integers(0, 20_000)))
+def test_whatever_a_model_writes_is_text(tokenizer: Tokenizer, ids: list[int]) -> None:
+    tokenizer.decode(ids).encode("utf-8")
+
+
+# --- control pieces ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("task", TASKS)
+def test_the_decoder_starts_from_language_task_and_no_times(tokenizer: Tokenizer, task: str, language: str) -> None:
+    assert tokenizer.prefix(task, language) == [  # type: ignore[arg-type]
+        tokenizer.sot_id,
+        tokenizer.language_ids[language],
+        tokenizer.task_ids[task],  # type: ignore[index]
+        tokenizer.no_times_id,
+    ]
+
+
+def test_every_control_piece_has_an_id_of_its_own(tokenizer: Tokenizer) -> None:
+    ids = [tokenizer.sot_id, tokenizer.eos_id, tokenizer.pad_id, tokenizer.no_speech_id, tokenizer.no_times_id]
+    ids += [*tokenizer.language_ids.values(), *tokenizer.task_ids.values(), *tokenizer.time_ids]
+    assert len(set(ids)) == len(ids) == len(CONTROLS) + 3
+    assert tokenizer.special_ids == {*ids, 0}  # and <unk>
+
+
+def test_times_go_from_0_to_30_s_in_steps_of_a_fifth(tokenizer: Tokenizer) -> None:
+    assert (TIMES[0], TIMES[1], TIMES[-1], len(TIMES)) == ("<|0.00|>", "<|0.20|>", "<|30.00|>", 151)
+    assert tokenizer.time_s(tokenizer.time_ids[7]) == pytest.approx(1.4)
+    assert tokenizer.time_s(tokenizer.eos_id) is None
+
+
+@given(time_s=st.floats(-5.0, 40.0))
+def test_a_time_becomes_the_nearest_piece(tokenizer: Tokenizer, time_s: float) -> None:
+    back = tokenizer.time_s(tokenizer.time_id(time_s))
+    assert back == pytest.approx(min(max(time_s, 0.0), 30.0), abs=0.1 + 1e-9)
+
+
+# --- files that are no tokenizer of ours -------------------------------------------------------------------------
+
+
+def test_the_digest_tells_tokenizers_apart(tokenizer: Tokenizer) -> None:
+    other = proto.ModelProto.FromString((BUILTIN / TOKENIZER_FILE).read_bytes())
+    other.pieces.add(piece="▁zzzz", type=proto.ModelProto.SentencePiece.NORMAL, score=-1e6)
+    changed = Tokenizer(other.SerializeToString())
+    assert changed.vocab_size == tokenizer.vocab_size + 1
+    assert changed.digest != tokenizer.digest == Tokenizer.load(BUILTIN / TOKENIZER_FILE).digest
+
+
+@pytest.mark.parametrize("keep", [0, 4, 1000, -10])
+def test_a_damaged_tokenizer_says_so(keep: int) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        Tokenizer((BUILTIN / TOKENIZER_FILE).read_bytes()[:keep])
+    assert caught.value.en == "The tokenizer file is damaged; fetch the model again."
+    assert caught.value.zh == "分词器文件已损坏，请重新获取模型。"
+
+
+def test_a_tokenizer_of_another_model_says_what_it_lacks() -> None:
+    alien = proto.ModelProto.FromString((BUILTIN / TOKENIZER_FILE).read_bytes())
+    for piece in alien.pieces:
+        if piece.piece in ("<|zh|>", "<|answer|>"):
+            piece.piece = piece.piece.upper()
+    with pytest.raises(CheckpointError) as caught:
+        Tokenizer(alien.SerializeToString())
+    assert caught.value.en == "The tokenizer lacks 2 control pieces, <|zh|> first; it belongs to another model."
+    assert caught.value.zh == "分词器缺少 2 个控制符（如 <|zh|>），不属于此模型。"
+
+
+def test_a_missing_tokenizer_is_called_by_its_bare_name(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        Tokenizer.load(tmp_path / "tokenizer.model")
+    assert caught.value.en == "The tokenizer file tokenizer.model cannot be read; fetch the model again."
+    assert caught.value.zh == "无法读取分词器文件 tokenizer.model，请重新获取模型。"
+
+
+# --- numbers in words --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0, "zero"),
+        (13, "thirteen"),
+        (40, "forty"),
+        (99, "ninety nine"),
+        (100, "one hundred"),
+        (315, "three hundred fifteen"),
+        (1234, "one thousand two hundred thirty four"),
+        (20_007, "twenty thousand seven"),
+        (999_999, "nine hundred ninety nine thousand nine hundred ninety nine"),
+    ],
+)
+def test_numbers_are_spelt_as_they_are_said(number: int, words: str) -> None:
+    assert spell_number(number) == words
+
+
+VALUES = {spell_number(n): n for n in (*range(20), *range(20, 100, 10))}
+
+
+@given(number=st.integers(0, 999_999))
+def test_the_words_of_a_number_add_up_to_it(number: int) -> None:
+    total = part = 0
+    for word in spell_number(number).split():
+        if word == "hundred":
+            part *= 100
+        elif word == "thousand":
+            total, part = 1000 * part, 0
+        else:
+            part += VALUES[word]
+    assert total + part == number
+
+
+# --- text for the metrics ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "plain"),
+    [
+        ("Hello, World!", "en", "hello world"),
+        ("It’s the dogs' 'best' day -- isn't it?", "en", "it's the dogs best day isn't it"),
+        ("1,234 people, 21 dogs", "en", "one thousand two hundred thirty four people twenty one dogs"),
+        ("call 5551234", "en", "call five five five one two three four"),
+        ("Zwei Hunde, 3 Bälle; Straße.", "de", "zwei hunde 3 bälle straße"),
+        ("« L’été »", "fr", "l'été"),
+        ("两只狗，在雪地里 play！", "zh", "两 只 狗 在 雪 地 里 play"),
+        ("ＡＢ　１２", "zh", "ab 12"),
+        ("?!…", "en", ""),
+    ],
+)
+def test_spelling_habits_do_not_count(text: str, language: str, plain: str) -> None:
+    assert normalise(text, language) == plain
+
+
+@given(text=sentences, language=st.sampled_from(LANGUAGES))
+def test_what_is_normalised_stays_as_it_is(text: str, language: str) -> None:
+    once = normalise(text, language)
+    assert normalise(once, language) == once == " ".join(once.split())
+
+
+@given(text=texts, language=st.sampled_from(LANGUAGES))
+def test_letters_digits_and_apostrophes_are_all_that_is_left(text: str, language: str) -> None:
+    plain = normalise(text, language)
+    assert not set(plain) & set(".,;:!?\"()[]{}<>|/\\@#&%。，！？、“”\n\t")
+
+
+@given(words=st.lists(st.sampled_from("a dog runs in the snow".split())), marks=st.sampled_from([" ", ", ", " - ", "! "]))
+def test_marks_between_words_change_nothing(words: list[str], marks: str) -> None:
+    assert normalise(marks.join(words).title(), "en") == " ".join(words)

@@ -1,0 +1,15 @@
+"""What a few imagined photos and sounds hold, for clips to be composed of."""
+
+from __future__ import annotations
+
+from engines.training.facts import SOUND_NAMES, SUBJECTS, THINGS, PhotoFacts
+from engines.training.questions import Material
+
+PHOTOS = (
+    *(PhotoFacts(frozenset({subject}), frozenset(set(THINGS) - {subject}), subject) for subject in SUBJECTS),
+    PhotoFacts(frozenset({"water"}), frozenset(set(THINGS) - {"water"})),
+    PhotoFacts(frozenset({"snow", "dog"}), frozenset({"water", "beach"})),
+    PhotoFacts(frozenset({"car"}), frozenset(set(THINGS) - {"car"})),
+)
+LABELS = tuple(SOUND_NAMES) * 2
+MATERIAL = Material(PHOTOS, LABELS)

@@ -1,0 +1,99 @@
+"""A desk over the scripted host, media files, and the page on a real server."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines import HostInfo, Photo
+from studio.app import Served, open_desk, start
+from studio.desk import Desk
+from studio.shelf import Shelf
+from tests.conftest import tone, write_photo, write_sound
+from tests.fake_host import FakeHost
+
+
+@pytest.fixture(scope="session", autouse=True)
+def uploads_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Gradio keeps uploads in a folder of this run's own."""
+    folder = tmp_path_factory.mktemp("uploads")
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    yield folder
+    if before is None:
+        os.environ.pop("GRADIO_TEMP_DIR")
+    else:
+        os.environ["GRADIO_TEMP_DIR"] = before
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def info() -> HostInfo:
+    return FakeHost().info
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A desk of the owner, over the scripted host."""
+    return open_desk(FakeHost(), home=tmp_path / "home", devices=("cpu",))
+
+
+@pytest.fixture
+def photo_file(tmp_path: Path, photo: Photo) -> Path:
+    return write_photo(tmp_path / "red square.png", photo)
+
+
+@pytest.fixture
+def sound_file(tmp_path: Path) -> Path:
+    return write_sound(tmp_path / "tone.wav", tone(1.0))
+
+
+def write_clip(path: Path, photos: Sequence[np.ndarray], samples: np.ndarray | None = None) -> Path:
+    """An H.264 MP4 with 8 photos a second, and AAC sound where samples are given."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        height, width = photos[0].shape[:2]
+        video = container.add_stream("libx264", rate=8)
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        audio = container.add_stream("aac", rate=16000, layout="mono") if samples is not None else None
+        for pixels in photos:
+            container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")))
+        container.mux(video.encode(None))
+        if audio is not None and samples is not None:
+            frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+            frame.rate = 16000
+            container.mux(audio.encode(frame))
+            container.mux(audio.encode(None))
+    return path
+
+
+@pytest.fixture(scope="session")
+def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frames = [np.full((96, 128, 3), 20 * n, np.uint8) for n in range(12)]
+    return write_clip(tmp_path_factory.mktemp("clips") / "grey.mp4", frames, tone(1.5))
+
+
+@pytest.fixture(scope="session")
+def page_host() -> FakeHost:
+    """The host behind `served`; a test may look at what it was asked."""
+    return FakeHost()
+
+
+@pytest.fixture(scope="session")
+def served(page_host: FakeHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The page over the scripted host, on a port of its own."""
+    with start(page_host, home=tmp_path_factory.mktemp("home"), devices=("cpu",)) as served:
+        yield served

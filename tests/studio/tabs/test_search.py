@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from engines import IndexRequest, RequestError, SearchRequest
+from studio import components
+from studio.components import MediaInput
+from studio.library import Book
+from studio.tabs import search
+
+BOOK = Book("samples", Path("samples"), Path("samples.sqlite"))
+
+
+@pytest.fixture
+def media() -> MediaInput:
+    with gr.Blocks():
+        return components.media_input("search", ("text", "photo", "sound", "clip"), text_key="ui.search.text")
+
+
+def test_a_collection_is_brought_up_to_date_before_its_first_search(media: MediaInput) -> None:
+    index, find = search.build(media, BOOK, "text", "a dog", None, None, None, ["photo"], 4, is_fresh=False)
+    assert index == IndexRequest(folder=BOOK.folder, collection=BOOK.file)
+    assert find == SearchRequest(query="a dog", collection=BOOK.file, kinds=frozenset({"photo"}), k=4)
+
+
+def test_a_fresh_collection_is_only_searched(media: MediaInput) -> None:
+    (find,) = search.build(media, BOOK, "photo", "", "dog.jpg", None, None, ["photo", "clip"], 12, is_fresh=True)
+    assert isinstance(find, SearchRequest)
+    assert find.query == Path("dog.jpg")
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds", "sentence"), [("", ["photo"], "Type what to look for"), ("dog", [], "at least one kind")]
+)
+def test_what_is_missing_for_a_search_is_said(media: MediaInput, text: str, kinds: list[str], sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        search.build(media, BOOK, "text", text, None, None, None, kinds, 4, is_fresh=True)

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from engines import RequestError, TranscribeRequest, TranslateRequest
+from studio import components
+from studio.components import MediaInput
+from studio.tabs import speech
+
+
+@pytest.fixture
+def media() -> MediaInput:
+    with gr.Blocks():
+        return components.media_input("speech", ("sound", "clip", "text"), text_key="ui.speech.text")
+
+
+def test_a_sound_is_transcribed_in_the_language_it_is_found_to_be_in(media: MediaInput) -> None:
+    (request,) = speech.build(media, "sound", "talk.mp3", None, None, "auto", "none")
+    assert request == TranscribeRequest(media=Path("talk.mp3"))
+
+
+def test_a_clip_is_transcribed_and_translated(media: MediaInput) -> None:
+    (request,) = speech.build(media, "clip", None, "talk.mp4", None, "de", "en")
+    assert request == TranscribeRequest(media=Path("talk.mp4"), language="de", translate_to="en")
+
+
+def test_speech_is_not_translated_into_the_language_it_is_in(media: MediaInput) -> None:
+    (request,) = speech.build(media, "sound", "talk.mp3", None, None, "de", "de")
+    assert isinstance(request, TranscribeRequest)
+    assert request.translate_to is None
+
+
+def test_words_are_translated(media: MediaInput) -> None:
+    (request,) = speech.build(media, "text", None, None, "Guten Tag", "de", "en")
+    assert request == TranslateRequest(text="Guten Tag", source="de", target="en")
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "sentence", "zh"),
+    [
+        ("dog", "auto", "de", "language the text is written in", "原文"),
+        ("dog", "en", "none", "language to translate to", "翻译成"),
+        ("", "en", "de", "Type something", "请先输入"),
+    ],
+)
+def test_what_is_missing_for_a_translation_is_said(
+    media: MediaInput, text: str, source: str, target: str, sentence: str, zh: str
+) -> None:
+    with pytest.raises(RequestError, match=sentence) as caught:
+        speech.build(media, "text", None, None, text, source, target)
+    assert zh in caught.value.zh

@@ -1,0 +1,118 @@
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from studio import app
+from studio.app import Served, build, open_desk, serve, start
+from studio.sharing import Rules
+from tests.fake_host import FakeHost
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_page_answers(served: Served) -> None:
+    page = httpx.get(served.url)
+    assert page.status_code == 200
+    assert "Fusion Studio" in page.text
+    assert served.password is None
+
+
+def test_a_page_of_another_site_gets_nothing(served: Served) -> None:
+    assert httpx.get(served.url, headers={"host": "evil.example"}).status_code == 403
+    assert httpx.post(f"{served.url}/gradio_api/queue/join", headers={"origin": "https://e.example"}).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/monitoring", "/gradio_api/monitoring/summary"])
+def test_nothing_is_served_that_nobody_needs(served: Served, path: str) -> None:
+    answer = httpx.get(served.url + path)
+    assert answer.status_code in (403, 404) or '"swagger' not in answer.text
+    assert "openapi" not in answer.text.lower() or answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", str(ROOT / "launch.py"), str(ROOT / "studio" / "app.py"), "../../../../etc/passwd"]
+)
+def test_files_of_this_machine_are_not_served(served: Served, path: str) -> None:
+    answer = httpx.get(f"{served.url}/gradio_api/file={path}")
+    assert answer.status_code in (403, 404)
+    assert "root:" not in answer.text
+
+
+def test_events_of_the_page_are_private() -> None:
+    page = build(FakeHost(), desk=open_desk(FakeHost(), devices=("cpu",)))
+    public = {fn.api_name for fn in page.fns.values() if fn.api_visibility == "public"}
+    assert public == {"caption", "transcribe", "translate", "answer", "search"}
+
+
+def test_all_model_work_waits_in_one_queue() -> None:
+    page = build(FakeHost(), desk=open_desk(FakeHost(), devices=("cpu",)))
+    streaming = [fn for fn in page.fns.values() if fn.types_generator]
+    assert len(streaming) >= 15
+    assert {fn.concurrency_id for fn in streaming} == {"model"}
+
+
+def test_a_shared_page_has_a_password_and_hides_what_is_the_owners(tmp_path: Path) -> None:
+    with start(FakeHost(), share=True, home=tmp_path, devices=("cpu",)) as shared:
+        assert shared.password is not None
+        assert "Fusion Studio" in httpx.get(shared.url).text
+        assert httpx.get(f"{shared.url}/config").status_code == 401
+        with httpx.Client(base_url=shared.url, follow_redirects=True) as client:
+            client.post("/enter", data={"password": shared.password})
+            config = client.get("/config").json()
+    by_id = {part["props"].get("elem_id"): part["props"] for part in config["components"]}
+    assert by_id["device"]["visible"] is False
+    assert by_id["models-device"]["visible"] is False
+    assert [value for _, value in by_id["search-place"]["choices"]] == ["samples", "uploads"]
+
+
+def test_a_visitor_who_forges_a_folder_searches_the_samples(tmp_path: Path) -> None:
+    desk = open_desk(FakeHost(), rules=Rules(shared=True), home=tmp_path, devices=("cpu",))
+    page = build(FakeHost(), desk=desk)
+    searches = [fn for fn in page.fns.values() if fn.fn.__name__ == "act" and fn.api_visibility == "private"]
+    assert searches
+    assert not desk.rules.folders
+
+
+def test_a_port_that_is_taken_is_an_error_for_whoever_chose_it(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(OSError):
+            start(FakeHost(), port=taken.getsockname()[1], home=tmp_path, devices=("cpu",))
+
+
+def test_the_terminal_says_where_it_is_and_the_password_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(app, "HOME", tmp_path)
+    monkeypatch.setattr(app, "open_tunnel", lambda _url: "No public link. The studio stays local.")
+    monkeypatch.setattr(Served, "wait", lambda _self: None)
+    serve(FakeHost(), port=0, share=True, open_browser=False)
+    said = capsys.readouterr().out
+    assert "Fusion Studio is at http://127.0.0.1:" in said
+    assert said.count("The password, shown this once:") == 1
+    assert "stays local" in said
+
+
+def test_building_and_serving_asks_no_other_host(tmp_path: Path) -> None:
+    program = f"""
+import socket, sys
+sys.path.insert(0, {str(ROOT)!r})
+asked = []
+real = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *rest, **more: (asked.append(host), real(host, *rest, **more))[1]
+from studio.app import start
+from tests.fake_host import FakeHost
+from pathlib import Path
+import httpx
+with start(FakeHost(), home=Path({str(tmp_path)!r}), devices=("cpu",)) as served:
+    httpx.get(served.url)
+print({{host for host in asked if host not in ("127.0.0.1", "localhost", b"127.0.0.1", None)}})
+"""
+    clean = {"PATH": "/usr/bin", "HOME": str(tmp_path), "GRADIO_TEMP_DIR": str(tmp_path / "uploads")}
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=clean, check=False)
+    assert ended.stdout.strip().endswith("set()"), ended.stdout + ended.stderr

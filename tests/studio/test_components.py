@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from engines import RequestError
+from studio import components
+from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
+from studio.desk import Desk
+
+
+@pytest.fixture
+def media() -> MediaInput:
+    with gr.Blocks():
+        return components.media_input("search", (TEXT, PHOTO, SOUND, CLIP), text_key="ui.search.text")
+
+
+def test_the_input_that_is_seen_is_the_one_that_counts(media: MediaInput) -> None:
+    assert media.chosen(PHOTO, "words", "dog.jpg", "bark.wav", None) == Path("dog.jpg")
+    assert media.chosen(TEXT, "words", "dog.jpg", "bark.wav", None) == "words"
+
+
+@pytest.mark.parametrize(("kind", "sentence"), [(PHOTO, "photo"), (SOUND, "sound"), (CLIP, "clip")])
+def test_an_empty_input_says_what_to_drop(media: MediaInput, kind: str, sentence: str) -> None:
+    with pytest.raises(RequestError, match=rf"Drop .*{sentence} first|{sentence} first") as caught:
+        media.chosen(kind, None, None, None, None)
+    assert "请先" in caught.value.zh
+
+
+def test_turning_to_a_kind_shows_its_input_and_hides_the_others(media: MediaInput) -> None:
+    updates = media.show(SOUND, "bark.wav")
+    seen = {name for name, part in media.parts.items() if updates[part]["visible"]}
+    assert seen == {SOUND}
+    assert updates[media.parts[SOUND]]["value"] == "bark.wav"
+    assert "value" not in updates[media.parts[PHOTO]]
+
+
+def test_a_damaged_photo_comes_through_so_that_our_own_sentence_can_be_said(media: MediaInput) -> None:
+    from gradio.data_classes import ImageData
+
+    assert media.parts[PHOTO].preprocess(ImageData(path="/tmp/broken.jpg")) == "/tmp/broken.jpg"
+    assert media.parts[PHOTO].preprocess(None) is None
+
+
+def test_what_a_file_holds_decides_where_it_goes(photo_file: Path, sound_file: Path, clip_file: Path) -> None:
+    assert [components.kind_of(file) for file in (photo_file, sound_file, clip_file)] == [PHOTO, SOUND, CLIP]
+
+
+def test_a_lent_file_lies_where_gradio_may_serve_it(
+    media: MediaInput, photo_file: Path, uploads_of_the_tests: Path
+) -> None:
+    lent = Path(components.lend(photo_file, media.parts[PHOTO]))
+    assert lent.read_bytes() == photo_file.read_bytes()
+    assert uploads_of_the_tests in lent.parents
+
+
+def test_samples_are_buttons_and_hide_where_they_lie(desk: Desk) -> None:
+    if not desk.samples:
+        pytest.skip("assets/samples holds no samples in this checkout")
+    with gr.Blocks():
+        strip = components.strip("caption", desk.samples_for("caption"))
+    assert strip.value.count("<button") == len(desk.samples_for("caption"))
+    assert "assets" not in strip.value
+
+
+def test_a_tab_without_samples_shows_no_empty_strip() -> None:
+    with gr.Blocks():
+        assert components.strip("caption", ()).visible is False

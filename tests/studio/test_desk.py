@@ -1,0 +1,61 @@
+import json
+from pathlib import Path
+
+from studio.desk import SAMPLES, Stops, read_samples
+from studio.shelf import Shelf
+
+
+def test_a_stop_stops_one_tab_of_one_session() -> None:
+    stops = Stops()
+    mine, other_tab, yours = stops.start("me", "speech"), stops.start("me", "caption"), stops.start("you", "speech")
+    stops.stop("me", "speech")
+    assert (mine.is_set, other_tab.is_set, yours.is_set) == (True, False, False)
+
+
+def test_a_new_run_in_a_tab_stops_the_one_before() -> None:
+    stops = Stops()
+    first, second = stops.start("me", "speech"), stops.start("me", "speech")
+    assert first.is_set
+    assert stops.is_latest("me", "speech", second)
+    assert not second.is_set
+
+
+def test_the_end_of_an_old_run_leaves_the_new_one_alone() -> None:
+    stops = Stops()
+    first, second = stops.start("me", "speech"), stops.start("me", "speech")
+    stops.end("me", "speech", first)
+    assert stops.is_latest("me", "speech", second)
+    stops.stop("me", "speech")
+    assert second.is_set
+
+
+def test_closing_the_page_stops_all_it_had_running_and_nothing_else() -> None:
+    stops = Stops()
+    mine, yours = [stops.start("me", tab) for tab in ("speech", "video")], stops.start("you", "video")
+    stops.leave("me")
+    assert all(cancel.is_set for cancel in mine)
+    assert not yours.is_set
+
+
+def test_stopping_nothing_is_nothing() -> None:
+    Stops().stop("me", "speech")
+
+
+def test_a_studio_without_samples_has_none(tmp_path: Path) -> None:
+    assert read_samples(tmp_path, Shelf()) == ()
+
+
+def test_a_listed_sample_whose_file_is_missing_is_left_out(tmp_path: Path) -> None:
+    row = {"tab": ["speech"], "kind": "speech", "title_en": "A bell", "title_zh": "钟声"}
+    (tmp_path / "bell.wav").write_bytes(b"x")
+    (tmp_path / "samples.json").write_text(json.dumps([row | {"file": "bell.wav"}, row | {"file": "gone.wav"}]))
+    (sample,) = read_samples(tmp_path, Shelf())
+    assert sample.input_kind == "sound"
+    assert sample.question("zh") == ""
+
+
+def test_every_shipped_sample_can_be_clicked_in_a_tab() -> None:
+    shelf = Shelf()
+    for sample in read_samples(SAMPLES, shelf):
+        assert set(sample.tabs) <= {"search", "speech", "video", "caption"}
+        assert shelf.file(sample.shelf_id) == sample.path

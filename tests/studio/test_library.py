@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from engines import RequestError, UserError
+from studio.library import Library
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    return Library(tmp_path / "home", samples)
+
+
+def test_two_folders_of_the_same_name_are_two_collections(library: Library, tmp_path: Path) -> None:
+    one, two = tmp_path / "a" / "Pictures", tmp_path / "b" / "Pictures"
+    one.mkdir(parents=True)
+    two.mkdir(parents=True)
+    assert library.folder(str(one)).file != library.folder(str(two)).file
+    assert library.folder(str(one)).file == library.folder(f' "{one}" ').file
+
+
+def test_the_folders_searched_last_are_offered_first(library: Library, tmp_path: Path) -> None:
+    for name in ("a", "b", "a"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        library.folder(str(tmp_path / name))
+    assert library.folders() == [str(tmp_path / "a"), str(tmp_path / "b")]
+
+
+@pytest.mark.parametrize("typed", ["", "  "])
+def test_no_folder_is_asked_for(library: Library, typed: str) -> None:
+    with pytest.raises(RequestError, match="Type the folder") as caught:
+        library.folder(typed)
+    assert "文件夹" in caught.value.zh
+
+
+@pytest.mark.parametrize("typed", ["/no/such/folder", "relative", "."])
+def test_a_folder_that_is_not_there_is_said_without_its_path(library: Library, typed: str) -> None:
+    with pytest.raises(RequestError, match="no such folder") as caught:
+        library.folder(typed)
+    assert "/no/such" not in caught.value.en + caught.value.zh
+
+
+def test_uploads_of_two_sessions_do_not_meet(library: Library, photo_file: Path) -> None:
+    mine = library.uploads("me", [photo_file])
+    with pytest.raises(RequestError, match="Drop the files"):
+        library.uploads("you", [])
+    assert [file.name for file in mine.folder.iterdir()] == ["red square.png"]
+
+
+def test_two_uploads_of_one_name_are_both_kept(library: Library, tmp_path: Path) -> None:
+    files = []
+    for n in range(2):
+        (tmp_path / str(n)).mkdir()
+        file = tmp_path / str(n) / "image.jpg"
+        file.write_bytes(bytes([n]))
+        files.append(file)
+    library.uploads("me", files)
+    book = library.uploads("me", files)
+    assert sorted(file.name for file in book.folder.iterdir()) == ["image (2).jpg", "image.jpg"]
+
+
+def test_uploads_can_be_forgotten_with_their_collection(library: Library, photo_file: Path) -> None:
+    book = library.uploads("me", [photo_file])
+    book.file.write_bytes(b"")
+    library.forget_uploads("me")
+    library.forget_uploads("me")
+    assert not book.folder.exists()
+    assert not book.file.exists()
+
+
+def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot be kept") as caught:
+        Library(tmp_path / "file", tmp_path).samples()
+    assert "检索集" in caught.value.zh

@@ -1,0 +1,128 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from engines import (
+    CaptionRequest,
+    CaptionResult,
+    Hit,
+    MediaError,
+    Result,
+    SearchRequest,
+    SearchResult,
+    Segment,
+    TranscribeRequest,
+    TranscribeResult,
+    to_json,
+)
+from studio import routes
+from studio.shelf import Shelf
+
+CAPTION = CaptionResult(request=CaptionRequest(media=Path("/home/me/my dog.jpg")), text="a dog", end="finished")
+SPEECH = TranscribeResult(
+    request=TranscribeRequest(media=Path("talk.mp3")),
+    language="en",
+    segments=(Segment(0.5, 2.0, "Good morning."),),
+    end="finished",
+)
+
+
+@pytest.fixture
+def client(shelf: Shelf) -> TestClient:
+    app = FastAPI()
+    routes.add_routes(app, shelf)
+    return TestClient(app)
+
+
+def test_media_come_with_their_type_and_in_pieces(client: TestClient, shelf: Shelf, clip_file: Path) -> None:
+    answer = client.get(f"/studio/file/{shelf.put_file(clip_file)}", headers={"range": "bytes=0-9"})
+    assert answer.status_code == 206
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.content == clip_file.read_bytes()[:10]
+
+
+@pytest.mark.parametrize("name", ["page.html", "drawing.svg", "script.js", "noname"])
+def test_what_a_browser_could_run_is_only_ever_a_download(
+    client: TestClient, shelf: Shelf, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("<script>alert(1)</script>")
+    answer = client.get(f"/studio/file/{shelf.put_file(tmp_path / name)}")
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/studio/file/unknown", "/studio/file/..%2f..%2fetc%2fpasswd", "/studio/thumb/unknown", "/studio/save/unknown.txt"],
+)
+def test_what_is_not_on_the_shelf_is_not_there(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_a_file_deleted_since_is_gone(client: TestClient, shelf: Shelf, photo_file: Path) -> None:
+    name = shelf.put_file(photo_file)
+    photo_file.unlink()
+    assert client.get(f"/studio/file/{name}").status_code == 404
+
+
+def test_photos_and_clips_are_shown_small(client: TestClient, shelf: Shelf, photo_file: Path, clip_file: Path) -> None:
+    for file in (photo_file, clip_file):
+        answer = client.get(f"/studio/thumb/{shelf.put_file(file)}?at=0.5")
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert max(Image.open(io.BytesIO(answer.content)).size) <= routes.THUMB_PX
+
+
+def test_a_sound_is_shown_by_its_loudness(client: TestClient, shelf: Shelf, sound_file: Path) -> None:
+    answer = client.get(f"/studio/thumb/{shelf.put_file(sound_file)}")
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert answer.text.count("<rect") == routes.N_BARS
+
+
+def test_a_damaged_file_has_a_blank_picture_and_no_error(client: TestClient, shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"junk")
+    with pytest.raises(MediaError):
+        routes.thumbnail(tmp_path / "broken.jpg")
+    assert client.get(f"/studio/thumb/{shelf.put_file(tmp_path / 'broken.jpg')}").status_code == 200
+
+
+def test_json_is_that_of_the_command_line(client: TestClient, shelf: Shelf) -> None:
+    answer = client.get(f"/studio/save/{shelf.put_result(CAPTION)}.json")
+    assert json.loads(answer.text) == to_json(CAPTION)
+    assert "/home" not in answer.text
+
+
+def test_a_saved_file_has_a_name_every_system_takes(client: TestClient, shelf: Shelf) -> None:
+    answer = client.get(f"/studio/save/{shelf.put_result(CAPTION)}.txt")
+    assert answer.text == "a dog\n"
+    assert answer.headers["content-disposition"] == 'attachment; filename="mydog-caption.txt"'
+
+
+@pytest.mark.parametrize(("kind", "part"), [("srt", "00:00:00,500"), ("vtt", "WEBVTT"), ("txt", "Good morning.")])
+def test_speech_is_saved_as_subtitles(kind: str, part: str) -> None:
+    written = routes.written_as(SPEECH, kind)
+    assert written is not None
+    assert part in written
+
+
+@pytest.mark.parametrize(("result", "kind"), [(CAPTION, "srt"), (SPEECH, "csv"), (CAPTION, "exe")])
+def test_a_form_that_makes_no_sense_is_refused(client: TestClient, shelf: Shelf, result: Result, kind: str) -> None:
+    assert client.get(f"/studio/save/{shelf.put_result(result)}.{kind}").status_code == 404
+
+
+def test_hits_are_saved_as_a_table_that_no_spreadsheet_runs() -> None:
+    hit = Hit(Path("/home/me/=cmd.jpg"), "photo", score=0.41234567, fit=0.9, text="@sum")
+    result = SearchResult(
+        request=SearchRequest(query="dog", collection=Path("c.sqlite")), hits=(hit,), end="finished"
+    )
+    written = routes.written_as(result, "csv")
+    assert written is not None
+    (row,) = csv.DictReader(io.StringIO(written))
+    assert row["file"] == "'=cmd.jpg"
+    assert row["text"] == "'@sum"
+    assert row["score"] == "0.4123"

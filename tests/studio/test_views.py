@@ -1,0 +1,190 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engines import (
+    AskRequest,
+    AskResult,
+    CaptionRequest,
+    CaptionResult,
+    Hit,
+    HostInfo,
+    IndexRequest,
+    IndexResult,
+    MediaError,
+    Progress,
+    SearchRequest,
+    SearchResult,
+    Segment,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    TranslateResult,
+    Word,
+)
+from studio import views
+from studio.shelf import Shelf
+
+FOLDER = Path("/home/somebody/private")
+MEDIA = FOLDER / "a <b>.mp4"
+CAPTION = CaptionResult(request=CaptionRequest(media=MEDIA), text="a <i>dog</i>", seconds=1.25, host="builtin")
+SPEECH = TranscribeResult(
+    request=TranscribeRequest(media=MEDIA, translate_to="de"),
+    language="en",
+    duration_s=5.0,
+    segments=(Segment(61.5, 63.0, "Hello <you>", (Word(61.5, 62.0, "Hello"), Word(62.1, 63.0, "<you>")), "Hallo"),),
+)
+ANSWER = AskResult(
+    request=AskRequest(media=MEDIA, question="What <is> it?", hide=frozenset({"picture"})),
+    text="a dog",
+    confidence=0.8,
+    moments_s=(75.0,),
+    senses=(("picture", 0.2), ("sound", 0.7)),
+    end="finished",
+)
+HITS = SearchResult(
+    request=SearchRequest(query="dog", collection=FOLDER / "c.sqlite"),
+    hits=(
+        Hit(MEDIA, "clip", score=0.4, fit=0.9, start_s=20.0, end_s=30.0),
+        Hit(FOLDER / "notes.txt", "text", score=0.3, fit=0.6, text="dogs <bark>"),
+    ),
+    end="finished",
+)
+INDEX = IndexResult(
+    request=IndexRequest(folder=FOLDER, collection=FOLDER / "c.sqlite"),
+    n_added=2,
+    n_rows=3,
+    failures=(("b <c>.jpg", "b <c>.jpg is damaged."),),
+    end="finished",
+)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.0, "0:00"), (7.9, "0:07"), (723.0, "12:03"), (3723.0, "1:02:03")]
+)
+def test_times_read_like_those_of_a_player(seconds: float, shown: str) -> None:
+    assert views.clock(seconds) == shown
+
+
+def test_no_view_tells_a_path_or_lets_markup_through(shelf: Shelf, info: HostInfo) -> None:
+    done = replace(CAPTION, end="finished")
+    shown = [
+        views.caption(done, shelf, info),
+        views.transcript(replace(SPEECH, end="finished"), shelf, info),
+        views.talk((ANSWER,), shelf, info),
+        views.hits(HITS, shelf, info),
+        views.index(INDEX, shelf, info),
+        views.problem(MediaError("b <c>.jpg is damaged.")),
+    ]
+    for page in shown:
+        assert "somebody" not in page
+        for raw in ("<i>dog", "<you>", "<is>", "<bark>", "a <b>", "<c>"):
+            assert raw not in page
+
+
+def test_a_caption_grows_then_offers_to_be_taken_along(shelf: Shelf, info: HostInfo) -> None:
+    growing = views.caption(CAPTION, shelf, info)
+    assert 'aria-busy="true"' in growing
+    assert "data-send" not in growing
+    done = views.caption(replace(CAPTION, end="finished"), shelf, info)
+    assert "1.2 s · cpu · builtin" in done
+    assert ".txt" in done
+    assert 'data-send="video"' in done
+
+
+def test_a_stopped_caption_keeps_its_words_and_says_so(shelf: Shelf, info: HostInfo) -> None:
+    shown = views.caption(replace(CAPTION, end="cancelled"), shelf, info)
+    assert "dog" in shown
+    assert "stopped" in shown
+    assert "Stopped before anything" in views.caption(replace(CAPTION, text="", end="cancelled"), shelf, info)
+
+
+def test_progress_says_what_is_done_and_how_far(shelf: Shelf, info: HostInfo) -> None:
+    listening = replace(SPEECH, segments=(), progress=Progress("listening", 40.0, 130.0, "s"))
+    shown = views.transcript(listening, shelf, info)
+    assert "listening" in shown
+    assert "0:40 of 2:10" in shown
+    assert "12 of 300" in views.stage(Progress("reading", 12, 300, "files"))
+
+
+def test_a_stage_without_words_of_ours_is_shown_as_the_host_says_it() -> None:
+    assert "&lt;dreaming&gt;" in views.stage(Progress("<dreaming>"))
+
+
+def test_every_segment_and_word_can_be_jumped_to(shelf: Shelf, info: HostInfo) -> None:
+    shown = views.transcript(replace(SPEECH, end="finished"), shelf, info)
+    assert 'data-seek="61.50"' in shown
+    assert 'data-seek="62.10"' in shown
+    assert "1:01" in shown
+    assert "Hallo" in shown
+    for kind in ("srt", "vtt", "txt", "json"):
+        assert f".{kind}" in shown
+
+
+def test_silence_is_an_answer(shelf: Shelf, info: HostInfo) -> None:
+    shown = views.transcript(replace(SPEECH, segments=(), end="empty"), shelf, info)
+    assert "No speech in this." in shown
+    assert ".srt" not in shown
+
+
+def test_an_answer_shows_the_senses_by_name_shape_and_share(shelf: Shelf, info: HostInfo) -> None:
+    shown = views.talk((ANSWER,), shelf, info)
+    assert "mark-picture" in shown and "mark-sound" in shown
+    assert "20 %" in shown and "70 %" in shown
+    assert "without picture" in shown
+    assert 'data-seek="75.00"' in shown
+    assert "80 % sure" in shown
+
+
+def test_a_talk_keeps_its_earlier_turns(shelf: Shelf, info: HostInfo) -> None:
+    first = replace(ANSWER, request=AskRequest(media=MEDIA, question="Who?"), text="a man")
+    shown = views.talk((first, replace(ANSWER, end=None)), shelf, info)
+    assert shown.index("a man") < shown.index("a dog")
+    assert "is-busy" in shown
+
+
+def test_hits_show_kind_span_and_fit(shelf: Shelf, info: HostInfo) -> None:
+    shown = views.hits(HITS, shelf, info)
+    assert "0:20–0:30" in shown
+    assert "90 %" in shown
+    assert "mark-all" in shown and "mark-text" in shown
+    assert "Nothing fits well" not in shown
+    assert 'data-end="30.00"' in shown
+
+
+def test_hits_that_do_not_fit_are_not_passed_off_as_finds(shelf: Shelf, info: HostInfo) -> None:
+    weak = replace(HITS, hits=tuple(replace(hit, fit=0.4) for hit in HITS.hits))
+    shown = views.hits(weak, shelf, info)
+    assert "Nothing fits well" in shown
+    assert shown.count("is-weak") == 2
+
+
+def test_no_hit_is_said(shelf: Shelf, info: HostInfo) -> None:
+    assert "Nothing of the chosen kinds" in views.hits(replace(HITS, hits=(), end="empty"), shelf, info)
+
+
+def test_an_index_says_what_it_holds_and_what_failed(shelf: Shelf, info: HostInfo) -> None:
+    shown = views.index(INDEX, shelf, info)
+    assert "3 entries are ready: 2 files added" in shown
+    assert "is damaged." in shown
+
+
+def test_a_translation_is_a_sentence(shelf: Shelf, info: HostInfo) -> None:
+    request = TranslateRequest(text="dog", source="en", target="de")
+    assert "Hund" in views.translation(TranslateResult(request=request, text="Hund", end="finished"), shelf, info)
+
+
+def test_what_can_be_saved_is_on_the_shelf(shelf: Shelf, info: HostInfo) -> None:
+    shown = views.caption(replace(CAPTION, end="finished"), shelf, info)
+    name = shown.split("./studio/save/")[1].split(".")[0]
+    saved = shelf.result(name)
+    assert isinstance(saved, CaptionResult)
+    assert saved.text == CAPTION.text
+
+
+@pytest.mark.parametrize("tab", ["search", "speech", "video", "caption"])
+def test_an_empty_tab_says_what_to_do_in_both_languages(tab: str) -> None:
+    shown = views.empty(tab)
+    assert "is-empty" in shown
+    assert 'lang="zh-CN"' in shown
