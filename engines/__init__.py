@@ -45,7 +45,6 @@ from engines.protocol import (
     SearchRequest,
     SearchResult,
     Segment,
-    Settings,
     Sound,
     TranscribeRequest,
     TranscribeResult,
@@ -55,6 +54,7 @@ from engines.protocol import (
     run,
 )
 from engines.report import to_json
+from engines.settings import Settings
 
 __all__ = [
     "KINDS",

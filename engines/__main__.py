@@ -38,13 +38,13 @@ from engines.protocol import (
     Result,
     SearchRequest,
     SearchResult,
-    Settings,
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
     TranslateResult,
 )
 from engines.report import to_json
+from engines.settings import Settings
 
 Opener = Callable[[str, Settings], Host]
 

@@ -1,7 +1,7 @@
 """The contract between whoever asks and whatever answers: media, requests, results, hosts.
 
 Only frozen records and one Protocol; no torch, no gradio, nothing heavy. A request is checked when it is made, so
-everything behind it may trust it. Media are paths (`pathlib.Path`) or the in-memory records below; `str` is always text.
+everything behind it may trust it. Media are paths (`pathlib.Path`) or the in-memory records below; `str` is text.
 
 Units: seconds (`_s`), hertz (`_hz`), counts (`n_`). Photos are (H, W, 3) uint8, sounds mono float32 in [-1, 1].
 """
@@ -9,6 +9,7 @@ Units: seconds (`_s`), hertz (`_hz`), counts (`n_`). Photos are (H, W, 3) uint8,
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ LANGUAGES = ("en", "de", "fr", "zh")
 """The languages the built-in model reads and writes, ISO 639-1."""
 
 RATE_HZ = 16_000
-"""Every sound inside the house is mono at this rate: Whisper's (Radford et al. 2022), which the sound tower starts from."""
+"""Every sound inside the house is mono at this rate: Whisper's (Radford et al. 2022), where the towers start."""
 
 Kind: TypeAlias = Literal["photo", "sound", "speech", "clip", "text"]
 KINDS: tuple[Kind, ...] = ("photo", "sound", "speech", "clip", "text")
@@ -30,9 +31,6 @@ Sense: TypeAlias = Literal["picture", "sound"]
 End: TypeAlias = Literal["finished", "empty", "cancelled"]
 """How a stream came to its end. "empty" is an answer too: no speech in the sound, no hit in the collection.
 A failure is not a result; it is raised."""
-
-
-# --- media in memory ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,23 +68,21 @@ class Clip:
 Media: TypeAlias = Path | Photo | Sound | Clip
 
 
-# --- requests ----------------------------------------------------------------------------------------------------
+def _check(right: bool, en: str, zh: str) -> None:
+    if not right:
+        raise RequestError(en, zh)
 
 
 def _language(value: str | None, what: str) -> None:
-    if value is not None and value not in LANGUAGES:
-        known = ", ".join(LANGUAGES)
-        raise RequestError(f"{what} {value!r} is not known; choose one of {known}.", f"不支持语言 {value!r}，可选：{known}。")
+    known = ", ".join(LANGUAGES)
+    en, zh = f"{what} {value!r} is not known; choose one of {known}.", f"不支持语言 {value!r}；可选：{known}。"
+    _check(value is None or value in LANGUAGES, en, zh)
 
 
 def _text(value: str, en: str, zh: str, limit: int) -> None:
-    if not value.strip():
-        raise RequestError(en, zh)
-    if len(value) > limit:
-        raise RequestError(
-            f"The text has {len(value):,} characters; at most {limit:,} are taken at a time.",
-            f"文字有 {len(value):,} 个字符，一次最多 {limit:,} 个。",
-        )
+    _check(bool(value.strip()), en, zh)
+    en = f"The text has {len(value):,} characters; at most {limit:,} are taken at a time."
+    _check(len(value) <= limit, en, f"文字有 {len(value):,} 个字符，一次最多 {limit:,} 个。")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +124,8 @@ class TranslateRequest:
         _language(self.source, "The source language")
         _language(self.target, "The target language")
         _text(self.text, "Type something to translate first.", "请先输入要翻译的文字。", 20_000)
-        if self.source == self.target:
-            raise RequestError(
-                "Source and target are the same language; choose two different ones.", "源语言与目标语言相同，请选两种。"
-            )
+        same = "Source and target are the same language; choose two different ones."
+        _check(self.source != self.target, same, "源语言与目标语言相同，请选两种。")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,10 +145,8 @@ class AskRequest:
     def __post_init__(self) -> None:
         _language(self.language, "The language")
         _text(self.question, "Type a question first.", "请先输入问题。", 500)
-        if self.hide - {"picture", "sound"}:
-            raise RequestError(
-                f"Only picture and sound can be hidden, not {sorted(self.hide)}.", "只能隐藏画面或声音。"
-            )
+        odd = f"Only picture and sound can be hidden, not {sorted(self.hide)}."
+        _check(self.hide <= {"picture", "sound"}, odd, "只能隐藏画面或声音。")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,23 +180,15 @@ class SearchRequest:
     def __post_init__(self) -> None:
         if isinstance(self.query, str):
             _text(self.query, "Type what to look for, or drop a file.", "请输入要找的内容，或拖入文件。", 2_000)
-        if not 1 <= self.k <= 1_000:
-            raise RequestError(f"k is {self.k}; choose 1 to 1000 hits.", f"k 为 {self.k}，请选 1 到 1000。")
-        if not self.kinds:
-            raise RequestError("Choose at least one kind of media to look for.", "请至少选择一种媒体。")
-        if self.kinds - set(KINDS):
-            known = ", ".join(KINDS)
-            raise RequestError(
-                f"Unknown kinds {sorted(self.kinds - set(KINDS))}; known are {known}.", f"未知的种类；可选：{known}。"
-            )
+        _check(1 <= self.k <= 1_000, f"k is {self.k}; choose 1 to 1000 hits.", f"k 为 {self.k}，请选 1 到 1000。")
+        _check(bool(self.kinds), "Choose at least one kind of media to look for.", "请至少选择一种媒体。")
+        odd, known = sorted(self.kinds - set(KINDS)), ", ".join(KINDS)
+        _check(not odd, f"Unknown kinds {odd}; known are {known}.", f"未知的种类；可选：{known}。")
 
 
 Request: TypeAlias = (
     CaptionRequest | TranscribeRequest | TranslateRequest | AskRequest | EmbedRequest | IndexRequest | SearchRequest
 )
-
-
-# --- results -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -268,16 +252,12 @@ class TranscribeResult(Result):
 
     @property
     def text(self) -> str:
-        return _joined([segment.text for segment in self.segments], self.language)
+        return ("" if self.language == "zh" else " ").join(s.text for s in self.segments if s.text)
 
     @property
     def translation(self) -> str:
-        target = getattr(self.request, "translate_to", None) or ""
-        return _joined([segment.translation for segment in self.segments], target)
-
-
-def _joined(texts: list[str], language: str) -> str:
-    return ("" if language == "zh" else " ").join(text for text in texts if text)
+        gap = "" if getattr(self.request, "translate_to", None) == "zh" else " "
+        return gap.join(s.translation for s in self.segments if s.translation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,15 +318,9 @@ class SearchResult(Result):
     hits: tuple[Hit, ...] = ()
 
 
-# --- hosts -------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Ability:
-    """A request type a host serves, and the language it serves it in ("" where language does not matter).
-
-    For translation the language is "source-target", for example "en-de".
-    """
+    """A request type a host serves, and in which language ("en-de" for translation, "" where it does not matter)."""
 
     request: type
     language: str = ""
@@ -407,29 +381,7 @@ class Host(Protocol):
 
 def run(host: Host, request: Request, cancel: Cancel | None = None) -> Result:
     """The last result of a stream."""
-    last: Result | None = None
-    for last in host.stream(request, cancel):
-        pass
-    if last is None or not last.done:
+    last = deque(host.stream(request, cancel), maxlen=1)
+    if not last or not last[0].done:
         raise RuntimeError(f"{host.info.name} ended a {type(request).__name__} without a last result")
-    return last
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a host is opened.
-
-    device: "auto", "cpu", "cuda" or "cuda:n". dtype: "auto", "float32" or "bfloat16". n_threads: 0 = torch's choice.
-    cache_bytes: how much encoded media a host may keep for a second question about the same file.
-    """
-
-    device: str = "auto"
-    dtype: str = "auto"
-    n_threads: int = 0
-    cache_bytes: int = 128 * 2**20
-
-    def __post_init__(self) -> None:
-        if self.dtype not in ("auto", "float32", "bfloat16"):
-            raise RequestError(f"dtype {self.dtype!r} is not known; choose auto, float32 or bfloat16.")
-        if self.n_threads < 0 or self.cache_bytes < 0:
-            raise RequestError("n_threads and cache_bytes are counts; 0 or more.")
+    return last[0]

@@ -15,7 +15,6 @@ import gradio as gr
 from studio import theme
 from studio.sharing import App, Receive, Scope, Send
 
-
 FETCHES = re.compile(r"/proxy=|/file=\w+:/|/file/\w+:/")
 """Routes of gradio that would fetch an address for whoever asks."""
 

@@ -43,9 +43,12 @@ def add_routes(app: FastAPI, shelf: Shelf) -> None:
 
     @app.get("/studio/thumb/{name}")
     def thumb(name: str, at: float = 0.0) -> Response:
+        path = shelf.file(name)
+        if path is None:
+            raise HTTPException(404, "This file is gone.")
         try:
-            picture, kind = thumbnail(_path(shelf, name), at_s=at)
-        except UserError:
+            picture, kind = thumbnail(path, at_s=at)
+        except UserError:  # damaged, or gone since it was found: an even line says as much
             picture, kind = wave_svg([0.05] * N_BARS), "image/svg+xml"
         return Response(picture, media_type=kind, headers=DAY)
 

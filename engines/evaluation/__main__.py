@@ -23,7 +23,8 @@ from engines.evaluation.report import about, earlier, table, write
 from engines.evaluation.speed import speed_rows
 from engines.evaluation.suites import SUITES, Suite, chosen, evaluate
 from engines.hosts import open_host
-from engines.protocol import Host, Settings
+from engines.protocol import Host
+from engines.settings import Settings
 
 logger = logging.getLogger(__name__)
 

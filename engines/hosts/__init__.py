@@ -12,7 +12,8 @@ import re
 from pathlib import Path
 
 from engines.errors import RequestError
-from engines.protocol import Host, Settings
+from engines.protocol import Host
+from engines.settings import Settings
 
 KNOWN = ("builtin",)
 

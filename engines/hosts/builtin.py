@@ -42,13 +42,13 @@ from engines.protocol import (
     Result,
     SearchRequest,
     SearchResult,
-    Settings,
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
     TranslateResult,
 )
 from engines.senses import Senses
+from engines.settings import Settings
 from engines.tasks import answer, caption, search, transcribe, translate
 
 Task: TypeAlias = Callable[[Senses, Any], Iterator[Result]]

@@ -111,11 +111,11 @@ def _packets(container: InputContainer, track: AudioStream | VideoStream) -> Ite
             packet = next(packets, None)
         except _FAULTS:  # the file breaks off
             packet = None
-        is_last = packet is None or (packet.size == 0 and packet.dts is None)
-        if is_last or packet.size > 0:  # an empty one on the way (AVI has them for repeated frames) would end it all
+        if packet is None or (packet.size == 0 and packet.dts is None):
             yield packet
-        if is_last:
             return
+        if packet.size > 0:  # an empty one on the way (AVI has them for repeated frames) would end it all
+            yield packet
 
 
 def _time_s(frame: av.AudioFrame | av.VideoFrame) -> float | None:

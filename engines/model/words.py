@@ -42,9 +42,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(config.vocab_size, config.width)
         self.positions = nn.Embedding(config.max_text_tokens, config.width)
-        self.blocks = nn.ModuleList(
-            DecoderBlock(config.width, config.n_heads) for _ in range(config.n_decoder_blocks)
-        )
+        self.blocks = nn.ModuleList(DecoderBlock(config.width, config.n_heads) for _ in range(config.n_decoder_blocks))
         self.norm = nn.LayerNorm(config.width)
 
     def hidden(self, ids: Tensor, memory: Tensor, mask: Tensor, cache: KVCache | None = None) -> Tensor:

@@ -43,7 +43,9 @@ def spell_like(words: Sequence[str], model: Sequence[str]) -> list[str]:
     out = list(words)
     matcher = SequenceMatcher(a=list(words), b=plain, autojunk=False)
     for a, b, n in matcher.get_matching_blocks():
-        out[a : a + n] = model[b : b + n]
+        for i in range(n):
+            if not any(c.isdigit() for c in model[b + i]):  # a numeral would be another word
+                out[a + i] = model[b + i]
     return out
 
 

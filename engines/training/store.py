@@ -224,9 +224,10 @@ def synthetic(data: Path) -> Iterator[Spoken]:
         for i in rng.permutation(len(pairs))[:n]:
             sound = voices.speak(pairs[i].target, language, rng)
             if sound is not None:
-                yield silence_around(sound.samples, rng), {
-                    "text": pairs[i].target, "language": language, "corpus": "synthetic"
-                }
+                yield (
+                    silence_around(sound.samples, rng),
+                    {"text": pairs[i].target, "language": language, "corpus": "synthetic"},
+                )
     photos = archives.photos(data, "train")
     for i in rng.permutation(len(photos))[:CAPTIONS_SPOKEN]:
         caption = str(rng.choice(photos[i].captions["en"]))

@@ -158,9 +158,7 @@ class Trainer:
             return False
         state = json.loads(path.read_text())
         self.model.load_state_dict(load_file(self.folder / "weights.safetensors"))
-        self.ema = {
-            k: v.to(self.accelerator.device) for k, v in load_file(self.folder / "ema.safetensors").items()
-        }
+        self.ema = {k: v.to(self.accelerator.device) for k, v in load_file(self.folder / "ema.safetensors").items()}
         moments: dict[int, dict[str, Tensor]] = {}
         for path_of, value in load_file(self.folder / "optimizer.safetensors").items():
             name, _, key = path_of.rpartition(".")

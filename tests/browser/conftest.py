@@ -128,7 +128,7 @@ class Visit:
         """Turn to a kind of input and upload a file there."""
         self.choose(tab, kind)
         self.page.locator(f"#{tab}-{kind} input[type=file]").first.set_input_files(path)
-        self.page.wait_for_selector(f"#{tab}-{kind} [aria-label=Clear], #{tab}-{kind} [aria-label=清除]")
+        self.page.wait_for_selector(f"#{tab}-{kind} .icon-button-wrapper button", state="attached")
 
     def choose(self, tab: str, kind: str) -> None:
         """Turn to a kind of input."""
@@ -154,9 +154,11 @@ def visit(browser: Browser, url: str, options: dict[str, Any], query: str = "") 
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
     page.on(
         "console",
-        lambda said: seen.complaints.append(f"{said.text} {said.location}")
-        if said.type == "error" and not any(word in str(said.location) for word in EXPECTED)
-        else None,
+        lambda said: (
+            seen.complaints.append(f"{said.text} {said.location}")
+            if said.type == "error" and not any(word in str(said.location) for word in EXPECTED)
+            else None
+        ),
     )
     page.goto(url + query)
     page.wait_for_selector("#search-run", state="visible")

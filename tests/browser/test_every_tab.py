@@ -24,7 +24,7 @@ def test_every_tab_opens_with_its_words_and_fits_a_desktop(wide: Visit) -> None:
     for fact in ("1.0 M", "cpu", "no CUDA device was found", "Apache-2.0"):
         assert fact in card
     assert "From German to" in wide.page.inner_text("#models-abilities")
-    assert "__i18n__" not in wide.page.content()
+    assert "__i18n__" not in wide.page.inner_text("body")
 
 
 def test_every_tab_opens_in_chinese_in_the_dark_and_fits_a_phone(phone: Visit) -> None:
@@ -38,26 +38,29 @@ def test_every_tab_opens_in_chinese_in_the_dark_and_fits_a_phone(phone: Visit) -
     assert "Fusion Studio" in phone.page.inner_text("#brand")
 
 
-@pytest.mark.parametrize("tab", WORKING)
-@pytest.mark.parametrize("size", ["wide", "phone"])
-def test_a_sample_gives_its_result_at_one_click(request: pytest.FixtureRequest, size: str, tab: str) -> None:
+FOUND = {"search": "dog.jpg", "speech": "The train leaves at nine."}
+FOUND_WIDE = FOUND | {"video": "A dog is barking.", "caption": "A dog runs on the beach."}
+FOUND_PHONE = FOUND | {"video": "狗在叫", "caption": "一只狗在沙滩上奔跑"}
+
+
+@pytest.mark.parametrize(("size", "found"), [("wide", FOUND_WIDE), ("phone", FOUND_PHONE)])
+def test_in_every_tab_a_sample_gives_its_result_at_one_click(
+    request: pytest.FixtureRequest, size: str, found: dict[str, str]
+) -> None:
     visit: Visit = request.getfixturevalue(size)
-    visit.open_tab(tab)
-    samples = visit.page.locator(f"#{tab}-samples .sample")
-    if samples.count() == 0:
-        pytest.skip("assets/samples holds no samples in this checkout")
-    samples.first.click()
-    said = visit.sheet(tab, "done")
-    assert "cpu · fake" in said
-    assert {"search": "dog.jpg", "speech": "The train leaves at nine.", "caption": "beach" if size == "wide" else "沙滩",
-            "video": "barking" if size == "wide" else "狗在叫"}[tab] in said
-    assert visit.width() <= (1440 if size == "wide" else 390)
-    assert not visit.page.locator(f"#{tab}-stop").is_visible()
+    for tab in WORKING:
+        visit.open_tab(tab)
+        visit.page.locator(f"#{tab}-samples .sample").first.click()
+        said = visit.sheet(tab, "done")
+        assert found[tab] in said
+        assert "cpu · fake" in said
+        assert visit.width() <= (390 if visit.is_phone else 1440)
+        assert not visit.page.locator(f"#{tab}-stop").is_visible()
 
 
 def test_a_stop_keeps_what_is_there_and_the_tab_goes_on(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
     host = scripted[1]
-    host.delay_s = 0.5
+    host.delay_s = 1.5
     try:
         wide.open_tab("caption")
         wide.page.locator("#caption-samples .sample").first.click()
@@ -75,7 +78,7 @@ def test_a_stop_keeps_what_is_there_and_the_tab_goes_on(wide: Visit, scripted: t
 
 def test_escape_stops_too(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
     host = scripted[1]
-    host.delay_s = 0.5
+    host.delay_s = 3.0
     try:
         wide.open_tab("speech")
         wide.page.locator("#speech-samples .sample").first.click()
@@ -88,7 +91,7 @@ def test_escape_stops_too(wide: Visit, scripted: tuple[Served, FakeHost]) -> Non
 
 def test_a_closed_page_stops_its_work(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
     host = scripted[1]
-    n_before, host.delay_s = len(host.cancelled), 0.5
+    n_before, host.delay_s = len(host.cancelled), 2.0
     try:
         wide.open_tab("caption")
         wide.page.locator("#caption-samples .sample").first.click()
@@ -97,10 +100,11 @@ def test_a_closed_page_stops_its_work(wide: Visit, scripted: tuple[Served, FakeH
         for _ in range(40):
             if len(host.cancelled) > n_before:
                 break
-            wide.page.wait_for_timeout(100)
+            wide.page.wait_for_timeout(200)
     finally:
         host.delay_s = 0.12
     assert len(host.cancelled) > n_before
+    wide.complaints.clear()  # gradio's script complains that the page was left while it waited
 
 
 def test_the_language_changes_on_the_page_and_nothing_is_lost(wide: Visit) -> None:
@@ -181,19 +185,16 @@ def test_the_device_is_switched_in_the_header_with_a_word(wide: Visit, scripted:
     assert scripted[1].moves[-1] == "cpu"
 
 
-@pytest.mark.parametrize(
-    ("tab", "sentence"),
-    [
+def test_running_with_nothing_says_what_to_do_in_every_tab(wide: Visit) -> None:
+    for tab, sentence in (
         ("search", "Type what to look for"),
         ("speech", "Drop or record a sound first"),
         ("video", "Drop a clip first"),
         ("caption", "Drop a photo first"),
-    ],
-)
-def test_running_with_nothing_says_what_to_do(wide: Visit, tab: str, sentence: str) -> None:
-    wide.open_tab(tab)
-    wide.page.locator(f"#{tab}-run").click()
-    assert sentence in wide.sheet(tab, "error")
+    ):
+        wide.open_tab(tab)
+        wide.page.locator(f"#{tab}-run").click()
+        assert sentence in wide.sheet(tab, "error")
 
 
 def test_a_folder_that_is_not_there_is_said(wide: Visit) -> None:

@@ -19,10 +19,10 @@ from engines.protocol import (
     IndexRequest,
     Request,
     SearchRequest,
-    Settings,
     TranscribeRequest,
     TranslateRequest,
 )
+from engines.settings import Settings
 from tests.fake_host import FakeHost
 
 

@@ -90,7 +90,9 @@ def test_an_empty_question_gets_one_sentence(client: Client, clip_file: Path) ->
         client.predict(handle_file(clip_file), "  ", "en", "", api_name="/answer")
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", str(Path(__file__)), "../../../etc/passwd", "http://127.0.0.1:9/dog.jpg"])
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", str(Path(__file__)), "../../../etc/passwd", "http://127.0.0.1:9/dog.jpg"]
+)
 def test_a_path_of_this_machine_is_refused(served: Served, page_host: FakeHost, path: str) -> None:
     n_before = len(page_host.requests)
     forged = {"path": path, "meta": {"_type": "gradio.FileData"}}

@@ -78,9 +78,7 @@ def test_a_wrong_request_is_shown_like_any_other_error(desk: Desk) -> None:
     assert "Type something to translate first." in frames[-1][0]
 
 
-def test_a_defect_is_one_calm_sentence_and_the_log_holds_the_rest(
-    desk: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_defect_is_one_calm_sentence_and_the_log_holds_the_rest(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     host = FakeHost(error=RuntimeError(f"cannot open {PHOTO}"))
     with caplog.at_level(logging.ERROR, logger="studio"):
         shown, _ = list(play(over(desk, host), job(), "me", "en", ()))[-1]

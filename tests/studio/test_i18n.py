@@ -34,8 +34,11 @@ def test_every_key_written_out_in_the_source_exists() -> None:
 
 def test_the_chinese_is_chinese() -> None:
     plain = {"ui.switch.language"}
-    assert all(re.search("[\u4e00-\u9fff]", text) for key, text in i18n.texts("zh").items() if "{done}" not in text
-               and key not in plain)
+    assert all(
+        re.search("[\u4e00-\u9fff]", text)
+        for key, text in i18n.texts("zh").items()
+        if "{done}" not in text and key not in plain
+    )
 
 
 def test_an_unknown_key_is_noticed_when_the_page_is_built() -> None:

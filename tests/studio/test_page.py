@@ -35,7 +35,8 @@ def test_the_page_carries_the_policy() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/gradio_api/proxy=http://a.example/x", "/gradio_api/file=https://a.example/x", "/gradio_api/file=ftp://a/x"]
+    "path",
+    ["/gradio_api/proxy=http://a.example/x", "/gradio_api/file=https://a.example/x", "/gradio_api/file=ftp://a/x"],
 )
 def test_no_address_is_fetched_for_whoever_asks(path: str) -> None:
     assert client().get(path).status_code == 404

@@ -59,7 +59,12 @@ def test_what_a_browser_could_run_is_only_ever_a_download(
 
 @pytest.mark.parametrize(
     "path",
-    ["/studio/file/unknown", "/studio/file/..%2f..%2fetc%2fpasswd", "/studio/thumb/unknown", "/studio/save/unknown.txt"],
+    [
+        "/studio/file/unknown",
+        "/studio/file/..%2f..%2fetc%2fpasswd",
+        "/studio/thumb/unknown",
+        "/studio/save/unknown.txt",
+    ],
 )
 def test_what_is_not_on_the_shelf_is_not_there(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 404
@@ -117,9 +122,7 @@ def test_a_form_that_makes_no_sense_is_refused(client: TestClient, shelf: Shelf,
 
 def test_hits_are_saved_as_a_table_that_no_spreadsheet_runs() -> None:
     hit = Hit(Path("/home/me/=cmd.jpg"), "photo", score=0.41234567, fit=0.9, text="@sum")
-    result = SearchResult(
-        request=SearchRequest(query="dog", collection=Path("c.sqlite")), hits=(hit,), end="finished"
-    )
+    result = SearchResult(request=SearchRequest(query="dog", collection=Path("c.sqlite")), hits=(hit,), end="finished")
     written = routes.written_as(result, "csv")
     assert written is not None
     (row,) = csv.DictReader(io.StringIO(written))

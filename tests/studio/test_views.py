@@ -60,9 +60,7 @@ INDEX = IndexResult(
 )
 
 
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.0, "0:00"), (7.9, "0:07"), (723.0, "12:03"), (3723.0, "1:02:03")]
-)
+@pytest.mark.parametrize(("seconds", "shown"), [(0.0, "0:00"), (7.9, "0:07"), (723.0, "12:03"), (3723.0, "1:02:03")])
 def test_times_read_like_those_of_a_player(seconds: float, shown: str) -> None:
     assert views.clock(seconds) == shown
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from engines.evaluation.__main__ import main
-from engines.protocol import Host, Request, Result, Settings, TranslateRequest
+from engines.protocol import Host, Request, Result, TranslateRequest
+from engines.settings import Settings
 from tests.fake_host import FakeHost
 
 

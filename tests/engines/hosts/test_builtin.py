@@ -29,13 +29,13 @@ from engines.protocol import (
     Request,
     Result,
     SearchRequest,
-    Settings,
     Sound,
     TranscribeRequest,
     TranslateRequest,
     TranslateResult,
     run,
 )
+from engines.settings import Settings
 from tests.conftest import write_photo
 
 WAIT_S = 20.0

@@ -199,7 +199,10 @@ def test_a_config_that_cannot_be_read_is_damaged(folder: Path, text: str) -> Non
 def test_a_model_of_another_program_is_called_so(folder: Path, text: str) -> None:
     (folder / CONFIG_FILE).write_text(text)
     error = refused(folder)
-    assert (error.en, error.zh) == ("The folder mine holds a model of another program.", "文件夹 mine 中是其他程序的模型。")
+    assert (error.en, error.zh) == (
+        "The folder mine holds a model of another program.",
+        "文件夹 mine 中是其他程序的模型。",
+    )
 
 
 def test_another_version_asks_for_an_update(folder: Path) -> None:
@@ -303,7 +306,9 @@ def test_weights_that_are_no_safetensors_are_refused_even_with_a_fitting_digest(
     [lambda state, name: state.pop(name + SCALE), lambda state, name: state.update({name + SCALE: torch.ones(3)})],
     ids=["no scale", "too few scales"],
 )
-def test_int8_rows_without_their_scales_are_refused(folder: Path, spoil: Callable[[dict[str, Tensor], str], object]) -> None:
+def test_int8_rows_without_their_scales_are_refused(
+    folder: Path, spoil: Callable[[dict[str, Tensor], str], object]
+) -> None:
     reweigh(folder, lambda state: spoil(state, "decoder.embedding.weight"))
     assert refused(folder).en == DAMAGED
 

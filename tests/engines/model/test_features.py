@@ -70,7 +70,9 @@ def test_a_tone_stands_in_the_band_of_its_pitch() -> None:
 
 @pytest.mark.parametrize("n_mels", [40, 80, 128])
 def test_our_filters_are_those_of_torchaudio(n_mels: int) -> None:
-    functional = pytest.importorskip("torchaudio.functional", reason="torchaudio does not load here", exc_type=Exception)
+    functional = pytest.importorskip(
+        "torchaudio.functional", reason="torchaudio does not load here", exc_type=Exception
+    )
     theirs = functional.melscale_fbanks(201, 0.0, 8000.0, n_mels, RATE_HZ, norm="slaney", mel_scale="slaney").T
     assert torch.allclose(features._mel_bank_in_torch(n_mels), theirs, atol=1e-6)
 
