@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
     testing = argv[:1] == ["test"]
     options = None if testing else parse(argv)
     require_python()
-    import environment  # written for the Python we now know to be there
+    from studio import environment  # written for the Python we now know to be there
 
     try:
         python = environment.python("test" if testing else "")
@@ -131,7 +131,7 @@ def open_page(options: argparse.Namespace, port: int) -> None:
 
 def repair(error: ImportError, argv: list[str]) -> None:
     """Start over with a fresh environment, once, if a package in ours turns out to be damaged."""
-    import environment
+    from studio import environment
 
     package = (error.name or "").split(".")[0]
     if not environment.is_ours() or package in ("", "engines", "studio") or TRIED_REPAIR in os.environ:

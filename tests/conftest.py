@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from engines.protocol import RATE_HZ, Clip, Host, Photo, Sound
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from engines.hosts.builtin import BuiltinHost
     from engines.model.checkpoint import Checkpoint
     from engines.senses import Senses
+
+settings.register_profile("house", deadline=None)  # a busy machine is no failure
+settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = ROOT / "assets" / "samples"

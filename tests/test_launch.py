@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-import environment
+from studio import environment
 import launch
 from engines.errors import DeviceError
 

@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BASE = ("engines.errors", "engines.protocol")
+BASE = ("engines.errors", "engines.protocol", "engines.settings")
 MEDIA = (*BASE, "engines.media")
 
 # What the page may use besides public names: which devices there are, what a file holds, subtitles.
@@ -31,6 +31,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines": (*BASE, "engines.hosts", "engines.report"),  # the public face
     "engines.errors": (),
     "engines.protocol": ("engines.errors",),
+    "engines.settings": ("engines.errors",),
     "engines.report": BASE,
     "engines.device": ("engines.errors",),
     "engines.media": BASE,
@@ -58,8 +59,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.evaluation.__main__": (*BASE, "engines", "engines.evaluation", "engines.hosts"),
     "engines.__main__": (*BASE, "engines", "engines.hosts", "engines.report", "engines.subtitles"),
     "studio": ("engines", *FOR_THE_PAGE),
-    "launch": ("engines", "environment", "studio.app"),
-    "environment": (),
+    "launch": ("engines", "studio.app", "studio.environment"),
+    "studio.environment": (),
 }  # fmt: skip
 
 # Inside engines/model a file imports only files of the rows before its own.
@@ -138,7 +139,7 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def _sources() -> list[Source]:
-    files = [ROOT / "launch.py", ROOT / "environment.py"]
+    files = [ROOT / "launch.py"]
     for package in ("engines", "studio"):
         files += sorted((ROOT / package).rglob("*.py"))
     return [
@@ -213,7 +214,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
     wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     declared = {re.split(r"[^\w.-]", requirement)[0].replace("-", "_").lower() for requirement in wanted}
     imported = {name.split(".")[0] for source in SOURCES for name in source.imports()}
-    foreign = imported - sys.stdlib_module_names - {"engines", "environment", "launch", "studio", "__future__"}
+    foreign = imported - sys.stdlib_module_names - {"engines", "launch", "studio", "__future__"}
     assert {{"PIL": "pillow"}.get(name, name).lower() for name in foreign} <= declared
 
 

@@ -207,6 +207,10 @@ class Feeds:
             **self._read(texts),
         }
 
+    def draw_spell(self, size: int, rng: np.random.Generator) -> Batch:
+        """As for transcripts; the pieces go unused."""
+        return self.draw_transcribe(size, rng)
+
     # --- text
 
     def _pair(self, rng: np.random.Generator, weights: dict[str, float]) -> Pair:

@@ -102,6 +102,12 @@ def transcribe(model: FusionModel, batch: Batch) -> Record:
     return _record(**parts)
 
 
+def spell(model: FusionModel, batch: Batch) -> Record:
+    """Spell what is said, token by token: the linear CTC head alone, which wants a higher rate than all else."""
+    last, mask = batch["last"].to(model.dtype), batch["mask"]
+    return _record(ctc=(1.0, losses.ctc(model.ctc(last), mask.sum(1), batch["ctc"], batch["n_ctc"])))
+
+
 def translate(model: FusionModel, batch: Batch) -> Record:
     """Write a sentence in another language."""
     mask = batch["text_mask"]
@@ -158,6 +164,7 @@ def answer(model: FusionModel, batch: Batch) -> Record:
 OBJECTIVES: dict[str, Callable[[FusionModel, Batch], Record]] = {
     "caption": caption,
     "transcribe": transcribe,
+    "spell": spell,
     "translate": translate,
     "parallel": parallel,
     "sound": sound,

@@ -22,6 +22,8 @@ class Recipe:
     tasks: dict[str, Share] = field(default_factory=dict)
     frozen: tuple[str, ...] = ("picture.trunk.", "sound.")
     """Parameters whose names begin so are not trained; the stores were made with them."""
+    only: tuple[str, ...] = ()
+    """If given, nothing else is trained."""
     learning_rate: float = 5e-4
     """Of parts that start from nothing; cosine to a hundredth of it."""
     kept_rate: float = 1.5e-4
@@ -58,6 +60,15 @@ RECIPES: dict[str, Recipe] = {
                 "sound": Share(0.09, 32),
                 "answer": Share(0.16, 16),
             },
+        ),
+        Recipe(
+            name="spell",
+            n_steps=800,
+            tasks={"spell": Share(1, 16)},
+            only=("ctc_head.",),
+            learning_rate=1e-2,
+            weight_decay=0.0,
+            ema_decay=0.99,
         ),
         Recipe(
             name="smoke",

@@ -56,7 +56,7 @@ class Trainer:
         self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if bf16 else "no")
         self.recipe, self.feeds, self.folder = recipe, feeds, folder
         for name, p in model.named_parameters():
-            p.requires_grad_(not name.startswith(recipe.frozen))
+            p.requires_grad_(name.startswith(recipe.only) if recipe.only else not name.startswith(recipe.frozen))
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         kept = [(name, p) for name, p in trained if name.startswith(recipe.kept)]
         new = [(name, p) for name, p in trained if not name.startswith(recipe.kept)]

@@ -25,8 +25,8 @@ from typing import Any
 
 import pytest
 
-import environment
-from environment import SetupError
+from studio import environment
+from studio.environment import SetupError
 
 PROJECT = """\
 [project]

@@ -26,7 +26,7 @@ import urllib.request
 from importlib.metadata import Distribution
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 CONSTRAINTS = ROOT / "constraints.txt"
 GB = 1e9

@@ -1,0 +1,92 @@
+"""A training folder in miniature: texts and media in the shared layout, and the stores a tiny model's towers make of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engines import archives
+from engines.model import checkpoint
+from engines.model.checkpoint import BUILTIN, TOKENIZER_FILE
+from engines.training.batches import Feeds
+from engines.training.store import Ragged, Towers, fill_speech, photo_rows, recorded, sound_rows
+from tests.conftest import tone
+from tests.tiny_data import CHINESE, LABELS, PHOTOS, WORDS, grey, opus, pitch_hz, webp, write_lines, write_rows, write_tar
+
+SPOKEN_DE = "Guten Morgen."
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Sums in one order, so that the same steps give the same numbers."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six photos, five sounds, three clips of speech and pairs in three languages, all of the split train."""
+    folder = tmp_path_factory.mktemp("data")
+    photos = [
+        {"image": key, "en": [text, *[f"Look : {text}"] * 4], "zh": [CHINESE[i]], "de": [f"Bild {i} links ."]}
+        for i, (key, text) in enumerate(PHOTOS.items())
+    ]
+    write_rows(folder / "photos" / "flickr8k_train.jsonl.gz", photos)
+    write_tar(folder / "photos" / "flickr8k_train.tar", {f"{k}.webp": webp((grey(i),) * 3) for i, k in enumerate(PHOTOS)})
+    write_rows(folder / "photos" / "captions_only.jsonl.gz", [{"image": "far", "en": ["Unseen ."], "de": ["Nie ."]}])
+
+    sounds = [{"id": label, "label": label, "corpus": "esc10", "split": "train"} for label in LABELS]
+    write_rows(folder / "sounds" / "manifest.jsonl.gz", sounds)
+    write_tar(folder / "sounds" / "esc10-train.tar", {f"{n}.opus": opus(pitch_hz(j)) for j, n in enumerate(LABELS)})
+
+    line = {"speaker": "s", "corpus": "an4", "split": "train"}
+    said = [*((text, "en") for text in WORDS), (SPOKEN_DE, "de")]
+    speech = [{"id": f"u{k}", "text": text, "lang": language, **line} for k, (text, language) in enumerate(said)]
+    write_rows(folder / "speech" / "manifest.jsonl.gz", speech)
+    write_tar(folder / "speech" / "speech-00.tar", {f"u{k}.opus": opus(900.0 + 50 * k) for k in range(len(said))})
+
+    for language, hello in (("de", "Ein Hund läuft."), ("fr", "Un chien court."), ("zh", "一只狗在跑。")):
+        pairs = [f"{text}\t{hello} {i}\t{('multi30k', 'tatoeba')[i % 2]}" for i, text in enumerate(PHOTOS.values())]
+        write_lines(folder / "text" / f"en-{language}.train.tsv.gz", pairs)
+    write_lines(folder / "text" / "mono.zh.tsv.gz", list(CHINESE))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def towers() -> Towers:
+    return Towers(checkpoint.tiny().model)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, data: Path, towers: Towers) -> Path:
+    """Tokenizer and stores: two views of the photos, sounds, speech, and a voice that describes each photo."""
+    folder = tmp_path_factory.mktemp("run")
+    shutil.copy(BUILTIN / TOKENIZER_FILE, folder / TOKENIZER_FILE)
+    features = folder / "features"
+    features.mkdir()
+    for view in (0, 1):
+        rows = photo_rows(towers, archives.photos(data, "train"), view)
+        Ragged.write(features / f"photos_train_{view}", rows, log="photos")
+    Ragged.write(
+        features / "sounds_train_0", sound_rows(towers, archives.sounds(data, "train"), 0, n_nothing=6), log="sounds"
+    )
+    fill_speech(towers, features, "speech_train_0", recorded(archives.speech(data, "train"), 0, {}))
+    voices = (
+        (tone(0.5 + 0.2 * i, hz=200.0 + 40 * i), {"text": text, "language": "en", "corpus": "synthetic", "photo": key})
+        for i, (key, text) in enumerate(PHOTOS.items())
+    )
+    fill_speech(towers, features, "speech_train_voices", voices)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def feeds(data: Path, run: Path) -> Feeds:
+    return Feeds(data, run)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

@@ -1,0 +1,319 @@
+"""The loop: it learns, stops and goes on to the same numbers, alone or in several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from engines.model import checkpoint
+from engines.model.config import tiny
+from engines.model.fusion import FusionModel
+from engines.training import store, train
+from engines.training.batches import Batch, Feeds
+from engines.training.objectives import OBJECTIVES
+from engines.training.recipes import Recipe, Share
+from engines.training.train import LOG_FILE, Trainer, learning_rate
+from tests.conftest import ROOT
+
+EVERYTHING = Recipe(
+    name="everything",
+    n_steps=8,
+    tasks={task: Share(1.0, 5) for task in OBJECTIVES},
+    learning_rate=2e-3,
+    kept_rate=1e-3,
+    warmup_steps=2,
+    save_every=4,
+)
+
+
+def fresh(feeds: Feeds) -> FusionModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return FusionModel(tiny(feeds.tokenizer.vocab_size))
+
+
+@pytest.fixture
+def trainer(feeds: Feeds, tmp_path: Path) -> Trainer:
+    return Trainer(fresh(feeds), EVERYTHING, feeds, tmp_path)
+
+
+def made(feeds: Feeds, folder: Path, **changes: Any) -> Trainer:
+    folder.mkdir(exist_ok=True)
+    return Trainer(fresh(feeds), replace(EVERYTHING, **changes), feeds, folder)
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Fixed:
+    """Feeds that hand out the batches given, over and over."""
+
+    def __init__(self, *batches: Batch) -> None:
+        self.batches = batches
+        self.n = 0
+
+    def draw(self, task: str, size: int, rng: np.random.Generator) -> Batch:
+        self.n += 1
+        return self.batches[(self.n - 1) % len(self.batches)]
+
+
+# --- the rate ----------------------------------------------------------------------------------------------------
+
+
+def test_the_rate_rises_falls_along_a_cosine_and_ends_at_a_hundredth() -> None:
+    recipe = replace(EVERYTHING, n_steps=110, warmup_steps=10)
+    rates = [learning_rate(recipe, step, 1.0) for step in range(111)]
+    assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
+    assert rates[10] == 1.0
+    assert rates[60] == pytest.approx(0.505)
+    assert rates[110] == pytest.approx(0.01)
+    assert all(b < a for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert learning_rate(recipe, 500, 1.0) == pytest.approx(0.01)
+    assert learning_rate(recipe, 60, 3e-4) == pytest.approx(0.505 * 3e-4)
+
+
+def test_parts_from_public_weights_have_a_rate_of_their_own(trainer: Trainer) -> None:
+    trainer.fit(1)
+    kept, new = trainer.optimizer.param_groups
+    assert (kept["lr"], new["lr"]) == (pytest.approx(0.5e-3), pytest.approx(1e-3))
+    names = [name for name, p in trainer.model.named_parameters() if any(p is q for q in kept["params"])]
+    assert names and all(name.startswith("decoder.") for name in names)
+
+
+# --- learning ----------------------------------------------------------------------------------------------------
+
+
+def test_the_loss_falls(feeds: Feeds, tmp_path: Path) -> None:
+    batch = feeds.draw("translate", 4, np.random.default_rng(0))
+    recipe = replace(EVERYTHING, n_steps=30, tasks={"translate": Share(1, 4)}, learning_rate=5e-3, kept_rate=5e-3)
+    Trainer(fresh(feeds), recipe, Fixed(batch), tmp_path).fit(30)  # type: ignore[arg-type]
+    losses = [row["translate"] for row in log(tmp_path)]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_what_is_frozen_stays_and_the_rest_moves(trainer: Trainer, feeds: Feeds) -> None:
+    before = {name: p.clone() for name, p in fresh(feeds).named_parameters()}
+    trainer.fit(8)
+    drawn = {row["task"] for row in log(trainer.folder)}
+    for name, p in trainer.model.named_parameters():
+        if name.startswith(("picture.trunk.", "sound.")):
+            assert torch.equal(p, before[name]), name
+            assert name not in trainer.ema
+    assert not torch.equal(trainer.model.decoder.embedding.weight, before["decoder.embedding.weight"])
+    if drawn & {"sound", "answer"}:
+        assert not torch.equal(trainer.model.sound_bridge.weight, before["sound_bridge.weight"])
+
+
+def test_two_batches_a_step_are_as_one_of_both(feeds: Feeds, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    halves = [feeds.draw("translate", 3, rng) for _ in range(2)]
+    changes = {"tasks": {"translate": Share(1, 3)}, "clip_norm": 1e9}
+    both = made(feeds, tmp_path / "both", accumulate=2, **changes)
+    both.feeds = Fixed(*halves)  # type: ignore[assignment]
+    alone = []
+    for i in (0, 1):
+        one = made(feeds, tmp_path / f"{i}", **changes)
+        one.feeds = Fixed(halves[i])  # type: ignore[assignment]
+        alone.append(one)
+    for each in (both, *alone):
+        each.fit(1)
+    means = [each.optimizer.state_dict()["state"][0]["exp_avg"] for each in (both, *alone)]
+    assert torch.allclose(means[0], (means[1] + means[2]) / 2, atol=1e-6, rtol=1e-2)
+    assert both.feeds.n == 2  # type: ignore[attr-defined]
+
+
+def test_a_large_gradient_is_cut(feeds: Feeds, tmp_path: Path) -> None:
+    trainer = made(feeds, tmp_path, clip_norm=1e-3, tasks={"translate": Share(1, 4)})
+    trainer.fit(1)
+    total = sum(float(v["exp_avg"].square().sum()) for v in trainer.optimizer.state_dict()["state"].values())
+    assert log(tmp_path)[0]["norm"] > 1e-3
+    assert total**0.5 == pytest.approx(0.1 * 1e-3, rel=1e-2)  # a first moment is a tenth of the gradient
+
+
+def test_the_mean_of_the_weights_follows_them(trainer: Trainer, feeds: Feeds) -> None:
+    name = "decoder.embedding.weight"
+    start = fresh(feeds).decoder.embedding.weight.detach()
+    trainer.fit(1)
+    after = trainer.model.decoder.embedding.weight.detach()
+    assert torch.allclose(trainer.ema[name], start + (1 - 2 / 11) * (after - start), atol=1e-6)
+    trainer.fit(1)
+    own = trainer.ema[name].clone()
+    assert torch.equal(trainer.averaged().decoder.embedding.weight, own)
+
+
+def test_every_step_is_logged_with_its_task_and_losses(trainer: Trainer) -> None:
+    trainer.fit(3)
+    rows = log(trainer.folder)
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert all(row["task"] in OBJECTIVES and row["norm"] > 0 and row["s"] >= 0 for row in rows)
+    assert all(len(row) > 4 for row in rows)
+
+
+def test_a_recipe_ends_where_it_ends(trainer: Trainer) -> None:
+    trainer.fit(100)
+    assert trainer.step == len(log(trainer.folder)) == 8
+    trainer.fit(1)
+    assert trainer.step == 8
+
+
+# --- stopping and going on ---------------------------------------------------------------------------------------
+
+
+def state(folder: Path) -> tuple[dict[str, Tensor], ...]:
+    return tuple(load_file(folder / f"{name}.safetensors") for name in ("weights", "ema", "optimizer"))
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(feeds: Feeds, tmp_path: Path, stop: int) -> None:
+    made(feeds, tmp_path / "whole").fit(6)
+    made(feeds, tmp_path / "parts").fit(stop)
+    torch.rand(7)  # whatever happens in between
+    again = made(feeds, tmp_path / "parts", seed=0)
+    assert again.resume()
+    assert again.step == stop
+    again.fit(6 - stop)
+    for one, other in zip(state(tmp_path / "whole"), state(tmp_path / "parts"), strict=True):
+        assert same(one, other)
+    whole, parts = (
+        [{k: v for k, v in row.items() if k != "s"} for row in log(tmp_path / name)] for name in ("whole", "parts")
+    )
+    assert whole == parts
+    assert len({row["task"] for row in whole}) > 1
+    states = [json.loads((tmp_path / name / "0.state.json").read_text()) for name in ("whole", "parts")]
+    assert states[0] == states[1]
+
+
+def test_parts_no_task_has_touched_keep_their_place(feeds: Feeds, tmp_path: Path) -> None:
+    """The optimizer knows nothing of them yet, and what it knows of the others must not shift."""
+    text_only = {"tasks": {"translate": Share(1, 3)}}
+    made(feeds, tmp_path, **text_only).fit(2)
+    again = made(feeds, tmp_path, **text_only)
+    again.resume()
+    moments = load_file(tmp_path / "optimizer.safetensors")
+    known = again.optimizer.state_dict()["state"]
+    assert 0 < len(known) < len(again.names)
+    for i, values in known.items():
+        assert torch.equal(values["exp_avg"], moments[f"{again.names[i]}.exp_avg"])
+    assert not any(name.startswith("picture.") for name in moments)
+
+
+def test_there_may_be_nothing_to_go_on_from(trainer: Trainer) -> None:
+    assert not trainer.resume()
+    assert trainer.step == 0
+
+
+def test_a_state_is_written_on_the_way_and_holds_no_pickle(trainer: Trainer) -> None:
+    trainer.fit(5)
+    files = {file.name for file in trainer.folder.iterdir()}
+    assert files == {"0.state.json", "weights.safetensors", "ema.safetensors", "optimizer.safetensors", LOG_FILE}
+    early = made(trainer.feeds, trainer.folder / "early", save_every=2)
+    early.save = lambda: saved.append(early.step)  # type: ignore[method-assign]
+    saved: list[int] = []
+    early.fit(5)
+    assert saved == [2, 4, 5]
+
+
+# --- the whole program -------------------------------------------------------------------------------------------
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr("sys.argv", ["train", *map(str, arguments)])
+    monkeypatch.setattr(store, "small", tiny)
+    train.main()
+
+
+def test_a_trained_model_is_exported_and_opens(
+    data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tokenizer.model").write_bytes((run / "tokenizer.model").read_bytes())
+    (tmp_path / "features").symlink_to(run / "features")
+    command(monkeypatch, data, tmp_path, "--recipe", "smoke", "--steps", 2)
+    command(monkeypatch, data, tmp_path, "--recipe", "smoke", "--export", tmp_path / "model")
+    said = capsys.readouterr().out
+    assert "started smoke at step 0" in said
+    assert "resumed smoke at step 2" in said
+    assert [row["step"] for row in log(tmp_path / "smoke")] == [1, 2, 3, 4]
+    opened = checkpoint.load(tmp_path / "model")
+    ema = load_file(tmp_path / "smoke" / "ema.safetensors")["decoder.embedding.weight"]
+    assert opened.digest in said
+    assert torch.allclose(opened.model.decoder.embedding.weight, ema, atol=float(ema.abs().max()) / 250)
+
+
+def test_a_stage_starts_from_another_and_may_be_made_shorter(
+    data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tokenizer.model").write_bytes((run / "tokenizer.model").read_bytes())
+    (tmp_path / "features").symlink_to(run / "features")
+    command(monkeypatch, data, tmp_path, "--recipe", "smoke")
+    (tmp_path / "smoke").rename(tmp_path / "first")
+    start = tmp_path / "first" / "weights.safetensors"
+    command(monkeypatch, data, tmp_path, "--recipe", "smoke", "--start", start, "--total-steps", 2, "--steps", 0)
+    assert not (tmp_path / "smoke" / LOG_FILE).exists()
+    command(monkeypatch, data, tmp_path, "--recipe", "smoke", "--start", start, "--total-steps", 2)
+    assert len(log(tmp_path / "smoke")) == 2
+    moved, begun = (load_file(tmp_path / f / "weights.safetensors")["ctc_head.weight"] for f in ("smoke", "first"))
+    assert torch.equal(moved, begun)  # neither task of this stage touches it
+
+
+SEVERAL = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from engines.model.config import tiny
+from engines.model.fusion import FusionModel
+from engines.training.batches import Feeds
+from engines.training.recipes import RECIPES
+from engines.training.train import Trainer
+
+torch.set_num_threads(1)
+data, run, out = map(Path, sys.argv[1:])
+feeds = Feeds(data, run)
+torch.seed()  # each process begins elsewhere
+trainer = Trainer(FusionModel(tiny(feeds.tokenizer.vocab_size)), RECIPES["smoke"], feeds, out)
+trainer.fit(2)
+process = trainer.accelerator.process_index
+save_file(dict(trainer.model.state_dict()), out / f"{process}.weights")
+save_file(trainer.ema, out / f"{process}.ema")
+print(process, "of", trainer.accelerator.num_processes, float(torch.rand(())))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_keep_one_model(data: Path, run: Path, tmp_path: Path) -> None:
+    script = tmp_path / "several.py"
+    script.write_text(SEVERAL)
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    ended = subprocess.run(
+        [*command, str(script), str(data), str(run), str(tmp_path)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert "0 of 2" in ended.stdout and "1 of 2" in ended.stdout
+    for what in ("weights", "ema"):
+        assert same(*(load_file(tmp_path / f"{process}.{what}") for process in (0, 1)))
+    assert (tmp_path / "1.state.json").exists()
+    states = [json.loads((tmp_path / f"{process}.state.json").read_text()) for process in (0, 1)]
+    assert states[0]["rng"] != states[1]["rng"]  # each draws its own batches
+    assert [row["step"] for row in log(tmp_path)] == [1, 2]
