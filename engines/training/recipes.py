@@ -63,7 +63,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="spell",
-            n_steps=800,
+            n_steps=300,
             tasks={"spell": Share(1, 16)},
             only=("ctc_head.",),
             learning_rate=1e-2,

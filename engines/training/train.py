@@ -1,7 +1,7 @@
 """The training loop: one recipe, one model, any of its tasks at each step; stopped and resumed to the same numbers.
 
     python -m engines.training.train DATA RUN --recipe joint --whisper FOLDER --efficientnet FILE [--device cpu]
-    accelerate launch -m engines.training.train ...        the same over several processes
+    torchrun --nproc-per-node 2 -m engines.training.train ...      the same over several processes, on CPUs or GPUs
 
 RUN holds tokenizer and stores; the state goes to RUN/<recipe>: weights, EMA and optimizer as safetensors, the rest as
 JSON. `--start` begins from another stage's state; `--export FOLDER` writes the EMA as a model the studio opens.

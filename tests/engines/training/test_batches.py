@@ -49,7 +49,7 @@ def plan(*scenes: Scene, tracks: tuple[Track, ...] = (), duration_s: float = 4.0
 @every_task
 def test_a_batch_is_drawn_from_the_generator_alone(feeds: Feeds, task: str) -> None:
     once, again, other = draw(feeds, task), draw(feeds, task), draw(feeds, task, seed=1)
-    assert once.keys() == again.keys() == other.keys()
+    assert once.keys() == again.keys()
     assert all(torch.equal(once[name], again[name]) for name in once)
     assert any(not torch.equal(once[name], other[name]) for name in once)
 

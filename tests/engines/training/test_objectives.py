@@ -14,6 +14,7 @@ from engines.training.objectives import OBJECTIVES
 PARTS: dict[str, set[str]] = {
     "caption": {"caption", "photo_text"},
     "transcribe": {"transcribe", "language", "ctc", "speech_text"},
+    "spell": {"ctc"},
     "translate": {"translate"},
     "parallel": {"text_text"},
     "sound": {"event", "sound_text", "sound_caption"},
@@ -22,6 +23,7 @@ PARTS: dict[str, set[str]] = {
 TEACHES: dict[str, set[str]] = {
     "caption": {"picture.project", "picture.places", "picture.blocks", "decoder", "text", "vectors.photo", "vectors.text"},
     "transcribe": {"decoder", "text", "ctc_head", "vectors.speech", "vectors.text"},
+    "spell": {"ctc_head"},
     "translate": {"text", "decoder"},
     "parallel": {"text", "vectors.text", "decoder.embedding"},
     "sound": {"layer_weights", "mix_norm", "sound_bridge", "event_head", "vectors.sound", "vectors.text", "decoder"},
@@ -30,6 +32,7 @@ TEACHES: dict[str, set[str]] = {
 LEAVES_ALONE: dict[str, set[str]] = {
     "caption": {"sound", "sound_bridge", "event_head", "ctc_head", "operator"},
     "transcribe": {"event_head", "sound_bridge", "operator", "vectors.sound"},
+    "spell": {"decoder", "text", "vectors", "picture", "operator"},
     "translate": {"picture", "vectors", "operator", "ctc_head"},
     "parallel": {"picture", "operator", "decoder.blocks", "ctc_head"},
     "sound": {"picture", "ctc_head", "operator"},

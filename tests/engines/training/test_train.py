@@ -120,6 +120,15 @@ def test_what_is_frozen_stays_and_the_rest_moves(trainer: Trainer, feeds: Feeds)
         assert not torch.equal(trainer.model.sound_bridge.weight, before["sound_bridge.weight"])
 
 
+def test_a_stage_may_train_one_part_only(feeds: Feeds, tmp_path: Path) -> None:
+    trainer = made(feeds, tmp_path, only=("ctc_head.",), tasks={"transcribe": Share(1, 3)})
+    trainer.fit(1)
+    assert trainer.ema.keys() == {"ctc_head.weight", "ctc_head.bias"}
+    before = dict(fresh(feeds).named_parameters())
+    moved = {name for name, p in trainer.model.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == trainer.ema.keys()
+
+
 def test_two_batches_a_step_are_as_one_of_both(feeds: Feeds, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     halves = [feeds.draw("translate", 3, rng) for _ in range(2)]
@@ -302,8 +311,7 @@ print(process, "of", trainer.accelerator.num_processes, float(torch.rand(())))
 def test_two_processes_keep_one_model(data: Path, run: Path, tmp_path: Path) -> None:
     script = tmp_path / "several.py"
     script.write_text(SEVERAL)
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     ended = subprocess.run(
         [*command, str(script), str(data), str(run), str(tmp_path)],
