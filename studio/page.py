@@ -28,7 +28,7 @@ def fence(blocks: gr.Blocks) -> None:
     blocks.has_launched = True
     blocks.is_running = True
     for block in blocks.blocks.values():
-        block.async_move_resource_to_block_cache = _local_only(block.async_move_resource_to_block_cache)  # type: ignore
+        block.async_move_resource_to_block_cache = _local_only(block.async_move_resource_to_block_cache)
 
 
 def _local_only(move: Callable[[Any], Awaitable[str | None]]) -> Callable[[Any], Awaitable[str | None]]:

@@ -57,6 +57,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "engines.training.questions",
     ),
     "engines.evaluation.__main__": (*BASE, "engines", "engines.evaluation", "engines.hosts"),
+    "engines.evaluation.calibration": (
+        *BASE, "engines.archives", "engines.evaluation", "engines.hosts", "engines.training.facts",
+    ),
     "engines.__main__": (*BASE, "engines", "engines.hosts", "engines.report", "engines.subtitles"),
     "studio": ("engines", *FOR_THE_PAGE),
     "launch": ("engines", "studio.app", "studio.environment"),

@@ -12,7 +12,7 @@ import pytest
 
 from engines import CaptionRequest, CaptionResult, Request, Result
 from studio.app import Served, start
-from tests.browser.conftest import Visit
+from tests.browser.conftest import PATIENCE_MS, Visit
 from tests.fake_host import FakeHost
 
 if TYPE_CHECKING:
@@ -112,13 +112,14 @@ def test_a_closed_page_stops_its_work(browser: Browser, tmp_path: Path) -> None:
     host = FakeHost(delay_s=0.1, scripts={CaptionRequest: endless})
     with start(host, home=tmp_path, devices=("cpu",)) as served:
         page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
         page.goto(served.url)
         page.get_by_role("tab", name="Caption", exact=True).first.click()
         page.locator("#caption-samples .sample").first.click()
         page.wait_for_selector("#caption-sheet .is-busy .sentence")
         assert not ended.is_set()
         page.close()
-        assert ended.wait(15)
+        assert ended.wait(60)
 
 
 def test_the_language_changes_on_the_page_and_nothing_is_lost(wide: Visit) -> None:

@@ -1,4 +1,4 @@
-"""The vocabulary: any text goes in and comes out, nothing typed becomes a control piece; and text as the metrics see it."""
+"""Text: whatever goes in comes out, nothing typed becomes a control piece, and metrics see it plain."""
 
 from __future__ import annotations
 
@@ -209,8 +209,6 @@ def test_letters_digits_and_apostrophes_are_all_that_is_left(text: str, language
     assert not set(plain) & set('.,;:!?"()[]{}<>|/\\@#&%。，！？、“”\n\t')
 
 
-@given(
-    words=st.lists(st.sampled_from(["a", "dog", "runs", "in", "the", "snow"])), marks=st.sampled_from([" ", ", ", " - ", "! "])
-)
+@given(words=st.lists(st.sampled_from(["a", "dog", "runs", "in"])), marks=st.sampled_from([" ", ", ", " - ", "! "]))
 def test_marks_between_words_change_nothing(words: list[str], marks: str) -> None:
     assert normalise(marks.join(words).title(), "en") == " ".join(words)

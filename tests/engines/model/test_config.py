@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -47,9 +48,8 @@ def test_events_are_three_states_and_then_sounds_each_once() -> None:
     ],
 )
 def test_a_config_that_makes_no_sense_says_why(wrong: dict[str, object], sentence: str) -> None:
-    with pytest.raises(ValueError, match="^") as caught:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
         replace(tiny(10), **wrong)  # type: ignore[arg-type]
-    assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize(("part", "kind"), [(part, kind) for part, kinds in KINDS.items() for kind in kinds])

@@ -141,7 +141,7 @@ B0 = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3
 
 
 def lite2_blocks() -> list[tuple[int, int, int, int, int]]:
-    """Kernel, stride, inner, in and out channels of each block: B0 widened by 1.1 and deepened by 1.2, by the Lite rule."""
+    """Kernel, stride, inner, in and out channels of each block: B0 at width 1.1 and depth 1.2, by the Lite rule."""
     blocks, n_in = [], 32
     for stage, (repeats, kernel, stride, expand, channels) in enumerate(B0):
         n_out = max(8, int(channels * 1.1 + 4) // 8 * 8)
@@ -154,7 +154,7 @@ def lite2_blocks() -> list[tuple[int, int, int, int, int]]:
 
 
 def random_efficientnet() -> dict[str, Tensor]:
-    """A state dict under the public names, with batch norms that do something; in float64, so that nothing is rounded."""
+    """A state dict under the public names, its batch norms not idle; in float64, so that rounding plays no part."""
     state: dict[str, Tensor] = {}
 
     def add(convolution: str, norm: str, n_out: int, n_in: int, kernel: int) -> None:
@@ -227,7 +227,7 @@ def test_another_network_is_refused() -> None:
         public.load_efficientnet(built(picture="efficientnet_lite2"), {"conv1.weight": torch.zeros(1)})
     assert caught.value.en == "This is no EfficientNet-Lite2: it lacks _bn0.weight."
     assert caught.value.zh == "这不是 EfficientNet-Lite2：缺少 _bn0.weight。"
-    with pytest.raises(CheckpointError, match="EfficientNet-Lite2 does not fit this model: picture.trunk.stem.weight"):
+    with pytest.raises(CheckpointError, match=r"EfficientNet-Lite2 does not fit this model: picture\.trunk\.stem\."):
         public.load_efficientnet(built(), random_efficientnet())
 
 

@@ -1,4 +1,4 @@
-"""A training folder in miniature: texts and media in the shared layout, and the stores a tiny model's towers make of them."""
+"""A training folder in miniature: texts and media in the shared layout, and what a tiny model's towers make of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,19 @@ from engines.model.checkpoint import BUILTIN, TOKENIZER_FILE
 from engines.training.batches import Feeds
 from engines.training.store import Ragged, Towers, fill_speech, photo_rows, recorded, sound_rows
 from tests.conftest import tone
-from tests.tiny_data import CHINESE, LABELS, PHOTOS, WORDS, grey, opus, pitch_hz, webp, write_lines, write_rows, write_tar
+from tests.tiny_data import (
+    CHINESE,
+    LABELS,
+    PHOTOS,
+    WORDS,
+    grey,
+    opus,
+    pitch_hz,
+    webp,
+    write_lines,
+    write_rows,
+    write_tar,
+)
 
 SPOKEN_DE = "Guten Morgen."
 
@@ -35,7 +47,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i, (key, text) in enumerate(PHOTOS.items())
     ]
     write_rows(folder / "photos" / "flickr8k_train.jsonl.gz", photos)
-    write_tar(folder / "photos" / "flickr8k_train.tar", {f"{k}.webp": webp((grey(i),) * 3) for i, k in enumerate(PHOTOS)})
+    images = {f"{key}.webp": webp((grey(i),) * 3) for i, key in enumerate(PHOTOS)}
+    write_tar(folder / "photos" / "flickr8k_train.tar", images)
     write_rows(folder / "photos" / "captions_only.jsonl.gz", [{"image": "far", "en": ["Unseen ."], "de": ["Nie ."]}])
 
     sounds = [{"id": label, "label": label, "corpus": "esc10", "split": "train"} for label in LABELS]

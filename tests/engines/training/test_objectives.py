@@ -21,7 +21,7 @@ PARTS: dict[str, set[str]] = {
     "answer": {"answer"},
 }
 TEACHES: dict[str, set[str]] = {
-    "caption": {"picture.project", "picture.places", "picture.blocks", "decoder", "text", "vectors.photo", "vectors.text"},
+    "caption": {"picture.project", "picture.places", "picture.blocks", "decoder", "text", "vectors.photo"},
     "transcribe": {"decoder", "text", "ctc_head", "vectors.speech", "vectors.text"},
     "spell": {"ctc_head"},
     "translate": {"text", "decoder"},

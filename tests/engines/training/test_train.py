@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_the_rate_rises_falls_along_a_cosine_and_ends_at_a_hundredth() -> None:
     assert rates[10] == 1.0
     assert rates[60] == pytest.approx(0.505)
     assert rates[110] == pytest.approx(0.01)
-    assert all(b < a for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(later < rate for rate, later in pairwise(rates[10:]))
     assert learning_rate(recipe, 500, 1.0) == pytest.approx(0.01)
     assert learning_rate(recipe, 60, 3e-4) == pytest.approx(0.505 * 3e-4)
 

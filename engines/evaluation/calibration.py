@@ -1,0 +1,80 @@
+"""What a cosine means: the constants behind "nothing fits", measured per direction of search.
+
+    python -m engines.evaluation.calibration --data DIR [--split dev] [--model FOLDER]
+
+prints, for each (query kind, hit kind), the cosine that one in fifty wrong hits reaches, and the slope with which the
+logistic curve through one half there gives nine tenths to the median right hit. They are copied by hand into
+`engines/index/collection.py`, since they belong to a model and change with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from engines.archives import PhotoRecord, SoundRecord, SpeechRecord, photos, sounds, speech
+from engines.evaluation.bench import Bench
+from engines.hosts import open_host
+from engines.training.facts import sound_prompt
+
+WRONG_ABOVE = 0.02
+MEDIAN_FIT = 0.9
+
+
+def curve(right: np.ndarray, wrong: np.ndarray) -> tuple[float, float]:
+    """(midpoint, slope) of the logistic curve from cosines of right and of wrong pairs.
+
+    Where right hits are no better than the best wrong ones the curve is as steep as the wrong ones are spread.
+    """
+    midpoint = float(np.quantile(wrong, 1.0 - WRONG_ABOVE))
+    distance = max(float(np.median(right)) - midpoint, float(wrong.std()))
+    return midpoint, float(np.log(MEDIAN_FIT / (1.0 - MEDIAN_FIT)) / distance)
+
+
+def directions(bench: Bench) -> dict[tuple[str, str], tuple[float, float]]:
+    """The curves of the directions that the data has right answers for."""
+    found: dict[tuple[str, str], tuple[float, float]] = {}
+    shown = bench.take(photos(bench.data, bench.split))
+    photo = bench.vectors(shown, PhotoRecord.load, "photos")
+    text = bench.vectors([record.captions["en"][0] for record in shown], str, "captions")
+    found["text", "photo"] = found["photo", "text"] = _pairs(text @ photo.T, np.eye(len(shown), dtype=bool))
+    heard = bench.take(sounds(bench.data, bench.split))
+    sound = bench.vectors(heard, SoundRecord.load, "sounds")
+    labels = np.array([record.label for record in heard])
+    names = sorted(set(labels))
+    named = bench.vectors([sound_prompt(name) for name in names], str, "names")
+    found["text", "sound"] = _pairs(named @ sound.T, np.array(names)[:, None] == labels[None, :])
+    alike = sound @ sound.T
+    found["sound", "sound"] = _pairs(alike, (labels[:, None] == labels[None, :]) & ~np.eye(len(labels), dtype=bool))
+    spoken = bench.take([record for record in speech(bench.data, bench.split) if len(record.text.split()) >= 5], 200)
+    said = bench.vectors(spoken, SpeechRecord.load, "speech")
+    words = bench.vectors([record.text for record in spoken], str, "transcripts")
+    same = np.array([[a.text == b.text for b in spoken] for a in spoken])
+    found["text", "speech"] = found["speech", "text"] = _pairs(words @ said.T, same)
+    return found
+
+
+def _pairs(cosines: np.ndarray, right: np.ndarray) -> tuple[float, float]:
+    return curve(cosines[right], cosines[~right])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Measure what a cosine in the shared space means.")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", default="dev")
+    parser.add_argument("--model", default="builtin")
+    parser.add_argument("--limit", type=int)
+    args = parser.parse_args(arguments)
+    host = open_host(args.model)
+    try:
+        for (query, hit), (midpoint, slope) in directions(Bench(host, args.data, args.split, args.limit)).items():
+            print(f'    ("{query}", "{hit}"): ({midpoint:.3f}, {slope:.1f}),')
+    finally:
+        host.close()
+
+
+if __name__ == "__main__":
+    main()
