@@ -109,10 +109,7 @@ def _part(tab: str, kind: str, visible: bool, text_key: str) -> gr.Component:
         )
     common |= {"label": label(f"ui.kind.{kind}"), "show_label": False, "elem_classes": f"drop drop-{kind}"}
     if kind == PHOTO:
-        photo = gr.Image(type="filepath", sources=["upload", "webcam", "clipboard"], height=216, buttons=[], **common)
-        # Gradio would open the file here, and fail in its own words. Reading it, and saying what is wrong, is ours.
-        photo.preprocess = _as_it_is
-        return photo
+        return gr.Image(type="filepath", sources=["upload", "webcam", "clipboard"], height=216, buttons=[], **common)
     if kind == SOUND:
         return gr.Audio(type="filepath", sources=["upload", "microphone"], buttons=[], **common)
     return gr.Video(sources=["upload", "webcam"], height=216, buttons=[], **common)
@@ -152,10 +149,6 @@ def lead(tab: str) -> gr.HTML:
 def lend(path: Path, component: gr.Component) -> str:
     """A copy of a file where gradio may serve it from, for a component to show."""
     return processing_utils.save_file_to_cache(str(path), cache_dir=component.GRADIO_CACHE)
-
-
-def _as_it_is(payload: Any) -> str | None:
-    return None if payload is None else payload.path
 
 
 def kind_of(path: Path) -> str:

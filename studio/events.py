@@ -119,10 +119,20 @@ def wire_run(
     """Run a job on an event (`button.click`, `event.then`, ...), with its stop shown while it runs."""
 
     def act(request: gr.Request, *values: Any) -> Iterator[tuple[str, Any, Any]]:
-        for shown, goes_on in play(desk, job, session_of(request), page_language(request), values):
+        given = [plain(value) for value in values]
+        for shown, goes_on in play(desk, job, session_of(request), page_language(request), given):
             yield shown, gr.update(interactive=not goes_on), gr.update(visible=goes_on)
 
-    trigger(act, list(inputs), [sheet, run, stop], show_progress="hidden", **MODEL, **PRIVATE)
+    # Without preprocessing: gradio would open photos itself, and fail on a damaged one in its own words. That files
+    # were uploaded here it has checked before (studio/page.py).
+    trigger(act, list(inputs), [sheet, run, stop], show_progress="hidden", preprocess=False, **MODEL, **PRIVATE)
+
+
+def plain(value: Any) -> Any:
+    """A widget's value as it comes from the browser, with files as their paths."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value.get("path") if isinstance(value, dict) else value
 
 
 def wire_stop(desk: Desk, tab: str, stop: gr.Button) -> None:

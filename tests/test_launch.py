@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from studio import environment
 import launch
 from engines.errors import DeviceError
+from studio import environment
 
 BUILT_IN = {
     "host": "127.0.0.1",

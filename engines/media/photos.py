@@ -23,7 +23,7 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 
 _FAULTS: tuple[type[Exception], ...] = (
     *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(RuntimeError, MemoryError, struct.error, zlib.error),
+    *(RuntimeError, AssertionError, MemoryError, struct.error, zlib.error),
 )
 """What Pillow raises on damaged bytes: it lets the errors of the modules beneath it through."""
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)

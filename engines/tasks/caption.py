@@ -6,6 +6,7 @@ happening in it, frames and sound together, in English or Chinese. What is left 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import torch
@@ -17,6 +18,8 @@ from engines.tasks import answer, translate
 
 DIRECT = ("en", "de", "zh")
 DIRECT_FOR_CLIPS = {"en": "What is happening?", "zh": "发生了什么？"}
+_SPACED_MARK = re.compile(r"\s+([.,!?;:])")
+"""The captions that were learnt from have a space before their full stops; nobody writes so."""
 CAPTION = DecodeOptions(task="caption", beam=3, max_new=60)
 ANSWER = DecodeOptions(task="answer", beam=3, max_new=60)
 
@@ -48,4 +51,4 @@ def _written(senses: Senses, encoded: Encoded, language: str) -> Iterator[str]:
         options = ANSWER
     prefix = torch.tensor([senses.tokenizer.prefix(options.task, language)])
     for (hypothesis,) in generate(senses.model, senses.model.fuse(streams), prefix, senses.tokenizer, options):
-        yield senses.tokenizer.decode(hypothesis.ids)
+        yield _SPACED_MARK.sub(r"\1", senses.tokenizer.decode(hypothesis.ids))

@@ -182,7 +182,7 @@ class Feeds:
     # --- speech
 
     def draw_transcribe(self, size: int, rng: np.random.Generator) -> Batch:
-        """Speech of like lengths with what is said; now and then a sound in which nothing is."""
+        """Speech of like lengths with what is said."""
         last, _ = self.spoken[int(rng.integers(len(self.spoken)))]
         order = np.argsort(last.lengths, kind="stable")
         start = int(rng.integers(max(1, len(order) - size)))

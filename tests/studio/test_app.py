@@ -116,3 +116,23 @@ print({{host for host in asked if host not in ("127.0.0.1", "localhost", b"127.0
     clean = {"PATH": "/usr/bin", "HOME": str(tmp_path), "GRADIO_TEMP_DIR": str(tmp_path / "uploads")}
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=clean, check=False)
     assert ended.stdout.strip().endswith("set()"), ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("meta", [{"meta": {"_type": "gradio.FileData"}}, {"meta": {}}, {}])
+@pytest.mark.parametrize("kind", ["photo", "clip", "sound"])
+def test_a_forged_path_does_not_get_through_the_page_either(
+    served: Served, page_host: FakeHost, kind: str, meta: dict[str, object]
+) -> None:
+    config = httpx.get(f"{served.url}/config").json()
+    names = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
+    (run,) = [d for d in config["dependencies"] if any(names[t[0]] == "caption-run" for t in d["targets"] if t[0])]
+    forged = {"path": "/etc/hostname", **meta}
+    data = [kind, *(forged if name == kind else None for name in ("photo", "clip", "sound")), "en"]
+    n_before = len(page_host.requests)
+    body = {"data": data, "fn_index": run["id"], "session_hash": f"forger{kind}{len(meta)}"}
+    httpx.post(f"{served.url}/gradio_api/queue/join", json=body)
+    with httpx.stream("GET", f"{served.url}/gradio_api/queue/data?session_hash={body['session_hash']}") as said:
+        for line in said.iter_lines():
+            if "process_completed" in line or "close_stream" in line:
+                break
+    assert len(page_host.requests) == n_before

@@ -35,13 +35,6 @@ def test_turning_to_a_kind_shows_its_input_and_hides_the_others(media: MediaInpu
     assert "value" not in updates[media.parts[PHOTO]]
 
 
-def test_a_damaged_photo_comes_through_so_that_our_own_sentence_can_be_said(media: MediaInput) -> None:
-    from gradio.data_classes import ImageData
-
-    assert media.parts[PHOTO].preprocess(ImageData(path="/tmp/broken.jpg")) == "/tmp/broken.jpg"
-    assert media.parts[PHOTO].preprocess(None) is None
-
-
 def test_what_a_file_holds_decides_where_it_goes(photo_file: Path, sound_file: Path, clip_file: Path) -> None:
     assert [components.kind_of(file) for file in (photo_file, sound_file, clip_file)] == [PHOTO, SOUND, CLIP]
 

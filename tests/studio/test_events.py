@@ -113,3 +113,19 @@ def test_partial_results_that_come_too_fast_are_left_out_and_the_last_never() ->
     shown = list(events.steadily(fast()))
     assert len(shown) < 100
     assert shown[-1].done
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"path": "dog.jpg", "meta": {"_type": "gradio.FileData"}}, "dog.jpg"),
+        ({"path": None, "url": "data:,"}, None),
+        ([{"path": "a.jpg"}, {"path": "b.jpg"}], ["a.jpg", "b.jpg"]),
+        (["photo", "clip"], ["photo", "clip"]),
+        ("words", "words"),
+        (None, None),
+        (12, 12),
+    ],
+)
+def test_files_of_widgets_become_paths_and_the_rest_stays(value: object, expected: object) -> None:
+    assert events.plain(value) == expected

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def film(
 
     times_s: when the frames appear, in place of `fps`. samples: (n,) or (channels, n) at `rate_hz`.
     """
-    with av.open(str(path), "w", format=format, options=options or {}) as container:
+    with _at_the_same_priority(), av.open(str(path), "w", format=format, options=options or {}) as container:
         container.metadata.update(metadata or {})
         tracks: list[tuple[av.stream.Stream, list[av.frame.Frame]]] = []
         if picture is not None:
@@ -67,6 +69,19 @@ def film(
                 for packet in track.encode(frame):
                     container.mux(packet)
     return path
+
+
+@contextmanager
+def _at_the_same_priority() -> Iterator[None]:
+    """SVT-AV1, run by root, makes the thread that calls it a real-time one, which then starves all others."""
+    if not hasattr(os, "sched_setscheduler"):
+        yield
+        return
+    policy, priority = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, priority)
 
 
 def _frame(

@@ -15,7 +15,7 @@ from engines.text import normalise
 from engines.training import casing
 from engines.training.casing import as_sentence, is_cased, packed, spell_like, written
 
-words = st.lists(st.sampled_from(["a", "dog", "i'm", "sees", "nine", "hundred", "x", "i", "cats"]), min_size=1, max_size=8)
+words = st.lists(st.sampled_from(["a", "dog", "i'm", "sees", "nine", "x", "i", "cats"]), min_size=1, max_size=8)
 
 
 class Clip(SpeechRecord):
