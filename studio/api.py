@@ -30,6 +30,7 @@ from engines import (
 from studio import events
 from studio.desk import Desk
 from studio.i18n import page_language
+from studio.page import uploaded
 
 Build = Callable[..., Sequence[Request]]
 
@@ -61,7 +62,9 @@ def add_endpoints(desk: Desk) -> None:
     def search(query: str, file: str | None, n_hits: float) -> Sequence[Request]:
         """What fits words, or a file, in the samples."""
         book = desk.library.samples()
-        find = SearchRequest(query=query or _file(file), collection=book.file, k=int(n_hits or 12))
+        find = SearchRequest(
+            query=query or _file(file), collection=book.file, kinds=frozenset(book.kinds), k=int(n_hits or 12)
+        )
         return (IndexRequest(folder=book.folder, collection=book.file), find)
 
     with gr.Column(visible=False):
@@ -99,4 +102,4 @@ def _text(name: str, value: str = "") -> gr.Textbox:
 def _file(file: str | None) -> Path:
     if not file:
         raise RequestError("Send a file with the request.", "请随请求附上一个文件。")
-    return Path(file)
+    return uploaded(file)

@@ -100,7 +100,7 @@ def _header(desk: Desk) -> gr.Dropdown:
         gr.HTML(f"<h1>{theme.brand()}</h1>", elem_id="brand", apply_default_css=False, scale=6, min_width=160)
         switch = gr.Dropdown(
             models.choices(desk),
-            value=desk.devices[0],
+            value=models.where(desk),
             label=label("ui.models.device"),
             show_label=False,
             container=False,

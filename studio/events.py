@@ -21,6 +21,7 @@ from engines import Cancel, Request, Result, UserError
 from studio import views
 from studio.desk import Desk
 from studio.i18n import page_language
+from studio.page import uploaded
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 8}
 """All model work waits in one queue. Eight may be under way: the host itself takes turns between them, so that a short
@@ -55,7 +56,7 @@ def play(desk: Desk, job: Job, session: str, language: str, values: Sequence[Any
     try:
         yield views.waiting(), True
         try:
-            for result in steadily(requests_of(desk, job.build(session, language, *values), cancel)):
+            for result in steadily(requests_of(desk, job.build(session, language, *map(plain, values)), cancel)):
                 if not desk.stops.is_latest(session, job.tab, cancel):
                     return
                 if result.done and job.finish is not None:
@@ -119,20 +120,20 @@ def wire_run(
     """Run a job on an event (`button.click`, `event.then`, ...), with its stop shown while it runs."""
 
     def act(request: gr.Request, *values: Any) -> Iterator[tuple[str, Any, Any]]:
-        given = [plain(value) for value in values]
-        for shown, goes_on in play(desk, job, session_of(request), page_language(request), given):
+        for shown, goes_on in play(desk, job, session_of(request), page_language(request), values):
             yield shown, gr.update(interactive=not goes_on), gr.update(visible=goes_on)
 
-    # Without preprocessing: gradio would open photos itself, and fail on a damaged one in its own words. That files
-    # were uploaded here it has checked before (studio/page.py).
+    # Without preprocessing: gradio would open photos itself, and fail on a damaged one in its own words.
     trigger(act, list(inputs), [sheet, run, stop], show_progress="hidden", preprocess=False, **MODEL, **PRIVATE)
 
 
 def plain(value: Any) -> Any:
-    """A widget's value as it comes from the browser, with files as their paths."""
+    """A widget's value as the browser sends it, with files as their paths. Raises RequestError for a forged one."""
     if isinstance(value, list):
         return [plain(item) for item in value]
-    return value.get("path") if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return str(uploaded(value["path"])) if value.get("path") else None
+    return value
 
 
 def wire_stop(desk: Desk, tab: str, stop: gr.Button) -> None:

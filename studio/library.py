@@ -11,10 +11,10 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engines import RequestError, UserError
+from engines import KINDS, Kind, RequestError, UserError
 
 SAMPLES = "samples"
 UPLOADS = "uploads"
@@ -23,11 +23,12 @@ FOLDER = "folder"
 
 @dataclass(frozen=True)
 class Book:
-    """A collection: its name on the page, the folder it stands for, the file that holds it."""
+    """A collection: its name on the page, the folder it stands for, the file that holds it, the kinds in it."""
 
     name: str
     folder: Path
     file: Path
+    kinds: tuple[Kind, ...] = KINDS
 
 
 class Library:
@@ -38,8 +39,8 @@ class Library:
         self._samples = samples
 
     def samples(self) -> Book:
-        """The ready-made collection."""
-        return self._book(SAMPLES, self._samples)
+        """The ready-made collection: media only, the texts beside the samples tell where they are from."""
+        return replace(self._book(SAMPLES, self._samples), kinds=tuple(kind for kind in KINDS if kind != "text"))
 
     def folder(self, typed: str) -> Book:
         """The collection of a folder on this machine. Raises RequestError when there is no such folder."""

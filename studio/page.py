@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio import utils
 
+from engines import RequestError
 from studio import theme
 from studio.sharing import App, Receive, Scope, Send
 
@@ -29,6 +32,17 @@ def fence(blocks: gr.Blocks) -> None:
     blocks.is_running = True
     for block in blocks.blocks.values():
         block.async_move_resource_to_block_cache = _local_only(block.async_move_resource_to_block_cache)
+
+
+def uploaded(path: str) -> Path:
+    """The same path, once it is sure that it was uploaded, recorded or lent here. Raises RequestError.
+
+    Gradio's own check passes over a photo that comes without its "meta".
+    """
+    real = Path(path).resolve()
+    if not real.is_relative_to(Path(utils.get_upload_folder()).resolve()):
+        raise RequestError("This file was not uploaded here; drop it again.", "此文件并非在此上传，请重新拖入。")
+    return real
 
 
 def _local_only(move: Callable[[Any], Awaitable[str | None]]) -> Callable[[Any], Awaitable[str | None]]:

@@ -29,6 +29,12 @@ SHAPES = {
     "text": '<path d="M8 1.8 14.6 13.6H1.4Z"/>',
     "all": '<path d="M8 .8 15.2 8 8 15.2.8 8Z"/>',
 }
+ICON = (
+    '<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22 viewBox=%220 0 16 16%22%3E'
+    "%3Ccircle cx=%224%22 cy=%224%22 r=%223%22 fill=%22%230072B2%22/%3E"
+    "%3Cpath d=%22M9.5 1.5h5v5h-5z%22 fill=%22%23D55E00%22/%3E%3Cpath d=%22M4 9l3.2 6H.8z%22 fill=%22%23009E73%22/%3E"
+    '%3Cpath d=%22M12 8.5l3.3 3.5-3.3 3.5L8.7 12z%22 fill=%22%237A3E9D%22/%3E%3C/svg%3E">'
+)
 SENSE_OF_KIND = {"photo": "picture", "sound": "sound", "speech": "sound", "text": "text", "clip": "all"}
 
 MOON = (
@@ -143,9 +149,9 @@ DROPS = ("photo", "sound", "clip", "files")
 
 @cache
 def early_script() -> str:
-    """The script that has to run before gradio's own."""
+    """What has to stand before gradio's own in the head: the script that settles the language, and our icon."""
     facts = {"texts": {lang: {"copied": i18n.text("ui.copied", lang)} for lang in i18n.LANGUAGES}, "core": _core()}
-    return "<script>" + _EARLY.replace("COOKIE", i18n.COOKIE).replace("FACTS", json.dumps(facts)) + "</script>"
+    return ICON + "<script>" + _EARLY.replace("COOKIE", i18n.COOKIE).replace("FACTS", json.dumps(facts)) + "</script>"
 
 
 @cache

@@ -49,7 +49,7 @@ def create_ui(desk: Desk) -> Models:
             card = gr.HTML(card_view(desk.host.info), elem_id="models-card", apply_default_css=False)
             switch = gr.Radio(
                 choices(desk),
-                value=desk.devices[0],
+                value=where(desk),
                 label=label("ui.models.device"),
                 info=label("ui.models.device.hint"),
                 elem_id="models-device",
@@ -66,6 +66,11 @@ def create_ui(desk: Desk) -> Models:
 def choices(desk: Desk) -> list[tuple[Any, str]]:
     """The devices as a choice: "auto" in words, the rest by their names."""
     return [(label("ui.models.auto") if name == "auto" else name, name) for name in desk.devices]
+
+
+def where(desk: Desk) -> str:
+    """The choice that stands for where the host is now: the switches always show what is so."""
+    return desk.host.info.device if desk.host.info.device in desk.devices else desk.devices[0]
 
 
 def move(desk: Desk, device: str, language: str) -> tuple[HostInfo, str | None]:
@@ -87,16 +92,15 @@ def wire(desk: Desk, models: Models, header: gr.Dropdown) -> None:
         info, sentence = move(desk, device, language)
         if sentence is not None:
             gr.Warning(sentence, title=text("ui.models.stays", language, device=info.device))
-            device = info.device if info.device in desk.devices else desk.devices[0]
         else:
             gr.Info(
                 text("ui.models.moved", language, device=info.device, reason=info.device_reason),
                 title=text("ui.models.device", language),
             )
-        return gr.update(value=device), gr.update(value=device), card_view(info)
+        return gr.update(value=where(desk)), gr.update(value=where(desk)), card_view(info)
 
-    for source in (models.switch, header):
-        source.input(
+    for source, chosen in ((models.switch, models.switch.select), (header, header.select)):
+        chosen(
             switch,
             source,
             [models.switch, header, models.card],
@@ -167,31 +171,25 @@ def measured_view(file: Path = EVALUATION) -> str:
     rows = figures(file)
     title = f"<h2>{both('ui.models.measured')}</h2>"
     if not rows:
-        inner = f'<p class="nothing">{both("ui.models.unmeasured")}</p>'
-    else:
-        lines = "".join(
-            f'<tr><td><code>{html.escape(key)}</code></td><td class="number">{html.escape(value)}</td></tr>'
-            for key, value in rows
-        )
-        inner = (
-            f'<p class="quiet">{both("ui.models.command")} <code>python -m engines.evaluation</code></p>'
-            f'<div class="wide tall"><table class="grid figures"><tbody>{lines}</tbody></table></div>'
-        )
-    return views.sheet("done", title + inner)
+        return views.sheet("done", f'{title}<p class="nothing">{both("ui.models.unmeasured")}</p>')
+    lines = "".join(
+        f'<tr><td><code>{html.escape(key)}</code></td><td class="number">{html.escape(figure)}</td></tr>'
+        for key, figure in rows
+    )
+    command = f'<p class="quiet">{both("ui.models.command")} <code>python -m engines.evaluation</code></p>'
+    table = f'<div class="wide tall"><table class="grid figures"><tbody>{lines}</tbody></table></div>'
+    return views.sheet("done", title + command + table)
 
 
 def figures(file: Path) -> list[tuple[str, str]]:
-    """(key, figure) pairs of an evaluation file; none when it is absent or damaged."""
+    """(key, figure with its unit) pairs of an evaluation file; none when it is absent or damaged."""
     try:
         read = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    found = read.get("metrics", read.get("results", read)) if isinstance(read, dict) else {}
-    if not isinstance(found, dict):
-        return []
     rows = []
-    for key, value in found.items():
-        figure = value.get("value") if isinstance(value, dict) else value
+    for key, row in read.items() if isinstance(read, dict) else ():
+        figure = row.get("value") if isinstance(row, dict) else None
         if isinstance(figure, int | float) and not isinstance(figure, bool):
-            rows.append((str(key), f"{figure:,.3f}".rstrip("0").rstrip(".")))
+            rows.append((str(key), f"{figure:,.2f} {row.get('unit') or ''}".strip()))
     return rows

@@ -38,7 +38,7 @@ def build(
     search = SearchRequest(
         query=media.chosen(kind, text, photo, sound, clip),
         collection=book.file,
-        kinds=frozenset(kind for kind in KINDS if kind in kinds),
+        kinds=frozenset(kind for kind in book.kinds if kind in kinds),
         k=int(n_hits),
     )
     return (search,) if is_fresh else (IndexRequest(folder=book.folder, collection=book.file), search)

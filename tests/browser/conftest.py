@@ -138,6 +138,13 @@ class Visit:
         self.page.locator(f"#{tab}-kind input[value={kind}]").check(force=True)
         self.page.wait_for_selector(f"#{tab}-{kind}", state="visible")
 
+    def reload(self) -> None:
+        """Load the page anew. Gradio's script complains about what it was waiting for; that is no fault of ours."""
+        self.page.reload()
+        self.page.wait_for_selector("#search-run", state="visible")
+        cut = ("Connection errored out", "signal is aborted", "Failed to fetch")
+        self.complaints[:] = [said for said in self.complaints if not any(word in said for word in cut)]
+
     def width(self) -> int:
         return int(self.page.evaluate("document.documentElement.scrollWidth"))
 
@@ -155,12 +162,14 @@ def visit(browser: Browser, url: str, options: dict[str, Any], query: str = "") 
         "request",
         lambda request: None if request.url.startswith((url, "blob:", "data:")) else seen.foreign.append(request.url),
     )
-    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+    page.on("pageerror", lambda error: seen.complaints.append(str(error)) if "AbortError" not in str(error) else None)
     page.on(
         "console",
         lambda said: (
             seen.complaints.append(f"{said.text} {said.location}")
-            if said.type == "error" and not any(word in str(said.location) for word in EXPECTED)
+            if said.type == "error"
+            and "AbortError" not in said.text  # a stream that a click has left behind
+            and not any(word in str(said.location) for word in EXPECTED)
             else None
         ),
     )

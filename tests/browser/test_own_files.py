@@ -76,7 +76,9 @@ def test_the_microphone_records_and_is_heard(reading: Visit) -> None:
     page.wait_for_timeout(1200)
     page.locator("#speech-sound button.stop-button:visible").first.click()
     page.wait_for_selector("#speech-sound [aria-label=Clear]")
+    page.wait_for_timeout(3000)  # the player shows before the recording has reached the server
     page.locator("#speech-run").click()
+
     said = reading.sheet("speech", "done")
     assert "cpu · tiny" in said
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engines import CaptionRequest, CaptionResult, MediaError, Request, Result, TranslateRequest
+from engines import CaptionRequest, CaptionResult, MediaError, Request, RequestError, Result, TranslateRequest
 from studio import events
 from studio.desk import Desk
 from studio.events import Job, play
@@ -115,17 +115,16 @@ def test_partial_results_that_come_too_fast_are_left_out_and_the_last_never() ->
     assert shown[-1].done
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ({"path": "dog.jpg", "meta": {"_type": "gradio.FileData"}}, "dog.jpg"),
-        ({"path": None, "url": "data:,"}, None),
-        ([{"path": "a.jpg"}, {"path": "b.jpg"}], ["a.jpg", "b.jpg"]),
-        (["photo", "clip"], ["photo", "clip"]),
-        ("words", "words"),
-        (None, None),
-        (12, 12),
-    ],
-)
-def test_files_of_widgets_become_paths_and_the_rest_stays(value: object, expected: object) -> None:
-    assert events.plain(value) == expected
+def test_files_of_widgets_become_paths_and_the_rest_stays(uploads_of_the_tests: Path) -> None:
+    file = str((uploads_of_the_tests / "dog.jpg").resolve())
+    assert events.plain([{"path": file}, {"path": file}]) == [file, file]
+    assert events.plain({"path": None, "url": "data:,"}) is None
+    for value in (["photo", "clip"], "words", None, 12):
+        assert events.plain(value) == value
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "dog.jpg", "{uploads}/../dog.jpg", "http://a.example/dog.jpg"])
+def test_a_file_that_was_not_uploaded_is_refused_with_a_sentence(uploads_of_the_tests: Path, path: str) -> None:
+    with pytest.raises(RequestError, match="not uploaded here") as caught:
+        events.plain({"path": path.format(uploads=uploads_of_the_tests)})
+    assert "重新拖入" in caught.value.zh

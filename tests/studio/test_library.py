@@ -13,6 +13,13 @@ def library(tmp_path: Path) -> Library:
     return Library(tmp_path / "home", samples)
 
 
+def test_the_samples_are_searched_without_the_texts_that_tell_where_they_are_from(
+    library: Library, tmp_path: Path
+) -> None:
+    assert "text" not in library.samples().kinds
+    assert "text" in library.folder(str(tmp_path)).kinds
+
+
 def test_two_folders_of_the_same_name_are_two_collections(library: Library, tmp_path: Path) -> None:
     one, two = tmp_path / "a" / "Pictures", tmp_path / "b" / "Pictures"
     one.mkdir(parents=True)

@@ -26,7 +26,8 @@ def client() -> TestClient:
 
 def test_our_script_stands_before_anything_else_in_the_head() -> None:
     page = client().get("/")
-    assert page.text.startswith("<!doctype html><html><head><script>(()=>{")
+    assert page.text.startswith('<!doctype html><html><head><link rel="icon"')
+    assert page.text.index("(()=>{") < page.text.index("<title>")
     assert int(page.headers["content-length"]) == len(page.content)
 
 

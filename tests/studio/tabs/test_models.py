@@ -42,6 +42,11 @@ def test_a_defect_while_moving_is_a_calm_sentence(desk: Desk) -> None:
     assert "/home" not in sentence
 
 
+def test_the_switches_show_where_the_host_is_whatever_was_asked_for(desk: Desk) -> None:
+    models.move(desk, "auto", "en")
+    assert models.where(desk) == "cpu"
+
+
 def test_abilities_are_shown_as_declared() -> None:
     from dataclasses import replace
 
@@ -57,9 +62,11 @@ def test_the_card_names_what_counts(info: HostInfo) -> None:
 
 def test_measured_figures_are_a_table(tmp_path: Path) -> None:
     file = tmp_path / "evaluation.json"
-    file.write_text(json.dumps({"caption.flickr8k.en.cider": 41.25, "note": "x", "skipped": {"a": "no data"}}))
-    assert models.figures(file) == [("caption.flickr8k.en.cider", "41.25")]
-    assert "caption.flickr8k.en.cider" in models.measured_view(file)
+    measured = {"value": 41.254, "unit": "points", "n": 185}
+    skipped = {"skipped": "no data"}
+    file.write_text(json.dumps({"about": {"seed": 0}, "caption.en.cider": measured, "speech.x": skipped}))
+    assert models.figures(file) == [("caption.en.cider", "41.25 points")]
+    assert "caption.en.cider" in models.measured_view(file)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
