@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.archives import MissingPart, SoundRecord, pairs, sounds, speech
+from engines.archives import MAYBE_SPOKEN, MissingPart, SoundRecord, pairs, sounds, speech
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import bleu, word_error_rate, word_errors
 from engines.evaluation.voices import VOICE, synthesise
@@ -23,9 +23,6 @@ MAX_CLIPS = 300
 
 N_MADE = 100
 """Sounds made up of silence, noise, hum and chords."""
-
-MAYBE_SPOKEN = frozenset({"children_playing", "street_music"})
-"""Labels under which there may be words."""
 
 CAPTIONS = "multi30k"
 """The corpus whose sentences are spoken to be translated."""

@@ -32,6 +32,8 @@ Batch: TypeAlias = dict[str, Tensor]
 
 IGNORED = -100
 MIX_HZ = 5
+QUIET_OF = 6
+"""One row without speech to so many with: the decoder has to learn to say that nobody speaks."""
 POOL = 8
 """Batches' worth of sentence pairs drawn at once, of which a run of like lengths is taken."""
 SIDED = re.compile(r"\b(left|right|links|rechts|linken|rechten)\b|[左右]")
@@ -101,6 +103,7 @@ class Feeds:
 
         self.photos, self.sounds = stores("photos_train_?"), stores("sounds_train_?")
         self.spoken = list(zip(stores("speech_train_*_last"), stores("speech_train_*_mix"), strict=True))
+        self.quiet = stores("quiet_train")
         self.lists = {pair: self._pairs(data, pair) for pair in ("en-de", "en-fr", "en-zh")}
         self.photo_of = {m["id"]: i for i, m in enumerate(self.photos[0].meta)} if self.photos else {}
         self.material: Material | None = None
@@ -182,30 +185,46 @@ class Feeds:
     # --- speech
 
     def draw_transcribe(self, size: int, rng: np.random.Generator) -> Batch:
-        """Speech of like lengths with what is said."""
+        """Speech of like lengths with what is said, and after it some rows in which nobody speaks.
+
+        `n_said` () counts the rows with words; all but `last`, `mask`, `ids` and `targets` is of those alone.
+        """
         last, _ = self.spoken[int(rng.integers(len(self.spoken)))]
         order = np.argsort(last.lengths, kind="stable")
-        start = int(rng.integers(max(1, len(order) - size)))
+        start = int(rng.integers(max(1, len(order) - size + 1)))
         rows = [int(i) for i in order[start : start + size]]
         while last.lengths[rows].sum() > 250 * size and len(rows) > 2:  # at most 5 s each on average
-            rows.pop()
+            rows.pop(int(rng.integers(len(rows))))
         texts = [str(last.meta[i]["text"]) for i in rows]
         languages = [str(last.meta[i]["language"]) for i in rows]
-        tokens, mask = padded([last[i] for i in rows])
+        quiet = self._quiet_rows(len(rows) // QUIET_OF, max(last.lengths[rows]), rng)
+        tokens, mask = padded([last[i] for i in rows] + quiet)
         targets, spelt_mask = padded([self._spelt(*said) for said in zip(texts, languages, strict=True)])
         photos = [self.photo_of.get(last.meta[i].get("photo"), -1) for i in rows]
+        asked = [str(rng.choice(LANGUAGES)) for _ in quiet]  # whatever the language is said to be
         described = [self.photos[0][p] for p in photos if p >= 0]
         return {
             "last": tokens,
             "mask": mask,
             "ctc": targets,
             "n_ctc": spelt_mask.sum(1),
+            "n_said": torch.tensor(len(rows)),
             "photo": torch.tensor(photos),
             "maps": torch.stack(described) if described else torch.zeros(0),
             "language_ids": torch.tensor([self.tokenizer.language_ids[language] for language in languages]),
-            **self._said("transcribe", languages, texts),
+            **self._said("transcribe", languages + asked, texts + [""] * len(quiet)),
             **self._read(texts),
         }
+
+    def _quiet_rows(self, n: int, longest: int, rng: np.random.Generator) -> list[Tensor]:
+        """Up to n rows without speech, cut to at most `longest` tokens."""
+        found = []
+        for store in self.quiet:
+            for i in rng.choice(len(store), min(n, len(store)), replace=False):
+                row = store[int(i)]
+                start = int(rng.integers(max(1, len(row) - longest + 1)))
+                found.append(row[start : start + longest])
+        return found
 
     def draw_spell(self, size: int, rng: np.random.Generator) -> Batch:
         """As for transcripts; the pieces go unused."""

@@ -75,16 +75,21 @@ def caption(model: FusionModel, batch: Batch) -> Record:
 
 
 def transcribe(model: FusionModel, batch: Batch) -> Record:
-    """Write what is said, spell it, tell its language, and match it with its text and with the photo it describes."""
+    """Write what is said, spell it, tell its language, and match it with its text and with the photo it describes.
+
+    Rows without speech come last and take part in writing only: that nobody speaks.
+    """
     last, mask = batch["last"].to(model.dtype), batch["mask"]
     memory = model.fuse([Stream("sound", last, mask)])
     write = _written(model, batch, memory)
-    start = batch["ids"][:, :1]
-    first = model.decoder.logits(model.decoder.hidden(start, memory.tokens, memory.mask))[:, 0]
+    n_said = int(batch["n_said"])
+    start = batch["ids"][:n_said, :1]
+    first = model.decoder.logits(model.decoder.hidden(start, memory.tokens[:n_said], memory.mask[:n_said]))[:, 0]
     language = losses.next_piece(first, batch["language_ids"], smoothing=0.0)
+    last, mask = last[:n_said], mask[:n_said]
     spell = losses.ctc(model.ctc(last), mask.sum(1), batch["ctc"], batch["n_ctc"])
     spoken, text = model.vector("speech", last, mask), _text_vector(model, batch)
-    match = losses.info_nce(spoken, text, torch.arange(len(last), device=last.device))
+    match = losses.info_nce(spoken, text, torch.arange(n_said, device=last.device))
     described = batch["photo"] >= 0
     parts = {
         "transcribe": (1.0, write),
@@ -104,7 +109,8 @@ def transcribe(model: FusionModel, batch: Batch) -> Record:
 
 def spell(model: FusionModel, batch: Batch) -> Record:
     """Spell what is said, token by token: the linear CTC head alone, which wants a higher rate than all else."""
-    last, mask = batch["last"].to(model.dtype), batch["mask"]
+    n_said = int(batch["n_said"])
+    last, mask = batch["last"][:n_said].to(model.dtype), batch["mask"][:n_said]
     return _record(ctc=(1.0, losses.ctc(model.ctc(last), mask.sum(1), batch["ctc"], batch["n_ctc"])))
 
 

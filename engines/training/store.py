@@ -3,7 +3,7 @@
 Photos as EfficientNet maps (64, 1280), speech as the sound tower's last layer (T, 512) and, like sounds, as all its
 layers at 5 Hz (T', 7, 512), each in several augmented views. An epoch over them is a hundredth of running the towers.
 
-    python -m engines.training.store DATA RUN --whisper FOLDER --efficientnet FILE [--only photos,sounds,speech,voices]
+    python -m engines.training.store DATA RUN --whisper FOLDER --efficientnet FILE [--only quiet,photos]
 
 RUN holds tokenizer.model and whisper_rows.json (`engines.training.vocabulary`); features go to RUN/features. A store
 that is there is left alone, so a run that was stopped goes on.
@@ -268,13 +268,26 @@ def sound_rows(
         yield towers.layers(samples)[1], {"label": label, "corpus": "made"}
 
 
+def quiet_rows(
+    towers: Towers, records: list[archives.SoundRecord], n_nothing: int
+) -> Iterator[tuple[Tensor, dict[str, object]]]:
+    """The last layer of what nobody speaks in: sounds without voices, silence and noise."""
+    for i, record in enumerate(records):
+        if record.label not in archives.MAYBE_SPOKEN:
+            rng = np.random.default_rng((2, i))
+            yield towers.layers(silence_around(vary_sound(record.load().samples, rng), rng))[0], {"label": record.label}
+    for i in range(n_nothing):
+        samples, label = nothing_said(np.random.default_rng((3, i)))
+        yield towers.layers(samples)[0], {"label": label}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run the frozen towers over the training media, once.")
     parser.add_argument("data", type=Path)
     parser.add_argument("run", type=Path)
     parser.add_argument("--whisper", required=True)
     parser.add_argument("--efficientnet", type=Path, required=True)
-    parser.add_argument("--only", default="sounds,photos,speech,voices")
+    parser.add_argument("--only", default="sounds,quiet,photos,speech,voices")
     args = parser.parse_args()
     only = args.only.split(",")
     torch.set_num_threads(1)
@@ -286,6 +299,9 @@ def main() -> None:
             if not (folder / f"sounds_train_{view}.json").exists():
                 rows = sound_rows(towers, archives.sounds(args.data, "train"), view, 300)
                 Ragged.write(folder / f"sounds_train_{view}", rows, log=f"sounds {view}")
+    if "quiet" in only and not (folder / "quiet_train.json").exists():
+        rows = quiet_rows(towers, archives.sounds(args.data, "train"), 500)
+        Ragged.write(folder / "quiet_train", rows, log="quiet")
     if "photos" in only:
         for view in range(N_PHOTO_VIEWS):
             if not (folder / f"photos_train_{view}.json").exists():

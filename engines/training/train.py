@@ -40,6 +40,11 @@ def learning_rate(recipe: Recipe, step: int, peak: float) -> float:
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
 
 
+def peak_rate(recipe: Recipe, name: str) -> float:
+    """Of a parameter: that of the part it belongs to, or the recipe's own."""
+    return next((rate for part, rate in recipe.rates.items() if name.startswith(part)), recipe.learning_rate)
+
+
 def _kernels(task: str) -> list[SDPBackend]:
     """On a CPU the flash kernel's backward takes twice the plain one's time, but for speech (hundreds of tokens)."""
     every = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
@@ -57,15 +62,13 @@ class Trainer:
         self.recipe, self.feeds, self.folder = recipe, feeds, folder
         for name, p in model.named_parameters():
             p.requires_grad_(name.startswith(recipe.only) if recipe.only else not name.startswith(recipe.frozen))
-        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        kept = [(name, p) for name, p in trained if name.startswith(recipe.kept)]
-        new = [(name, p) for name, p in trained if not name.startswith(recipe.kept)]
-        self.names = [name for name, _ in kept + new]  # the optimizer knows its parameters by their place here
+        groups: dict[float, dict[str, torch.nn.Parameter]] = {}
+        for name, p in model.named_parameters():
+            if p.requires_grad:
+                groups.setdefault(peak_rate(recipe, name), {})[name] = p
+        self.names = [name for group in groups.values() for name in group]  # the optimizer knows them by their place
         self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for _, p in kept], "peak": recipe.kept_rate},
-                {"params": [p for _, p in new], "peak": recipe.learning_rate},
-            ],
+            [{"params": list(group.values()), "peak": peak} for peak, group in groups.items()],
             lr=0.0,
             betas=(0.9, 0.98),
             weight_decay=recipe.weight_decay,

@@ -13,7 +13,7 @@ from engines import archives
 from engines.model import checkpoint
 from engines.model.checkpoint import BUILTIN, TOKENIZER_FILE
 from engines.training.batches import Feeds
-from engines.training.store import Ragged, Towers, fill_speech, photo_rows, recorded, sound_rows
+from engines.training.store import Ragged, Towers, fill_speech, photo_rows, quiet_rows, recorded, sound_rows
 from tests.conftest import tone
 from tests.tiny_data import (
     CHINESE,
@@ -86,6 +86,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, data: Path, towers: Towers) ->
     Ragged.write(
         features / "sounds_train_0", sound_rows(towers, archives.sounds(data, "train"), 0, n_nothing=6), log="sounds"
     )
+    Ragged.write(features / "quiet_train", quiet_rows(towers, archives.sounds(data, "train"), 6), log="quiet")
     fill_speech(towers, features, "speech_train_0", recorded(archives.speech(data, "train"), 0, {}))
     voices = (
         (tone(0.5 + 0.2 * i, hz=200.0 + 40 * i), {"text": text, "language": "en", "corpus": "synthetic", "photo": key})

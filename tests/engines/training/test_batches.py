@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.model.config import EVENTS
-from engines.training.batches import IGNORED, MIX_HZ, SIDED, Batch, Feeds, padded, sound_prompt
+from engines.training.batches import IGNORED, MIX_HZ, QUIET_OF, SIDED, Batch, Feeds, padded, sound_prompt
 from engines.training.clips import ClipPlan, Scene, Track
 from engines.training.facts import SOUND_NAMES
 from engines.training.objectives import OBJECTIVES
@@ -155,7 +155,29 @@ def test_long_speech_makes_smaller_batches(feeds: Feeds, tmp_path: Path) -> None
     Ragged.write(tmp_path / "long", rows, log="test")
     lengthy = copy(feeds)
     lengthy.spoken = [(Ragged(tmp_path / "long"), Ragged(tmp_path / "long"))]
-    assert draw(lengthy, "transcribe", size=3)["mask"].sum(1).tolist() == [100, 300]  # 5 s each on average
+    batches = [draw(lengthy, "transcribe", seed, size=3) for seed in range(20)]
+    drawn = [tuple(batch["mask"].sum(1).tolist()) for batch in batches]
+    assert set(drawn) == {(100, 300), (100, 600), (300, 600)}  # 5 s each on average, and none is always left out
+
+
+@settings(max_examples=10)
+@given(seed=seeds)
+def test_one_row_in_seven_has_no_speech_and_says_so(feeds: Feeds, seed: int) -> None:
+    batch = draw(feeds, "transcribe", seed, size=6)
+    n = int(batch["n_said"])
+    assert len(batch["last"]) == n + n // QUIET_OF
+    assert len(batch["ctc"]) == len(batch["photo"]) == len(batch["text"]) == n
+    longest = int(batch["mask"][:n].sum(1).max())
+    for mask, targets in zip(batch["mask"][n:], batch["targets"][n:], strict=True):
+        assert 0 < int(mask.sum()) <= longest
+        assert targets[targets != IGNORED].tolist() == [feeds.tokenizer.no_speech_id]
+
+
+def test_without_a_store_of_quiet_every_row_has_words(feeds: Feeds) -> None:
+    spoken = copy(feeds)
+    spoken.quiet = []
+    batch = draw(spoken, "transcribe", size=6)
+    assert len(batch["last"]) == int(batch["n_said"])
 
 
 # --- text --------------------------------------------------------------------------------------------------------

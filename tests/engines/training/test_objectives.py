@@ -114,6 +114,16 @@ def test_spoken_captions_are_matched_with_their_photos(model: FusionModel, feeds
     assert model.vectors["photo"].project.weight.grad is not None
 
 
+def test_rows_without_speech_teach_the_writer_alone(model: FusionModel, feeds: Feeds) -> None:
+    batch = feeds.draw("transcribe", 6, np.random.default_rng(0))
+    n = int(batch["n_said"])
+    spoken = {k: v[:n] if k in ("last", "mask", "ids", "targets") else v for k, v in batch.items()}
+    model.eval()
+    with torch.inference_mode():
+        mixed, alone = OBJECTIVES["transcribe"](model, batch).parts, OBJECTIVES["transcribe"](model, spoken).parts
+    assert {name for name in alone if abs(mixed[name] - alone[name]) > 1e-4} == {"transcribe"}
+
+
 def test_the_total_is_the_weighted_sum_of_the_parts(model: FusionModel, feeds: Feeds) -> None:
     record = OBJECTIVES["sound"](model.eval(), batch_of(feeds, "sound"))
     parts = record.parts

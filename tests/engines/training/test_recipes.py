@@ -29,7 +29,7 @@ def test_every_task_exists_and_is_drawn(recipe: Recipe) -> None:
 @every_recipe
 def test_the_warm_up_ends_and_rates_are_positive(recipe: Recipe) -> None:
     assert 0 < recipe.warmup_steps < recipe.n_steps
-    assert 0 < recipe.kept_rate <= recipe.learning_rate <= 1e-2
+    assert all(0 < rate <= recipe.learning_rate <= 1e-2 for rate in recipe.rates.values())
     assert recipe.accumulate >= 1
     assert 0 < recipe.ema_decay < 1
 
@@ -37,7 +37,7 @@ def test_the_warm_up_ends_and_rates_are_positive(recipe: Recipe) -> None:
 @every_recipe
 def test_what_is_frozen_and_kept_is_named_to_the_dot(recipe: Recipe) -> None:
     """A name without its dot would take in others that begin alike: "sound" also means "sound_bridge"."""
-    for beginning in (*recipe.frozen, *recipe.only, *recipe.kept):
+    for beginning in (*recipe.frozen, *recipe.only, *recipe.rates):
         assert beginning.endswith(".")
         assert any(name.startswith(beginning) for name in NAMES)
 

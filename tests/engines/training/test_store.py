@@ -265,3 +265,11 @@ def test_the_program_makes_what_is_asked_for(
     made = sorted(file.name for file in (tmp_path / "features").iterdir())
     assert made == [f"photos_train_{view}.{suffix}" for view in (0, 1) for suffix in ("bin", "json")]
     assert json.loads((tmp_path / "features" / "photos_train_0.json").read_text())["lengths"] == [4] * 6
+
+
+def test_quiet_holds_no_sound_in_which_there_may_be_words(towers: Towers, data: Path, run: Path) -> None:
+    quiet = Ragged(run / "features" / "quiet_train")
+    labels = {str(m["label"]) for m in quiet.meta}
+    assert labels >= {"silence", "noise"}
+    assert not labels & archives.MAYBE_SPOKEN
+    assert quiet.inner == (32,)

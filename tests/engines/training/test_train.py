@@ -24,7 +24,7 @@ from engines.training import store, train
 from engines.training.batches import Batch, Feeds
 from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import Recipe, Share
-from engines.training.train import LOG_FILE, Trainer, learning_rate
+from engines.training.train import LOG_FILE, Trainer, learning_rate, peak_rate
 from tests.conftest import ROOT
 
 EVERYTHING = Recipe(
@@ -32,10 +32,16 @@ EVERYTHING = Recipe(
     n_steps=8,
     tasks={task: Share(1.0, 5) for task in OBJECTIVES},
     learning_rate=2e-3,
-    kept_rate=1e-3,
+    rates={"decoder.": 1e-3},
     warmup_steps=2,
     save_every=4,
 )
+
+
+def test_each_part_learns_at_the_first_rate_that_names_it() -> None:
+    recipe = replace(EVERYTHING, rates={"decoder.embedding.": 1e-5, "decoder.": 5e-5})
+    names = {"decoder.embedding.weight": 1e-5, "decoder.norm.bias": 5e-5, "text.norm.bias": recipe.learning_rate}
+    assert {name: peak_rate(recipe, name) for name in names} == names
 
 
 def fresh(feeds: Feeds) -> FusionModel:
@@ -91,7 +97,7 @@ def test_the_rate_rises_falls_along_a_cosine_and_ends_at_a_hundredth() -> None:
 
 def test_parts_from_public_weights_have_a_rate_of_their_own(trainer: Trainer) -> None:
     trainer.fit(1)
-    kept, new = trainer.optimizer.param_groups
+    kept, new = sorted(trainer.optimizer.param_groups, key=lambda group: float(group["lr"]))
     assert (kept["lr"], new["lr"]) == (pytest.approx(0.5e-3), pytest.approx(1e-3))
     names = [name for name, p in trainer.model.named_parameters() if any(p is q for q in kept["params"])]
     assert names and all(name.startswith("decoder.") for name in names)
@@ -102,7 +108,7 @@ def test_parts_from_public_weights_have_a_rate_of_their_own(trainer: Trainer) ->
 
 def test_the_loss_falls(feeds: Feeds, tmp_path: Path) -> None:
     batch = feeds.draw("translate", 4, np.random.default_rng(0))
-    recipe = replace(EVERYTHING, n_steps=30, tasks={"translate": Share(1, 4)}, learning_rate=5e-3, kept_rate=5e-3)
+    recipe = replace(EVERYTHING, n_steps=30, tasks={"translate": Share(1, 4)}, learning_rate=5e-3, rates={})
     Trainer(fresh(feeds), recipe, Fixed(batch), tmp_path).fit(30)  # type: ignore[arg-type]
     losses = [row["translate"] for row in log(tmp_path)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
@@ -143,7 +149,8 @@ def test_two_batches_a_step_are_as_one_of_both(feeds: Feeds, tmp_path: Path) -> 
         alone.append(one)
     for each in (both, *alone):
         each.fit(1)
-    means = [each.optimizer.state_dict()["state"][0]["exp_avg"] for each in (both, *alone)]
+    place = both.names.index("decoder.embedding.weight")
+    means = [each.optimizer.state_dict()["state"][place]["exp_avg"] for each in (both, *alone)]
     assert torch.allclose(means[0], (means[1] + means[2]) / 2, atol=1e-6, rtol=1e-2)
     assert both.feeds.n == 2  # type: ignore[attr-defined]
 
