@@ -15,14 +15,23 @@ __all__ = ["Choice", "Hardware", "available", "choose", "explain", "look", "set_
 
 DTYPES = ("float32", "bfloat16")
 
+_NO_CUDA = {
+    "": "没有 CUDA 设备",
+    "the installed PyTorch is a CPU build": "安装的 PyTorch 只支持 CPU",
+    "no NVIDIA driver answers": "没有可用的 NVIDIA 驱动",
+    "the CUDA device does not answer": "CUDA 设备没有响应",
+}
+"""Why there is no CUDA device, in Chinese."""
+
 
 @dataclass(frozen=True)
 class Choice:
-    """A device, a dtype, and one line for people on why."""
+    """A device, a dtype, and one line for people on why, in English and Chinese."""
 
     device: str
     dtype: str
     reason: str
+    reason_zh: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,31 +91,35 @@ def choose(device: str = "auto", dtype: str = "auto", *, hardware: Hardware | No
     None to look. Raises DeviceError for a device that is absent and for a name that means nothing.
     """
     there = look() if hardware is None else hardware
-    name, why = _device(device, there)
+    name, why, why_zh = _device(device, there)
     if dtype == "auto":
-        dtype, why_dtype = _dtype(name, there)
-        return Choice(name, dtype, f"{why}; {dtype}, because {why_dtype}")
+        dtype, because, because_zh = _dtype(name, there)
+        return Choice(name, dtype, f"{why}; {dtype}, because {because}", f"{why_zh}；{dtype}：{because_zh}")
     if dtype not in DTYPES:
         known = " or ".join(DTYPES)
         raise DeviceError(
             f"The number format {dtype!r} is not known; choose auto, {known}.",
             f"不支持数值格式 {dtype!r}，可选 auto、{known}。",
         )
-    return Choice(name, dtype, f"{why}; {dtype}, as asked for")
+    return Choice(name, dtype, f"{why}; {dtype}, as asked for", f"{why_zh}；{dtype}（按要求）")
 
 
-def _device(asked: str, there: Hardware) -> tuple[str, str]:
-    """The device's full name and why it is taken."""
+def _device(asked: str, there: Hardware) -> tuple[str, str, str]:
+    """The device's full name and why it is taken, in English and Chinese."""
     if asked == "auto":
         # Apple's GPU is not taken by itself: nobody has measured the built-in model on it.
         if there.cuda:
-            return "cuda:0", f"{there.cuda[0]} is there"
-        return "cpu", f"the CPU, because {there.no_cuda or 'there is no CUDA device'}"
+            return "cuda:0", f"{there.cuda[0]} is there", f"检测到 {there.cuda[0]}"
+        why = there.no_cuda or "there is no CUDA device"
+        return "cpu", f"the CPU, because {why}", f"使用 CPU：{_NO_CUDA[there.no_cuda]}"
     name = "cuda:0" if asked == "cuda" else asked
     usable = available(hardware=there)
     if name in usable:
-        what = there.cuda[int(name[5:])] if name.startswith("cuda:") else {"cpu": "the CPU", "mps": "Apple's GPU"}[name]
-        return name, f"{what}, as asked for"
+        if name.startswith("cuda:"):
+            what = what_zh = there.cuda[int(name[5:])]
+        else:
+            what, what_zh = {"cpu": ("the CPU", "CPU"), "mps": ("Apple's GPU", "苹果 GPU")}[name]
+        return name, f"{what}, as asked for", f"按要求使用 {what_zh}"
     choices = ", ".join(("auto", *usable))
     if name.startswith("cuda:") and name[5:].isdecimal():
         why = "" if there.cuda else f": {there.no_cuda or 'this machine has no CUDA device'}"
@@ -125,17 +138,17 @@ def _device(asked: str, there: Hardware) -> tuple[str, str]:
     )
 
 
-def _dtype(device: str, there: Hardware) -> tuple[str, str]:
-    """The dtype that is fastest on a device at no cost in quality, and why."""
+def _dtype(device: str, there: Hardware) -> tuple[str, str, str]:
+    """The dtype that is fastest on a device at no cost in quality, and why, in English and Chinese."""
     if device.startswith("cuda"):
         if there.cuda_bf16[int(device[5:])]:
-            return "bfloat16", "this card computes in it"
-        return "float32", "this card does not compute in bfloat16"
+            return "bfloat16", "this card computes in it", "此显卡支持"
+        return "float32", "this card does not compute in bfloat16", "此显卡不支持 bfloat16"
     if device == "mps":
-        return "float32", "nothing else has been tried on it"
+        return "float32", "nothing else has been tried on it", "其他格式尚未在此验证"
     if there.cpu_bf16:
-        return "bfloat16", "this CPU multiplies it in hardware"
-    return "float32", "bfloat16 would be slower here"
+        return "bfloat16", "this CPU multiplies it in hardware", "此 CPU 有硬件支持"
+    return "float32", "bfloat16 would be slower here", "bfloat16 在此更慢"
 
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed")

@@ -334,6 +334,7 @@ class HostInfo:
     abilities: frozenset[Ability]
     device: str
     device_reason: str
+    device_reason_zh: str
     dtype: str
     n_parameters: int
     memory_bytes: int

@@ -94,6 +94,7 @@ class FakeHost:
             abilities=abilities,
             device="cpu",
             device_reason="no CUDA device was found",
+            device_reason_zh="没有 CUDA 设备",
             dtype="float32",
             n_parameters=1_000_000,
             memory_bytes=4_000_000,
@@ -136,7 +137,8 @@ class FakeHost:
 
     def move(self, device: str) -> None:
         self.moves.append(device)
-        self._info = replace(self._info, device="cpu" if device == "auto" else device, device_reason="asked for")
+        name = "cpu" if device == "auto" else device
+        self._info = replace(self._info, device=name, device_reason="asked for", device_reason_zh="按要求")
 
     def close(self) -> None:
         self.closed = True

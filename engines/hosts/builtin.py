@@ -132,7 +132,7 @@ class BuiltinHost:
         another device, None to copy the weights at hand. dtype: what later moves choose by.
         """
         self._checkpoint = checkpoint
-        self._choice = devices.Choice("cpu", "float32", "asked for") if choice is None else choice
+        self._choice = devices.Choice("cpu", "float32", "asked for", "按要求") if choice is None else choice
         self._folder, self._dtype, self._cache_bytes = folder, dtype, cache_bytes
         self._senses = Senses(checkpoint, cache_bytes=cache_bytes)
         self._incoming: queue.Queue[_Job | _Move | None] = queue.Queue()
@@ -149,6 +149,7 @@ class BuiltinHost:
             abilities=ABILITIES,
             device=choice.device,
             device_reason=choice.reason,
+            device_reason_zh=choice.reason_zh,
             dtype=choice.dtype,
             n_parameters=checkpoint.n_parameters,
             memory_bytes=checkpoint.memory_bytes,

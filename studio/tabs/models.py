@@ -93,8 +93,9 @@ def wire(desk: Desk, models: Models, header: gr.Dropdown) -> None:
         if sentence is not None:
             gr.Warning(sentence, title=text("ui.models.stays", language, device=info.device))
         else:
+            reason = info.device_reason_zh if language == "zh" else info.device_reason
             gr.Info(
-                text("ui.models.moved", language, device=info.device, reason=info.device_reason),
+                text("ui.models.moved", language, device=info.device, reason=reason),
                 title=text("ui.models.device", language),
             )
         return gr.update(value=where(desk)), gr.update(value=where(desk)), card_view(info)
@@ -121,7 +122,7 @@ def card_view(info: HostInfo) -> str:
         ("parameters", f"{info.n_parameters / 1e6:.1f} M"),
         ("memory", f"{info.memory_bytes / 2**20:.0f} MiB"),
         ("device", f"{html.escape(info.device)} · {html.escape(info.dtype)}"),
-        ("reason", html.escape(info.device_reason)),
+        ("reason", spans(info.device_reason, info.device_reason_zh)),
         ("licence", html.escape(info.licence)),
         ("digest", f"<code>{html.escape(info.model_digest[:16])}</code>"),
     )

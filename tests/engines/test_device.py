@@ -35,7 +35,7 @@ hardware = st.builds(
 def test_auto_never_fails_and_names_a_device_that_is_there(there: Hardware) -> None:
     choice = device.choose(hardware=there)
     assert choice.device in device.available(hardware=there)
-    assert choice.dtype in device.DTYPES and choice.reason
+    assert choice.dtype in device.DTYPES and choice.reason and choice.reason_zh
 
 
 @given(hardware)
@@ -63,14 +63,17 @@ def test_the_device_and_its_dtype_follow_from_the_hardware(there: Hardware, aske
 
 
 def test_the_reason_says_why_the_cpu_was_taken() -> None:
-    assert device.choose(hardware=LAPTOP).reason == (
+    choice = device.choose(hardware=LAPTOP)
+    assert choice.reason == (
         "the CPU, because the installed PyTorch is a CPU build; float32, because bfloat16 would be slower here"
     )
+    assert choice.reason_zh == "使用 CPU：安装的 PyTorch 只支持 CPU；float32：bfloat16 在此更慢"
 
 
 def test_the_reason_names_the_card() -> None:
     assert "NVIDIA H100 is there" in device.choose(hardware=TWO_CARDS).reason
     assert "Tesla T4, as asked for" in device.choose("cuda:1", hardware=TWO_CARDS).reason
+    assert "按要求使用 Tesla T4" in device.choose("cuda:1", hardware=TWO_CARDS).reason_zh
 
 
 def test_a_dtype_that_is_asked_for_is_taken() -> None:

@@ -231,7 +231,9 @@ def test_a_device_that_fails_during_a_move_is_not_moved_to(
     def placed(choice: Choice) -> checkpoint.Checkpoint:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(module.devices, "choose", lambda device, dtype="auto": Choice("cuda:0", "bfloat16", "is there"))
+    monkeypatch.setattr(
+        module.devices, "choose", lambda device, dtype="auto": Choice("cuda:0", "bfloat16", "is there", "因为")
+    )
     monkeypatch.setattr(tiny_host, "_placed", placed)
     with pytest.raises(DeviceError, match="ran out of memory"):
         tiny_host.move("cuda")
@@ -265,7 +267,7 @@ def test_every_task_runs_in_bfloat16(photo: Photo, sound: Sound, clip: Clip, tmp
     tiny.model.to(torch.bfloat16)
     with torch.no_grad():
         tiny.model.event_head.project.bias[tiny.model.config.events.index("speech")] = 20.0
-    host = BuiltinHost(tiny, choice=Choice("cpu", "bfloat16", "asked for"))
+    host = BuiltinHost(tiny, choice=Choice("cpu", "bfloat16", "asked for", "因为"))
     collection = tmp_path / "my.db"
     write_photo(tmp_path / "red.png", photo)
     requests: list[Request] = [
