@@ -23,9 +23,9 @@ TRIED_REPAIR = "FUSION_STUDIO_TRIED_REPAIR"
 ABOUT = """\
 Fusion Studio: search, speech, video questions and captions from one small model on your own machine.
 
-The first start makes an environment in .venv beside this file (about 2 GB, a few minutes, network needed); later
-starts take seconds and need no network. The folder .venv belongs to this program: it is renewed when it is broken or
-out of date. If the Python you start this with already has every package, it is used as it is."""
+The first start makes an environment in .venv beside this file (about 1.5 GB on a CPU, a few minutes, network needed);
+later starts take seconds and need no network. The folder .venv belongs to this program: it is renewed when it is broken
+or out of date. If the Python you start this with already has every package, it is used as it is."""
 
 EXAMPLES = """\
 examples:

@@ -29,9 +29,7 @@ from engines.protocol import RATE_HZ, Photo, Sound
 
 logger = logging.getLogger(__name__)
 
-MAYBE_SPOKEN = frozenset({"children_playing", "street_music"})
-"""Labels of sounds in which there may be words."""
-
+MAYBE_SPOKEN = frozenset({"children_playing", "street_music"})  # labels of sounds in which there may be words
 CAPTIONS_ONLY = "captions_only.jsonl.gz"
 """The one list among the photos whose photos are not there."""
 

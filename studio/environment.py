@@ -186,7 +186,8 @@ def set_up(part: str) -> None:
             "this one to a folder of your own.",
             "无法写入 .venv 文件夹；请关闭其他正在运行的副本，或移到自己的文件夹。",
         ) from error
-    say(f"Set up in {time.monotonic() - started:.0f} s.")
+    held = sum(path.lstat().st_size for path in VENV.rglob("*"))
+    say(f"Set up in {time.monotonic() - started:.0f} s; .venv holds {held / GB:.1f} GB.")
 
 
 def say(text: str) -> None:

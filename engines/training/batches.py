@@ -24,7 +24,7 @@ from engines import archives
 from engines.protocol import LANGUAGES
 from engines.text import Task, Tokenizer, normalise
 from engines.training.clips import ClipPlan, plan
-from engines.training.facts import SOUND_NAMES, photo_facts
+from engines.training.facts import SOUND_NAMES, photo_facts, sound_prompt
 from engines.training.questions import Material
 from engines.training.store import Ragged
 
@@ -42,36 +42,6 @@ DESCRIBE = {
     "en": ("What is happening?", "What is shown?", "What can be seen?", "Describe the clip.", "What is going on here?"),
     "zh": ("发生了什么？", "画面里有什么？", "描述一下这段视频。", "这里在做什么？"),
 }
-SOUND_DE = {
-    "air_conditioner": "eine Klimaanlage",
-    "baby_cry": "ein weinendes Baby",
-    "car_horn": "eine Autohupe",
-    "chainsaw": "eine Kettensäge",
-    "children_playing": "spielende Kinder",
-    "clock_tick": "eine tickende Uhr",
-    "dog_bark": "ein bellender Hund",
-    "drilling": "eine Bohrmaschine",
-    "engine_idling": "ein laufender Motor",
-    "fire_crackling": "ein knisterndes Feuer",
-    "gun_shot": "ein Schuss",
-    "helicopter": "ein Hubschrauber",
-    "jackhammer": "ein Presslufthammer",
-    "person_sneeze": "jemand, der niest",
-    "rain": "Regen",
-    "rooster": "ein krähender Hahn",
-    "sea_waves": "Meereswellen",
-    "siren": "eine Sirene",
-    "speech": "jemand, der spricht",
-    "street_music": "Straßenmusik",
-}
-"""What is to be heard, as a German noun; English and Chinese names are in `facts.SOUND_NAMES`."""
-
-
-def sound_prompt(label: str, language: str) -> str:
-    """A sound in words, as it is searched for and captioned."""
-    if language == "de":
-        return f"Das Geräusch: {SOUND_DE[label]}"
-    return SOUND_NAMES[label].zh if language == "zh" else f"the sound of {SOUND_NAMES[label].asked}"
 
 
 @dataclass(frozen=True)
@@ -402,5 +372,4 @@ class Feeds:
         return out
 
 
-assert set(SOUND_DE) == set(SOUND_NAMES), "every sound needs a German name"
 assert set(LANGUAGES) >= {"en", "de", "zh"}

@@ -205,40 +205,44 @@ def photo_facts(captions: Sequence[str]) -> PhotoFacts:
 
 @dataclass(frozen=True)
 class SoundName:
-    """A kind of sound: the answer in English and Chinese, and how a question names it in English."""
+    """A kind of sound: the answer in English and Chinese, and how it is named in a sentence in English and German."""
 
     en: str
     zh: str
     asked: str
+    de: str
 
 
 SOUND_NAMES: dict[str, SoundName] = {
-    "air_conditioner": SoundName("air conditioner", "空调声", "an air conditioner"),
-    "baby_cry": SoundName("baby crying", "婴儿哭声", "a baby crying"),
-    "car_horn": SoundName("car horn", "汽车喇叭声", "a car horn"),
-    "chainsaw": SoundName("chainsaw", "电锯声", "a chainsaw"),
-    "children_playing": SoundName("children playing", "孩子玩耍声", "children playing"),
-    "clock_tick": SoundName("clock ticking", "钟表滴答声", "a clock ticking"),
-    "dog_bark": SoundName("dog barking", "狗叫声", "a dog barking"),
-    "drilling": SoundName("drilling", "电钻声", "drilling"),
-    "engine_idling": SoundName("engine idling", "发动机声", "an engine idling"),
-    "fire_crackling": SoundName("fire crackling", "火焰噼啪声", "a fire crackling"),
-    "gun_shot": SoundName("gun shot", "枪声", "a gun shot"),
-    "helicopter": SoundName("helicopter", "直升机声", "a helicopter"),
-    "jackhammer": SoundName("jackhammer", "风镐声", "a jackhammer"),
-    "person_sneeze": SoundName("sneezing", "打喷嚏声", "someone sneezing"),
-    "rain": SoundName("rain", "雨声", "rain"),
-    "rooster": SoundName("rooster crowing", "公鸡叫声", "a rooster crowing"),
-    "sea_waves": SoundName("sea waves", "海浪声", "sea waves"),
-    "siren": SoundName("siren", "警笛声", "a siren"),
-    "speech": SoundName("speech", "说话声", "someone speaking"),
-    "street_music": SoundName("street music", "街头音乐声", "street music"),
+    "air_conditioner": SoundName("air conditioner", "空调声", "an air conditioner", "eine Klimaanlage"),
+    "baby_cry": SoundName("baby crying", "婴儿哭声", "a baby crying", "ein weinendes Baby"),
+    "car_horn": SoundName("car horn", "汽车喇叭声", "a car horn", "eine Autohupe"),
+    "chainsaw": SoundName("chainsaw", "电锯声", "a chainsaw", "eine Kettensäge"),
+    "children_playing": SoundName("children playing", "孩子玩耍声", "children playing", "spielende Kinder"),
+    "clock_tick": SoundName("clock ticking", "钟表滴答声", "a clock ticking", "eine tickende Uhr"),
+    "dog_bark": SoundName("dog barking", "狗叫声", "a dog barking", "ein bellender Hund"),
+    "drilling": SoundName("drilling", "电钻声", "drilling", "eine Bohrmaschine"),
+    "engine_idling": SoundName("engine idling", "发动机声", "an engine idling", "ein laufender Motor"),
+    "fire_crackling": SoundName("fire crackling", "火焰噼啪声", "a fire crackling", "ein knisterndes Feuer"),
+    "gun_shot": SoundName("gun shot", "枪声", "a gun shot", "ein Schuss"),
+    "helicopter": SoundName("helicopter", "直升机声", "a helicopter", "ein Hubschrauber"),
+    "jackhammer": SoundName("jackhammer", "风镐声", "a jackhammer", "ein Presslufthammer"),
+    "person_sneeze": SoundName("sneezing", "打喷嚏声", "someone sneezing", "jemand, der niest"),
+    "rain": SoundName("rain", "雨声", "rain", "Regen"),
+    "rooster": SoundName("rooster crowing", "公鸡叫声", "a rooster crowing", "ein krähender Hahn"),
+    "sea_waves": SoundName("sea waves", "海浪声", "sea waves", "Meereswellen"),
+    "siren": SoundName("siren", "警笛声", "a siren", "eine Sirene"),
+    "speech": SoundName("speech", "说话声", "someone speaking", "jemand, der spricht"),
+    "street_music": SoundName("street music", "街头音乐声", "street music", "Straßenmusik"),
 }
 
 
-def sound_prompt(label: str) -> str:
-    """An English text that stands for a label of a sound in the shared space; any label will do."""
-    return f"the sound of {SOUND_NAMES[label].asked if label in SOUND_NAMES else label.replace('_', ' ')}"
+def sound_prompt(label: str, language: str = "en") -> str:
+    """A sound in words, as it is searched for and captioned; in English any label will do."""
+    known = SOUND_NAMES.get(label)
+    if known is None:
+        return f"the sound of {label.replace('_', ' ')}"
+    return {"zh": known.zh, "de": f"Das Geräusch: {known.de}"}.get(language, f"the sound of {known.asked}")
 
 
 ALIKE: tuple[frozenset[str], ...] = (

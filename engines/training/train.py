@@ -4,7 +4,8 @@
     torchrun --nproc-per-node 2 -m engines.training.train ...      the same over several processes, on CPUs or GPUs
 
 RUN holds tokenizer and stores; the state goes to RUN/<recipe>: weights, EMA and optimizer as safetensors, the rest as
-JSON. `--start` begins from another stage's state; `--export FOLDER` writes the EMA as a model the studio opens.
+JSON. `--start` begins from another stage's EMA, or the mean of several; `--export FOLDER` writes the EMA as a model
+the studio opens.
 """
 
 from __future__ import annotations
@@ -180,6 +181,19 @@ class Trainer:
         return self.model
 
 
+@torch.no_grad()
+def begin_from(model: FusionModel, states: list[dict[str, Tensor]], *, public: float = 0.0) -> None:
+    """Put the mean of earlier stages' weights into a model that stands as its public weights made it.
+
+    public: this share of the decoder stays public, which brings back what training made it forget (0.7 took word
+    errors on 40 LibriSpeech clips from 25 to 12 %). Mean and mix: Wortsman et al. 2022, model soups and WiSE-FT.
+    """
+    own = dict(model.named_parameters())
+    for name in states[0].keys() & own.keys():
+        mean = torch.stack([state[name].float() for state in states]).mean(0)
+        own[name].copy_(torch.lerp(mean, own[name].float(), public if name.startswith("decoder.") else 0.0))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the fusion model by a recipe; goes on where it was stopped.")
     parser.add_argument("data", type=Path)
@@ -187,7 +201,10 @@ def main() -> None:
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="joint")
     parser.add_argument("--whisper", help="a transformers Whisper folder or hub name to start from")
     parser.add_argument("--efficientnet", type=Path, help="an EfficientNet-Lite2 file to start from")
-    parser.add_argument("--start", type=Path, help="weights.safetensors or ema.safetensors of an earlier stage")
+    parser.add_argument(
+        "--start", type=Path, nargs="+", help="ema.safetensors of an earlier stage, or of several to take the mean of"
+    )
+    parser.add_argument("--public", type=float, default=0.0, help="share of the public decoder mixed into the start")
     parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps of this call")
     parser.add_argument("--total-steps", type=int, help="the recipe's length, if not its own")
     parser.add_argument("--device", default="cpu")
@@ -201,7 +218,7 @@ def main() -> None:
     torch.manual_seed(recipe.seed)
     model = fresh_model(args.run, args.whisper, args.efficientnet)
     if args.start is not None:
-        model.load_state_dict(load_file(args.start), strict=False)
+        begin_from(model, [load_file(path) for path in args.start], public=args.public)
     folder = args.run / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(model, recipe, Feeds(args.data, args.run), folder, device=args.device)

@@ -1,4 +1,4 @@
-"""Small media files made on the spot, with known pictures and sounds, by PyAV."""
+"""Small media files made on the spot, with known pictures and sounds, by PyAV; and how to tell these again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,22 @@ from pathlib import Path
 import av
 import numpy as np
 
+from engines import protocol
+
 RATE_HZ = 48_000
+SOUND_FILES = {  # suffix -> coding
+    "mp3": "libmp3lame",
+    "m4a": "aac",
+    "aac": "aac",
+    "opus": "libopus",
+    "ogg": "libopus",
+    "oga": "flac",
+    "flac": "flac",
+    "wav": "pcm_s16le",
+    "aiff": "pcm_s16be",
+    "wma": "wmav2",
+    "mka": "flac",
+}
 
 
 def sine(seconds: float, *, rate_hz: int = RATE_HZ, hz: float = 440.0, level: float = 0.5) -> np.ndarray:
@@ -121,3 +136,14 @@ def with_cover(mp3: Path, jpeg: bytes) -> Path:
     size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
     mp3.write_bytes(b"ID3\x03\0\0" + size + frame + mp3.read_bytes())
     return mp3
+
+
+def pitch_hz(samples: np.ndarray) -> float:
+    """The strongest frequency of a sound at 16 kHz."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(spectrum.argmax() * protocol.RATE_HZ / len(samples))
+
+
+def seen_at(frame: np.ndarray, seconds: float) -> float:
+    """The time at which a frame of `film` is on screen."""
+    return (float(frame.mean()) - brightness(0, 1)) / (brightness(1, 1) - brightness(0, 1)) * seconds

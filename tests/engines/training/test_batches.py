@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.model.config import EVENTS
-from engines.training.batches import IGNORED, MIX_HZ, QUIET_OF, SIDED, Batch, Feeds, padded, sound_prompt
+from engines.training.batches import IGNORED, MIX_HZ, QUIET_OF, SIDED, Batch, Feeds, padded
 from engines.training.clips import ClipPlan, Scene, Track
-from engines.training.facts import SOUND_NAMES
+from engines.training.facts import SOUND_NAMES, sound_prompt
 from engines.training.objectives import OBJECTIVES
 from engines.training.store import Ragged
 from tests.tiny_data import PHOTOS

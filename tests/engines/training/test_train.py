@@ -24,7 +24,7 @@ from engines.training import store, train
 from engines.training.batches import Batch, Feeds
 from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import Recipe, Share
-from engines.training.train import LOG_FILE, Trainer, learning_rate, peak_rate
+from engines.training.train import LOG_FILE, Trainer, begin_from, learning_rate, peak_rate
 from tests.conftest import ROOT
 
 EVERYTHING = Recipe(
@@ -42,6 +42,23 @@ def test_each_part_learns_at_the_first_rate_that_names_it() -> None:
     recipe = replace(EVERYTHING, rates={"decoder.embedding.": 1e-5, "decoder.": 5e-5})
     names = {"decoder.embedding.weight": 1e-5, "decoder.norm.bias": 5e-5, "text.norm.bias": recipe.learning_rate}
     assert {name: peak_rate(recipe, name) for name in names} == names
+
+
+def test_a_stage_begins_from_the_mean_of_others_with_a_share_of_the_public_decoder(feeds: Feeds) -> None:
+    model = fresh(feeds)
+    public = {name: p.detach().clone() for name, p in model.named_parameters()}
+    begin_from(model, [{name: p + d for name, p in public.items()} for d in (1.0, 3.0)], public=0.75)
+    for name, p in model.named_parameters():
+        moved = 0.5 if name.startswith("decoder.") else 2.0
+        assert torch.allclose(p, public[name] + moved, atol=1e-5), name
+
+
+def test_what_an_earlier_stage_did_not_train_stays_as_it_was(feeds: Feeds) -> None:
+    model = fresh(feeds)
+    before = model.ctc_head.weight.detach().clone()
+    begin_from(model, [{"decoder.norm.bias": torch.ones_like(model.decoder.norm.bias)}])
+    assert torch.equal(model.ctc_head.weight, before)
+    assert (model.decoder.norm.bias == 1).all()
 
 
 def fresh(feeds: Feeds) -> FusionModel:

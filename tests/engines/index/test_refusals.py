@@ -1,0 +1,182 @@
+"""A collection says in one sentence, English and Chinese, what is wrong with it, and nothing finished is lost."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.errors import CollectionError
+from engines.index import Collection, Row
+from engines.protocol import KINDS
+from tests.engines.index.makers import direction, row
+
+ALL = frozenset(KINDS)
+
+
+def said(error: pytest.ExceptionInfo[CollectionError]) -> tuple[str, str]:
+    return error.value.en, error.value.zh
+
+
+def test_a_missing_collection_says_to_index_first(file: Path) -> None:
+    with pytest.raises(CollectionError) as caught:
+        Collection(file)
+    assert said(caught) == (
+        "There is no collection holiday.fusion; index a folder first.",
+        "没有集合 holiday.fusion，请先为文件夹建立索引。",
+    )
+    assert not file.exists() and not file.parent.exists()
+
+
+def test_a_collection_of_another_model_says_to_index_again_and_can_be_reset(
+    file: Path, collection: Collection, tmp_path: Path
+) -> None:
+    collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+    for create in (False, True):
+        with pytest.raises(CollectionError) as caught:
+            Collection(file, model_digest="model-2", create=create)
+        assert said(caught) == (
+            "holiday.fusion was made by another model, and this one cannot read it; index the folder again.",
+            "holiday.fusion 由其他模型创建，与当前模型不通用，请重新建立索引。",
+        )
+    collection.reset("model-2")
+    assert collection.n_rows == 0 and collection.files() == set()
+    with Collection(file, model_digest="model-2", create=True) as again:
+        path = tmp_path / "b.jpg"
+        again.put(path, "d", [Row(str(path), "photo", 0, 0, direction(1, width=32))])  # of another width, too
+        assert again.n_rows == 1
+
+
+def other_database(file: Path) -> None:
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE bookmarks (url TEXT)")
+
+
+def from_the_future(file: Path) -> None:
+    Collection(file, model_digest="m", create=True).close()
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA user_version = 99")
+
+
+def torn(file: Path) -> None:
+    with Collection(file, model_digest="m", create=True) as collection:
+        for n in range(200):
+            collection.put(Path(f"{n}.jpg"), str(n), [row(Path(f"{n}.jpg"), n)])
+    data = bytearray(file.read_bytes())
+    data[8_192:] = random.Random(0).randbytes(len(data) - 8_192)
+    file.write_bytes(data)
+
+
+def cut(file: Path) -> None:
+    with Collection(file, model_digest="m", create=True) as collection:
+        for n in range(200):
+            collection.put(Path(f"{n}.jpg"), str(n), [row(Path(f"{n}.jpg"), n)])
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def short_vector(file: Path) -> None:
+    with Collection(file, model_digest="m", create=True) as collection:
+        for n in range(3):
+            collection.put(Path(f"{n}.jpg"), str(n), [row(Path(f"{n}.jpg"), n)])
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE rows SET vector = x'0000' WHERE id = 2")
+
+
+def no_number(file: Path) -> None:
+    with Collection(file, model_digest="m", create=True) as collection:
+        collection.put(Path("a.jpg"), "a", [row(Path("a.jpg"), 1)])
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE rows SET vector = ?", (np.full(16, np.nan, "<f2").tobytes(),))
+
+
+DAMAGED = (
+    "holiday.fusion is damaged or no collection; delete it and index the folder again.",
+    "holiday.fusion 已损坏或不是集合，请删除后重新建立索引。",
+)
+FOREIGN = (
+    "holiday.fusion is not a collection; choose another file or a new name.",
+    "holiday.fusion 不是集合文件，请另选文件或新名称。",
+)
+FUTURE = (
+    "holiday.fusion was made by another version of this program; index the folder again under a new name.",
+    "holiday.fusion 由本程序的其他版本创建，请用新名称重新建立索引。",
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentences"),
+    [
+        (lambda file: file.write_text("shopping list\n" * 100), DAMAGED),
+        (lambda file: file.write_bytes(random.Random(0).randbytes(9_000)), DAMAGED),
+        (torn, DAMAGED),
+        (cut, DAMAGED),
+        (short_vector, DAMAGED),
+        (no_number, DAMAGED),
+        (other_database, FOREIGN),
+        (from_the_future, FUTURE),
+    ],
+)
+@pytest.mark.parametrize("create", [False, True])
+def test_a_file_that_is_no_sound_collection_is_refused_and_left_alone(
+    file: Path, make: object, sentences: tuple[str, str], create: bool
+) -> None:
+    file.parent.mkdir()
+    make(file)  # type: ignore[operator]
+    before = file.read_bytes()
+    with pytest.raises(CollectionError) as caught:
+        Collection(file, create=create)
+    assert said(caught) == sentences
+    assert file.read_bytes() == before
+
+
+def test_an_empty_file_becomes_a_collection_only_when_one_is_to_be_made(file: Path) -> None:
+    file.parent.mkdir()
+    file.touch()
+    with pytest.raises(CollectionError, match="is not a collection"):
+        Collection(file)
+    with Collection(file, model_digest="m", create=True) as collection:
+        assert collection.n_rows == 0
+
+
+def test_a_place_that_cannot_hold_a_collection_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for file in (tmp_path, tmp_path / "file" / "holiday.fusion"):
+        with pytest.raises(CollectionError) as caught:
+            Collection(file, create=True)
+        assert said(caught) == (
+            f"{file.name} cannot be opened or written there; choose another place for the collection.",
+            f"无法在该位置打开或写入 {file.name}，请为集合另选位置。",
+        )
+
+
+def test_a_collection_another_program_is_writing_to_says_to_wait(
+    file: Path, collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.index.collection._WAIT_S", 0.05)
+    with Collection(file) as other:
+        collection._db.execute("BEGIN IMMEDIATE")
+        with pytest.raises(CollectionError) as caught:
+            other.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+        assert said(caught) == (
+            "holiday.fusion is being changed by another program; try again in a moment.",
+            "holiday.fusion 正被其他程序修改，请稍后重试。",
+        )
+        assert other.search(direction(1), kinds=ALL, k=1) == []  # reading goes on
+        collection._db.execute("ROLLBACK")
+        other.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+
+
+def test_a_full_disk_is_named_and_takes_nothing_finished(collection: Collection, tmp_path: Path) -> None:
+    collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+    pages = collection._db.execute("PRAGMA page_count").fetchone()[0]
+    collection._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(CollectionError) as caught:
+        collection.put(tmp_path / "b.jpg", "d", [row(tmp_path / "b.jpg", n, text="x" * 500) for n in range(200)])
+    assert said(caught) == (
+        "There is no room left on the disk for holiday.fusion; free some and index again.",
+        "磁盘已满，无法写入 holiday.fusion，请清理空间后重新建立索引。",
+    )
+    assert collection.n_rows == 1 and collection.files() == {str(tmp_path / "a.jpg")}
