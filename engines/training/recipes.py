@@ -49,6 +49,14 @@ RECIPES: dict[str, Recipe] = {
             n_steps=1000,
             tasks={"translate": Share(5, 64), "parallel": Share(1, 128)},
         ),
+        Recipe(  # from the public decoder: `--public 1`
+            name="speech",
+            n_steps=250,
+            tasks={"transcribe": Share(1, 16)},
+            only=("decoder.",),
+            warmup_steps=20,
+            ema_decay=0.98,
+        ),
         Recipe(
             name="joint",
             n_steps=6000,
