@@ -1,4 +1,4 @@
-// What the page does by itself: language, light and dark, copying, jumping in a recording, Esc.
+// What the page does by itself: language, light and dark, copying, jumping in a recording, taking any file, Esc.
 (() => {
   const root = document.documentElement;
   const remember = (name, value) => { try { localStorage.setItem(name, value); } catch { /* private window */ } };
@@ -63,6 +63,32 @@
     if (event.key !== 'Escape') return;
     for (const stop of document.querySelectorAll('button.stop')) if (stop.offsetParent) stop.click();
   });
+
+  // Gradio refuses a file, in English, by the type the browser guesses from its name: none for IMG_0001.MOV, a film for
+  // any .webm. Each file gets a type that its input takes; the studio looks inside and says itself what does not fit.
+  const families = { 'drop-photo': 'image', 'drop-sound': 'audio', 'drop-clip': 'video' };
+  function fit(part, files) {
+    const family = families[Object.keys(families).find((name) => part.closest?.(`.${name}`))];
+    if (!family || [...files].every((file) => file.type.startsWith(`${family}/`))) return null;
+    const fitting = new DataTransfer();
+    for (const file of files) fitting.items.add(new File([file], file.name, { type: `${family}/x-unknown` }));
+    return fitting;
+  }
+
+  document.addEventListener('change', ({ target }) => {
+    const fitting = target.type === 'file' && fit(target, target.files);
+    if (fitting) target.files = fitting.files;
+  }, true);
+
+  document.addEventListener('drop', (event) => {
+    const fitting = fit(event.target, event.dataTransfer.files);
+    if (fitting) Object.defineProperty(event, 'dataTransfer', { value: fitting });
+  }, true);
+
+  // What a browser cannot play may still be read: gradio is not to raise "Video not playable" beside our one sentence.
+  document.addEventListener('error', (event) => {
+    if (event.target.tagName === 'VIDEO') event.stopPropagation();
+  }, true);
 
   // A hit is a stretch of a longer recording: stop at its end, the first time.
   document.addEventListener('timeupdate', ({ target }) => {

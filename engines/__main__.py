@@ -117,6 +117,8 @@ def _shown(result: Result, form: subtitles.Format) -> str:
             return "(no speech)"
         case CaptionResult() | TranslateResult():
             return result.text or "(nothing to say)"
+        case AskResult(end="empty"):
+            return "(nothing to hear)"
         case AskResult():
             parts = [f"{result.text}  ({result.confidence:.0%} sure"]
             parts += [f"{sense} {share:.0%}" for sense, share in result.senses]

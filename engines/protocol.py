@@ -219,6 +219,8 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionResult(Result):
+    """text: one sentence. end "empty" = a silent sound, of which there is none."""
+
     text: str = ""
 
 
@@ -270,12 +272,15 @@ class AskResult(Result):
     """text: the answer. confidence: mean probability of its pieces, 0 to 1. moments_s: where in the clip to look.
 
     senses: how far the answer moves when one sense is taken away, 0 (not at all) to 1; empty until it is known.
+    silent: whether a clip or sound holds nothing to hear, as far as it was listened to: no sound track, or a silent
+    one. end "empty" = a silent sound, of which nothing is left to answer from.
     """
 
     text: str = ""
     confidence: float = 0.0
     moments_s: tuple[float, ...] = ()
     senses: tuple[tuple[Sense, float], ...] = ()
+    silent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,8 @@ from studio.shelf import Shelf
 
 FITS = 0.5
 """Below this a hit does not fit well: `Hit.fit` is calibrated so."""
+RESTS = 0.05
+"""An answer that loses less than this part of its probability without a sense does not rest on that sense alone."""
 
 
 def clock(seconds: float) -> str:
@@ -126,7 +128,8 @@ def caption(result: CaptionResult, shelf: Shelf, info: HostInfo) -> str:
     written = f'<p class="sentence" lang="{language}" data-copied>{html.escape(result.text)}</p>' if result.text else ""
     if not result.done:
         return _finished(result, written or stage(result.progress), "")
-    body = written or _nothing("ui.stopped.early" if result.end == "cancelled" else "ui.caption.nothing")
+    why = {"cancelled": "ui.stopped.early", "empty": "ui.silent"}.get(result.end or "", "ui.caption.nothing")
+    body = written or _nothing(why)
     return _finished(result, body, foot(result, shelf, info, saves=("txt", "json"), sends=("video", "search")))
 
 
@@ -197,6 +200,8 @@ def _turn(turn: AskResult) -> str:
     hidden = "".join(
         f'<span class="chip">{theme.mark(sense)}{both(f"ui.video.hidden.{sense}")}</span>' for sense in hide
     )
+    if turn.end == "empty":
+        return f'<article class="turn"><p class="question">{question}{hidden}</p>{_nothing("ui.silent")}</article>'
     if not turn.text:
         said = _nothing("ui.stopped.early") if turn.done else stage(turn.progress)
     else:
@@ -208,20 +213,30 @@ def _turn(turn: AskResult) -> str:
 
 
 def _senses(turn: AskResult) -> str:
+    """What an answer rests on, in bars; in words where there was no sound, and where no sense stands out."""
+    silent = f'<p class="quiet">{theme.mark("sound")} {both("ui.video.silent")}</p>' if turn.silent else ""
+    moments = "".join(
+        f'<button type="button" class="chip time number" data-seek="{at_s:.2f}">{clock(at_s)}</button>'
+        for at_s in turn.moments_s
+    )
+    sure = f'<p class="quiet number">{both("ui.video.sure", percent=f"{100 * turn.confidence:.0f}")}</p>'
+    look = f'<p class="moments"><span class="quiet">{both("ui.video.moments")}</span>{moments}</p>' if moments else ""
+    return f'<div class="why">{_rests(turn)}{silent}{look}{sure if turn.confidence > 0 else ""}</div>'
+
+
+def _rests(turn: AskResult) -> str:
+    if not turn.senses:
+        return ""
+    if all(share < RESTS for _, share in turn.senses):
+        which = turn.senses[0][0] if len(turn.senses) == 1 else "either"
+        return f'<p class="quiet">{both(f"ui.video.spare.{which}")}</p>'
     shares = "".join(
         f'<div class="share"><span>{theme.mark(sense)}{both(f"ui.sense.{sense}")}</span>'
         f'<div class="meter meter-{sense}"><i style="width:{100 * min(1.0, max(0.0, share)):.0f}%"></i></div>'
         f'<span class="number">{100 * share:.0f} %</span></div>'
         for sense, share in turn.senses
     )
-    moments = "".join(
-        f'<button type="button" class="chip time number" data-seek="{at_s:.2f}">{clock(at_s)}</button>'
-        for at_s in turn.moments_s
-    )
-    sure = f'<p class="quiet number">{both("ui.video.sure", percent=f"{100 * turn.confidence:.0f}")}</p>'
-    rests = f'<div class="shares"><p class="over">{both("ui.video.senses")}</p>{shares}</div>' if shares else ""
-    look = f'<p class="moments"><span class="quiet">{both("ui.video.moments")}</span>{moments}</p>' if moments else ""
-    return f'<div class="why">{rests}{look}{sure if turn.confidence > 0 else ""}</div>'
+    return f'<div class="shares"><p class="over">{both("ui.video.senses")}</p>{shares}</div>'
 
 
 # --- search ----------------------------------------------------------------------------------------------------------

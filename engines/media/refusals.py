@@ -44,8 +44,8 @@ _SENTENCES = {
         "{name} 是 HEIC 照片，请另存为 JPEG，或运行 `pip install pillow-heif` 后重新启动。",
     ),
     "unknown": (
-        "{name} is not a photo, sound or clip, or its beginning is damaged; JPEG, PNG, MP3 and MP4 are safe choices.",
-        "{name} 不是照片、声音或视频，或文件开头已损坏；建议使用 JPEG、PNG、MP3 或 MP4。",
+        "{name} is not a photo, sound or clip, or it is damaged or cut short; JPEG, PNG, MP3 and MP4 are safe choices.",
+        "{name} 不是照片、声音或视频，或文件已损坏、不完整；建议使用 JPEG、PNG、MP3 或 MP4。",
     ),
     "damaged": (
         "{name} is damaged or cut short and cannot be read; export or download it again.",

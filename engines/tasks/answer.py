@@ -31,10 +31,14 @@ MOMENT_SHARE = 0.1
 
 
 def stream(senses: Senses, request: AskRequest) -> Iterator[AskResult]:
-    """The answer as it grows; the last result also says how sure it is and what it rests on."""
+    """The answer as it grows; the last one also says how sure it is and what it rests on. "empty": a silent sound."""
     yield AskResult(request=request, progress=Progress("looking"))
     for encoded in senses.encoding(request.media):
         yield AskResult(request=request, progress=Progress("looking", len(encoded.times_s), unit="frames"))
+    silent = encoded.kind != "photo" and encoded.sound is None
+    if silent and encoded.frames is None:
+        yield AskResult(request=request, silent=True, end="empty")
+        return
     language = request.language if request.language in ASKED_IN else "en"
     question = ""
     for growing in _question(senses, request, language):
@@ -44,7 +48,7 @@ def stream(senses: Senses, request: AskRequest) -> Iterator[AskResult]:
     prefix = torch.tensor([senses.tokenizer.prefix("answer", language)])
     memory = senses.model.fuse(streams)
     direct = language == request.language
-    result = AskResult(request=request, progress=Progress("writing"))
+    result = AskResult(request=request, silent=silent, progress=Progress("writing"))
     for (hypothesis,) in generate(senses.model, memory, prefix, senses.tokenizer, OPTIONS):
         text = senses.tokenizer.decode(hypothesis.ids)
         yield replace(result, text=text if direct else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -52,20 +53,77 @@ def test_silence_is_not_given_words(reading: Visit, tmp_path: Path) -> None:
     assert "No speech in this." in reading.sheet("speech", "done")
 
 
+def drop(visit: Visit, tab: str, kind: str, path: Path, type_: str) -> None:
+    """Let a file fall into an input, with the type that the browser guesses for it."""
+    transfer = visit.page.evaluate_handle(
+        """([bytes, name, type]) => { const all = new DataTransfer();
+        all.items.add(new File([new Uint8Array(bytes)], name, { type })); return all }""",
+        [list(path.read_bytes()), path.name, type_],
+    )
+    place = visit.page.locator(f"#{tab}-{kind}").locator("button.center, .upload-container button").first
+    place.dispatch_event("drop", {"dataTransfer": transfer})
+    visit.page.wait_for_selector(f"#{tab}-{kind} .icon-button-wrapper button", state="attached")
+
+
 def test_a_dropped_file_is_taken_like_a_chosen_one(reading: Visit, tmp_path: Path, photo: Photo) -> None:
     reading.open_tab("caption")
-    data = write_photo(tmp_path / "dropped.png", photo).read_bytes()
-    transfer = reading.page.evaluate_handle(
-        """bytes => { const all = new DataTransfer();
-        all.items.add(new File([new Uint8Array(bytes)], 'dropped.png', { type: 'image/png' })); return all }""",
-        list(data),
-    )
-    reading.page.locator("#caption-photo button.center, #caption-photo .upload-container button").first.dispatch_event(
-        "drop", {"dataTransfer": transfer}
-    )
+    drop(reading, "caption", "photo", write_photo(tmp_path / "dropped.png", photo), "image/png")
     reading.page.wait_for_selector("#caption-photo img")
     reading.page.locator("#caption-run").click()
     reading.sheet("caption", "done")
+
+
+@pytest.mark.parametrize("how", ["chosen", "dropped"])
+def test_a_webm_of_sound_alone_is_taken_as_a_sound(reading: Visit, tmp_path: Path, how: str) -> None:
+    recording = tmp_path / "recording.webm"
+    with av.open(str(recording), "w") as container:
+        track = container.add_stream("libopus", rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.float32), "flt", "mono")
+        frame.rate = 48_000
+        container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    reading.open_tab("speech")
+    if how == "chosen":
+        reading.give("speech", "sound", recording)
+    else:
+        reading.choose("speech", "sound")
+        drop(reading, "speech", "sound", recording, "video/webm")
+    reading.page.locator("#speech-run").click()
+    assert "No speech in this." in reading.sheet("speech", "done")
+
+
+@pytest.mark.parametrize("how", ["chosen", "dropped"])
+def test_a_suffix_in_capitals_is_taken(reading: Visit, tmp_path: Path, clip_file: Path, how: str) -> None:
+    clip = clip_file.rename(tmp_path / "IMG_0001.MOV")
+    reading.open_tab("caption")
+    reading.choose("caption", "clip")
+    if how == "chosen":
+        reading.give("caption", "clip", clip)
+    else:
+        drop(reading, "caption", "clip", clip, "")
+    reading.page.locator("#caption-run").click()
+    assert "cpu · tiny" in reading.sheet("caption", "done")
+
+
+@pytest.mark.parametrize(("tab", "kind"), [("speech", "sound"), ("speech", "clip"), ("caption", "photo")])
+def test_what_is_no_medium_is_refused_by_the_studio_alone(reading: Visit, tmp_path: Path, tab: str, kind: str) -> None:
+    (tmp_path / "notes.txt").write_text("neither seen nor heard")
+    reading.open_tab(tab)
+    reading.give(tab, kind, tmp_path / "notes.txt")
+    reading.page.locator(f"#{tab}-run").click()
+    assert "notes.txt" in reading.sheet(tab, "error")
+    assert reading.page.locator(".toast-body").count() == 0
+    reading.complaints.clear()  # the browser itself complains that it cannot show such a file
+
+
+def test_a_clip_the_browser_cannot_play_raises_no_toast(reading: Visit, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42 no clip" * 20)
+    reading.open_tab("video")
+    reading.give("video", "clip", tmp_path / "broken.mp4")
+    reading.page.wait_for_function("document.querySelector('#video-clip video')?.error")
+    reading.page.wait_for_timeout(500)
+    assert reading.page.locator(".toast-body").count() == 0
+    reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
 
 def test_the_microphone_records_and_is_heard(reading: Visit) -> None:

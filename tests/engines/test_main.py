@@ -14,6 +14,7 @@ from engines.__main__ import main
 from engines.errors import MediaError, RequestError
 from engines.protocol import (
     AskRequest,
+    AskResult,
     CaptionRequest,
     EmbedRequest,
     IndexRequest,
@@ -96,6 +97,12 @@ def test_text_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatch):
 def test_an_empty_end_is_said_and_not_an_error(capsys: pytest.CaptureFixture[str]):
     assert asked("search", "my.db", "dog", "--kinds", "text")[0] == 0
     assert capsys.readouterr().out == "(nothing found)\n"
+
+
+def test_a_silent_sound_is_said_to_hold_nothing(capsys: pytest.CaptureFixture[str]):
+    silent = {AskRequest: lambda request: iter([AskResult(request=request, silent=True, end="empty")])}
+    assert asked("answer", "a.wav", "Who?", host=FakeHost(scripts=silent))[0] == 0
+    assert capsys.readouterr().out == "(nothing to hear)\n"
 
 
 @pytest.mark.parametrize(

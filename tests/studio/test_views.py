@@ -23,6 +23,7 @@ from engines import (
     TranslateResult,
     Word,
 )
+from engines.protocol import Sense
 from studio import views
 from studio.shelf import Shelf
 
@@ -133,6 +134,43 @@ def test_an_answer_shows_the_senses_by_name_shape_and_share(shelf: Shelf, info: 
     assert "without picture" in shown
     assert 'data-seek="75.00"' in shown
     assert "80 % sure" in shown
+
+
+def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(shelf: Shelf, info: HostInfo) -> None:
+    shown = views.talk((replace(ANSWER, senses=(("picture", 0.2),), silent=True),), shelf, info)
+    assert "Nothing to hear: this clip has no sound" in shown and "听不到声音" in shown
+    assert "20 %" in shown and "meter-sound" not in shown and "a dog" in shown
+    assert "Nothing to hear" not in views.talk((ANSWER,), shelf, info)
+
+
+@pytest.mark.parametrize(
+    ("shares", "en", "zh"),
+    [
+        ((("picture", 0.0), ("sound", 0.04)), "Hiding the picture or the sound alone", "单独隐藏画面或声音"),
+        ((("picture", 0.0),), "Hiding the picture makes this answer hardly less likely", "隐藏画面几乎不会"),
+        ((("sound", 0.01),), "Hiding the sound makes this answer hardly less likely", "隐藏声音几乎不会"),
+    ],
+)
+def test_an_answer_that_rests_on_no_sense_alone_says_so_in_words(
+    shares: tuple[tuple[Sense, float], ...], en: str, zh: str, shelf: Shelf, info: HostInfo
+) -> None:
+    shown = views.talk((replace(ANSWER, senses=shares),), shelf, info)
+    assert en in shown and zh in shown and "80 % sure" in shown
+    assert "meter" not in shown and "The answer rests on" not in shown
+
+
+def test_one_sense_that_counts_brings_the_bars_of_both(shelf: Shelf, info: HostInfo) -> None:
+    shown = views.talk((replace(ANSWER, senses=(("picture", 0.0), ("sound", 0.05))),), shelf, info)
+    assert "meter-picture" in shown and "meter-sound" in shown and "5 %" in shown
+
+
+def test_a_silent_sound_is_called_silent_where_it_is_described_and_asked_about(shelf: Shelf, info: HostInfo) -> None:
+    described = views.caption(replace(CAPTION, text="", end="empty"), shelf, info)
+    asked = views.talk((AskResult(request=ANSWER.request, silent=True, end="empty"),), shelf, info)
+    for shown in (described, asked):
+        assert "this sound, or at least its first minute, is silent" in shown and "是静音" in shown
+        assert "Stopped" not in shown and "No sentence" not in shown
+    assert "No sentence came to mind." in views.caption(replace(CAPTION, text="", end="finished"), shelf, info)
 
 
 def test_a_talk_keeps_its_earlier_turns(shelf: Shelf, info: HostInfo) -> None:

@@ -48,17 +48,18 @@ def test_a_sound_cut_short_gives_what_is_there(tmp_path: Path, suffix: str) -> N
     assert load_sound(path).duration_s == pytest.approx(2, abs=0.6)
 
 
-def test_an_mp4_cut_short_has_lost_its_table_and_is_refused(tmp_path: Path) -> None:
-    path = film(tmp_path / "cut.mp4")
+@pytest.mark.parametrize(("name", "picture"), [("cut.mp4", "libx264"), ("cut.m4a", None)])
+def test_an_mp4_cut_short_has_lost_its_table_and_is_refused(tmp_path: Path, name: str, picture: str | None) -> None:
+    path = film(tmp_path / name, picture=picture)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 8 // 10])
     for read in (probe, load_clip, load_sound, load_photo):
         with pytest.raises(MediaError) as caught:
             read(path)
         assert caught.value.en == (
-            "cut.mp4 is not a photo, sound or clip, or its beginning is damaged; "
+            f"{name} is not a photo, sound or clip, or it is damaged or cut short; "
             "JPEG, PNG, MP3 and MP4 are safe choices."
         )
-        assert caught.value.zh == "cut.mp4 不是照片、声音或视频，或文件开头已损坏；建议使用 JPEG、PNG、MP3 或 MP4。"
+        assert caught.value.zh == f"{name} 不是照片、声音或视频，或文件已损坏、不完整；建议使用 JPEG、PNG、MP3 或 MP4。"
 
 
 def test_a_clip_whose_sound_cannot_be_read_is_a_silent_clip(tmp_path: Path) -> None:

@@ -164,10 +164,10 @@ def test_what_is_no_media_file_says_so(tmp_path: Path, data: bytes) -> None:
     for read in READERS[:4]:
         en, zh = said(read, path)
         assert en == (
-            "thing.jpg is not a photo, sound or clip, or its beginning is damaged; "
+            "thing.jpg is not a photo, sound or clip, or it is damaged or cut short; "
             "JPEG, PNG, MP3 and MP4 are safe choices."
         )
-        assert zh == "thing.jpg 不是照片、声音或视频，或文件开头已损坏；建议使用 JPEG、PNG、MP3 或 MP4。"
+        assert zh == "thing.jpg 不是照片、声音或视频，或文件已损坏、不完整；建议使用 JPEG、PNG、MP3 或 MP4。"
 
 
 def test_media_of_the_wrong_kind_say_what_they_are(tmp_path: Path) -> None:

@@ -68,6 +68,29 @@ def test_times_an_answer_names_are_its_moments(senses: Senses, clip: Clip):
     assert answer._moments_s(senses, encoded, senses.streams(encoded), prefix, said) == (pytest.approx(1.4),)
 
 
+@pytest.mark.parametrize("track", [None, Sound(np.zeros(2 * RATE_HZ, np.float32))])
+def test_a_clip_with_nothing_to_hear_is_answered_from_its_picture_and_says_so(
+    senses: Senses, clip: Clip, track: Sound | None
+):
+    last = last_of(senses, replace(clip, sound=track), "What can be heard?")
+    assert last.end == "finished" and last.text
+    assert last.silent and [sense for sense, _ in last.senses] == ["picture"]
+
+
+def test_a_silent_sound_leaves_nothing_to_answer_from(senses: Senses):
+    last = last_of(senses, Sound(np.zeros(RATE_HZ, np.float32)), "What can be heard?")
+    assert last.end == "empty" and last.silent and last.text == ""
+
+
+@pytest.mark.parametrize("hide", [(), ("sound",), ("picture", "sound")])
+@pytest.mark.parametrize("kind", ["photo", "sound", "clip"])
+def test_a_photo_and_what_is_only_hidden_are_not_silent(
+    senses: Senses, kind: str, hide: tuple[str, ...], request: pytest.FixtureRequest
+):
+    last = last_of(senses, request.getfixturevalue(kind), hide=frozenset(hide))
+    assert last.end == "finished" and not last.silent
+
+
 def test_a_photo_has_no_moments(senses: Senses, photo: Photo):
     assert last_of(senses, photo).moments_s == ()
 
