@@ -131,3 +131,31 @@ def test_the_built_in_model_writes_down_a_spoken_sample_and_nothing_about_noise(
     result = run(builtin, TranscribeRequest(media=spoken))
     assert isinstance(result, TranscribeResult) and result.end == "finished" and result.language == "en"
     assert "dog" in result.text.lower() and result.segments[0].words
+
+
+# --- circles ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes", "language", "said"),
+    [
+        ("Nine four two nine four two nine four two", 11, "en", "Nine four two"),
+        ("two one one two one one one two one two two one one", 9, "en", "two one one"),  # no turn is like another
+        ("你好吗你好吗你好吗你好吗", 8, "zh", "你好吗"),
+        ("five five five five", 16, "en", "five five five five"),  # the sound holds them all
+        ("He had had quite enough of it", 22, "en", "He had had quite enough of it"),
+        ("a text far longer than what was spelt of it, saying new things", 10, "en", None),
+        ("", 0, "en", ""),
+        ("...", 0, "en", "..."),
+    ],
+)
+def test_what_is_only_said_over_again_beyond_the_sounds_length_is_cut(
+    text: str, n_bytes: int, language: str, said: str | None
+):
+    assert transcribe.unlooped(text, n_bytes, language) == (text if said is None else said)
+
+
+def test_the_spelling_counts_runs_of_a_byte_once_and_no_blanks():
+    best = [0, 5, 5, 0, 5, 7, 7, 0, 0]
+    assert transcribe.n_spelt(np.eye(257, dtype=np.float32)[best]) == 3
+    assert transcribe.n_spelt(np.zeros((0, 257), np.float32)) == 0
