@@ -38,6 +38,19 @@ SAMPLES = ROOT / "assets" / "samples"
 # --- media -------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="session", autouse=True)
+def uploads_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Gradio keeps uploads in one folder of this run's own, whatever tests a worker is given."""
+    folder = tmp_path_factory.mktemp("uploads")
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    yield folder
+    if before is None:
+        os.environ.pop("GRADIO_TEMP_DIR")
+    else:
+        os.environ["GRADIO_TEMP_DIR"] = before
+
+
 @pytest.fixture
 def photo() -> Photo:
     """A red square on a blue ground, 80 x 60."""

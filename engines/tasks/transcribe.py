@@ -40,6 +40,8 @@ GAP_S = 0.6
 """A pause between words that ends a segment, as between two sentences."""
 SENTENCE_GAP_S = 0.15
 """A pause that ends a segment after a full stop."""
+BEAM = 4
+"""Texts followed side by side: on 60 clips of learners 27.7 % of the words were wrong, with one 35.3 %."""
 SPELT = 1.2
 """Bytes of what is said for each that the CTC head spells at its best guess: the median over dev speech, where nine
 recordings in ten lie between 1 and 2."""
@@ -120,7 +122,7 @@ def spoken_language(senses: Senses, memory: Memory) -> str:
 def _written(senses: Senses, memory: Memory, language: str, stretch: Stretch, n_bytes: int) -> Iterator[str]:
     """The text as it grows, to where it runs away; the last one is "" where the decoder doubts that anybody spoke."""
     seconds = len(stretch.samples) / RATE_HZ
-    options = DecodeOptions(task="transcribe", max_new=min(24 + round(12 * seconds), 320), no_repeat=0)
+    options = DecodeOptions(task="transcribe", beam=BEAM, max_new=min(24 + round(12 * seconds), 320), no_repeat=0)
     prefix = torch.tensor([senses.tokenizer.prefix("transcribe", language)])
     for (hypothesis,) in generate(senses.model, memory, prefix, senses.tokenizer, options):
         text = senses.tokenizer.decode(hypothesis.ids)

@@ -39,11 +39,6 @@ TABS = {"search": "检索", "speech": "语音", "video": "视频", "caption": "�
 ENGLISH = {"search": "Search", "speech": "Speech", "video": "Video", "caption": "Caption", "models": "Models & device"}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def uploads_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("uploads"))
-
-
 @pytest.fixture(scope="session")
 def spoken_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the pretended microphone hears: a tone that comes and goes, 48 kHz as the browser wants it."""

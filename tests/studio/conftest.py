@@ -21,19 +21,6 @@ from tests.conftest import tone, write_photo, write_sound
 from tests.fake_host import FakeHost
 
 
-@pytest.fixture(scope="session", autouse=True)
-def uploads_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Gradio keeps uploads in a folder of this run's own."""
-    folder = tmp_path_factory.mktemp("uploads")
-    before = os.environ.get("GRADIO_TEMP_DIR")
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    yield folder
-    if before is None:
-        os.environ.pop("GRADIO_TEMP_DIR")
-    else:
-        os.environ["GRADIO_TEMP_DIR"] = before
-
-
 @pytest.fixture
 def shelf() -> Shelf:
     return Shelf()
