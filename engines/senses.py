@@ -20,14 +20,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engines import media as files
+from engines.decoding import DecodeOptions, generate
 from engines.errors import MediaError
 from engines.model.checkpoint import Checkpoint
 from engines.model.features import log_mel, photo_tensor
-from engines.model.fusion import SOUND_POOL, Heard, Stream
+from engines.model.fusion import SOUND_POOL, Heard, Memory, Stream
 from engines.protocol import RATE_HZ, Clip, Kind, Media, Photo, Sense, Sound
 
-MAX_HEARD_S = 30.0
-"""The sound tower hears this much at a time."""
+MAX_HEARD_S = 27.0
+"""The sound tower hears this much at a time, and three seconds of silence after it."""
 TOKEN_S = 0.02
 """Seconds of one sound token: two mel frames of 10 ms."""
 N_FRAMES = 12
@@ -37,6 +38,8 @@ MAX_FRAMES = 16
 FRAMES_AT_ONCE = 4
 ASKED_S = 60.0
 """Seconds of sound that a question or caption rests on, from the start."""
+MAX_WORD_PIECES = 96
+"""Of a window of speech: ten seconds of fast speech have half of that."""
 WINDOW_S = 10.0
 """Long sounds and clips are searched in windows of this length."""
 WINDOW_FRAMES = 4
@@ -150,7 +153,7 @@ class Senses:
             heard.append(self.hear(samples[i : i + step]))
             yield encoded
         tokens = torch.cat([self.model.bridge(part.mix) for part in heard], dim=1)  # (1, T', D)
-        mask = torch.cat([part.mix_mask for part in heard], dim=1) & self._audible(samples, tokens.shape[1])
+        mask = torch.cat([part.slow_mask for part in heard], dim=1) & self._audible(samples, tokens.shape[1])
         times_s = torch.arange(tokens.shape[1], device=tokens.device)[None] * (TOKEN_S * SOUND_POOL)
         return replace(encoded, sound=Stream("sound", tokens, mask, times_s))
 
@@ -188,7 +191,7 @@ class Senses:
 
     @torch.inference_mode()
     def hear(self, samples: np.ndarray) -> Heard:
-        """At most 30 s of sound, (n,) float32 at 16 kHz -> one row of sound tokens."""
+        """At most 27 s of sound, (n,) float32 at 16 kHz -> one row of sound tokens."""
         mel = log_mel(torch.from_numpy(np.ascontiguousarray(samples, np.float32))[None], self.model.config.n_mels)
         device = self.model.device
         return self.model.hear(mel.to(device), torch.tensor([mel.shape[2]], device=device))
@@ -198,9 +201,25 @@ class Senses:
         """How sure the event head is that someone speaks in some 5 s of a sound, 0 to 1."""
         pad = -heard.mix.shape[1] % EVENT_TOKENS
         mix = F.pad(heard.mix, (0, 0, 0, pad)).unflatten(1, (-1, EVENT_TOKENS))[0]  # (W, 25, D)
-        mask = F.pad(heard.mix_mask, (0, pad)).unflatten(1, (-1, EVENT_TOKENS))[0]  # (W, 25)
+        mask = F.pad(heard.slow_mask, (0, pad)).unflatten(1, (-1, EVENT_TOKENS))[0]  # (W, 25)
         logits = self.model.event_logits(mix, mask)
         return float(logits[:, self.model.config.events.index("speech")].max().sigmoid())
+
+    @torch.inference_mode()
+    def spoken_language(self, memory: Memory) -> str:
+        """The likeliest language of speech: which language piece would come after the start piece."""
+        start = torch.tensor([[self.tokenizer.sot_id]], device=memory.tokens.device)
+        logits = self.model.decode(start, memory)[0, -1]
+        return max(self.tokenizer.language_ids.items(), key=lambda item: float(logits[item[1]]))[0]
+
+    def words(self, heard: Heard) -> str:
+        """What is said, greedily written: good enough for search, and less work than a transcript."""
+        memory = self.model.fuse([Stream("sound", heard.last, heard.mask)])
+        prefix = torch.tensor([self.tokenizer.prefix("transcribe", self.spoken_language(memory))])
+        options = DecodeOptions(task="transcribe", max_new=MAX_WORD_PIECES, no_repeat=0)
+        for (hypothesis,) in generate(self.model, memory, prefix, self.tokenizer, options):
+            written = hypothesis.ids
+        return self.tokenizer.decode(written)
 
     # --- for search ---
 
@@ -280,8 +299,11 @@ class Senses:
     def _sound_vector(self, samples: np.ndarray) -> tuple[Kind, np.ndarray]:
         heard = self.hear(samples)
         if not is_quiet(samples) and self.speech_probability(heard) >= SPEECH_THRESHOLD:
-            return "speech", _array(self.model.vector("speech", heard.last, heard.mask))
-        return "sound", _array(self.model.vector("sound", heard.mix, heard.mix_mask))
+            if text := self.words(heard).strip():  # its words say more about it than its sound
+                return "speech", self.text_vector(text)
+            tokens = self.model.understand(heard.slow, heard.slow_mask)
+            return "speech", _array(self.model.vector("speech", tokens, heard.slow_mask))
+        return "sound", _array(self.model.vector("sound", heard.mix, heard.slow_mask))
 
 
 def is_quiet(samples: np.ndarray) -> bool:

@@ -41,7 +41,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.archives": BASE,
     "engines.model": (*BASE, "engines.text"),
     "engines.decoding": (*BASE, "engines.model", "engines.text"),
-    "engines.senses": (*MEDIA, "engines.model", "engines.text"),
+    "engines.senses": (*MEDIA, "engines.decoding", "engines.model", "engines.text"),
     "engines.tasks": (
         *MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.senses", "engines.subtitles",
         "engines.text",
@@ -77,12 +77,14 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "uvicorn": ("studio",),
     "sqlite3": ("engines.index",),
     "av": ("engines.media", "engines.archives"),
-    "transformers": ("engines.model.public", "engines.training", "engines.evaluation.peers"),
+    "transformers": (
+        "engines.model.public", "engines.training", "engines.evaluation.peers", "engines.evaluation.whispers",
+    ),
     "accelerate": ("engines.training",),
     "sacrebleu": ("engines.evaluation",),
     "torch": (
-        "engines.decoding", "engines.device", "engines.evaluation.peers", "engines.hosts", "engines.media",
-        "engines.model", "engines.senses", "engines.tasks", "engines.training",
+        "engines.decoding", "engines.device", "engines.evaluation.peers", "engines.evaluation.whispers",
+        "engines.hosts", "engines.media", "engines.model", "engines.senses", "engines.tasks", "engines.training",
     ),
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from engines.evaluation.bench import Bench, Rows
 from engines.evaluation.report import about, earlier, table, write
 from engines.evaluation.speed import speed_rows
 from engines.evaluation.suites import SUITES, Suite, chosen, evaluate
+from engines.evaluation.whispers import whisper_rows
 from engines.hosts import open_host
 from engines.protocol import Host
 from engines.settings import Settings
@@ -48,7 +49,11 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
         return 2
     bench = Bench(host, args.data, args.split, args.limit)
     try:
-        rows, failed = _run(bench, names, reopen, args.peers, args.out)
+        suites: dict[str, Suite] = {**SUITES, "speed": partial(speed_rows, reopen=reopen, with_peers=args.peers)}
+        if args.whispers:
+            suites["whispers"] = partial(whisper_rows, folders=args.whispers)
+            names.append("whispers")
+        rows, failed = _run(bench, names, suites, args.out)
     finally:
         host.close()
     print(table(rows))
@@ -58,9 +63,8 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
 
 
 def _run(
-    bench: Bench, names: Sequence[str], reopen: Callable[[], Host], with_peers: bool, out: Path | None
+    bench: Bench, names: Sequence[str], suites: Mapping[str, Suite], out: Path | None
 ) -> tuple[Rows, list[str]]:
-    suites: dict[str, Suite] = {**SUITES, "speed": partial(speed_rows, reopen=reopen, with_peers=with_peers)}
     rows, seconds = earlier(out, bench)
     failed: list[str] = []
     for name in names:
@@ -90,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: auto)")
     parser.add_argument("--threads", type=int, default=0, help="torch threads; 0 = torch's choice")
     parser.add_argument("--peers", action="store_true", help="time peers' architectures too (needs transformers)")
+    parser.add_argument(
+        "--whispers", type=Path, nargs="+", help="transformers folders of Whisper to measure on the same speech"
+    )
     return parser
 
 

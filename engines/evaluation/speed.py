@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -38,14 +39,14 @@ def speed_rows(bench: Bench, *, reopen: Callable[[], Host] | None = None, with_p
     rows: Rows = {}
     jobs: dict[str, Callable[[Bench], list[Request]]] = {
         "caption": lambda b: [CaptionRequest(media=photo) for photo in _photos(b)],
-        "transcribe": lambda b: [TranscribeRequest(media=sound, language="en") for sound in _ten_seconds(b)],
+        "transcribe": lambda b: [TranscribeRequest(media=sound, language="en") for sound in ten_seconds(b)],
         "translate": lambda b: [TranslateRequest(text=text, source="en", target="de") for text in _sentences(b)],
         "photo_vector": lambda b: [EmbedRequest(media=photo) for photo in _photos(b, shift=1)],
         "text_vector": lambda b: [EmbedRequest(media=text) for text in _sentences(b)],
     }
     for job, requests in jobs.items():
         try:
-            seconds = _median_s([partial(run, bench.host, request) for request in requests(bench)])
+            seconds = median_s([partial(run, bench.host, request) for request in requests(bench)])
         except REASONS as reason:
             rows[f"speed.{job}.seconds"] = skipped(reason)
             continue
@@ -53,6 +54,7 @@ def speed_rows(bench: Bench, *, reopen: Callable[[], Host] | None = None, with_p
         if job == "transcribe":
             rows["speed.transcribe.real_time_factor"] = Row(seconds / SPEECH_S, N_RUNS, "", note="10 s of speech")
     rows |= _first_word_row(bench)
+    rows["speed.peak_memory.megabytes"] = _memory_row()
     if reopen is not None:
         rows["speed.load.seconds"] = _load_row(reopen)
     if with_peers:
@@ -61,7 +63,8 @@ def speed_rows(bench: Bench, *, reopen: Callable[[], Host] | None = None, with_p
     return rows
 
 
-def _median_s(jobs: Sequence[Callable[[], object]]) -> float:
+def median_s(jobs: Sequence[Callable[[], object]]) -> float:
+    """Seconds of a job: the median of all but the first, which warms up."""
     jobs[0]()
     times = []
     for job in jobs[1:]:
@@ -81,9 +84,19 @@ def _first_word_row(bench: Bench) -> Rows:
 
     key = "speed.caption_first_word.seconds"
     try:
-        return {key: Row(_median_s([partial(first_word, p) for p in _photos(bench, shift=2)]), N_RUNS, "s")}
+        return {key: Row(median_s([partial(first_word, p) for p in _photos(bench, shift=2)]), N_RUNS, "s")}
     except REASONS as reason:
         return {key: skipped(reason)}
+
+
+def _memory_row() -> Row:
+    """The most memory this process has held so far, after a caption, a transcript, a translation and vectors."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return Row(None, skipped="this system does not tell a process's peak memory")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
+    return Row(peak, 1, "MB", note="resident, the evaluation itself with it")
 
 
 def _load_row(reopen: Callable[[], Host]) -> Row:
@@ -100,7 +113,7 @@ def _peer_row(peer: Callable[[], Callable[[], object]]) -> Row:
         job = peer()
     except REASONS as reason:
         return skipped(reason)
-    return Row(_median_s([job] * (N_RUNS + 1)), N_RUNS, "s", note="its architecture with random weights, float32")
+    return Row(median_s([job] * (N_RUNS + 1)), N_RUNS, "s", note="its architecture with random weights, float32")
 
 
 def _photos(bench: Bench, *, shift: int = 0) -> list[Photo]:
@@ -117,7 +130,7 @@ def _sentences(bench: Bench) -> list[str]:
     return [usual[i % len(usual)] for i in range(N_RUNS + 1)]
 
 
-def _ten_seconds(bench: Bench) -> list[Sound]:
+def ten_seconds(bench: Bench) -> list[Sound]:
     """Stretches of 10 s of speech, clips joined as they come."""
 
     def joined() -> Iterator[np.ndarray]:

@@ -16,6 +16,9 @@ from typing import Any
 
 BLOCK = re.compile(r"(<!-- measured (en|zh) -->\n).*?(<!-- end measured -->)", re.DOTALL)
 
+DIGITS = {"s": 3, "MB": 0}
+"""Behind the point; of everything else one."""
+
 ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "Captions, English: BLEU-4 / CIDEr",
@@ -29,6 +32,11 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     ("Captions, Chinese: CIDEr", "中文描述：CIDEr", ("caption.flickr8k.zh.cider",)),
     ("Captions, German: CIDEr", "德文描述：CIDEr", ("caption.flickr8k.de.cider",)),
+    (
+        "… the English ones translated to Chinese / German: CIDEr",
+        "……由英文描述译成中文 / 德文：CIDEr",
+        ("caption.flickr8k.zh.through_english.cider", "caption.flickr8k.de.through_english.cider"),
+    ),
     *(
         (
             f"Search, {name}: text to photo / photo to text, R@10",
@@ -52,6 +60,16 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "语音，speechocean762 学习者：词错率",
         ("speech.speechocean762.word_error_rate",),
     ),
+    (
+        "… Whisper-base on the same clips, LibriSpeech / speechocean762: WER",
+        "……同样录音上的 Whisper-base，LibriSpeech / speechocean762：词错率",
+        tuple(f"whispers.whisper-base.{c}.word_error_rate" for c in ("librispeech-dev-clean", "speechocean762")),
+    ),
+    (
+        "Speech, spelling and commands (AN4) / strings of digits: WER",
+        "语音，拼读与命令（AN4）/ 数字串：词错率",
+        ("speech.an4.word_error_rate", "speech.fsdd-strings.word_error_rate"),
+    ),
     ("Words invented in silence and noise", "在静音和噪声中编造的词数", ("speech.silence.invented_words",)),
     *(
         (
@@ -66,6 +84,17 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "翻译，图片描述，en → zh：按字 BLEU",
         ("translation.flickr8kcn_human.en_zh.bleu",),
     ),
+    *(
+        (
+            f"{name} English to German / French: BLEU",
+            f"{name_zh}，英译德 / 英译法：BLEU",
+            tuple(f"speech_translation.multi30k.en_{target}.{row}" for target in ("de", "fr")),
+        )
+        for name, name_zh, row in (
+            ("Synthetic speech,", "合成语音", "bleu"),
+            ("… the same sentences as text,", "……同样句子的文字", "text_in.bleu"),
+        )
+    ),
     (
         "Sounds, ESC-10 / UrbanSound8K: accuracy",
         "声音，ESC-10 / UrbanSound8K：准确率",
@@ -77,6 +106,34 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "……盲答 / 只有画面 / 只有声音",
         tuple(f"video_qa.composed.accuracy.{row}" for row in ("blind", "picture_only", "sound_only")),
     ),
+    (
+        "… what hiding the picture / the sound costs where it is needed",
+        "……需要时遮住画面 / 声音的代价",
+        tuple(f"video_qa.composed.without_{sense}.cost" for sense in ("picture", "sound")),
+    ),
+    *(
+        (
+            f"Omniglot, five classes by {n} example{'s' * (n > 1)}: nearest centroid / logistic regression",
+            f"Omniglot，五类各 {n} 例：最近中心 / 逻辑回归",
+            tuple(f"fewshot.omniglot.5way_{n}shot.{row}" for row in ("accuracy", "logistic.accuracy")),
+        )
+        for n in (1, 5)
+    ),
+    *(
+        (f"Seconds: {job} / {peer}", f"秒：{job_zh} / {peer}", (f"speed.{key}.seconds", f"speed.{beside}.seconds"))
+        for key, beside, job, job_zh, peer in (
+            ("caption", "caption.blip_base", "a caption", "一条描述", "BLIP-base, 20 pieces"),
+            ("transcribe", "transcribe.whisper_tiny_en", "10 s of speech", "10 秒语音", "Whisper-tiny.en, 30 pieces"),
+            ("photo_vector", "photo_vector.clip_vit_b32", "a photo's vector", "一张图的向量", "CLIP ViT-B/32"),
+            ("translate", "translate.marian_base", "a sentence translated", "翻译一句", "Marian base, 15 pieces"),
+        )
+    ),
+    (
+        "Seconds: the first word of a caption / loading the model",
+        "秒：描述的第一个词 / 载入模型",
+        ("speed.caption_first_word.seconds", "speed.load.seconds"),
+    ),
+    ("Peak memory, megabytes", "内存峰值，MB", ("speed.peak_memory.megabytes",)),
 )
 """What is shown: in English, in Chinese, and the keys whose values stand side by side."""
 
@@ -88,8 +145,9 @@ def measured(rows: Mapping[str, Any], language: str) -> str:
     for english, chinese, keys in ROWS:
         found = [rows[key] for key in keys if rows.get(key, {}).get("value") is not None]
         if len(found) == len(keys):
-            values = " / ".join(f"{row['value']:.1f}" for row in found)
-            unit = " %" if found[0].get("unit") == "%" else ""
+            unit = found[0].get("unit")
+            values = " / ".join(f"{row['value']:.{DIGITS.get(unit, 1)}f}" for row in found)
+            unit = " %" if unit == "%" else ""
             lines.append(f"| {chinese if zh else english} | {values}{unit} | {found[0]['n']:,} |")
     return "\n".join(lines) + "\n"
 

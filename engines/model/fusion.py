@@ -55,14 +55,16 @@ class Memory:
 class Heard:
     """A sound after the tower.
 
-    last (B, T, D) at 50 Hz with mask (B, T): for speech. mix (B, T', D) at 5 Hz with mix_mask (B, T'): a learned mean
-    of all layers, for events, search and clips.
+    last (B, T, D) at 50 Hz with mask (B, T), the tower's silence at the end with it: for transcripts. At 5 Hz, with
+    slow_mask (B, T'): slow (B, T', D), the same pooled, for what speech is about; mix (B, T', D), a learned mean of all
+    layers, for events, sounds and clips.
     """
 
     last: Tensor
     mask: Tensor
+    slow: Tensor
     mix: Tensor
-    mix_mask: Tensor
+    slow_mask: Tensor
 
 
 # --- operators: several streams -> one memory --------------------------------------------------------------------
@@ -195,6 +197,7 @@ class FusionModel(nn.Module):
         self.layer_weights = nn.Parameter(torch.zeros(config.n_sound_blocks + 1))
         self.mix_norm = nn.LayerNorm(width)
         self.sound_bridge = nn.Linear(width, width)
+        self.speech_bridge = nn.Linear(width, width)
         self.sense_embedding = nn.ParameterDict({sense: nn.Parameter(torch.zeros(width)) for sense in SENSES})
         self.time_scale = nn.Parameter(torch.zeros(1))
         self.operator = OPERATORS[config.fusion](config)
@@ -219,9 +222,16 @@ class FusionModel(nn.Module):
 
     def hear(self, mel: Tensor, n_frames: Tensor) -> Heard:
         """Log-mel (B, 80, S) of at most 30 s, n_frames (B,) real ones -> Heard."""
+        last, mask, pooled, pooled_mask = self.layers(mel, n_frames)
+        return Heard(last, mask, pooled[:, :, -1], self.mix(pooled), pooled_mask)
+
+    def layers(self, mel: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What `hear` makes of the tower, before anything learnt here: the last layer (B, T, D) with its mask, and all
+        layers of the sound without the silence after it, pooled: (B, T', n + 1, D) with its mask."""
         layers, mask = self.sound(mel.to(self.dtype), n_frames)
-        pooled, pooled_mask = pool_tokens(torch.stack(layers, dim=2), mask)
-        return Heard(layers[-1], mask, self.mix(pooled), pooled_mask)
+        n = (mel.shape[2] + 1) // 2
+        sounds = torch.arange(n, device=mel.device) < ((n_frames + 1) // 2)[:, None]
+        return layers[-1], mask, *pool_tokens(torch.stack([layer[:, :n] for layer in layers], dim=2), sounds)
 
     def mix(self, layers: Tensor) -> Tensor:
         """All layers, pooled, (B, T', n + 1, D), each normed since scales differ -> their learned mean (B, T', D)."""
@@ -233,6 +243,11 @@ class FusionModel(nn.Module):
     def read(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Pieces (B, L), mask (B, L) -> (B, L, D)."""
         out: Tensor = self.text(self.decoder.embedding(ids), mask)
+        return out
+
+    def understand(self, slow: Tensor, mask: Tensor) -> Tensor:
+        """Speech at 5 Hz, about a syllable a token, read like text: (B, T', D), (B, T') -> (B, T', D)."""
+        out: Tensor = self.text(self.speech_bridge(slow), mask)
         return out
 
     # clips

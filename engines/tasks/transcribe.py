@@ -76,8 +76,9 @@ def stream(senses: Senses, request: TranscribeRequest) -> Iterator[TranscribeRes
         if stretch is not None and heard is not None and senses.speech_probability(heard) >= SPEECH_THRESHOLD:
             memory = senses.model.fuse([Stream("sound", heard.last, heard.mask)])
             if language is None:
-                language = spoken_language(senses, memory)
-            log_probs = senses.model.ctc(heard.last)[0].cpu().numpy()
+                language = senses.spoken_language(memory)
+            n_tokens = round(len(stretch.samples) / RATE_HZ / TOKEN_S)  # no word is said in the silence after them
+            log_probs = senses.model.ctc(heard.last[:, :n_tokens])[0].cpu().numpy()
             text = ""
             for text in _written(senses, memory, language, stretch, n_spelt(log_probs)):
                 yield result((Segment(stretch.start_s, stretch.end_s, text),) if text else ())
@@ -110,14 +111,6 @@ def _open(media: Media) -> tuple[float, Iterator[np.ndarray]]:
             "这里没有声音可以转写，请选择声音，或有音轨的视频。",
         )
     return sound.duration_s, iter([files.resample(sound.samples, sound.rate_hz)])
-
-
-@torch.inference_mode()
-def spoken_language(senses: Senses, memory: Memory) -> str:
-    """The likeliest language of speech: which language piece would come after the start piece."""
-    start = torch.tensor([[senses.tokenizer.sot_id]], device=memory.tokens.device)
-    logits = senses.model.decode(start, memory)[0, -1]
-    return max(senses.tokenizer.language_ids.items(), key=lambda item: float(logits[item[1]]))[0]
 
 
 def _written(senses: Senses, memory: Memory, language: str, stretch: Stretch, n_bytes: int) -> Iterator[str]:

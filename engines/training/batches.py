@@ -2,55 +2,50 @@
 
 A batch is a dict of tensors, their shapes those of the stores (here of `SMALL`): `maps` (B, 64, 1280) of photos; `last`
 (B, T, 512) and `mix` (B, T', 7, 512) of sounds with their masks; `ids` (B, L) what the decoder reads, `targets` (B, L)
-what it should say (-100 where nothing is asked); `text` (B, L) with `text_mask` what the text tower reads; `group` (B,)
-rows of the same thing. Everything is drawn from the generator given, so a run that is resumed sees what it would have
-seen.
+what it should say (-100 where nothing is asked); `text` (B, L) and `other` (B, L), each with its mask, what the text
+tower reads; `group` (B,) rows of the same thing; `taught` (B, 384) the teacher's vectors of `text`. Everything is drawn
+from the generator given, so a run that is resumed sees what it would have seen.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from engines import archives
 from engines.protocol import LANGUAGES
 from engines.text import Task, Tokenizer, normalise
+from engines.training import composed, consensus
 from engines.training.clips import ClipPlan, plan
+from engines.training.composed import MIX_HZ
 from engines.training.facts import SOUND_NAMES, photo_facts, sound_prompt
-from engines.training.questions import Material
+from engines.training.pairs import POOL, Pair, Pairs, of_like_length
+from engines.training.questions import DESCRIBE, Material
 from engines.training.store import Ragged
+from engines.training.teacher import Teacher
 
 Batch: TypeAlias = dict[str, Tensor]
 
 IGNORED = -100
-MIX_HZ = 5
+SYNTHETIC = 0.3
+"""How often synthetic voices are drawn, a store of real ones counting 1."""
+CORPORA = {"librispeech-dev-clean": 3.0, "librispeech-train-clean-100-pseudo": 3.0, "an4": 0.4, "fsdd-strings": 0.4}
+"""How often a clip of a corpus is drawn, others counting 1: long sentences more than spelt letters and digits."""
+MEAN_TOKENS = 400
+"""Of a row of speech in a batch, at most: 5 s, and the silence after it."""
+CAPTION_LANGUAGES = {"en": 0.6, "de": 0.2, "zh": 0.2}
 QUIET_OF = 6
 """One row without speech to so many with: the decoder has to learn to say that nobody speaks."""
-POOL = 8
-"""Batches' worth of sentence pairs drawn at once, of which a run of like lengths is taken."""
+TRANSLATED = {"multi30k": 1.0, "tatoeba": 0.25, "msctd": 0.15, "bmeld": 0.05}
+PULLED = {"multi30k": 1.0, "tatoeba": 0.6, "msctd": 0.3}
+"""How often a corpus is drawn: captions more than film dialogue."""
 SIDED = re.compile(r"\b(left|right|links|rechts|linken|rechten)\b|[左右]")
 """Captions that name a side are not given to a mirrored photo."""
-DESCRIBE = {
-    "en": ("What is happening?", "What is shown?", "What can be seen?", "Describe the clip.", "What is going on here?"),
-    "zh": ("发生了什么？", "画面里有什么？", "描述一下这段视频。", "这里在做什么？"),
-}
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A sentence and its translation."""
-
-    source: str
-    target: str
-    languages: tuple[str, str]
 
 
 def padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -64,7 +59,8 @@ def padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 class Feeds:
     """The stores and texts of a training folder, and a batch of any task drawn from them."""
 
-    def __init__(self, data: Path, run: Path) -> None:
+    def __init__(self, data: Path, run: Path, teacher: Teacher | None = None, *, synthetic: bool = True) -> None:
+        self.teacher = teacher
         self.tokenizer = Tokenizer.load(run / "tokenizer.model")
         features = run / "features"
 
@@ -72,20 +68,13 @@ class Feeds:
             return [Ragged(path.with_suffix("")) for path in sorted(features.glob(f"{pattern}.json"))]
 
         self.photos, self.sounds = stores("photos_train_?"), stores("sounds_train_?")
-        self.spoken = list(zip(stores("speech_train_*_last"), stores("speech_train_*_mix"), strict=True))
+        voices = "*" if synthetic else "?"
+        last, mix = (stores(f"speech_train_{voices}_{what}") for what in ("last", "mix"))
+        self.spoken = list(zip(last, mix, strict=True))
         self.quiet = stores("quiet_train")
-        self.lists = {pair: self._pairs(data, pair) for pair in ("en-de", "en-fr", "en-zh")}
-        self.photo_of = {m["id"]: i for i, m in enumerate(self.photos[0].meta)} if self.photos else {}
+        self.pairs = Pairs(data)
         self.material: Material | None = None
-
-    @staticmethod
-    def _pairs(data: Path, pair: str) -> dict[str, list[Pair]]:
-        """By corpus, so that captions can be drawn more often than film dialogue."""
-        source, target = pair.split("-")
-        found: dict[str, list[Pair]] = {}
-        for record in archives.pairs(data, pair, "train"):
-            found.setdefault(record.corpus, []).append(Pair(record.source, record.target, (source, target)))
-        return found
+        self.rarity: tuple[Tensor, Tensor] | None = None
 
     def draw(self, task: str, size: int, rng: np.random.Generator) -> Batch:
         """A batch of a task of `objectives.OBJECTIVES`."""
@@ -123,28 +112,59 @@ class Feeds:
 
     # --- photos
 
-    def draw_caption(self, size: int, rng: np.random.Generator) -> Batch:
-        """Photos, each with a caption to write and another to match: English half the time, else German or Chinese."""
+    def _photos(self, size: int, rng: np.random.Generator) -> tuple[Ragged, list[int]]:  # a view and rows of it
         view = self.photos[int(rng.integers(len(self.photos)))]
-        rows = rng.choice(len(view), size, replace=False)
-        written, languages, matched = [], [], []
-        for i in rows:
-            meta = view.meta[i]
-            language, caption = self._caption(meta, rng)
-            written.append(caption)
-            languages.append(language)
-            matched.append(self._caption(meta, rng)[1])
-        maps = torch.stack([view[int(i)] for i in rows])
+        return view, rng.choice(len(view), min(size, len(view)), replace=False).tolist()
+
+    def draw_caption(self, size: int, rng: np.random.Generator) -> Batch:
+        """Photos, each with a caption to write."""
+        view, rows = self._photos(size, rng)
+        languages, captions = zip(*(self._caption(view.meta[i], rng) for i in rows), strict=True)
+        return {"maps": torch.stack([view[i] for i in rows]), **self._said("caption", languages, captions)}
+
+    def draw_consensus(self, size: int, rng: np.random.Generator) -> Batch:
+        """Photos as they are, with all English captions as pieces, and how rare every n-gram of captions is."""
+        view = self.photos[0]
+        rows = rng.choice(len(view), min(size, len(view)), replace=False).tolist()
+        if self.rarity is None:
+            self.rarity = consensus.frequencies([self._references(view.meta[i]) for i in range(len(view))])
         return {
-            "maps": maps,
-            "group": torch.from_numpy(rows.copy()),
-            **self._said("caption", languages, written),
-            **self._read(matched),
+            "maps": torch.stack([view[i] for i in rows]),
+            "references": consensus.stacked([self._references(view.meta[i]) for i in rows]),
+            "grams": self.rarity[0],
+            "idf": self.rarity[1],
+            "prefix": torch.tensor(self.tokenizer.prefix("caption", "en")),
+            "end": torch.tensor(self.tokenizer.eos_id),
         }
 
-    def _caption(self, meta: dict[str, object], rng: np.random.Generator) -> tuple[str, str]:
+    def _references(self, meta: dict[str, object]) -> list[list[int]]:
         captions: dict[str, list[str]] = meta["captions"]  # type: ignore[assignment]
-        language = str(rng.choice(["en", "de", "zh"], p=[0.55, 0.15, 0.3]))
+        return [[*self.tokenizer.encode(text), self.tokenizer.eos_id] for text in captions["en"]]
+
+    def draw_match(self, size: int, rng: np.random.Generator) -> Batch:
+        """Photos, each with an English caption and another one, in German or Chinese two times in three."""
+        view, rows = self._photos(size, rng)
+        metas = [view.meta[i] for i in rows]
+        first = [self._caption(meta, rng, {"en": 1.0})[1] for meta in metas]
+        second = [self._caption(meta, rng, {"en": 1.0, "de": 1.0, "zh": 1.0})[1] for meta in metas]
+        return {
+            "maps": torch.stack([view[i] for i in rows]),
+            "group": torch.tensor(rows),
+            **self._read(first),
+            **self._read(second, "other"),
+            **self._taught(first),
+        }
+
+    def _taught(self, english: Sequence[str]) -> Batch:
+        return {} if self.teacher is None else {"taught": self.teacher(english)}
+
+    def _caption(
+        self, meta: dict[str, object], rng: np.random.Generator, weights: Mapping[str, float] = CAPTION_LANGUAGES
+    ) -> tuple[str, str]:
+        """A language, by weight, and a caption in it; English where nobody wrote in the one drawn."""
+        captions: dict[str, list[str]] = meta["captions"]  # type: ignore[assignment]
+        p = np.array(list(weights.values()))
+        language = str(rng.choice(list(weights), p=p / p.sum()))
         among = captions.get(language, ())
         if meta["mirrored"]:
             among = [c for c in among if not SIDED.search(c.lower())]
@@ -157,32 +177,54 @@ class Feeds:
     def draw_transcribe(self, size: int, rng: np.random.Generator) -> Batch:
         """Speech of like lengths with what is said, and after it some rows in which nobody speaks.
 
-        `n_said` () counts the rows with words; all but `last`, `mask`, `ids` and `targets` is of those alone.
+        `n_said` () counts the rows with words; `ctc`, `n_ctc` and `language_ids` are of those alone.
         """
-        last, _ = self.spoken[int(rng.integers(len(self.spoken)))]
-        order = np.argsort(last.lengths, kind="stable")
-        start = int(rng.integers(max(1, len(order) - size + 1)))
-        rows = [int(i) for i in order[start : start + size]]
-        while last.lengths[rows].sum() > 250 * size and len(rows) > 2:  # at most 5 s each on average
+        last, _ = self.spoken[self._voices(rng)]
+        rows = self._speakers(last, size, rng)
+        while last.lengths[rows].sum() > MEAN_TOKENS * size and len(rows) > 2:
             rows.pop(int(rng.integers(len(rows))))
         texts = [str(last.meta[i]["text"]) for i in rows]
         languages = [str(last.meta[i]["language"]) for i in rows]
         quiet = self._quiet_rows(len(rows) // QUIET_OF, max(last.lengths[rows]), rng)
         tokens, mask = padded([last[i] for i in rows] + quiet)
         targets, spelt_mask = padded([self._spelt(*said) for said in zip(texts, languages, strict=True)])
-        photos = [self.photo_of.get(last.meta[i].get("photo"), -1) for i in rows]
         asked = [str(rng.choice(LANGUAGES)) for _ in quiet]  # whatever the language is said to be
-        described = [self.photos[0][p] for p in photos if p >= 0]
         return {
             "last": tokens,
             "mask": mask,
             "ctc": targets,
             "n_ctc": spelt_mask.sum(1),
             "n_said": torch.tensor(len(rows)),
-            "photo": torch.tensor(photos),
-            "maps": torch.stack(described) if described else torch.zeros(0),
             "language_ids": torch.tensor([self.tokenizer.language_ids[language] for language in languages]),
             **self._said("transcribe", languages + asked, texts + [""] * len(quiet)),
+        }
+
+    def _voices(self, rng: np.random.Generator) -> int:
+        """Which store of speech to draw from."""
+        weights = np.array([SYNTHETIC if last.meta[0]["corpus"] == "synthetic" else 1.0 for last, _ in self.spoken])
+        return int(rng.choice(len(self.spoken), p=weights / weights.sum()))
+
+    @staticmethod
+    def _speakers(store: Ragged, size: int, rng: np.random.Generator) -> list[int]:
+        """Rows of like lengths, drawn by corpus."""
+        weights = np.array([CORPORA.get(str(meta["corpus"]), 1.0) for meta in store.meta])
+        n = min(POOL * size, len(store))
+        pool = rng.choice(len(store), n, replace=False, p=weights / weights.sum())
+        order = pool[np.argsort(store.lengths[pool], kind="stable")]
+        start = int(rng.integers(max(1, n - size + 1)))
+        rows: list[int] = order[start : start + size].tolist()
+        return rows
+
+    def draw_spoken(self, size: int, rng: np.random.Generator) -> Batch:
+        """Speech, pooled, and its text: from all stores alike, since few real voices describe what is seen."""
+        drawn = [self.spoken[int(i)][1] for i in rng.integers(len(self.spoken), size=size)]
+        rows = [int(rng.integers(len(store))) for store in drawn]
+        slow, mask = padded([store[i][:, -1] for store, i in zip(drawn, rows, strict=True)])
+        texts = [str(store.meta[i]["text"]) for store, i in zip(drawn, rows, strict=True)]
+        return {
+            "slow": slow,
+            "slow_mask": mask,
+            "group": torch.tensor([texts.index(text) for text in texts]),
             **self._read(texts),
         }
 
@@ -191,9 +233,7 @@ class Feeds:
         found = []
         for store in self.quiet:
             for i in rng.choice(len(store), min(n, len(store)), replace=False):
-                row = store[int(i)]
-                start = int(rng.integers(max(1, len(row) - longest + 1)))
-                found.append(row[start : start + longest])
+                found.append(store[int(i)][-longest:])
         return found
 
     def draw_spell(self, size: int, rng: np.random.Generator) -> Batch:
@@ -202,13 +242,20 @@ class Feeds:
 
     # --- text
 
-    def _pair(self, rng: np.random.Generator, weights: dict[str, float]) -> Pair:
-        pair = str(rng.choice(["en-de", "en-fr", "en-zh"], p=[0.42, 0.4, 0.18]))
-        corpora = self.lists[pair]
-        names = list(corpora)
-        p = np.array([weights.get(name, 0.05) for name in names])
-        corpus = corpora[str(rng.choice(names, p=p / p.sum()))]
-        return corpus[int(rng.integers(len(corpus)))]
+    def draw_translate(self, size: int, rng: np.random.Generator) -> Batch:
+        """Sentences and their translations: out of English three times in four, back into it the fourth."""
+        found = []
+        for pair in self.pairs.translations(POOL * size, rng, TRANSLATED):
+            if pair.languages[1] == "zh" and rng.random() < 0.3:
+                pair = self._caption_pair(rng) or pair
+            if rng.random() < 0.25:
+                pair = Pair(pair.target, pair.source, pair.languages[::-1])
+            found.append(pair)
+        found = of_like_length(found, size, rng)
+        return {
+            **self._said("translate", [pair.languages[1] for pair in found], [pair.target for pair in found]),
+            **self._read([pair.source for pair in found]),
+        }
 
     def _caption_pair(self, rng: np.random.Generator) -> Pair | None:
         """A caption in English and the Chinese one of the same photo: loose, but of the right domain."""
@@ -222,37 +269,19 @@ class Feeds:
         i = int(rng.integers(min(len(zh), len(captions["en"]))))
         return Pair(captions["en"][i], zh[i], ("en", "zh"))
 
-    def _of_like_length(self, pairs: list[Pair], size: int, rng: np.random.Generator) -> list[Pair]:
-        """A run of neighbours by length: padding would otherwise be half of a batch."""
-        n_pieces = [max(len(self.tokenizer.encode(text)) for text in (p.source, p.target)) for p in pairs]
-        order = np.argsort(n_pieces, kind="stable")
-        start = int(rng.integers(len(order) - size + 1))
-        return [pairs[int(i)] for i in order[start : start + size]]
-
-    def draw_translate(self, size: int, rng: np.random.Generator) -> Batch:
-        """Sentences and their translations: out of English three times in four, back into it the fourth."""
-        found = []
-        for _ in range(POOL * size):
-            pair = self._pair(rng, {"multi30k": 1.0, "tatoeba": 0.25, "msctd": 0.15, "bmeld": 0.05})
-            if pair.languages[1] == "zh" and rng.random() < 0.3:
-                pair = self._caption_pair(rng) or pair
-            if rng.random() < 0.25:
-                pair = Pair(pair.target, pair.source, pair.languages[::-1])
-            found.append(pair)
-        found = self._of_like_length(found, size, rng)
-        return {
-            **self._said("translate", [pair.languages[1] for pair in found], [pair.target for pair in found]),
-            **self._read([pair.source for pair in found]),
-        }
-
     def draw_parallel(self, size: int, rng: np.random.Generator) -> Batch:
-        """Sentences and their translations, to be pulled to the same vector."""
-        pairs = [self._pair(rng, {"multi30k": 1.0, "tatoeba": 0.6, "msctd": 0.3}) for _ in range(POOL * size)]
-        pairs = self._of_like_length(pairs, size, rng)
+        """Sentences to be pulled to the same vector: translations, or two captions of a photo that is not at hand."""
+        if self.pairs.unseen and rng.random() < 0.6:
+            pairs = self.pairs.captions(POOL * size, rng)
+        else:
+            pairs = self.pairs.translations(POOL * size, rng, PULLED)
+        pairs = of_like_length(pairs, size, rng)
+        sources = [pair.source for pair in pairs]
         return {
-            "group": torch.arange(size),
-            **self._read([pair.source for pair in pairs]),
+            "group": torch.tensor([sources.index(source) for source in sources]),
+            **self._read(sources),
             **self._read([pair.target for pair in pairs], "other"),
+            **self._taught(sources),
         }
 
     # --- sounds
@@ -311,7 +340,7 @@ class Feeds:
     def draw_answer(self, size: int, rng: np.random.Generator) -> Batch:
         """Composed clips with a question, out of stored maps and layers; a fifth asks what is happening."""
         material, sound_rows = self._clip_material()
-        n_frames = int(rng.choice([6, 8, 12]))
+        n_frames = int(rng.choice([6, 8, 12], p=[0.4, 0.4, 0.2]))
         frames, times, mixes, questions, answers, languages = [], [], [], [], [], []
         for _ in range(size):
             clip = plan(rng, material, languages=("en", "en", "zh"))
@@ -323,9 +352,9 @@ class Feeds:
                 language = language if captions.get(language) else "en"
                 question, answer = str(rng.choice(DESCRIBE[language])), str(rng.choice(captions[language]))
                 clip = ClipPlan(**{**vars(clip), "scenes": clip.scenes[:1]})
-            frames.append(self._frames(clip, view, n_frames))
+            frames.append(composed.frames(clip, view, n_frames))
             times.append(torch.tensor(clip.frame_times_s(n_frames)))
-            mixes.append(self._track(clip, sound_rows))
+            mixes.append(composed.track(clip, sound_rows))
             questions.append(question)
             answers.append(answer)
             languages.append(language)
@@ -338,38 +367,6 @@ class Feeds:
             **self._said("answer", languages, answers),
             **self._read(questions),
         }
-
-    @staticmethod
-    def _frames(clip: ClipPlan, view: Ragged, n_frames: int) -> Tensor:
-        """The plan's camera over stored maps: (F, 64, 1280). A crop of the picture is a crop of its map."""
-        side = round(int(view.lengths[0]) ** 0.5)
-        maps, boxes = [], []
-        for time_s in clip.frame_times_s(n_frames):
-            scene = clip.scene(time_s)
-            maps.append(view[scene.photo].T.reshape(-1, side, side).float())
-            boxes.append(scene.box(time_s))
-        left, top, right, bottom = torch.tensor(boxes).T
-        steps = (torch.arange(side) + 0.5) / side
-        x = left[:, None] + (right - left)[:, None] * steps  # (F, 8) in 0..1
-        y = top[:, None] + (bottom - top)[:, None] * steps
-        grid = torch.stack(
-            [x[:, None, :].expand(-1, side, -1), y[:, :, None].expand(-1, -1, side)], dim=-1
-        )  # (F, 8, 8, 2)
-        seen = F.grid_sample(torch.stack(maps), grid * 2 - 1, align_corners=False, padding_mode="border")
-        return seen.flatten(2).transpose(1, 2).to(torch.bfloat16)
-
-    @staticmethod
-    def _track(clip: ClipPlan, rows: list[tuple[Ragged, int]]) -> Tensor:
-        """The plan's sounds over stored layers at 5 Hz: (T', 7, 512), zeros where there is nothing to hear."""
-        n = max(1, round(clip.duration_s * MIX_HZ))
-        out = torch.zeros(n, *rows[0][0].inner, dtype=torch.bfloat16)
-        for track in clip.tracks:
-            store, i = rows[track.sound]
-            row = store[i]
-            start, end = round(track.start_s * MIX_HZ), min(n, round(track.end_s * MIX_HZ))
-            if end > start:
-                out[start:end] = row[torch.arange(end - start) % len(row)]
-        return out
 
 
 assert set(LANGUAGES) >= {"en", "de", "zh"}

@@ -20,6 +20,42 @@ def next_piece(logits: Tensor, targets: Tensor, *, smoothing: float = LABEL_SMOO
     return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
 
 
+N_DRAWN = 4096
+"""Pieces beside a batch's own that a shortlist holds: an eighth of the vocabulary."""
+
+
+def next_piece_of_few(
+    hidden: Tensor,
+    embedding: Tensor,
+    targets: Tensor,
+    *,
+    n_drawn: int = N_DRAWN,
+    smoothing: float = LABEL_SMOOTHING,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """`next_piece` with logits for the batch's own pieces and a random sample of the others alone.
+
+    hidden (n, D), embedding (V, D), targets (n,), weight (n,) of each target or None -> scalar. Each sampled piece
+    stands for as many as were left out, so that the sum of the softmax is right on average (sampled softmax, Jean et
+    al. 2015). The whole softmax costs as much as many blocks.
+    """
+    n_pieces = len(embedding)
+    own = targets.unique()  # sorted
+    others = torch.ones(n_pieces, dtype=torch.bool, device=targets.device)
+    others[own] = False
+    others &= torch.rand(n_pieces, device=targets.device) < n_drawn / n_pieces
+    drawn = others.nonzero()[:, 0]
+    each = (n_pieces - len(own)) / max(1, len(drawn))  # pieces that a sampled one stands for
+    logits = (hidden @ embedding[torch.cat([own, drawn])].T).float()
+    count = torch.ones_like(logits[0])
+    count[len(own) :] = each
+    total = (logits + count.log()).logsumexp(1)  # (n,)
+    right = logits.gather(1, torch.searchsorted(own, targets)[:, None])[:, 0]
+    smooth = (logits * count).sum(1) / count.sum()
+    loss = total - (1 - smoothing) * right - smoothing * smooth
+    return (loss if weight is None else loss * weight).mean()
+
+
 def info_nce(a: Tensor, b: Tensor, group: Tensor, *, temperature: float = TEMPERATURE) -> Tensor:
     """Symmetric contrastive loss (van den Oord et al. 2018; Radford et al. 2021) of unit vectors a, b (B, E).
 
@@ -31,6 +67,17 @@ def info_nce(a: Tensor, b: Tensor, group: Tensor, *, temperature: float = TEMPER
     forth = -(target * scores.log_softmax(1)).sum(1).mean()
     back = -(target * scores.T.log_softmax(1)).sum(1).mean()
     return (forth + back) / 2
+
+
+def relations(a: Tensor, b: Tensor, taught: Tensor, *, temperature: float = TEMPERATURE) -> Tensor:
+    """Whom else a row of a is like among b, as a teacher sees it (Tejankar et al. 2021): scalar, 0 when they agree.
+
+    a, b (B, E) and taught (B, E') unit vectors of the same B things; a thing itself is left out.
+    """
+    itself = torch.eye(len(a), dtype=torch.bool, device=a.device)
+    wanted = (taught @ taught.T / temperature).masked_fill(itself, -1e4).softmax(1)
+    found = (a @ b.T / temperature).masked_fill(itself, -1e4)
+    return F.kl_div(found.log_softmax(1), wanted, reduction="batchmean")
 
 
 def sigmoid_pairs(a: Tensor, b: Tensor, group: Tensor, *, scale: float = 10.0, bias: float = -10.0) -> Tensor:

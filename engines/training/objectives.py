@@ -15,13 +15,20 @@ from torch import Tensor
 
 from engines.model.config import EVENTS
 from engines.model.fusion import FusionModel, Memory, Stream
-from engines.training import losses
-from engines.training.batches import IGNORED, MIX_HZ, Batch
+from engines.training import consensus, losses
+from engines.training.batches import IGNORED, Batch
+from engines.training.composed import MIX_HZ
 
-CONTRASTIVE_WEIGHT = 0.5
-"""Of matching against writing a caption: the pilot's."""
+TEACHER_WEIGHT = 0.2
+"""Of agreeing with the teacher about what is alike, against matching what belongs together."""
 CTC_WEIGHT = 0.3
 """Of spelling sound tokens against writing a transcript (Watanabe et al. 2017 use 0.2 to 0.5)."""
+N_DRAWS = 5
+"""Captions drawn of a photo, each judged against the others."""
+N_LIKELY = 8
+"""Pieces among which each of them is drawn: a tenth of a smoothed model's odds lies on pieces that make no sense."""
+MAX_DRAWN = 24
+"""Pieces of a drawn caption, at most."""
 HIDE_SENSE = 0.1
 """How often a clip loses its picture, and how often its sound, so that answers from one sense alone are honest."""
 
@@ -40,10 +47,10 @@ def _record(**weighted: tuple[float, Tensor]) -> Record:
 
 
 def _written(model: FusionModel, batch: Batch, memory: Memory) -> Tensor:
-    """Loss of the pieces a batch should write from a memory; logits are made only where something is asked."""
+    """Loss of the pieces a batch should write from a memory."""
     hidden = model.decoder.hidden(batch["ids"], memory.tokens, memory.mask)  # (B, L, D)
     asked = batch["targets"] != IGNORED
-    return losses.next_piece(model.decoder.logits(hidden[asked]), batch["targets"][asked])
+    return losses.next_piece_of_few(hidden[asked], model.decoder.embedding.weight, batch["targets"][asked])
 
 
 def _text_vector(model: FusionModel, batch: Batch, name: str = "text") -> Tensor:
@@ -62,20 +69,77 @@ def _all(tokens: Tensor) -> Tensor:
     return torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
 
 
+def _some(tokens: Tensor) -> Tensor:
+    """All places but a tenth: neither the writer nor the vector must rest on one."""
+    return torch.rand(tokens.shape[:2], device=tokens.device) >= 0.1
+
+
 def caption(model: FusionModel, batch: Batch) -> Record:
-    """Write a photo's caption, and match the photo with another of its captions."""
+    """Write a photo's caption."""
     tokens = _picture(model, batch["maps"])
-    kept = _all(tokens)
-    if model.training:  # a tenth of the places is not seen: the writer must not rest on one
-        kept = torch.rand(kept.shape, device=kept.device) >= 0.1
-    write = _written(model, batch, model.fuse([Stream("picture", tokens, kept)]))
-    photos = model.vector("photo", tokens, kept)
-    match = losses.info_nce(photos, _text_vector(model, batch), batch["group"])
-    return _record(caption=(1.0, write), photo_text=(CONTRASTIVE_WEIGHT, match))
+    kept = _some(tokens) if model.training else _all(tokens)
+    return _record(caption=(1.0, _written(model, batch, model.fuse([Stream("picture", tokens, kept)]))))
+
+
+def agree(model: FusionModel, batch: Batch) -> Record:
+    """Draw captions of each photo and make those likelier that agree with what people wrote more than their kin do.
+
+    Self-critical training (Rennie et al. 2017) with the mean of a photo's other draws as the baseline (Luo 2020).
+    """
+    tokens = _picture(model, batch["maps"])
+    memory = model.fuse([Stream("picture", tokens, _all(tokens))])
+    memory = Memory(memory.tokens.repeat_interleave(N_DRAWS, 0), memory.mask.repeat_interleave(N_DRAWS, 0))
+    drawn = _drawn(model, memory, batch["prefix"], int(batch["end"]))  # (B * K, L)
+    references = [own for row in batch["references"] for own in [consensus.parted(row)] * N_DRAWS]
+    reward = consensus.rewards(consensus.parted(drawn), references, batch["grams"].cpu(), batch["idf"].cpu())
+    kin = reward.to(tokens.device).unflatten(0, (-1, N_DRAWS))
+    advantage = ((kin - kin.mean(1, keepdim=True)) * N_DRAWS / (N_DRAWS - 1)).flatten()
+    prefix = batch["prefix"].expand(len(drawn), -1)
+    read = torch.cat([prefix, drawn[:, :-1].clamp(min=0)], dim=1)
+    hidden = model.decoder.hidden(read, memory.tokens, memory.mask)[:, prefix.shape[1] - 1 :]
+    asked = drawn != consensus.NOTHING
+    weight = advantage[:, None].expand(drawn.shape)[asked]
+    write = losses.next_piece_of_few(
+        hidden[asked], model.decoder.embedding.weight, drawn[asked], smoothing=0.0, weight=weight
+    )
+    record = _record(consensus=(1.0, write))
+    return Record(record.total, {"reward": float(reward.mean())})
+
+
+@torch.no_grad()
+def _drawn(model: FusionModel, memory: Memory, prefix: Tensor, end: int) -> Tensor:
+    """One text a row of the memory, drawn piece by piece: (B, L), NOTHING after the end piece."""
+    cache = model.new_cache()
+    read = prefix.expand(len(memory.tokens), -1)
+    done = torch.zeros(len(read), dtype=torch.bool, device=read.device)
+    found: list[Tensor] = []
+    while len(found) < MAX_DRAWN and not bool(done.all()):
+        likely = model.decode(read, memory, cache)[:, -1].float().topk(N_LIKELY)
+        piece = likely.indices.gather(1, torch.multinomial(likely.values.softmax(-1), 1))[:, 0]
+        found.append(piece.masked_fill(done, consensus.NOTHING))
+        done |= piece == end
+        read = piece[:, None]
+    return torch.stack(found, dim=1)
+
+
+def match(model: FusionModel, batch: Batch) -> Record:
+    """Match photos with two captions each, these with one another, and like what the teacher finds alike."""
+    tokens = _picture(model, batch["maps"])
+    photos = model.vector("photo", tokens, _some(tokens) if model.training else _all(tokens))
+    first, second, group = _text_vector(model, batch), _text_vector(model, batch, "other"), batch["group"]
+    parts = {
+        "photo_text": (1.0, losses.info_nce(photos, first, group)),
+        "photo_other": (1.0, losses.info_nce(photos, second, group)),
+        "text_text": (0.5, losses.info_nce(first, second, group)),
+    }
+    if "taught" in batch:
+        alike = losses.relations(photos, first, batch["taught"]) + losses.relations(first, photos, batch["taught"])
+        parts["alike"] = (TEACHER_WEIGHT, alike)
+    return _record(**parts)
 
 
 def transcribe(model: FusionModel, batch: Batch) -> Record:
-    """Write what is said, spell it, tell its language, and match it with its text and with the photo it describes.
+    """Write what is said, spell it, and tell its language.
 
     Rows without speech come last and take part in writing only: that nobody speaks.
     """
@@ -88,23 +152,14 @@ def transcribe(model: FusionModel, batch: Batch) -> Record:
     language = losses.next_piece(first, batch["language_ids"], smoothing=0.0)
     last, mask = last[:n_said], mask[:n_said]
     spell = losses.ctc(model.ctc(last), mask.sum(1), batch["ctc"], batch["n_ctc"])
-    spoken, text = model.vector("speech", last, mask), _text_vector(model, batch)
-    match = losses.info_nce(spoken, text, torch.arange(n_said, device=last.device))
-    described = batch["photo"] >= 0
-    parts = {
-        "transcribe": (1.0, write),
-        "language": (0.1, language),
-        "ctc": (CTC_WEIGHT, spell),
-        "speech_text": (CONTRASTIVE_WEIGHT, match),
-    }
-    if int(described.sum()) > 1:
-        tokens = _picture(model, batch["maps"])
-        photos = model.vector("photo", tokens, _all(tokens))
-        parts["speech_photo"] = (
-            CONTRASTIVE_WEIGHT,
-            losses.info_nce(spoken[described], photos, batch["photo"][described]),
-        )
-    return _record(**parts)
+    return _record(transcribe=(1.0, write), language=(0.1, language), ctc=(CTC_WEIGHT, spell))
+
+
+def spoken(model: FusionModel, batch: Batch) -> Record:
+    """Match speech with its text."""
+    tokens = model.understand(batch["slow"].to(model.dtype), batch["slow_mask"])
+    heard = model.vector("speech", tokens, batch["slow_mask"])
+    return _record(speech_text=(1.0, losses.info_nce(heard, _text_vector(model, batch), batch["group"])))
 
 
 def spell(model: FusionModel, batch: Batch) -> Record:
@@ -122,9 +177,13 @@ def translate(model: FusionModel, batch: Batch) -> Record:
 
 
 def parallel(model: FusionModel, batch: Batch) -> Record:
-    """Pull a sentence and its translation to the same vector."""
-    match = losses.info_nce(_text_vector(model, batch), _text_vector(model, batch, "other"), batch["group"])
-    return _record(text_text=(1.0, match))
+    """Pull a sentence and its translation, or another caption of its photo, to the same vector."""
+    first, second = _text_vector(model, batch), _text_vector(model, batch, "other")
+    parts = {"text_text": (1.0, losses.info_nce(first, second, batch["group"]))}
+    if "taught" in batch:
+        alike = losses.relations(first, first, batch["taught"]) + losses.relations(second, first, batch["taught"])
+        parts["alike"] = (TEACHER_WEIGHT, alike)
+    return _record(**parts)
 
 
 def sound(model: FusionModel, batch: Batch) -> Record:
@@ -136,9 +195,10 @@ def sound(model: FusionModel, batch: Batch) -> Record:
     event = torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted, weight=weight)
     named = batch["label"] >= 0
     vectors = model.vector("sound", mix, mask)
-    match = losses.classes(vectors[named], _text_vector(model, batch), batch["label"][named])
+    named_right = losses.classes(vectors[named], _text_vector(model, batch), batch["label"][named])
     memory = model.fuse([Stream("sound", model.bridge(mix), mask, _clock(mask))])
-    return _record(event=(2.0, event), sound_text=(0.5, match), sound_caption=(0.3, _written(model, batch, memory)))
+    write = _written(model, batch, memory)
+    return _record(event=(2.0, event), sound_text=(0.5, named_right), sound_caption=(0.3, write))
 
 
 def _clock(mask: Tensor) -> Tensor:
@@ -169,7 +229,10 @@ def answer(model: FusionModel, batch: Batch) -> Record:
 
 OBJECTIVES: dict[str, Callable[[FusionModel, Batch], Record]] = {
     "caption": caption,
+    "consensus": agree,
+    "match": match,
     "transcribe": transcribe,
+    "spoken": spoken,
     "spell": spell,
     "translate": translate,
     "parallel": parallel,

@@ -42,6 +42,12 @@ NEEDS: dict[str, frozenset[Sense]] = {
 
 KINDS: tuple[str, ...] = tuple(NEEDS)
 
+DESCRIBE = {
+    "en": ("What is happening?", "What is shown?", "What can be seen?", "Describe the clip.", "What is going on here?"),
+    "zh": ("发生了什么？", "画面里有什么？", "描述一下这段视频。", "这里在做什么？"),
+}
+"""What is answered with a caption."""
+
 _YES_NO = {"en": ("no", "yes"), "zh": ("没有", "有")}
 _COUNTS = {"en": ("none", "one", "two", "three"), "zh": ("没有", "一个", "两个", "三个")}
 _TIMES = {"en": ("never", "once", "twice"), "zh": ("没有变", "一次", "两次")}

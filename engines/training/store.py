@@ -26,7 +26,7 @@ from engines import archives
 from engines.model import public
 from engines.model.config import small
 from engines.model.features import log_mel, photo_tensor
-from engines.model.fusion import FusionModel, pool_tokens
+from engines.model.fusion import FusionModel
 from engines.protocol import RATE_HZ
 from engines.text import Tokenizer
 from engines.training import casing, voices
@@ -34,10 +34,10 @@ from engines.training.vocabulary import ROWS_FILE
 
 N_PHOTO_VIEWS = 3
 N_SOUND_VIEWS = 2
-MAX_SPEECH_S = 29.0
+MAX_SPEECH_S = 27.0
 SENTENCES_SPOKEN = {"de": 500, "fr": 700, "zh": 700}
 """Sentences of the text pairs given a synthetic voice, so that Whisper's other languages are not forgotten."""
-CAPTIONS_SPOKEN = 1500
+CAPTIONS_SPOKEN = 3000
 """English captions given a synthetic voice, for search by a spoken description."""
 
 
@@ -174,8 +174,8 @@ class Towers:
     def layers(self, samples: np.ndarray) -> tuple[Tensor, Tensor]:
         """A sound -> (last layer (T, D), all layers at 5 Hz (T', n + 1, D))."""
         mel = log_mel(torch.from_numpy(samples)[None]).to(torch.bfloat16)
-        layers, mask = self.model.sound(mel, torch.tensor([mel.shape[2]]))
-        return layers[-1][0], pool_tokens(torch.stack(layers, dim=2), mask)[0][0]
+        last, _, pooled, _ = self.model.layers(mel, torch.tensor([mel.shape[2]]))
+        return last[0], pooled[0]
 
 
 def photo_rows(

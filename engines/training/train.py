@@ -4,7 +4,7 @@
     torchrun --nproc-per-node 2 -m engines.training.train ...      the same over several processes, on CPUs or GPUs
 
 RUN holds tokenizer and stores; the state goes to RUN/<recipe>: weights, EMA and optimizer as safetensors, the rest as
-JSON. `--start` begins from another stage's EMA, or the mean of several; `--export FOLDER` writes the EMA as a model
+JSON. `--from` begins from another stage's EMA, or the mean of several; `--export FOLDER` writes the EMA as a model
 the studio opens.
 """
 
@@ -23,12 +23,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from engines.model.checkpoint import save as save_checkpoint
+from engines.model import checkpoint
 from engines.model.fusion import FusionModel
 from engines.training.batches import Feeds
 from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import RECIPES, Recipe
 from engines.training.store import fresh_model
+from engines.training.teacher import Teacher
 
 STATE_FILE, LOG_FILE = "state.json", "log.jsonl"
 
@@ -53,7 +54,10 @@ def _kernels(task: str) -> list[SDPBackend]:
 
 
 class Trainer:
-    """A model on its way through a recipe, with everything that must survive a stop."""
+    """A model on its way through a recipe, with everything that must survive a stop.
+
+    One process goes on from a stop to the same numbers; several share the main one's moments from there on.
+    """
 
     def __init__(self, model: FusionModel, recipe: Recipe, feeds: Feeds, folder: Path, *, device: str = "cpu") -> None:
         from accelerate import Accelerator
@@ -62,7 +66,7 @@ class Trainer:
         self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if bf16 else "no")
         self.recipe, self.feeds, self.folder = recipe, feeds, folder
         for name, p in model.named_parameters():
-            p.requires_grad_(name.startswith(recipe.only) if recipe.only else not name.startswith(recipe.frozen))
+            p.requires_grad_(name.startswith(recipe.only or "") and not name.startswith(recipe.frozen))
         groups: dict[float, dict[str, torch.nn.Parameter]] = {}
         for name, p in model.named_parameters():
             if p.requires_grad:
@@ -103,22 +107,30 @@ class Trainer:
                     record = OBJECTIVES[task](self.model, batch)
                 self.accelerator.backward(record.total / recipe.accumulate)
                 parts = record.parts
-            norm = self._reduce_and_clip()
+            norm = self._clip()
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             self.step += 1
+            saves = self.step % recipe.save_every == 0 or self.step == last
+            if saves or self.step % recipe.meet_every == 0:
+                self._meet()
             self._average()
             self._log({"step": self.step, "task": task, "norm": norm, "s": time.monotonic() - began, **parts})
-            if self.step % recipe.save_every == 0 or self.step == last:
+            if saves:
                 self.save()
 
-    def _reduce_and_clip(self) -> float:
-        """Mean of the gradients over processes (no wrapper does it: a task calls parts of the model), then clipped."""
-        trained = [p for p in self.model.parameters() if p.requires_grad]
+    def _clip(self) -> float:
+        return float(torch.nn.utils.clip_grad_norm_([*self._trained().values()], self.recipe.clip_norm))
+
+    def _trained(self) -> dict[str, torch.nn.Parameter]:
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+
+    @torch.no_grad()
+    def _meet(self) -> None:
+        """Every process goes on from the mean of all (local SGD, Stich 2019): tasks of unlike cost need not wait."""
         if self.accelerator.num_processes > 1:
-            for p in trained:
-                p.grad = self.accelerator.reduce(torch.zeros_like(p) if p.grad is None else p.grad, "mean")
-        return float(torch.nn.utils.clip_grad_norm_(trained, self.recipe.clip_norm))
+            for p in self._trained().values():
+                p.copy_(self.accelerator.reduce(p.detach().clone(), "mean"))
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -149,7 +161,8 @@ class Trainer:
             moments: dict[str, Tensor] = {}
             for i, values in self.optimizer.state_dict()["state"].items():  # what no task has touched yet has none
                 moments |= {f"{self.names[i]}.{key}": value for key, value in values.items()}
-            for name, tensors in {"weights": self.model.state_dict(), "ema": self.ema, "optimizer": moments}.items():
+            weights = self.model.state_dict()
+            for name, tensors in {"weights": weights, "ema": weights | self.ema, "optimizer": moments}.items():
                 written.append(self.folder / f"{name}.safetensors")
                 save_file({k: v.contiguous() for k, v in tensors.items()}, written[-1].with_suffix(".new"))
         for path in written:
@@ -162,7 +175,8 @@ class Trainer:
             return False
         state = json.loads(path.read_text())
         self.model.load_state_dict(load_file(self.folder / "weights.safetensors"))
-        self.ema = {k: v.to(self.accelerator.device) for k, v in load_file(self.folder / "ema.safetensors").items()}
+        mean = load_file(self.folder / "ema.safetensors")
+        self.ema = {name: mean[name].to(self.accelerator.device) for name in self.ema}
         moments: dict[int, dict[str, Tensor]] = {}
         for path_of, value in load_file(self.folder / "optimizer.safetensors").items():
             name, _, key = path_of.rpartition(".")
@@ -181,17 +195,22 @@ class Trainer:
         return self.model
 
 
+def stage(path: Path) -> dict[str, Tensor]:
+    """The weights of an earlier stage's EMA file, or of a finished model's folder (it may lack parts of this one)."""
+    return checkpoint.dequantise(load_file(path / checkpoint.WEIGHTS_FILE)) if path.is_dir() else load_file(path)
+
+
 @torch.no_grad()
 def begin_from(model: FusionModel, states: list[dict[str, Tensor]], *, public: float = 0.0) -> None:
-    """Put the mean of earlier stages' weights into a model that stands as its public weights made it.
+    """Put the mean of earlier stages' weights, each of those that have it, into a model as its public weights made it.
 
     public: this share of the decoder stays public, which brings back what training made it forget. Mean and mix:
     Wortsman et al. 2022, model soups and WiSE-FT.
     """
-    own = dict(model.named_parameters())
-    for name in states[0].keys() & own.keys():
-        mean = torch.stack([state[name].float() for state in states]).mean(0)
-        own[name].copy_(torch.lerp(mean, own[name].float(), public if name.startswith("decoder.") else 0.0))
+    for name, own in model.named_parameters():
+        if known := [state[name].float() for state in states if name in state]:
+            mean = torch.stack(known).mean(0)
+            own.copy_(torch.lerp(mean, own.float(), public if name.startswith("decoder.") else 0.0))
 
 
 def main() -> None:
@@ -202,8 +221,13 @@ def main() -> None:
     parser.add_argument("--whisper", help="a transformers Whisper folder or hub name to start from")
     parser.add_argument("--efficientnet", type=Path, help="an EfficientNet-Lite2 file to start from")
     parser.add_argument(
-        "--start", type=Path, nargs="+", help="ema.safetensors of an earlier stage, or of several to take the mean of"
+        "--from",
+        dest="start",  # torchrun would take "--start" for one of its own
+        type=Path,
+        nargs="+",
+        help="ema.safetensors of an earlier stage or a folder of a finished model, or several to take the mean of",
     )
+    parser.add_argument("--teacher", help="a transformers sentence encoder (MiniLM) that tells which texts are alike")
     parser.add_argument("--public", type=float, default=0.0, help="share of the public decoder mixed into the start")
     parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps of this call")
     parser.add_argument("--total-steps", type=int, help="the recipe's length, if not its own")
@@ -212,20 +236,22 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="write the averaged model to this folder at the end")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)  # moments of rarely touched weights would end there, and cost many times as much
     recipe = RECIPES[args.recipe]
     if args.total_steps is not None:
         recipe = replace(recipe, n_steps=args.total_steps)
     torch.manual_seed(recipe.seed)
     model = fresh_model(args.run, args.whisper, args.efficientnet)
     if args.start is not None:
-        begin_from(model, [load_file(path) for path in args.start], public=args.public)
+        begin_from(model, [stage(path) for path in args.start], public=args.public)
+    feeds = Feeds(args.data, args.run, None if args.teacher is None else Teacher(args.teacher))
     folder = args.run / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(model, recipe, Feeds(args.data, args.run), folder, device=args.device)
+    trainer = Trainer(model, recipe, feeds, folder, device=args.device)
     print("resumed" if trainer.resume() else "started", f"{recipe.name} at step {trainer.step}", flush=True)
     trainer.fit(args.steps)
     if args.export is not None and trainer.accelerator.is_main_process:
-        digest = save_checkpoint(args.export, trainer.averaged(), args.run / "tokenizer.model")
+        digest = checkpoint.save(args.export, trainer.averaged(), args.run / "tokenizer.model")
         print(f"exported {args.export} {digest}")
 
 

@@ -11,8 +11,11 @@ import pytest
 
 from engines.errors import MediaError
 from engines.model.checkpoint import Checkpoint
-from engines.protocol import RATE_HZ, Clip, Photo, Sound
-from engines.senses import Senses, is_quiet, loudness
+from engines.model.features import MEL_HZ
+from engines.model.fusion import Stream
+from engines.model.sound import TAIL_FRAMES
+from engines.protocol import LANGUAGES, RATE_HZ, Clip, Photo, Sound
+from engines.senses import MAX_HEARD_S, TOKEN_S, Senses, is_quiet, loudness
 from tests.conftest import tone, write_photo, write_sound
 
 
@@ -84,9 +87,49 @@ def test_without_a_cache_nothing_is_kept(checkpoint: Checkpoint, photo: Photo):
     assert senses.encode(photo) is not senses.encode(photo)
 
 
-def test_a_long_sound_is_heard_for_a_minute_in_pieces_of_thirty_seconds(senses: Senses):
+def test_a_long_sound_is_heard_for_a_minute_in_pieces_that_leave_room_for_silence(senses: Senses):
     track = senses.encode(Sound(tone(75.0))).sound
     assert track is not None and track.tokens.shape[1] == 300
+    assert track.mask.all()
+    heard = senses.hear(tone(MAX_HEARD_S))
+    assert heard.mask.sum() * TOKEN_S == MAX_HEARD_S + TAIL_FRAMES / MEL_HZ == 30.0
+
+
+def test_speech_is_placed_by_its_words_and_other_sounds_by_how_they_sound(senses: Senses, sound: Sound):
+    heard = senses.hear(sound.samples)
+    mixed = senses.model.vector("sound", heard.mix, heard.slow_mask)[0].numpy(force=True)
+    for kind, probability, wanted in (("speech", 1.0, senses.text_vector("a dog")), ("sound", 0.0, mixed)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(senses, "speech_probability", lambda heard, p=probability: p)
+            patch.setattr(senses, "words", lambda heard: " a dog ")
+            window = senses.vector(sound)
+        assert window.kind == kind
+        assert window.vector == pytest.approx(wanted, abs=1e-5)
+
+
+def test_speech_that_cannot_be_written_down_is_placed_by_its_syllables(senses: Senses, sound: Sound):
+    heard = senses.hear(sound.samples)
+    said = senses.model.understand(heard.slow, heard.slow_mask)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(senses, "speech_probability", lambda heard: 1.0)
+        patch.setattr(senses, "words", lambda heard: "")
+        window = senses.vector(sound)
+    wanted = senses.model.vector("speech", said, heard.slow_mask)[0]
+    assert window.kind == "speech"
+    assert window.vector == pytest.approx(wanted.numpy(force=True), abs=1e-5)
+
+
+def test_words_are_written_in_the_language_they_are_heard_in(senses: Senses, sound: Sound):
+    heard = senses.hear(sound.samples)
+    memory = senses.model.fuse([Stream("sound", heard.last, heard.mask)])
+    assert senses.spoken_language(memory) in LANGUAGES
+    assert isinstance(senses.words(heard), str)
+    asked: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(senses, "spoken_language", lambda memory: "zh")
+        patch.setattr(senses.tokenizer, "prefix", lambda task, language: asked.append(language) or [0])
+        senses.words(heard)
+    assert asked == ["zh"]
 
 
 def test_every_vector_has_length_one_and_its_kind(senses: Senses, photo: Photo, sound: Sound, clip: Clip):

@@ -208,6 +208,32 @@ def test_the_mix_starts_as_the_mean_of_the_normed_layers() -> None:
     assert torch.allclose(model.mix(layers), model.mix(loud), atol=1e-3)
 
 
+# --- speech read like text ---------------------------------------------------------------------------------------
+
+
+def test_speech_is_read_by_the_tower_that_reads_text() -> None:
+    model, ids, mask = shaken("attention"), torch.tensor([[4, 8, 15]]), lengths(3)
+    model.speech_bridge.weight.copy_(torch.eye(32))
+    model.speech_bridge.bias.zero_()
+    assert torch.allclose(model.understand(model.decoder.embedding(ids), mask), model.read(ids, mask), atol=1e-6)
+
+
+def test_understood_speech_crosses_a_bridge_of_its_own() -> None:
+    model, slow, mask = shaken("attention"), drawn(1, 4, 32), lengths(4)
+    before = model.understand(slow, mask)
+    model.sound_bridge.weight.zero_()
+    assert torch.equal(model.understand(slow, mask), before)
+    model.speech_bridge.weight.zero_()
+    assert not torch.allclose(model.understand(slow, mask), before, atol=1e-3)
+
+
+def test_speech_is_understood_alike_however_far_it_is_padded() -> None:
+    model, slow = SHAKEN["attention"], drawn(2, 6, 32)
+    together = model.understand(slow, lengths(6, 4))
+    assert together.shape == (2, 6, 32)
+    assert torch.allclose(together[1:, :4], model.understand(slow[1:, :4], lengths(4)), atol=1e-5)
+
+
 # --- heads -------------------------------------------------------------------------------------------------------
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from engines import archives
 from engines.model import checkpoint
 from engines.model.checkpoint import BUILTIN, TOKENIZER_FILE
+from engines.training import losses
 from engines.training.batches import Feeds
 from engines.training.store import Ragged, Towers, fill_speech, photo_rows, quiet_rows, recorded, sound_rows
 from tests.conftest import tone
@@ -49,7 +54,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(folder / "photos" / "flickr8k_train.jsonl.gz", photos)
     images = {f"{key}.webp": webp((grey(i),) * 3) for i, key in enumerate(PHOTOS)}
     write_tar(folder / "photos" / "flickr8k_train.tar", images)
-    write_rows(folder / "photos" / "captions_only.jsonl.gz", [{"image": "far", "en": ["Unseen ."], "de": ["Nie ."]}])
+    unseen = [
+        {"image": "far", "en": ["Unseen ."], "de": ["Nie ."]},
+        {"image": "near", "en": ["Close by .", "Not far ."]},
+        {"image": "high", "en": ["Up there .", "On top ."], "de": ["Oben .", "Ganz oben ."]},
+    ]
+    write_rows(folder / "photos" / "captions_only.jsonl.gz", unseen)
 
     sounds = [{"id": label, "label": label, "corpus": "esc10", "split": "train"} for label in LABELS]
     write_rows(folder / "sounds" / "manifest.jsonl.gz", sounds)
@@ -99,6 +109,24 @@ def run(tmp_path_factory: pytest.TempPathFactory, data: Path, towers: Towers) ->
 @pytest.fixture(scope="session")
 def feeds(data: Path, run: Path) -> Feeds:
     return Feeds(data, run)
+
+
+def alike(texts: Sequence[str]) -> Tensor:
+    """A teacher to whom texts are alike that hold as many of each letter: (B, 26) of length 1."""
+    counts = [[text.lower().count(chr(ord("a") + i)) for i in range(26)] for text in texts]
+    return F.normalize(torch.tensor(counts, dtype=torch.float32), dim=-1)
+
+
+@pytest.fixture
+def taught_feeds(data: Path, run: Path) -> Feeds:
+    """The feeds of a run that has a teacher."""
+    return Feeds(data, run, alike)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses over the whole vocabulary, so that only what an objective itself draws is drawn."""
+    monkeypatch.setattr(losses, "next_piece_of_few", partial(losses.next_piece_of_few, n_drawn=10**9))
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def test_every_task_exists_and_is_drawn(recipe: Recipe) -> None:
 @every_recipe
 def test_the_warm_up_ends_and_rates_are_positive(recipe: Recipe) -> None:
     assert 0 < recipe.warmup_steps < recipe.n_steps
-    assert all(0 < rate <= recipe.learning_rate <= 1e-2 for rate in recipe.rates.values())
+    assert all(0 < rate <= 1e-2 for rate in (recipe.learning_rate, *recipe.rates.values()))
     assert recipe.accumulate >= 1
     assert 0 < recipe.ema_decay < 1
 
@@ -38,16 +38,17 @@ def test_the_warm_up_ends_and_rates_are_positive(recipe: Recipe) -> None:
 def test_what_is_frozen_and_kept_is_named_to_the_dot(recipe: Recipe) -> None:
     """A name without its dot would take in others that begin alike: "sound" also means "sound_bridge"."""
     for beginning in (*recipe.frozen, *recipe.only, *recipe.rates):
-        assert beginning.endswith(".")
+        assert beginning.endswith(".") or beginning in NAMES
         assert any(name.startswith(beginning) for name in NAMES)
 
 
 def test_the_joint_stage_trains_everything_but_the_towers_its_stores_were_made_with() -> None:
     joint = RECIPES["joint"]
-    assert joint.tasks.keys() == OBJECTIVES.keys() - {"spell"}  # spelling alone is a stage of its own
+    assert joint.tasks.keys() == OBJECTIVES.keys() - {"spell", "consensus"}  # these are stages of their own
     assert joint.only == ()
-    frozen = {name.split(".")[0] for name in NAMES if name.startswith(joint.frozen)}
-    assert frozen == {"picture", "sound"}
+    frozen = {name for name in NAMES if name.startswith(joint.frozen)}
+    assert {name.split(".")[0] for name in frozen} == {"picture", "sound", "decoder"}
+    assert {name for name in frozen if name.startswith("decoder.")} == {"decoder.embedding.weight"}
     assert not "sound_bridge.weight".startswith(joint.frozen)
     assert not "picture.project.weight".startswith(joint.frozen)
 

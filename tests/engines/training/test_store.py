@@ -15,7 +15,8 @@ from torch import Tensor
 from engines import archives
 from engines.model import public
 from engines.model.config import EVENTS, tiny
-from engines.model.features import photo_tensor
+from engines.model.features import MEL_HZ, log_mel, photo_tensor
+from engines.model.sound import TAIL_FRAMES
 from engines.protocol import RATE_HZ
 from engines.training import store
 from engines.training.store import (
@@ -166,10 +167,22 @@ def test_a_view_is_the_same_each_time_it_is_made(towers: Towers, data: Path) -> 
 def test_speech_has_its_last_layer_at_50_hz_and_all_layers_at_5_hz(run: Path) -> None:
     last, mix = (Ragged(run / "features" / f"speech_train_0_{kind}") for kind in ("last", "mix"))
     assert (last.inner, mix.inner) == ((32,), (3, 32))
-    assert [int(n) for n in mix.lengths] == [-(-int(n) // 10) for n in last.lengths]
+    silence = TAIL_FRAMES // 2  # heard after the speech, for the transcript alone
+    assert [int(n) for n in mix.lengths] == [-(-(int(n) - silence) // 10) for n in last.lengths]
     assert [m["language"] for m in last.meta] == ["en", "en", "de"]
     assert last.meta == mix.meta
     assert last.meta[0]["text"].lower().rstrip(".") == WORDS[0]  # type: ignore[attr-defined]
+
+
+def test_a_store_holds_what_is_heard_of_a_sound(towers: Towers) -> None:
+    samples = tone(1.3)
+    last, mix = towers.layers(samples)
+    mel = log_mel(torch.from_numpy(samples)[None])
+    with torch.inference_mode():
+        heard = towers.model.hear(mel, torch.tensor([mel.shape[2]]))
+    assert torch.equal(last, heard.last[0])
+    assert torch.equal(mix[:, -1], heard.slow[0])
+    assert torch.equal(towers.model.mix(mix[None]), heard.mix)
 
 
 def test_sounds_come_with_their_labels_then_silence_and_noise(run: Path) -> None:
@@ -187,7 +200,7 @@ def test_a_second_view_of_the_sounds_is_varied(towers: Towers, data: Path) -> No
 
 
 def test_speech_too_long_for_the_tower_is_left_out(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MAX_SPEECH_S < 30.0
+    assert MAX_SPEECH_S + TAIL_FRAMES / MEL_HZ <= 30.0  # and room for the silence after it
     monkeypatch.setattr(store, "MAX_SPEECH_S", 0.5)
     assert list(recorded(archives.speech(data, "train"), 0, {})) == []
 

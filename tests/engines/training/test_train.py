@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engines.model import checkpoint
@@ -24,8 +24,9 @@ from engines.training import store, train
 from engines.training.batches import Batch, Feeds
 from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import Recipe, Share
-from engines.training.train import LOG_FILE, Trainer, begin_from, learning_rate, peak_rate
+from engines.training.train import LOG_FILE, Trainer, begin_from, learning_rate, peak_rate, stage
 from tests.conftest import ROOT
+from tests.engines.training.conftest import alike
 
 EVERYTHING = Recipe(
     name="everything",
@@ -61,9 +62,24 @@ def test_what_an_earlier_stage_did_not_train_stays_as_it_was(feeds: Feeds) -> No
     assert (model.decoder.norm.bias == 1).all()
 
 
-def fresh(feeds: Feeds) -> FusionModel:
+def test_a_stage_begins_from_a_finished_model_though_it_lacks_a_part(feeds: Feeds, run: Path, tmp_path: Path) -> None:
+    earlier, model = fresh(feeds, seed=1), fresh(feeds)
+    checkpoint.save(tmp_path, earlier, run / "tokenizer.model")
+    weights = tmp_path / checkpoint.WEIGHTS_FILE
+    stored = {name: value for name, value in load_file(weights).items() if not name.startswith("speech_bridge.")}
+    save_file(stored, weights)
+    own = model.speech_bridge.weight.detach().clone()
+    begin_from(model, [stage(tmp_path)])
+    assert torch.equal(model.speech_bridge.weight, own)
+    for name, p in earlier.named_parameters():
+        if not name.startswith("speech_bridge."):
+            most = float(p.detach().abs().max()) / 250 + 1e-6  # it is stored in 8 bits
+            assert torch.allclose(model.get_parameter(name), p, atol=most), name
+
+
+def fresh(feeds: Feeds, *, seed: int = 0) -> FusionModel:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         return FusionModel(tiny(feeds.tokenizer.vocab_size))
 
 
@@ -136,10 +152,10 @@ def test_what_is_frozen_stays_and_the_rest_moves(trainer: Trainer, feeds: Feeds)
     trainer.fit(8)
     drawn = {row["task"] for row in log(trainer.folder)}
     for name, p in trainer.model.named_parameters():
-        if name.startswith(("picture.trunk.", "sound.")):
+        if name.startswith(("picture.trunk.", "sound.", "decoder.embedding.")):
             assert torch.equal(p, before[name]), name
             assert name not in trainer.ema
-    assert not torch.equal(trainer.model.decoder.embedding.weight, before["decoder.embedding.weight"])
+    assert not torch.equal(trainer.model.decoder.norm.weight, before["decoder.norm.weight"])
     if drawn & {"sound", "answer"}:
         assert not torch.equal(trainer.model.sound_bridge.weight, before["sound_bridge.weight"])
 
@@ -153,6 +169,7 @@ def test_a_stage_may_train_one_part_only(feeds: Feeds, tmp_path: Path) -> None:
     assert moved == trainer.ema.keys()
 
 
+@pytest.mark.usefixtures("every_piece")
 def test_two_batches_a_step_are_as_one_of_both(feeds: Feeds, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     halves = [feeds.draw("translate", 3, rng) for _ in range(2)]
@@ -166,7 +183,7 @@ def test_two_batches_a_step_are_as_one_of_both(feeds: Feeds, tmp_path: Path) -> 
         alone.append(one)
     for each in (both, *alone):
         each.fit(1)
-    place = both.names.index("decoder.embedding.weight")
+    place = both.names.index("decoder.blocks.0.mlp.up.weight")
     means = [each.optimizer.state_dict()["state"][place]["exp_avg"] for each in (both, *alone)]
     assert torch.allclose(means[0], (means[1] + means[2]) / 2, atol=1e-6, rtol=1e-2)
     assert both.feeds.n == 2  # type: ignore[attr-defined]
@@ -180,15 +197,32 @@ def test_a_large_gradient_is_cut(feeds: Feeds, tmp_path: Path) -> None:
     assert total**0.5 == pytest.approx(0.1 * 1e-3, rel=1e-2)  # a first moment is a tenth of the gradient
 
 
-def test_the_mean_of_the_weights_follows_them(trainer: Trainer, feeds: Feeds) -> None:
-    name = "decoder.embedding.weight"
-    start = fresh(feeds).decoder.embedding.weight.detach()
+def test_the_mean_of_the_weights_follows_them(feeds: Feeds, tmp_path: Path) -> None:
+    name = "text.norm.weight"
+    trainer = made(feeds, tmp_path, tasks={"translate": Share(1, 3)})
+    start = fresh(feeds).get_parameter(name).detach()
     trainer.fit(1)
-    after = trainer.model.decoder.embedding.weight.detach()
+    after = trainer.model.get_parameter(name).detach().clone()
+    assert not torch.equal(after, start)
     assert torch.allclose(trainer.ema[name], start + (1 - 2 / 11) * (after - start), atol=1e-6)
     trainer.fit(1)
     own = trainer.ema[name].clone()
-    assert torch.equal(trainer.averaged().decoder.embedding.weight, own)
+    assert torch.equal(trainer.averaged().get_parameter(name), own)
+
+
+def test_processes_meet_every_so_often_and_before_a_state_is_written(feeds: Feeds, tmp_path: Path) -> None:
+    trainer = made(feeds, tmp_path, meet_every=3, tasks={"parallel": Share(1, 3)})
+    met: list[int] = []
+    trainer._meet = lambda: met.append(trainer.step)  # type: ignore[method-assign]
+    trainer.fit(7)
+    assert met == [3, 4, 6, 7]  # saved at 4 and at the end: only one process writes its weights
+    trainer.fit(100)
+    assert met == [3, 4, 6, 7, 8]
+
+
+def test_a_process_that_is_alone_meets_nobody(trainer: Trainer, feeds: Feeds) -> None:
+    trainer._meet()
+    assert same(dict(trainer.model.state_dict()), dict(fresh(feeds).state_dict()))
 
 
 def test_every_step_is_logged_with_its_task_and_losses(trainer: Trainer) -> None:
@@ -289,20 +323,37 @@ def test_a_trained_model_is_exported_and_opens(
     assert torch.allclose(opened.model.decoder.embedding.weight, ema, atol=float(ema.abs().max()) / 250)
 
 
-def test_a_stage_starts_from_another_and_may_be_made_shorter(
+@pytest.mark.parametrize("start", ["first/weights.safetensors", "finished"])
+def test_a_stage_starts_from_another_or_a_finished_model_and_may_be_made_shorter(
+    data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    (tmp_path / "tokenizer.model").write_bytes((run / "tokenizer.model").read_bytes())
+    (tmp_path / "features").symlink_to(run / "features")
+    monkeypatch.setitem(train.RECIPES, "smoke", replace(train.RECIPES["smoke"], seed=1))
+    command(monkeypatch, data, tmp_path, "--recipe", "smoke", "--export", tmp_path / "finished")
+    (tmp_path / "smoke").rename(tmp_path / "first")
+    monkeypatch.setitem(train.RECIPES, "smoke", replace(train.RECIPES["smoke"], seed=0))
+    begin = ["--recipe", "smoke", "--from", tmp_path / start, "--total-steps", 2]
+    command(monkeypatch, data, tmp_path, *begin, "--steps", 0)
+    assert not (tmp_path / "smoke" / LOG_FILE).exists()
+    command(monkeypatch, data, tmp_path, *begin)
+    assert len(log(tmp_path / "smoke")) == 2
+    moved, begun = (load_file(tmp_path / f / "weights.safetensors")["ctc_head.weight"] for f in ("smoke", "first"))
+    assert torch.allclose(moved, begun, atol=float(begun.abs().max()) / 250)  # neither task of this stage touches it
+
+
+def test_a_teacher_that_is_named_is_learnt_from(
     data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tokenizer.model").write_bytes((run / "tokenizer.model").read_bytes())
     (tmp_path / "features").symlink_to(run / "features")
-    command(monkeypatch, data, tmp_path, "--recipe", "smoke")
-    (tmp_path / "smoke").rename(tmp_path / "first")
-    start = tmp_path / "first" / "weights.safetensors"
-    command(monkeypatch, data, tmp_path, "--recipe", "smoke", "--start", start, "--total-steps", 2, "--steps", 0)
-    assert not (tmp_path / "smoke" / LOG_FILE).exists()
-    command(monkeypatch, data, tmp_path, "--recipe", "smoke", "--start", start, "--total-steps", 2)
-    assert len(log(tmp_path / "smoke")) == 2
-    moved, begun = (load_file(tmp_path / f / "weights.safetensors")["ctc_head.weight"] for f in ("smoke", "first"))
-    assert torch.equal(moved, begun)  # neither task of this stage touches it
+    named: list[str] = []
+    monkeypatch.setattr(train, "Teacher", lambda source: named.append(source) or alike)
+    monkeypatch.setitem(train.RECIPES, "smoke", replace(train.RECIPES["smoke"], tasks={"match": Share(1, 3)}))
+    command(monkeypatch, data, tmp_path, "--recipe", "smoke", "--steps", 1)
+    command(monkeypatch, data, tmp_path, "--recipe", "smoke", "--steps", 1, "--teacher", "MiniLM")
+    assert named == ["MiniLM"]
+    assert ["alike" in row for row in log(tmp_path / "smoke")] == [False, True]
 
 
 SEVERAL = """
@@ -323,30 +374,52 @@ torch.set_num_threads(1)
 data, run, out = map(Path, sys.argv[1:])
 feeds = Feeds(data, run)
 torch.seed()  # each process begins elsewhere
-trainer = Trainer(FusionModel(tiny(feeds.tokenizer.vocab_size)), RECIPES["smoke"], feeds, out)
-trainer.fit(2)
+recipe = replace(RECIPES["smoke"], meet_every=2)
+trainer = Trainer(FusionModel(tiny(feeds.tokenizer.vocab_size)), recipe, feeds, out)
 process = trainer.accelerator.process_index
-save_file(dict(trainer.model.state_dict()), out / f"{process}.weights")
-save_file(trainer.ema, out / f"{process}.ema")
+meet = trainer._meet
+
+def keep(when):
+    save_file(dict(trainer.model.state_dict()), out / f"{process}.{when}.{trainer.step}")
+
+def meet_and_keep():
+    keep("before")
+    meet()
+    keep("after")
+
+trainer._meet = meet_and_keep
+keep("after")
+trainer.fit(3)
+keep("end")
 print(process, "of", trainer.accelerator.num_processes, float(torch.rand(())))
 """
 
 
 @pytest.mark.slow
-def test_two_processes_keep_one_model(data: Path, run: Path, tmp_path: Path) -> None:
+def test_two_processes_part_and_meet_in_the_mean_of_both(data: Path, run: Path, tmp_path: Path) -> None:
     script = tmp_path / "several.py"
     script.write_text(SEVERAL)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    ended = subprocess.run(
+    finished = subprocess.run(
         [*command, str(script), str(data), str(run), str(tmp_path)],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
-    assert "0 of 2" in ended.stdout and "1 of 2" in ended.stdout
-    for what in ("weights", "ema"):
-        assert same(*(load_file(tmp_path / f"{process}.{what}") for process in (0, 1)))
-    assert (tmp_path / "1.state.json").exists()
+    assert finished.returncode == 0, finished.stderr
+    assert "0 of 2" in finished.stdout and "1 of 2" in finished.stdout
+
+    def both(when: str) -> list[dict[str, Tensor]]:
+        return [load_file(tmp_path / f"{process}.{when}") for process in (0, 1)]
+
+    assert same(*both("after.0"))
+    for step in (2, 3):
+        one, other = both(f"before.{step}")
+        assert not same(one, other)
+        met = both(f"after.{step}")
+        assert same(*met)
+        assert all(torch.allclose(met[0][name], (one[name] + other[name]) / 2, atol=1e-6) for name in one)
+    ended = both("end.3")
+    assert same(*ended) and same(ended[0], load_file(tmp_path / "weights.safetensors"))
     states = [json.loads((tmp_path / f"{process}.state.json").read_text()) for process in (0, 1)]
     assert states[0]["rng"] != states[1]["rng"]  # each draws its own batches
-    assert [row["step"] for row in log(tmp_path)] == [1, 2]
+    assert [row["step"] for row in log(tmp_path)] == [1, 2, 3]

@@ -1,0 +1,180 @@
+"""What each idea is worth: short runs at equal budget, one change each, measured alike.
+
+    python -m engines.training.ablations DATA RUN --whisper FOLDER --efficientnet FILE --teacher FOLDER --from MODEL
+
+RUN holds tokenizer and stores. Each variant is trained to RUN/ablations/<name> and measured on the dev split by
+`engines.evaluation`; what is there is left alone, so a run that was stopped goes on. The table is printed at the end.
+Every run takes `--steps` steps; "alone" gives each task a model of its own, trained for as many steps of that task as
+the joint run has, so that one model and many have the same budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from engines.model import checkpoint
+from engines.model.fusion import FusionModel
+from engines.training.batches import Feeds
+from engines.training.recipes import RECIPES, Recipe
+from engines.training.store import fresh_model
+from engines.training.teacher import Teacher
+from engines.training.train import Trainer, begin_from, stage
+
+FIGURES = {
+    "caption": ("caption.flickr8k.en.cider",),
+    "match": ("retrieval.flickr8k.en.text_to_image.recall_at_10", "retrieval.flickr8k.de.text_to_image.recall_at_10"),
+    "transcribe": ("speech.librispeech-dev-clean.word_error_rate",),
+    "spoken": ("retrieval.speech_to_image.synthetic.recall_at_10",),
+    "translate": ("translation.multi30k.en_de.bleu",),
+    "sound": ("sound.us8k.accuracy",),
+    "answer": ("video_qa.composed.accuracy",),
+}
+"""What tells how well a task went."""
+SUITES = {
+    "caption": "caption",
+    "match": "retrieval",
+    "transcribe": "speech",
+    "spoken": "retrieval",
+    "translate": "translation",
+    "sound": "sound",
+    "answer": "video_qa.composed",
+}
+MATCHING = ("match", "spoken", "parallel")
+TOGETHER = {"match": ("match", "spoken", "parallel")}
+"""Tasks that share one figure's work are one task when each has a model of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One run. tasks: those of the joint recipe it trains and is measured by; the rest is what it changes."""
+
+    name: str
+    tasks: tuple[str, ...] = tuple(RECIPES["joint"].tasks)
+    measured: tuple[str, ...] = tuple(FIGURES)
+    fusion: str = "attention"
+    public: bool = True
+    taught: bool = True
+    synthetic: bool = True
+    share: float = 1.0
+    """Of the steps: what the tasks it trains have in the joint run."""
+
+
+def variants() -> tuple[Variant, ...]:
+    """All runs, the joint one first."""
+    joint = RECIPES["joint"].tasks
+    whole = sum(share.weight for share in joint.values())
+    alone = []
+    for task in ("caption", "match", "transcribe", "translate", "sound", "answer"):
+        own = TOGETHER.get(task, (task,))
+        measured = tuple(name for name in own if name in FIGURES)
+        share = sum(joint[name].weight for name in own) / whole
+        alone.append(Variant(name=f"alone_{task}", tasks=own, measured=measured, share=share))
+    rest = tuple(task for task in joint if task not in MATCHING)
+    return (
+        Variant(name="joint"),
+        *alone,
+        *(Variant(name=f"fusion_{kind}", fusion=kind, measured=("answer",)) for kind in ("sum", "gated", "concat")),
+        Variant(name="no_matching", tasks=rest, share=sum(joint[task].weight for task in rest) / whole),
+        Variant(name="no_teacher", taught=False, measured=("match", "spoken")),
+        Variant(name="no_synthetic_speech", synthetic=False, measured=("transcribe", "spoken")),
+        Variant(name="no_public_decoder", public=False),
+    )
+
+
+def recipe_of(variant: Variant, n_steps: int) -> Recipe:
+    """The joint recipe with this variant's tasks and its part of the steps."""
+    joint = RECIPES["joint"]
+    tasks = {task: joint.tasks[task] for task in variant.tasks}
+    n = max(2, round(n_steps * variant.share))
+    return replace(joint, name=variant.name, tasks=tasks, n_steps=n, warmup_steps=min(joint.warmup_steps, n // 2))
+
+
+@torch.no_grad()
+def start_of(variant: Variant, public: FusionModel, start: Mapping[str, torch.Tensor] | None) -> FusionModel:
+    """A model for a variant: the public one, or all but its towers from nothing; then what `start` has for it."""
+    torch.manual_seed(0)
+    model = FusionModel(replace(public.config, fusion=variant.fusion))  # type: ignore[arg-type]
+    kept = ("picture.trunk.", "sound.") if not variant.public else ("",)
+    weights = {name: value for name, value in public.state_dict().items() if name.startswith(kept)}
+    own = model.state_dict()
+    model.load_state_dict(own | {name: value for name, value in weights.items() if name in own})
+    if start is not None and variant.public:
+        begin_from(model, [dict(start)])
+    return model
+
+
+def figures(rows: Mapping[str, Mapping[str, object]], variant: Variant) -> dict[str, float]:
+    """Its keys and values out of an evaluation."""
+    found = {}
+    for task in variant.measured:
+        for key in FIGURES[task]:
+            value = rows.get(key, {}).get("value")
+            if isinstance(value, float | int):
+                found[key] = float(value)
+    return found
+
+
+def table(results: Mapping[str, Mapping[str, float]]) -> str:
+    """A Markdown table, a variant a row; "alone" is one row of several models."""
+    keys = [key for own in FIGURES.values() for key in own]
+    rows: dict[str, dict[str, float]] = {}
+    for name, values in results.items():
+        rows.setdefault("alone" if name.startswith("alone_") else name, {}).update(values)
+    lines = ["| run | " + " | ".join(keys) + " |", "|---" * (len(keys) + 1) + "|"]
+    for name, values in rows.items():
+        cells = (f"{values[key]:.1f}" if key in values else "" for key in keys)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Short runs at equal budget, one change each.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--whisper", required=True)
+    parser.add_argument("--efficientnet", type=Path, required=True)
+    parser.add_argument("--teacher")
+    parser.add_argument("--from", dest="start", type=Path, help="a finished model; default: public weights")
+    parser.add_argument("--only", default="", help="variants, comma-separated; default: all")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--limit", type=int, default=100, help="items a row of the evaluation")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = args.run / "ablations"
+    chosen = [v for v in variants() if not args.only or v.name in args.only.split(",")]
+    start = None if args.start is None else stage(args.start)
+    for variant in chosen:
+        done = folder / variant.name / "evaluation.json"
+        if done.exists():
+            continue
+        teacher = None if args.teacher is None or not variant.taught else Teacher(args.teacher)
+        feeds = Feeds(args.data, args.run, teacher, synthetic=variant.synthetic)
+        public = fresh_model(args.run, args.whisper, args.efficientnet)
+        work = folder / variant.name
+        work.mkdir(parents=True, exist_ok=True)
+        trainer = Trainer(start_of(variant, public, start), recipe_of(variant, args.steps), feeds, work)
+        trainer.resume()
+        trainer.fit(10**9)
+        model = work / "model"
+        checkpoint.save(model, trainer.averaged(), args.run / "tokenizer.model")
+        suites = ",".join(sorted({SUITES[task] for task in variant.measured}))
+        command = [sys.executable, "-m", "engines.evaluation", "--data", args.data, "--model", model, "--only", suites]
+        command += ["--limit", str(args.limit), "--threads", "1", "--out", done]
+        subprocess.run([str(part) for part in command], check=True)
+    found = {}
+    for variant in chosen:
+        rows = json.loads((folder / variant.name / "evaluation.json").read_text(encoding="utf-8"))
+        found[variant.name] = figures(rows, variant)
+    print(table(found))
+
+
+if __name__ == "__main__":
+    main()

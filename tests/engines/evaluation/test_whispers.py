@@ -1,0 +1,67 @@
+"""Whisper beside our own rows: the same clips, the same counting; what is not there is a reason, not an error."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from engines import archives
+from engines.evaluation import whispers
+from engines.evaluation.bench import Bench
+from engines.evaluation.whispers import Whisper, whisper_rows
+from engines.protocol import Sound
+from tests.conftest import SAMPLES
+from tests.fake_host import FakeHost
+
+
+class Deaf:
+    """Writes the same for everything; knows English only when its folder says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self.english_only = folder.name.endswith(".en")
+
+    def write(self, sound: Sound, language: str) -> str:
+        return "something else entirely"
+
+
+@pytest.fixture
+def bench(tiny: Path) -> Bench:
+    return Bench(FakeHost(), tiny, "dev", quiet=True)
+
+
+def test_each_model_has_its_word_errors_on_every_corpus_and_its_seconds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whispers, "Whisper", Deaf)
+    rows = whisper_rows(bench, [Path("base")])
+    corpora = {record.corpus for record in archives.speech(bench.data, "dev")}
+    assert set(rows) == {"whispers.base.transcribe.seconds", *(f"whispers.base.{c}.word_error_rate" for c in corpora)}
+    rates = [row.value for key, row in rows.items() if key.endswith("word_error_rate")]
+    assert all(rate is not None and rate >= 100.0 for rate in rates)
+    assert rows["whispers.base.transcribe.seconds"].unit == "s"
+
+
+def test_an_english_model_is_not_asked_for_other_languages(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whispers, "Whisper", Deaf)
+    foreign = {record.corpus for record in archives.speech(bench.data, "dev") if record.language != "en"}
+    rows = whisper_rows(bench, [Path("base"), Path("tiny.en")])
+    assert all(f"whispers.tiny.en.{corpus}.word_error_rate" not in rows for corpus in foreign)
+    assert "whispers.tiny.en.transcribe.seconds" in rows
+
+
+def test_a_folder_without_a_model_is_a_skipped_row(bench: Bench, tmp_path: Path) -> None:
+    (row,) = whisper_rows(bench, [tmp_path]).values()
+    assert row.value is None
+    assert row.skipped
+
+
+def test_the_real_one_writes_what_the_sample_says() -> None:
+    folder = os.environ.get("FUSION_WEIGHTS")
+    if not folder:
+        pytest.skip("FUSION_WEIGHTS does not name a folder with whisper-tiny.en")
+    from engines.media import load_sound
+
+    written = Whisper(Path(folder) / "whisper-tiny.en").write(load_sound(SAMPLES / "all-busy.mp3"), "en")
+    assert "hold" in written.lower()
