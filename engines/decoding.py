@@ -97,11 +97,8 @@ def generate(
         yield beams.best(no_speech, last)
         if last:
             return
-        if len(parents) != len(memory.tokens):  # from one text a row to K
+        if options.beam > 1:
             cache.select(parents)
-            memory = Memory(memory.tokens[parents], memory.mask[parents])
-        elif options.beam > 1:
-            cache.select(parents, memory=False)
         logits = model.decode(beams.pieces[:, :, -1].reshape(-1, 1), memory, cache)[:, -1].float()  # (B * K, V)
 
 

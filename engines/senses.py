@@ -31,8 +31,8 @@ MAX_HEARD_S = 27.0
 """The sound tower hears this much at a time, and three seconds of silence after it."""
 TOKEN_S = 0.02
 """Seconds of one sound token: two mel frames of 10 ms."""
-N_FRAMES = 12
-"""Frames of a clip that a question or caption rests on, evenly spaced; training shows 6 to 12."""
+N_FRAMES = 16
+"""Frames of a clip that a question or caption rests on, evenly spaced; training shows 8 to 16."""
 MAX_FRAMES = 16
 """Frames taken of a clip in memory."""
 FRAMES_AT_ONCE = 4
@@ -153,7 +153,7 @@ class Senses:
             heard.append(self.hear(samples[i : i + step]))
             yield encoded
         tokens = torch.cat([self.model.bridge(part.mix) for part in heard], dim=1)  # (1, T', D)
-        mask = torch.cat([part.slow_mask for part in heard], dim=1) & self._audible(samples, tokens.shape[1])
+        mask = torch.cat([part.mix_mask for part in heard], dim=1) & self._audible(samples, tokens.shape[1])
         times_s = torch.arange(tokens.shape[1], device=tokens.device)[None] * (TOKEN_S * SOUND_POOL)
         return replace(encoded, sound=Stream("sound", tokens, mask, times_s))
 
@@ -201,7 +201,7 @@ class Senses:
         """How sure the event head is that someone speaks in some 5 s of a sound, 0 to 1."""
         pad = -heard.mix.shape[1] % EVENT_TOKENS
         mix = F.pad(heard.mix, (0, 0, 0, pad)).unflatten(1, (-1, EVENT_TOKENS))[0]  # (W, 25, D)
-        mask = F.pad(heard.slow_mask, (0, pad)).unflatten(1, (-1, EVENT_TOKENS))[0]  # (W, 25)
+        mask = F.pad(heard.mix_mask, (0, pad)).unflatten(1, (-1, EVENT_TOKENS))[0]  # (W, 25)
         logits = self.model.event_logits(mix, mask)
         return float(logits[:, self.model.config.events.index("speech")].max().sigmoid())
 
@@ -298,12 +298,10 @@ class Senses:
     @torch.inference_mode()
     def _sound_vector(self, samples: np.ndarray) -> tuple[Kind, np.ndarray]:
         heard = self.hear(samples)
-        if not is_quiet(samples) and self.speech_probability(heard) >= SPEECH_THRESHOLD:
-            if text := self.words(heard).strip():  # its words say more about it than its sound
-                return "speech", self.text_vector(text)
-            tokens = self.model.understand(heard.slow, heard.slow_mask)
-            return "speech", _array(self.model.vector("speech", tokens, heard.slow_mask))
-        return "sound", _array(self.model.vector("sound", heard.mix, heard.slow_mask))
+        speaks = not is_quiet(samples) and self.speech_probability(heard) >= SPEECH_THRESHOLD
+        if speaks and (text := self.words(heard).strip()):  # its words say more about it than its sound
+            return "speech", self.text_vector(text)
+        return "sound", _array(self.model.vector("sound", heard.mix, heard.mix_mask))
 
 
 def is_quiet(samples: np.ndarray) -> bool:

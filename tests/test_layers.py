@@ -60,6 +60,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.evaluation.calibration": (
         *BASE, "engines.archives", "engines.evaluation", "engines.hosts", "engines.training.facts",
     ),
+    "engines.evaluation.precision": (
+        *BASE, "engines.archives", "engines.device", "engines.evaluation", "engines.hosts", "engines.model",
+        "engines.text",
+    ),
     "engines.__main__": (*BASE, "engines", "engines.hosts", "engines.report", "engines.subtitles"),
     "studio": ("engines", *FOR_THE_PAGE),
     "launch": ("engines", "studio.app", "studio.environment"),
@@ -83,8 +87,9 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "accelerate": ("engines.training",),
     "sacrebleu": ("engines.evaluation",),
     "torch": (
-        "engines.decoding", "engines.device", "engines.evaluation.peers", "engines.evaluation.whispers",
-        "engines.hosts", "engines.media", "engines.model", "engines.senses", "engines.tasks", "engines.training",
+        "engines.decoding", "engines.device", "engines.evaluation.peers", "engines.evaluation.precision",
+        "engines.evaluation.whispers", "engines.hosts", "engines.media", "engines.model", "engines.senses",
+        "engines.tasks", "engines.training",
     ),
 }  # fmt: skip
 

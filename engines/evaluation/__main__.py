@@ -19,6 +19,7 @@ from pathlib import Path
 
 from engines.errors import RequestError, UserError
 from engines.evaluation.bench import Bench, Rows
+from engines.evaluation.precision import precision_rows
 from engines.evaluation.report import about, earlier, table, write
 from engines.evaluation.speed import speed_rows
 from engines.evaluation.suites import SUITES, Suite, chosen, evaluate
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
         if args.whispers:
             suites["whispers"] = partial(whisper_rows, folders=args.whispers)
             names.append("whispers")
+        if args.precision:
+            suites["precision"] = partial(precision_rows, folder=None if args.model == "builtin" else Path(args.model))
+            names.append("precision")
         rows, failed = _run(bench, names, suites, args.out)
     finally:
         host.close()
@@ -62,9 +66,7 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
     return 1 if failed else 0
 
 
-def _run(
-    bench: Bench, names: Sequence[str], suites: Mapping[str, Suite], out: Path | None
-) -> tuple[Rows, list[str]]:
+def _run(bench: Bench, names: Sequence[str], suites: Mapping[str, Suite], out: Path | None) -> tuple[Rows, list[str]]:
     rows, seconds = earlier(out, bench)
     failed: list[str] = []
     for name in names:
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: auto)")
     parser.add_argument("--threads", type=int, default=0, help="torch threads; 0 = torch's choice")
     parser.add_argument("--peers", action="store_true", help="time peers' architectures too (needs transformers)")
+    parser.add_argument("--precision", action="store_true", help="measure each part in another precision too")
     parser.add_argument(
         "--whispers", type=Path, nargs="+", help="transformers folders of Whisper to measure on the same speech"
     )

@@ -133,6 +133,28 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "秒：描述的第一个词 / 载入模型",
         ("speed.caption_first_word.seconds", "speed.load.seconds"),
     ),
+    *(
+        (
+            f"{name}: CIDEr, WER, BLEU / seconds a caption, a clip of speech, a sentence",
+            f"{name_zh}：CIDEr、词错率、BLEU / 每条描述、每段语音、每句的秒数",
+            tuple(
+                f"precision.{key}.{row}"
+                for row in (
+                    *("caption.cider", "speech.word_error_rate", "translation.bleu"),
+                    *("caption.seconds", "speech.seconds", "translation.seconds"),
+                )
+            ),
+        )
+        for key, name, name_zh in (
+            ("float32", "All in float32, logits as int8 products", "全部 float32，词表输出为 int8 乘积"),
+            ("logits_float32", "… logits in float32 too", "……词表输出也用 float32"),
+            ("picture_bfloat16", "… picture tower in bfloat16", "……图像塔用 bfloat16"),
+            ("sound_bfloat16", "… sound tower in bfloat16", "……声音塔用 bfloat16"),
+            ("text_bfloat16", "… text tower in bfloat16", "……文本塔用 bfloat16"),
+            ("decoder_bfloat16", "… decoder in bfloat16", "……解码器用 bfloat16"),
+            ("bfloat16", "All in bfloat16", "全部 bfloat16"),
+        )
+    ),
     ("Peak memory, megabytes", "内存峰值，MB", ("speed.peak_memory.megabytes",)),
 )
 """What is shown: in English, in Chinese, and the keys whose values stand side by side."""
@@ -145,9 +167,8 @@ def measured(rows: Mapping[str, Any], language: str) -> str:
     for english, chinese, keys in ROWS:
         found = [rows[key] for key in keys if rows.get(key, {}).get("value") is not None]
         if len(found) == len(keys):
-            unit = found[0].get("unit")
-            values = " / ".join(f"{row['value']:.{DIGITS.get(unit, 1)}f}" for row in found)
-            unit = " %" if unit == "%" else ""
+            values = " / ".join(f"{row['value']:.{DIGITS.get(row.get('unit'), 1)}f}" for row in found)
+            unit = " %" if {row.get("unit") for row in found} == {"%"} else ""
             lines.append(f"| {chinese if zh else english} | {values}{unit} | {found[0]['n']:,} |")
     return "\n".join(lines) + "\n"
 

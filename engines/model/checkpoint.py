@@ -26,6 +26,7 @@ FORMAT, VERSION = "fusion-studio", 1
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.model", "CARD.md"
 BUILTIN = Path(__file__).resolve().parents[2] / "assets" / "models" / "builtin"
 SCALE = "::scale"
+EMBEDDING = "decoder.embedding.weight"
 MIN_QUANTISED = 4096
 """Matrices of fewer numbers stay float32: they weigh nothing."""
 
@@ -133,7 +134,8 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     if digest != settings["weights_sha256"]:
         raise _damaged("The weights file", "权重文件")
     try:
-        state = dequantise(load_bytes(raw), dtype)
+        stored = load_bytes(raw)
+        state = dequantise(stored, dtype)
     except (SafetensorError, ValueError) as error:
         raise _damaged("The weights file", "权重文件") from error
     del raw
@@ -142,6 +144,8 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     _check(state, model.state_dict())
     model.load_state_dict(state, assign=True)
     model.to(device).eval().requires_grad_(False)
+    if device == "cpu" and EMBEDDING + SCALE in stored:
+        model.decoder.quicken(stored[EMBEDDING], stored[EMBEDDING + SCALE])
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     return Checkpoint(model, tokenizer, settings["name"], digest, settings["licence"], text)

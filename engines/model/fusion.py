@@ -22,13 +22,16 @@ from engines.model.words import Decoder, TextTower
 
 StreamSense: TypeAlias = Literal["picture", "sound", "text"]
 SENSES: tuple[StreamSense, ...] = ("picture", "sound", "text")
-VectorKind: TypeAlias = Literal["photo", "sound", "speech", "text"]
-VECTOR_KINDS: tuple[VectorKind, ...] = ("photo", "sound", "speech", "text")
+VectorKind: TypeAlias = Literal["photo", "sound", "text"]
+VECTOR_KINDS: tuple[VectorKind, ...] = ("photo", "sound", "text")
+"""What has a head of its own into the shared space; speech is placed by its words."""
 
 FRAME_SIDE = 2
 """A frame of a clip is pooled to 2 x 2 tokens."""
 SOUND_POOL = 10
 """Sound tokens averaged into one for events, search and clips: 50 Hz -> 5 Hz."""
+CLOCK_START = 0.25
+"""How loud the clock of clips is at first, beside tokens of about unit size."""
 N_CTC = 257
 """CTC speaks in UTF-8 bytes: 0 is blank, byte b is b + 1."""
 
@@ -55,16 +58,25 @@ class Memory:
 class Heard:
     """A sound after the tower.
 
-    last (B, T, D) at 50 Hz with mask (B, T), the tower's silence at the end with it: for transcripts. At 5 Hz, with
-    slow_mask (B, T'): slow (B, T', D), the same pooled, for what speech is about; mix (B, T', D), a learned mean of all
-    layers, for events, sounds and clips.
+    last (B, T, D) at 50 Hz with mask (B, T), the tower's silence at the end with it: for transcripts. mix (B, T', D) at
+    5 Hz with mix_mask (B, T'), a learned mean of all layers: for events, sounds and clips.
     """
 
     last: Tensor
     mask: Tensor
-    slow: Tensor
     mix: Tensor
-    slow_mask: Tensor
+    mix_mask: Tensor
+
+
+def novelty(stream: Stream) -> Tensor:
+    """How unlike the moment before each token is: 1 - cosine, (B, T, D) -> (B, T), 0 to 2; 1 where nothing was before.
+
+    Pictures are compared place by place with the frame before.
+    """
+    step = FRAME_SIDE**2 if stream.sense == "picture" else 1
+    now = F.normalize(stream.tokens.float(), dim=-1) * stream.mask[..., None]
+    before = F.pad(now, (0, 0, step, 0))[:, : now.shape[1]]
+    return 1.0 - (now * before).sum(-1)
 
 
 # --- operators: several streams -> one memory --------------------------------------------------------------------
@@ -197,9 +209,11 @@ class FusionModel(nn.Module):
         self.layer_weights = nn.Parameter(torch.zeros(config.n_sound_blocks + 1))
         self.mix_norm = nn.LayerNorm(width)
         self.sound_bridge = nn.Linear(width, width)
-        self.speech_bridge = nn.Linear(width, width)
         self.sense_embedding = nn.ParameterDict({sense: nn.Parameter(torch.zeros(width)) for sense in SENSES})
-        self.time_scale = nn.Parameter(torch.zeros(1))
+        self.clock = nn.Linear(width, width, bias=False)
+        with torch.no_grad():
+            self.clock.weight.copy_(CLOCK_START * torch.eye(width))
+        self.change = nn.ParameterDict({sense: nn.Parameter(torch.zeros(width)) for sense in ("picture", "sound")})
         self.operator = OPERATORS[config.fusion](config)
         self.vectors = nn.ModuleDict({kind: PoolHead(width, config.embed_dim) for kind in VECTOR_KINDS})
         self.event_head = PoolHead(width, len(config.events))
@@ -223,7 +237,7 @@ class FusionModel(nn.Module):
     def hear(self, mel: Tensor, n_frames: Tensor) -> Heard:
         """Log-mel (B, 80, S) of at most 30 s, n_frames (B,) real ones -> Heard."""
         last, mask, pooled, pooled_mask = self.layers(mel, n_frames)
-        return Heard(last, mask, pooled[:, :, -1], self.mix(pooled), pooled_mask)
+        return Heard(last, mask, self.mix(pooled), pooled_mask)
 
     def layers(self, mel: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What `hear` makes of the tower, before anything learnt here: the last layer (B, T, D) with its mask, and all
@@ -243,11 +257,6 @@ class FusionModel(nn.Module):
     def read(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Pieces (B, L), mask (B, L) -> (B, L, D)."""
         out: Tensor = self.text(self.decoder.embedding(ids), mask)
-        return out
-
-    def understand(self, slow: Tensor, mask: Tensor) -> Tensor:
-        """Speech at 5 Hz, about a syllable a token, read like text: (B, T', D), (B, T') -> (B, T', D)."""
-        out: Tensor = self.text(self.speech_bridge(slow), mask)
         return out
 
     # clips
@@ -280,8 +289,9 @@ class FusionModel(nn.Module):
     def _placed(self, stream: Stream) -> Stream:
         tokens = stream.tokens + self.sense_embedding[stream.sense].to(stream.tokens.dtype)
         if stream.times_s is not None:
-            clock = time_encoding(stream.times_s, tokens.shape[2]).to(tokens.dtype)
-            tokens = tokens + clock * self.time_scale.to(tokens.dtype)
+            clock = self.clock(time_encoding(stream.times_s, tokens.shape[2]).to(self.dtype))
+            change = novelty(stream)[..., None] * self.change[stream.sense]
+            tokens = tokens + (clock + change).to(tokens.dtype)
         return Stream(stream.sense, tokens, stream.mask, stream.times_s)
 
     def decode(self, ids: Tensor, memory: Memory, cache: KVCache | None = None) -> Tensor:

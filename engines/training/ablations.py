@@ -22,17 +22,18 @@ import torch
 
 from engines.model import checkpoint
 from engines.model.fusion import FusionModel
+from engines.training import adversary
+from engines.training.adversary import Discriminator
 from engines.training.batches import Feeds
 from engines.training.recipes import RECIPES, Recipe
-from engines.training.store import fresh_model
+from engines.training.start import begin_from, fresh_model, stage
 from engines.training.teacher import Teacher
-from engines.training.train import Trainer, begin_from, stage
+from engines.training.train import Trainer
 
 FIGURES = {
     "caption": ("caption.flickr8k.en.cider",),
     "match": ("retrieval.flickr8k.en.text_to_image.recall_at_10", "retrieval.flickr8k.de.text_to_image.recall_at_10"),
     "transcribe": ("speech.librispeech-dev-clean.word_error_rate",),
-    "spoken": ("retrieval.speech_to_image.synthetic.recall_at_10",),
     "translate": ("translation.multi30k.en_de.bleu",),
     "sound": ("sound.us8k.accuracy",),
     "answer": ("video_qa.composed.accuracy",),
@@ -42,49 +43,52 @@ SUITES = {
     "caption": "caption",
     "match": "retrieval",
     "transcribe": "speech",
-    "spoken": "retrieval",
     "translate": "translation",
     "sound": "sound",
     "answer": "video_qa.composed",
 }
-MATCHING = ("match", "spoken", "parallel")
-TOGETHER = {"match": ("match", "spoken", "parallel")}
+TOGETHER = {"match": ("match", "parallel"), "answer": ("answer", "describe")}
 """Tasks that share one figure's work are one task when each has a model of its own."""
+ALIGNMENTS = {"contrastive": False, "adversarial": True, "both": False}
+"""How photos and texts are brought into one space, and whether the adversarial game is all there is."""
+ALIGNED_SHARE = 0.3
+"""Of the joint run's steps, for runs that do nothing but match."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One run. tasks: those of the joint recipe it trains and is measured by; the rest is what it changes."""
+    """One run. tasks: those of the joint recipe it trains; measured: of which tasks; the rest is what it changes.
+
+    share: of the joint run's steps; None for what its tasks have there.
+    """
 
     name: str
     tasks: tuple[str, ...] = tuple(RECIPES["joint"].tasks)
     measured: tuple[str, ...] = tuple(FIGURES)
     fusion: str = "attention"
+    alignment: str = "contrastive"
     public: bool = True
     taught: bool = True
     synthetic: bool = True
-    share: float = 1.0
-    """Of the steps: what the tasks it trains have in the joint run."""
+    share: float | None = None
 
 
 def variants() -> tuple[Variant, ...]:
-    """All runs, the joint one first."""
-    joint = RECIPES["joint"].tasks
-    whole = sum(share.weight for share in joint.values())
-    alone = []
-    for task in ("caption", "match", "transcribe", "translate", "sound", "answer"):
-        own = TOGETHER.get(task, (task,))
-        measured = tuple(name for name in own if name in FIGURES)
-        share = sum(joint[name].weight for name in own) / whole
-        alone.append(Variant(name=f"alone_{task}", tasks=own, measured=measured, share=share))
-    rest = tuple(task for task in joint if task not in MATCHING)
+    """All runs, the joint one first; each of the others has one to be compared with, of the same tasks and steps."""
+    own = {task: TOGETHER.get(task, (task,)) for task in FIGURES}
+    rest = tuple(task for task in RECIPES["joint"].tasks if task not in own["match"])
+    matching = Variant(name="align_taught", tasks=("match",), measured=("match",), share=ALIGNED_SHARE)
     return (
         Variant(name="joint"),
-        *alone,
-        *(Variant(name=f"fusion_{kind}", fusion=kind, measured=("answer",)) for kind in ("sum", "gated", "concat")),
-        Variant(name="no_matching", tasks=rest, share=sum(joint[task].weight for task in rest) / whole),
-        Variant(name="no_teacher", taught=False, measured=("match", "spoken")),
-        Variant(name="no_synthetic_speech", synthetic=False, measured=("transcribe", "spoken")),
+        *(Variant(name=f"alone_{task}", tasks=tasks, measured=(task,)) for task, tasks in own.items()),
+        *(
+            Variant(name=f"fusion_{kind}", fusion=kind, tasks=own["answer"], measured=("answer",))
+            for kind in ("sum", "gated", "concat")
+        ),
+        matching,
+        *(replace(matching, name=f"align_{kind}", alignment=kind, taught=False) for kind in ALIGNMENTS),
+        Variant(name="no_matching", tasks=rest, measured=tuple(task for task in FIGURES if task in rest)),
+        Variant(name="no_synthetic_speech", synthetic=False, tasks=("transcribe",), measured=("transcribe",)),
         Variant(name="no_public_decoder", public=False),
     )
 
@@ -93,7 +97,10 @@ def recipe_of(variant: Variant, n_steps: int) -> Recipe:
     """The joint recipe with this variant's tasks and its part of the steps."""
     joint = RECIPES["joint"]
     tasks = {task: joint.tasks[task] for task in variant.tasks}
-    n = max(2, round(n_steps * variant.share))
+    share = variant.share
+    if share is None:
+        share = sum(s.weight for s in tasks.values()) / sum(s.weight for s in joint.tasks.values())
+    n = max(2, round(n_steps * share))
     return replace(joint, name=variant.name, tasks=tasks, n_steps=n, warmup_steps=min(joint.warmup_steps, n // 2))
 
 
@@ -108,6 +115,8 @@ def start_of(variant: Variant, public: FusionModel, start: Mapping[str, torch.Te
     model.load_state_dict(own | {name: value for name, value in weights.items() if name in own})
     if start is not None and variant.public:
         begin_from(model, [dict(start)])
+    if variant.alignment != "contrastive":
+        model.add_module(adversary.NAME, Discriminator(model.config.embed_dim, alone=ALIGNMENTS[variant.alignment]))
     return model
 
 
@@ -164,7 +173,10 @@ def main() -> None:
         trainer.resume()
         trainer.fit(10**9)
         model = work / "model"
-        checkpoint.save(model, trainer.averaged(), args.run / "tokenizer.model")
+        averaged = trainer.averaged()
+        if hasattr(averaged, adversary.NAME):
+            delattr(averaged, adversary.NAME)
+        checkpoint.save(model, averaged, args.run / "tokenizer.model")
         suites = ",".join(sorted({SUITES[task] for task in variant.measured}))
         command = [sys.executable, "-m", "engines.evaluation", "--data", args.data, "--model", model, "--only", suites]
         command += ["--limit", str(args.limit), "--threads", "1", "--out", done]

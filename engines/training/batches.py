@@ -1,6 +1,7 @@
 """Batches with names: what one training step of each task sees, drawn from the stores and the texts.
 
-A batch is a dict of tensors, their shapes those of the stores (here of `SMALL`): `maps` (B, 64, 1280) of photos; `last`
+A batch is a dict of tensors, their shapes those of the stores (here of `SMALL`): `maps` (B, 64, 1280) of photos, or
+`pixels` (B, 3, 256, 256) where the tower itself learns; `last`
 (B, T, 512) and `mix` (B, T', 7, 512) of sounds with their masks; `ids` (B, L) what the decoder reads, `targets` (B, L)
 what it should say (-100 where nothing is asked); `text` (B, L) and `other` (B, L), each with its mask, what the text
 tower reads; `group` (B,) rows of the same thing; `taught` (B, 384) the teacher's vectors of `text`. Everything is drawn
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,6 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engines import archives
+from engines.model.config import EVENTS, small
+from engines.model.features import photo_tensor
 from engines.protocol import LANGUAGES
 from engines.text import Task, Tokenizer, normalise
 from engines.training import composed, consensus
@@ -26,7 +31,7 @@ from engines.training.composed import MIX_HZ
 from engines.training.facts import SOUND_NAMES, photo_facts, sound_prompt
 from engines.training.pairs import POOL, Pair, Pairs, of_like_length
 from engines.training.questions import DESCRIBE, Material
-from engines.training.store import Ragged
+from engines.training.store import Ragged, vary_photo
 from engines.training.teacher import Teacher
 
 Batch: TypeAlias = dict[str, Tensor]
@@ -39,11 +44,17 @@ CORPORA = {"librispeech-dev-clean": 3.0, "librispeech-train-clean-100-pseudo": 3
 MEAN_TOKENS = 400
 """Of a row of speech in a batch, at most: 5 s, and the silence after it."""
 CAPTION_LANGUAGES = {"en": 0.6, "de": 0.2, "zh": 0.2}
+MATCHED_LANGUAGES = {"en": 0.2, "de": 0.35, "zh": 0.45}
+"""Of the second caption a photo is matched with."""
 QUIET_OF = 6
 """One row without speech to so many with: the decoder has to learn to say that nobody speaks."""
 TRANSLATED = {"multi30k": 1.0, "tatoeba": 0.25, "msctd": 0.15, "bmeld": 0.05}
 PULLED = {"multi30k": 1.0, "tatoeba": 0.6, "msctd": 0.3}
 """How often a corpus is drawn: captions more than film dialogue."""
+N_POOL = 64
+"""Photos that a batch of clips is made of."""
+FRAMES = {8: 0.4, 12: 0.2, 16: 0.4}
+"""Of a clip, and how often."""
 SIDED = re.compile(r"\b(left|right|links|rechts|linken|rechten)\b|[左右]")
 """Captions that name a side are not given to a mirrored photo."""
 
@@ -56,11 +67,18 @@ def padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True), mask
 
 
+def _duration_s(clip: ClipPlan) -> float:
+    return clip.duration_s
+
+
 class Feeds:
     """The stores and texts of a training folder, and a batch of any task drawn from them."""
 
+    photo_px = small(1).photo_px
+
     def __init__(self, data: Path, run: Path, teacher: Teacher | None = None, *, synthetic: bool = True) -> None:
-        self.teacher = teacher
+        self.data, self.teacher = data, teacher
+        self.records: list[archives.PhotoRecord] = []
         self.tokenizer = Tokenizer.load(run / "tokenizer.model")
         features = run / "features"
 
@@ -73,7 +91,8 @@ class Feeds:
         self.spoken = list(zip(last, mix, strict=True))
         self.quiet = stores("quiet_train")
         self.pairs = Pairs(data)
-        self.material: Material | None = None
+        self.sound_labels: list[str] = []
+        self.sound_rows: list[tuple[Ragged, int]] = []
         self.rarity: tuple[Tensor, Tensor] | None = None
 
     def draw(self, task: str, size: int, rng: np.random.Generator) -> Batch:
@@ -142,17 +161,32 @@ class Feeds:
         return [[*self.tokenizer.encode(text), self.tokenizer.eos_id] for text in captions["en"]]
 
     def draw_match(self, size: int, rng: np.random.Generator) -> Batch:
-        """Photos, each with an English caption and another one, in German or Chinese two times in three."""
+        """Photos, each with an English caption and another one, in German or Chinese four times in five."""
         view, rows = self._photos(size, rng)
-        metas = [view.meta[i] for i in rows]
+        described = self._described([view.meta[i] for i in rows], rng)
+        return {"maps": torch.stack([view[i] for i in rows]), "group": torch.tensor(rows), **described}
+
+    def _described(self, metas: Sequence[dict[str, object]], rng: np.random.Generator) -> Batch:
         first = [self._caption(meta, rng, {"en": 1.0})[1] for meta in metas]
-        second = [self._caption(meta, rng, {"en": 1.0, "de": 1.0, "zh": 1.0})[1] for meta in metas]
+        second = [self._caption(meta, rng, MATCHED_LANGUAGES)[1] for meta in metas]
+        return {**self._read(first), **self._read(second, "other"), **self._taught(first)}
+
+    def draw_look(self, size: int, rng: np.random.Generator) -> Batch:
+        """Photos themselves, varied anew each time, each with a caption to write and two to be matched with."""
+        self.records = self.records or archives.photos(self.data, "train")
+        rows = rng.choice(len(self.records), min(size, len(self.records)), replace=False).tolist()
+        metas, pixels = [], []
+        for record in (self.records[i] for i in rows):
+            flip = bool(rng.random() < 0.5)
+            photo = vary_photo(record.load().pixels, rng, flip=flip)
+            pixels.append(photo_tensor(photo, self.photo_px))
+            metas.append({"captions": dict(record.captions), "mirrored": flip})
+        languages, captions = zip(*(self._caption(meta, rng) for meta in metas), strict=True)
         return {
-            "maps": torch.stack([view[i] for i in rows]),
+            "pixels": torch.stack(pixels).contiguous(memory_format=torch.channels_last),
             "group": torch.tensor(rows),
-            **self._read(first),
-            **self._read(second, "other"),
-            **self._taught(first),
+            **self._described(metas, rng),
+            **self._said("caption", languages, captions),
         }
 
     def _taught(self, english: Sequence[str]) -> Batch:
@@ -214,19 +248,6 @@ class Feeds:
         start = int(rng.integers(max(1, n - size + 1)))
         rows: list[int] = order[start : start + size].tolist()
         return rows
-
-    def draw_spoken(self, size: int, rng: np.random.Generator) -> Batch:
-        """Speech, pooled, and its text: from all stores alike, since few real voices describe what is seen."""
-        drawn = [self.spoken[int(i)][1] for i in rng.integers(len(self.spoken), size=size)]
-        rows = [int(rng.integers(len(store))) for store in drawn]
-        slow, mask = padded([store[i][:, -1] for store, i in zip(drawn, rows, strict=True)])
-        texts = [str(store.meta[i]["text"]) for store, i in zip(drawn, rows, strict=True)]
-        return {
-            "slow": slow,
-            "slow_mask": mask,
-            "group": torch.tensor([texts.index(text) for text in texts]),
-            **self._read(texts),
-        }
 
     def _quiet_rows(self, n: int, longest: int, rng: np.random.Generator) -> list[Tensor]:
         """Up to n rows without speech, cut to at most `longest` tokens."""
@@ -318,49 +339,54 @@ class Feeds:
 
     @staticmethod
     def event_index(label: str) -> int:
-        from engines.model.config import EVENTS
-
         return EVENTS.index(label)
 
     # --- clips
 
-    def _clip_material(self) -> tuple[Material, list[tuple[Ragged, int]]]:
-        """Photos and sounds by what they hold; sounds as (store, row)."""
-        if self.material is None:
-            facts = [photo_facts(meta["captions"]["en"]) for meta in self.photos[0].meta]  # type: ignore[index]
+    def _heard(self) -> tuple[list[str], list[tuple[Ragged, int]]]:
+        """Labels of the sounds for clips, and where they are: (store, row)."""
+        if not self.sound_rows:
             self.sound_rows = [(store, i) for store in self.sounds for i in range(len(store))]
-            labels = [str(store.meta[i]["label"]) for store, i in self.sound_rows]
-            for _, mix in self.spoken:
-                n = min(400, len(mix))
-                self.sound_rows += [(mix, i) for i in range(n)]
-                labels += ["speech"] * n
-            self.material = Material(facts, labels)
-        return self.material, self.sound_rows
+            self.sound_rows += [(mix, i) for _, mix in self.spoken for i in range(min(400, len(mix)))]
+            self.sound_labels = [str(store.meta[i].get("label", "speech")) for store, i in self.sound_rows]
+        return self.sound_labels, self.sound_rows
 
     def draw_answer(self, size: int, rng: np.random.Generator) -> Batch:
-        """Composed clips with a question, out of stored maps and layers; a fifth asks what is happening."""
-        material, sound_rows = self._clip_material()
-        n_frames = int(rng.choice([6, 8, 12], p=[0.4, 0.4, 0.2]))
-        frames, times, mixes, questions, answers, languages = [], [], [], [], [], []
-        for _ in range(size):
-            clip = plan(rng, material, languages=("en", "en", "zh"))
-            question, answer, language = clip.question, clip.answer, clip.language
-            view = self.photos[int(rng.integers(len(self.photos)))]
-            if rng.random() < 0.2:
-                meta = view.meta[clip.scenes[0].photo]
-                captions: dict[str, list[str]] = meta["captions"]  # type: ignore[assignment]
-                language = language if captions.get(language) else "en"
-                question, answer = str(rng.choice(DESCRIBE[language])), str(rng.choice(captions[language]))
-                clip = ClipPlan(**{**vars(clip), "scenes": clip.scenes[:1]})
-            frames.append(composed.frames(clip, view, n_frames))
+        """Composed clips with a question each, out of a pool of photos that the tower's blocks see once."""
+        return self._clips(size, rng)
+
+    def draw_describe(self, size: int, rng: np.random.Generator) -> Batch:
+        """Clips of one scene, and what is happening in them."""
+        return self._clips(size, rng, describe=True)
+
+    def _clips(self, size: int, rng: np.random.Generator, *, describe: bool = False) -> Batch:
+        view, rows = self._photos(N_POOL, rng)
+        metas = [view.meta[i] for i in rows]
+        labels, sound_rows = self._heard()
+        material = Material([photo_facts(meta["captions"]["en"]) for meta in metas], labels)  # type: ignore[index]
+        side = round(int(view.lengths[0]) ** 0.5)
+        n_frames = int(rng.choice(list(FRAMES), p=list(FRAMES.values())))
+        shown, crop, times, mixes, said = [], [], [], [], []
+        plans = sorted((plan(rng, material, languages=("en", "en", "zh")) for _ in range(2 * size)), key=_duration_s)
+        start = int(rng.integers(size + 1))
+        for clip in plans[start : start + size]:  # of like lengths
+            asked = clip.question, clip.answer, clip.language
+            if describe:
+                clip = replace(clip, scenes=clip.scenes[:1])
+                language, caption = self._caption(metas[clip.scenes[0].photo], rng, {clip.language: 1.0})
+                asked = str(rng.choice(DESCRIBE[language])), caption, language
+            photos, weights = composed.crops(clip, n_frames, side)
+            shown.append(torch.tensor(photos))
+            crop.append(weights)
             times.append(torch.tensor(clip.frame_times_s(n_frames)))
             mixes.append(composed.track(clip, sound_rows))
-            questions.append(question)
-            answers.append(answer)
-            languages.append(language)
+            said.append(asked)
         mix, mix_mask = padded(mixes)
+        questions, answers, languages = zip(*said, strict=True)
         return {
-            "frames": torch.stack(frames),
+            "maps": torch.stack([view[i] for i in rows]),
+            "shown": torch.stack(shown),
+            "crop": torch.stack(crop),
             "times": torch.stack(times),
             "mix": mix,
             "mix_mask": mix_mask & mix.flatten(2).any(2),

@@ -1,11 +1,11 @@
-"""Clips composed out of stores: a plan's camera over the maps of photos, its tracks out of the layers of sounds."""
+"""Clips composed out of stores: a plan's camera over the tokens of photos, its tracks out of the layers of sounds."""
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from engines.model.fusion import FRAME_SIDE
 from engines.training.clips import ClipPlan
 from engines.training.store import Ragged
 
@@ -13,23 +13,38 @@ MIX_HZ = 5
 """Of the layers of sounds in a store."""
 
 
-def frames(clip: ClipPlan, view: Ragged, n_frames: int) -> Tensor:
-    """The plan's camera over stored maps: (F, 64, 1280). A crop of the picture is a crop of its map."""
-    side = round(int(view.lengths[0]) ** 0.5)
-    maps, boxes = [], []
+def crops(clip: ClipPlan, n_frames: int, side: int) -> tuple[list[int], Tensor]:
+    """The plan's camera over the tokens of photos: which photo each frame shows, and the weights (F, 4, side * side)
+    of its tokens in the 2 x 2 that the frame is pooled to. A crop of a picture is one of its tokens, bilinearly.
+    """
+    shown, boxes = [], []
     for time_s in clip.frame_times_s(n_frames):
         scene = clip.scene(time_s)
-        maps.append(view[scene.photo].T.reshape(-1, side, side).float())
+        shown.append(scene.photo)
         boxes.append(scene.box(time_s))
     left, top, right, bottom = torch.tensor(boxes).T
+    across, down = _axis(left, right, side), _axis(top, bottom, side)  # (F, 2, side) each
+    both = down[:, :, None, :, None] * across[:, None, :, None, :]  # (F, 2, 2, side, side)
+    return shown, both.flatten(3).flatten(1, 2)
+
+
+def _axis(start: Tensor, end: Tensor, side: int) -> Tensor:
+    """Weights (F, 2, side) of tokens along one axis in the two halves of what is in view, start to end of 0..1."""
     steps = (torch.arange(side) + 0.5) / side
-    x = left[:, None] + (right - left)[:, None] * steps  # (F, 8) in 0..1
-    y = top[:, None] + (bottom - top)[:, None] * steps
-    grid = torch.stack(
-        [x[:, None, :].expand(-1, side, -1), y[:, :, None].expand(-1, -1, side)], dim=-1
-    )  # (F, 8, 8, 2)
-    seen = F.grid_sample(torch.stack(maps), grid * 2 - 1, align_corners=False, padding_mode="border")
-    return seen.flatten(2).transpose(1, 2).to(torch.bfloat16)
+    at = ((start[:, None] + (end - start)[:, None] * steps) * side - 0.5).clamp(0, side - 1)  # (F, side)
+    near = (1.0 - (at[..., None] - torch.arange(side)).abs()).clamp(min=0.0)  # (F, side, side)
+    return near.unflatten(1, (FRAME_SIDE, -1)).mean(2)
+
+
+def framed(tokens: Tensor, shown: Tensor, crop: Tensor) -> Tensor:
+    """Photos' tokens (P, N, D) as the frames of clips: shown (B, F) photos, crop (B, F, 4, N) -> (B, F * 4, D)."""
+    flat, weights = shown.flatten(), crop.flatten(0, 1).to(tokens.dtype)
+    own = [(flat == photo).nonzero()[:, 0] for photo in range(len(tokens))]
+    seen = [
+        (weights[rows].flatten(0, 1) @ photo).unflatten(0, (-1, FRAME_SIDE**2))
+        for rows, photo in zip(own, tokens, strict=True)
+    ]
+    return torch.cat(seen)[torch.cat(own).argsort()].unflatten(0, shown.shape).flatten(1, 2)
 
 
 def track(clip: ClipPlan, rows: list[tuple[Ragged, int]]) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engines.model.config import EVENTS
 from engines.model.fusion import FusionModel, Memory, Stream
-from engines.training import consensus, losses
+from engines.training import adversary, composed, consensus, losses
 from engines.training.batches import IGNORED, Batch
 from engines.training.composed import MIX_HZ
 
@@ -58,11 +58,13 @@ def _text_vector(model: FusionModel, batch: Batch, name: str = "text") -> Tensor
     return model.vector("text", model.read(batch[name], mask), mask)
 
 
-def _picture(model: FusionModel, maps: Tensor) -> Tensor:
-    """Stored maps (B, 64, 1280) -> picture tokens (B, 64, D)."""
-    b, n, c = maps.shape
+def _picture(model: FusionModel, batch: Batch) -> Tensor:
+    """Photos, or stored maps of them, -> picture tokens (B, 64, D)."""
+    if "pixels" in batch:
+        return model.see(batch["pixels"])
+    b, n, c = batch["maps"].shape
     side = round(n**0.5)
-    return model.picture.adapt(maps.to(model.dtype).transpose(1, 2).reshape(b, c, side, side))
+    return model.picture.adapt(batch["maps"].to(model.dtype).transpose(1, 2).reshape(b, c, side, side))
 
 
 def _all(tokens: Tensor) -> Tensor:
@@ -76,9 +78,18 @@ def _some(tokens: Tensor) -> Tensor:
 
 def caption(model: FusionModel, batch: Batch) -> Record:
     """Write a photo's caption."""
-    tokens = _picture(model, batch["maps"])
+    return _record(caption=(1.0, _captioned(model, batch, _picture(model, batch))))
+
+
+def _captioned(model: FusionModel, batch: Batch, tokens: Tensor) -> Tensor:
     kept = _some(tokens) if model.training else _all(tokens)
-    return _record(caption=(1.0, _written(model, batch, model.fuse([Stream("picture", tokens, kept)]))))
+    return _written(model, batch, model.fuse([Stream("picture", tokens, kept)]))
+
+
+def look(model: FusionModel, batch: Batch) -> Record:
+    """Write a photo's caption and match it, both of one pass through the tower."""
+    tokens = _picture(model, batch)
+    return _record(caption=(1.0, _captioned(model, batch, tokens)), **_matched(model, batch, tokens))
 
 
 def agree(model: FusionModel, batch: Batch) -> Record:
@@ -86,9 +97,8 @@ def agree(model: FusionModel, batch: Batch) -> Record:
 
     Self-critical training (Rennie et al. 2017) with the mean of a photo's other draws as the baseline (Luo 2020).
     """
-    tokens = _picture(model, batch["maps"])
+    tokens = _picture(model, batch)
     memory = model.fuse([Stream("picture", tokens, _all(tokens))])
-    memory = Memory(memory.tokens.repeat_interleave(N_DRAWS, 0), memory.mask.repeat_interleave(N_DRAWS, 0))
     drawn = _drawn(model, memory, batch["prefix"], int(batch["end"]))  # (B * K, L)
     references = [own for row in batch["references"] for own in [consensus.parted(row)] * N_DRAWS]
     reward = consensus.rewards(consensus.parted(drawn), references, batch["grams"].cpu(), batch["idf"].cpu())
@@ -108,9 +118,9 @@ def agree(model: FusionModel, batch: Batch) -> Record:
 
 @torch.no_grad()
 def _drawn(model: FusionModel, memory: Memory, prefix: Tensor, end: int) -> Tensor:
-    """One text a row of the memory, drawn piece by piece: (B, L), NOTHING after the end piece."""
+    """N_DRAWS texts a row of the memory, drawn piece by piece: (B * K, L), NOTHING after the end piece."""
     cache = model.new_cache()
-    read = prefix.expand(len(memory.tokens), -1)
+    read = prefix.expand(N_DRAWS * len(memory.tokens), -1)
     done = torch.zeros(len(read), dtype=torch.bool, device=read.device)
     found: list[Tensor] = []
     while len(found) < MAX_DRAWN and not bool(done.all()):
@@ -124,9 +134,18 @@ def _drawn(model: FusionModel, memory: Memory, prefix: Tensor, end: int) -> Tens
 
 def match(model: FusionModel, batch: Batch) -> Record:
     """Match photos with two captions each, these with one another, and like what the teacher finds alike."""
-    tokens = _picture(model, batch["maps"])
+    return _record(**_matched(model, batch, _picture(model, batch)))
+
+
+def _matched(model: FusionModel, batch: Batch, tokens: Tensor) -> dict[str, tuple[float, Tensor]]:
     photos = model.vector("photo", tokens, _some(tokens) if model.training else _all(tokens))
     first, second, group = _text_vector(model, batch), _text_vector(model, batch, "other"), batch["group"]
+    played = {}
+    discriminator = getattr(model, adversary.NAME, None)
+    if isinstance(discriminator, adversary.Discriminator):
+        played = {"adversarial": (1.0, adversary.game(discriminator, [photos, torch.cat([first, second])]))}
+        if discriminator.alone:
+            return played
     parts = {
         "photo_text": (1.0, losses.info_nce(photos, first, group)),
         "photo_other": (1.0, losses.info_nce(photos, second, group)),
@@ -135,7 +154,7 @@ def match(model: FusionModel, batch: Batch) -> Record:
     if "taught" in batch:
         alike = losses.relations(photos, first, batch["taught"]) + losses.relations(first, photos, batch["taught"])
         parts["alike"] = (TEACHER_WEIGHT, alike)
-    return _record(**parts)
+    return parts | played
 
 
 def transcribe(model: FusionModel, batch: Batch) -> Record:
@@ -153,13 +172,6 @@ def transcribe(model: FusionModel, batch: Batch) -> Record:
     last, mask = last[:n_said], mask[:n_said]
     spell = losses.ctc(model.ctc(last), mask.sum(1), batch["ctc"], batch["n_ctc"])
     return _record(transcribe=(1.0, write), language=(0.1, language), ctc=(CTC_WEIGHT, spell))
-
-
-def spoken(model: FusionModel, batch: Batch) -> Record:
-    """Match speech with its text."""
-    tokens = model.understand(batch["slow"].to(model.dtype), batch["slow_mask"])
-    heard = model.vector("speech", tokens, batch["slow_mask"])
-    return _record(speech_text=(1.0, losses.info_nce(heard, _text_vector(model, batch), batch["group"])))
 
 
 def spell(model: FusionModel, batch: Batch) -> Record:
@@ -208,10 +220,8 @@ def _clock(mask: Tensor) -> Tensor:
 
 def answer(model: FusionModel, batch: Batch) -> Record:
     """Answer a question about a clip, now and then with one sense gone."""
-    b, f = batch["frames"].shape[:2]
-    with torch.no_grad():  # captions teach the picture tower; here its blocks would cost most of the step
-        frames = _picture(model, batch["frames"].flatten(0, 1)).unflatten(0, (b, f))
-    tokens = model.pool_frames(frames)  # (B, F * 4, D)
+    tokens = composed.framed(_picture(model, batch), batch["shown"], batch["crop"])  # (B, F * 4, D)
+    b, f = batch["shown"].shape
     times = batch["times"].repeat_interleave(tokens.shape[1] // f, dim=1)
     seen = _all(tokens)
     mix, heard = model.mix(batch["mix"].to(model.dtype)), batch["mix_mask"]
@@ -229,13 +239,14 @@ def answer(model: FusionModel, batch: Batch) -> Record:
 
 OBJECTIVES: dict[str, Callable[[FusionModel, Batch], Record]] = {
     "caption": caption,
+    "look": look,
     "consensus": agree,
     "match": match,
     "transcribe": transcribe,
-    "spoken": spoken,
     "spell": spell,
     "translate": translate,
     "parallel": parallel,
     "sound": sound,
     "answer": answer,
+    "describe": answer,
 }

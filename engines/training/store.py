@@ -23,14 +23,11 @@ from PIL import Image, ImageEnhance
 from torch import Tensor
 
 from engines import archives
-from engines.model import public
-from engines.model.config import small
 from engines.model.features import log_mel, photo_tensor
 from engines.model.fusion import FusionModel
 from engines.protocol import RATE_HZ
-from engines.text import Tokenizer
 from engines.training import casing, voices
-from engines.training.vocabulary import ROWS_FILE
+from engines.training.start import begin_from, fresh_model, stage
 
 N_PHOTO_VIEWS = 3
 N_SOUND_VIEWS = 2
@@ -144,17 +141,6 @@ def nothing_said(rng: np.random.Generator) -> tuple[np.ndarray, str]:
 
 
 # --- through the towers ------------------------------------------------------------------------------------------
-
-
-def fresh_model(run: Path, whisper: str | None, efficientnet: Path | None) -> FusionModel:
-    """A SMALL model, its towers and decoder started from public weights where those are given."""
-    tokenizer = Tokenizer.load(run / "tokenizer.model")
-    model = FusionModel(small(tokenizer.vocab_size))
-    if whisper is not None:
-        public.load_whisper(model, public.read_whisper(whisper), json.loads((run / ROWS_FILE).read_text()))
-    if efficientnet is not None:
-        public.load_efficientnet(model, public.read_efficientnet(efficientnet))
-    return model
 
 
 class Towers:
@@ -287,13 +273,17 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--whisper", required=True)
     parser.add_argument("--efficientnet", type=Path, required=True)
+    parser.add_argument("--from", dest="start", type=Path, help="a later stage's weights, where towers were trained")
     parser.add_argument("--only", default="sounds,quiet,photos,speech,voices")
     args = parser.parse_args()
     only = args.only.split(",")
     torch.set_num_threads(1)
     folder = args.run / "features"
     folder.mkdir(parents=True, exist_ok=True)
-    towers = Towers(fresh_model(args.run, args.whisper, args.efficientnet))
+    model = fresh_model(args.run, args.whisper, args.efficientnet)
+    if args.start is not None:
+        begin_from(model, [stage(args.start)])
+    towers = Towers(model)
     if "sounds" in only:
         for view in range(N_SOUND_VIEWS):
             if not (folder / f"sounds_train_{view}.json").exists():

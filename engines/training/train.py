@@ -28,7 +28,7 @@ from engines.model.fusion import FusionModel
 from engines.training.batches import Feeds
 from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import RECIPES, Recipe
-from engines.training.store import fresh_model
+from engines.training.start import begin_from, fresh_model, stage
 from engines.training.teacher import Teacher
 
 STATE_FILE, LOG_FILE = "state.json", "log.jsonl"
@@ -77,6 +77,7 @@ class Trainer:
             lr=0.0,
             betas=(0.9, 0.98),
             weight_decay=recipe.weight_decay,
+            fused=True,
         )
         self.model = model.to(self.accelerator.device)
         if self.accelerator.num_processes > 1:  # however each process built its model, all go on from the main one's
@@ -114,7 +115,8 @@ class Trainer:
             saves = self.step % recipe.save_every == 0 or self.step == last
             if saves or self.step % recipe.meet_every == 0:
                 self._meet()
-            self._average()
+            if self.step % recipe.ema_every == 0:
+                self._average()
             self._log({"step": self.step, "task": task, "norm": norm, "s": time.monotonic() - began, **parts})
             if saves:
                 self.save()
@@ -134,7 +136,7 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self) -> None:
-        decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step))
+        decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step)) ** self.recipe.ema_every
         for name, p in self.model.named_parameters():
             if name in self.ema:
                 self.ema[name].lerp_(p.to(self.ema[name].device), 1 - decay)
@@ -193,24 +195,6 @@ class Trainer:
         """The model with the running mean of its weights put in."""
         self.model.load_state_dict({**self.model.state_dict(), **self.ema})
         return self.model
-
-
-def stage(path: Path) -> dict[str, Tensor]:
-    """The weights of an earlier stage's EMA file, or of a finished model's folder (it may lack parts of this one)."""
-    return checkpoint.dequantise(load_file(path / checkpoint.WEIGHTS_FILE)) if path.is_dir() else load_file(path)
-
-
-@torch.no_grad()
-def begin_from(model: FusionModel, states: list[dict[str, Tensor]], *, public: float = 0.0) -> None:
-    """Put the mean of earlier stages' weights, each of those that have it, into a model as its public weights made it.
-
-    public: this share of the decoder stays public, which brings back what training made it forget. Mean and mix:
-    Wortsman et al. 2022, model soups and WiSE-FT.
-    """
-    for name, own in model.named_parameters():
-        if known := [state[name].float() for state in states if name in state]:
-            mean = torch.stack(known).mean(0)
-            own.copy_(torch.lerp(mean, own.float(), public if name.startswith("decoder.") else 0.0))
 
 
 def main() -> None:

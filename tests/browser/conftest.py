@@ -168,7 +168,9 @@ def visit(browser: Browser, url: str, options: dict[str, Any], query: str = "") 
             else None
         ),
     )
-    page.goto(url + query)
+    # The page's own first request shows that its buttons are wired; a click before that is lost.
+    with page.expect_response(lambda answer: answer.request.method == "POST" and "/gradio_api/" in answer.url):
+        page.goto(url + query)
     page.wait_for_selector("#search-run", state="visible")
     yield seen
     context.close()

@@ -47,6 +47,7 @@ class Markov:
 
     def decode(self, ids: Tensor, memory: Memory, cache: KVCache | None) -> Tensor:
         row = memory.tokens[:, 0, 0].long()  # the memory of a row is the number of its table
+        row = row.repeat_interleave(len(ids) // len(row))  # texts that share a row stand side by side
         return self.log_probs[row[:, None], ids]
 
 

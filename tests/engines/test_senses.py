@@ -97,7 +97,7 @@ def test_a_long_sound_is_heard_for_a_minute_in_pieces_that_leave_room_for_silenc
 
 def test_speech_is_placed_by_its_words_and_other_sounds_by_how_they_sound(senses: Senses, sound: Sound):
     heard = senses.hear(sound.samples)
-    mixed = senses.model.vector("sound", heard.mix, heard.slow_mask)[0].numpy(force=True)
+    mixed = senses.model.vector("sound", heard.mix, heard.mix_mask)[0].numpy(force=True)
     for kind, probability, wanted in (("speech", 1.0, senses.text_vector("a dog")), ("sound", 0.0, mixed)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(senses, "speech_probability", lambda heard, p=probability: p)
@@ -107,16 +107,23 @@ def test_speech_is_placed_by_its_words_and_other_sounds_by_how_they_sound(senses
         assert window.vector == pytest.approx(wanted, abs=1e-5)
 
 
-def test_speech_that_cannot_be_written_down_is_placed_by_its_syllables(senses: Senses, sound: Sound):
+def test_speech_that_cannot_be_written_down_is_placed_as_a_sound(senses: Senses, sound: Sound):
     heard = senses.hear(sound.samples)
-    said = senses.model.understand(heard.slow, heard.slow_mask)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(senses, "speech_probability", lambda heard: 1.0)
-        patch.setattr(senses, "words", lambda heard: "")
+        patch.setattr(senses, "words", lambda heard: " ")
         window = senses.vector(sound)
-    wanted = senses.model.vector("speech", said, heard.slow_mask)[0]
-    assert window.kind == "speech"
+    wanted = senses.model.vector("sound", heard.mix, heard.mix_mask)[0]
+    assert window.kind == "sound"
     assert window.vector == pytest.approx(wanted.numpy(force=True), abs=1e-5)
+
+
+def test_nobody_is_asked_what_is_said_in_what_cannot_be_heard(senses: Senses):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(senses, "speech_probability", lambda heard: 1.0)
+        patch.setattr(senses, "words", lambda heard: "a dog")
+        assert senses.vector(Sound(tone(2.0, level=0.001))).kind == "sound"
+        assert senses.vector(Sound(tone(2.0))).kind == "speech"
 
 
 def test_words_are_written_in_the_language_they_are_heard_in(senses: Senses, sound: Sound):

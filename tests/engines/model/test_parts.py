@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.model.fusion import Memory
-from engines.model.parts import Attention, Block, KVCache, masked_mean, sinusoids, time_encoding
+from engines.model.parts import Attention, Block, Int8Rows, KVCache, masked_mean, sinusoids, time_encoding
 from tests.engines.model.makers import built, drawn, lengths
 
 MODEL = built()
@@ -85,25 +85,26 @@ def test_a_piece_does_not_see_those_after_it() -> None:
     assert torch.allclose(MODEL.decode(IDS, MEMORY)[:, :3], MODEL.decode(other, MEMORY)[:, :3], atol=1e-6)
 
 
-@pytest.mark.parametrize("memory", [True, False])
-def test_beams_may_trade_places_split_and_end(memory: bool) -> None:
-    rows = torch.tensor([1, 0] if not memory else [1, 0, 0])
-    shared = Memory(MEMORY.tokens[:1].expand(2, -1, -1), MEMORY.mask[:1].expand(2, -1))
-    about = MEMORY if memory else shared
+def test_texts_of_one_memory_may_split_and_trade_places() -> None:
+    """Rows 0 to 2 write about the first memory, 3 to 5 about the second."""
     cache = MODEL.new_cache()
-    one_by_one(IDS[:, :4], about, cache)
-    cache.select(rows, memory=memory)
-    chosen = Memory(about.tokens[rows], about.mask[rows])
-    after = MODEL.decode(IDS[rows][:, 4:], chosen, cache)
-    assert torch.allclose(after, MODEL.decode(IDS[rows], chosen)[:, 4:], atol=1e-5)
+    one_by_one(IDS[:, :4], MEMORY, cache)
+    rows = torch.tensor([0, 0, 0, 1, 1, 1])
+    cache.select(rows)
+    ids = torch.cat([IDS[rows][:, :4], torch.arange(6)[:, None] + 7], dim=1)
+    after = MODEL.decode(ids[:, 4:], MEMORY, cache)
+    repeated = Memory(MEMORY.tokens[rows], MEMORY.mask[rows])
+    assert torch.allclose(after, MODEL.decode(ids, repeated)[:, 4:], atol=1e-5)
+    cache.select(torch.tensor([2, 1, 0, 4, 5, 3]))
+    ids = torch.cat([ids[[2, 1, 0, 4, 5, 3]], torch.arange(6)[:, None] + 20], dim=1)
+    after = MODEL.decode(ids[:, 5:], MEMORY, cache)
+    assert torch.allclose(after, MODEL.decode(ids, repeated)[:, 5:], atol=1e-5)
 
 
-def test_trading_places_over_one_memory_leaves_its_side_alone() -> None:
-    cache = MODEL.new_cache()
-    MODEL.decode(IDS, MEMORY, cache)
-    before = cache.memory[0]
-    cache.select(torch.tensor([1, 0]), memory=False)
-    assert cache.memory[0] is before
+def test_several_whole_texts_may_share_a_memory() -> None:
+    shared = Memory(MEMORY.tokens[:1], MEMORY.mask[:1])
+    each = Memory(shared.tokens.expand(2, -1, -1), shared.mask.expand(2, -1))
+    assert torch.allclose(MODEL.decode(IDS, shared), MODEL.decode(IDS, each), atol=1e-5)
 
 
 def test_an_empty_cache_has_no_length_and_may_be_selected_from() -> None:
@@ -124,3 +125,14 @@ def test_a_filled_cache_refuses_several_pieces_at_once() -> None:
     MODEL.decode(IDS[:, :2], MEMORY, cache)
     with pytest.raises(ValueError, match="a filled cache takes one new piece at a time"):
         MODEL.decode(IDS[:, 2:4], MEMORY, cache)
+
+
+def test_int8_rows_multiply_almost_as_float32_does() -> None:
+    torch.manual_seed(0)
+    weight, x = torch.randn(300, 64), 3 * torch.randn(2, 5, 64)
+    scale = weight.abs().amax(1) / 127
+    rows = Int8Rows((weight / scale[:, None]).round().to(torch.int8), scale)
+    exact = x @ weight.T
+    assert rows(x).shape == exact.shape
+    assert (rows(x) - exact).abs().max() < 0.02 * exact.abs().max()
+    assert torch.equal(rows(torch.zeros(1, 64)), torch.zeros(1, 300))

@@ -38,9 +38,9 @@ def test_every_extractor_gives_a_layer_more_than_it_has_blocks(model: FusionMode
 def test_what_is_heard_has_speech_at_50_hz_and_the_mix_at_5_hz(model: FusionModel) -> None:
     heard = model.hear(drawn(2, 80, 100), torch.tensor([100, 41]))
     assert heard.last.shape == (2, 200, 32)
-    assert heard.slow.shape == heard.mix.shape == (2, 5, 32)
+    assert heard.mix.shape == (2, 5, 32)
     assert heard.mask.sum(1).tolist() == [200, 171]
-    assert heard.slow_mask.sum(1).tolist() == [5, 3]
+    assert heard.mix_mask.sum(1).tolist() == [5, 3]
 
 
 @every_extractor
@@ -51,12 +51,11 @@ def test_a_rows_tokens_do_not_depend_on_the_padding_of_its_batch(model: FusionMo
     alone = model.hear(mel, torch.tensor([n]))
     batch = torch.cat([padded(mel, n + more), drawn(1, 80, n + more, seed=2)])
     together = model.hear(batch, torch.tensor([n, n + more]))
-    n_last, n_slow = alone.last.shape[1], alone.slow.shape[1]
+    n_last, n_mix = alone.last.shape[1], alone.mix.shape[1]
     assert torch.allclose(together.last[:1, :n_last], alone.last, atol=1e-5)
-    assert torch.allclose(together.mix[:1, :n_slow], alone.mix, atol=1e-5)
-    assert torch.allclose(together.slow[:1, :n_slow], alone.slow, atol=1e-5)
+    assert torch.allclose(together.mix[:1, :n_mix], alone.mix, atol=1e-5)
     assert torch.equal(together.mask[0], torch.arange(together.mask.shape[1]) < n_last)
-    assert torch.equal(together.slow_mask[0], torch.arange(together.slow_mask.shape[1]) < n_slow)
+    assert torch.equal(together.mix_mask[0], torch.arange(together.mix_mask.shape[1]) < n_mix)
 
 
 # --- the silence after a sound -----------------------------------------------------------------------------------
@@ -107,12 +106,11 @@ def test_what_is_heard_of_the_silence_stays_out_of_the_mix(model: FusionModel) -
     heard = model.hear(mel, n_frames)
     layers, _ = model.sound(mel, n_frames)
     sounds = torch.arange(50) < torch.tensor([50, 21])[:, None]
-    slow, mask = pool_tokens(torch.stack([layer[:, :50] for layer in layers], dim=2), sounds)
-    assert torch.equal(heard.slow_mask, mask)
-    assert torch.allclose(heard.slow, slow[:, :, -1], atol=1e-6)
-    assert torch.allclose(heard.mix, model.mix(slow), atol=1e-6)
-    last, _, pooled, _ = model.layers(mel, n_frames)
-    assert torch.equal(last, heard.last) and torch.allclose(pooled, slow, atol=1e-6)
+    pooled, mask = pool_tokens(torch.stack([layer[:, :50] for layer in layers], dim=2), sounds)
+    assert torch.equal(heard.mix_mask, mask)
+    assert torch.allclose(heard.mix, model.mix(pooled), atol=1e-6)
+    last, _, stored, _ = model.layers(mel, n_frames)
+    assert torch.equal(last, heard.last) and torch.allclose(stored, pooled, atol=1e-6)
 
 
 @every_extractor
@@ -132,5 +130,5 @@ def test_a_row_of_nothing_harms_no_other(model: FusionModel) -> None:
     mel = drawn(2, 80, 30)
     heard = model.hear(mel, torch.tensor([30, 0]))
     assert torch.allclose(heard.last[:1], model.hear(mel[:1], torch.tensor([30])).last, atol=1e-5)
-    assert not heard.mask[1].any() and not heard.slow_mask[1].any()
+    assert not heard.mask[1].any() and not heard.mix_mask[1].any()
     assert heard.last.isfinite().all() and heard.mix.isfinite().all()

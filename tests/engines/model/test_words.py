@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engines.model.config import KINDS
+from engines.model import words
+from engines.model.checkpoint import quantise
+from engines.model.config import KINDS, tiny
 from engines.model.fusion import FusionModel, Memory
+from engines.model.words import Decoder
 from tests.engines.model.makers import built, drawn, lengths
 
 MODELS = {kind: built(text=kind) for kind in KINDS["text"]}
@@ -53,3 +56,23 @@ def test_what_is_written_depends_on_the_real_part_of_the_memory() -> None:
     assert torch.allclose(model.decode(IDS[:1], Memory(tokens, mask)), model.decode(IDS[:1], Memory(changed, mask)))
     changed[:, 0] += 9.0
     assert not torch.allclose(model.decode(IDS[:1], Memory(tokens, mask)), model.decode(IDS[:1], Memory(changed, mask)))
+
+
+def test_a_decoder_writes_logits_by_int8_only_where_that_is_faster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoder = Decoder(tiny(300)).eval().requires_grad_(False)
+    stored = quantise({"rows": decoder.embedding.weight})
+    assert not decoder.quicken(stored["rows"], stored["rows::scale"])
+    monkeypatch.setattr(words, "MIN_INT8", 1)
+    seconds = iter([2.0, 1.0, 1.0, 2.0])
+    monkeypatch.setattr(words, "_seconds", lambda product, hidden: next(seconds))
+    hidden = torch.randn(2, 3, 32)
+    exact = hidden @ decoder.embedding.weight.T
+    assert decoder.quicken(stored["rows"], stored["rows::scale"])
+    assert not torch.equal(decoder.logits(hidden), exact)
+    assert torch.allclose(decoder.logits(hidden), exact, atol=0.03 * float(exact.abs().max()))
+    half = decoder.to(torch.bfloat16).logits(hidden.bfloat16())
+    assert torch.allclose(half, exact, atol=0.04 * float(exact.abs().max()))
+    assert not decoder.quicken(stored["rows"], stored["rows::scale"])
+    assert torch.equal(decoder.float().logits(hidden), hidden @ decoder.embedding.weight.T)

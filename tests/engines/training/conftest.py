@@ -16,9 +16,12 @@ from torch import Tensor
 from engines import archives
 from engines.model import checkpoint
 from engines.model.checkpoint import BUILTIN, TOKENIZER_FILE
+from engines.model.config import tiny
+from engines.model.fusion import FusionModel
 from engines.training import losses
 from engines.training.batches import Feeds
 from engines.training.store import Ragged, Towers, fill_speech, photo_rows, quiet_rows, recorded, sound_rows
+from engines.training.teacher import Teacher
 from tests.conftest import tone
 from tests.tiny_data import (
     CHINESE,
@@ -106,9 +109,22 @@ def run(tmp_path_factory: pytest.TempPathFactory, data: Path, towers: Towers) ->
     return folder
 
 
+def opened(data: Path, run: Path, teacher: Teacher | None = None) -> Feeds:
+    """The feeds of a run, with photos as small as the tiny model sees them."""
+    feeds = Feeds(data, run, teacher)
+    feeds.photo_px = tiny(1).photo_px
+    return feeds
+
+
 @pytest.fixture(scope="session")
 def feeds(data: Path, run: Path) -> Feeds:
-    return Feeds(data, run)
+    return opened(data, run)
+
+
+def fresh(feeds: Feeds, *, seed: int = 0) -> FusionModel:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return FusionModel(tiny(feeds.tokenizer.vocab_size))
 
 
 def alike(texts: Sequence[str]) -> Tensor:
@@ -120,7 +136,7 @@ def alike(texts: Sequence[str]) -> Tensor:
 @pytest.fixture
 def taught_feeds(data: Path, run: Path) -> Feeds:
     """The feeds of a run that has a teacher."""
-    return Feeds(data, run, alike)  # type: ignore[arg-type]
+    return opened(data, run, alike)  # type: ignore[arg-type]
 
 
 @pytest.fixture

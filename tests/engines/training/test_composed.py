@@ -1,15 +1,21 @@
-"""Clips out of stores: what the camera sees and the track plays is what the stored towers' outputs hold."""
+"""Clips out of stores: what the camera sees is what the photos' tokens hold, and the track plays stored layers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
-from engines.training.clips import ClipPlan, Scene, Track
-from engines.training.composed import MIX_HZ, frames, track
+from engines.model.fusion import FRAME_SIDE
+from engines.training.clips import Box, ClipPlan, Scene, Track
+from engines.training.composed import MIX_HZ, crops, framed, track
 from engines.training.store import Ragged
+from tests.engines.model.makers import built, drawn
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
@@ -32,25 +38,114 @@ def clip(scenes: tuple[Scene, ...], tracks: tuple[Track, ...] = ()) -> ClipPlan:
     )
 
 
-def photos(folder: Path) -> Ragged:
-    """Two photos of 4 x 4 places with two channels: one grows to the right, one is all ones."""
-    ramp = torch.arange(4.0).repeat(4)
-    return store(folder / "photos", [torch.stack([ramp, ramp], dim=1), torch.ones(16, 2)])
+SIDE = 8
+seeds = st.integers(0, 2**32 - 1)
+boxes = st.tuples(*[st.floats(0.0, 0.6)] * 2, *[st.floats(0.2, 0.4)] * 2).map(
+    lambda drawn: (drawn[0], drawn[1], drawn[0] + drawn[2], drawn[1] + drawn[3])
+)
 
 
-def test_a_still_camera_sees_the_photo_as_it_is_stored(tmp_path: Path) -> None:
-    view = photos(tmp_path)
-    seen = frames(clip((Scene(0, 0.0, 2.0, WHOLE, WHOLE),)), view, 3)
-    assert seen.shape == (3, 16, 2)
-    assert all(torch.equal(frame, view[0]) for frame in seen)
+def scenes(*photos: int, box: Box = WHOLE) -> tuple[Scene, ...]:
+    """These photos one after the other, each as long as the others, the camera still."""
+    n = len(photos)
+    return tuple(Scene(photo, 2.0 * i / n, 2.0 * (i + 1) / n, box, box) for i, photo in enumerate(photos))
 
 
-def test_a_crop_sees_its_part_and_a_cut_shows_the_next_photo(tmp_path: Path) -> None:
-    right_half = (0.5, 0.0, 1.0, 1.0)
-    scenes = (Scene(0, 0.0, 1.0, right_half, right_half), Scene(1, 1.0, 2.0, WHOLE, WHOLE))
-    first, second = frames(clip(scenes), photos(tmp_path), 2)
-    assert first.float().min() >= 1.5  # places 2 and 3 of the ramp, and what lies between
-    assert torch.equal(second.float(), torch.ones(16, 2))
+def seen(tokens: Tensor, plan: ClipPlan, n_frames: int) -> Tensor:
+    """Photos' tokens (P, N, D) as the camera of one plan shows them: (F, 4, D)."""
+    shown, crop = crops(plan, n_frames, round(tokens.shape[1] ** 0.5))
+    return framed(tokens, torch.tensor(shown)[None], crop[None])[0].unflatten(0, (n_frames, FRAME_SIDE**2))
+
+
+def cropped_like_a_picture(tokens: Tensor, plan: ClipPlan, n_frames: int) -> Tensor:
+    """The same, each frame's grid of tokens cropped as a picture is and its quarters averaged."""
+    side = round(tokens.shape[1] ** 0.5)
+    found = []
+    for time_s in plan.frame_times_s(n_frames):
+        scene = plan.scene(time_s)
+        left, top, right, bottom = scene.box(time_s)
+        steps = (torch.arange(side) + 0.5) / side
+        down, across = torch.meshgrid(top + (bottom - top) * steps, left + (right - left) * steps, indexing="ij")
+        grid = torch.stack([across, down], dim=-1) * 2 - 1
+        picture = tokens[scene.photo].T.reshape(1, -1, side, side)
+        crop = F.grid_sample(picture, grid[None], mode="bilinear", padding_mode="border", align_corners=False)
+        found.append(F.adaptive_avg_pool2d(crop, FRAME_SIDE)[0].flatten(1).T)
+    return torch.stack(found)
+
+
+# --- the picture -------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(start=boxes, end=boxes, other=boxes, n_frames=st.sampled_from([1, 5, 8]), side=st.sampled_from([2, 4, SIDE]))
+def test_a_frame_is_a_crop_of_the_grid_of_tokens_its_quarters_averaged(
+    start: Box, end: Box, other: Box, n_frames: int, side: int
+) -> None:
+    tokens = drawn(3, side**2, 5)
+    plan = clip((Scene(2, 0.0, 1.2, start, end), Scene(0, 1.2, 2.0, other, WHOLE)))
+    assert torch.allclose(seen(tokens, plan, n_frames), cropped_like_a_picture(tokens, plan, n_frames), atol=1e-4)
+
+
+@pytest.mark.parametrize("box", [WHOLE, (0.0, 0.0, 0.1, 0.1), (0.9, 0.9, 1.0, 1.0), (0.25, 0.0, 1.0, 0.75)], ids=str)
+def test_a_frame_at_the_edge_of_a_photo_takes_no_more_than_what_is_there(box: Box) -> None:
+    _, crop = crops(clip(scenes(0, box=box)), 3, SIDE)
+    assert crop.shape == (3, 4, SIDE**2)
+    assert (crop >= 0).all()
+    assert torch.allclose(crop.sum(2), torch.ones(3, 4), atol=1e-5)
+    tokens = drawn(1, SIDE**2, 5)
+    plan = clip(scenes(0, box=box))
+    assert torch.allclose(seen(tokens, plan, 3), cropped_like_a_picture(tokens, plan, 3), atol=1e-4)
+
+
+@pytest.mark.parametrize("side", [2, 4, SIDE])
+def test_a_photo_in_full_view_is_pooled_as_every_frame_is(side: int) -> None:
+    tokens = drawn(2, side**2, 32)
+    found = seen(tokens, clip(scenes(1)), 3)
+    assert torch.allclose(found.flatten(0, 1), built().pool_frames(tokens[1:].expand(3, -1, -1)[None])[0], atol=1e-5)
+
+
+@settings(max_examples=30)
+@given(seed=seeds, n_photos=st.integers(1, 6))
+def test_every_frame_shows_its_own_photo_whichever_others_do(seed: int, n_photos: int) -> None:
+    shown = torch.randint(n_photos, (3, 5), generator=torch.Generator().manual_seed(seed))
+    crop = drawn(3, 5, 4, 16, seed=seed % 1000).softmax(-1)
+    tokens = drawn(n_photos, 16, 7)
+    found = framed(tokens, shown, crop)
+    assert found.shape == (3, 5 * 4, 7)
+    for b in range(3):
+        for f in range(5):
+            assert torch.allclose(found[b, 4 * f : 4 * f + 4], crop[b, f] @ tokens[shown[b, f]], atol=1e-5)
+
+
+def test_a_cut_shows_the_next_photo() -> None:
+    shown, _ = crops(clip(scenes(3, 0, 3, 1)), 8, SIDE)
+    assert shown == [3, 3, 0, 0, 3, 3, 1, 1]
+
+
+def test_a_camera_moves_over_the_photo() -> None:
+    moving = Scene(0, 0.0, 2.0, (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0))
+    ramp = torch.arange(float(SIDE)).repeat(SIDE)[None, :, None]  # it grows to the right
+    columns = seen(ramp, clip((moving,)), 4)[..., 0]
+    assert (columns.diff(dim=0) > 0.5).all()
+    assert torch.equal(columns[:, :2], columns[:, 2:])
+    assert (columns[:, 1] > columns[:, 0]).all()
+
+
+def test_what_frames_show_teaches_the_photos_shown_and_no_others() -> None:
+    tokens = drawn(4, 16, 3).requires_grad_()
+    shown, crop = crops(clip(scenes(2, 0)), 4, 4)
+    framed(tokens, torch.tensor(shown)[None], crop[None]).sum().backward()
+    assert tokens.grad is not None
+    assert tokens.grad.any(2).any(1).tolist() == [True, False, True, False]
+
+
+def test_frames_are_as_precise_as_the_tokens_they_are_made_of() -> None:
+    tokens = drawn(2, 16, 3).to(torch.bfloat16)
+    shown, crop = crops(clip(scenes(1)), 2, 4)
+    assert framed(tokens, torch.tensor(shown)[None], crop[None]).dtype == torch.bfloat16
+
+
+# --- the sound ---------------------------------------------------------------------------------------------------
 
 
 def test_sounds_play_when_they_should_and_over_again_when_they_are_short(tmp_path: Path) -> None:
@@ -63,9 +158,3 @@ def test_sounds_play_when_they_should_and_over_again_when_they_are_short(tmp_pat
 def test_a_clip_without_tracks_has_nothing_to_hear(tmp_path: Path) -> None:
     sounds = store(tmp_path / "sounds", [torch.ones(2, 7, 4)])
     assert not track(clip((Scene(0, 0.0, 2.0, WHOLE, WHOLE),)), [(sounds, 0)]).any()
-
-
-def test_a_camera_moves_over_the_photo(tmp_path: Path) -> None:
-    moving = Scene(0, 0.0, 2.0, (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0))
-    columns = frames(clip((moving,)), photos(tmp_path), 4)[..., 0].float().mean(1)
-    assert (columns.diff() > 0.2).all()

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError
 
 import pytest
+import torch
 
-from engines.model.config import tiny
+from engines.model.config import small
 from engines.model.fusion import FusionModel
 from engines.training.objectives import OBJECTIVES
-from engines.training.recipes import RECIPES, Recipe
+from engines.training.recipes import RECIPES, TRUNK_FROZEN, Recipe
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
-NAMES = [name for name, _ in FusionModel(tiny(10)).named_parameters()]
+with torch.device("meta"):  # the shipped sizes, without the memory
+    SIZES = {name: p.numel() for name, p in FusionModel(small(10)).named_parameters()}
+NAMES = list(SIZES)
 
 
 def test_the_stages_are_known_by_their_names() -> None:
-    assert {"text", "joint", "smoke"} <= RECIPES.keys()
+    assert {"text", "look", "joint", "smoke"} <= RECIPES.keys()
     assert all(recipe.name == name for name, recipe in RECIPES.items())
 
 
@@ -32,6 +35,7 @@ def test_the_warm_up_ends_and_rates_are_positive(recipe: Recipe) -> None:
     assert all(0 < rate <= 1e-2 for rate in (recipe.learning_rate, *recipe.rates.values()))
     assert recipe.accumulate >= 1
     assert 0 < recipe.ema_decay < 1
+    assert 1 <= recipe.ema_every <= recipe.n_steps
 
 
 @every_recipe
@@ -44,13 +48,33 @@ def test_what_is_frozen_and_kept_is_named_to_the_dot(recipe: Recipe) -> None:
 
 def test_the_joint_stage_trains_everything_but_the_towers_its_stores_were_made_with() -> None:
     joint = RECIPES["joint"]
-    assert joint.tasks.keys() == OBJECTIVES.keys() - {"spell", "consensus"}  # these are stages of their own
+    assert joint.tasks.keys() == OBJECTIVES.keys() - {"look", "spell", "consensus"}  # these are stages of their own
     assert joint.only == ()
     frozen = {name for name in NAMES if name.startswith(joint.frozen)}
     assert {name.split(".")[0] for name in frozen} == {"picture", "sound", "decoder"}
     assert {name for name in frozen if name.startswith("decoder.")} == {"decoder.embedding.weight"}
     assert not "sound_bridge.weight".startswith(joint.frozen)
     assert not "picture.project.weight".startswith(joint.frozen)
+
+
+def test_looking_teaches_the_last_blocks_of_the_extractor_which_hold_most_of_its_weights() -> None:
+    frozen = {name for name in NAMES if name.startswith(RECIPES["look"].frozen)}
+    trunk = {name for name in NAMES if name.startswith("picture.trunk.")}
+    blocks = {int(name.split(".")[3]) for name in trunk if name.startswith("picture.trunk.blocks.")}
+    still = {int(name.split(".")[3]) for name in trunk & frozen if name.startswith("picture.trunk.blocks.")}
+    assert blocks == set(range(21))
+    assert still == set(range(TRUNK_FROZEN))
+    assert {name for name in trunk if name.startswith("picture.trunk.stem.")} <= frozen
+    assert not any(name.startswith("picture.trunk.head.") for name in frozen)
+    assert not any(name.startswith("picture.") for name in frozen - trunk)
+    assert sum(SIZES[name] for name in trunk - frozen) > 0.5 * sum(SIZES[name] for name in trunk)
+    assert {name.split(".")[0] for name in frozen} == {"picture", "sound", "decoder"}
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if "answer" in recipe.tasks])
+def test_clips_are_described_wherever_they_are_asked_about_but_far_less_often(name: str) -> None:
+    tasks = RECIPES[name].tasks
+    assert 0 < tasks["describe"].weight <= tasks["answer"].weight / 5
 
 
 def test_a_recipe_is_not_changed_on_the_way() -> None:

@@ -14,19 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from engines.model import checkpoint
 from engines.model.config import tiny
-from engines.model.fusion import FusionModel
-from engines.training import store, train
+from engines.training import start, train
 from engines.training.batches import Batch, Feeds
 from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import Recipe, Share
-from engines.training.train import LOG_FILE, Trainer, begin_from, learning_rate, peak_rate, stage
+from engines.training.train import LOG_FILE, Trainer, learning_rate, peak_rate
 from tests.conftest import ROOT
-from tests.engines.training.conftest import alike
+from tests.engines.training.conftest import alike, fresh
 
 EVERYTHING = Recipe(
     name="everything",
@@ -35,6 +34,7 @@ EVERYTHING = Recipe(
     learning_rate=2e-3,
     rates={"decoder.": 1e-3},
     warmup_steps=2,
+    ema_every=1,
     save_every=4,
 )
 
@@ -43,44 +43,6 @@ def test_each_part_learns_at_the_first_rate_that_names_it() -> None:
     recipe = replace(EVERYTHING, rates={"decoder.embedding.": 1e-5, "decoder.": 5e-5})
     names = {"decoder.embedding.weight": 1e-5, "decoder.norm.bias": 5e-5, "text.norm.bias": recipe.learning_rate}
     assert {name: peak_rate(recipe, name) for name in names} == names
-
-
-def test_a_stage_begins_from_the_mean_of_others_with_a_share_of_the_public_decoder(feeds: Feeds) -> None:
-    model = fresh(feeds)
-    public = {name: p.detach().clone() for name, p in model.named_parameters()}
-    begin_from(model, [{name: p + d for name, p in public.items()} for d in (1.0, 3.0)], public=0.75)
-    for name, p in model.named_parameters():
-        moved = 0.5 if name.startswith("decoder.") else 2.0
-        assert torch.allclose(p, public[name] + moved, atol=1e-5), name
-
-
-def test_what_an_earlier_stage_did_not_train_stays_as_it_was(feeds: Feeds) -> None:
-    model = fresh(feeds)
-    before = model.ctc_head.weight.detach().clone()
-    begin_from(model, [{"decoder.norm.bias": torch.ones_like(model.decoder.norm.bias)}])
-    assert torch.equal(model.ctc_head.weight, before)
-    assert (model.decoder.norm.bias == 1).all()
-
-
-def test_a_stage_begins_from_a_finished_model_though_it_lacks_a_part(feeds: Feeds, run: Path, tmp_path: Path) -> None:
-    earlier, model = fresh(feeds, seed=1), fresh(feeds)
-    checkpoint.save(tmp_path, earlier, run / "tokenizer.model")
-    weights = tmp_path / checkpoint.WEIGHTS_FILE
-    stored = {name: value for name, value in load_file(weights).items() if not name.startswith("speech_bridge.")}
-    save_file(stored, weights)
-    own = model.speech_bridge.weight.detach().clone()
-    begin_from(model, [stage(tmp_path)])
-    assert torch.equal(model.speech_bridge.weight, own)
-    for name, p in earlier.named_parameters():
-        if not name.startswith("speech_bridge."):
-            most = float(p.detach().abs().max()) / 250 + 1e-6  # it is stored in 8 bits
-            assert torch.allclose(model.get_parameter(name), p, atol=most), name
-
-
-def fresh(feeds: Feeds, *, seed: int = 0) -> FusionModel:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return FusionModel(tiny(feeds.tokenizer.vocab_size))
 
 
 @pytest.fixture
@@ -210,6 +172,24 @@ def test_the_mean_of_the_weights_follows_them(feeds: Feeds, tmp_path: Path) -> N
     assert torch.equal(trainer.averaged().get_parameter(name), own)
 
 
+def test_the_mean_moves_every_so_many_steps_by_what_as_many_steps_would_move_it(feeds: Feeds, tmp_path: Path) -> None:
+    name = "text.norm.weight"
+    trainer = made(feeds, tmp_path, tasks={"translate": Share(1, 3)}, ema_every=3, ema_decay=0.2)
+    start = fresh(feeds).get_parameter(name).detach()
+    trainer.fit(2)
+    assert torch.equal(trainer.ema[name], start)
+    trainer.fit(1)
+    third = trainer.model.get_parameter(name).detach().clone()
+    mean = start + (1 - 0.2**3) * (third - start)
+    assert torch.allclose(trainer.ema[name], mean, atol=1e-7)
+    assert not torch.allclose(trainer.ema[name], third, atol=1e-7)
+    trainer.fit(2)
+    assert torch.allclose(trainer.ema[name], mean, atol=1e-7)
+    trainer.fit(1)
+    sixth = trainer.model.get_parameter(name).detach()
+    assert torch.allclose(trainer.ema[name], mean + (1 - 0.2**3) * (sixth - mean), atol=1e-7)
+
+
 def test_processes_meet_every_so_often_and_before_a_state_is_written(feeds: Feeds, tmp_path: Path) -> None:
     trainer = made(feeds, tmp_path, meet_every=3, tasks={"parallel": Share(1, 3)})
     met: list[int] = []
@@ -249,10 +229,10 @@ def state(folder: Path) -> tuple[dict[str, Tensor], ...]:
 
 @pytest.mark.parametrize("stop", [1, 3])
 def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(feeds: Feeds, tmp_path: Path, stop: int) -> None:
-    made(feeds, tmp_path / "whole").fit(6)
-    made(feeds, tmp_path / "parts").fit(stop)
+    made(feeds, tmp_path / "whole", ema_every=2).fit(6)
+    made(feeds, tmp_path / "parts", ema_every=2).fit(stop)
     torch.rand(7)  # whatever happens in between
-    again = made(feeds, tmp_path / "parts", seed=0)
+    again = made(feeds, tmp_path / "parts", ema_every=2)
     assert again.resume()
     assert again.step == stop
     again.fit(6 - stop)
@@ -302,7 +282,8 @@ def test_a_state_is_written_on_the_way_and_holds_no_pickle(trainer: Trainer) -> 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
     monkeypatch.setattr("sys.argv", ["train", *map(str, arguments)])
-    monkeypatch.setattr(store, "small", tiny)
+    monkeypatch.setattr(start, "small", tiny)
+    monkeypatch.setattr(torch, "set_flush_denormal", lambda on: True)  # it would hold for every test after this one
     train.main()
 
 
