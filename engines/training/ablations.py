@@ -1,8 +1,9 @@
 """What each idea is worth: short runs at equal budget, one change each, measured alike.
 
-    python -m engines.training.ablations DATA RUN --whisper FOLDER --efficientnet FILE --teacher FOLDER --from MODEL
+    python -m engines.training.ablations DATA RUN --whisper FOLDER --efficientnet FILE --teacher FOLDER --trunk MODEL
 
-RUN holds tokenizer and stores. Each variant is trained to RUN/ablations/<name> and measured on the dev split by
+RUN holds tokenizer and stores, MODEL the picture tower these were made with. Every run starts from public weights: a
+finished model would have had all its tasks together already. Each variant is trained to RUN/ablations/<name> and measured on the dev split by
 `engines.evaluation`; what is there is left alone, so a run that was stopped goes on. The table is printed at the end.
 Every run takes `--steps` steps; "alone" gives each task a model of its own, trained for as many steps of that task as
 the joint run has, so that one model and many have the same budget.
@@ -51,6 +52,9 @@ TOGETHER = {"match": ("match", "parallel"), "answer": ("answer", "describe")}
 """Tasks that share one figure's work are one task when each has a model of its own."""
 ALIGNMENTS = {"contrastive": False, "adversarial": True, "both": False}
 """How photos and texts are brought into one space, and whether the adversarial game is all there is."""
+SMALLER = 4
+"""Of a short run more can be told with more and smaller steps."""
+TRUNK = "picture.trunk."
 ALIGNED_SHARE = 0.3
 """Of the joint run's steps, for runs that do nothing but match."""
 
@@ -94,9 +98,9 @@ def variants() -> tuple[Variant, ...]:
 
 
 def recipe_of(variant: Variant, n_steps: int) -> Recipe:
-    """The joint recipe with this variant's tasks and its part of the steps."""
+    """The joint recipe, in smaller batches, with this variant's tasks and its part of the steps."""
     joint = RECIPES["joint"]
-    tasks = {task: joint.tasks[task] for task in variant.tasks}
+    tasks = {task: replace(own, size=own.size // SMALLER) for task, own in joint.tasks.items() if task in variant.tasks}
     share = variant.share
     if share is None:
         share = sum(s.weight for s in tasks.values()) / sum(s.weight for s in joint.tasks.values())
@@ -105,16 +109,14 @@ def recipe_of(variant: Variant, n_steps: int) -> Recipe:
 
 
 @torch.no_grad()
-def start_of(variant: Variant, public: FusionModel, start: Mapping[str, torch.Tensor] | None) -> FusionModel:
-    """A model for a variant: the public one, or all but its towers from nothing; then what `start` has for it."""
+def start_of(variant: Variant, public: FusionModel) -> FusionModel:
+    """A model for a variant: the public one, or all but its towers from nothing."""
     torch.manual_seed(0)
     model = FusionModel(replace(public.config, fusion=variant.fusion))  # type: ignore[arg-type]
-    kept = ("picture.trunk.", "sound.") if not variant.public else ("",)
+    kept = (TRUNK, "sound.") if not variant.public else ("",)
     weights = {name: value for name, value in public.state_dict().items() if name.startswith(kept)}
     own = model.state_dict()
     model.load_state_dict(own | {name: value for name, value in weights.items() if name in own})
-    if start is not None and variant.public:
-        begin_from(model, [dict(start)])
     if variant.alignment != "contrastive":
         model.add_module(adversary.NAME, Discriminator(model.config.embed_dim, alone=ALIGNMENTS[variant.alignment]))
     return model
@@ -151,15 +153,15 @@ def main() -> None:
     parser.add_argument("--whisper", required=True)
     parser.add_argument("--efficientnet", type=Path, required=True)
     parser.add_argument("--teacher")
-    parser.add_argument("--from", dest="start", type=Path, help="a finished model; default: public weights")
+    parser.add_argument("--trunk", type=Path, help="the model whose picture tower made the stores; default: public")
     parser.add_argument("--only", default="", help="variants, comma-separated; default: all")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--limit", type=int, default=100, help="items a row of the evaluation")
     args = parser.parse_args()
     torch.set_num_threads(1)
     folder = args.run / "ablations"
     chosen = [v for v in variants() if not args.only or v.name in args.only.split(",")]
-    start = None if args.start is None else stage(args.start)
+    towers = {} if args.trunk is None else {n: w for n, w in stage(args.trunk).items() if n.startswith(TRUNK)}
     for variant in chosen:
         done = folder / variant.name / "evaluation.json"
         if done.exists():
@@ -167,9 +169,10 @@ def main() -> None:
         teacher = None if args.teacher is None or not variant.taught else Teacher(args.teacher)
         feeds = Feeds(args.data, args.run, teacher, synthetic=variant.synthetic)
         public = fresh_model(args.run, args.whisper, args.efficientnet)
+        begin_from(public, [towers])
         work = folder / variant.name
         work.mkdir(parents=True, exist_ok=True)
-        trainer = Trainer(start_of(variant, public, start), recipe_of(variant, args.steps), feeds, work)
+        trainer = Trainer(start_of(variant, public), recipe_of(variant, args.steps), feeds, work)
         trainer.resume()
         trainer.fit(10**9)
         model = work / "model"

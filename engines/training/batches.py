@@ -52,7 +52,7 @@ TRANSLATED = {"multi30k": 1.0, "tatoeba": 0.25, "msctd": 0.15, "bmeld": 0.05}
 PULLED = {"multi30k": 1.0, "tatoeba": 0.6, "msctd": 0.3}
 """How often a corpus is drawn: captions more than film dialogue."""
 N_POOL = 64
-"""Photos that a batch of clips is made of."""
+"""Photos that a batch of clips is made of, at most: as many as clips, and some even if those are few."""
 FRAMES = {8: 0.4, 12: 0.2, 16: 0.4}
 """Of a clip, and how often."""
 SIDED = re.compile(r"\b(left|right|links|rechts|linken|rechten)\b|[左右]")
@@ -360,7 +360,7 @@ class Feeds:
         return self._clips(size, rng, describe=True)
 
     def _clips(self, size: int, rng: np.random.Generator, *, describe: bool = False) -> Batch:
-        view, rows = self._photos(N_POOL, rng)
+        view, rows = self._photos(min(N_POOL, max(size, 16)), rng)
         metas = [view.meta[i] for i in rows]
         labels, sound_rows = self._heard()
         material = Material([photo_facts(meta["captions"]["en"]) for meta in metas], labels)  # type: ignore[index]

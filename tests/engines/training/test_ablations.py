@@ -50,14 +50,14 @@ def test_what_is_compared_has_the_same_tasks_and_steps() -> None:
 
 def test_a_run_with_adversarial_alignment_carries_a_discriminator_and_the_others_none() -> None:
     public = FusionModel(tiny(50))
-    carried = {v.name: getattr(start_of(v, public, None), adversary.NAME, None) for v in variants()}
+    carried = {v.name: getattr(start_of(v, public), adversary.NAME, None) for v in variants()}
     assert {name for name, own in carried.items() if own is not None} == {"align_adversarial", "align_both"}
     assert (carried["align_adversarial"].alone, carried["align_both"].alone) == (True, False)
 
 
 def test_a_run_without_public_weights_keeps_the_towers_the_stores_were_made_with() -> None:
     public = FusionModel(tiny(50))
-    bare = start_of(Variant(name="bare", public=False), public, None)
+    bare = start_of(Variant(name="bare", public=False), public)
     named = dict(public.named_parameters())
     for name, p in bare.named_parameters():
         kept = name.startswith(("picture.trunk.", "sound."))
@@ -67,7 +67,7 @@ def test_a_run_without_public_weights_keeps_the_towers_the_stores_were_made_with
 
 def test_another_operator_is_new_and_everything_else_is_as_it_was() -> None:
     public = FusionModel(replace(tiny(50), fusion="attention"))
-    changed = start_of(Variant(name="gated", fusion="gated"), public, None)
+    changed = start_of(Variant(name="gated", fusion="gated"), public)
     named = dict(public.named_parameters())
     assert {name for name, _ in changed.named_parameters()} - named.keys()
     assert all(torch.equal(p, named[name]) for name, p in changed.named_parameters() if name in named)
