@@ -20,7 +20,9 @@ from engines.errors import (
     StudioError,
     UserError,
 )
-from engines.hosts import open_host
+from engines.hosts import Offer, describe, open_host, open_routes
+from engines.hosts.routes import Router, parse_routes, read_routes, write_routes
+from engines.hosts.streams import TASKS
 from engines.protocol import (
     KINDS,
     LANGUAGES,
@@ -60,6 +62,7 @@ from engines.settings import Settings
 __all__ = [
     "KINDS",
     "LANGUAGES",
+    "TASKS",
     "Ability",
     "AbilityError",
     "AskRequest",
@@ -81,11 +84,13 @@ __all__ = [
     "IndexResult",
     "Kind",
     "MediaError",
+    "Offer",
     "Photo",
     "Progress",
     "Request",
     "RequestError",
     "Result",
+    "Router",
     "SearchRequest",
     "SearchResult",
     "Segment",
@@ -98,7 +103,12 @@ __all__ = [
     "TranslateResult",
     "UserError",
     "Word",
+    "describe",
     "open_host",
+    "open_routes",
+    "parse_routes",
+    "read_routes",
     "run",
     "to_json",
+    "write_routes",
 ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from engines.errors import DeviceError
 
-__all__ = ["Choice", "Hardware", "available", "choose", "explain", "look", "set_threads"]
+__all__ = ["Choice", "Hardware", "available", "choose", "explain", "free_bytes", "look", "set_threads"]
 
 DTYPES = ("float32", "bfloat16")
 
@@ -166,6 +166,17 @@ _LOST = (
     "gpu is lost",
     "driver shutting down",
 )
+
+
+def free_bytes(device: str) -> int:
+    """Memory that may still be taken on a device; main memory for the CPU and for Apple's GPU, which shares it."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.mem_get_info(torch.device(device))[0])
+    import psutil
+
+    return int(psutil.virtual_memory().available)
 
 
 def explain(error: BaseException) -> DeviceError | None:

@@ -325,7 +325,8 @@ class SearchResult(Result):
 
 @dataclass(frozen=True)
 class Ability:
-    """A request type a host serves, and in which language ("en-de" for translation, "" where it does not matter)."""
+    """A request type a host serves, and in which language: "en", "en-de" for translation of text or speech, "" where it
+    does not matter or the host does not tell."""
 
     request: type
     language: str = ""
@@ -333,7 +334,10 @@ class Ability:
 
 @dataclass(frozen=True)
 class HostInfo:
-    """What a host is and can do. device and dtype are torch's names; memory in bytes of weights."""
+    """What a host is and can do. device and dtype are torch's names; memory in bytes of weights, 0 = elsewhere.
+
+    source: what `open_host` was given. takes: senses it has; of a clip the rest is left out.
+    """
 
     name: str
     abilities: frozenset[Ability]
@@ -345,6 +349,8 @@ class HostInfo:
     memory_bytes: int
     licence: str
     model_digest: str
+    source: str = "builtin"
+    takes: frozenset[Sense] = frozenset({"picture", "sound"})
 
     def serves(self, request: type, language: str | None = None) -> bool:
         """Whether a request type is served, in `language` where one is named."""

@@ -255,7 +255,7 @@ class Senses:
             info = files.probe(media)
             if info.kind == "clip":
                 end_s = info.duration_s if max_s is None else min(info.duration_s, max_s)
-                for start_s in _starts(end_s):
+                for start_s in starts(end_s):
                     clip = files.load_clip(media, n_frames=WINDOW_FRAMES, start_s=start_s, max_s=WINDOW_S)
                     yield self._clip_window(clip, start_s, min(start_s + WINDOW_S, end_s))
                 return
@@ -267,7 +267,7 @@ class Senses:
             case Photo(pixels):
                 yield Window("photo", self._pictures_vector([pixels]))
             case Sound():
-                yield from self._sound_windows(_chunks(media), max_s)
+                yield from self._sound_windows(chunks(media), max_s)
             case Clip():
                 yield self._clip_window(media, 0.0, media.duration_s)
 
@@ -334,7 +334,7 @@ def _load(media: Media) -> Photo | Sound | Clip:
     return files.load_clip(media, n_frames=N_FRAMES, sound_s=ASKED_S)
 
 
-def _chunks(sound: Sound) -> Iterator[np.ndarray]:
+def chunks(sound: Sound) -> Iterator[np.ndarray]:
     samples = files.resample(sound.samples, sound.rate_hz)
     if len(samples) == 0:
         raise MediaError("The sound is empty; record or choose another.", "声音是空的，请重新录制或另选。")
@@ -342,7 +342,7 @@ def _chunks(sound: Sound) -> Iterator[np.ndarray]:
     yield from (samples[i : i + step] for i in range(0, len(samples), step))
 
 
-def _starts(duration_s: float) -> list[float]:
+def starts(duration_s: float) -> list[float]:
     """Where windows begin; a last second alone is left to the window before."""
     n = max(1, int(np.ceil((duration_s - 1.0) / WINDOW_S)))
     return [i * WINDOW_S for i in range(n)]

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engines.errors import RequestError
+
+DTYPES = ("auto", "float32", "bfloat16", "int8", "int4")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """How a host is opened.
 
-    device: "auto", "cpu", "cuda" or "cuda:n". dtype: "auto", "float32" or "bfloat16". n_threads: 0 = torch's choice.
-    cache_bytes: how much encoded media a host may keep for a second question about the same file.
+    device: "auto", "cpu", "cuda" or "cuda:n". dtype: "auto", "float32" or "bfloat16"; for transformers checkpoints also
+    "int8" or "int4", weights only. n_threads: 0 = torch's choice. cache_bytes: how much encoded media a host may keep
+    for a second question about the same file. idle_s: seconds without work after which a transformers checkpoint gives
+    its memory back until it is asked again, 0 = never. api_key: for a server. timeout_s: how long a server may be
+    silent.
     """
 
     device: str = "auto"
     dtype: str = "auto"
     n_threads: int = 0
     cache_bytes: int = 128 * 2**20
+    idle_s: float = 0.0
+    api_key: str = field(default="", repr=False)
+    timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.dtype not in ("auto", "float32", "bfloat16"):
+        if self.dtype not in DTYPES:
             raise RequestError(
-                f"dtype {self.dtype!r} is not known; choose auto, float32 or bfloat16.",
-                f"不支持 dtype {self.dtype!r}；可选：auto、float32、bfloat16。",
+                f"dtype {self.dtype!r} is not known; choose {', '.join(DTYPES[:-1])} or {DTYPES[-1]}.",
+                f"不支持 dtype {self.dtype!r}；可选：{'、'.join(DTYPES)}。",
             )
-        if self.n_threads < 0 or self.cache_bytes < 0:
+        if self.n_threads < 0 or self.cache_bytes < 0 or self.idle_s < 0:
             raise RequestError(
-                "n_threads and cache_bytes are counts; 0 or more.", "n_threads 与 cache_bytes 不能为负。"
+                "n_threads, cache_bytes and idle_s are 0 or more.", "n_threads、cache_bytes 与 idle_s 不能为负。"
             )
+        if not self.timeout_s > 0:
+            raise RequestError("timeout_s is more than 0 seconds.", "timeout_s 必须大于 0 秒。")

@@ -9,46 +9,147 @@ import difflib
 import json
 import os
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engines.errors import RequestError
-from engines.protocol import Host
+from engines.hosts.routes import DEFAULT, Router, check
+from engines.protocol import Cancel, Host, HostInfo, Progress
 from engines.settings import Settings
 
 KNOWN = ("builtin",)
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_REMEDY = 'open "builtin", or a folder that holds a Fusion Studio checkpoint'
-_REMEDY_ZH = "请使用 builtin，或存有 Fusion Studio 模型的文件夹"
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
 
-def open_host(name: str = "builtin", settings: Settings | None = None) -> Host:
-    """Open a host by name: "builtin", or the path of a folder with a checkpoint of ours.
+@dataclass(frozen=True)
+class Offer:
+    """What a name would open: info as of the open host, and how many bytes would be fetched for it first."""
 
-    Raises RequestError for a name nothing answers to, CheckpointError for a folder that holds no usable checkpoint,
-    DeviceError for a device that is not there.
+    info: HostInfo
+    download_bytes: int = 0
+
+
+def open_host(
+    name: str = "builtin",
+    settings: Settings | None = None,
+    *,
+    tell: Callable[[Progress], None] | None = None,
+    cancel: Cancel | None = None,
+) -> Host:
+    """Open a host by name.
+
+    name: "builtin"; a folder with a checkpoint of ours or of transformers; a name on the Hugging Face hub
+    ("openai/whisper-base"), which is fetched if it is not there; or the address of an OpenAI-compatible server
+    ("http://host:8000/v1", with "#model" where it has several). tell: hears how far a download is. cancel: ends it;
+    what came is kept, and the next try goes on from there.
+
+    Raises RequestError for a name nothing answers to, CheckpointError for a folder or a download that holds no usable
+    checkpoint, DeviceError for a device that is absent or too small, Cancelled.
     """
-    folder = None if name == "builtin" else _checkpoint_folder(name)
-    from engines.hosts import builtin
+    settings = settings if settings is not None else Settings()
+    name = name.strip()
+    if _ADDRESS.match(name):
+        from engines.hosts import remote
 
-    return builtin.load(folder, settings=settings if settings is not None else Settings())
+        return remote.load(name, settings=settings)
+    if name == "builtin":
+        from engines.hosts import builtin
+
+        return builtin.load(settings=settings)
+    folder = _folder(name) or _fetched(name, tell, cancel)
+    if not _is_transformers(folder / "config.json"):
+        from engines.hosts import builtin
+
+        return builtin.load(folder, settings=settings)
+    from engines.hosts import pretrained
+
+    return pretrained.load(folder, name, settings=settings)
 
 
-def _checkpoint_folder(name: str) -> Path:
-    """The folder a name points to; what lies in it is checked when it is loaded."""
+def describe(name: str, settings: Settings | None = None) -> Offer:
+    """What a name would open, its size, licence, abilities and memory, without opening it.
+
+    Of a checkpoint that is not on this machine yet only size and licence are known. A server is asked. Raises as
+    `open_host` does.
+    """
+    settings = settings if settings is not None else Settings()
+    name = name.strip()
+    folder = None if _ADDRESS.match(name) or name == "builtin" else _folder(name)
+    if folder is not None and _is_transformers(folder / "config.json"):
+        from engines.hosts import pretrained
+
+        return Offer(pretrained.describe(folder, name, settings))
+    if folder is None and name != "builtin" and not _ADDRESS.match(name):
+        from engines.hosts import hub
+
+        return hub.offer(name)
+    host = open_host(name, settings)
+    try:
+        return Offer(host.info)
+    finally:
+        host.close()
+
+
+def open_routes(
+    routes: Mapping[str, str],
+    settings: Settings | None = None,
+    *,
+    tell: Callable[[str, Progress], None] | None = None,
+) -> Router:
+    """A host for each task that has one of its own, as one. routes: task or "" → name. tell: name, how far it is.
+
+    Raises as `open_host` does; what was open by then is closed.
+    """
+    hosts: dict[str, Host] = {}
+    opened: dict[str, Host] = {}
+
+    def opener(name: str) -> Host:
+        return open_host(name, settings, tell=None if tell is None else partial(tell, name))
+
+    try:
+        for task, name in {DEFAULT: "builtin", **routes}.items():
+            check(task)
+            opened[name] = opened.get(name) or opener(name)
+            hosts[task] = opened[name]
+    except BaseException:
+        for host in opened.values():
+            host.close()
+        raise
+    return Router(hosts, opener)
+
+
+def _folder(name: str) -> Path | None:
+    """The folder a name points to, what lies in it checked when it is loaded; None for a name on the hub that is not
+    on this machine. Raises RequestError for what is neither."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
     if re.match(r"\w+://", name):
         raise RequestError(
-            f"A model behind a web address cannot be used in this version; {_REMEDY}.",
-            f"此版本还不能使用网址上的模型；{_REMEDY_ZH}。",
+            "An address begins with http:// or https://; check what you typed.",
+            "地址以 http:// 或 https:// 开头，请检查。",
         )
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
+    if not _HUB_NAME.fullmatch(name) or name.startswith((".", "~")) or folder.is_file():
         raise _unknown(name, folder)
-    if _is_transformers(folder / "config.json"):
-        raise RequestError(
-            f"{folder.name!r} is a transformers checkpoint, which this version cannot use; {_REMEDY}.",
-            f"{folder.name!r} 是 transformers 模型，此版本还不能使用；{_REMEDY_ZH}。",
-        )
+    from engines.hosts import hub
+
+    return hub.local(name)
+
+
+def _fetched(name: str, tell: Callable[[Progress], None] | None, cancel: Cancel | None) -> Path:
+    """The folder of a checkpoint on the hub, once all of it is here."""
+    from engines.hosts import hub
+
+    for progress in hub.fetch(name, cancel if cancel is not None else Cancel()):
+        if tell is not None:
+            tell(progress)
+    folder = hub.local(name)
+    if folder is None:
+        raise RuntimeError(f"{name} was fetched and is not there")
     return folder
 
 
@@ -61,13 +162,7 @@ def _is_transformers(config: Path) -> bool:
 
 
 def _unknown(name: str, folder: Path) -> RequestError:
-    """Why no host answers to a name: a path that is not there, a hub name, or a slip of the keyboard."""
-    if _HUB_NAME.fullmatch(name) and not name.startswith("."):
-        return RequestError(
-            f"There is no folder {name!r} here, and models from the Hugging Face hub cannot be used in this version; "
-            f"{_REMEDY}.",
-            f"找不到文件夹 {name!r}，此版本也还不能使用 Hugging Face 上的模型；{_REMEDY_ZH}。",
-        )
+    """Why no host answers to a name: a path that is not there, or a slip of the keyboard."""
     if folder.is_file():
         return RequestError(
             f"{folder.name!r} is a file; give the folder that holds it.",
@@ -81,6 +176,8 @@ def _unknown(name: str, folder: Path) -> RequestError:
     likely = difflib.get_close_matches(name.lower(), KNOWN, n=1, cutoff=0.5)
     hint, hint_zh = (f"; did you mean {likely[0]!r}?", f"，是否指 {likely[0]!r}？") if likely else (".", "。")
     return RequestError(
-        f"No host is called {name!r}. Known are: {', '.join(KNOWN)}, or the path of a checkpoint folder{hint}",
-        f"没有名为 {name!r} 的模型。可用：{'、'.join(KNOWN)}，或模型文件夹的路径{hint_zh}",
+        f"No host is called {name!r}. Known are: {', '.join(KNOWN)}, the path of a checkpoint folder, a name on the "
+        f"hub like openai/whisper-base, or the address of a server{hint}",
+        f"没有名为 {name!r} 的模型。可用：{'、'.join(KNOWN)}、模型文件夹的路径、Hugging Face 上的名称或"
+        f"服务器地址{hint_zh}",
     )

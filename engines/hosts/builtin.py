@@ -55,7 +55,7 @@ Task: TypeAlias = Callable[[Senses, Any], Iterator[Result]]
 
 TASKS: dict[type, tuple[Task, type[Result], tuple[str, ...]]] = {
     CaptionRequest: (caption.stream, CaptionResult, LANGUAGES),
-    TranscribeRequest: (transcribe.stream, TranscribeResult, LANGUAGES),
+    TranscribeRequest: (transcribe.stream, TranscribeResult, (*LANGUAGES, *translate.PAIRS)),
     TranslateRequest: (translate.stream, TranslateResult, translate.PAIRS),
     AskRequest: (answer.stream, AskResult, LANGUAGES),
     EmbedRequest: (search.embed, EmbedResult, ("",)),

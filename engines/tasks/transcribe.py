@@ -55,7 +55,7 @@ READABLE_WIDTH = 84
 
 def stream(senses: Senses, request: TranscribeRequest) -> Iterator[TranscribeResult]:
     """Segments as they are made; while one is being written it stands last and grows. "empty": no speech at all."""
-    total_s, chunks = _open(request.media)
+    total_s, chunks = opened(request.media)
     language = request.language
     segments: tuple[Segment, ...] = ()
     heard_s = 0.0
@@ -100,7 +100,7 @@ def stream(senses: Senses, request: TranscribeRequest) -> Iterator[TranscribeRes
     )
 
 
-def _open(media: Media) -> tuple[float, Iterator[np.ndarray]]:
+def opened(media: Media) -> tuple[float, Iterator[np.ndarray]]:
     """Seconds and chunks of what is to be heard."""
     if isinstance(media, Path):
         return files.probe(media).duration_s, files.stream_sound(media, chunk_s=CHUNK_S)

@@ -1,0 +1,89 @@
+"""A transcript by any model that writes down a stretch of speech at a time.
+
+The sound is cut at its pauses as for the built-in model, so two hours need no more memory than half a minute, a stop
+comes within one stretch, and every segment has its times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from engines.protocol import LANGUAGES, Progress, Segment, TranscribeRequest, TranscribeResult
+from engines.tasks.pauses import stretches, trimmed
+from engines.tasks.transcribe import opened
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said in a stretch, as far as it is written. Times are seconds from the stretch's start.
+
+    language: found by the model, "" where it does not tell. segments: none = nobody speaks.
+    """
+
+    segments: tuple[Segment, ...] = ()
+    language: str = ""
+
+
+Writer: TypeAlias = Callable[[np.ndarray, str | None], Iterator[Said]]
+"""((n,) float32 at 16 kHz, its language if known) -> what is said, growing; the last one is whole."""
+Translator: TypeAlias = Callable[[str, str], Iterator[str]]
+"""(text, its language) -> its translation, growing."""
+
+
+def transcribed(
+    request: TranscribeRequest, write: Writer, *, translate: Translator | None = None
+) -> Iterator[TranscribeResult]:
+    """Segments as they are made; the one being written stands last and grows. "empty": no speech at all.
+
+    translate: puts finished segments into `request.translate_to`; None where `write` did so or nobody asked.
+    Raises MediaError.
+    """
+    total_s, chunks = opened(request.media)
+    language = request.language or ""
+    segments: tuple[Segment, ...] = ()
+    heard_s = 0.0
+
+    def result(growing: tuple[Segment, ...] = ()) -> TranscribeResult:
+        return TranscribeResult(
+            request=request,
+            language=language,
+            duration_s=max(total_s, heard_s),
+            segments=segments + growing,
+            progress=Progress("listening", heard_s, max(total_s, heard_s), "s"),
+        )
+
+    for whole in stretches(chunks):
+        yield result()
+        stretch = trimmed(whole)
+        said = Said()
+        if stretch is not None:
+            for said in write(stretch.samples, language or None):
+                if said.language in LANGUAGES:
+                    language = language or said.language
+                yield result(_placed(said.segments, stretch.start_s))
+            for segment in _placed(said.segments, stretch.start_s):
+                if translate is not None and request.translate_to not in (None, language):
+                    for translation in translate(segment.text, language):
+                        segment = replace(segment, translation=translation)
+                        yield result((segment,))
+                segments += (segment,)
+        heard_s = whole.end_s
+    yield replace(result(), duration_s=heard_s, progress=None, end="finished" if segments else "empty")
+
+
+def _placed(segments: tuple[Segment, ...], start_s: float) -> tuple[Segment, ...]:
+    """Segments of a stretch with times from the start of the whole sound; empty ones are left out."""
+    return tuple(
+        replace(
+            segment,
+            start_s=segment.start_s + start_s,
+            end_s=segment.end_s + start_s,
+            words=tuple(replace(w, start_s=w.start_s + start_s, end_s=w.end_s + start_s) for w in segment.words),
+        )
+        for segment in segments
+        if segment.text.strip()
+    )

@@ -1,0 +1,190 @@
+"""Any transformers checkpoint that one of the tabs has a use for, as an `engines.Host`.
+
+    folder ──checkpoint.read──▶ what it is ──checkpoint.place──▶ where it fits ──<family>.tasks──▶ what it does
+
+Each family of models is a file: `speech`, `chat`, `pictures`, `translation`, `spaces`. One text is written at a time,
+in a thread of its own (`writing`); long sounds give way to others between two stretches. Importing this imports torch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from engines import device as devices
+from engines.errors import DeviceError, UserError
+from engines.hosts.pretrained import chat, checkpoint, pictures, spaces, speech, translation
+from engines.hosts.pretrained.checkpoint import Checkpoint, Place
+from engines.hosts.pretrained.writing import Pen
+from engines.hosts.streams import Steps, closed, told
+from engines.protocol import Cancel, HostInfo, Request, Result, Sense
+from engines.settings import Settings
+
+FAMILIES: dict[str, ModuleType] = {
+    "speech": speech,
+    "ctc": speech,
+    "chat": chat,
+    "pictures": pictures,
+    "translation": translation,
+    "space": spaces,
+}
+
+
+def describe(folder: Path, source: str, settings: Settings) -> HostInfo:
+    """What a folder would be as a host, without reading its weights. Raises CheckpointError and DeviceError."""
+    found = checkpoint.read(folder, source)
+    return _info(found, checkpoint.place(found, settings))
+
+
+def load(folder: Path, source: str, *, settings: Settings) -> PretrainedHost:
+    """The checkpoint in a folder as a host. Raises CheckpointError and DeviceError."""
+    found = checkpoint.read(folder, source)
+    devices.set_threads(settings.n_threads)
+    return PretrainedHost(found, settings)
+
+
+def _info(found: Checkpoint, place: Place) -> HostInfo:
+    family = FAMILIES[found.family]
+    takes: frozenset[Sense] = family.takes(found) if hasattr(family, "takes") else frozenset({"sound"})
+    return HostInfo(
+        name=found.name,
+        abilities=family.abilities(found),
+        device=place.device,
+        device_reason=place.reason,
+        device_reason_zh=place.reason_zh,
+        dtype=place.dtype,
+        n_parameters=found.n_parameters,
+        memory_bytes=round(found.n_parameters * checkpoint.BYTES[place.dtype]),
+        licence=found.licence,
+        model_digest=found.digest,
+        source=found.source,
+        takes=takes,
+    )
+
+
+@dataclass
+class _Loaded:
+    """The weights at work. n_running: requests under way, which keep them."""
+
+    tasks: dict[type, Steps]
+    n_running: int = 0
+    last_used_s: float = 0.0
+
+
+class PretrainedHost:
+    """A checkpoint that is loaded when it is opened, and again when it is asked after it gave its memory back."""
+
+    def __init__(self, found: Checkpoint, settings: Settings) -> None:
+        self._checkpoint, self._settings = found, settings
+        self._place = checkpoint.place(found, settings)
+        self._info = _info(found, self._place)
+        self._pen = Pen()
+        self._guard = threading.Lock()
+        self._closed = threading.Event()
+        self._loaded: _Loaded | None = self._load()
+        if settings.idle_s > 0:
+            threading.Thread(target=self._watch, name=f"idle {found.name}", daemon=True).start()
+
+    @property
+    def info(self) -> HostInfo:
+        return self._info
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the weights are in memory."""
+        return self._loaded is not None
+
+    def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
+        """Results as they are made."""
+        if self._closed.is_set():
+            raise closed()
+        kinds = {ability.request for ability in self._info.abilities}
+        return told(self._info, {kind: self._run for kind in kinds}, request, cancel)
+
+    def _run(self, request: Request, cancel: Cancel) -> Iterator[Result]:
+        with self._guard:
+            if self._closed.is_set():
+                raise closed()
+            loaded = self._loaded = self._loaded or self._load()
+            loaded.n_running += 1
+        try:
+            yield from loaded.tasks[type(request)](request, cancel)
+        except (RuntimeError, MemoryError) as error:
+            fault = devices.explain(error)
+            if fault is None:
+                raise
+            raise fault from error
+        finally:
+            with self._guard:
+                loaded.n_running -= 1
+                loaded.last_used_s = time.monotonic()
+
+    def move(self, device: str) -> None:
+        """Finish what is being written, then go on on another device. Raises DeviceError and stays where it was."""
+        settings = replace(self._settings, device=device)
+        with self._guard, self._pen.rest():
+            if self._closed.is_set():
+                raise closed()
+            if self._loaded is not None and self._loaded.n_running > 0:
+                raise DeviceError(
+                    f"{self._info.name} is at work; stop it, or wait, and choose the device again.",
+                    f"{self._info.name} 正在工作；请先停止或稍候，再选择设备。",
+                )
+            there, before = checkpoint.place(self._checkpoint, settings), self._place
+            self._loaded = None
+            give_back()
+            self._place = there
+            try:
+                self._loaded = self._load()
+            except UserError:
+                self._place = before
+                self._loaded = self._load()
+                raise
+            self._settings = settings
+            self._info = _info(self._checkpoint, there)
+
+    def rest(self) -> None:
+        """Give the memory back until somebody asks again; nothing happens while something is under way."""
+        with self._guard:
+            if self._loaded is not None and self._loaded.n_running == 0:
+                self._loaded = None
+        give_back()
+
+    def close(self) -> None:
+        """Give the memory back for good. Closing twice is fine."""
+        self._closed.set()
+        with self._guard:
+            self._loaded = None
+        give_back()
+
+    def _load(self) -> _Loaded:
+        family = FAMILIES[self._checkpoint.family]
+        try:
+            return _Loaded(family.tasks(self._checkpoint, self._place, self._pen), last_used_s=time.monotonic())
+        except (RuntimeError, MemoryError) as error:
+            give_back()
+            raise devices.explain(error) or error from error
+
+    def _watch(self) -> None:
+        while not self._closed.wait(min(1.0, self._settings.idle_s)):
+            loaded = self._loaded
+            if loaded is not None and time.monotonic() - loaded.last_used_s >= self._settings.idle_s:
+                self.rest()
+
+
+def give_back() -> None:
+    """What nobody holds any more goes back to the card and to the system."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)  # glibc keeps freed memory otherwise

@@ -1,0 +1,161 @@
+"""Models that are talked to: chat with pictures, sound or both (Qwen2.5-Omni, Gemma 3n, SmolVLM, ...), or text alone.
+
+What a model takes is what its checkpoint has processors for. A clip goes in as pictures with their times and its sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from engines.hosts import prompts
+from engines.hosts.listening import Said, transcribed
+from engines.hosts.pretrained import weights
+from engines.hosts.pretrained.checkpoint import Checkpoint, Place
+from engines.hosts.pretrained.writing import Pen
+from engines.hosts.prompts import Turn
+from engines.hosts.streams import Steps
+from engines.protocol import (
+    LANGUAGES,
+    RATE_HZ,
+    Ability,
+    AskRequest,
+    AskResult,
+    Cancel,
+    CaptionRequest,
+    CaptionResult,
+    Progress,
+    Segment,
+    Sense,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    TranslateResult,
+)
+
+N_NEW = {CaptionRequest: 80, AskRequest: 240, TranscribeRequest: 220, TranslateRequest: 1_000}
+"""Pieces that are written at most."""
+PAIRS = tuple(f"{source}-{target}" for source in LANGUAGES for target in LANGUAGES if source != target)
+
+
+def takes(checkpoint: Checkpoint) -> frozenset[Sense]:
+    """The senses a checkpoint has: a tower for each in its config, and a processor beside it."""
+    config = {**checkpoint.config, **(checkpoint.config.get("thinker_config") or {})}
+    found: set[Sense] = set()
+    if any(config.get(key) for key in ("vision_config", "img_processor", "vision_model_config")):
+        found.add("picture")
+    if any(config.get(key) for key in ("audio_config", "audio_processor", "audio_encoder_config")):
+        found.add("sound")
+    return frozenset(found)
+
+
+def abilities(checkpoint: Checkpoint) -> frozenset[Ability]:
+    senses = takes(checkpoint)
+    found = {Ability(TranslateRequest, pair) for pair in PAIRS}
+    if senses:
+        found |= {Ability(kind, language) for kind in (CaptionRequest, AskRequest) for language in LANGUAGES}
+    if "sound" in senses:
+        found |= {Ability(TranscribeRequest, language) for language in (*LANGUAGES, *PAIRS)}
+    return frozenset(found)
+
+
+def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
+    """What the model does, once its weights are there. Raises CheckpointError."""
+    chat = Chat(checkpoint, place, pen)
+    found: dict[type, Steps] = {TranslateRequest: chat.translate}
+    if chat.senses:
+        found |= {CaptionRequest: chat.caption, AskRequest: chat.ask}
+    if "sound" in chat.senses:
+        found |= {TranscribeRequest: chat.transcribe}
+    return found
+
+
+class Chat:
+    def __init__(self, checkpoint: Checkpoint, place: Place, pen: Pen) -> None:
+        self.senses = takes(checkpoint)
+        self._name = checkpoint.name
+        self._processor = weights.processor(checkpoint)
+        self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
+        self._model = weights.load(
+            "AutoModelForMultimodalLM" if self.senses else "AutoModelForCausalLM", checkpoint, place
+        )
+        self._pen = pen
+
+    # --- tasks ---
+
+    def caption(self, request: CaptionRequest, _: Cancel) -> Iterator[CaptionResult]:
+        result = CaptionResult(request=request, progress=Progress("looking"))
+        yield result
+        given = prompts.material(request.media, self.senses, self._name)
+        if not given.frames and given.samples is None:
+            yield CaptionResult(request=request, end="empty")
+            return
+        text = ""
+        for text in self.reply(prompts.conversation(request, given), N_NEW[CaptionRequest]):
+            yield CaptionResult(request=request, text=text, progress=Progress("writing"))
+        yield CaptionResult(request=request, text=text, end="finished" if text else "empty")
+
+    def ask(self, request: AskRequest, _: Cancel) -> Iterator[AskResult]:
+        yield AskResult(request=request, progress=Progress("looking"))
+        given = prompts.material(request.media, self.senses, self._name, hide=request.hide)
+        text = ""
+        for text in self.reply(prompts.conversation(request, given), N_NEW[AskRequest]):
+            yield AskResult(request=request, text=text, silent=given.silent, progress=Progress("writing"))
+        yield AskResult(request=request, text=text, silent=given.silent, end="finished" if text else "empty")
+
+    def translate(self, request: TranslateRequest, _: Cancel) -> Iterator[TranslateResult]:
+        text = ""
+        for text in self.reply(prompts.conversation(request, None), N_NEW[TranslateRequest]):
+            yield TranslateResult(request=request, text=text, progress=Progress("translating"))
+        yield TranslateResult(request=request, text=text, end="finished" if text else "empty")
+
+    def transcribe(self, request: TranscribeRequest, _: Cancel) -> Iterator[TranscribeResult]:
+        def write(samples: np.ndarray, language: str | None) -> Iterator[Said]:
+            for text in self.reply(prompts.dictation(samples, language), N_NEW[TranscribeRequest]):
+                segment = Segment(0.0, len(samples) / RATE_HZ, text)
+                yield Said((segment,) if text else (), language or "")
+
+        def put(text: str, language: str) -> Iterator[str]:
+            turn = Turn("user", prompts.translation(text, language or None, request.translate_to or "en"))
+            return self.reply((turn,), N_NEW[TranslateRequest])
+
+        return transcribed(request, write, translate=put if request.translate_to is not None else None)
+
+    # --- the model ---
+
+    def reply(self, turns: Sequence[Turn], n_new: int) -> Iterator[str]:
+        """What the model says to a conversation, as it grows; often unchanged, so that a stop is heard."""
+        inputs = yield from self._pen.run(lambda: self._inputs(turns), "")
+        prompt = inputs["input_ids"][0].tolist()
+        n_prompt = len(prompt)
+        text = ""
+        options = {"max_new_tokens": n_new, "do_sample": False, "num_beams": 1}
+        n_known = 0
+        for ids in self._pen.write(lambda extra: self._model.generate(**inputs, **options, **extra)):
+            if len(ids) != n_known:
+                n_known = len(ids)
+                written = ids[n_prompt:] if ids[:n_prompt] == prompt else ids  # the last comes with its prompt
+                text = str(self._tokenizer.decode(written, skip_special_tokens=True)).strip().rstrip("\ufffd")
+            yield text
+
+    def _inputs(self, turns: Sequence[Turn]) -> dict[str, Any]:
+        messages = [self._message(turn) for turn in turns]
+        found = self._processor.apply_chat_template(
+            messages, tokenize=True, return_dict=True, return_tensors="pt", add_generation_prompt=True
+        )
+        device, dtype = self._model.device, self._model.dtype
+        inputs = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in found.items()}
+        if not self.senses:
+            inputs.pop("token_type_ids", None)  # which tokenizers give and no language model takes
+        return inputs
+
+    def _message(self, turn: Turn) -> dict[str, Any]:
+        if not self.senses:
+            return {"role": turn.role, "content": turn.text}
+        content: list[dict[str, Any]] = [{"type": "image", "image": Image.fromarray(f)} for f in turn.frames]
+        if turn.samples is not None:
+            content.append({"type": "audio", "audio": turn.samples})
+        return {"role": turn.role, "content": [*content, {"type": "text", "text": turn.text}]}

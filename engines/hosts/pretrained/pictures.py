@@ -1,0 +1,90 @@
+"""Models that caption a picture or answer one question about it in English, and hold no conversation (BLIP, GIT)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from engines.errors import AbilityError
+from engines.hosts import prompts
+from engines.hosts.pretrained import weights
+from engines.hosts.pretrained.checkpoint import Checkpoint, Place
+from engines.hosts.pretrained.writing import Pen
+from engines.hosts.streams import Steps
+from engines.protocol import Ability, AskRequest, AskResult, Cancel, CaptionRequest, CaptionResult, Progress, Sense
+
+LANGUAGE = "en"
+N_NEW = 60
+
+
+def takes(_: Checkpoint) -> frozenset[Sense]:
+    return frozenset({"picture"})
+
+
+def abilities(checkpoint: Checkpoint) -> frozenset[Ability]:
+    return frozenset({Ability(AskRequest if _answers(checkpoint) else CaptionRequest, LANGUAGE)})
+
+
+def _answers(checkpoint: Checkpoint) -> bool:
+    return any("QuestionAnswering" in name for name in checkpoint.config.get("architectures") or ())
+
+
+def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
+    """What the model does, once its weights are there. Raises CheckpointError."""
+    pictures = Pictures(checkpoint, place, pen)
+    return {AskRequest: pictures.ask} if _answers(checkpoint) else {CaptionRequest: pictures.caption}
+
+
+class Pictures:
+    def __init__(self, checkpoint: Checkpoint, place: Place, pen: Pen) -> None:
+        self._name = checkpoint.name
+        self._images = weights.image_processor(checkpoint)
+        self._tokenizer = weights.tokenizer(checkpoint)
+        kind = "AutoModelForVisualQuestionAnswering" if _answers(checkpoint) else "AutoModelForImageTextToText"
+        self._model = weights.load(kind, checkpoint, place)
+        self._pen = pen
+
+    def caption(self, request: CaptionRequest, _: Cancel) -> Iterator[CaptionResult]:
+        self._check(request.language)
+        yield CaptionResult(request=request, progress=Progress("looking"))
+        given = prompts.material(request.media, frozenset({"picture"}), self._name)
+        text = ""
+        for text in self._written(given.frames[len(given.frames) // 2]):
+            yield CaptionResult(request=request, text=text, progress=Progress("writing"))
+        yield CaptionResult(request=request, text=text, end="finished" if text else "empty")
+
+    def ask(self, request: AskRequest, _: Cancel) -> Iterator[AskResult]:
+        self._check(request.language)
+        yield AskResult(request=request, progress=Progress("looking"))
+        given = prompts.material(request.media, frozenset({"picture"}), self._name)
+        if "picture" in request.hide:
+            raise AbilityError(
+                f"{self._name} only sees; without the picture it has nothing to answer from.",
+                f"{self._name} 只能看画面；隐藏画面后无法回答。",
+            )
+        text = ""
+        for text in self._written(given.frames[len(given.frames) // 2], request.question):
+            yield AskResult(request=request, text=text, silent=given.silent, progress=Progress("writing"))
+        yield AskResult(request=request, text=text, silent=given.silent, end="finished" if text else "empty")
+
+    def _check(self, language: str) -> None:
+        if language != LANGUAGE:
+            raise AbilityError(
+                f"{self._name} writes English only; choose English, or another model in Models & device.",
+                f"{self._name} 只会写英文；请选英文，或在“模型与设备”中换一个模型。",
+            )
+
+    def _written(self, frame: np.ndarray, question: str = "") -> Iterator[str]:
+        """The text for a picture (H, W, 3) uint8, as it grows."""
+        inputs: dict[str, Any] = dict(self._images(Image.fromarray(frame), return_tensors="pt"))
+        if question:
+            asked = self._tokenizer(question, return_tensors="pt")
+            inputs |= {"input_ids": asked["input_ids"], "attention_mask": asked["attention_mask"]}
+        device, dtype = self._model.device, self._model.dtype
+        inputs = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
+        options = {"max_new_tokens": N_NEW, "do_sample": False, "num_beams": 1}
+        for ids in self._pen.write(lambda extra: self._model.generate(**inputs, **options, **extra)):
+            yield str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()

@@ -1,0 +1,168 @@
+"""Models that place two senses in one space: CLIP, SigLIP and SigLIP 2 text and pictures, CLAP text and sounds.
+
+They bring their own search: a collection belongs to the model that made it, so one of theirs stands beside the built-in
+model's. What a model has no sense for becomes a line in the list of files that could not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from engines import media as files
+from engines.errors import MediaError
+from engines.hosts.pretrained import weights
+from engines.hosts.pretrained.checkpoint import Checkpoint, Place
+from engines.hosts.pretrained.writing import Pen
+from engines.hosts.streams import Steps
+from engines.protocol import (
+    RATE_HZ,
+    Ability,
+    Clip,
+    EmbedRequest,
+    IndexRequest,
+    Kind,
+    Media,
+    Photo,
+    SearchRequest,
+    Sense,
+    Sound,
+)
+from engines.senses import ASKED_S, WINDOW_FRAMES, WINDOW_S, Window, chunks, starts
+from engines.tasks import search
+
+FIT_SLOPE = 20.0
+FIT_MIDDLE = {"clip": 0.25, "clap": 0.25}
+"""Cosine at which a text fits as well as not, for models without a bias of their own: CLIP's cosines of matching pairs
+lie around 0.3, of others around 0.2 (Radford et al. 2021). A guess until it is calibrated on data."""
+
+
+def takes(checkpoint: Checkpoint) -> frozenset[Sense]:
+    return frozenset({"sound" if checkpoint.model_type == "clap" else "picture"})
+
+
+def abilities(_: Checkpoint) -> frozenset[Ability]:
+    return frozenset(Ability(kind) for kind in (EmbedRequest, IndexRequest, SearchRequest))
+
+
+def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
+    """What the model does, once its weights are there. Raises CheckpointError."""
+    space = Space(checkpoint, place, pen)
+    return {
+        EmbedRequest: lambda request, _: search.embed(space, request),
+        IndexRequest: lambda request, _: search.index(space, request),
+        SearchRequest: lambda request, _: search.search(space, request),
+    }
+
+
+class Space:
+    """A model's two towers over media, as `tasks/search` asks for them."""
+
+    def __init__(self, checkpoint: Checkpoint, place: Place, pen: Pen) -> None:
+        self.model_digest = checkpoint.digest
+        self._name, self._type = checkpoint.name, checkpoint.model_type
+        self._sees = "picture" in takes(checkpoint)
+        self._tokenizer = weights.tokenizer(checkpoint)
+        self._media = weights.image_processor(checkpoint) if self._sees else weights.feature_extractor(checkpoint)
+        self._model = weights.load("AutoModel", checkpoint, place)
+        self._turn = pen.rest()
+        text = checkpoint.config.get("text_config") or {}
+        self._n_text = int(text.get("max_position_embeddings") or 64)
+
+    def fit(self, score: float, _query: Kind, _row: Kind) -> float:
+        """A cosine as 0 to 1: by the model's own scale and bias where it was trained with them (Zhai et al. 2023)."""
+        bias = getattr(self._model, "logit_bias", None)
+        if bias is None:
+            return float(1.0 / (1.0 + np.exp(-FIT_SLOPE * (score - FIT_MIDDLE.get(self._type, 0.25)))))
+        logit = float(self._model.logit_scale.exp()) * score + float(bias)
+        return float(1.0 / (1.0 + np.exp(-logit)))
+
+    def text_vector(self, text: str) -> np.ndarray:
+        """(D,) float32 of length 1; what the tower cannot hold is left out."""
+        pad = {"padding": "max_length"} if self._type in ("siglip", "siglip2") else {}  # they were trained so
+        n_most = min(self._n_text - (2 if self._type == "clap" else 0), 512)
+        inputs = self._tokenizer(text, return_tensors="pt", truncation=True, max_length=n_most, **pad)
+        return self._vector(self._model.get_text_features, inputs)
+
+    def vector(self, media: Media, *, max_s: float = ASKED_S) -> Window:
+        """A whole medium as one point: the normalised mean of its windows in the first `max_s` seconds."""
+        windows = list(self.windows(media, max_s=max_s))
+        mean = np.mean([window.vector for window in windows], axis=0)
+        return Window(windows[0].kind, _unit(mean), 0.0, windows[-1].end_s)
+
+    def windows(self, media: Media, *, max_s: float | None = None) -> Iterator[Window]:
+        """A medium in windows of 10 s, a photo as one. Raises MediaError for what the model has no sense for."""
+        if isinstance(media, Path):
+            info = files.probe(media)
+            if info.kind == "clip" and self._sees:
+                end_s = info.duration_s if max_s is None else min(info.duration_s, max_s)
+                for start_s in starts(end_s):
+                    clip = files.load_clip(media, n_frames=WINDOW_FRAMES, start_s=start_s, max_s=WINDOW_S)
+                    yield Window("clip", self._seen(clip.frames), start_s, min(start_s + WINDOW_S, end_s))
+                return
+            if info.kind != "photo" and not self._sees:
+                yield from self._heard(files.stream_sound(media, chunk_s=WINDOW_S), max_s)
+                return
+            if info.kind != "photo" or not self._sees:
+                raise self._senseless(media.name)
+            media = files.load_photo(media)
+        match media:
+            case Photo(pixels) if self._sees:
+                yield Window("photo", self._seen((pixels,)))
+            case Clip() if self._sees and media.frames:
+                yield Window("clip", self._seen(media.frames), 0.0, media.duration_s)
+            case Sound() if not self._sees:
+                yield from self._heard(chunks(media), max_s)
+            case Clip(_, _, _, Sound() as sound) if not self._sees:
+                yield from self._heard(chunks(sound), max_s)
+            case _:
+                raise self._senseless("this")
+
+    def _senseless(self, what: str) -> MediaError:
+        if self._sees:
+            return MediaError(
+                f"{self._name} only sees, so {what} is left out.", f"{self._name} 只能看，{what} 已略过。"
+            )
+        return MediaError(f"{self._name} only hears, so {what} is left out.", f"{self._name} 只能听，{what} 已略过。")
+
+    def _seen(self, frames: tuple[np.ndarray, ...]) -> np.ndarray:
+        inputs = self._media([Image.fromarray(frame) for frame in frames], return_tensors="pt")
+        return self._vector(self._model.get_image_features, inputs)
+
+    def _heard(self, blocks: Iterator[np.ndarray], max_s: float | None) -> Iterator[Window]:
+        start_s = 0.0
+        rate_hz = self._media.sampling_rate
+        for block in blocks:
+            end_s = start_s + len(block) / RATE_HZ
+            if start_s > 0.0 and (len(block) < RATE_HZ or (max_s is not None and start_s >= max_s)):
+                return  # a last second alone says nothing
+            inputs = self._media(_at(block, rate_hz), sampling_rate=rate_hz, return_tensors="pt")
+            yield Window("sound", self._vector(self._model.get_audio_features, inputs), start_s, end_s)
+            start_s = end_s
+
+    @torch.inference_mode()
+    def _vector(self, features: Callable[..., Any], inputs: Any) -> np.ndarray:
+        """The normalised mean of the rows' vectors."""
+        device, dtype = self._model.device, self._model.dtype
+        given = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
+        with self._turn:
+            found = features(**given)
+        rows = getattr(found, "pooler_output", found)
+        return _unit(torch.nn.functional.normalize(rows.float(), dim=-1).mean(0).cpu().numpy())
+
+
+def _at(samples: np.ndarray, rate_hz: int) -> np.ndarray:
+    """(n,) at 16 kHz -> at another rate; CLAP listens at 48 kHz."""
+    n = round(len(samples) * rate_hz / RATE_HZ)
+    resampled = torch.nn.functional.interpolate(torch.from_numpy(samples)[None, None], size=n, mode="linear")
+    found: np.ndarray = resampled[0, 0].numpy()
+    return found
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)

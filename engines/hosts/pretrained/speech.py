@@ -1,0 +1,205 @@
+"""Speech models: Whisper and its kin, and models that spell (CTC).
+
+Whisper: Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision". Its time pieces give each
+segment its times, the probability of "no speech" at the start of a stretch keeps silence empty, and it translates into
+English by itself.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from engines.errors import AbilityError
+from engines.hosts.listening import Said, transcribed
+from engines.hosts.pretrained import weights
+from engines.hosts.pretrained.checkpoint import Checkpoint, Place
+from engines.hosts.pretrained.writing import Pen
+from engines.hosts.streams import Steps
+from engines.protocol import LANGUAGES, RATE_HZ, Ability, Cancel, Segment, TranscribeRequest, TranscribeResult, Word
+
+TIME_S = 0.02
+"""Of Whisper's time pieces."""
+NO_SPEECH = 0.6
+"""Whisper's own threshold; above it a stretch counts as silence."""
+N_NEW = 220
+"""Pieces of a stretch of 15 s at most: half of what Whisper writes in a window of 30 s."""
+CIRCLES = 2.4
+"""How many times smaller than itself a text may pack: what packs better is said over and over, as over music; also
+Whisper's own threshold."""
+PIVOT = "en"
+"""What Whisper translates into."""
+
+
+def abilities(checkpoint: Checkpoint) -> frozenset[Ability]:
+    """By the languages that the checkpoint lists; "" where it lists none."""
+    spoken = _languages(checkpoint)
+    found = {Ability(TranscribeRequest, language) for language in spoken or ("",)}
+    if _translates(checkpoint):
+        found |= {Ability(TranscribeRequest, f"{language}-{PIVOT}") for language in spoken if language != PIVOT}
+    return frozenset(found)
+
+
+def _generation(checkpoint: Checkpoint) -> dict[str, Any]:
+    return checkpoint.small("generation_config.json")
+
+
+def _languages(checkpoint: Checkpoint) -> tuple[str, ...]:
+    generation = _generation(checkpoint)
+    known = generation.get("lang_to_id") or {}
+    if known and generation.get("is_multilingual", True):
+        return tuple(language for language in LANGUAGES if f"<|{language}|>" in known)
+    return ("en",) if generation.get("is_multilingual") is False else ()
+
+
+def _translates(checkpoint: Checkpoint) -> bool:
+    return "translate" in (_generation(checkpoint).get("task_to_id") or {})
+
+
+def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
+    """What the model does, once its weights are there. Raises CheckpointError."""
+    writer = Speller(checkpoint, place, pen) if checkpoint.family == "ctc" else Whisper(checkpoint, place, pen)
+
+    def transcribe(request: TranscribeRequest, _: Cancel) -> Iterator[TranscribeResult]:
+        to = request.translate_to
+        if to is not None and to != request.language and not (to == PIVOT and _translates(checkpoint)):
+            raise AbilityError(
+                f"{checkpoint.name} does not translate speech to {to}; leave the translation out, or choose a model "
+                "for translation in Models & device.",
+                f"{checkpoint.name} 不能把语音译成 {to}；请去掉翻译，或在“模型与设备”中选一个翻译模型。",
+            )
+        spoken = _languages(checkpoint)
+        if request.language is not None and spoken and request.language not in spoken:
+            raise AbilityError(
+                f"{checkpoint.name} does not write down {request.language}; it knows {', '.join(spoken)}.",
+                f"{checkpoint.name} 不能转写 {request.language}；可用：{'、'.join(spoken)}。",
+            )
+        return transcribed(request, lambda samples, language: writer.write(samples, language, to))
+
+    return {TranscribeRequest: lambda request, cancel: transcribe(request, cancel)}
+
+
+class Whisper:
+    """An encoder that hears and a decoder that writes; language and time pieces are used where there are any."""
+
+    def __init__(self, checkpoint: Checkpoint, place: Place, pen: Pen) -> None:
+        self._features = weights.feature_extractor(checkpoint)
+        self._tokenizer = weights.tokenizer(checkpoint)
+        self._model = weights.load("AutoModelForSpeechSeq2Seq", checkpoint, place)
+        self._pen = pen
+        config = self._model.generation_config
+        self._languages: dict[str, int] = (getattr(config, "lang_to_id", None) or {}) if _languages(checkpoint) else {}
+        self._only = _languages(checkpoint) if not self._languages or len(_languages(checkpoint)) == 1 else ()
+        unstamped = getattr(config, "no_timestamps_token_id", None)
+        self._first_time = None if unstamped is None else unstamped + 1
+        self._no_speech = next(
+            (i for t in ("<|nospeech|>", "<|nocaptions|>") if (i := _piece(self._tokenizer, t)) is not None), None
+        )
+
+    def write(self, samples: np.ndarray, language: str | None, translate_to: str | None) -> Iterator[Said]:
+        inputs = self._inputs(samples)
+        silent, found = yield from self._pen.run(lambda: self._heard(inputs, language), Said())
+        if silent:
+            yield Said(language=found)
+            return
+        end_s = len(samples) / RATE_HZ
+        said = Said(language=found)
+        for ids in self._ids(inputs, found, "transcribe"):
+            said = Said(_timed(ids, self._first_time, self._decode, end_s), found)
+            if _turns_in_circles(" ".join(segment.text for segment in said.segments)):
+                yield Said(language=found)
+                return
+            yield said
+        if translate_to is None or translate_to == found:
+            return
+        text, start_s, stop_s = " ".join(s.text for s in said.segments), 0.0, end_s
+        if said.segments:
+            start_s, stop_s = said.segments[0].start_s, said.segments[-1].end_s
+        for ids in self._ids(inputs, found, "translate"):
+            translation = " ".join(s.text for s in _timed(ids, self._first_time, self._decode, end_s))
+            yield Said((Segment(start_s, stop_s, text, translation=translation),), found)
+
+    def _inputs(self, samples: np.ndarray) -> dict[str, torch.Tensor]:
+        found = self._features(samples, sampling_rate=RATE_HZ, return_tensors="pt", return_attention_mask=True)
+        device, dtype = self._model.device, self._model.dtype
+        return {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in found.items()}
+
+    def _heard(self, inputs: dict[str, torch.Tensor], language: str | None) -> tuple[bool, str]:
+        """Whether a stretch is silent, and its language: both stand at the first place of the decoder."""
+        start = self._model.generation_config.decoder_start_token_id
+        found = language or next(iter(self._only), "")
+        if "input_features" not in inputs or (self._no_speech is None and not self._languages):
+            return False, found
+        first = torch.tensor([[start]], device=self._model.device)
+        logits = self._model(input_features=inputs["input_features"], decoder_input_ids=first).logits[0, -1].float()
+        silent = self._no_speech is not None and float(logits.softmax(-1)[self._no_speech]) > NO_SPEECH
+        if not found and self._languages:
+            known = {name.strip("<|>"): index for name, index in self._languages.items()}
+            found = max(known, key=lambda name: float(logits[known[name]]))
+        return silent, found
+
+    def _ids(self, inputs: dict[str, torch.Tensor], language: str, task: str) -> Iterator[list[int]]:
+        options: dict[str, Any] = {"max_new_tokens": N_NEW, "num_beams": 1, "do_sample": False}
+        if self._first_time is not None:
+            options["return_timestamps"] = True
+        if self._languages and len(self._only) != 1:
+            options |= {"language": language, "task": task}
+        return self._pen.write(lambda extra: self._model.generate(**inputs, **options, **extra))
+
+    def _decode(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+
+class Speller:
+    """A model that spells what it hears, letter by letter (Graves et al. 2006, CTC); each word has its times."""
+
+    def __init__(self, checkpoint: Checkpoint, place: Place, pen: Pen) -> None:
+        self._features = weights.feature_extractor(checkpoint)
+        self._tokenizer = weights.tokenizer(checkpoint)
+        self._model = weights.load("AutoModelForCTC", checkpoint, place)
+        self._pen = pen
+
+    def write(self, samples: np.ndarray, language: str | None, _: str | None) -> Iterator[Said]:
+        inputs = self._features(samples, sampling_rate=RATE_HZ, return_tensors="pt")
+        inputs = {k: v.to(self._model.device) for k, v in inputs.items()}
+        inputs = {k: v.to(self._model.dtype) if v.is_floating_point() else v for k, v in inputs.items()}
+        logits = yield from self._pen.run(lambda: self._model(**inputs).logits[0], Said(language=language or ""))
+        found = self._tokenizer.decode(logits.argmax(-1).tolist(), output_word_offsets=True)
+        step_s = len(samples) / RATE_HZ / len(logits)
+        words = tuple(Word(w["start_offset"] * step_s, w["end_offset"] * step_s, w["word"]) for w in found.word_offsets)
+        if words:
+            segment = Segment(words[0].start_s, words[-1].end_s, str(found.text), words)
+            yield Said((segment,), language or "")
+
+
+def _piece(tokenizer: Any, text: str) -> int | None:
+    index = tokenizer.convert_tokens_to_ids(text)
+    return None if index is None or index == tokenizer.unk_token_id else int(index)
+
+
+def _turns_in_circles(text: str) -> bool:
+    told = text.encode()
+    return len(told) > 80 and len(told) / len(zlib.compress(told)) > CIRCLES
+
+
+def _timed(
+    ids: list[int], first_time: int | None, decode: Callable[[list[int]], str], end_s: float
+) -> tuple[Segment, ...]:
+    """Pieces with time pieces between them -> segments; what is still open ends with the stretch."""
+    segments: list[Segment] = []
+    start_s, held = 0.0, list[int]()
+    for index in ids:
+        if first_time is None or index < first_time:
+            held.append(index)
+            continue
+        time_s = min((index - first_time) * TIME_S, end_s)
+        if text := decode(held):
+            segments.append(Segment(start_s, max(time_s, start_s), text))
+        start_s, held = time_s, []
+    if text := decode(held):
+        segments.append(Segment(start_s, end_s, text))
+    return tuple(segments)

@@ -1,0 +1,106 @@
+"""One text at a time, written in a thread of its own, handed out as it grows and stopped between two tokens."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers.generation.streamers import BaseStreamer
+
+WAIT_S = 0.05
+"""How often whoever reads hears from a text that does not grow, so that a stop is heard too."""
+
+T = TypeVar("T")
+Y = TypeVar("Y")
+Work: TypeAlias = Callable[[dict[str, Any]], Any]
+"""Calls a model's `generate` with what it is given on top of its own arguments."""
+
+
+class _Streamer(BaseStreamer):
+    """Puts token ids into a queue; the first call brings the prompt of models that have only a decoder."""
+
+    def __init__(self, tokens: queue.Queue[list[int] | None], skip: int) -> None:
+        self._tokens, self._skip = tokens, skip
+
+    def put(self, value: torch.Tensor) -> None:
+        if self._skip > 0:
+            self._skip -= 1
+            return
+        self._tokens.put(value.reshape(-1).tolist())
+
+    def end(self) -> None:
+        """Nothing: the thread says when it is through."""
+
+
+class _Stop(StoppingCriteria):
+    def __init__(self, event: threading.Event) -> None:
+        self._event = event
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        return torch.full((len(input_ids),), self._event.is_set(), dtype=torch.bool, device=input_ids.device)
+
+
+class Pen:
+    """Whoever writes waits for the one before. Threads never hold it while nothing is computed."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+
+    def write(self, work: Work, *, streams: bool = True) -> Iterator[list[int]]:
+        """The ids so far, again and again; the last one is what `work` returned, as a list.
+
+        work: gets "stopping_criteria" and, if it `streams`, "streamer" (which excludes beams). What it raises is
+        raised here. Closing the iterator stops it within a token.
+        """
+        tokens: queue.Queue[list[int] | None] = queue.Queue()
+        stop = threading.Event()
+        ended: list[Any] = []
+
+        def run() -> None:
+            try:
+                with self._turn, torch.inference_mode():
+                    if not stop.is_set():
+                        extra: dict[str, Any] = {"stopping_criteria": StoppingCriteriaList([_Stop(stop)])}
+                        if streams:
+                            extra["streamer"] = _Streamer(tokens, skip=1)
+                        ended.append(work(extra))
+            except BaseException as error:  # raised again where it is read
+                ended.append(error)
+            tokens.put(None)
+
+        thread = threading.Thread(target=run, name="pretrained", daemon=True)
+        thread.start()
+        ids: list[int] = []
+        try:
+            yield ids
+            while True:
+                try:
+                    more = tokens.get(timeout=WAIT_S)
+                except queue.Empty:
+                    more = []
+                if more is None:
+                    break
+                ids = ids + more
+                yield ids
+        finally:
+            stop.set()
+        thread.join()
+        if ended and isinstance(ended[0], BaseException):
+            raise ended[0]
+        if ended and isinstance(ended[0], torch.Tensor):
+            yield ended[0].reshape(-1).tolist()
+
+    def run(self, work: Callable[[], T], meanwhile: Y) -> Generator[Y, None, T]:
+        """The same for work in one piece: yields `meanwhile` again and again, returns what it returned."""
+        found: list[T] = []
+        for _ in self.write(lambda _: found.append(work()), streams=False):
+            yield meanwhile
+        return found[0]
+
+    def rest(self) -> threading.Lock:
+        """Held while nothing may be written: `with pen.rest(): ...`."""
+        return self._turn

@@ -1,0 +1,148 @@
+"""What a model that is talked to is asked, and what it is shown: one conversation for local models and for servers.
+
+request ──material()──▶ what the model takes of the medium ──conversation()──▶ turns of text, pictures and sound
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from engines import media as files
+from engines.errors import AbilityError, MediaError
+from engines.protocol import RATE_HZ, AskRequest, CaptionRequest, Clip, Media, Photo, Sense, Sound, TranslateRequest
+from engines.senses import QUIET_RMS, loudness
+
+N_FRAMES = 8
+"""Frames of a clip that a model is shown: a few hundred tokens each in most of them."""
+HEARD_S = 30.0
+"""Seconds of sound that a question rests on: what Whisper's encoder, in most of these models, hears at a time."""
+NAMES = {"en": "English", "de": "German", "fr": "French", "zh": "Chinese"}
+
+Kind: TypeAlias = Literal["photo", "sound", "clip"]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """A medium as far as a model takes it. frames: (H, W, 3) uint8 each; samples: (n,) float32 at 16 kHz or None.
+
+    silent: whether a clip or sound holds nothing to hear; samples is None then.
+    """
+
+    kind: Kind
+    frames: tuple[np.ndarray, ...] = ()
+    times_s: tuple[float, ...] = ()
+    samples: np.ndarray | None = None
+    silent: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """One turn of a conversation; media, if any, come before the text."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    frames: tuple[np.ndarray, ...] = ()
+    samples: np.ndarray | None = None
+
+
+def material(media: Media, takes: frozenset[Sense], host: str, *, hide: frozenset[Sense] = frozenset()) -> Material:
+    """What a model with these senses takes of a medium, without what is hidden.
+
+    Raises MediaError, and AbilityError where the model has no sense for it.
+    """
+    found = _loaded(media)
+    if found.kind == "sound" and "sound" not in takes:
+        raise AbilityError(
+            f"{host} does not hear; choose a photo or a clip, or another model in Models & device.",
+            f"{host} 听不到声音；请选照片或视频，或在“模型与设备”中换一个模型。",
+        )
+    blind = "picture" not in takes
+    if blind and (found.kind == "photo" or (found.kind == "clip" and (found.silent or "sound" not in takes))):
+        raise AbilityError(
+            f"{host} does not see; choose a sound, or another model in Models & device.",
+            f"{host} 看不到画面；请选声音，或在“模型与设备”中换一个模型。",
+        )
+    sees, hears = "picture" in takes - hide, "sound" in takes - hide
+    return Material(
+        found.kind,
+        found.frames if sees else (),
+        found.times_s if sees else (),
+        found.samples if hears else None,
+        found.silent,
+    )
+
+
+def _loaded(media: Media) -> Material:
+    if isinstance(media, Path):
+        kind = files.probe(media).kind
+        if kind == "photo":
+            media = files.load_photo(media)
+        elif kind == "sound":
+            media = files.load_sound(media, max_s=HEARD_S)
+        else:
+            media = files.load_clip(media, n_frames=N_FRAMES, sound_s=HEARD_S)
+    match media:
+        case Photo(pixels):
+            return Material("photo", (pixels,), (0.0,))
+        case Sound():
+            samples = _heard(media)
+            if len(samples) == 0:
+                raise MediaError("The sound is empty; record or choose another.", "声音是空的，请重新录制或另选。")
+            silent = _silent(samples)
+            return Material("sound", samples=None if silent else samples, silent=silent)
+        case Clip(frames, times_s, _, sound):
+            evenly = np.linspace(0, len(frames) - 1, min(N_FRAMES, len(frames))).round().astype(int)
+            shown, at_s = tuple(frames[i] for i in evenly), tuple(times_s[i] for i in evenly)
+            track = None if sound is None else _heard(sound)
+            track = None if track is None or _silent(track) else track
+            return Material("clip", shown, at_s, track, silent=track is None)
+    raise TypeError(f"{type(media).__name__} is no medium")
+
+
+def _heard(sound: Sound) -> np.ndarray:
+    return files.resample(sound.samples, sound.rate_hz)[: round(HEARD_S * RATE_HZ)]
+
+
+def _silent(samples: np.ndarray) -> bool:
+    return not bool((loudness(samples) >= QUIET_RMS).any())
+
+
+def conversation(request: CaptionRequest | AskRequest | TranslateRequest, given: Material | None) -> tuple[Turn, ...]:
+    """The turns that put a request to a model; the medium comes with the first of them."""
+    match request:
+        case TranslateRequest():
+            return (Turn("user", translation(request.text, request.source, request.target)),)
+        case CaptionRequest():
+            assert given is not None
+            return (_first(given, f"Describe this {given.kind} in one sentence, in {NAMES[request.language]}."),)
+        case AskRequest():
+            assert given is not None
+            asked = f"{request.question.strip()}\nAnswer briefly, in {NAMES[request.language]}."
+            turns = [turn for q, a in request.history for turn in (Turn("user", q), Turn("assistant", a))]
+            turns.append(Turn("user", asked))
+            return (_first(given, turns[0].text), *turns[1:])
+    raise TypeError(f"a {type(request).__name__} is not put to a model in words")
+
+
+def _first(given: Material, text: str) -> Turn:
+    if given.kind == "clip" and given.frames:
+        times = ", ".join(f"{time_s:.1f}" for time_s in given.times_s)
+        text = f"These are pictures of a clip, taken at {times} seconds. {text}"
+    return Turn("user", text, given.frames, given.samples)
+
+
+def translation(text: str, source: str | None, target: str) -> str:
+    """The sentence that asks for a translation; source None: of whatever language it is."""
+    spoken = "" if source is None else f" from {NAMES[source]}"
+    return f"Translate{spoken} to {NAMES[target]}. Write the translation and nothing else.\n\n{text}"
+
+
+def dictation(samples: np.ndarray, language: str | None) -> tuple[Turn, ...]:
+    """The turn that asks for a transcript of a stretch of speech, (n,) float32 at 16 kHz."""
+    spoken = "" if language is None else f" The language is {NAMES[language]}."
+    text = f"Write down word for word what is said in this recording, and nothing else.{spoken}"
+    return (Turn("user", text, samples=samples),)

@@ -1,0 +1,198 @@
+"""One host for each task, as one host: "Whisper for speech, a server for questions, the built-in model for search".
+
+A route names a task and what `open_host` is given for it; the task "" stands for all that have none of their own. Hosts
+are opened once and closed when no route leads to them any more, which gives their memory back.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from engines.errors import RequestError
+from engines.hosts.streams import TASK_OF, TASKS, unable
+from engines.protocol import (
+    Cancel,
+    Host,
+    HostInfo,
+    Request,
+    Result,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    run,
+)
+
+DEFAULT = ""
+"""The task that stands for all others."""
+
+
+def parse_routes(names: list[str]) -> dict[str, str]:
+    """What a command line says, `NAME` or `TASK=NAME` again and again, as routes. Raises RequestError."""
+    routes = {DEFAULT: "builtin"}
+    for name in names:
+        task, mark, rest = name.partition("=")
+        if mark and task.isidentifier():
+            check(task)
+            routes[task] = rest
+        else:
+            routes[DEFAULT] = name
+    return routes
+
+
+def check(task: str) -> None:
+    """Raise RequestError for a task there is not."""
+    if task != DEFAULT and task not in TASKS:
+        likely = difflib.get_close_matches(task, TASKS, n=1)
+        hint, hint_zh = (f"; did you mean {likely[0]}?", f"，是否指 {likely[0]}？") if likely else (".", "。")
+        raise RequestError(
+            f"No task is called {task!r}; known are {', '.join(TASKS)}{hint}",
+            f"没有名为 {task!r} 的任务；可用：{'、'.join(TASKS)}{hint_zh}",
+        )
+
+
+def read_routes(file: Path) -> dict[str, str]:
+    """The routes in a settings file, {"transcribe": "openai/whisper-base", ...}; none where there is no file.
+
+    Raises RequestError for a file that holds anything else.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+        raise RequestError(
+            f"{file.name} is damaged; remove it, or write tasks and models into it as JSON.",
+            f"{file.name} 已损坏；请删除它，或按 JSON 格式写入任务与模型。",
+        )
+    for task in found:
+        check(task)
+    return found
+
+
+def write_routes(file: Path, routes: Mapping[str, str]) -> None:
+    """Keep routes for the next start; the file is there whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(dict(routes), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, file)
+
+
+class Router:
+    """Hosts behind routes, as one `engines.Host`. opener: name → an open host."""
+
+    def __init__(self, hosts: Mapping[str, Host], opener: Callable[[str], Host] | None = None) -> None:
+        """hosts: task → its host; `DEFAULT` must be among them."""
+        self._hosts = dict(hosts)
+        self._opener = opener
+        self._guard = threading.Lock()
+
+    # --- routes ---
+
+    @property
+    def routes(self) -> dict[str, str]:
+        """Task → what its host was opened with, of tasks that have one of their own, and `DEFAULT`."""
+        return {task: host.info.source for task, host in self._hosts.items()}
+
+    def serving(self, request: type) -> Host:
+        """The host that a type of request goes to."""
+        return self._hosts.get(TASK_OF[request], self._hosts[DEFAULT])
+
+    def hosts(self) -> tuple[Host, ...]:
+        """All that are open, each once, the default first."""
+        return tuple({id(host): host for host in (self._hosts[DEFAULT], *self._hosts.values())}.values())
+
+    def opened(self, name: str) -> Host | None:
+        """The open host of a name, None where it is not open."""
+        return next((host for host in self.hosts() if host.info.source == name), None)
+
+    def route(self, task: str, host: Host | None) -> None:
+        """Send a task to a host from now on, None for the default; what no route leads to any more is closed.
+
+        What is under way goes on where it is and ends "cancelled" or with a sentence if its host is closed.
+        Raises RequestError for an unknown task.
+        """
+        check(task)
+        with self._guard:
+            before = self.hosts()
+            if host is not None:
+                self._hosts[task] = host
+            elif task != DEFAULT:
+                self._hosts.pop(task, None)
+            left = [old for old in before if all(old is not kept for kept in self._hosts.values())]
+        for old in left:
+            old.close()
+
+    def open(self, name: str) -> Host:
+        """The host of a name, opened unless it is. Raises UserError. It stays open once a route leads to it."""
+        found = self.opened(name)
+        if found is not None:
+            return found
+        if self._opener is None:
+            raise RequestError("No other model can be opened here.", "这里不能打开其他模型。")
+        return self._opener(name)
+
+    # --- as a host ---
+
+    @property
+    def info(self) -> HostInfo:
+        """The default host's, with what all can do together."""
+        abilities = frozenset(
+            ability for kind in TASK_OF for ability in self.serving(kind).info.abilities if ability.request is kind
+        )
+        return replace(self._hosts[DEFAULT].info, abilities=abilities)
+
+    def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
+        host = self.serving(type(request))
+        if not host.info.serves(type(request)):
+            raise unable(host.info.name, type(request))
+        if isinstance(request, TranscribeRequest) and self._translates_apart(host, request):
+            return self._two_steps(host, request, Cancel() if cancel is None else cancel)
+        return host.stream(request, cancel)
+
+    def _translates_apart(self, host: Host, request: TranscribeRequest) -> bool:
+        """Whether speech is translated by another host than the one that writes it down."""
+        to = request.translate_to
+        if to is None or to == request.language:
+            return False
+        pairs = {ability.language for ability in host.info.abilities if ability.request is TranscribeRequest}
+        return not any(pair.endswith(f"-{to}") for pair in pairs)
+
+    def _two_steps(self, host: Host, request: TranscribeRequest, cancel: Cancel) -> Iterator[Result]:
+        """One host writes down, another translates each finished segment."""
+        plain = replace(request, translate_to=None)
+        done: dict[tuple[float, str], str] = {}
+        translator = self.serving(TranslateRequest)
+        for result in host.stream(plain, cancel):
+            assert isinstance(result, TranscribeResult)
+            finished = result.segments if result.done else result.segments[:-1]
+            language = request.language or result.language
+            if language and language != request.translate_to:
+                for segment in finished:
+                    key = segment.start_s, segment.text
+                    if key not in done and not cancel.is_set:
+                        wanted = TranslateRequest(
+                            text=segment.text, source=language, target=request.translate_to or language
+                        )
+                        done[key] = getattr(run(translator, wanted, cancel), "text", "")
+            segments = tuple(replace(s, translation=done.get((s.start_s, s.text), "")) for s in result.segments)
+            yield replace(result, request=request, segments=segments)
+
+    def move(self, device: str) -> None:
+        """Move all that can be moved: of several hosts, those behind a server stay where they are."""
+        hosts = [host for host in self.hosts() if host.info.device != "remote"] or list(self.hosts())
+        for host in hosts:
+            host.move(device)
+
+    def close(self) -> None:
+        for host in self.hosts():
+            with suppress(RequestError):
+                host.close()

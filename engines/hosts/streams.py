@@ -1,0 +1,103 @@
+"""How hosts that have no worker of their own tell their results: who answered, how long it took, how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from engines.errors import AbilityError, Cancelled, RequestError
+from engines.protocol import (
+    AskRequest,
+    AskResult,
+    Cancel,
+    CaptionRequest,
+    CaptionResult,
+    EmbedRequest,
+    EmbedResult,
+    HostInfo,
+    IndexRequest,
+    IndexResult,
+    Request,
+    Result,
+    SearchRequest,
+    SearchResult,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    TranslateResult,
+)
+
+RESULTS: dict[type, type[Result]] = {
+    CaptionRequest: CaptionResult,
+    TranscribeRequest: TranscribeResult,
+    TranslateRequest: TranslateResult,
+    AskRequest: AskResult,
+    EmbedRequest: EmbedResult,
+    IndexRequest: IndexResult,
+    SearchRequest: SearchResult,
+}
+TASKS: dict[str, tuple[type, ...]] = {
+    "search": (SearchRequest, IndexRequest, EmbedRequest),
+    "transcribe": (TranscribeRequest,),
+    "translate": (TranslateRequest,),
+    "ask": (AskRequest,),
+    "caption": (CaptionRequest,),
+}
+"""What can have a host of its own. Whoever searches must have indexed."""
+TASK_OF = {kind: task for task, kinds in TASKS.items() for kind in kinds}
+
+Steps: TypeAlias = Callable[[Any, Cancel], Iterator[Result]]
+"""A task: results as they are made, at least one every tenth of a second, so that a stop is heard."""
+
+
+def told(info: HostInfo, tasks: Mapping[type, Steps], request: Request, cancel: Cancel | None) -> Iterator[Result]:
+    """Results of the task that serves a request, each with its host and seconds; a stop ends them with "cancelled".
+
+    Raises AbilityError, at once, where no task does.
+    """
+    if type(request) not in tasks:
+        raise unable(info.name, type(request))
+    return _told(info, tasks[type(request)], request, Cancel() if cancel is None else cancel)
+
+
+def _told(info: HostInfo, task: Steps, request: Request, cancel: Cancel) -> Iterator[Result]:
+    started_s = time.perf_counter()
+    last = RESULTS[type(request)](request=request)
+
+    def signed(result: Result) -> Result:
+        seconds = time.perf_counter() - started_s
+        return replace(result, host=info.name, model_digest=info.model_digest, seconds=seconds)
+
+    with closing(task(request, cancel)) as steps, suppress(Cancelled):  # type: ignore[type-var]  # a generator
+        for result in steps:
+            if cancel.is_set and not result.done:
+                break
+            last = signed(result)
+            yield last
+            if last.done:
+                return
+    if not cancel.is_set:
+        raise RuntimeError(f"{info.name} ended a {type(request).__name__} without a last result")
+    yield signed(replace(last, progress=None, end="cancelled"))
+
+
+def unable(name: str, request: type) -> AbilityError:
+    """What a person is told who asks a host for what it does not do."""
+    what, what_zh = {
+        "search": ("search", "搜索"),
+        "transcribe": ("write down speech", "转写语音"),
+        "translate": ("translate", "翻译"),
+        "ask": ("answer questions", "回答问题"),
+        "caption": ("caption", "写描述"),
+    }[TASK_OF[request]]
+    return AbilityError(
+        f"{name} does not {what}; choose another model for it in Models & device.",
+        f"{name} 不能{what_zh}；请在“模型与设备”中为它选另一个模型。",
+    )
+
+
+def closed() -> RequestError:
+    return RequestError("This model was closed; open it again.", "模型已关闭，请重新打开。")

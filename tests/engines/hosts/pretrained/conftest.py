@@ -1,0 +1,41 @@
+"""Tiny checkpoints, built once a run, and hosts over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.hosts import pretrained
+from engines.hosts.pretrained import PretrainedHost
+from engines.settings import Settings
+from tests.tiny_models import BUILT
+
+SETTINGS = Settings(device="cpu", dtype="float32", n_threads=1)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny checkpoint by the name of its builder."""
+    folder = tmp_path_factory.mktemp("tiny")
+
+    def build(name: str) -> Path:
+        return folder / name if (folder / name).is_dir() else BUILT[name](folder / name)
+
+    return build
+
+
+@pytest.fixture
+def opened(built: Callable[[str], Path]) -> Iterator[Callable[..., PretrainedHost]]:
+    """Open tiny checkpoints by name; they are closed after the test."""
+    hosts: list[PretrainedHost] = []
+
+    def host(name: str, settings: Settings = SETTINGS, **_: Any) -> PretrainedHost:
+        hosts.append(pretrained.load(built(name), str(built(name)), settings=settings))
+        return hosts[-1]
+
+    yield host
+    for one in hosts:
+        one.close()

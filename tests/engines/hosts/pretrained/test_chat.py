@@ -1,0 +1,63 @@
+"""Models that are talked to: what they take is what they have towers for, and every tab runs through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engines.hosts.pretrained import chat, checkpoint
+from engines.protocol import (
+    AskRequest,
+    CaptionRequest,
+    Clip,
+    Photo,
+    Sound,
+    TranscribeRequest,
+    TranslateRequest,
+    run,
+)
+
+
+@pytest.fixture(autouse=True)
+def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "N_NEW", dict.fromkeys(chat.N_NEW, 6))
+
+
+def test_senses_are_those_there_are_towers_for(built: Callable[..., Any]) -> None:
+    assert chat.takes(checkpoint.read(built("omni"), "x")) == {"picture", "sound"}
+    assert chat.takes(checkpoint.read(built("language_model"), "x")) == frozenset()
+
+
+def test_an_omni_model_serves_every_tab_but_search(
+    opened: Callable[..., Any], photo: Photo, sound: Sound, clip: Clip
+) -> None:
+    host = opened("omni")
+    for request in (
+        CaptionRequest(media=photo),
+        CaptionRequest(media=clip, language="zh"),
+        CaptionRequest(media=sound),
+        AskRequest(media=clip, question="What is it?", history=(("Who?", "A dog."),)),
+        AskRequest(media=clip, question="What is it?", hide=frozenset({"sound"})),
+        TranscribeRequest(media=sound, language="en", translate_to="de"),
+        TranslateRequest(text="Good morning.", source="en", target="de"),
+    ):
+        result = run(host, request)
+        assert result.end in ("finished", "empty") and result.host == "omni"
+
+
+def test_a_model_shows_what_it_writes_as_it_writes_it(opened: Callable[..., Any], photo: Photo) -> None:
+    texts = [getattr(r, "text", "") for r in opened("omni").stream(CaptionRequest(media=photo))]
+    assert texts[0] == "" and texts[-1] != "" and texts[-1] == texts[-2]
+
+
+def test_a_model_of_text_alone_translates_and_does_nothing_else(opened: Callable[..., Any]) -> None:
+    host = opened("language_model")
+    assert {ability.request for ability in host.info.abilities} == {TranslateRequest}
+    assert run(host, TranslateRequest(text="Good morning.", source="en", target="fr")).end in ("finished", "empty")
+
+
+def test_the_prompt_is_no_part_of_the_answer(opened: Callable[..., Any]) -> None:
+    result = run(opened("language_model"), TranslateRequest(text="Unusual.", source="en", target="fr"))
+    assert "Translate from" not in getattr(result, "text", "")

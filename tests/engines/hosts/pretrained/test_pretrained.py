@@ -1,0 +1,176 @@
+"""A checkpoint as a host: told before it is loaded, stopped, moved, put to rest and woken, closed."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from engines.device import Choice
+from engines.errors import AbilityError, DeviceError, RequestError
+from engines.hosts import pretrained
+from engines.hosts.pretrained import chat, checkpoint
+from engines.protocol import Cancel, CaptionRequest, EmbedRequest, Host, Photo, Sound, TranscribeRequest, run
+from engines.settings import Settings
+from tests.engines.hosts.pretrained.conftest import SETTINGS
+
+WAIT_S = 20.0
+
+
+def test_a_checkpoint_is_told_without_being_loaded(
+    built: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained.chat, "tasks", lambda *_: pytest.fail("loaded"))
+    info = pretrained.describe(built("omni"), "some/omni", SETTINGS)
+    assert info.name == "some/omni" and info.source == "some/omni" and info.takes == {"picture", "sound"}
+    assert info.memory_bytes == 4 * info.n_parameters > 0 and info.dtype == "float32" and info.device == "cpu"
+
+
+def test_what_is_told_before_is_what_the_host_says(built: Callable[[str], Path], opened: Callable[..., Any]) -> None:
+    host = opened("omni")
+    assert isinstance(host, Host)
+    assert host.info == pretrained.describe(built("omni"), str(built("omni")), SETTINGS)
+
+
+def test_what_it_does_not_serve_is_refused_at_once(opened: Callable[..., Any], photo: Photo) -> None:
+    with pytest.raises(AbilityError, match="^whisper does not caption; choose another model for it in Models & device"):
+        opened("whisper").stream(CaptionRequest(media=photo))
+    with pytest.raises(AbilityError, match="^omni does not search"):
+        opened("omni").stream(EmbedRequest(media="dog"))
+
+
+def test_a_stop_ends_the_text_where_it_is(opened: Callable[..., Any], photo: Photo) -> None:
+    host, cancel = opened("omni"), Cancel()
+    last: Any = None
+    for last in host.stream(CaptionRequest(media=photo), cancel):
+        if getattr(last, "text", ""):
+            cancel.set()
+    assert last.end == "cancelled" and last.text
+    assert run(host, CaptionRequest(media=photo)).end == "finished"
+
+
+def test_two_at_once_both_end_well(opened: Callable[..., Any], photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "N_NEW", dict.fromkeys(chat.N_NEW, 8))
+    host, ends = opened("omni"), []
+    threads = [
+        threading.Thread(target=lambda: ends.append(run(host, CaptionRequest(media=photo)).end)) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert ends == ["finished", "finished"]
+
+
+def test_rest_gives_the_weights_back_and_the_next_request_brings_them(opened: Callable[..., Any], sound: Sound) -> None:
+    host = opened("whisper")
+    before = run(host, TranscribeRequest(media=sound))
+    weights = weakref.ref(next(iter(host._loaded.tasks.values())))
+    host.rest()
+    gc.collect()
+    assert not host.is_loaded and weights() is None
+    again: Any = run(host, TranscribeRequest(media=sound))
+    assert host.is_loaded and again.segments == before.segments  # type: ignore[attr-defined]
+
+
+def test_a_large_model_at_rest_takes_no_memory(opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    ballast = 256 * 2**20
+
+    def heavy(*_: Any) -> dict[type, Any]:
+        block = torch.ones(ballast, dtype=torch.uint8)
+        return {TranscribeRequest: lambda request, cancel: iter([block])}
+
+    monkeypatch.setattr(pretrained.speech, "tasks", heavy)
+    process = psutil.Process()
+    host = opened("whisper")
+    loaded = process.memory_info().rss
+    host.rest()
+    assert loaded - process.memory_info().rss > 0.9 * ballast
+
+
+def test_an_idle_model_goes_to_rest_by_itself_but_not_while_it_works(
+    opened: Callable[..., Any], sound: Sound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rested = threading.Event()
+    rest = pretrained.PretrainedHost.rest
+
+    def seen(self: Any) -> None:
+        rest(self)
+        if not self.is_loaded:
+            rested.set()
+
+    monkeypatch.setattr(pretrained.PretrainedHost, "rest", seen)
+    host = opened("whisper", replace(SETTINGS, idle_s=0.05))
+    working = host.stream(TranscribeRequest(media=sound))
+    next(working)
+    rested.clear()
+    host._loaded.last_used_s = -1e9
+    assert not rested.wait(0.3) and host.is_loaded
+    working.close()
+    assert rested.wait(WAIT_S)
+    assert run(host, TranscribeRequest(media=sound)).done
+
+
+def test_a_closed_host_answers_nothing_more_and_closing_twice_is_fine(opened: Callable[..., Any], sound: Sound) -> None:
+    host = opened("whisper")
+    host.close()
+    host.close()
+    with pytest.raises(RequestError, match="^This model was closed; open it again"):
+        host.stream(TranscribeRequest(media=sound))
+    with pytest.raises(RequestError, match="^This model was closed"):
+        host.move("cpu")
+
+
+def test_a_move_to_what_is_not_there_leaves_it_where_it_was(opened: Callable[..., Any], sound: Sound) -> None:
+    host = opened("whisper")
+    with pytest.raises(DeviceError, match="There is no cuda:99 here"):
+        host.move("cuda:99")
+    assert host.info.device == "cpu" and run(host, TranscribeRequest(media=sound)).done
+
+
+def test_a_move_loads_it_anew_and_waits_for_nobody_at_work(
+    opened: Callable[..., Any], sound: Sound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = opened("whisper")
+    working = host.stream(TranscribeRequest(media=sound))
+    next(working)
+    with pytest.raises(DeviceError, match="^whisper is at work; stop it, or wait, and choose the device again"):
+        host.move("cpu")
+    working.close()
+    chosen = Choice("cpu", "bfloat16", "asked for", "按要求")
+    monkeypatch.setattr(checkpoint.devices, "choose", lambda *_: chosen)
+    host.move("cpu")
+    assert host.info.dtype == "bfloat16" and host.info.memory_bytes == 2 * host.info.n_parameters
+    assert run(host, TranscribeRequest(media=sound)).done
+
+
+def test_memory_that_runs_out_is_one_sentence_and_the_host_goes_on(
+    opened: Callable[..., Any], photo: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = opened("omni")
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chat.Chat, "_inputs", full)
+        with pytest.raises(DeviceError, match="memory"):
+            run(host, CaptionRequest(media=photo))
+    assert run(host, CaptionRequest(media=photo)).done
+
+
+def test_weights_that_do_not_fit_are_refused_before_they_are_read(
+    built: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint.devices, "free_bytes", lambda _: 0)
+    monkeypatch.setattr(pretrained.speech, "tasks", lambda *_: pytest.fail("loaded"))
+    with pytest.raises(DeviceError, match="^whisper needs about"):
+        pretrained.load(built("whisper"), "x", settings=Settings(device="cpu"))

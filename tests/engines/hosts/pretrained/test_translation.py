@@ -1,0 +1,60 @@
+"""Translation models: pairs told by the checkpoint, lines kept, sentence by sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.errors import AbilityError
+from engines.hosts.pretrained import checkpoint, translation
+from engines.protocol import TranslateRequest, run
+
+
+def pairs(folder: Path, source: str) -> set[str]:
+    return {ability.language for ability in translation.abilities(checkpoint.read(folder, source))}
+
+
+def test_a_pair_is_told_by_settings_or_else_by_the_name(built: Callable[[str], Path], tmp_path: Path) -> None:
+    assert pairs(built("marian"), "x") == {"en-de"}
+    folder = Path(shutil.copytree(built("marian"), tmp_path / "opus-mt-fr-en"))
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    bare = {key: value for key, value in settings.items() if key not in ("source_lang", "target_lang")}
+    (folder / "tokenizer_config.json").write_text(json.dumps(bare), encoding="utf-8")
+    assert pairs(folder, str(folder)) == {"fr-en"}
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(bare | {"source_lang": "fi", "target_lang": "en"}), encoding="utf-8"
+    )
+    assert pairs(folder, "x") == set()
+
+
+def test_a_model_of_many_languages_has_every_pair_it_has_pieces_for(built: Callable[[str], Path]) -> None:
+    assert len(pairs(built("m2m"), "x")) == 12
+
+
+def test_lines_stay_and_the_text_grows_by_sentences(opened: Callable[..., Any], monkeypatch: Any) -> None:
+    host = opened("marian")
+
+    def upper(self: Any, sentence: str, source: str, target: str, meanwhile: Any) -> Any:
+        yield meanwhile
+        return sentence.upper()
+
+    monkeypatch.setattr(translation.Translation, "_sentence", upper)
+    request = TranslateRequest(text="One two. Three.\n\nFour.", source="en", target="de")
+    results = list(host.stream(request))
+    assert results[-1].text == "ONE TWO. THREE.\n\nFOUR."
+    assert "ONE TWO." in [r.text for r in results]
+
+
+def test_a_real_pass_through_both_kinds_ends_well(opened: Callable[..., Any]) -> None:
+    assert run(opened("marian"), TranslateRequest(text="Hi.", source="en", target="de")).end in ("finished", "empty")
+    assert run(opened("m2m"), TranslateRequest(text="Hi.", source="zh", target="fr")).end in ("finished", "empty")
+
+
+def test_another_pair_is_refused_with_those_there_are(opened: Callable[..., Any]) -> None:
+    with pytest.raises(AbilityError, match="^marian does not translate from de to en; it knows en-de"):
+        run(opened("marian"), TranslateRequest(text="Hallo.", source="de", target="en"))

@@ -1,0 +1,79 @@
+"""One text at a time, in a thread, stopped between tokens, its failures raised where it is read."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+import torch
+
+from engines.hosts.pretrained.writing import Pen
+
+
+def counting(n: int, seen: list[int], gate: threading.Event | None = None) -> Any:
+    """Work that writes 0 to n - 1, after a prompt of one, until it is stopped."""
+
+    def work(extra: dict[str, Any]) -> torch.Tensor:
+        ids = torch.zeros(1, 1, dtype=torch.long)
+        extra["streamer"].put(ids)
+        for i in range(n):
+            if gate is not None:
+                gate.wait(20)
+            if bool(extra["stopping_criteria"](ids, None).all()):
+                break
+            seen.append(i)
+            extra["streamer"].put(torch.tensor([i]))
+        return torch.tensor([[9, *range(len(seen))]])
+
+    return work
+
+
+def test_a_text_grows_and_ends_as_the_model_returned_it() -> None:
+    texts = list(Pen().write(counting(3, [])))
+    assert texts[0] == [] and [0, 1, 2] in texts
+    assert texts[-1] == [9, 0, 1, 2]
+
+
+def test_closing_stops_the_writer_between_two_tokens() -> None:
+    seen: list[int] = []
+    gate = threading.Event()
+    writing = Pen().write(counting(1_000, seen, gate))
+    next(writing)
+    writing.close()
+    gate.set()
+    for thread in [t for t in threading.enumerate() if t.name == "pretrained"]:
+        thread.join(20)
+    assert len(seen) <= 1
+
+
+def test_the_second_waits_for_the_first() -> None:
+    pen, gate = Pen(), threading.Event()
+    first, second = pen.write(counting(2, [], gate)), pen.write(counting(2, []))
+    next(first)
+    while not pen.rest().locked():
+        pass
+    assert next(second) == [] and next(second) == []
+    gate.set()
+    assert list(first)[-1] == [9, 0, 1]
+    assert list(second)[-1] == [9, 0, 1]
+
+
+def test_a_failure_is_raised_where_the_text_is_read() -> None:
+    def work(_: dict[str, Any]) -> None:
+        raise ValueError("no such token")
+
+    with pytest.raises(ValueError, match="no such token"):
+        list(Pen().write(work))
+
+
+def test_work_in_one_piece_comes_back_and_the_pen_is_free_again() -> None:
+    pen = Pen()
+
+    def read() -> Any:
+        found = yield from pen.run(lambda: 42, "meanwhile")
+        yield found
+
+    heard = list(read())
+    assert heard[-1] == 42 and set(heard[:-1]) == {"meanwhile"}
+    assert not pen.rest().locked()

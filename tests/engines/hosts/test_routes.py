@@ -1,0 +1,153 @@
+"""One host for each task, as one: what goes where, what closes when, and speech translated by a second host."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.errors import AbilityError, RequestError
+from engines.hosts import open_routes, routes
+from engines.hosts.routes import Router, parse_routes, read_routes, write_routes
+from engines.protocol import (
+    Ability,
+    Cancel,
+    CaptionRequest,
+    Host,
+    SearchRequest,
+    Sound,
+    TranscribeRequest,
+    TranslateRequest,
+    run,
+)
+from tests.fake_host import FakeHost
+
+SPEAKS = frozenset({Ability(TranscribeRequest, "en"), Ability(TranscribeRequest, "de")})
+
+
+def test_a_command_line_names_hosts_for_all_tasks_or_for_one() -> None:
+    assert parse_routes([]) == {"": "builtin"}
+    assert parse_routes(["org/model"]) == {"": "org/model"}
+    assert parse_routes(["builtin", "transcribe=openai/whisper-base", "ask=http://host:8000/v1#a=b"]) == {
+        "": "builtin",
+        "transcribe": "openai/whisper-base",
+        "ask": "http://host:8000/v1#a=b",
+    }
+    assert parse_routes(["./folder=1"]) == {"": "./folder=1"}
+
+
+def test_an_unknown_task_is_refused_with_those_there_are() -> None:
+    with pytest.raises(RequestError, match="^No task is called 'transcrib'; known are search, .*did you mean transcri"):
+        parse_routes(["transcrib=x"])
+
+
+def test_routes_are_kept_in_a_small_file(tmp_path: Path) -> None:
+    file = tmp_path / "home" / "models.json"
+    assert read_routes(file) == {}
+    write_routes(file, {"": "builtin", "ask": "组织/模型"})
+    assert read_routes(file) == {"": "builtin", "ask": "组织/模型"}
+    assert [f.name for f in file.parent.iterdir()] == ["models.json"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"ask": 3}'])
+def test_a_damaged_file_is_one_sentence(tmp_path: Path, content: str) -> None:
+    (tmp_path / "models.json").write_text(content, encoding="utf-8")
+    with pytest.raises(RequestError, match=r"^models\.json is damaged; remove it"):
+        read_routes(tmp_path / "models.json")
+
+
+def test_a_file_with_an_unknown_task_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "models.json").write_text(json.dumps({"sing": "x"}), encoding="utf-8")
+    with pytest.raises(RequestError, match="^No task is called 'sing'"):
+        read_routes(tmp_path / "models.json")
+
+
+def test_a_request_goes_to_the_host_of_its_task_and_the_rest_to_the_default() -> None:
+    first, second = FakeHost(name="first"), FakeHost(name="second")
+    router = Router({"": first, "caption": second})
+    assert isinstance(router, Host)
+    assert run(router, CaptionRequest(media=Path("x.jpg"))).host == "second"
+    assert run(router, SearchRequest(query="dog", collection=Path("c"))).host == "first"
+    assert router.serving(CaptionRequest) is second and router.serving(TranslateRequest) is first
+
+
+def test_abilities_are_those_of_whoever_would_answer() -> None:
+    speech = FakeHost(name="speech", abilities=SPEAKS)
+    router = Router({"": FakeHost(), "transcribe": speech})
+    assert not router.info.serves(TranscribeRequest, "zh") and router.info.serves(CaptionRequest, "zh")
+    only = Router({"": speech})
+    with pytest.raises(AbilityError, match="^speech does not caption; choose another model for it"):
+        only.stream(CaptionRequest(media=Path("x.jpg")))
+
+
+def test_a_host_is_closed_when_no_route_leads_to_it_any_more() -> None:
+    first, second, third = FakeHost(name="1"), FakeHost(name="2"), FakeHost(name="3")
+    router = Router({"": first, "ask": second, "caption": second})
+    router.route("ask", third)
+    assert not second.closed
+    router.route("caption", None)
+    assert second.closed and not first.closed and not third.closed
+    router.route("", third)
+    assert first.closed and router.hosts() == (third,)
+    with pytest.raises(RequestError, match="^No task is called 'sing'"):
+        router.route("sing", first)
+    router.close()
+    assert third.closed
+
+
+def test_a_name_is_opened_once() -> None:
+    opened: list[str] = []
+
+    def opener(name: str) -> Any:
+        opened.append(name)
+        return FakeHost(name=name)
+
+    router = Router({"": FakeHost()}, opener)
+    host = router.open("a/b")
+    router.route("ask", host)
+    assert opened == ["a/b"]
+    with pytest.raises(RequestError, match="^No other model can be opened here"):
+        Router({"": FakeHost()}).open("a/b")
+
+
+def test_speech_is_translated_by_the_host_for_translation_where_the_one_that_hears_cannot(sound: Sound) -> None:
+    speech, other = FakeHost(name="speech", abilities=SPEAKS), FakeHost(name="other")
+    router = Router({"": other, "transcribe": speech})
+    result: Any = run(router, TranscribeRequest(media=sound, language="en", translate_to="de"))
+    assert result.host == "speech" and [s.translation for s in result.segments] == ["Guten Morgen."] * 2
+    assert [r.text for r in other.requests] == [s.text for s in result.segments]  # type: ignore[union-attr]
+    assert result.request.translate_to == "de" and speech.requests[0].translate_to is None  # type: ignore[union-attr]
+
+
+def test_a_host_that_translates_speech_itself_is_left_to_it(sound: Sound) -> None:
+    speech = FakeHost(name="speech", abilities=SPEAKS | {Ability(TranscribeRequest, "de-en")})
+    other = FakeHost(name="other")
+    router = Router({"": other, "transcribe": speech})
+    run(router, TranscribeRequest(media=sound, language="de", translate_to="en"))
+    assert speech.requests[0].translate_to == "en" and not other.requests  # type: ignore[union-attr]
+
+
+def test_a_stop_reaches_both_steps(sound: Sound) -> None:
+    router = Router({"": FakeHost(), "transcribe": FakeHost(abilities=SPEAKS)})
+    cancel = Cancel()
+    last: Any = None
+    for last in router.stream(TranscribeRequest(media=sound, language="en", translate_to="de"), cancel):
+        cancel.set()
+    assert last.end == "cancelled"
+
+
+def test_what_was_opened_is_closed_when_a_later_one_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = FakeHost()
+
+    def opener(name: str, *_: Any, **__: Any) -> Any:
+        if name == "bad":
+            raise RequestError("No host is called 'bad'.")
+        return first
+
+    monkeypatch.setattr("engines.hosts.open_host", opener)
+    with pytest.raises(RequestError):
+        open_routes({"": "good", "ask": "bad"})
+    assert first.closed
+    assert routes.DEFAULT in open_routes({"": "good", "ask": "good"}).routes
