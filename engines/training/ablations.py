@@ -122,6 +122,14 @@ def start_of(variant: Variant, public: FusionModel) -> FusionModel:
     return model
 
 
+@torch.no_grad()
+def hear_speech(model: FusionModel) -> None:
+    """Let a model that learnt no events take every sound for speech: what it writes is measured, not a random gate."""
+    speech = model.config.events.index("speech")
+    model.event_head.project.weight[speech] = 0.0
+    model.event_head.project.bias[speech] = 10.0
+
+
 def figures(rows: Mapping[str, Mapping[str, object]], variant: Variant) -> dict[str, float]:
     """Its keys and values out of an evaluation."""
     found = {}
@@ -179,6 +187,8 @@ def main() -> None:
         averaged = trainer.averaged()
         if hasattr(averaged, adversary.NAME):
             delattr(averaged, adversary.NAME)
+        if "sound" not in variant.tasks:
+            hear_speech(averaged)
         checkpoint.save(model, averaged, args.run / "tokenizer.model")
         suites = ",".join(sorted({SUITES[task] for task in variant.measured}))
         command = [sys.executable, "-m", "engines.evaluation", "--data", args.data, "--model", model, "--only", suites]

@@ -10,7 +10,7 @@ import torch
 from engines.model.config import tiny
 from engines.model.fusion import OPERATORS, FusionModel
 from engines.training import adversary
-from engines.training.ablations import FIGURES, SUITES, Variant, figures, recipe_of, start_of, table, variants
+from engines.training.ablations import FIGURES, SUITES, Variant, figures, hear_speech, recipe_of, start_of, table, variants
 from engines.training.recipes import RECIPES
 
 every_variant = pytest.mark.parametrize("variant", variants(), ids=lambda variant: variant.name)
@@ -71,6 +71,13 @@ def test_another_operator_is_new_and_everything_else_is_as_it_was() -> None:
     named = dict(public.named_parameters())
     assert {name for name, _ in changed.named_parameters()} - named.keys()
     assert all(torch.equal(p, named[name]) for name, p in changed.named_parameters() if name in named)
+
+
+def test_a_model_that_learnt_no_events_writes_whatever_it_hears() -> None:
+    model = FusionModel(tiny(50))
+    hear_speech(model)
+    logits = model.event_logits(torch.randn(4, 3, model.config.width), torch.ones(4, 3, dtype=torch.bool))
+    assert bool((logits[:, model.config.events.index("speech")].sigmoid() > 0.9).all())
 
 
 def test_figures_are_those_of_the_tasks_measured() -> None:
