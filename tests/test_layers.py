@@ -46,7 +46,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.senses", "engines.subtitles",
         "engines.text",
     ),
-    "engines.hosts": (*BASE, "engines.device", "engines.model", "engines.senses", "engines.tasks"),
+    "engines.hosts": (*MEDIA, "engines.device", "engines.model", "engines.senses", "engines.tasks"),
     "engines.training": (
         *MEDIA, "engines.archives", "engines.decoding", "engines.device", "engines.evaluation", "engines.hosts",
         "engines.model", "engines.senses", "engines.text",
@@ -64,7 +64,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *BASE, "engines.archives", "engines.device", "engines.evaluation", "engines.hosts", "engines.model",
         "engines.text",
     ),
-    "engines.__main__": (*BASE, "engines", "engines.hosts", "engines.report", "engines.subtitles"),
+    "engines.__main__": (
+        *BASE, "engines", "engines.hosts", "engines.report", "engines.subtitles", "engines.tasks.crowd",
+    ),
     "studio": ("engines", *FOR_THE_PAGE),
     "launch": ("engines", "studio.app", "studio.environment"),
     "studio.environment": (),
@@ -80,11 +82,17 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "fastapi": ("studio",),
     "uvicorn": ("studio",),
     "sqlite3": ("engines.index",),
+    "lancedb": ("engines.index.lance",),
+    "pyarrow": ("engines.index.lance",),
     "av": ("engines.media", "engines.archives"),
     "transformers": (
-        "engines.model.public", "engines.training", "engines.evaluation.peers", "engines.evaluation.whispers",
+        "engines.evaluation.peers", "engines.evaluation.whispers", "engines.hosts.pretrained", "engines.model.public",
+        "engines.training",
     ),
+    "torchao": ("engines.hosts.pretrained.weights",),
+    "psutil": ("engines.device",),
     "accelerate": ("engines.training",),
+    "openai": ("engines.hosts.server",),
     "sacrebleu": ("engines.evaluation",),
     "torch": (
         "engines.decoding", "engines.device", "engines.evaluation.peers", "engines.evaluation.precision",

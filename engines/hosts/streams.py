@@ -79,8 +79,9 @@ def _told(info: HostInfo, task: Steps, request: Request, cancel: Cancel) -> Iter
             yield last
             if last.done:
                 return
-    if not cancel.is_set:
-        raise RuntimeError(f"{info.name} ended a {type(request).__name__} without a last result")
+        else:
+            if not cancel.is_set:
+                raise RuntimeError(f"{info.name} ended a {type(request).__name__} without a last result")
     yield signed(replace(last, progress=None, end="cancelled"))
 
 

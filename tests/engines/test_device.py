@@ -263,3 +263,9 @@ def test_on_a_real_card_memory_that_runs_out_is_explained() -> None:
     with pytest.raises(torch.OutOfMemoryError) as error:
         torch.empty(1 << 50, dtype=torch.uint8, device="cuda")
     assert device.explain(error.value) is not None
+
+
+def test_free_memory_of_the_cpu_is_what_the_system_says() -> None:
+    import psutil
+
+    assert 0 < device.free_bytes("cpu") <= psutil.virtual_memory().total

@@ -19,9 +19,10 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+import transformers
 
 from engines import device as devices
-from engines.errors import DeviceError, UserError
+from engines.errors import Cancelled, DeviceError, UserError
 from engines.hosts.pretrained import chat, checkpoint, pictures, spaces, speech, translation
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
 from engines.hosts.pretrained.writing import Pen
@@ -49,6 +50,8 @@ def load(folder: Path, source: str, *, settings: Settings) -> PretrainedHost:
     """The checkpoint in a folder as a host. Raises CheckpointError and DeviceError."""
     found = checkpoint.read(folder, source)
     devices.set_threads(settings.n_threads)
+    transformers.logging.set_verbosity_error()  # it says much that nobody here can act on
+    transformers.logging.disable_progress_bar()
     return PretrainedHost(found, settings)
 
 
@@ -117,7 +120,10 @@ class PretrainedHost:
             loaded = self._loaded = self._loaded or self._load()
             loaded.n_running += 1
         try:
-            yield from loaded.tasks[type(request)](request, cancel)
+            for result in loaded.tasks[type(request)](request, cancel):
+                if self._closed.is_set():
+                    raise Cancelled
+                yield result
         except (RuntimeError, MemoryError) as error:
             fault = devices.explain(error)
             if fault is None:

@@ -10,7 +10,17 @@ import torch
 from engines.model.config import tiny
 from engines.model.fusion import OPERATORS, FusionModel
 from engines.training import adversary
-from engines.training.ablations import FIGURES, SUITES, Variant, figures, hear_speech, recipe_of, start_of, table, variants
+from engines.training.ablations import (
+    FIGURES,
+    SUITES,
+    Variant,
+    figures,
+    hear_speech,
+    recipe_of,
+    start_of,
+    table,
+    variants,
+)
 from engines.training.recipes import RECIPES
 
 every_variant = pytest.mark.parametrize("variant", variants(), ids=lambda variant: variant.name)

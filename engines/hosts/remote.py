@@ -1,0 +1,392 @@
+"""A model on a server that speaks OpenAI's protocol: vLLM, llama.cpp, `transformers serve`, or a service far away.
+
+What it can do is found out when it is opened, by asking as little as can be asked: one token of text, a small picture,
+a fifth of a second of sound. A server that takes a picture may still leave it out before the model reads it, so a sense
+counts only where the server says that the model read more tokens with it than without, or, as llama.cpp's does, names
+the model's senses itself. That the model *understands* what it is shown, nobody can tell from here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import threading
+import wave
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from PIL import Image
+
+from engines.errors import AbilityError, DeviceError, RequestError, UserError
+from engines.hosts.listening import Said, transcribed
+from engines.hosts.prompts import Turn, conversation, dictation, material, translation
+from engines.hosts.server import Message, Server, short
+from engines.hosts.streams import RESULTS, Steps, closed, told
+from engines.protocol import (
+    LANGUAGES,
+    RATE_HZ,
+    Ability,
+    AskRequest,
+    AskResult,
+    Cancel,
+    CaptionRequest,
+    CaptionResult,
+    HostInfo,
+    Progress,
+    Request,
+    Result,
+    Segment,
+    Sense,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    TranslateResult,
+)
+from engines.settings import Settings
+from engines.tasks.translate import PAIRS
+
+KEY = "FUSION_STUDIO_API_KEY"
+PROBE_S = 20.0
+"""How long a server may think about the small picture and the short sound."""
+MAX_SIDE = 768
+"""Pixels: enough to read a sign, and few enough tokens for eight frames at a time."""
+JPEG_QUALITY = 90
+MAX_ANSWER = 512
+"""Tokens of a caption, an answer, or what is said in a quarter of a minute."""
+MAX_TRANSLATION = 4096
+SPOKEN = {
+    "en": "en", "english": "en", "de": "de", "german": "de", "fr": "fr", "french": "fr", "zh": "zh", "chinese": "zh",
+}  # fmt: skip
+"""The languages as servers name them in a transcript: by code, or as OpenAI's by word."""
+
+
+def load(url: str, *, settings: Settings) -> RemoteHost:
+    """The model behind an address, "http://host:8000/v1" or "http://host:8000/v1#model", as a host.
+
+    Raises RequestError, and AbilityError where the server does nothing a host could be asked for.
+    """
+    address, model = _parsed(url)
+    key = (settings.api_key or os.environ.get(KEY, "")).strip()
+    if not (key.isascii() and key.isprintable()):
+        raise RequestError(
+            f"The key holds letters no key has; copy {KEY} again.", f"密钥含有无效字符；请重新复制 {KEY}。"
+        )
+    server = Server(address, key=key, timeout_s=settings.timeout_s)
+    try:
+        model = model or _only_model(server)
+        return RemoteHost(server, model, _found(server, address, model, settings.timeout_s), source=url)
+    except BaseException:
+        server.close()
+        raise
+
+
+def _parsed(url: str) -> tuple[str, str]:
+    """(address, model's name or ""). What could be a secret must not stand in the address: the page shows it."""
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # brackets that do not match, a port that is no number
+        right = False
+    if not right:
+        raise RequestError(
+            "The address of a server looks like http://localhost:8000/v1, with #model after it to choose one.",
+            "服务器地址形如 http://localhost:8000/v1，可在后面加 #模型名。",
+        )
+    if "@" in parts.netloc or parts.query:
+        raise RequestError(
+            f"Leave passwords and keys out of the address; put the key into {KEY}.",
+            f"地址中不要包含密码或密钥；请把密钥放入 {KEY}。",
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", parts.fragment
+
+
+def _only_model(server: Server) -> str:
+    """The model of a server that has one. Raises RequestError where a name is needed."""
+    try:
+        names = server.models()
+    except UserError as error:
+        if getattr(error.__cause__, "status_code", 0) not in (404, 405, 500, 501):
+            raise
+        names = []
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise RequestError(
+            f"The server at {server.place} does not tell its models; add #name to the address, with the model's name.",
+            f"{server.place} 的服务器没有列出模型；请在地址后加 #模型名。",
+        )
+    some = ", ".join(short(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+    raise RequestError(
+        f"The server at {server.place} has {len(names)} models; add one to the address as #name: {some}.",
+        f"{server.place} 的服务器有 {len(names)} 个模型；请在地址后加 #模型名：{some}。",
+    )
+
+
+# --- what the server can do ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a server was found to do. senses: those of its chat model. form: how it likes to give transcripts, "" if it
+    writes none."""
+
+    chats: bool
+    senses: frozenset[Sense]
+    form: str
+
+    @property
+    def hears_speech(self) -> bool:
+        return bool(self.form) or "sound" in self.senses
+
+    def abilities(self) -> frozenset[Ability]:
+        found: list[tuple[type, Sequence[str]]] = []
+        if self.chats:
+            found.append((TranslateRequest, PAIRS))
+        if self.senses:
+            found += [(CaptionRequest, LANGUAGES), (AskRequest, LANGUAGES)]
+        if self.hears_speech:
+            found.append((TranscribeRequest, (*LANGUAGES, *PAIRS) if self.chats else LANGUAGES))
+        return frozenset(Ability(kind, language) for kind, languages in found for language in languages)
+
+
+def _found(server: Server, address: str, model: str, timeout_s: float) -> Found:
+    """Ask for a token of this and that. The first answer may take as long as it takes to load a model."""
+    limit_s = min(PROBE_S, timeout_s)
+    noise = np.random.default_rng(0).normal(0.0, 0.1, RATE_HZ // 2).astype(np.float32)
+    try:
+        n_text = server.n_read(model, messages(Turn("user", "Say yes.")), limit_s=timeout_s)
+    except UserError as error:
+        form = _form(server, model, noise, limit_s) if _may_do_other_things(error) else ""
+        if not form:
+            raise
+        return Found(False, frozenset(), form)
+    senses = _told_senses(server, address)
+    if senses is None:
+        photo = np.full((96, 96, 3), (200, 40, 40), np.uint8)
+        shown: dict[Sense, Turn] = {
+            "picture": Turn("user", "Say yes.", frames=(photo,)),
+            "sound": Turn("user", "Say yes.", samples=noise[: RATE_HZ // 5]),
+        }
+        senses = frozenset(s for s, turn in shown.items() if _is_read(server, model, turn, n_text, limit_s))
+    return Found(True, senses, _form(server, model, noise, limit_s))
+
+
+def _may_do_other_things(error: UserError) -> bool:
+    """Whether a server that does not chat may still write down speech: it refused the request, not us."""
+    return getattr(error.__cause__, "status_code", 0) in (400, 404, 405, 422, 500, 501)
+
+
+def _told_senses(server: Server, address: str) -> frozenset[Sense] | None:
+    """The senses llama.cpp's server tells of; None for other servers."""
+    try:
+        told = server.get(f"{address.removesuffix('/v1')}/props")
+    except UserError:  # not llama.cpp's, which has said nothing wrong
+        return None
+    modalities = told.get("modalities") if isinstance(told, dict) else None
+    if not isinstance(modalities, dict):
+        return None
+    names: dict[Sense, str] = {"picture": "vision", "sound": "audio"}
+    return frozenset(sense for sense, name in names.items() if modalities.get(name) is True)
+
+
+def _is_read(server: Server, model: str, turn: Turn, n_text: int | None, limit_s: float) -> bool:
+    """Whether the model reads the medium of a turn: with it there is more to read than without."""
+    try:
+        n_tokens = server.n_read(model, messages(turn), tries=1, limit_s=limit_s)
+    except UserError:  # refused, or too slow to be of use
+        return False
+    return n_text is not None and n_tokens is not None and n_tokens > n_text
+
+
+def _form(server: Server, model: str, samples: np.ndarray, limit_s: float) -> str:
+    """The richest form in which the server gives a transcript; "" if it gives none."""
+    for form in ("verbose_json", "json"):
+        try:
+            server.transcription(model, wav(samples), language="en", form=form, cancel=Cancel(), limit_s=limit_s)
+        except UserError:
+            continue
+        return form
+    return ""
+
+
+# --- the host -----------------------------------------------------------------------------------------------------
+
+
+class _Stop(Cancel):
+    """Set when a request is stopped, or its host is closed."""
+
+    def __init__(self, asked: Cancel | None, closing: threading.Event) -> None:
+        self._asked, self._event = asked, closing
+
+    @property
+    def is_set(self) -> bool:
+        return self._event.is_set() or (self._asked is not None and self._asked.is_set)
+
+
+class RemoteHost:
+    """A model on a server as an `engines.Host`."""
+
+    def __init__(self, server: Server, model: str, found: Found, *, source: str) -> None:
+        self._server, self._model, self._found = server, model, found
+        self._closed = threading.Event()
+        abilities = found.abilities()
+        self._info = HostInfo(
+            name=f"{short(model)} at {server.place}",
+            abilities=abilities,
+            device="remote",
+            device_reason=f"the server at {server.place} chooses it",
+            device_reason_zh=f"由 {server.place} 的服务器决定",
+            dtype="",
+            n_parameters=0,
+            memory_bytes=0,
+            licence="",
+            model_digest=hashlib.sha256(f"{server.place}#{model}".encode()).hexdigest()[:12],
+            source=source,
+            takes=found.senses if found.chats else frozenset({"sound"}),
+        )
+        tasks: dict[type, Steps] = {
+            CaptionRequest: self._answer,
+            AskRequest: self._answer,
+            TranslateRequest: self._translate,
+            TranscribeRequest: self._transcribe,
+        }
+        self._tasks = {kind: task for kind, task in tasks.items() if self._info.serves(kind)}
+
+    @property
+    def info(self) -> HostInfo:
+        return self._info
+
+    def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
+        """Results as the server makes them; a stop ends the connection. Raises UserError."""
+        if self._closed.is_set():
+            raise closed()
+        if isinstance(request, TranscribeRequest) and request.translate_to is not None and not self._found.chats:
+            raise AbilityError(
+                f"{self._info.name} does not translate; transcribe without, or choose another model.",
+                f"{self._info.name} 不能翻译；请只转写，或换一个模型。",
+            )
+        return told(self._info, self._tasks, request, _Stop(cancel, self._closed))
+
+    def move(self, device: str) -> None:
+        """Raises DeviceError: there is nothing to move."""
+        raise DeviceError(
+            f"{self._info.name} runs on a server, which chooses its own device; set it there.",
+            f"{self._info.name} 在服务器上运行，设备由服务器决定；请在那里设置。",
+        )
+
+    def close(self) -> None:
+        """End what is under way. Closing twice is fine."""
+        self._closed.set()
+        self._server.close()
+
+    def _answer(self, request: CaptionRequest | AskRequest, cancel: Cancel) -> Iterator[Result]:
+        yield RESULTS[type(request)](request=request, progress=Progress("looking"))
+        hide = request.hide if isinstance(request, AskRequest) else frozenset()
+        given = material(request.media, self._found.senses, self._info.name, hide=hide)
+
+        def result(text: str, **ending: Any) -> Result:
+            if isinstance(request, AskRequest):
+                return AskResult(request=request, text=text, silent=given.silent, **ending)
+            return CaptionResult(request=request, text=text, **ending)
+
+        if given.kind == "sound" and given.silent:
+            yield result("", end="empty")
+            return
+        text = ""
+        for text in self._texts(conversation(request, given), MAX_ANSWER, cancel):
+            yield result(text, progress=Progress("writing"))
+        yield result(text.strip(), end="finished" if text.strip() else "empty")
+
+    def _translate(self, request: TranslateRequest, cancel: Cancel) -> Iterator[Result]:
+        yield TranslateResult(request=request, progress=Progress("translating"))
+        text = ""
+        for text in self._texts(conversation(request, None), _enough(request.text), cancel):
+            yield TranslateResult(request=request, text=text, progress=Progress("translating"))
+        yield TranslateResult(request=request, text=text.strip(), end="finished" if text.strip() else "empty")
+
+    def _transcribe(self, request: TranscribeRequest, cancel: Cancel) -> Iterator[TranscribeResult]:
+        def write(samples: np.ndarray, language: str | None) -> Iterator[Said]:
+            duration_s = len(samples) / RATE_HZ
+            if self._found.form:
+                record = self._server.transcription(
+                    self._model, wav(samples), language=language, form=self._found.form, cancel=cancel
+                )
+                yield said(record, duration_s)
+                return
+            for text in self._texts(dictation(samples, language), MAX_ANSWER, cancel):
+                yield Said((Segment(0.0, duration_s, text.strip()),))
+
+        def translate(text: str, language: str) -> Iterator[str]:
+            assert request.translate_to is not None
+            turn = Turn("user", translation(text, language or None, request.translate_to))
+            return self._texts((turn,), _enough(text), cancel)
+
+        return transcribed(request, write, translate=None if request.translate_to is None else translate)
+
+    def _texts(self, turns: Sequence[Turn], max_tokens: int, cancel: Cancel) -> Iterator[str]:
+        return self._server.chat(self._model, messages(*turns), max_tokens=max_tokens, cancel=cancel)
+
+
+def _enough(text: str) -> int:
+    """Tokens for a translation: hardly any language needs more of them than another has letters."""
+    return min(128 + len(text), MAX_TRANSLATION)
+
+
+# --- what travels -------------------------------------------------------------------------------------------------
+
+
+def messages(*turns: Turn) -> list[Message]:
+    """Turns as OpenAI's chat protocol writes them; text alone as a plain string, which every template takes."""
+    return [{"role": turn.role, "content": _content(turn)} for turn in turns]
+
+
+def _content(turn: Turn) -> str | list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = [
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{_base64(jpeg(frame))}"}}
+        for frame in turn.frames
+    ]
+    if turn.samples is not None:
+        parts.append({"type": "input_audio", "input_audio": {"data": _base64(wav(turn.samples)), "format": "wav"}})
+    return [*parts, {"type": "text", "text": turn.text}] if parts else turn.text
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def jpeg(frame: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 as a JPEG file, its longer side at most MAX_SIDE."""
+    image = Image.fromarray(frame)
+    image.thumbnail((MAX_SIDE, MAX_SIDE))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue()
+
+
+def wav(samples: np.ndarray) -> bytes:
+    """(n,) float32 at 16 kHz as a WAV file of 16 bits."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE_HZ)
+        sound.writeframes((np.clip(samples, -1.0, 1.0) * 32767).astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def said(record: dict[str, Any], duration_s: float) -> Said:
+    """A server's transcript of a stretch: with its own times where it gives any, else the text over all of it."""
+    language = SPOKEN.get(str(record.get("language", "")).lower(), "")
+    found: list[Segment] = []
+    rows = record.get("segments")
+    for row in rows if isinstance(rows, list) else ():
+        match row:
+            case {"start": int() | float() as start_s, "end": int() | float() as end_s, "text": str(text)}:
+                start_s = min(max(float(start_s), 0.0), duration_s)
+                found.append(Segment(start_s, min(max(float(end_s), start_s), duration_s), text.strip()))
+    return Said(tuple(found) or (Segment(0.0, duration_s, record["text"].strip()),), language)

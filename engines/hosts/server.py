@@ -1,0 +1,400 @@
+"""The line to a server that speaks OpenAI's protocol: requests, retries, hanging up, and what is said when it fails.
+
+Every request is read in a thread of its own, so that a stop is heard while the server is silent: whoever asked stops
+waiting and the connection is cut, by which the server learns that nobody listens any more. The `openai` package writes
+requests and reads answers; when to try again, which headers travel and where to is decided here. Redirects are not
+followed: the key goes to the address that the owner gave, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import random
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from engines.errors import Cancelled, RequestError, UserError
+from engines.protocol import Cancel
+
+if TYPE_CHECKING:
+    import openai
+
+Item = TypeVar("Item")
+Message = dict[str, Any]
+"""One turn as OpenAI's chat protocol writes it."""
+
+CONNECT_S = 5.0
+POLL_S = 0.05
+TRIES = 3
+BACK_OFF_S = 0.5
+"""Before the second try; twice as long before each further one, and up to half of it less, so that many who were sent
+away together do not come back together."""
+LONGEST_WAIT_S = 20.0
+"""A server that asks to be left alone for longer is not waited for."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+HEADERS = frozenset(("accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent"))
+"""What travels, besides our key. The package would add what OPENAI_... in the environment says, meant for another."""
+
+_THOUGHT = re.compile(r"^\s*<think>.*?(</think>\s*|$)", re.DOTALL)
+_AT_MOST = re.compile(r"at most (\d+) image", re.IGNORECASE)
+_TOO_LONG = re.compile(r"context|too long|too many tokens|maximum.{0,40}tokens|exceed", re.IGNORECASE)
+
+
+class _Malformed(Exception):
+    """The server's answer is not of the protocol."""
+
+
+class _Cut(Exception):
+    """The answer ended before the server said that it was whole."""
+
+
+class _Line:
+    """One request's connection, so that another thread can cut it."""
+
+    def __init__(self, *, secure: bool) -> None:
+        self.gone = threading.Event()
+        self.connected = False
+        self._secure = secure
+        self._socket: socket.socket | None = None
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Called by the HTTP library at every step of the request; a socket wrapped for TLS is another one."""
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._socket = info["return_value"].get_extra_info("socket")
+            self.connected = not self._secure or event.endswith("start_tls.complete")
+            if self.gone.is_set():
+                self._cut()
+
+    def hang_up(self) -> None:
+        self.gone.set()
+        self._cut()
+
+    def _cut(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # closed already
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # a close alone would not wake who reads
+
+
+class Server:
+    """A server at an address, http or https. Safe to use from any thread."""
+
+    def __init__(self, address: str, *, key: str = "", timeout_s: float = 60.0) -> None:
+        """key: "" = none is sent. timeout_s: how long the server may be silent."""
+        import openai
+
+        parts = urlsplit(address)
+        self.place = parts.netloc
+        self._secure = parts.scheme == "https"
+        self._key, self._timeout_s = key, timeout_s
+        self._lines: set[_Line] = set()
+        self._reading = threading.local()
+        http = openai.DefaultHttpxClient(
+            follow_redirects=False,
+            event_hooks={"request": [self._prepare]},
+            # A proxy that the environment names does not lead back to this machine.
+            mounts={"http://": None, "https://": None} if parts.hostname in LOOPBACK else None,
+        )
+        # A connection of its own for each request: it can be cut without harm to another.
+        self._client = openai.OpenAI(
+            base_url=address,
+            api_key="none",
+            max_retries=0,
+            default_headers={"Connection": "close"},
+            http_client=http,
+        )
+
+    def get(self, address: str) -> object:
+        """What the server tells at an address of its own, as JSON."""
+        return _first(self._asked(lambda client: iter([client.get(address, cast_to=object)]), Cancel(), tries=1))
+
+    def models(self) -> list[str]:
+        """The names of the models it serves."""
+
+        def names(client: openai.OpenAI) -> Iterator[list[str]]:
+            listed = client.get("/models", cast_to=object)
+            rows = listed.get("data") if isinstance(listed, dict) else None
+            if not isinstance(rows, list):
+                raise _Malformed("no list of models")
+            yield [str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row]
+
+        return _first(self._asked(names, Cancel()))
+
+    def n_read(self, model: str, messages: Sequence[Message], *, tries: int = TRIES, limit_s: float) -> int | None:
+        """How many tokens the server read of a conversation; None where it does not count them."""
+
+        def count(client: openai.OpenAI) -> Iterator[int | None]:
+            answer = client.chat.completions.create(
+                model=model,
+                messages=messages,  # type: ignore[arg-type]
+                max_tokens=1,
+                temperature=0.0,
+            )
+            if not getattr(answer, "choices", None):
+                raise _Malformed("no choices")
+            n_tokens = getattr(getattr(answer, "usage", None), "prompt_tokens", None)
+            yield n_tokens if isinstance(n_tokens, int) else None
+
+        return _first(self._asked(count, Cancel(), model=model, tries=tries, limit_s=limit_s))
+
+    def chat(self, model: str, messages: Sequence[Message], *, max_tokens: int, cancel: Cancel) -> Iterator[str]:
+        """The answer to a conversation as it grows, without what a model thinks aloud first."""
+
+        def texts(client: openai.OpenAI) -> Iterator[str]:
+            chunks = client.chat.completions.create(
+                model=model,
+                messages=messages,  # type: ignore[arg-type]
+                max_tokens=max_tokens,
+                temperature=0.0,
+                stream=True,
+            )
+            text, finished, n_chunks = "", False, 0
+            for n_chunks, chunk in enumerate(chunks, 1):  # noqa: B007  # told apart below: none came, or too few
+                piece, ended = _piece(chunk)
+                finished = finished or ended
+                if piece:
+                    text += piece
+                    yield _THOUGHT.sub("", text)
+            if n_chunks == 0:
+                raise _Malformed("no event came")
+            if not finished:
+                raise _Cut("the answer was not finished")
+
+        return self._asked(texts, cancel, model=model)
+
+    def transcription(
+        self, model: str, wav: bytes, *, language: str | None, form: str, cancel: Cancel, limit_s: float | None = None
+    ) -> dict[str, Any]:
+        """What the server writes down of a sound: at least "text". form: "verbose_json" or "json"."""
+        import openai
+
+        def written(client: openai.OpenAI) -> Iterator[dict[str, Any]]:
+            answer: Any = client.audio.transcriptions.create(
+                model=model,
+                file=("speech.wav", wav, "audio/wav"),
+                response_format=form,  # type: ignore[call-overload]
+                temperature=0.0,
+                language=openai.omit if language is None else language,
+            )
+            record = answer.to_dict() if hasattr(answer, "to_dict") else None
+            if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+                raise _Malformed("no text")
+            yield record
+
+        tries = TRIES if limit_s is None else 1
+        return _first(self._asked(written, cancel, model=model, tries=tries, limit_s=limit_s))
+
+    def close(self) -> None:
+        """Hang up on everything under way. Closing twice is fine."""
+        for line in tuple(self._lines):
+            line.hang_up()
+        self._client.close()
+
+    # --- how a request goes ---
+
+    def _prepare(self, request: Any) -> None:
+        """Called by the HTTP library, in the reading thread, before a request leaves."""
+        for name in [*request.headers]:
+            if name.lower() not in HEADERS:
+                del request.headers[name]
+        if self._key:
+            request.headers["Authorization"] = f"Bearer {self._key}"
+        request.extensions["trace"] = self._reading.line.trace
+
+    def _asked(
+        self,
+        call: Callable[[openai.OpenAI], Iterator[Item]],
+        cancel: Cancel,
+        *,
+        model: str = "",
+        tries: int = TRIES,
+        limit_s: float | None = None,
+    ) -> Generator[Item]:
+        """What a call gives, as it comes. Raises UserError, and Cancelled soon after a stop."""
+        import openai
+
+        line = _Line(secure=self._secure)
+        limit_s = self._timeout_s if limit_s is None else limit_s
+        limits = openai.Timeout(limit_s, connect=min(CONNECT_S, limit_s))
+        client = self._client.with_options(timeout=limits)
+        news: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue()
+
+        def read() -> None:
+            self._reading.line = line
+            for n_failed in range(1, tries + 1):
+                line.connected = False
+                try:
+                    for item in call(client):
+                        news.put((item,))
+                    news.put(None)
+                    return
+                except Exception as error:  # told to whoever waits, who raises it
+                    wait_s = _worth_waiting_s(error, n_failed) if n_failed < tries else None
+                    if wait_s is None:
+                        news.put(error)
+                        return
+                if line.gone.wait(wait_s):
+                    return
+
+        self._lines.add(line)
+        try:
+            if not cancel.is_set:
+                threading.Thread(target=read, name=f"reading from {self.place}", daemon=True).start()
+            while True:
+                if cancel.is_set or line.gone.is_set():
+                    raise Cancelled
+                try:
+                    item = news.get(timeout=POLL_S)
+                except queue.Empty:
+                    continue
+                if item is None:
+                    return
+                if isinstance(item, BaseException):
+                    told = explained(item, self.place, model, limit_s, connected=line.connected)
+                    if told is None:
+                        raise item
+                    raise told from item
+                yield item[0]
+        finally:
+            line.hang_up()
+            self._lines.discard(line)
+
+
+def _first(items: Generator[Item]) -> Item:
+    with closing(items):
+        return next(items)
+
+
+def _piece(chunk: Any) -> tuple[str, bool]:
+    """(what an event adds to the text, whether it is the last to add something)."""
+    choices = getattr(chunk, "choices", None)
+    if not isinstance(choices, list):
+        raise _Malformed("an event without choices")
+    if not choices:  # a count of tokens alone
+        return "", False
+    piece = getattr(getattr(choices[0], "delta", None), "content", None)
+    return piece if isinstance(piece, str) else "", getattr(choices[0], "finish_reason", None) is not None
+
+
+def _worth_waiting_s(error: BaseException, n_failed: int) -> float | None:
+    """How long to wait before trying again; None where that would not help. These fail before anything is said."""
+    import openai
+
+    back_off_s = BACK_OFF_S * 2 ** (n_failed - 1) * random.uniform(0.5, 1.0)
+    if isinstance(error, openai.APIStatusError):
+        if error.status_code != 429 and error.status_code < 500:
+            return None
+        asked = error.response.headers.get("retry-after", "").strip()
+        if not asked.isdecimal():  # absent, or a date
+            return back_off_s
+        return max(back_off_s, float(asked)) if float(asked) <= LONGEST_WAIT_S else None
+    return back_off_s if any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error)) else None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def explained(error: BaseException, place: str, model: str, limit_s: float, *, connected: bool) -> UserError | None:
+    """What a person is told about a failed request; None for a defect of ours."""
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        return _refusal(error.status_code, str(error.body or error.message), place, model)
+    if isinstance(error, openai.APITimeoutError):
+        if connected:
+            return RequestError(
+                f"The server at {place} was silent for {limit_s:g} seconds; ask again, or give it more time.",
+                f"{place} 的服务器 {limit_s:g} 秒没有回应；请重试，或给它更多时间。",
+            )
+        return RequestError(
+            f"{place} could not be reached in time; check the address and the network.",
+            f"无法及时连接 {place}；请检查地址与网络。",
+        )
+    if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError | UnicodeDecodeError | _Malformed):
+        return RequestError(
+            f"{place} does not answer as an OpenAI-compatible server does; check the address, most end in /v1.",
+            f"{place} 的回应不符合 OpenAI 协议；请检查地址，多以 /v1 结尾。",
+        )
+    causes = tuple(_causes(error))
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return RequestError(
+            f"The network knows no {place}; check the name in the address.",
+            f"网络上找不到 {place}；请检查地址中的名称。",
+        )
+    if any(isinstance(cause, ssl.SSLError) for cause in causes) and not connected:
+        return RequestError(
+            f"No secure connection to {place} came about; check its certificate, or whether it speaks https.",
+            f"无法与 {place} 建立安全连接；请检查证书，或它是否支持 https。",
+        )
+    if isinstance(error, openai.APIConnectionError) and not connected:
+        return RequestError(
+            f"No server answers at {place}; start it, or check the address.",
+            f"{place} 没有服务器回应；请启动它，或检查地址。",
+        )
+    if isinstance(error, openai.APIConnectionError | _Cut):
+        return RequestError(
+            f"The server at {place} broke off in the middle of its answer; ask again.",
+            f"{place} 的服务器在回答途中断开；请重试。",
+        )
+    if isinstance(error, openai.APIError):  # told inside the stream
+        message = f"{error.message} {error.body}"
+        return _refusal(400 if _TOO_LONG.search(message) else 500, message, place, model)
+    return None
+
+
+def _refusal(status: int, message: str, place: str, model: str) -> UserError:
+    """A sentence for an HTTP status. The server's own words stay in the log: they may repeat the key."""
+    if status in (401, 403):
+        return RequestError(
+            f"The server at {place} refuses the key; set FUSION_STUDIO_API_KEY to one it knows.",
+            f"{place} 的服务器拒绝了密钥；请把 FUSION_STUDIO_API_KEY 设为有效的密钥。",
+        )
+    if status == 404:
+        what, what_zh = (f"no model {short(model)!r}", f"模型 {short(model)!r}") if model else ("no models", "模型")
+        return RequestError(
+            f"The server at {place} knows {what}; check the address, and the model's name after #.",
+            f"{place} 的服务器没有{what_zh}；请检查地址，以及 # 后面的模型名。",
+        )
+    at_most = _AT_MOST.search(message)
+    if status == 400 and at_most is not None:  # vLLM, as it was told to
+        return RequestError(
+            f"The server at {place} takes {at_most[1]} pictures at a time, fewer than a clip has; choose a photo.",
+            f"{place} 的服务器一次最多接收 {at_most[1]} 张图片，少于视频所需；请选照片。",
+        )
+    if status == 413 or (status in (400, 422) and _TOO_LONG.search(message)):
+        return RequestError(
+            f"This is too long for the model at {place}; shorten it.", f"内容超出 {place} 上模型的长度；请缩短。"
+        )
+    if status == 429:
+        return RequestError(
+            f"The server at {place} has too many requests; wait a little and ask again.",
+            f"{place} 的服务器请求过多；请稍后再试。",
+        )
+    if status >= 500:
+        return RequestError(
+            f"The server at {place} failed (HTTP {status}); its own log says why.",
+            f"{place} 的服务器出错（HTTP {status}）；原因见它的日志。",
+        )
+    if status < 400:
+        return RequestError(
+            f"{place} points to another address, which is not followed; give that address.",
+            f"{place} 指向另一个地址，不会跟随；请直接填写那个地址。",
+        )
+    return RequestError(
+        f"The server at {place} refuses this request (HTTP {status}); its own log says why.",
+        f"{place} 的服务器拒绝了此请求（HTTP {status}）；原因见它的日志。",
+    )
+
+
+def short(model: str) -> str:
+    """A model's name without the folders it lies in."""
+    return re.split(r"[/\\]", model.rstrip("/\\"))[-1] if re.match(r"[/\\.~]|\w:[/\\]", model) else model

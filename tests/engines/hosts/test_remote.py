@@ -1,0 +1,434 @@
+"""A model behind an address: found out by asking, asked by the protocol, told like any other host."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engines.errors import AbilityError, DeviceError, MediaError, RequestError
+from engines.hosts import remote as module
+from engines.hosts.remote import RemoteHost, load, said
+from engines.protocol import (
+    LANGUAGES,
+    RATE_HZ,
+    AskRequest,
+    Cancel,
+    CaptionRequest,
+    Clip,
+    EmbedRequest,
+    Host,
+    Photo,
+    SearchRequest,
+    Segment,
+    Sound,
+    TranscribeRequest,
+    TranslateRequest,
+    run,
+)
+from engines.settings import Settings
+from tests.conftest import tone
+from tests.scripted_server import (
+    CHAT,
+    MODELS,
+    SPEECH,
+    TEXT,
+    WAIT_S,
+    ScriptedServer,
+    chat,
+    record,
+    served,
+    silent_after,
+    status,
+)
+
+QUIET = Settings(timeout_s=WAIT_S)
+HELLO = TranslateRequest(text="Good morning, world.", source="en", target="de")
+
+
+@pytest.fixture
+def script() -> Iterator[ScriptedServer]:
+    yield from served()
+
+
+@pytest.fixture
+def host(script: ScriptedServer) -> Iterator[RemoteHost]:
+    host = load(script.url, settings=QUIET)
+    script.requests.clear()
+    yield host
+    host.close()
+
+
+def opened(script: ScriptedServer, name: str = "") -> RemoteHost:
+    """A host that was opened and closed, to see what it found."""
+    host = load(script.url + name, settings=QUIET)
+    host.close()
+    return host
+
+
+# --- opening ------------------------------------------------------------------------------------------------------
+
+
+def test_the_only_model_is_taken_and_told(script: ScriptedServer):
+    info = opened(script).info
+    assert info.name == f"tiny at {script.place}" and info.source == script.url and info.device == "remote"
+    assert info.device_reason == f"the server at {script.place} chooses it" and info.device_reason_zh
+    assert (info.n_parameters, info.memory_bytes, info.licence) == (0, 0, "")
+    assert info.model_digest == opened(script, "#tiny").info.model_digest != opened(script, "#other").info.model_digest
+
+
+def test_a_model_is_chosen_by_its_name_without_asking_for_others(script: ScriptedServer):
+    script.script(MODELS, status(500))
+    host = opened(script, "#/home/me/models/tiny")
+    assert host.info.name == f"tiny at {script.place}" and host.info.source.endswith("/v1#/home/me/models/tiny")
+    assert {asked.body["model"] for asked in script.asked(CHAT)} == {"/home/me/models/tiny"}
+
+
+@pytest.mark.parametrize("code", [404, 500])
+def test_a_server_that_lists_nothing_needs_a_name(script: ScriptedServer, code: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("engines.hosts.server.BACK_OFF_S", 0.001)
+    script.script(MODELS, status(code))
+    with pytest.raises(RequestError, match="does not tell its models; add #name to the address"):
+        load(script.url, settings=QUIET)
+
+
+def test_several_models_need_a_name_and_some_are_listed():
+    with (
+        ScriptedServer(models=[f"model-{n}" for n in range(7)]) as script,
+        pytest.raises(
+            RequestError, match=r"has 7 models; add one to the address as #name: model-0, .*model-4, \.\.\.\."
+        ),
+    ):
+        load(script.url, settings=QUIET)
+
+
+@pytest.mark.parametrize("url", ["ftp://host/v1", "http://", "http://[::1", "http://host:port/v1", "host:8000"])
+def test_what_is_no_web_address_is_told(url: str):
+    with pytest.raises(RequestError, match="looks like http://localhost:8000/v1, with #model after it"):
+        load(url, settings=QUIET)
+
+
+@pytest.mark.parametrize("url", ["http://me:pw@host/v1", "https://host/v1?key=sk-secret-7"])
+def test_secrets_do_not_belong_into_the_address(url: str):
+    with pytest.raises(RequestError, match="Leave passwords and keys out of the address; put the key into") as refused:
+        load(url, settings=QUIET)
+    assert "pw@" not in refused.value.en and "sk-" not in refused.value.en
+
+
+def test_the_key_comes_from_the_settings_or_the_environment_and_is_not_told(monkeypatch: pytest.MonkeyPatch):
+    with ScriptedServer(key="sk-secret-7") as script:
+        monkeypatch.setenv(module.KEY, "sk-secret-7\n")
+        host = opened(script)
+        assert "sk-secret-7" not in repr(host.info) and script.requests[-1].headers["authorization"]
+        monkeypatch.delenv(module.KEY)
+        load(script.url, settings=Settings(api_key="sk-secret-7")).close()
+        with pytest.raises(RequestError, match="refuses the key; set FUSION_STUDIO_API_KEY"):
+            load(script.url, settings=Settings(api_key="wrong"))
+        with pytest.raises(RequestError, match="The key holds letters no key has"):
+            load(script.url, settings=Settings(api_key="schlüssel"))
+
+
+# --- what it can do -----------------------------------------------------------------------------------------------
+
+
+def test_a_model_of_text_alone_translates_and_no_more():
+    with ScriptedServer(senses=(), forms=()) as script:
+        info = opened(script).info
+    assert {ability.request for ability in info.abilities} == {TranslateRequest} and info.takes == frozenset()
+    assert all(info.serves(TranslateRequest, f"{a}-{b}") for a in LANGUAGES for b in LANGUAGES if a != b)
+
+
+def test_a_server_that_drops_pictures_before_the_model_reads_them_does_not_see():
+    with ScriptedServer(senses=(), forms=(), ignores_media=True) as script:
+        assert opened(script).info.takes == frozenset()
+
+
+def test_a_server_that_does_not_count_is_not_believed(script: ScriptedServer):
+    script.script(CHAT, record({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Yes"}}]}))
+    assert opened(script).info.takes == frozenset()
+
+
+@pytest.mark.parametrize("sense", ["picture", "sound"])
+def test_each_sense_is_found_by_itself(sense: str):
+    with ScriptedServer(senses=[sense], forms=()) as script:
+        info = opened(script).info
+    assert info.takes == {sense} and info.serves(CaptionRequest, "fr") and info.serves(AskRequest, "zh")
+    assert info.serves(TranscribeRequest, "de") == info.serves(TranscribeRequest, "de-en") == (sense == "sound")
+
+
+def test_what_llama_cpp_tells_of_its_model_is_believed(script: ScriptedServer):
+    script.script("/props", record({"modalities": {"vision": True, "audio": False}}))
+    assert opened(script).info.takes == {"picture"}
+    assert all(asked.senses == set() for asked in script.asked(CHAT))
+
+
+def test_a_server_that_only_writes_transcripts_does_so(script: ScriptedServer):
+    script.script(CHAT, status(404))
+    host = load(script.url, settings=QUIET)
+    assert {ability.request for ability in host.info.abilities} == {TranscribeRequest}
+    assert not host.info.serves(TranscribeRequest, "de-en") and host.info.takes == {"sound"}
+    assert run(host, TranscribeRequest(media=Sound(tone(1.0)))).end == "finished"
+    with pytest.raises(AbilityError, match="does not translate; transcribe without, or choose another model"):
+        host.stream(TranscribeRequest(media=Sound(tone(1.0)), translate_to="en"))
+    host.close()
+
+
+def test_a_server_that_does_nothing_for_us_says_why():
+    with ScriptedServer(forms=()) as script:
+        script.script(CHAT, status(404))
+        with pytest.raises(RequestError, match="knows no model 'tiny'"):
+            load(script.url, settings=QUIET)
+
+
+# --- answers ------------------------------------------------------------------------------------------------------
+
+
+def test_the_host_keeps_the_contract(host: RemoteHost):
+    assert isinstance(host, Host)
+    with pytest.raises(AbilityError, match="does not search"):
+        host.stream(SearchRequest(query="dog", collection=Path("my.db")))
+    with pytest.raises(AbilityError):
+        host.stream(EmbedRequest(media="dog"))
+    with pytest.raises(DeviceError, match="runs on a server, which chooses its own device; set it there"):
+        host.move("cuda")
+
+
+def test_a_translation_grows(host: RemoteHost, script: ScriptedServer):
+    *partial, last = host.stream(HELLO)
+    assert last.end == "finished" and last.text == TEXT and len(partial) > 2  # type: ignore[attr-defined]
+    (asked,) = script.asked(CHAT)
+    assert "from English to German" in asked.body["messages"][0]["content"] and asked.body["temperature"] == 0.0
+    assert asked.body["max_tokens"] == 128 + len(HELLO.text)
+
+
+def test_a_photo_travels_as_a_small_jpeg(host: RemoteHost, script: ScriptedServer):
+    large = Photo(np.full((1000, 2000, 3), (200, 40, 40), np.uint8))
+    assert run(host, CaptionRequest(media=large, language="zh")).text == TEXT  # type: ignore[attr-defined]
+    picture, text = script.asked(CHAT)[0].body["messages"][0]["content"]
+    kind, _, data = picture["image_url"]["url"].partition(",")
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert kind == "data:image/jpeg;base64" and image.size == (768, 384) and "in Chinese" in text["text"]
+
+
+def test_a_clip_travels_as_frames_with_their_times_and_its_sound(host: RemoteHost, script: ScriptedServer, clip: Clip):
+    asked = AskRequest(media=clip, question="What barks?", history=(("Who?", "A dog."),))
+    last = run(host, asked)
+    assert last.text == TEXT and not last.silent  # type: ignore[attr-defined]
+    first, answer, question = script.asked(CHAT)[0].body["messages"]
+    assert [part["type"] for part in first["content"]] == ["image_url"] * 4 + ["input_audio", "text"]
+    assert "0.2, 0.8, 1.2, 1.8 seconds" in first["content"][-1]["text"]
+    assert answer == {"role": "assistant", "content": "A dog."} and "What barks?" in question["content"]
+    sound = first["content"][4]["input_audio"]
+    with wave.open(io.BytesIO(base64.b64decode(sound["data"]))) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (RATE_HZ, 1, 2)
+        assert sound["format"] == "wav" and file.getnframes() == 2 * RATE_HZ
+
+
+def test_what_is_hidden_does_not_travel(host: RemoteHost, script: ScriptedServer, clip: Clip):
+    run(host, AskRequest(media=clip, question="What?", hide=frozenset({"picture"})))
+    assert script.asked(CHAT)[0].senses == {"sound"}
+
+
+@pytest.mark.parametrize("kind", [CaptionRequest, AskRequest])
+def test_of_a_silent_sound_nothing_is_asked(host: RemoteHost, script: ScriptedServer, kind: type):
+    more = {"question": "What?"} if kind is AskRequest else {}
+    assert run(host, kind(media=Sound(np.zeros(RATE_HZ, np.float32)), **more)).end == "empty"
+    assert script.requests == []
+
+
+def test_an_answer_of_nothing_is_empty(host: RemoteHost, script: ScriptedServer):
+    script.script(CHAT, chat(" ", "\n"))
+    assert run(host, HELLO).end == "empty"
+
+
+def test_a_medium_the_model_has_no_sense_for_is_refused():
+    with ScriptedServer(senses=["picture"], forms=()) as script:
+        host = load(script.url, settings=QUIET)
+        with pytest.raises(AbilityError, match="does not hear; choose a photo or a clip"):
+            run(host, CaptionRequest(media=Sound(tone(1.0))))
+        host.close()
+
+
+def test_a_file_that_is_not_there_is_told_before_anything_travels(host: RemoteHost, script: ScriptedServer):
+    with pytest.raises(MediaError, match=r"gone\.jpg"):
+        run(host, CaptionRequest(media=Path("gone.jpg")))
+    assert script.requests == []
+
+
+# --- transcripts --------------------------------------------------------------------------------------------------
+
+
+def test_a_transcript_has_the_servers_times_and_language(host: RemoteHost, script: ScriptedServer):
+    last = run(host, TranscribeRequest(media=Sound(tone(2.0))))
+    assert last.language == "de" and last.text == "Guten Morgen, Welt."  # type: ignore[attr-defined]
+    assert [(s.start_s, s.end_s) for s in last.segments] == [(0.1, 0.6), (0.6, 1.2)]  # type: ignore[attr-defined]
+    assert len(script.asked(SPEECH)) == 1 and script.asked(CHAT) == []
+
+
+def test_speech_is_translated_segment_by_segment(host: RemoteHost, script: ScriptedServer):
+    script.script(CHAT, chat("Good morning,"), chat("world."))
+    last = run(host, TranscribeRequest(media=Sound(tone(2.0)), translate_to="en"))
+    assert last.translation == "Good morning, world."  # type: ignore[attr-defined]
+    assert "from German to English" in script.asked(CHAT)[0].body["messages"][0]["content"]
+
+
+def test_a_plain_transcript_lies_over_its_stretch():
+    with ScriptedServer(senses=(), forms=["json"]) as script:
+        host = load(script.url, settings=QUIET)
+        last = run(host, TranscribeRequest(media=Sound(tone(2.0)), translate_to="fr"))
+        host.close()
+        assert last.segments == (Segment(0.0, 2.0, TEXT, (), TEXT),) and last.language == ""  # type: ignore[attr-defined]
+        assert "Translate to French" in script.asked(CHAT)[-1].body["messages"][0]["content"]
+
+
+def test_a_chat_model_that_hears_is_dictated_to():
+    with ScriptedServer(senses=["sound"], forms=()) as script:
+        host = load(script.url, settings=QUIET)
+        *partial, last = host.stream(TranscribeRequest(media=Sound(tone(2.0)), language="de"))
+        host.close()
+        assert last.text == TEXT and len(partial) > 3  # type: ignore[attr-defined]
+        assert "The language is German" in script.asked(CHAT)[-1].body["messages"][0]["content"][1]["text"]
+
+
+def test_in_silence_nothing_is_asked(host: RemoteHost, script: ScriptedServer):
+    assert run(host, TranscribeRequest(media=Sound(np.zeros(RATE_HZ, np.float32)))).end == "empty"
+    assert script.requests == []
+
+
+@pytest.mark.parametrize(
+    ("record", "segments", "language"),
+    [
+        ({"text": " Hi. ", "language": "en"}, [(0.0, 2.0, "Hi.")], "en"),
+        ({"text": "Hi.", "language": "Chinese", "segments": []}, [(0.0, 2.0, "Hi.")], "zh"),
+        ({"text": "Hi.", "language": "sw", "segments": [{"text": "Hi."}]}, [(0.0, 2.0, "Hi.")], ""),
+        ({"text": "Hi.", "segments": [{"start": -1, "end": 9, "text": " Hi."}]}, [(0.0, 2.0, "Hi.")], ""),
+        ({"text": "Hi.", "segments": [{"start": 1, "end": 0.5, "text": "Hi."}]}, [(1.0, 1.0, "Hi.")], ""),
+    ],
+)
+def test_a_servers_record_becomes_segments_inside_the_stretch(record, segments, language):
+    found = said(record, 2.0)
+    assert [(s.start_s, s.end_s, s.text) for s in found.segments] == segments and found.language == language
+
+
+# --- stopping -----------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_keeps_what_was_said_and_frees_the_server(host: RemoteHost, script: ScriptedServer):
+    script.script(CHAT, silent_after("Guten"))
+    cancel = Cancel()
+    results = []
+    for result in host.stream(HELLO, cancel):
+        results.append(result)
+        if result.text:  # type: ignore[attr-defined]
+            threading.Timer(0.02, cancel.set).start()
+    assert results[-1].end == "cancelled" and results[-1].text == "Guten" and script.hung_up.wait(WAIT_S)
+
+
+def test_closing_ends_what_is_under_way_and_nothing_more_is_answered(host: RemoteHost, script: ScriptedServer):
+    script.script(CHAT, silent_after("Guten"))
+    stream = host.stream(HELLO)
+    next(stream)
+    host.close()
+    host.close()
+    *_, last = stream
+    assert last.end == "cancelled"
+    with pytest.raises(RequestError, match="This model was closed; open it again"):
+        host.stream(HELLO)
+
+
+# --- a real server ------------------------------------------------------------------------------------------------
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{{ '<|im_start|>assistant\n' }}"
+)
+
+
+def save_tiny_chat(folder: Path) -> None:
+    """A chat model of two layers that has learnt nothing, with a letter for each byte."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+    letters = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|im_start|>", "<|im_end|>"]
+    bytewise = Tokenizer(models.BPE(vocab={letter: n for n, letter in enumerate(letters)}, merges=[]))
+    bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytewise.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytewise, eos_token="<|im_end|>", pad_token="<|im_end|>")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
+    tokenizer.chat_template = CHATML
+    config = Qwen2Config(
+        vocab_size=len(letters), hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=8192, eos_token_id=len(letters) - 1, bos_token_id=None,
+        pad_token_id=len(letters) - 1,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def transformers_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name to open: `transformers serve` on the tiny model, offline."""
+    folder = tmp_path_factory.mktemp("served") / "tiny-chat"
+    save_tiny_chat(folder)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder), "--device", "cpu"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with (folder.parent / "log").open("wb") as log:
+        serving = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)], env=environment, stdout=log, stderr=log
+        )
+    try:
+        patience = time.monotonic() + 180.0
+        while not _is_up(f"http://127.0.0.1:{port}/health"):
+            log_text = (folder.parent / "log").read_text(errors="replace")
+            assert serving.poll() is None and time.monotonic() < patience, log_text
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/v1#{folder}"
+    finally:
+        serving.terminate()
+        serving.wait(WAIT_S)
+
+
+def _is_up(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5.0) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+@pytest.mark.slow
+def test_transformers_serve_translates_streams_and_stops(transformers_serve: str):
+    with pytest.raises(RequestError, match="does not tell its models; add #name to the address"):
+        load(transformers_serve.partition("#")[0], settings=QUIET)  # offline it answers 500
+    host = load(transformers_serve, settings=QUIET)
+    assert host.info.name.startswith("tiny-chat at 127.0.0.1:")
+    assert {ability.request for ability in host.info.abilities} == {TranslateRequest}, "it drops pictures unread"
+    *partial, last = host.stream(HELLO)
+    assert last.end == "finished" and last.text and len(partial) > 5  # type: ignore[attr-defined]
+    assert "Translate" not in last.text and last.text == run(host, HELLO).text  # type: ignore[attr-defined]
+    cancel = Cancel()
+    results = []
+    for result in host.stream(TranslateRequest(text="Good morning. " * 200, source="en", target="de"), cancel):
+        results.append(result)
+        if result.text:  # type: ignore[attr-defined]
+            cancel.set()
+    assert results[-1].end == "cancelled" and run(host, HELLO).end == "finished", "the server is free again"
+    host.close()

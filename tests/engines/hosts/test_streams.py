@@ -1,0 +1,146 @@
+"""What a host tells: who answered, how long it took, how it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from engines.errors import AbilityError, Cancelled, MediaError
+from engines.hosts.streams import RESULTS, TASK_OF, TASKS, Steps, closed, told
+from engines.protocol import (
+    Ability,
+    Cancel,
+    HostInfo,
+    Request,
+    Result,
+    SearchRequest,
+    TranslateRequest,
+    TranslateResult,
+)
+
+INFO = HostInfo(
+    name="tiny",
+    abilities=frozenset({Ability(TranslateRequest, "en-de")}),
+    device="cpu",
+    device_reason="asked for",
+    device_reason_zh="按要求",
+    dtype="float32",
+    n_parameters=1,
+    memory_bytes=4,
+    licence="",
+    model_digest="tiny-0",
+)
+HELLO = TranslateRequest(text="Hello.", source="en", target="de")
+
+
+class Task:
+    """Says n words; does something else first where a test wants it."""
+
+    def __init__(self, n_words: int = 3, *, error: BaseException | None = None, ends: bool = True) -> None:
+        self.n_words, self.error, self.ends = n_words, error, ends
+        self.closed = False
+
+    def __call__(self, request: Any, cancel: Cancel) -> Iterator[Result]:
+        try:
+            for n in range(self.n_words):
+                yield TranslateResult(request=request, text="la " * (n + 1))
+            if self.error is not None:
+                raise self.error
+            if self.ends:
+                yield TranslateResult(request=request, text="la", end="finished")
+                raise AssertionError("nobody asks for more after the end")
+        finally:
+            self.closed = True
+
+
+def tell(task: Steps, cancel: Cancel | None = None, request: Request = HELLO) -> Iterator[Result]:
+    return told(INFO, {TranslateRequest: task}, request, cancel)
+
+
+def test_every_result_is_signed():
+    results = [*tell(Task())]
+    assert [r.end for r in results] == [None, None, None, "finished"]
+    assert {(r.host, r.model_digest, r.request) for r in results} == {("tiny", "tiny-0", HELLO)}
+    assert [r.seconds for r in results] == sorted(r.seconds for r in results) and results[0].seconds > 0.0
+
+
+def test_what_no_task_serves_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(AbilityError, match="tiny does not search; choose another model for it in Models & device"):
+        tell(Task(), request=SearchRequest(query="dog", collection=tmp_path / "my.db"))
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+def test_every_kind_of_request_has_a_task_a_result_and_a_sentence(kind: type):
+    assert kind in TASKS[TASK_OF[kind]] and dataclasses.is_dataclass(RESULTS[kind])
+    with pytest.raises(AbilityError, match="tiny does not") as refused:
+        told(INFO, {}, object.__new__(kind), None)
+    assert refused.value.zh.startswith("tiny 不能")
+
+
+def test_a_stop_ends_with_the_last_partial_result_and_closes_the_task():
+    task, cancel = Task(100), Cancel()
+    stream = tell(task, cancel)
+    first = next(stream)
+    cancel.set()
+    (last,) = stream
+    assert last.end == "cancelled" and last.text == first.text and task.closed  # type: ignore[attr-defined]
+
+
+def test_a_stop_before_the_first_result_still_ends_in_one():
+    cancel = Cancel()
+    cancel.set()
+    (only,) = tell(Task(), cancel)
+    assert isinstance(only, TranslateResult) and only.end == "cancelled" and only.text == "" and only.host == "tiny"
+
+
+def test_a_stop_that_comes_with_the_end_changes_nothing():
+    cancel = Cancel()
+
+    def task(request: Any, cancel: Cancel) -> Iterator[Result]:
+        cancel.set()
+        yield TranslateResult(request=request, text="la", end="finished")
+
+    assert [r.end for r in tell(task, cancel)] == ["finished"]
+
+
+def test_a_stop_raised_inside_a_task_is_no_failure():
+    cancel = Cancel()
+
+    def task(request: Any, cancel: Cancel) -> Iterator[Result]:
+        yield TranslateResult(request=request, text="la")
+        cancel.set()
+        raise Cancelled
+
+    assert [r.end for r in tell(task, cancel)] == [None, "cancelled"]
+
+
+def test_a_reader_who_leaves_closes_the_task():
+    task = Task()
+    stream = tell(task)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert task.closed
+
+
+@pytest.mark.parametrize("error", [MediaError("No picture in it."), ZeroDivisionError("a defect")])
+def test_a_failure_reaches_who_asked(error: Exception):
+    task = Task(1, error=error)
+    with pytest.raises(type(error), match=str(error)):
+        [*tell(task)]
+    assert task.closed
+
+
+def test_a_task_that_ends_without_a_last_result_is_a_defect():
+    with pytest.raises(RuntimeError, match="tiny ended a TranslateRequest without a last result"):
+        [*tell(Task(ends=False))]
+
+
+def test_a_task_that_stops_itself_because_its_host_is_closed_ends_cancelled():
+    assert [*tell(Task(error=Cancelled()))][-1].end == "cancelled"
+
+
+def test_a_closed_model_says_so():
+    assert closed().en == "This model was closed; open it again." and closed().zh == "模型已关闭，请重新打开。"
