@@ -92,6 +92,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "torchao": ("engines.hosts.pretrained.weights",),
     "psutil": ("engines.device",),
     "accelerate": ("engines.training",),
+    "huggingface_hub": ("engines.hosts.download", "engines.hosts.hub"),
     "openai": ("engines.hosts.server",),
     "sacrebleu": ("engines.evaluation",),
     "torch": (

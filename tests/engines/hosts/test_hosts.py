@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 
-from engines import CheckpointError, DeviceError, RequestError, Settings, open_host
+from engines import Cancelled, CheckpointError, DeviceError, RequestError, Settings, describe, open_host
+from engines.hosts import hub
 from engines.model import checkpoint
+from engines.protocol import Cancel, Progress
+
+KNOWN = (
+    "Known are: builtin, the path of a checkpoint folder, a name on the hub like openai/whisper-base, or the address "
+    "of a server"
+)
+
+
+@pytest.fixture(autouse=True)
+def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is fetched, and nothing was."""
+    monkeypatch.setenv("FUSION_STUDIO_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("bultin", "No host is called 'bultin'. Known are: builtin, or the path of a checkpoint folder; did you mean"),
-        ("xyz", "No host is called 'xyz'. Known are: builtin, or the path of a checkpoint folder."),
+        ("bultin", f"No host is called 'bultin'. {KNOWN}; did you mean 'builtin'?"),
+        ("xyz", f"No host is called 'xyz'. {KNOWN}."),
         ("./models/none", "The model folder 'none' does not exist; check the path."),
+        ("~nobody/none", "The model folder 'none' does not exist; check the path."),
         ("/models/very/none", "The model folder 'none' does not exist; check the path."),
-        ("openai/whisper-base", "There is no folder 'openai/whisper-base' here, and models from the Hugging Face hub"),
-        ("http://localhost:8000/v1", "A model behind a web address cannot be used in this version; open"),
+        ("openai/whisper-base", "openai/whisper-base is not on this machine, and HF_HUB_OFFLINE is set; start without"),
+        ("ftp://x", "An address begins with http:// or https://; check what you typed."),
     ],
 )
-def test_a_name_nothing_answers_to_says_what_to_give(name: str, said: str):
+@pytest.mark.parametrize("ask", [open_host, describe])
+def test_a_name_nothing_answers_to_says_what_to_give(ask: Callable[[str], object], name: str, said: str):
     with pytest.raises(RequestError) as refused:
-        open_host(name)
+        ask(name)
     assert refused.value.en.startswith(said) and refused.value.zh != refused.value.en
 
 
@@ -35,12 +53,40 @@ def test_a_file_is_not_a_folder(tmp_path: Path):
         open_host(str(file))
 
 
-def test_a_transformers_checkpoint_is_recognised_and_refused_kindly(tmp_path: Path):
+@pytest.mark.parametrize("ask", [open_host, describe])
+def test_a_transformers_checkpoint_is_recognised_and_asked_for_its_weights(
+    tmp_path: Path, ask: Callable[[str], object]
+):
     folder = tmp_path / "whisper"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "whisper"}), encoding="utf-8")
-    with pytest.raises(RequestError, match="'whisper' is a transformers checkpoint, which this version cannot use"):
-        open_host(str(folder))
+    with pytest.raises(CheckpointError, match=r"^whisper has no weights as \.safetensors, and other formats can run"):
+        ask(str(folder))
+
+
+def test_what_is_fetched_is_told_and_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    told: list[Progress] = []
+
+    def fetch(name: str, cancel: Cancel) -> Iterator[Progress]:
+        yield Progress("fetching", 1, 2, "bytes")
+        here.append(folder)
+
+    here: list[Path] = []
+    folder = tmp_path / "mine"
+    checkpoint.save(folder, checkpoint.tiny().model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE, name="mine")
+    monkeypatch.setattr(hub, "fetch", fetch)
+    monkeypatch.setattr(hub, "local", lambda name: here[0] if here else None)
+    host = open_host("house/model", Settings(device="cpu", dtype="float32"), tell=told.append)
+    host.close()
+    assert told == [Progress("fetching", 1, 2, "bytes")] and host.info.name == "mine"
+
+
+def test_a_stop_reaches_the_download(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FUSION_STUDIO_OFFLINE", "0")
+    cancel = Cancel()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        open_host("house/model", cancel=cancel)
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"format": "other"}'])

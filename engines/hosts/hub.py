@@ -1,0 +1,199 @@
+"""Transformers checkpoints from the Hugging Face hub: what is here, what would be fetched, and fetching it.
+
+    local ──▶ the folder, without network        offer, fetch ──`download`, a process──▶ JSON lines ──▶ Offer, Progress
+
+The network is used in that process only: a stop ends it at once, whatever it is waiting for, and this one stays
+offline. Address, token and place are huggingface_hub's: HF_ENDPOINT, HF_TOKEN, HF_HOME.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from engines.errors import Cancelled, CheckpointError, RequestError, UserError
+from engines.hosts import Offer
+from engines.hosts.download import CONFIG, INDEX, WEIGHTS
+from engines.protocol import Cancel, HostInfo, Progress
+
+OFFLINE = "FUSION_STUDIO_OFFLINE"
+"""HF_HUB_OFFLINE as the owner set it: `launch.py` keeps it here before it sets that for the libraries itself."""
+POLL_S = 0.05
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def local(name: str) -> Path | None:
+    """The folder of a checkpoint that is on this machine, whole; None otherwise. No network."""
+    from huggingface_hub import constants, errors, try_to_load_from_cache
+
+    try:
+        config = try_to_load_from_cache(name, CONFIG, cache_dir=constants.HF_HUB_CACHE)
+    except errors.HFValidationError:  # no name the hub would give
+        return None
+    if not isinstance(config, str):
+        return None
+    folder = Path(config).parent
+    try:
+        files = set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
+    except FileNotFoundError:
+        files = {WEIGHTS}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged
+        return None
+    return folder if all((folder / file).is_file() for file in files) else None
+
+
+def offer(name: str) -> Offer:
+    """Size and licence of a checkpoint that is not on this machine. Raises RequestError and CheckpointError."""
+    [record] = _asked("look", name, Cancel())
+    info = HostInfo(
+        name=name,
+        abilities=frozenset(),
+        device="",
+        device_reason="",
+        device_reason_zh="",
+        dtype="",
+        n_parameters=record["n_parameters"],
+        memory_bytes=0,
+        licence=record["licence"],
+        model_digest="",
+        source=name,
+    )
+    return Offer(info, record["left"])
+
+
+def fetch(name: str, cancel: Cancel) -> Iterator[Progress]:
+    """Fetch a checkpoint, telling how many bytes of it are here. What came stays, and the next try goes on from there.
+
+    Raises RequestError and CheckpointError, Cancelled on a stop.
+    """
+    yield Progress("fetching")
+    for record in _asked("fetch", name, cancel):
+        yield Progress("fetching", record["done"], record["total"], "bytes")
+
+
+def is_offline() -> bool:
+    """Whether the owner wants no network."""
+    return os.environ.get(OFFLINE, os.environ.get("HF_HUB_OFFLINE", "")).upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _asked(work: str, name: str, cancel: Cancel) -> Iterator[dict[str, Any]]:
+    """What the process says that does the work. It ends with the generator, or with the stop."""
+    from huggingface_hub import constants
+
+    if is_offline():
+        raise _fault({"fault": "offline", "name": name})
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_DISABLE_XET": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH")))),
+    }
+    command = [sys.executable, "-P", "-m", "engines.hosts.download", work, name, constants.HF_HUB_CACHE]
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, encoding="utf-8"
+        ) as child,
+    ):
+        assert child.stdout is not None
+        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        reader = threading.Thread(target=_read, args=(child.stdout, lines.put), name=f"fetching {name}", daemon=True)
+        reader.start()
+        try:
+            while line := _next(lines, cancel):
+                record = json.loads(line)
+                if "fault" in record:
+                    raise _fault(record)
+                yield record
+            if child.wait() != 0:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 4000))
+                raise RuntimeError(f"Fetching {name} broke off: {log.read().decode(errors='replace')}")
+        finally:
+            child.kill()
+            reader.join()
+
+
+def _read(lines: Iterable[str], put: Callable[[str], None]) -> None:
+    for line in lines:
+        put(line)
+    put("")
+
+
+def _next(lines: queue.SimpleQueue[str], cancel: Cancel) -> str:
+    """The next line, "" after the last. Raises Cancelled."""
+    while not cancel.is_set:
+        try:
+            return lines.get(timeout=POLL_S)
+        except queue.Empty:
+            continue
+    raise Cancelled
+
+
+def _fault(record: dict[str, Any]) -> UserError:
+    """The sentence for what went wrong."""
+    name, place = record["name"], record.get("place", "")
+    needs, free = (f"{record.get(key, 0) / 1e9:.2f} GB" for key in ("need", "free"))
+    en, zh = {
+        "offline": (
+            f"{name} is not on this machine, and HF_HUB_OFFLINE is set; start without it to fetch the model, or choose "
+            "a folder.",
+            f"本机没有 {name}，且设置了 HF_HUB_OFFLINE；请取消该设置后重新启动以下载，或选择文件夹。",
+        ),
+        "unreachable": (
+            f"{place} cannot be reached to fetch {name}; check the network, or choose a folder.",
+            f"无法连接 {place} 以下载 {name}；请检查网络，或选择文件夹。",
+        ),
+        "lost": (
+            f"The connection to {place} was lost while {name} was fetched; what came is kept, try again.",
+            f"下载 {name} 时与 {place} 的连接中断；已下载的部分已保留，请重试。",
+        ),
+        "missing": (
+            f"{place} has no model {name}, or it is private; check the name, or set HF_TOKEN.",
+            f"{place} 上没有模型 {name}，或它是私有的；请检查名称，或设置 HF_TOKEN。",
+        ),
+        "gated": (
+            f"{name} asks to accept its terms first; do so on its page at {place}, set HF_TOKEN and start again.",
+            f"{name} 要求先接受其条款；请在 {place} 的模型页面上接受，设置 HF_TOKEN 后重新启动。",
+        ),
+        "refused": (
+            f"{place} refuses to give {name} (error {record.get('status')}); check HF_TOKEN.",
+            f"{place} 拒绝提供 {name}（错误 {record.get('status')}）；请检查 HF_TOKEN。",
+        ),
+        "server": (
+            f"{place} answered with error {record.get('status')} when asked for {name}; try again later.",
+            f"向 {place} 请求 {name} 时返回错误 {record.get('status')}；请稍后重试。",
+        ),
+        "strange": (
+            f"{place} does not answer as the Hugging Face hub does; check the network and HF_ENDPOINT.",
+            f"{place} 的应答不像 Hugging Face；请检查网络和 HF_ENDPOINT。",
+        ),
+        "full": (
+            f"{name} needs {needs} more on the disk, and {free} are free; make room, or set HF_HOME to a larger disk.",
+            f"{name} 还需要 {needs} 磁盘空间，剩余 {free}；请清理空间，或将 HF_HOME 设到更大的磁盘。",
+        ),
+        "unwritable": (
+            f"The folder for models cannot be written, so {name} cannot be fetched; set HF_HOME to another one.",
+            f"模型文件夹不可写，无法下载 {name}；请将 HF_HOME 设为其他文件夹。",
+        ),
+        "weightless": (
+            f"{name} has no weights as {WEIGHTS}, and other formats can run code; choose a model that has them.",
+            f"{name} 没有 {WEIGHTS} 格式的权重，而其他格式可能执行代码；请选有该格式的模型。",
+        ),
+        "unknown": (
+            f"{name} has no {CONFIG}, so it is no checkpoint of transformers; choose one that is.",
+            f"{name} 没有 {CONFIG}，不是 transformers 模型；请另选。",
+        ),
+    }[record["fault"]]
+    kind = CheckpointError if record["fault"] in ("weightless", "unknown") else RequestError
+    return kind(en, zh)
