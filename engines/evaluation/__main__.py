@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
     except UserError as error:
         print(error.en, file=sys.stderr)
         return 2
-    bench = Bench(host, args.data, args.split, args.limit)
+    corpora = frozenset(name for name in args.corpora.split(",") if name)
+    bench = Bench(host, args.data, args.split, args.limit, corpora=corpora)
     try:
         suites: dict[str, Suite] = {**SUITES, "speed": partial(speed_rows, reopen=reopen, with_peers=args.peers)}
         if args.whispers:
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", default="dev", help="which split of it (default: dev)")
     parser.add_argument("--out", type=Path, help="JSON file to write; without it only the table is printed")
     parser.add_argument("--only", default="", help=f"suites, comma-separated: {', '.join(SUITES)} (default: all)")
+    parser.add_argument("--corpora", default="", help="of speech and translation, comma-separated (default: all)")
     parser.add_argument("--limit", type=int, help="at most so many items a row (default: all, or what a suite bounds)")
     parser.add_argument("--model", default="builtin", help="builtin, or the folder of a checkpoint (default: builtin)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: auto)")

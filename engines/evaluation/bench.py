@@ -60,7 +60,8 @@ def skipped(reason: Exception) -> Row:
 class Bench:
     """A host, a data folder, a split, and at most how many items a row may rest on (None: as many as the suite likes).
 
-    seed: of everything drawn. quiet: no progress on stderr.
+    corpora: of speech and translation only these, all if empty. seed: of everything drawn. quiet: no progress on
+    stderr.
     """
 
     host: Host
@@ -69,6 +70,11 @@ class Bench:
     limit: int | None = None
     seed: int = 0
     quiet: bool = False
+    corpora: frozenset[str] = frozenset()
+
+    def wants(self, corpus: str) -> bool:
+        """Whether a corpus is to be measured."""
+        return not self.corpora or corpus in self.corpora
 
     def take(self, items: Sequence[T], most: int | None = None) -> list[T]:
         """Evenly spread items, no more than the limit nor than `most`."""

@@ -37,7 +37,7 @@ def speech_rows(bench: Bench) -> Rows:
         records = speech(bench.data, bench.split)
     except REASONS as reason:
         records, rows["speech.word_error_rate"] = [], skipped(reason)
-    for corpus in sorted({record.corpus for record in records}):
+    for corpus in sorted({record.corpus for record in records if bench.wants(record.corpus)}):
         own = bench.take([record for record in records if record.corpus == corpus], MAX_CLIPS)
         key = f"speech.{corpus}.word_error_rate"
         try:
@@ -52,7 +52,7 @@ def speech_rows(bench: Bench) -> Rows:
         rate, interval = word_error_rate(errors)
         n_words = sum(n for _, n in errors)
         rows[key] = Row(rate, len(own), interval=interval, note=f"{n_words} words, {own[0].language}")
-    return rows | _invented_rows(bench)
+    return rows | _invented_rows(bench) if bench.wants("silence") else rows
 
 
 def _invented_rows(bench: Bench) -> Rows:

@@ -21,7 +21,7 @@ def translation_rows(bench: Bench) -> Rows:
         except MissingPart as reason:
             rows[f"translation.en_{target}.bleu"] = skipped(reason)
             continue
-        for corpus in sorted({pair.corpus for pair in found}):
+        for corpus in sorted({pair.corpus for pair in found if bench.wants(pair.corpus)}):
             own = bench.take([pair for pair in found if pair.corpus == corpus], MAX_PAIRS)
             rows |= _direction_rows(bench, corpus, own, "en", target)
             rows |= _direction_rows(bench, corpus, own, target, "en")
@@ -71,7 +71,7 @@ def _machine_rows(bench: Bench) -> Rows:
         return {}
     full = [r for r in records if {"en", "zh_ht", "zh_mt_google"} <= r.captions.keys()]
     full = [r for r in full if len(r.captions["en"]) == len(r.captions["zh_ht"]) == len(r.captions["zh_mt_google"])]
-    if not full:
+    if not full or not bench.wants(full[0].corpus):
         return {}
     own = bench.take(full)
     key = f"translation.{own[0].corpus}_human.en_zh"

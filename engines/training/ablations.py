@@ -48,6 +48,8 @@ SUITES = {
     "sound": "sound",
     "answer": "video_qa.composed",
 }
+CORPORA = "librispeech-dev-clean,multi30k"
+"""What speech and translation are measured on."""
 TOGETHER = {"match": ("match", "parallel"), "answer": ("answer", "describe")}
 """Tasks that share one figure's work are one task when each has a model of its own."""
 ALIGNMENTS = {"contrastive": False, "adversarial": True, "both": False}
@@ -192,7 +194,7 @@ def main() -> None:
         checkpoint.save(model, averaged, args.run / "tokenizer.model")
         suites = ",".join(sorted({SUITES[task] for task in variant.measured}))
         command = [sys.executable, "-m", "engines.evaluation", "--data", args.data, "--model", model, "--only", suites]
-        command += ["--limit", str(args.limit), "--threads", "1", "--out", done]
+        command += ["--corpora", CORPORA, "--limit", str(args.limit), "--threads", "1", "--out", done]
         subprocess.run([str(part) for part in command], check=True)
     found = {}
     for variant in chosen:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines.evaluation.bench import Bench
+from engines.evaluation.suites import evaluate
 from engines.protocol import CaptionResult, TranslateRequest
 from tests.fake_host import FakeHost
 
@@ -25,3 +26,11 @@ def test_an_answer_of_the_wrong_kind_is_a_defect_not_a_skipped_row(oracle: FakeH
 def test_progress_is_silent_when_asked_to_be(oracle: FakeHost, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(Bench(oracle, tiny, "dev", quiet=True).each([1, 2], "things")) == [1, 2]
     assert capsys.readouterr().err == ""
+
+
+def test_corpora_may_be_chosen_and_all_are_wanted_otherwise(oracle: FakeHost, tiny: Path) -> None:
+    bench = Bench(oracle, tiny, "dev", corpora=frozenset({"multi30k"}))
+    assert bench.wants("multi30k") and not bench.wants("tatoeba")
+    assert Bench(oracle, tiny, "dev").wants("tatoeba")
+    assert not evaluate(bench, "speech")
+    assert "translation.multi30k.en_de.bleu" in evaluate(bench, "translation")
