@@ -3,10 +3,10 @@
     python -m engines.training.ablations DATA RUN --whisper FOLDER --efficientnet FILE --teacher FOLDER --trunk MODEL
 
 RUN holds tokenizer and stores, MODEL the picture tower these were made with. Every run starts from public weights: a
-finished model would have had all its tasks together already. Each variant is trained to RUN/ablations/<name> and measured on the dev split by
-`engines.evaluation`; what is there is left alone, so a run that was stopped goes on. The table is printed at the end.
-Every run takes `--steps` steps; "alone" gives each task a model of its own, trained for as many steps of that task as
-the joint run has, so that one model and many have the same budget.
+finished model would have had all its tasks together already. Each variant is trained to RUN/ablations/<name> and
+measured on the dev split by `engines.evaluation`; what is there is left alone, so a run that was stopped goes on. The
+table is printed at the end. Every run takes its part of `--steps`; "alone" gives each task a model of its own, trained
+for as many steps of that task as the joint run has, so that one model and many have the same budget.
 """
 
 from __future__ import annotations
