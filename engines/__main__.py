@@ -4,6 +4,7 @@
     python -m engines transcribe talk.mp3 --format srt > talk.srt
     python -m engines answer clip.mp4 "What can be heard?" --json
     python -m engines index ~/Pictures pictures.db
+    python -m engines index /archive s3://bucket/archive --processes 8
     python -m engines search pictures.db "a dog on the beach"
 
 The answer goes to standard output; what is under way is shown on a terminal only. Exit codes: 0 done, 1 a sentence on
@@ -16,11 +17,12 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from engines import subtitles
-from engines.errors import UserError
+from engines.errors import RequestError, UserError
 from engines.hosts import open_host
 from engines.protocol import (
     KINDS,
@@ -55,8 +57,14 @@ def main(arguments: Sequence[str] | None = None, *, opener: Opener = open_host) 
     host: Host | None = None
     try:
         request: Request = options.make(options)
-        host = opener(options.model, Settings(device=options.device))
-        result = _followed(host, request)
+        if isinstance(request, IndexRequest) and options.processes > 1:
+            from engines.tasks import crowd
+
+            alone = Settings(device=options.device, n_threads=1)
+            result = _followed(crowd.index(partial(opener, options.model, alone), request, options.processes))
+        else:
+            host = opener(options.model, Settings(device=options.device))
+            result = _followed(host.stream(request))
     except UserError as error:
         print(error.en, file=sys.stderr)
         return 1
@@ -73,11 +81,11 @@ def main(arguments: Sequence[str] | None = None, *, opener: Opener = open_host) 
     return 0
 
 
-def _followed(host: Host, request: Request) -> Result:
+def _followed(results: Iterator[Result]) -> Result:
     """The last result of a request; on a terminal, what is made meanwhile stands on one line of standard error."""
     line = _Line()
     last: Result | None = None
-    for last in host.stream(request):
+    for last in results:
         line.show(_glimpse(last))
     line.show("")
     assert last is not None, "a stream ends with a result"
@@ -154,7 +162,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--device", default="auto", help="auto, cpu, cuda or cuda:n (default: auto, a CUDA card if any)"
         )
-        sub.add_argument("--model", default="builtin", help="builtin, or a folder with a checkpoint (default: builtin)")
+        model = "builtin, a folder with a checkpoint, a name on the hub, or the address of a server (default: builtin)"
+        sub.add_argument("--model", default="builtin", help=model)
         return sub
 
     sub = command("caption", "Say in one sentence what a photo, clip or sound shows.", _caption)
@@ -180,10 +189,11 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("index", "Bring a collection up to date with the files under a folder.", _index)
     sub.add_argument("folder", type=Path)
-    sub.add_argument("collection", type=Path, help="the collection's file, made if it is not there")
+    sub.add_argument("collection", type=_where, help="a file or s3://bucket/prefix, made if it is not there")
+    sub.add_argument("--processes", type=int, default=1, help="how many read files at the same time (default: 1)")
 
     sub = command("search", "Find what fits a text or a file best.", _search)
-    sub.add_argument("collection", type=Path, help="a file that `index` made")
+    sub.add_argument("collection", type=_where, help="a file or address that `index` made")
     _add_query(sub)
     sub.add_argument("--kinds", default=",".join(KINDS), help=f"of hits, with commas (default: {','.join(KINDS)})")
     sub.add_argument("-k", type=int, default=12, help="how many hits (default: 12)")
@@ -217,7 +227,16 @@ def _answer(options: argparse.Namespace) -> AskRequest:
     )
 
 
+def _where(text: str) -> Path | str:
+    return text if "://" in text else Path(text)
+
+
 def _index(options: argparse.Namespace) -> IndexRequest:
+    if options.processes < 1:
+        raise RequestError(
+            f"{options.processes} processes read nothing; choose 1 or more.",
+            f"{options.processes} 个进程无法读取，请选 1 个或更多。",
+        )
     return IndexRequest(folder=options.folder, collection=options.collection)
 
 

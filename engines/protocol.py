@@ -162,10 +162,10 @@ class EmbedRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexRequest:
-    """Bring a collection up to date with the media files under a folder."""
+    """Bring a collection (a file, or an address as text) up to date with the media files under a folder."""
 
     folder: Path
-    collection: Path
+    collection: Path | str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +173,7 @@ class SearchRequest:
     """Find what fits a query best. query: text (any language served) or media. kinds: which kinds of hit to give."""
 
     query: Media | str
-    collection: Path
+    collection: Path | str
     kinds: frozenset[Kind] = frozenset(KINDS)
     k: int = 12
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from engines import media as files
 from engines.decoding import DecodeOptions, generate
 from engines.errors import MediaError
+from engines.index import calibrate
 from engines.model.checkpoint import Checkpoint
 from engines.model.features import log_mel, photo_tensor
 from engines.model.fusion import SOUND_POOL, Heard, Memory, Stream
@@ -236,6 +237,10 @@ class Senses:
         row = torch.tensor([ids or [self.tokenizer.eos_id]], device=self.model.device)
         mask = torch.ones_like(row, dtype=torch.bool)
         return self.model.read(row, mask), mask
+
+    def fit(self, score: float, query: Kind, row: Kind) -> float:
+        """A cosine between two kinds as 0 to 1, calibrated on the dev split."""
+        return calibrate(score, query, row)
 
     def vector(self, media: Media, *, max_s: float = ASKED_S) -> Window:
         """A whole medium as one point: the normalised mean of its windows in the first `max_s` seconds."""

@@ -41,7 +41,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.archives": BASE,
     "engines.model": (*BASE, "engines.text"),
     "engines.decoding": (*BASE, "engines.model", "engines.text"),
-    "engines.senses": (*MEDIA, "engines.decoding", "engines.model", "engines.text"),
+    "engines.senses": (*MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.text"),
     "engines.tasks": (
         *MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.senses", "engines.subtitles",
         "engines.text",

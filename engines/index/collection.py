@@ -19,7 +19,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -107,9 +106,7 @@ class Collection:
     def __enter__(self) -> Collection:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -121,9 +118,7 @@ class Collection:
 
     @property
     def n_rows(self) -> int:
-        with self._speaking():
-            self._follow()
-            return self._matrix.n_rows
+        return self._now().n_rows
 
     @property
     def model_digest(self) -> str:
@@ -138,6 +133,12 @@ class Collection:
         """(path, reason) of the files that could not be read, in order of their paths."""
         failed = self._all("SELECT path, failure FROM files WHERE failure IS NOT NULL ORDER BY path")
         return [(os.fsdecode(path), reason) for path, reason in failed]
+
+    def rows_of(self, path: Path) -> list[Row]:
+        """All rows of a file, in the order they were put."""
+        query = "SELECT rows.id, vector FROM rows JOIN files ON files.id = file_id WHERE path = ? ORDER BY rows.id"
+        halves = [(i, np.frombuffer(half, "<f2")) for i, half in self._all(query, _key(path))]
+        return [row for i, half in halves if (row := self._row(i, half.astype(np.float32))) is not None]
 
     def unchanged(self, path: Path) -> bool:
         """Whether a file was put here as it is now. Its bytes are read only if its time stamp alone has changed.
@@ -211,15 +212,9 @@ class Collection:
         First the best row of each file, best file first; only if there are fewer than k files, further rows of theirs.
         """
         query = unit(vector)
-        with self._speaking():
-            self._follow()
-            matrix = self._matrix
-        found = []
-        for row_id, score, stored in matrix.nearest(query, [KINDS.index(kind) for kind in kinds], k):
-            row = self._row(row_id, stored)
-            if row is not None:  # it may have been dropped since
-                found.append((row, score))
-        return found
+        nearest = self._now().nearest(query, [KINDS.index(kind) for kind in kinds], k)
+        found = [(self._row(row_id, stored), score) for row_id, score, stored in nearest]
+        return [(row, score) for row, score in found if row is not None]  # it may have been dropped since
 
     def near_duplicates(self, threshold: float = 0.97) -> list[tuple[str, str, float]]:
         """Pairs of files with the same bytes (score 1), or the same kind and a cosine of at least `threshold`.
@@ -234,9 +229,7 @@ class Collection:
         ):
             paths[file_id] = os.fsdecode(path)
             same.setdefault(digest, []).append(file_id)
-        with self._speaking():
-            self._follow()
-            matrix = self._matrix
+        matrix = self._now()
         pairs = {(twins[0], twin): 1.0 for twins in same.values() for twin in twins[1:]}
         copies = {twin for _, twin in pairs}
         for kind in range(len(KINDS)):
@@ -346,6 +339,12 @@ class Collection:
         if not np.isfinite(vectors).all():
             raise sqlite3.DatabaseError("a vector that is none")
         self._matrix = Matrix(ids, files, kinds, vectors)
+
+    def _now(self) -> Matrix:
+        """The matrix of what is in the file now."""
+        with self._speaking():
+            self._follow()
+            return self._matrix
 
     def _follow(self) -> None:
         """Read the matrix anew if another connection, perhaps of another program, has written since."""

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
 
 from engines import media as files
 from engines.errors import MediaError, RequestError
-from engines.index import Collection, Row, calibrate
+from engines.index import Collection, LanceCollection, Row, open_collection
 from engines.protocol import (
     EmbedRequest,
     EmbedResult,
     Hit,
     IndexRequest,
     IndexResult,
+    Kind,
+    Media,
     Progress,
     SearchRequest,
     SearchResult,
 )
-from engines.senses import Senses, Window
+from engines.senses import Window
 
 TEXT_SUFFIXES = frozenset({".txt", ".md"})
 INDEXED_SUFFIXES = files.PHOTO_SUFFIXES | files.SOUND_SUFFIXES | files.CLIP_SUFFIXES | TEXT_SUFFIXES
@@ -29,37 +36,74 @@ PARAGRAPH_LETTERS = 600
 """A text is searched in stretches of about this length, cut between paragraphs or lines."""
 
 
-def embed(senses: Senses, request: EmbedRequest) -> Iterator[EmbedResult]:
+class Space(Protocol):
+    """Whatever places text and media where they can be compared: the built-in model's senses, or a dual encoder."""
+
+    @property
+    def model_digest(self) -> str: ...
+
+    def text_vector(self, text: str) -> np.ndarray:
+        """(D,) float32 of length 1."""
+        ...
+
+    def vector(self, media: Media) -> Window:
+        """A whole medium as one point, of long media the first minute."""
+        ...
+
+    def windows(self, media: Media) -> Iterator[Window]:
+        """A medium in windows of some seconds. Raises MediaError for what there is no sense for."""
+        ...
+
+    def fit(self, score: float, query: Kind, row: Kind) -> float:
+        """A cosine between two kinds as 0 to 1; below 0.5 it does not fit well."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of one file: its rows and the digest of its bytes, or the sentence that says why there are none."""
+
+    path: Path
+    digest: str = ""
+    rows: tuple[Row, ...] = ()
+    failure: str = ""
+
+
+Reader: TypeAlias = Callable[[Sequence[Path]], Iterator[Reading | None]]
+"""Reads files, each once, in any order; None while it is at it, so that whoever waits can look up."""
+
+
+def embed(space: Space, request: EmbedRequest) -> Iterator[EmbedResult]:
     """One vector; of long media that of their first minute."""
     yield EmbedResult(request=request, progress=Progress("looking"))
     if isinstance(request.media, str):
-        yield EmbedResult(request=request, vector=senses.text_vector(request.media), kind="text", end="finished")
+        yield EmbedResult(request=request, vector=space.text_vector(request.media), kind="text", end="finished")
         return
-    window = senses.vector(request.media)
+    window = space.vector(request.media)
     yield EmbedResult(request=request, vector=window.vector, kind=window.kind, end="finished")
 
 
 # --- searching ---------------------------------------------------------------------------------------------------
 
 
-def search(senses: Senses, request: SearchRequest) -> Iterator[SearchResult]:
+def search(space: Space, request: SearchRequest) -> Iterator[SearchResult]:
     """The best hits over all kinds asked for. "empty": the collection holds nothing of these kinds.
 
     Cosines of different kinds are not comparable, so each kind is searched by itself and the hits are ordered by how
     well they fit for their kind. Raises CollectionError where there is no collection, or one of another model.
     """
     yield SearchResult(request=request, progress=Progress("searching"))
-    with Collection(request.collection, model_digest=senses.model_digest) as collection:
+    with open_collection(request.collection, model_digest=space.model_digest) as collection:
         if isinstance(request.query, str):
-            query = Window("text", senses.text_vector(request.query))
+            query = Window("text", space.text_vector(request.query))
         else:
-            query = senses.vector(request.query)
+            query = space.vector(request.query)
         hits = [
             Hit(
                 Path(row.path),
                 row.kind,
                 score,
-                calibrate(score, query.kind, row.kind),
+                space.fit(score, query.kind, row.kind),
                 row.start_s,
                 row.end_s,
                 row.text,
@@ -74,75 +118,95 @@ def search(senses: Senses, request: SearchRequest) -> Iterator[SearchResult]:
 # --- indexing ----------------------------------------------------------------------------------------------------
 
 
-def index(senses: Senses, request: IndexRequest) -> Iterator[IndexResult]:
+def index(space: Space, request: IndexRequest) -> Iterator[IndexResult]:
     """What changed under the folder since last time is read again, what is gone is taken out, the rest is left.
 
     Each file is written as a whole, so a stop loses at most the file at hand. Other folders in the same collection
-    are left alone. A file that cannot be read becomes a failure with its reason.
+    are left alone. A file that cannot be read becomes a failure with its reason. A folder may be one file, too.
     """
-    if not request.folder.is_dir():
+    return update(request, space.model_digest, partial(read, space))
+
+
+def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator[IndexResult]:
+    """Bring a collection up to date, whoever reads the files: `index`, with the reader as an argument."""
+    if not request.folder.exists():
         raise RequestError(
             f"The folder {request.folder.name!r} does not exist; choose another.",
             f"文件夹 {request.folder.name!r} 不存在，请另选。",
         )
     yield IndexResult(request=request, progress=Progress("looking"))
-    folder = request.folder.resolve()
+    folder = request.folder.resolve() if request.folder.is_dir() else request.folder.absolute()
     paths = list(_found(folder))
+    changed: list[Path] = []
     n_added = n_unchanged = 0
     failures: tuple[tuple[str, str], ...] = ()
-    with _collection(request.collection, senses.model_digest) as collection:
+    with _collection(request.collection, model_digest) as collection:
         gone = [path for path in collection.files() if Path(path).is_relative_to(folder)]
         gone = sorted(set(gone) - {str(path) for path in paths})
         collection.forget([Path(path) for path in gone])
+        n_rows = collection.n_rows
 
-        def result(n_done: int) -> IndexResult:
+        def result() -> IndexResult:
             return IndexResult(
                 request=request,
                 n_added=n_added,
                 n_unchanged=n_unchanged,
                 n_removed=len(gone),
-                n_rows=collection.n_rows,
+                n_rows=n_rows,
                 failures=failures,
-                progress=Progress("reading", n_done, len(paths), "files"),
+                progress=Progress("reading", n_added + n_unchanged + len(failures), len(paths), "files"),
             )
 
-        for n, path in enumerate(paths):
-            yield result(n)
-            try:
-                if collection.unchanged(path):
-                    n_unchanged += 1
-                    continue
-                rows = []
-                for window in _windows(senses, path):
-                    rows.append(Row(str(path), window.kind, window.start_s, window.end_s, window.vector, window.text))
-                    yield result(n)
-                collection.put(path, files.content_digest(path), rows)
+        for path in paths:
+            yield result()
+            if collection.unchanged(path):
+                n_unchanged += 1
+            else:
+                changed.append(path)
+        for reading in reader(changed):
+            if reading is None:
+                yield result()
+                continue
+            if reading.failure:
+                collection.fail(reading.path, reading.failure)
+                failures += ((reading.path.name, reading.failure),)
+            else:
+                collection.put(reading.path, reading.digest, reading.rows)
                 n_added += 1
-            except MediaError as error:
-                collection.fail(path, error.en)
-                failures += ((path.name, error.en),)
-        last = result(len(paths))
-    yield IndexResult(
-        request=request,
-        n_added=n_added,
-        n_unchanged=n_unchanged,
-        n_removed=len(gone),
-        n_rows=last.n_rows,
-        failures=failures,
-        end="finished" if last.n_rows else "empty",
-    )
+            n_rows = collection.n_rows
+    yield replace(result(), progress=None, end="finished" if n_rows else "empty")
 
 
-def _collection(file: Path, model_digest: str) -> Collection:
+def read(space: Space, paths: Sequence[Path]) -> Iterator[Reading | None]:
+    """A `Reader`: one file after the other, here and now."""
+    for path in paths:
+        yield None
+        rows = []
+        try:
+            for window in _windows(space, path):
+                rows.append(Row(str(path), window.kind, window.start_s, window.end_s, window.vector, window.text))
+                yield None
+            reading = Reading(path, files.content_digest(path), tuple(rows))
+        except MediaError as error:
+            reading = Reading(path, failure=error.en)
+        yield reading
+
+
+def _collection(where: Path | str, model_digest: str) -> Collection | LanceCollection:
     """The collection, made if it is not there, emptied if another model made it, whose vectors mean nothing here."""
-    collection = Collection(file, create=True)
+    collection = open_collection(where, create=True)
     if collection.model_digest != model_digest:
         collection.reset(model_digest)
     return collection
 
 
 def _found(folder: Path) -> Iterator[Path]:
-    """Files that may hold media, in order of their names. What is hidden is skipped, and so is a way back up."""
+    """Files that may hold media, in order of their names. What is hidden is skipped, and so is a way back up.
+
+    A file given in place of a folder is found by itself.
+    """
+    if folder.is_file():
+        yield folder
     seen: set[str] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
@@ -156,12 +220,12 @@ def _found(folder: Path) -> Iterator[Path]:
                 yield Path(root, name)
 
 
-def _windows(senses: Senses, path: Path) -> Iterator[Window]:
+def _windows(space: Space, path: Path) -> Iterator[Window]:
     if path.suffix.lower() in TEXT_SUFFIXES:
         for paragraph in _paragraphs(path):
-            yield Window("text", senses.text_vector(paragraph), text=paragraph)
+            yield Window("text", space.text_vector(paragraph), text=paragraph)
     else:
-        yield from senses.windows(path)
+        yield from space.windows(path)
 
 
 def _paragraphs(path: Path) -> Iterator[str]:

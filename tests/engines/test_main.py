@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from engines.protocol import (
     EmbedRequest,
     IndexRequest,
     Request,
+    Result,
     SearchRequest,
     TranscribeRequest,
     TranslateRequest,
@@ -55,6 +57,12 @@ def asked(*arguments: str, host: FakeHost | None = None) -> tuple[int, Request |
             IndexRequest(folder=Path("pictures"), collection=Path("my.db")),
             "2 added, 0 unchanged, 0 removed; 2 rows in all\nbroken.jpg: broken.jpg is damaged",
         ),
+        (
+            "index pictures s3://bucket/pictures",
+            IndexRequest(folder=Path("pictures"), collection="s3://bucket/pictures"),
+            "2 added, 0 unchanged, 0 removed; 2 rows in all",
+        ),
+        ("search s3://bucket/a dog", SearchRequest(query="dog", collection="s3://bucket/a"), " 90%  photo"),
         (
             "search my.db dog --kinds photo,sound -k 2",
             SearchRequest(query="dog", collection=Path("my.db"), kinds=frozenset({"photo", "sound"}), k=2),
@@ -110,6 +118,7 @@ def test_a_silent_sound_is_said_to_hold_nothing(capsys: pytest.CaptureFixture[st
     [
         ("caption a.jpg --language xx", "The language 'xx' is not known; choose one of en, de, fr, zh."),
         ("search my.db dog --kinds smell", "Unknown kinds ['smell']; known are photo, sound, speech, clip, text."),
+        ("index pictures my.db --processes 0", "0 processes read nothing; choose 1 or more."),
         ("translate x --from en --to en", "Source and target are the same language; choose two different ones."),
     ],
 )
@@ -140,6 +149,30 @@ def test_device_and_model_reach_the_host():
 
     assert main(["embed", "dog", "--model", "mine", "--device", "cpu"], opener=opener) == 0
     assert seen == [("mine", Settings(device="cpu"))]
+
+
+def test_several_processes_read_a_folder_each_with_one_thread(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    from engines.tasks import crowd
+
+    asked_for: list[tuple[Settings, IndexRequest, int]] = []
+
+    def index(opener: Callable[[], FakeHost], request: IndexRequest, n_processes: int) -> Iterator[Result]:
+        host = opener()
+        asked_for.append((host.settings, request, n_processes))  # type: ignore[attr-defined]
+        return host.stream(request)
+
+    def opener(name: str, settings: Settings) -> FakeHost:
+        host = FakeHost()
+        host.settings = settings  # type: ignore[attr-defined]
+        return host
+
+    monkeypatch.setattr(crowd, "index", index)
+    assert main(["index", "pictures", "my.db", "--processes", "3", "--device", "cpu"], opener=opener) == 0
+    request = IndexRequest(folder=Path("pictures"), collection=Path("my.db"))
+    assert asked_for == [(Settings(device="cpu", n_threads=1), request, 3)]
+    assert capsys.readouterr().out.startswith("2 added")
 
 
 def test_ctrl_c_ends_with_130(capsys: pytest.CaptureFixture[str]):

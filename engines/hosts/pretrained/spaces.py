@@ -37,7 +37,7 @@ from engines.senses import ASKED_S, WINDOW_FRAMES, WINDOW_S, Window, chunks, sta
 from engines.tasks import search
 
 FIT_SLOPE = 20.0
-FIT_MIDDLE = {"clip": 0.25, "clap": 0.25}
+FIT_MIDDLE = 0.25
 """Cosine at which a text fits as well as not, for models without a bias of their own: CLIP's cosines of matching pairs
 lie around 0.3, of others around 0.2 (Radford et al. 2021). A guess until it is calibrated on data."""
 
@@ -78,8 +78,9 @@ class Space:
         """A cosine as 0 to 1: by the model's own scale and bias where it was trained with them (Zhai et al. 2023)."""
         bias = getattr(self._model, "logit_bias", None)
         if bias is None:
-            return float(1.0 / (1.0 + np.exp(-FIT_SLOPE * (score - FIT_MIDDLE.get(self._type, 0.25)))))
-        logit = float(self._model.logit_scale.exp()) * score + float(bias)
+            logit = FIT_SLOPE * (score - FIT_MIDDLE)
+        else:
+            logit = self._model.logit_scale.detach().exp().item() * score + bias.detach().item()
         return float(1.0 / (1.0 + np.exp(-logit)))
 
     def text_vector(self, text: str) -> np.ndarray:

@@ -39,7 +39,7 @@ def test_a_command_line_names_hosts_for_all_tasks_or_for_one() -> None:
 
 
 def test_an_unknown_task_is_refused_with_those_there_are() -> None:
-    with pytest.raises(RequestError, match="^No task is called 'transcrib'; known are search, .*did you mean transcri"):
+    with pytest.raises(RequestError, match=r"^No task is called 'transcrib'; known are search, .*did you mean transcri"):
         parse_routes(["transcrib=x"])
 
 
@@ -60,7 +60,7 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path, content: str) -> None:
 
 def test_a_file_with_an_unknown_task_is_refused(tmp_path: Path) -> None:
     (tmp_path / "models.json").write_text(json.dumps({"sing": "x"}), encoding="utf-8")
-    with pytest.raises(RequestError, match="^No task is called 'sing'"):
+    with pytest.raises(RequestError, match=r"^No task is called 'sing'"):
         read_routes(tmp_path / "models.json")
 
 
@@ -78,7 +78,7 @@ def test_abilities_are_those_of_whoever_would_answer() -> None:
     router = Router({"": FakeHost(), "transcribe": speech})
     assert not router.info.serves(TranscribeRequest, "zh") and router.info.serves(CaptionRequest, "zh")
     only = Router({"": speech})
-    with pytest.raises(AbilityError, match="^speech does not caption; choose another model for it"):
+    with pytest.raises(AbilityError, match=r"^speech does not caption; choose another model for it"):
         only.stream(CaptionRequest(media=Path("x.jpg")))
 
 
@@ -91,7 +91,7 @@ def test_a_host_is_closed_when_no_route_leads_to_it_any_more() -> None:
     assert second.closed and not first.closed and not third.closed
     router.route("", third)
     assert first.closed and router.hosts() == (third,)
-    with pytest.raises(RequestError, match="^No task is called 'sing'"):
+    with pytest.raises(RequestError, match=r"^No task is called 'sing'"):
         router.route("sing", first)
     router.close()
     assert third.closed
@@ -108,7 +108,7 @@ def test_a_name_is_opened_once() -> None:
     host = router.open("a/b")
     router.route("ask", host)
     assert opened == ["a/b"]
-    with pytest.raises(RequestError, match="^No other model can be opened here"):
+    with pytest.raises(RequestError, match=r"^No other model can be opened here"):
         Router({"": FakeHost()}).open("a/b")
 
 
@@ -132,10 +132,11 @@ def test_a_host_that_translates_speech_itself_is_left_to_it(sound: Sound) -> Non
 def test_a_stop_reaches_both_steps(sound: Sound) -> None:
     router = Router({"": FakeHost(), "transcribe": FakeHost(abilities=SPEAKS)})
     cancel = Cancel()
-    last: Any = None
-    for last in router.stream(TranscribeRequest(media=sound, language="en", translate_to="de"), cancel):
+    ends = []
+    for result in router.stream(TranscribeRequest(media=sound, language="en", translate_to="de"), cancel):
         cancel.set()
-    assert last.end == "cancelled"
+        ends.append(result.end)
+    assert ends[-1] == "cancelled"
 
 
 def test_what_was_opened_is_closed_when_a_later_one_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,12 +41,12 @@ def folder(tmp_path: Path, photo: Photo) -> Path:
     return media
 
 
-def indexed(senses: Senses, folder: Path, collection: Path) -> IndexResult:
+def indexed(senses: Senses, folder: Path, collection: Path | str) -> IndexResult:
     *_, last = search.index(senses, IndexRequest(folder=folder, collection=collection))
     return last
 
 
-def found(senses: Senses, query: object, collection: Path, **options: object) -> SearchResult:
+def found(senses: Senses, query: object, collection: Path | str, **options: object) -> SearchResult:
     request = SearchRequest(query=query, collection=collection, **options)  # type: ignore[arg-type]
     *_, last = search.search(senses, request)
     return last
@@ -91,6 +91,25 @@ def test_a_stop_keeps_what_is_finished(senses: Senses, folder: Path, tmp_path: P
     steps.close()
     last = indexed(senses, folder, db)
     assert (last.n_unchanged, last.n_added) == (2, 2)
+
+
+def test_one_file_is_indexed_by_itself_and_leaves_the_others_alone(senses: Senses, folder: Path, tmp_path: Path):
+    indexed(senses, folder, tmp_path / "my.db")
+    (folder / "notes.txt").write_text("Other words.", encoding="utf-8")
+    last = indexed(senses, folder / "notes.txt", tmp_path / "my.db")
+    assert (last.n_added, last.n_unchanged, last.n_removed, last.n_rows) == (1, 0, 0, 5)
+
+
+def test_a_collection_at_an_address_is_filled_and_searched_as_a_file_is(senses: Senses, folder: Path, tmp_path: Path):
+    pytest.importorskip("lancedb", reason="LanceDB is not installed")
+    address = (tmp_path / "my collection").as_uri()
+    assert indexed(senses, folder, address).n_rows == 5
+    assert indexed(senses, folder, address).n_unchanged == 4
+    indexed(senses, folder, tmp_path / "my.db")
+    for query in ("a red square", folder / "red.png"):
+        hits = [found(senses, query, where).hits for where in (address, tmp_path / "my.db")]
+        assert [hit.path for hit in hits[0]] == [hit.path for hit in hits[1]]
+        assert [hit.score for hit in hits[0]] == pytest.approx([hit.score for hit in hits[1]], abs=1e-3)
 
 
 def test_links_that_lead_back_up_are_followed_once(senses: Senses, folder: Path, tmp_path: Path):

@@ -100,7 +100,7 @@ def test_a_damaged_config_is_told(copied: Path) -> None:
 def test_a_model_no_tab_has_a_use_for_is_refused(copied: Path) -> None:
     config = {"model_type": "detr", "architectures": ["DetrForObjectDetection"]}
     (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(CheckpointError, match="^marian is a DetrForObjectDetection, which no tab has a use for"):
+    with pytest.raises(CheckpointError, match=r"^marian is a DetrForObjectDetection, which no tab has a use for"):
         checkpoint.read(copied, "x")
 
 
@@ -116,7 +116,7 @@ def test_what_does_not_fit_says_how_much_it_needs_and_what_to_do(built: Built, m
 
 
 def test_int4_on_a_cpu_is_refused(built: Built) -> None:
-    with pytest.raises(DeviceError, match="^int4 needs an NVIDIA card; choose int8, or another device"):
+    with pytest.raises(DeviceError, match=r"^int4 needs an NVIDIA card; choose int8, or another device"):
         checkpoint.place(checkpoint.read(built("marian"), "x"), Settings(device="cpu", dtype="int4"))
 
 

@@ -26,9 +26,9 @@ def test_other_languages_and_sounds_are_refused_in_a_sentence(
     opened: Callable[..., Any], photo: Photo, sound: Sound
 ) -> None:
     host = opened("blip")
-    with pytest.raises(AbilityError, match="^blip writes English only; choose English, or another model"):
+    with pytest.raises(AbilityError, match=r"^blip writes English only; choose English, or another model"):
         run(host, CaptionRequest(media=photo, language="de"))
-    with pytest.raises(AbilityError, match="^blip does not hear; choose a photo or a clip"):
+    with pytest.raises(AbilityError, match=r"^blip does not hear; choose a photo or a clip"):
         run(host, CaptionRequest(media=sound))
 
 
@@ -38,7 +38,7 @@ def test_a_question_about_a_picture_is_answered_if_the_picture_may_be_seen(tmp_p
     try:
         assert host.info.serves(AskRequest, "en") and not host.info.serves(CaptionRequest)
         assert run(host, AskRequest(media=photo, question="What colour?")).end in ("finished", "empty")
-        with pytest.raises(AbilityError, match="^vqa only sees; without the picture it has nothing to answer from"):
+        with pytest.raises(AbilityError, match=r"^vqa only sees; without the picture it has nothing to answer from"):
             run(host, AskRequest(media=photo, question="What colour?", hide=frozenset({"picture"})))
     finally:
         host.close()

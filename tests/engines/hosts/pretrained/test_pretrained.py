@@ -41,9 +41,9 @@ def test_what_is_told_before_is_what_the_host_says(built: Callable[[str], Path],
 
 
 def test_what_it_does_not_serve_is_refused_at_once(opened: Callable[..., Any], photo: Photo) -> None:
-    with pytest.raises(AbilityError, match="^whisper does not caption; choose another model for it in Models & device"):
+    with pytest.raises(AbilityError, match=r"^whisper does not caption; choose another model for it in Models & device"):
         opened("whisper").stream(CaptionRequest(media=photo))
-    with pytest.raises(AbilityError, match="^omni does not search"):
+    with pytest.raises(AbilityError, match=r"^omni does not search"):
         opened("omni").stream(EmbedRequest(media="dog"))
 
 
@@ -123,9 +123,9 @@ def test_a_closed_host_answers_nothing_more_and_closing_twice_is_fine(opened: Ca
     host = opened("whisper")
     host.close()
     host.close()
-    with pytest.raises(RequestError, match="^This model was closed; open it again"):
+    with pytest.raises(RequestError, match=r"^This model was closed; open it again"):
         host.stream(TranscribeRequest(media=sound))
-    with pytest.raises(RequestError, match="^This model was closed"):
+    with pytest.raises(RequestError, match=r"^This model was closed"):
         host.move("cpu")
 
 
@@ -142,7 +142,7 @@ def test_a_move_loads_it_anew_and_waits_for_nobody_at_work(
     host = opened("whisper")
     working = host.stream(TranscribeRequest(media=sound))
     next(working)
-    with pytest.raises(DeviceError, match="^whisper is at work; stop it, or wait, and choose the device again"):
+    with pytest.raises(DeviceError, match=r"^whisper is at work; stop it, or wait, and choose the device again"):
         host.move("cpu")
     working.close()
     chosen = Choice("cpu", "bfloat16", "asked for", "按要求")
@@ -172,5 +172,5 @@ def test_weights_that_do_not_fit_are_refused_before_they_are_read(
 ) -> None:
     monkeypatch.setattr(checkpoint.devices, "free_bytes", lambda _: 0)
     monkeypatch.setattr(pretrained.speech, "tasks", lambda *_: pytest.fail("loaded"))
-    with pytest.raises(DeviceError, match="^whisper needs about"):
+    with pytest.raises(DeviceError, match=r"^whisper needs about"):
         pretrained.load(built("whisper"), "x", settings=Settings(device="cpu"))

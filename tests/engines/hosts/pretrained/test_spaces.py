@@ -25,7 +25,7 @@ def test_text_pictures_and_clips_get_vectors_of_length_one(
     for media, kind in (("a dog", "text"), (photo, "photo"), (clip, "clip")):
         result: Any = run(host, EmbedRequest(media=media))
         assert result.kind == kind and np.linalg.norm(result.vector) == pytest.approx(1.0, abs=1e-4)
-    with pytest.raises(MediaError, match="^siglip only sees, so this is left out"):
+    with pytest.raises(MediaError, match=r"^siglip only sees, so this is left out"):
         run(host, EmbedRequest(media=sound))
 
 
@@ -33,7 +33,7 @@ def test_sounds_get_vectors_from_a_model_that_hears(opened: Callable[..., Any], 
     host = opened("clap")
     result: Any = run(host, EmbedRequest(media=sound))
     assert result.kind == "sound" and np.linalg.norm(result.vector) == pytest.approx(1.0, abs=1e-4)
-    with pytest.raises(MediaError, match="^clap only hears, so this is left out"):
+    with pytest.raises(MediaError, match=r"^clap only hears, so this is left out"):
         run(host, EmbedRequest(media=photo))
 
 

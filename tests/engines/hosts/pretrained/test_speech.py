@@ -71,7 +71,7 @@ def test_a_whisper_translates_into_english_by_itself_and_into_nothing_else(
     monkeypatch.setattr(speech.Whisper, "_ids", seen)
     result = run(host, TranscribeRequest(media=sound, language="de", translate_to="en"))
     assert asked == ["de transcribe", "de translate"] and result.end is not None
-    with pytest.raises(AbilityError, match="^whisper does not translate speech to fr; leave the translation out"):
+    with pytest.raises(AbilityError, match=r"^whisper does not translate speech to fr; leave the translation out"):
         run(host, TranscribeRequest(media=sound, language="de", translate_to="fr"))
 
 
@@ -86,7 +86,7 @@ def test_an_english_model_refuses_other_languages(
     opened: Callable[..., Any], sound: Sound, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speech, "_languages", lambda _: ("en",))
-    with pytest.raises(AbilityError, match="^whisper does not write down de; it knows en"):
+    with pytest.raises(AbilityError, match=r"^whisper does not write down de; it knows en"):
         run(opened("whisper"), TranscribeRequest(media=sound, language="de"))
 
 

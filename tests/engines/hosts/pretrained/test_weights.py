@@ -33,7 +33,7 @@ def test_a_missing_part_is_told_without_a_path(built: Built, tmp_path: Path) -> 
     folder = Path(shutil.copytree(built("whisper"), tmp_path / "whisper"))
     for file in folder.glob("*processor*"):
         file.unlink()
-    with pytest.raises(CheckpointError, match="^The FeatureExtractor of whisper could not be read") as refused:
+    with pytest.raises(CheckpointError, match=r"^The FeatureExtractor of whisper could not be read") as refused:
         weights.feature_extractor(checkpoint.read(folder, str(folder)))
     assert str(tmp_path) not in refused.value.en + refused.value.zh
 
@@ -43,7 +43,7 @@ def test_weights_of_other_shapes_are_told(built: Built, tmp_path: Path) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps(config | {"d_model": 32}), encoding="utf-8")
     found = checkpoint.read(folder, "x")
-    with pytest.raises(CheckpointError, match="^marian could not be loaded: "):
+    with pytest.raises(CheckpointError, match=r"^marian could not be loaded: "):
         weights.load("AutoModelForSeq2SeqLM", found, checkpoint.place(found, Settings(device="cpu", dtype="float32")))
 
 

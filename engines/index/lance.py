@@ -1,0 +1,368 @@
+"""A collection past one machine: a LanceDB table in object storage, or in a folder, behind `Collection`'s interface.
+
+Each file is one append, its rows and a row for the file itself, so a kill leaves it whole or not at all; a file that
+is read again is taken out first. One program writes at a time, any number may search, and each sees what was written
+last. Search is exact: LanceDB goes over all vectors without an index and the best are scored anew in float32.
+
+The keys of a store come from the environment alone: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, and
+AWS_ENDPOINT where it is not Amazon's. Opening is the time to be slow; `lancedb` is imported then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.request import url2pathname
+
+import numpy as np
+
+from engines.errors import CollectionError
+from engines.index.collection import Row
+from engines.index.matrix import Matrix, unit
+from engines.protocol import KINDS, Kind
+
+_TABLE = "collection"
+_VERSION = b"1"
+_FILE = -1
+"""Where a row has the place of its kind, the row of a file has this."""
+_CHANGES_AT_MOST = 256
+"""Files written between two tidyings: each leaves small objects behind, and a list of all of them."""
+_KEPT = timedelta(minutes=10)
+"""How long a state that was replaced stays, for a search that is under way in it."""
+_IN_ONE_GO = 500
+"""Files dropped by one statement."""
+_PATIENCE = {"connect_timeout": "5s", "timeout": "60s", "client_max_retries": "2", "client_retry_timeout": "10"}
+"""Of requests to a store, the last one in seconds. LanceDB's own would try for three minutes."""
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    digest: str
+    size: int
+    modified_ns: int
+    failure: str | None
+    n_rows: int
+
+
+class LanceCollection:
+    """A searchable set of files at an address, s3://bucket/prefix or file:///folder. Use from any thread.
+
+    Raises CollectionError like `Collection`, and where `lancedb` is missing or the store cannot be reached.
+    """
+
+    def __init__(self, address: str, *, model_digest: str | None = None, create: bool = False) -> None:
+        place, self._name = _place(address)
+        self._lancedb, self._arrow = _libraries()
+        self._lock = threading.RLock()
+        self._known: dict[str, _File] | None = None
+        self._counted: tuple[int, int] | None = None
+        self._n_changes = 0
+        self._closed = False
+        with self._speaking():
+            if "://" in place:
+                plain = os.environ.get("AWS_ENDPOINT", "").startswith("http://")
+                options = _PATIENCE | {"allow_http": str(plain).lower()}
+                self._db = self._lancedb.connect(place, storage_options=options)
+            else:
+                if create:
+                    Path(place).mkdir(parents=True, exist_ok=True)
+                self._db = self._lancedb.connect(place) if Path(place).is_dir() else None
+            table = self._opened()
+        if table is None and not create:
+            raise CollectionError(
+                f"There is no collection {self._name}; index a folder first.",
+                f"没有集合 {self._name}，请先为文件夹建立索引。",
+            )
+        with self._speaking():
+            self._table = self._made(model_digest or "") if table is None else table
+            note = self._table.schema.metadata or {}
+        if note.get(b"fusion") != _VERSION:
+            raise CollectionError(
+                f"{self._name} is not a collection of this version of the program; choose another address.",
+                f"{self._name} 不是本版本程序的集合，请另选地址。",
+            )
+        if model_digest is not None and self.model_digest != model_digest:
+            raise CollectionError(
+                f"{self._name} was made by another model, and this one cannot read it; index the folder again.",
+                f"{self._name} 由其他模型创建，与当前模型不通用，请重新建立索引。",
+            )
+
+    def __enter__(self) -> LanceCollection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._tidy()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store; nothing needs to be saved."""
+        self._closed = True
+
+    # --- what is in it ---
+
+    @property
+    def n_rows(self) -> int:
+        with self._speaking():
+            self._follow()
+            if self._counted is None or self._counted[0] != self._table.version:
+                self._counted = self._table.version, self._table.count_rows(f"kind <> {_FILE}")
+            return self._counted[1]
+
+    @property
+    def model_digest(self) -> str:
+        """The model whose vectors these are; "" in a new collection that none was named for."""
+        return str(self._table.schema.metadata[b"model_digest"].decode())
+
+    def files(self) -> set[str]:
+        """Paths of all files, those that could not be read among them."""
+        return {file.path for file in self._files().values()}
+
+    def failures(self) -> list[tuple[str, str]]:
+        """(path, reason) of the files that could not be read, in order of their paths."""
+        return sorted((file.path, file.failure) for file in self._files().values() if file.failure is not None)
+
+    def unchanged(self, path: Path) -> bool:
+        """Whether a file was put here as it is now. Its bytes are read only if its time stamp alone has changed."""
+        known = self._files().get(_key(path))
+        try:
+            status = path.stat()
+            if known is None or known.failure is not None or known.size != status.st_size:
+                return False
+            if known.modified_ns == status.st_mtime_ns:
+                return True
+            with path.open("rb") as file:
+                same = hashlib.file_digest(file, "sha256").hexdigest() == known.digest
+        except OSError:  # whoever reads it next will say why
+            return False
+        if same:
+            with self._speaking():
+                mark = f"file = '{_key(path)}' AND kind = {_FILE}"
+                self._table.update(where=mark, values={"modified_ns": status.st_mtime_ns})
+                self._files()[_key(path)] = replace(known, modified_ns=status.st_mtime_ns)
+                self._changed(0)
+        return same
+
+    # --- changing it ---
+
+    def put(self, path: Path, digest: str, rows: Sequence[Row]) -> None:
+        """Write all rows of a file, in place of those it had. digest: SHA-256 of its bytes, as hex."""
+        kinds = [KINDS.index(row.kind) for row in rows]
+        vectors = [unit(row.vector) for row in rows]
+        with self._lock:
+            width = self._width()
+            widths = {len(vector) for vector in vectors} | ({width} if width is not None else set())
+            if len(widths) > 1:
+                raise ValueError(f"vectors of {sorted(widths)} numbers in one collection")
+            if vectors and width is None:
+                with self._speaking():
+                    self._table.add_columns(self._arrow.field("vector", self._vectors(len(vectors[0]))))
+            self._write(path, digest, None, [*zip(rows, kinds, vectors, strict=True)])
+
+    def fail(self, path: Path, reason: str) -> None:
+        """Note that a file could not be read; rows it had are dropped."""
+        with self._lock:
+            self._write(path, "", reason, [])
+
+    def forget(self, paths: Iterable[Path]) -> None:
+        """Drop files and their rows; unknown ones are ignored."""
+        with self._lock:
+            keys = [key for key in map(_key, paths) if key in self._files()]
+            for start in range(0, len(keys), _IN_ONE_GO):
+                self._drop(keys[start : start + _IN_ONE_GO])
+
+    def reset(self, model_digest: str) -> None:
+        """Empty the collection and hand it to another model."""
+        with self._speaking():
+            self._table = self._made(model_digest)
+            self._known = self._counted = None
+
+    # --- finding ---
+
+    def search(self, vector: np.ndarray, *, kinds: frozenset[Kind], k: int) -> list[tuple[Row, float]]:
+        """The k rows of these kinds nearest to `vector` (D,), with their cosines.
+
+        First the best row of each file, best file first; only if there are fewer than k files, further rows of theirs.
+        """
+        query = unit(vector)
+        places = sorted(KINDS.index(kind) for kind in kinds)
+        with self._speaking():
+            self._follow()
+            if self._width() is None:
+                return []
+            found = self._nearest(query, places, k)
+        if not found:
+            return []
+        number = {key: n for n, key in enumerate({row["file"] for row in found})}
+        stored = np.array([row["vector"] for row in found], np.float32)
+        files, of_kind = [number[row["file"]] for row in found], [row["kind"] for row in found]
+        best = Matrix(range(len(found)), files, of_kind, stored).nearest(query, places, k)
+        return [(_row(found[i], vector), score) for i, score, vector in best]
+
+    def _nearest(self, query: np.ndarray, kinds: Sequence[int], k: int) -> list[dict[str, Any]]:
+        """The nearest rows, enough of them to name k files where there are as many."""
+        where, n = f"kind IN ({', '.join(map(str, kinds))})", 4 * k
+        while True:
+            search = self._table.search(query.astype(np.float16), vector_column_name="vector").distance_type("cosine")
+            found: list[dict[str, Any]] = search.where(where, prefilter=True).limit(n).to_list()
+            if len(found) < n or len({row["file"] for row in found}) >= k:
+                return found
+            n *= 4  # long files fill the top; look further down
+
+    # --- the table ---
+
+    def _opened(self) -> Any | None:
+        """The table that is there, None where there is none."""
+        if self._db is None:
+            return None
+        try:
+            return self._db.open_table(_TABLE)
+        except ValueError as error:
+            if str(error).startswith(f"Table '{_TABLE}' was not found"):
+                return None
+            raise
+
+    def _made(self, model_digest: str) -> Any:
+        """An empty table in place of what is there, in one step; vectors get their column with the first of them."""
+        arrow = self._arrow
+        fields = {
+            "file": arrow.string(), "path": arrow.binary(), "kind": arrow.int8(), "digest": arrow.string(),
+            "size": arrow.int64(), "modified_ns": arrow.int64(), "failure": arrow.string(), "n_rows": arrow.int64(),
+            "start_s": arrow.float64(), "end_s": arrow.float64(), "text": arrow.string(),
+        }  # fmt: skip
+        note = {b"fusion": _VERSION, b"model_digest": model_digest.encode()}
+        schema = arrow.schema([*fields.items()], metadata=note)
+        return self._db.create_table(_TABLE, schema=schema, mode="overwrite")
+
+    def _vectors(self, width: int) -> Any:
+        return self._arrow.list_(self._arrow.float16(), width)
+
+    def _width(self) -> int | None:
+        """D, None before the first vector."""
+        schema = self._table.schema
+        return int(schema.field("vector").type.list_size) if "vector" in schema.names else None
+
+    def _files(self) -> dict[str, _File]:
+        """All files by their key, read once: who writes is alone at it."""
+        with self._speaking():
+            if self._known is None:
+                self._follow()
+                columns = ["file", "path", "digest", "size", "modified_ns", "failure", "n_rows"]
+                rows = self._table.search().where(f"kind = {_FILE}").select(columns).limit(None).to_list()
+                keyed = [(row.pop("file"), os.fsdecode(row.pop("path")), row) for row in rows]
+                self._known = {key: _File(path=path, **rest) for key, path, rest in keyed}
+            return self._known
+
+    def _write(self, path: Path, digest: str, failure: str | None, rows: Sequence[tuple[Row, int, np.ndarray]]) -> None:
+        key, name = _key(path), os.fsencode(path)
+        try:
+            status = path.stat()
+            size, modified_ns = status.st_size, status.st_mtime_ns
+        except OSError:  # gone already: never unchanged
+            size, modified_ns = -1, -1
+        if key in self._files():
+            self._drop([key])
+        common = {"file": key, "path": name, "digest": digest, "size": size, "modified_ns": modified_ns}
+        lines: list[dict[str, Any]] = [{**common, "kind": _FILE, "failure": failure, "n_rows": len(rows)}]
+        for row, kind, vector in rows:
+            span = {"start_s": row.start_s, "end_s": row.end_s, "text": row.text}
+            lines.append({"file": key, "path": name, "kind": kind, **span, "vector": vector.astype(np.float16)})
+        with self._speaking():
+            self._table.add(self._arrow.Table.from_pylist(lines, schema=self._table.schema))
+            self._files()[key] = _File(str(path), digest, size, modified_ns, failure, len(rows))
+            self._changed(len(rows))
+
+    def _drop(self, keys: Sequence[str]) -> None:
+        with self._speaking():
+            self._table.delete(f"file IN ({', '.join(repr(key) for key in keys)})")
+            self._changed(-sum(self._files().pop(key).n_rows for key in keys))
+
+    def _changed(self, n_more_rows: int) -> None:
+        """Keep the count of rows, so that it need not be asked after each file, and tidy up now and then."""
+        if self._counted is not None:
+            self._counted = self._table.version, self._counted[1] + n_more_rows
+        self._n_changes += 1
+        if self._n_changes >= _CHANGES_AT_MOST:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Join the small objects that single files left, and drop states nobody searches in any more."""
+        if self._n_changes:
+            with self._speaking():
+                self._follow()
+                try:
+                    self._table.optimize(cleanup_older_than=_KEPT)
+                except RuntimeError as error:
+                    if "conflict" not in str(error):
+                        raise
+                    return  # another program is at it; the next change tries again
+            self._n_changes = 0
+
+    def _follow(self) -> None:
+        """Look at what was written last, by whoever it was."""
+        self._table.checkout_latest()
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Alone at the table, its errors as sentences."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError(f"the collection {self._name} is closed")
+            try:
+                yield
+            except (OSError, RuntimeError, ValueError) as error:  # what LanceDB raises for anything
+                raise CollectionError(
+                    f"{self._name} cannot be read or written; check its address and the rights to it, and that the "
+                    "store is up.",
+                    f"无法读写 {self._name}，请检查地址、访问权限以及存储服务是否运行。",
+                ) from error
+
+
+def _place(address: str) -> tuple[str, str]:
+    """What LanceDB is given, an address or a folder of this machine, and the name to speak of it by."""
+    scheme, _, rest = address.partition("://")
+    name = rest.rstrip("/").rpartition("/")[2]
+    if scheme == "s3" and name:
+        return address.rstrip("/"), name
+    if scheme == "file" and rest.startswith("/") and name:
+        folder = url2pathname(rest)
+        return folder, Path(folder).name
+    raise CollectionError(
+        "The address of a collection begins with s3:// and a bucket's name, or with file:/// and a folder; give one "
+        "of these, or the path of a file.",
+        "集合地址以 s3:// 加存储桶名开头，或以 file:/// 加文件夹开头；请改用其中之一，或给出文件路径。",
+    )
+
+
+def _libraries() -> tuple[Any, Any]:
+    os.environ.setdefault("LANCEDB_LOG", "error")  # it would tell each new table on standard error
+    try:
+        import lancedb
+        import pyarrow
+    except ImportError as error:
+        raise CollectionError(
+            'Collections at an address need LanceDB; install it with: pip install "fusion-studio[lance]"',
+            '地址形式的集合需要 LanceDB，请安装：pip install "fusion-studio[lance]"',
+        ) from error
+    return lancedb, pyarrow
+
+
+def _row(found: dict[str, Any], vector: np.ndarray) -> Row:
+    kind = KINDS[found["kind"]]
+    return Row(os.fsdecode(found["path"]), kind, found["start_s"], found["end_s"], vector, found["text"])
+
+
+def _key(path: Path) -> str:
+    """A short name of a path that is safe in a condition, whatever the path is made of."""
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]

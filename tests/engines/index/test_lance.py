@@ -1,0 +1,167 @@
+"""A collection at an address says in one sentence what is wrong with it, and leaves the store tidy."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from engines.errors import CollectionError
+from engines.index import LanceCollection, Row, lance
+from engines.protocol import KINDS
+from tests.engines.index.makers import direction, row
+
+ALL = frozenset(KINDS)
+OUT_OF_REACH = (
+    "holiday cannot be read or written; check its address and the rights to it, and that the store is up.",
+    "无法读写 holiday，请检查地址、访问权限以及存储服务是否运行。",
+)
+
+
+def said(error: pytest.ExceptionInfo[CollectionError]) -> tuple[str, str]:
+    return error.value.en, error.value.zh
+
+
+@pytest.mark.parametrize("library", ["lancedb", "pyarrow"])
+def test_without_the_library_the_sentence_says_how_to_get_it(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(CollectionError) as caught:
+        LanceCollection((tmp_path / "holiday").as_uri(), create=True)
+    assert said(caught) == (
+        'Collections at an address need LanceDB; install it with: pip install "fusion-studio[lance]"',
+        '地址形式的集合需要 LanceDB，请安装：pip install "fusion-studio[lance]"',
+    )
+
+
+@pytest.mark.parametrize("address", ["holiday.db", "http://host/holiday", "s3://", "file://holiday", "file:///", ""])
+def test_what_is_no_address_is_refused_with_the_two_sorts_there_are(address: str) -> None:
+    with pytest.raises(CollectionError) as caught:
+        LanceCollection(address, create=True)
+    assert said(caught) == (
+        "The address of a collection begins with s3:// and a bucket's name, or with file:/// and a folder; give one "
+        "of these, or the path of a file.",
+        "集合地址以 s3:// 加存储桶名开头，或以 file:/// 加文件夹开头；请改用其中之一，或给出文件路径。",
+    )
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_missing_collection_says_to_index_first_and_makes_nothing(
+    place: str, request: pytest.FixtureRequest, tmp_path: Path, store: dict[str, bytes]
+) -> None:
+    with pytest.raises(CollectionError) as caught:
+        LanceCollection(request.getfixturevalue(place))
+    assert said(caught) == (
+        "There is no collection holiday; index a folder first.",
+        "没有集合 holiday，请先为文件夹建立索引。",
+    )
+    assert not list(tmp_path.iterdir()) and not store
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_collection_of_another_model_says_to_index_again_and_can_be_reset(
+    place: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    address = request.getfixturevalue(place)
+    with LanceCollection(address, model_digest="model-1", create=True) as collection:
+        collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+        for create in (False, True):
+            with pytest.raises(CollectionError) as caught:
+                LanceCollection(address, model_digest="model-2", create=create)
+            assert said(caught) == (
+                "holiday was made by another model, and this one cannot read it; index the folder again.",
+                "holiday 由其他模型创建，与当前模型不通用，请重新建立索引。",
+            )
+        collection.reset("model-2")
+        assert collection.n_rows == 0 and collection.files() == set()
+    with LanceCollection(address, model_digest="model-2") as again:
+        path = tmp_path / "b.jpg"
+        again.put(path, "d", [Row(str(path), "photo", 0, 0, direction(1, width=32))])  # of another width, too
+        assert again.n_rows == 1 and again.search(direction(1, width=32), kinds=ALL, k=1)[0][0].path == str(path)
+
+
+def test_a_table_of_somebody_else_is_refused_and_left_alone(folder: str, tmp_path: Path) -> None:
+    lancedb = importlib.import_module("lancedb")
+    place = tmp_path / "collections" / "holiday"
+    table = lancedb.connect(place).create_table("collection", [{"url": "a"}])
+    with pytest.raises(CollectionError) as caught:
+        LanceCollection(folder, create=True)
+    assert said(caught) == (
+        "holiday is not a collection of this version of the program; choose another address.",
+        "holiday 不是本版本程序的集合，请另选地址。",
+    )
+    assert table.count_rows() == 1
+
+
+def test_a_place_that_cannot_hold_a_collection_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("lancedb", reason="LanceDB is not installed")
+    (tmp_path / "file").touch()
+    with pytest.raises(CollectionError) as caught:
+        LanceCollection((tmp_path / "file" / "holiday").as_uri(), create=True)
+    assert said(caught) == OUT_OF_REACH
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("AWS_ACCESS_KEY_ID", "nobody"), ("AWS_ENDPOINT", "http://127.0.0.1:9"), ("bucket", "other")]
+)
+def test_a_store_that_is_down_or_does_not_let_one_in_is_told_soon(
+    name: str, value: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(lance._PATIENCE, "client_max_retries", "0")
+    if name == "bucket":
+        bucket = bucket.replace("media", value, 1)
+    else:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(CollectionError) as caught:
+        LanceCollection(bucket, create=True)
+    assert said(caught) == OUT_OF_REACH
+
+
+def test_long_files_do_not_hide_the_others(folder: str, tmp_path: Path) -> None:
+    with LanceCollection(folder, create=True) as collection:
+        for name, n_rows, seed in (("long.mp4", 60, 1), ("b.mp4", 1, 2), ("c.mp4", 1, 3)):
+            path = tmp_path / name
+            near = [direction(0) + 0.3 * seed * direction(seed) + 0.01 * direction(i + 9) for i in range(n_rows)]
+            collection.put(path, name, [Row(str(path), "clip", i, i + 1, vector) for i, vector in enumerate(near)])
+        hits = [Path(hit.path).name for hit, _ in collection.search(direction(0), kinds=ALL, k=4)]
+    assert sorted(hits[:3]) == ["b.mp4", "c.mp4", "long.mp4"] and hits[3] == "long.mp4"
+
+
+def test_small_objects_are_joined_now_and_then_and_at_the_end(
+    bucket: str, store: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lance, "_CHANGES_AT_MOST", 8)
+    monkeypatch.setattr(lance, "_KEPT", timedelta(milliseconds=1))
+    with LanceCollection(bucket, create=True) as collection:
+        for n in range(30):
+            path = tmp_path / f"{n}.jpg"
+            collection.put(path, str(n), [row(path, n)])
+            assert len([name for name in store if "/data/" in name]) <= 2 * 8
+    assert len([name for name in store if "/data/" in name]) == 1
+    with LanceCollection(bucket) as again:
+        assert again.n_rows == 30 and len(again.files()) == 30
+
+
+def test_tidying_that_meets_another_program_s_is_left_to_it(folder: str, tmp_path: Path) -> None:
+    class Busy:
+        def checkout_latest(self) -> None:
+            pass
+
+        def optimize(self, **_: object) -> None:
+            raise RuntimeError("Retryable commit conflict for version 10")
+
+    with LanceCollection(folder, create=True) as collection:
+        collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+        collection._table = Busy()
+    assert collection._n_changes > 0
+
+
+def test_a_closed_collection_is_used_no_more(folder: str) -> None:
+    with LanceCollection(folder, create=True) as collection:
+        pass
+    with pytest.raises(RuntimeError, match="the collection holiday is closed"):
+        collection.files()
