@@ -39,7 +39,7 @@ def test_a_command_line_names_hosts_for_all_tasks_or_for_one() -> None:
 
 
 def test_an_unknown_task_is_refused_with_those_there_are() -> None:
-    with pytest.raises(RequestError, match=r"^No task is called 'transcrib'; known are search, .*did you mean transcri"):
+    with pytest.raises(RequestError, match=r"^No task is called 'transcrib'; known are search, .*did you mean"):
         parse_routes(["transcrib=x"])
 
 
