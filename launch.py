@@ -14,6 +14,10 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engines import Progress, Router, Settings
 
 ROOT = Path(__file__).resolve().parent
 OLDEST_PYTHON = (3, 11)  # the oldest that numpy 2.4 and pandas 3 take
@@ -27,11 +31,17 @@ The first start makes an environment in .venv beside this file (about 1.5 GB on 
 later starts take seconds and need no network. The folder .venv belongs to this program: it is renewed when it is broken
 or out of date. If the Python you start this with already has every package, it is used as it is."""
 
+MODEL = """what answers everything, or one task (search, transcribe, translate, ask, caption); may be given again.
+NAME: builtin, the folder of a checkpoint, a name on the Hugging Face hub, or the address of a server (default: what was
+chosen on the page before, at first builtin)"""
+
 EXAMPLES = """\
 examples:
   python launch.py                    start, and open the page in the browser
   python launch.py --device cuda:1    use the second NVIDIA card
   python launch.py --host 0.0.0.0     let others on your network in; a password is made and shown
+  python launch.py --model transcribe=openai/whisper-base
+                                      let another model write down speech
   python launch.py --share            the same through a public link; uploads are deleted after an hour
   python launch.py test               run the tests; what follows goes to pytest: test -k search -x
 """
@@ -48,6 +58,7 @@ def main(argv: list[str]) -> None:
     except environment.SetupError as error:
         raise refuse(error.en, error.zh) from error
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("FUSION_STUDIO_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "0"))  # as the owner wants it
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # with the line above, no library looks up any other machine
     if python != sys.executable:
         become([python, str(ROOT / "launch.py"), *argv])
@@ -65,7 +76,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: this machine only)")
     add("--port", default=7860, type=port_number, metavar="N", help="port, or the next free one (default: 7860)")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto, an NVIDIA card if there is one)")
-    add("--model", default="builtin", help="builtin, or the folder of a checkpoint of your own (default: builtin)")
+    add("--model", action="append", default=[], metavar="[TASK=]NAME", help=MODEL)
     add("--share", action="store_true", help="also open a public link, behind a password")
     add("--no-browser", action="store_true", help="do not open the browser")
     return parser.parse_args(argv)
@@ -119,14 +130,48 @@ def serve(options: argparse.Namespace, argv: list[str]) -> None:
 
 
 def open_page(options: argparse.Namespace, port: int) -> None:
-    from engines import Settings, UserError, open_host
+    from engines import Settings, UserError
+    from studio.app import HOME
     from studio.app import serve as serve_page
 
     try:
-        host = open_host(options.model, Settings(device=options.device))
-        serve_page(host, bind=options.host, port=port, share=options.share, open_browser=not options.no_browser)
+        settings = Settings(device=options.device)
+        host = open_models(options.model, HOME / "models.json", settings)
+        way = {"bind": options.host, "port": port, "share": options.share, "open_browser": not options.no_browser}
+        serve_page(host, settings=settings, **way)
     except UserError as error:
         raise refuse(error.en, error.zh) from error
+
+
+def open_models(names: list[str], kept: Path, settings: Settings) -> Router:
+    """What --model asks for; without it what was chosen on the page before, as far as that can be had now."""
+    from engines import UserError, open_routes, parse_routes, read_routes
+
+    if names:
+        return open_routes(parse_routes(names), settings, tell=say_progress)
+    try:
+        routes = read_routes(kept)
+    except UserError as error:
+        print(f"{error.en}\n{error.zh}", flush=True)
+        routes = {}
+    router = open_routes({}, settings, tell=say_progress)
+    hosts = {"builtin": router.open("builtin")}
+    for task, name in sorted(routes.items(), reverse=True):  # what answers all the rest comes last
+        try:
+            hosts[name] = hosts.get(name) or router.open(name)
+        except UserError as error:
+            print(f"{name} is left out, the built-in model answers for it: {error.en}\n{error.zh}", flush=True)
+            hosts[name] = hosts["builtin"]
+        router.route(task, hosts[name])
+    return router
+
+
+def say_progress(name: str, progress: Progress) -> None:
+    """One line in the terminal on a model that is fetched, written over until all of it is there."""
+    if sys.stdout.isatty():
+        far = f" {progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB" if progress.unit == "bytes" else ""
+        end = "\n" if 0 < progress.total <= progress.done else ""
+        print(f"\r\x1b[K{name}: {progress.stage}{far}", end=end, flush=True)
 
 
 def repair(error: ImportError, argv: list[str]) -> None:

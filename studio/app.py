@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,9 +25,9 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from engines import Host, UserError
+from engines import Host, Offer, Router, Settings, UserError, describe, open_host
 from studio import api, components, events, i18n, routes, theme
-from studio.desk import SAMPLES, Desk, read_samples
+from studio.desk import EVERYTHING, SAMPLES, Desk, read_samples
 from studio.i18n import both, label
 from studio.library import Library
 from studio.page import Page, fence
@@ -43,17 +43,28 @@ log = logging.getLogger("studio")
 
 
 def open_desk(
-    host: Host, *, rules: Rules | None = None, home: Path | None = None, devices: Sequence[str] | None = None
+    host: Host,
+    *,
+    rules: Rules | None = None,
+    home: Path | None = None,
+    devices: Sequence[str] | None = None,
+    settings: Settings | None = None,
+    opener: Callable[..., Host] = open_host,
+    looker: Callable[[str, Settings], Offer] = describe,
 ) -> Desk:
     """What the tabs work with. devices: what may be switched to; left out, this machine is asked."""
     shelf = Shelf()
+    how = settings if settings is not None else Settings()
     return Desk(
-        host=host,
+        host=host if isinstance(host, Router) else Router({EVERYTHING: host}, lambda name: opener(name, how)),
         rules=rules if rules is not None else Rules(),
         library=Library(home if home is not None else HOME, SAMPLES),
         shelf=shelf,
         samples=read_samples(SAMPLES, shelf),
         devices=("auto", *(devices if devices is not None else _devices())),
+        settings=how,
+        opener=opener,
+        looker=looker,
     )
 
 
@@ -86,8 +97,10 @@ def build(host: Host, *, desk: Desk | None = None) -> gr.Blocks:
         speech.wire(desk, listening)
         video.wire(desk, asking)
         caption.wire(desk, captioning)
-        models.wire(desk, about, switch)
-        _wire_sends(desk, tabs, (searching, listening, asking, captioning))
+        panels = (searching, listening, asking, captioning)
+        leads = {panel.tab: panel.lead for panel in panels}
+        models.wire(desk, about, switch, leads, moments=(page.load, tabs.change))
+        _wire_sends(desk, tabs, panels)
         api.add_endpoints(desk)
         page.load(i18n.page_language, None, captioning.extras[0], show_progress="hidden", **events.PRIVATE)
         page.unload(_leave(desk))
@@ -218,13 +231,16 @@ def start(
     share: bool = False,
     home: Path | None = None,
     devices: Sequence[str] | None = None,
+    settings: Settings | None = None,
+    opener: Callable[..., Host] = open_host,
+    looker: Callable[[str, Settings], Offer] = describe,
 ) -> Served:
     """Serve the page from a thread. port 0: any free one. Raises OSError when the port cannot be had."""
     _stay_silent()
     rules = Rules(shared=share or not is_loopback(bind))
     password = new_password() if rules.shared else None
     shutil.rmtree((home if home is not None else HOME) / "uploads", ignore_errors=True)  # of a server that was killed
-    desk = open_desk(host, rules=rules, home=home, devices=devices)
+    desk = open_desk(host, rules=rules, home=home, devices=devices, settings=settings, opener=opener, looker=looker)
     listener = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((bind, port))
@@ -241,10 +257,16 @@ def start(
 
 
 def serve(
-    host: Host, *, bind: str = "127.0.0.1", port: int = 7860, share: bool = False, open_browser: bool = True
+    host: Host,
+    *,
+    bind: str = "127.0.0.1",
+    port: int = 7860,
+    share: bool = False,
+    open_browser: bool = True,
+    settings: Settings | None = None,
 ) -> None:
     """Serve the page until it is stopped (Ctrl+C), and say in the terminal where it is."""
-    with start(host, bind=bind, port=port, share=share) as served:
+    with start(host, bind=bind, port=port, share=share, settings=settings) as served:
         print(f"Fusion Studio is at {served.url}", flush=True)
         if share:
             print(open_tunnel(served.url), flush=True)
@@ -261,5 +283,6 @@ def serve(
 def _stay_silent() -> None:
     """Nothing on this machine may ask other hosts: gradio's analytics, the hub's telemetry and its look-ups."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("FUSION_STUDIO_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "0"))  # as the owner wants it
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -11,9 +11,9 @@ import gradio as gr
 from gradio import processing_utils
 
 from engines import RequestError
-from studio import theme
-from studio.desk import Sample
-from studio.i18n import both, label, spans
+from studio import answering, theme
+from studio.desk import Desk, Sample
+from studio.i18n import label, spans
 
 TEXT = "text"
 PHOTO = "photo"
@@ -141,9 +141,9 @@ def run_stop(tab: str) -> tuple[gr.Button, gr.Button]:
     return run, stop
 
 
-def lead(tab: str) -> gr.HTML:
-    """One quiet line on what a tab is for."""
-    return gr.HTML(f'<p class="tab-lead">{both(f"ui.{tab}.lead")}</p>', apply_default_css=False)
+def lead(desk: Desk, tab: str) -> gr.HTML:
+    """One quiet line on what a tab is for, and another on who answers there."""
+    return gr.HTML(answering.lead(desk, tab), elem_id=f"{tab}-lead", apply_default_css=False)
 
 
 def lend(path: Path, component: gr.Component) -> str:

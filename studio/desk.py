@@ -1,18 +1,20 @@
-"""What every tab works with: the host, the rules of the house, the shelf, the samples and the stops."""
+"""What every tab works with: the hosts, the rules of the house, the shelf, the samples and the stops."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engines import Cancel, Host
+from engines import Cancel, Host, HostInfo, Offer, Result, Router, Settings, describe, open_host
 from studio.library import Library
 from studio.sharing import Rules
 from studio.shelf import Shelf
 
 SAMPLES = Path(__file__).resolve().parents[1] / "assets" / "samples"
+EVERYTHING = ""
+"""The task that stands for all that have no model of their own."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class Stops:
         """Whether no newer request has taken the tab since."""
         return self._running.get((session, tab)) is cancel
 
+    def is_busy(self, session: str, tab: str) -> bool:
+        """Whether something runs in this tab."""
+        return (session, tab) in self._running
+
     def end(self, session: str, tab: str, cancel: Cancel) -> None:
         """Set the token, so that whatever still runs under it ends, and forget it."""
         cancel.set()
@@ -93,16 +99,30 @@ class Stops:
 
 @dataclass(frozen=True)
 class Desk:
-    """Everything the tabs share. devices: what one may switch to here, "auto" first."""
+    """Everything the tabs share.
 
-    host: Host
+    host: one host for each task, as one. devices: what one may switch to here, "auto" first. settings: how models are
+    opened unless the page says otherwise. opener, looker: `open_host` and `describe`, or what stands for them in tests.
+    """
+
+    host: Router
     rules: Rules
     library: Library
     shelf: Shelf = field(default_factory=Shelf)
     stops: Stops = field(default_factory=Stops)
     samples: tuple[Sample, ...] = ()
     devices: Sequence[str] = ("auto", "cpu")
+    settings: Settings = field(default_factory=Settings)
+    opener: Callable[..., Host] = open_host
+    looker: Callable[[str, Settings], Offer] = describe
 
     def samples_for(self, tab: str) -> tuple[Sample, ...]:
         """The samples of one tab."""
         return tuple(sample for sample in self.samples if tab in sample.tabs)
+
+    def info_of(self, result: Result) -> HostInfo:
+        """The host that gave a result; where it is closed by now, the one that its task goes to."""
+        now = self.host.serving(type(result.request)).info
+        known = (now, *(host.info for host in self.host.hosts()))
+        signed = (result.host, result.model_digest)
+        return next((info for info in known if (info.name, info.model_digest) == signed), now)

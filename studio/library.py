@@ -42,6 +42,11 @@ class Library:
         """The ready-made collection: media only, the texts beside the samples tell where they are from."""
         return replace(self._book(SAMPLES, self._samples), kinds=tuple(kind for kind in KINDS if kind != "text"))
 
+    @property
+    def routes(self) -> Path:
+        """The file that keeps, for the next start, which model answers which task."""
+        return self._home / "models.json"
+
     def folder(self, typed: str) -> Book:
         """The collection of a folder on this machine. Raises RequestError when there is no such folder."""
         if not typed.strip():

@@ -24,7 +24,7 @@ from engines import (
     TranslateResult,
     UserError,
 )
-from studio import theme
+from studio import answering, theme
 from studio.i18n import both, knows, spans
 from studio.shelf import Shelf
 
@@ -77,7 +77,7 @@ def stage(progress: Progress | None) -> str:
     what = both(key) if knows(key) else html.escape(progress.stage)
     if progress.total <= 0:
         return f'<p class="stage"><i class="pulse"></i>{what}</p>'
-    show = clock if progress.unit == "s" else lambda count: f"{count:.0f}"
+    show = {"s": clock, "bytes": _megabytes}.get(progress.unit, lambda count: f"{count:.0f}")
     share = min(1.0, progress.done / progress.total)
     far = both("ui.of", done=show(progress.done), total=show(progress.total))
     return (
@@ -86,9 +86,13 @@ def stage(progress: Progress | None) -> str:
     )
 
 
+def _megabytes(n_bytes: float) -> str:
+    return f"{n_bytes / 1e6:.0f} MB"
+
+
 def foot(result: Result, shelf: Shelf, info: HostInfo, *, saves: Sequence[str] = (), sends: Sequence[str] = ()) -> str:
     """The status line: seconds, device, host; copy, files and the way to other tabs."""
-    facts = f"{result.seconds:.1f} s · {html.escape(info.device)} · {html.escape(result.host or info.name)}"
+    facts = f"{result.seconds:.1f} s · {answering.where(info)} · {html.escape(result.host or info.name)}"
     parts = [f'<span class="facts number">{facts}</span>']
     if result.end == "cancelled":
         parts.append(f'<span class="stopped">{both("ui.stopped")}</span>')

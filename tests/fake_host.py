@@ -3,6 +3,7 @@
     host = FakeHost()                                          # serves everything
     host = FakeHost(error=MediaError("No picture in it."))     # every stream fails like this
     host = FakeHost(delay_s=0.2)                               # slow enough to be stopped
+    host = FakeHost(name="tiny", source="a/tiny")              # what it is called, and what it was opened with
     host = FakeHost(scripts={CaptionRequest: silent})          # one answer of your own: request -> results
 
 `host.requests` holds what was asked, `host.moves` where it was moved to, `host.cancelled` which requests were stopped.
@@ -39,6 +40,7 @@ from engines.protocol import (
     SearchRequest,
     SearchResult,
     Segment,
+    Sense,
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
@@ -64,7 +66,13 @@ ANSWERS = {"en": "A dog is barking.", "de": "Ein Hund bellt.", "fr": "Un chien a
 
 EVERYTHING = frozenset(
     [Ability(kind, lang) for kind in (CaptionRequest, TranscribeRequest, AskRequest) for lang in LANGUAGES]
-    + [Ability(TranslateRequest, f"{a}-{b}") for a in LANGUAGES for b in LANGUAGES if a != b]
+    + [
+        Ability(kind, f"{a}-{b}")
+        for kind in (TranscribeRequest, TranslateRequest)
+        for a in LANGUAGES
+        for b in LANGUAGES
+        if a != b
+    ]
     + [Ability(kind) for kind in (EmbedRequest, IndexRequest, SearchRequest)]
 )
 
@@ -80,6 +88,8 @@ class FakeHost:
         error: BaseException | None = None,
         scripts: Mapping[type, Script] | None = None,
         name: str = "fake",
+        source: str = "builtin",
+        takes: frozenset[Sense] = frozenset({"picture", "sound"}),
     ) -> None:
         self.delay_s = delay_s
         self.error = error
@@ -100,6 +110,8 @@ class FakeHost:
             memory_bytes=4_000_000,
             licence="Apache-2.0",
             model_digest="fake0000",
+            source=source,
+            takes=takes,
         )
 
     @property

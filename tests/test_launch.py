@@ -17,14 +17,16 @@ from typing import Any
 import pytest
 
 import launch
-from engines.errors import DeviceError
+from engines import Progress, write_routes
+from engines.errors import DeviceError, RequestError
 from studio import environment
+from tests.fake_host import FakeHost
 
 BUILT_IN = {
     "host": "127.0.0.1",
     "port": 7860,
     "device": "auto",
-    "model": "builtin",
+    "model": [],
     "share": False,
     "no_browser": False,
 }
@@ -78,9 +80,10 @@ def test_without_flags_the_built_in_model_is_served_to_this_machine_only() -> No
 
 
 def test_every_flag_reaches_its_option() -> None:
-    flags = "--host 0.0.0.0 --port 80 --device cuda:1 --model mine --share --no-browser"
+    flags = "--host 0.0.0.0 --port 80 --device cuda:1 --model mine --model ask=yours --share --no-browser"
     assert vars(launch.parse(flags.split())) == {
-        "host": "0.0.0.0", "port": 80, "device": "cuda:1", "model": "mine", "share": True, "no_browser": True
+        "host": "0.0.0.0", "port": 80, "device": "cuda:1", "model": ["mine", "ask=yours"], "share": True,
+        "no_browser": True,
     }  # fmt: skip
 
 
@@ -159,14 +162,15 @@ def test_when_the_environment_cannot_be_made_the_reason_is_said_in_both_language
         launch.main([])
 
 
-def serve_with(monkeypatch: pytest.MonkeyPatch, serve: Any, open_host: Any) -> None:
-    """Put a page and a host of the test's own behind the launcher."""
-    import engines
+def serve_with(monkeypatch: pytest.MonkeyPatch, serve: Any, open_host: Any, home: Path | None = None) -> None:
+    """Put a page and hosts of the test's own behind the launcher. home: where the page kept its choices."""
+    import engines.hosts
 
     page = ModuleType("studio.app")
     page.serve = serve  # type: ignore[attr-defined]
+    page.HOME = home if home is not None else Path("nowhere")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "studio.app", page)
-    monkeypatch.setattr(engines, "open_host", open_host)
+    monkeypatch.setattr(engines.hosts, "open_host", open_host)
 
 
 def test_the_page_is_served_with_what_was_asked_for(
@@ -176,12 +180,14 @@ def test_the_page_is_served_with_what_was_asked_for(
     serve_with(
         monkeypatch,
         serve=lambda host, **options: served.append((host, options, dict(os.environ))),
-        open_host=lambda name, settings: (name, settings.device),
+        open_host=lambda name, settings, tell: FakeHost(name=settings.device, source=name),
     )
     monkeypatch.setattr(launch, "free_port", lambda host, port: port + 1)
     launch.main(["--host=0.0.0.0", "--port=8000", "--device=cpu", "--model=mine", "--share", "--no-browser"])
     [(host, options, variables)] = served
-    assert host == ("mine", "cpu")
+    assert host.routes == {"": "mine"}
+    assert host.info.name == "cpu"
+    assert options.pop("settings").device == "cpu"
     assert options == {"bind": "0.0.0.0", "port": 8001, "share": True, "open_browser": False}
     assert variables["GRADIO_ANALYTICS_ENABLED"] == "False" and variables["HF_HUB_OFFLINE"] == "1"
 
@@ -189,12 +195,99 @@ def test_the_page_is_served_with_what_was_asked_for(
 def test_a_device_that_is_absent_is_said_in_both_languages(
     became: list[list[str]], whole: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def open_host(name: str, settings: object) -> None:
+    def open_host(name: str, settings: object, tell: object) -> None:
         raise DeviceError("There is no cuda here.", "这里没有 cuda。")
 
     serve_with(monkeypatch, serve=None, open_host=open_host)
     with pytest.raises(SystemExit, match=r"^There is no cuda here\.\n这里没有 cuda。$"):
         launch.main(["--device", "cuda"])
+
+
+# --- which models answer --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """Holds the host that was served. Every name opens but "down", and the page kept its choices in `tmp_path`."""
+    served: list[Any] = []
+
+    def open_host(name: str, settings: object, tell: object) -> FakeHost:
+        if name == "down":
+            raise RequestError("The server does not answer.", "服务器没有响应。")
+        return FakeHost(source=name)
+
+    serve_with(monkeypatch, lambda host, **_: served.append(host), open_host, tmp_path)
+    monkeypatch.setattr(launch, "free_port", lambda host, port: port)
+    return served
+
+
+def start_with(*arguments: str) -> None:
+    launch.serve(launch.parse(list(arguments)), list(arguments))
+
+
+def test_each_task_may_have_a_model_of_its_own(models: list[Any]) -> None:
+    start_with("--model", "builtin", "--model", "transcribe=a/whisper")
+    assert models[0].routes == {"": "builtin", "transcribe": "a/whisper"}
+
+
+def test_a_task_that_is_unknown_is_said(models: list[Any]) -> None:
+    with pytest.raises(SystemExit, match=r"No task is called 'transcibe'.*did you mean transcribe"):
+        start_with("--model", "transcibe=a/whisper")
+
+
+def test_what_was_chosen_on_the_page_answers_again(models: list[Any], tmp_path: Path) -> None:
+    write_routes(tmp_path / "models.json", {"": "big", "caption": "big", "search": "builtin"})
+    start_with()
+    (router,) = models
+    assert router.routes == {"": "big", "caption": "big", "search": "builtin"}
+    assert len(router.hosts()) == 2
+    assert not any(host.closed for host in router.hosts())
+
+
+def test_what_the_command_line_says_counts_before_what_the_page_kept(models: list[Any], tmp_path: Path) -> None:
+    write_routes(tmp_path / "models.json", {"ask": "down"})
+    start_with("--model", "builtin")
+    assert models[0].routes == {"": "builtin"}
+
+
+@pytest.mark.parametrize("task", ["ask", ""])
+def test_a_kept_model_that_cannot_be_had_now_does_not_stop_the_start(
+    models: list[Any], tmp_path: Path, task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_routes(tmp_path / "models.json", {task: "down", "caption": "a/picture"})
+    start_with()
+    (router,) = models
+    assert {router.routes[""], router.routes.get(task)} == {"builtin"}
+    assert router.routes["caption"] == "a/picture"
+    assert not any(host.closed for host in router.hosts())
+    said = capsys.readouterr().out
+    assert "down is left out, the built-in model answers for it: The server does not answer." in said
+    assert "服务器没有响应" in said
+
+
+def test_choices_that_are_damaged_are_one_sentence_and_the_start_goes_on(
+    models: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models.json").write_text("{")
+    start_with()
+    assert models[0].routes == {"": "builtin"}
+    assert "models.json is damaged" in capsys.readouterr().out
+
+
+def test_a_model_on_its_way_is_one_line_in_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    launch.say_progress("a/whisper", Progress("fetching", 1e6, 2e6, "bytes"))
+    launch.say_progress("a/whisper", Progress("fetching", 2e6, 2e6, "bytes"))
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert said.endswith("a/whisper: fetching 2 of 2 MB\n")
+
+
+def test_nothing_is_written_over_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    launch.say_progress("a/whisper", Progress("fetching", 1e6, 2e6, "bytes"))
+    assert capsys.readouterr().out == ""
 
 
 def test_ctrl_c_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:

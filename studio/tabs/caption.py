@@ -29,7 +29,7 @@ def build(
 
 def create_ui(desk: Desk) -> Panel:
     """Lay the tab out."""
-    components.lead(TAB)
+    lead = components.lead(desk, TAB)
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=5, elem_classes="bench-in"):
             media = components.media_input(TAB, (PHOTO, CLIP, SOUND))
@@ -46,7 +46,7 @@ def create_ui(desk: Desk) -> Panel:
                 run, stop = components.run_stop(TAB)
         with gr.Column(scale=7, elem_classes="bench-out"):
             sheet = components.sheet(TAB, views.empty(TAB, views.example_sentence("ui.caption.example")))
-    return Panel(TAB, media, (language,), samples, run, stop, sheet)
+    return Panel(TAB, media, (language,), samples, run, stop, sheet, lead)
 
 
 def wire(desk: Desk, panel: Panel) -> None:
@@ -57,6 +57,6 @@ def wire(desk: Desk, panel: Panel) -> None:
 
     def view(_session: str, result: Result) -> str:
         assert isinstance(result, CaptionResult)
-        return views.caption(result, desk.shelf, desk.host.info)
+        return views.caption(result, desk.shelf, desk.info_of(result))
 
     wire_panel(desk, panel, Job(TAB, requests, view))

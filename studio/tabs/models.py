@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import gradio as gr
 
 from engines import (
     LANGUAGES,
+    TASKS,
     AskRequest,
     CaptionRequest,
     EmbedRequest,
@@ -21,10 +23,12 @@ from engines import (
     TranscribeRequest,
     TranslateRequest,
 )
-from studio import components, events, views
+from studio import answering, components, events, views
+from studio.answering import BUILT_IN
 from studio.desk import Desk
 from studio.i18n import LANGUAGES as LOCALES
 from studio.i18n import both, label, page_language, spans, text
+from studio.tabs import compare, opening
 
 TAB = "models"
 EVALUATION = Path(__file__).resolve().parents[2] / "assets" / "models" / "builtin" / "evaluation.json"
@@ -33,20 +37,36 @@ SPOKEN = (("transcribe", TranscribeRequest), ("caption", CaptionRequest), ("ask"
 PLAIN = (("search", SearchRequest), ("index", IndexRequest), ("embed", EmbedRequest))
 
 
+BACK_JS = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-back]');
+  if (button) trigger('back', { task: button.dataset.back });
+});"""
+
+
 @dataclass(frozen=True)
 class Models:
-    """The widgets of the tab. switch: None where devices may not be switched."""
+    """The widgets of the tab. opening, compare: None for visitors, who only see what answers."""
 
-    card: gr.HTML
+    who: gr.HTML
+    cards: gr.HTML
+    abilities: gr.HTML
     switch: gr.Radio
+    opening: opening.Opening | None
+    compare: compare.Compare | None
+
+    @property
+    def shown(self) -> list[gr.Component]:
+        """What has to be drawn anew when other models answer."""
+        chosen = [] if self.compare is None else [self.compare.left, self.compare.right]
+        return [self.who, self.cards, self.abilities, self.switch, *chosen]
 
 
 def create_ui(desk: Desk) -> Models:
     """Lay the tab out."""
-    components.lead(TAB)
+    components.lead(desk, TAB)
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=5, elem_classes="bench-in"):
-            card = gr.HTML(card_view(desk.host.info), elem_id="models-card", apply_default_css=False)
+            who = gr.HTML(who_view(desk), elem_id="models-who", js_on_load=BACK_JS, apply_default_css=False)
             switch = gr.Radio(
                 choices(desk),
                 value=where(desk),
@@ -57,10 +77,23 @@ def create_ui(desk: Desk) -> Models:
                 visible=desk.rules.devices,
                 interactive=True,
             )
+            cards = gr.HTML(cards_view(desk), elem_id="models-card", apply_default_css=False)
         with gr.Column(scale=7, elem_classes="bench-out"):
-            gr.HTML(abilities_view(desk.host.info), elem_id="models-abilities", apply_default_css=False)
-            gr.HTML(measured_view(), elem_id="models-measured", apply_default_css=False)
-    return Models(card, switch)
+            abilities = gr.HTML(abilities_view(desk.host.info), elem_id="models-abilities", apply_default_css=False)
+    is_owner = desk.rules.devices
+    another = opening.create_ui(desk) if is_owner else None
+    both_ways = compare.create_ui(desk) if is_owner else None
+    gr.HTML(measured_view(), elem_id="models-measured", apply_default_css=False)
+    return Models(who, cards, abilities, switch, another, both_ways)
+
+
+def show(desk: Desk, left: str | None = None, right: str | None = None) -> list[Any]:
+    """New values of `Models.shown`. left, right: what the comparison's two choices show."""
+    parts: list[Any] = [who_view(desk), cards_view(desk), abilities_view(desk.host.info), gr.update(value=where(desk))]
+    if desk.rules.devices:
+        models = compare.choices(desk)
+        parts += [gr.update(choices=models, value=value) for value in compare.picked(desk, left, right)]
+    return parts
 
 
 def choices(desk: Desk) -> list[tuple[Any, str]]:
@@ -70,22 +103,50 @@ def choices(desk: Desk) -> list[tuple[Any, str]]:
 
 def where(desk: Desk) -> str:
     """The choice that stands for where the host is now: the switches always show what is so."""
-    return desk.host.info.device if desk.host.info.device in desk.devices else desk.devices[0]
+    here = (host.info.device for host in desk.host.hosts())
+    return next((device for device in here if device in desk.devices), desk.devices[0])
 
 
 def move(desk: Desk, device: str, language: str) -> tuple[HostInfo, str | None]:
-    """Move the host; what it is now, and a sentence when it could not move."""
+    """Move what can be moved; what it is now, and a sentence when it could not move."""
+    sentence = None
     try:
         desk.host.move(device)
     except Exception as error:  # the edge of the house, as in events.play
-        return desk.host.info, events.calm(error).text(language)
-    return desk.host.info, None
+        sentence = events.calm(error).text(language)
+    infos = [host.info for host in desk.host.hosts()]
+    return next((info for info in infos if info.device in desk.devices), infos[0]), sentence
 
 
-def wire(desk: Desk, models: Models, header: gr.Dropdown) -> None:
+def wire(
+    desk: Desk,
+    models: Models,
+    header: gr.Dropdown,
+    leads: Mapping[str, gr.HTML],
+    *,
+    moments: Sequence[Callable[..., Any]] = (),
+) -> None:
+    """Make it work. leads: tab -> its quiet line, which tells who answers there. moments: further events at which all
+    that tells who answers is drawn anew: another page may have changed it."""
+    chosen = [] if models.compare is None else [models.compare.left, models.compare.right]
+
+    def refresh(*values: str) -> list[Any]:
+        return [*show(desk, *values), gr.update(value=where(desk)), *(answering.lead(desk, tab) for tab in leads)]
+
+    changes = list(moments)
+    if models.opening is not None and models.compare is not None:
+        changes += [event.then for event in opening.wire(desk, models.opening, models.switch, models.who.back)]
+        compare.wire(desk, models.compare)
+    for change in changes:
+        outputs = [*models.shown, header, *leads.values()]
+        change(refresh, chosen, outputs, show_progress="hidden", queue=False, **events.PRIVATE)
+    _wire_switches(desk, models, header)
+
+
+def _wire_switches(desk: Desk, models: Models, header: gr.Dropdown) -> None:
     """Make both switches work: the one here and the one in the header."""
 
-    def switch(device: str, request: gr.Request) -> tuple[Any, Any, str]:
+    def switch(device: str, request: gr.Request) -> tuple[Any, ...]:
         language = page_language(request)
         if not desk.rules.devices or device not in desk.devices:
             raise gr.Error(text("ui.models.forbidden", language), print_exception=False)
@@ -98,13 +159,13 @@ def wire(desk: Desk, models: Models, header: gr.Dropdown) -> None:
                 text("ui.models.moved", language, device=info.device, reason=reason),
                 title=text("ui.models.device", language),
             )
-        return gr.update(value=where(desk)), gr.update(value=where(desk)), card_view(info)
+        return gr.update(value=where(desk)), gr.update(value=where(desk)), who_view(desk), cards_view(desk)
 
     for source, chosen in ((models.switch, models.switch.select), (header, header.select)):
         chosen(
             switch,
             source,
-            [models.switch, header, models.card],
+            [models.switch, header, models.who, models.cards],
             show_progress="hidden",
             concurrency_id="device",
             concurrency_limit=1,
@@ -115,19 +176,55 @@ def wire(desk: Desk, models: Models, header: gr.Dropdown) -> None:
 # --- as HTML ---------------------------------------------------------------------------------------------------------
 
 
+def who_view(desk: Desk) -> str:
+    """Each task, who answers it, where and at what cost; for the owner a way back to the built-in model."""
+    head = "".join(f"<th>{both('ui.models.' + name)}</th>" for name in ("task", "name", "place"))
+    rows = "".join(_who(task, answering.serving(desk, task), desk.rules.devices) for task in TASKS)
+    others = any(answering.serving(desk, task).source != BUILT_IN for task in TASKS)
+    everything = (
+        f'<p class="all-back"><button type="button" class="tool" data-back="">{both("ui.models.back.all")}</button></p>'
+    )
+    table = f'<table class="grid who"><thead><tr>{head}<th></th></tr></thead><tbody>{rows}</tbody></table>'
+    below = everything if others and desk.rules.devices else ""
+    return views.sheet("done", f'<h2>{both("ui.models.who")}</h2><div class="wide">{table}</div>{below}')
+
+
+def _who(task: str, info: HostInfo, is_owner: bool) -> str:
+    name = f'<span class="name" title="{html.escape(info.name)}">{html.escape(info.name)}</span>'
+    unable = "" if answering.does(info, task) else f' <span class="unable">{both("ui.models.unable")}</span>'
+    back = f'<button type="button" class="tool" data-back="{task}">{both("ui.models.back")}</button>'
+    return (
+        f"<tr><th>{both('ui.task.' + task)}</th><td>{name}{unable}</td>"
+        f'<td class="number">{answering.place(info)}</td><td>{back if is_owner and info.source != BUILT_IN else ""}'
+        "</td></tr>"
+    )
+
+
+def cards_view(desk: Desk) -> str:
+    """A card of every model that is open; the first one lies open too."""
+    first, *others = (host.info for host in desk.host.hosts())
+    folded = (f"<details><summary>{html.escape(info.name)}</summary>{facts_list(info)}</details>" for info in others)
+    return card_view(first) + "".join(views.sheet("done", card) for card in folded)
+
+
 def card_view(info: HostInfo) -> str:
-    """What the host is and where it runs."""
+    """What a model is and where it runs, on a sheet."""
+    return views.sheet("done", facts_list(info))
+
+
+def facts_list(info: HostInfo) -> str:
+    """What a model is and where it runs."""
     rows = (
         ("name", html.escape(info.name)),
-        ("parameters", f"{info.n_parameters / 1e6:.1f} M"),
-        ("memory", f"{info.memory_bytes / 2**20:.0f} MiB"),
-        ("device", f"{html.escape(info.device)} · {html.escape(info.dtype)}"),
+        ("parameters", answering.parameters(info)),
+        ("memory", answering.memory(info)),
+        ("device", " · ".join(part for part in (answering.where(info), html.escape(info.dtype)) if part)),
         ("reason", spans(info.device_reason, info.device_reason_zh)),
         ("licence", html.escape(info.licence)),
         ("digest", f"<code>{html.escape(info.model_digest[:16])}</code>"),
     )
-    listed = "".join(f"<dt>{both('ui.models.' + key)}</dt><dd>{value}</dd>" for key, value in rows)
-    return views.sheet("done", f'<dl class="facts-list">{listed}</dl>')
+    listed = "".join(f"<dt>{both('ui.models.' + key)}</dt><dd>{value}</dd>" for key, value in rows if value)
+    return f'<dl class="facts-list">{listed}</dl>'
 
 
 def abilities_view(info: HostInfo) -> str:
@@ -135,7 +232,7 @@ def abilities_view(info: HostInfo) -> str:
     head = "".join(f"<th>{both('ui.language.' + name)}</th>" for name in LANGUAGES)
     rows = "".join(
         f"<tr><th>{both('ui.ability.' + name)}</th>"
-        + "".join(_yes(info.serves(request, language)) for language in LANGUAGES)
+        + "".join(_yes(info.serves(request, language) or info.serves(request, "")) for language in LANGUAGES)
         + "</tr>"
         for name, request in SPOKEN
     )

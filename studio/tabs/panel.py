@@ -25,6 +25,7 @@ class Panel:
     run: gr.Button
     stop: gr.Button
     sheet: gr.HTML
+    lead: gr.HTML
 
     @property
     def inputs(self) -> list[gr.Component]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines import KINDS, IndexRequest, IndexResult, Request, Result, SearchRequest, SearchResult
+from engines import KINDS, HostInfo, IndexRequest, IndexResult, Request, Result, SearchRequest, SearchResult
 from studio import components, events, views
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
 from studio.desk import Desk
@@ -44,9 +44,28 @@ def build(
     return (search,) if is_fresh else (IndexRequest(folder=book.folder, collection=book.file), search)
 
 
+class Fresh:
+    """Collections brought up to date since the start: files rarely change between two searches.
+
+    A collection is one model's: another has to make it anew, since it sees everything in its own way.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[Path | str, str] = {}
+
+    def holds(self, book: Book, info: HostInfo) -> bool:
+        """Whether a collection need not be brought up to date for this model."""
+        return self._made.get(book.file) == info.model_digest
+
+    def note(self, result: Result) -> None:
+        """Remember what has just been brought up to date, or searched after that."""
+        if result.end != "cancelled" and isinstance(result.request, SearchRequest | IndexRequest):
+            self._made[result.request.collection] = result.model_digest
+
+
 def create_ui(desk: Desk) -> tuple[Panel, gr.Button]:
     """Lay the tab out. The button besides brings a collection up to date without a search."""
-    components.lead(TAB)
+    lead = components.lead(desk, TAB)
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=5, elem_classes="bench-in"):
             media = components.media_input(TAB, (TEXT, PHOTO, SOUND, CLIP), text_key="ui.search.text")
@@ -99,14 +118,13 @@ def create_ui(desk: Desk) -> tuple[Panel, gr.Button]:
         with gr.Column(scale=7, elem_classes="bench-out"):
             sheet = components.sheet(TAB, views.empty(TAB, views.example_cards()))
     extras = (kinds, n_hits, place, files, folder)
-    return Panel(TAB, media, extras, samples, run, stop, sheet), update
+    return Panel(TAB, media, extras, samples, run, stop, sheet, lead), update
 
 
 def wire(desk: Desk, panel: Panel, update: gr.Button) -> None:
     """Make it work."""
     *_, place, files, folder = panel.extras
-    fresh: set[Path] = set()
-    """Collections brought up to date since the start: files rarely change between two searches."""
+    fresh = Fresh()
 
     def book_for(session: str, place: str, files: Sequence[str] | None, folder: str | None) -> Book:
         if place == FOLDER and desk.rules.folders:
@@ -118,7 +136,7 @@ def wire(desk: Desk, panel: Panel, update: gr.Button) -> None:
     def requests(session: str, _language: str, *values: Any) -> Sequence[Request]:
         *query, place, files, folder = values
         book = book_for(session, place, files, folder)
-        is_fresh = book.file in fresh and place != UPLOADS
+        is_fresh = fresh.holds(book, desk.host.serving(SearchRequest).info) and place != UPLOADS
         return build(panel.media, book, *query, is_fresh=is_fresh)
 
     def refresh(session: str, _language: str, place: str, files: Sequence[str] | None, folder: str | None) -> Any:
@@ -127,13 +145,12 @@ def wire(desk: Desk, panel: Panel, update: gr.Button) -> None:
 
     def view(_session: str, result: Result) -> str:
         if isinstance(result, IndexResult):
-            return views.index(result, desk.shelf, desk.host.info)
+            return views.index(result, desk.shelf, desk.info_of(result))
         assert isinstance(result, SearchResult)
-        return views.hits(result, desk.shelf, desk.host.info)
+        return views.hits(result, desk.shelf, desk.info_of(result))
 
     def note(_session: str, result: Result) -> None:
-        if result.end != "cancelled" and isinstance(result.request, SearchRequest | IndexRequest):
-            fresh.add(result.request.collection)
+        fresh.note(result)
 
     wire_panel(desk, panel, Job(TAB, requests, view, note), submit=[_text_of(panel)])
     events.wire_run(

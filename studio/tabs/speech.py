@@ -49,7 +49,7 @@ def _translation(text: str, source: str, target: str) -> TranslateRequest:
 
 def create_ui(desk: Desk) -> Panel:
     """Lay the tab out."""
-    components.lead(TAB)
+    lead = components.lead(desk, TAB)
     languages = [(label(f"ui.language.{name}"), name) for name in LANGUAGES]
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=5, elem_classes="bench-in"):
@@ -80,7 +80,7 @@ def create_ui(desk: Desk) -> Panel:
                 run, stop = components.run_stop(TAB)
         with gr.Column(scale=7, elem_classes="bench-out"):
             sheet = components.sheet(TAB, views.empty(TAB, views.example_segments()))
-    return Panel(TAB, media, (source, target), samples, run, stop, sheet)
+    return Panel(TAB, media, (source, target), samples, run, stop, sheet, lead)
 
 
 def wire(desk: Desk, panel: Panel) -> None:
@@ -91,8 +91,8 @@ def wire(desk: Desk, panel: Panel) -> None:
 
     def view(_session: str, result: Result) -> str:
         if isinstance(result, TranslateResult):
-            return views.translation(result, desk.shelf, desk.host.info)
+            return views.translation(result, desk.shelf, desk.info_of(result))
         assert isinstance(result, TranscribeResult)
-        return views.transcript(result, desk.shelf, desk.host.info)
+        return views.transcript(result, desk.shelf, desk.info_of(result))
 
     wire_panel(desk, panel, Job(TAB, requests, view))

@@ -52,7 +52,7 @@ def build(
 
 def create_ui(desk: Desk) -> Panel:
     """Lay the tab out."""
-    components.lead(TAB)
+    lead = components.lead(desk, TAB)
     with gr.Row(elem_classes="bench"):
         with gr.Column(scale=5, elem_classes="bench-in"):
             media = components.media_input(TAB, (CLIP, PHOTO, SOUND))
@@ -94,7 +94,7 @@ def create_ui(desk: Desk) -> Panel:
                     min_width=180,
                 )
                 run, stop = components.run_stop(TAB)
-    return Panel(TAB, media, (question, hide, language), samples, run, stop, sheet)
+    return Panel(TAB, media, (question, hide, language), samples, run, stop, sheet, lead)
 
 
 def _start() -> str:
@@ -117,7 +117,7 @@ def wire(desk: Desk, panel: Panel) -> None:
         assert isinstance(result.request.media, Path)
         turns = desk.shelf.talk(session, result.request.media)
         turns = turns if result.done else (*turns, result)  # a finished one has been kept already
-        return views.talk(turns or (result,), desk.shelf, desk.host.info)
+        return views.talk(turns or (result,), desk.shelf, desk.info_of(result))
 
     def keep(session: str, result: Result) -> None:
         assert isinstance(result, AskResult)

@@ -7,18 +7,34 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from engines import HostInfo, Photo
+from engines import (
+    Ability,
+    AskRequest,
+    Cancel,
+    Cancelled,
+    Host,
+    HostInfo,
+    Offer,
+    Photo,
+    Progress,
+    RequestError,
+    Settings,
+    TranscribeRequest,
+)
 from studio.app import Served, open_desk, start
 from studio.desk import Desk
+from studio.sharing import Rules
 from studio.shelf import Shelf
 from tests.conftest import tone, write_photo, write_sound
-from tests.fake_host import FakeHost
+from tests.fake_host import EVERYTHING, FakeHost
 
 
 @pytest.fixture
@@ -35,6 +51,77 @@ def info() -> HostInfo:
 def desk(tmp_path: Path) -> Desk:
     """A desk of the owner, over the scripted host."""
     return open_desk(FakeHost(), home=tmp_path / "home", devices=("cpu",))
+
+
+class Shelves:
+    """Where models come from in these tests, in place of the hub: `open` and `look` stand for `open_host` and
+    `describe`. "a/whisper" writes down speech, "a/chat" answers questions, "a/slow" is fetched until it is stopped.
+
+    `hosts` holds what was opened, `asked` the settings it was opened with.
+    """
+
+    ABILITIES: ClassVar = {
+        "a/whisper": frozenset({Ability(TranscribeRequest, language) for language in ("en", "de", "fr", "zh")}),
+        "a/chat": frozenset({Ability(AskRequest, "en")}),
+        "builtin": EVERYTHING,
+    }
+
+    def __init__(self) -> None:
+        self.hosts: list[FakeHost] = []
+        self.asked: list[Settings] = []
+        self.fetching = threading.Event()
+
+    def look(self, name: str, settings: Settings) -> Offer:
+        return Offer(self._host(name).info, 290_000_000)
+
+    def open(
+        self,
+        name: str,
+        settings: Settings,
+        *,
+        tell: Callable[[Progress], None] | None = None,
+        cancel: Cancel | None = None,
+    ) -> Host:
+        if tell is not None:
+            tell(Progress("fetching", 145e6, 290e6, "bytes"))
+        while name == "a/slow":
+            self.fetching.set()
+            if cancel is not None and cancel.is_set:
+                raise Cancelled
+        host = self._host(name)
+        self.hosts.append(host)
+        self.asked.append(settings)
+        return host
+
+    def _host(self, name: str) -> FakeHost:
+        if name not in self.ABILITIES:
+            raise RequestError(f"No host is called {name!r}.", f"没有名为 {name!r} 的模型。")
+        return FakeHost(name=name.removeprefix("a/"), source=name, abilities=self.ABILITIES[name])
+
+
+@pytest.fixture
+def shelves() -> Shelves:
+    return Shelves()
+
+
+@pytest.fixture
+def owner(tmp_path: Path, shelves: Shelves) -> Desk:
+    """A desk of the owner, who may open models."""
+    host = FakeHost(name="built")
+    return open_desk(host, home=tmp_path / "home", devices=("cpu",), opener=shelves.open, looker=shelves.look)
+
+
+@pytest.fixture
+def visitor(tmp_path: Path, shelves: Shelves) -> Desk:
+    """A desk of a visitor, who may not."""
+    return open_desk(
+        FakeHost(name="built"),
+        rules=Rules(shared=True),
+        home=tmp_path / "home",
+        devices=("cpu",),
+        opener=shelves.open,
+        looker=shelves.look,
+    )
 
 
 @pytest.fixture

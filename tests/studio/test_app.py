@@ -52,7 +52,8 @@ def test_all_model_work_waits_in_one_queue() -> None:
     page = build(FakeHost(), desk=open_desk(FakeHost(), devices=("cpu",)))
     streaming = [fn for fn in page.fns.values() if fn.types_generator]
     assert len(streaming) >= 15
-    assert {fn.concurrency_id for fn in streaming} == {"model"}
+    opening = {"act_look", "act_load", "act_back"}  # a download of an hour must not hold up who only asks
+    assert {fn.concurrency_id for fn in streaming if fn.fn.__name__ not in opening} == {"model"}
 
 
 def test_a_shared_page_has_a_password_and_hides_what_is_the_owners(tmp_path: Path) -> None:
@@ -67,6 +68,24 @@ def test_a_shared_page_has_a_password_and_hides_what_is_the_owners(tmp_path: Pat
     assert by_id["device"]["visible"] is False
     assert by_id["models-device"]["visible"] is False
     assert [value for _, value in by_id["search-place"]["choices"]] == ["samples", "uploads"]
+
+
+def test_a_shared_page_has_no_event_that_opens_compares_or_gives_back_a_model() -> None:
+    def events(shared: bool) -> set[str]:
+        desk = open_desk(FakeHost(), rules=Rules(shared=shared), devices=("cpu",))
+        return {fn.fn.__name__ for fn in build(FakeHost(), desk=desk).fns.values() if fn.fn is not None}
+
+    opening = {"act_look", "act_load", "act_back"}
+    assert opening <= events(shared=False)
+    assert not opening & events(shared=True)
+
+
+def test_any_host_is_put_behind_routes_and_routes_stay_as_they_are() -> None:
+    host = FakeHost()
+    desk = open_desk(host, devices=("cpu",), opener=lambda name, settings: FakeHost(source=name))
+    assert desk.host.hosts() == (host,)
+    assert desk.host.open("a/other").info.source == "a/other"
+    assert open_desk(desk.host, devices=("cpu",)).host is desk.host
 
 
 def test_a_visitor_who_forges_a_folder_searches_the_samples(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from engines import RequestError
 from studio import components
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
 from studio.desk import Desk
+from tests.fake_host import FakeHost
 
 
 @pytest.fixture
@@ -45,6 +46,14 @@ def test_a_lent_file_lies_where_gradio_may_serve_it(
     lent = Path(components.lend(photo_file, media.parts[PHOTO]))
     assert lent.read_bytes() == photo_file.read_bytes()
     assert uploads_of_the_tests in lent.parents
+
+
+def test_a_tab_opens_with_what_it_is_for_and_who_answers_there(desk: Desk) -> None:
+    desk.host.route("caption", FakeHost(name="other", source="a/other"))
+    with gr.Blocks():
+        lead = components.lead(desk, "caption")
+    assert "One sentence on what a photo" in lead.value
+    assert "Described by other." in lead.value
 
 
 def test_samples_are_buttons_and_hide_where_they_lie(desk: Desk) -> None:

@@ -1,8 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from studio.desk import SAMPLES, Stops, read_samples
+from engines import CaptionRequest, CaptionResult, TranscribeRequest, TranscribeResult, run
+from studio.desk import SAMPLES, Desk, Stops, read_samples
 from studio.shelf import Shelf
+from tests.fake_host import FakeHost
 
 
 def test_a_stop_stops_one_tab_of_one_session() -> None:
@@ -37,6 +40,15 @@ def test_closing_the_page_stops_all_it_had_running_and_nothing_else() -> None:
     assert not yours.is_set
 
 
+def test_a_tab_is_busy_from_the_start_of_its_run_to_the_end() -> None:
+    stops = Stops()
+    assert not stops.is_busy("me", "speech")
+    cancel = stops.start("me", "speech")
+    assert stops.is_busy("me", "speech") and not stops.is_busy("me", "video")
+    stops.end("me", "speech", cancel)
+    assert not stops.is_busy("me", "speech")
+
+
 def test_stopping_nothing_is_nothing() -> None:
     Stops().stop("me", "speech")
 
@@ -59,3 +71,24 @@ def test_every_shipped_sample_can_be_clicked_in_a_tab() -> None:
     for sample in read_samples(SAMPLES, shelf):
         assert set(sample.tabs) <= {"search", "speech", "video", "caption"}
         assert shelf.file(sample.shelf_id) == sample.path
+
+
+def test_a_result_is_signed_by_the_model_that_gave_it(desk: Desk) -> None:
+    desk.host.route("transcribe", FakeHost(name="whisper", source="a/whisper"))
+    speech = run(desk.host, TranscribeRequest(media=Path("tone.wav")))
+    assert isinstance(speech, TranscribeResult)
+    assert desk.info_of(speech).name == "whisper"
+    caption = run(desk.host, CaptionRequest(media=Path("dog.jpg")))
+    assert isinstance(caption, CaptionResult)
+    assert desk.info_of(caption).name == "fake"
+
+
+def test_a_result_of_a_model_that_was_closed_since_is_shown_with_the_one_that_answers_now(desk: Desk) -> None:
+    caption = run(desk.host, CaptionRequest(media=Path("dog.jpg")))
+    assert desk.info_of(replace(caption, host="gone")).name == "fake"
+
+
+def test_a_result_stays_with_its_model_when_the_task_goes_to_another(desk: Desk) -> None:
+    caption = run(desk.host, CaptionRequest(media=Path("dog.jpg")))
+    desk.host.route("caption", FakeHost(name="other", source="a/other"))
+    assert desk.info_of(caption).name == "fake"

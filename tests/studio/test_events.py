@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engines import CaptionRequest, CaptionResult, MediaError, Request, RequestError, Result, TranslateRequest
+from engines import CaptionRequest, CaptionResult, MediaError, Request, RequestError, Result, Router, TranslateRequest
 from studio import events
 from studio.desk import Desk
 from studio.events import Job, play
@@ -23,7 +23,7 @@ def job(*requests: Request) -> Job:
 
 
 def over(desk: Desk, host: FakeHost) -> Desk:
-    return replace(desk, host=host)
+    return replace(desk, host=Router({"": host}))
 
 
 def test_a_run_shows_life_at_once_then_grows_then_ends(desk: Desk) -> None:

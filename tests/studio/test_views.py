@@ -92,6 +92,11 @@ def test_a_caption_grows_then_offers_to_be_taken_along(shelf: Shelf, info: HostI
     assert 'data-send="video"' in done
 
 
+def test_an_answer_from_a_server_says_so_in_both_languages(shelf: Shelf, info: HostInfo) -> None:
+    shown = views.caption(replace(CAPTION, end="finished", host="omni"), shelf, replace(info, device="remote"))
+    assert "server" in shown and "服务器" in shown and "remote" not in shown and "omni" in shown
+
+
 def test_a_stopped_caption_keeps_its_words_and_says_so(shelf: Shelf, info: HostInfo) -> None:
     shown = views.caption(replace(CAPTION, end="cancelled"), shelf, info)
     assert "dog" in shown
@@ -105,6 +110,7 @@ def test_progress_says_what_is_done_and_how_far(shelf: Shelf, info: HostInfo) ->
     assert "listening" in shown
     assert "0:40 of 2:10" in shown
     assert "12 of 300" in views.stage(Progress("reading", 12, 300, "files"))
+    assert "145 MB of 290 MB" in views.stage(Progress("fetching", 145e6, 290e6, "bytes"))
 
 
 def test_a_stage_without_words_of_ours_is_shown_as_the_host_says_it() -> None:

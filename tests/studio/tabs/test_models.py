@@ -1,9 +1,12 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
-from engines import Ability, CaptionRequest, DeviceError, HostInfo
+from engines import LANGUAGES, Ability, CaptionRequest, DeviceError, HostInfo, Router, TranscribeRequest
+from studio import answering
 from studio.desk import Desk
 from studio.tabs import models
 from tests.fake_host import FakeHost
@@ -28,7 +31,7 @@ def test_the_host_moves_and_says_why_it_is_there(desk: Desk) -> None:
 @pytest.mark.parametrize(("language", "words"), [("en", "no CUDA device"), ("zh", "没有")])
 def test_a_device_that_fails_is_one_sentence_and_the_host_stays(desk: Desk, language: str, words: str) -> None:
     host = Stuck(DeviceError("There is no CUDA device here.", "这里没有 CUDA 设备。"))
-    moved = Desk(host=host, rules=desk.rules, library=desk.library)
+    moved = Desk(host=Router({"": host}), rules=desk.rules, library=desk.library)
     info, sentence = models.move(moved, "cuda:0", language)
     assert info.device == "cpu"
     assert sentence is not None
@@ -36,7 +39,7 @@ def test_a_device_that_fails_is_one_sentence_and_the_host_stays(desk: Desk, lang
 
 
 def test_a_defect_while_moving_is_a_calm_sentence(desk: Desk) -> None:
-    moved = Desk(host=Stuck(RuntimeError("/home/me")), rules=desk.rules, library=desk.library)
+    moved = Desk(host=Router({"": Stuck(RuntimeError("/home/me"))}), rules=desk.rules, library=desk.library)
     sentence = models.move(moved, "cpu", "en")[1]
     assert sentence is not None
     assert "/home" not in sentence
@@ -48,8 +51,6 @@ def test_the_switches_show_where_the_host_is_whatever_was_asked_for(desk: Desk) 
 
 
 def test_abilities_are_shown_as_declared() -> None:
-    from dataclasses import replace
-
     info = replace(FakeHost().info, abilities=frozenset({Ability(CaptionRequest, "zh")}))
     assert models.abilities_view(info).count('class="yes"') == 1
 
@@ -79,3 +80,50 @@ def test_a_missing_or_damaged_table_is_a_sentence(tmp_path: Path, content: str) 
 
 def test_devices_are_offered_by_name_after_the_automatic_choice(desk: Desk) -> None:
     assert [value for _, value in models.choices(desk)] == ["auto", "cpu"]
+
+
+def other() -> FakeHost:
+    return FakeHost(name="whi<sper", source="a/whisper", abilities=frozenset({Ability(TranscribeRequest, "en")}))
+
+
+def test_each_task_tells_who_answers_it_and_the_owner_has_a_way_back(owner: Desk) -> None:
+    assert "data-back" not in models.who_view(owner)
+    answering.assign(owner.host, "transcribe", other())
+    shown = models.who_view(owner)
+    assert shown.count("whi&lt;sper") == 2  # as text, and whole in its title
+    assert 'data-back="transcribe"' in shown and 'data-back=""' in shown
+    assert 'data-back="caption"' not in shown
+
+
+def test_a_task_nobody_can_do_is_marked(owner: Desk) -> None:
+    answering.assign(owner.host, "", other())
+    assert models.who_view(owner).count("does not do this") == 4
+
+
+def test_every_open_model_has_its_card(owner: Desk) -> None:
+    answering.assign(owner.host, "transcribe", other())
+    assert models.cards_view(owner).count("<dl") == 2
+
+
+def test_a_model_that_does_not_tell_its_languages_is_taken_at_its_word() -> None:
+    info = replace(FakeHost().info, abilities=frozenset({Ability(TranscribeRequest)}))
+    assert models.abilities_view(info).count('class="yes"') == len(LANGUAGES)
+
+
+def test_a_visitor_sees_what_answers_and_has_nothing_to_open_it_with(visitor: Desk) -> None:
+    answering.assign(visitor.host, "transcribe", other())
+    with gr.Blocks() as page:
+        tab = models.create_ui(visitor)
+    names = {str(part.elem_id) for part in page.blocks.values() if getattr(part, "elem_id", None)}
+    assert (tab.opening, tab.compare) == (None, None)
+    assert not any(name.startswith(("opening", "compare")) for name in names)
+    shown = "".join(str(part) for part in models.show(visitor))
+    assert "whi&lt;sper" in shown
+    assert "data-back" not in shown and "a/whisper" not in shown
+
+
+def test_what_is_shown_anew_fits_the_widgets_it_is_shown_in(owner: Desk, visitor: Desk) -> None:
+    for desk in (owner, visitor):
+        with gr.Blocks():
+            tab = models.create_ui(desk)
+        assert len(models.show(desk)) == len(tab.shown)

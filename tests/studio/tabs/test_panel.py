@@ -9,7 +9,7 @@ def test_the_inputs_of_a_tab_are_its_media_then_its_own() -> None:
         media = components.media_input("caption", ("photo", "clip"))
         language = gr.Radio(["en"])
         run, stop = components.run_stop("caption")
-        panel = Panel("caption", media, (language,), gr.HTML(), run, stop, gr.HTML())
+        panel = Panel("caption", media, (language,), gr.HTML(), run, stop, gr.HTML(), gr.HTML())
     assert panel.inputs == [media.kind, media.parts["photo"], media.parts["clip"], language]
 
 

@@ -1,13 +1,15 @@
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
 import pytest
 
-from engines import IndexRequest, RequestError, SearchRequest
+from engines import IndexRequest, IndexResult, RequestError, SearchRequest
 from studio import components
 from studio.components import MediaInput
 from studio.library import Book
 from studio.tabs import search
+from tests.fake_host import FakeHost
 
 BOOK = Book("samples", Path("samples"), Path("samples.sqlite"))
 
@@ -28,6 +30,21 @@ def test_a_fresh_collection_is_only_searched(media: MediaInput) -> None:
     (find,) = search.build(media, BOOK, "photo", "", "dog.jpg", None, None, ["photo", "clip"], 12, is_fresh=True)
     assert isinstance(find, SearchRequest)
     assert find.query == Path("dog.jpg")
+
+
+def test_a_collection_is_fresh_once_it_was_made_and_no_longer_when_another_model_searches() -> None:
+    fresh, info = search.Fresh(), FakeHost().info
+    assert not fresh.holds(BOOK, info)
+    request = IndexRequest(folder=BOOK.folder, collection=BOOK.file)
+    fresh.note(IndexResult(request=request, model_digest=info.model_digest, end="cancelled"))
+    assert not fresh.holds(BOOK, info)
+    fresh.note(IndexResult(request=request, model_digest=info.model_digest, end="finished"))
+    assert fresh.holds(BOOK, info)
+    other = replace(info, model_digest="another")
+    assert not fresh.holds(BOOK, other)
+    fresh.note(IndexResult(request=request, model_digest="another", end="finished"))
+    assert fresh.holds(BOOK, other)
+    assert not fresh.holds(BOOK, info)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,158 @@
+"""Another model behind the same tabs, opened on the page: looked at, loaded, used, compared, given back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engines import Cancel, Cancelled, Offer, Progress, RequestError, Settings
+from studio.app import start
+from tests.browser.conftest import PHONE, WIDE, Visit, visit
+from tests.fake_host import FakeHost
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.browser
+
+
+def look(name: str, settings: Settings) -> Offer:
+    if name != "a/chat":
+        raise RequestError(f"No host is called {name!r}.", f"没有名为 {name!r} 的模型。")
+    return Offer(FakeHost(name="chat", source=name).info, 290_000_000)
+
+
+def open_scripted(name: str, settings: Settings, *, tell=None, cancel: Cancel) -> FakeHost:  # type: ignore[no-untyped-def]
+    """ "a/slow" is fetched until it is stopped."""
+    while name == "a/slow":
+        tell(Progress("fetching", 145e6, 290e6, "bytes"))
+        if cancel.is_set:
+            raise Cancelled
+    return FakeHost(name="chat" if name == "a/chat" else "fake", source=name)
+
+
+@pytest.fixture
+def page_of_the_owner(request: pytest.FixtureRequest, browser: Browser, tmp_path: Path) -> Iterator[Visit]:
+    """A page whose models come from a script; parametrised by how it is looked at."""
+    with start(FakeHost(), home=tmp_path, devices=("cpu",), opener=open_scripted, looker=look) as served:
+        yield from visit(browser, served.url, request.param)
+
+
+def type_name(page: Visit, name: str, *, task: str = "everything") -> None:
+    page.page.fill("#opening-name :is(input, textarea)", name)
+    page.page.locator(f"#opening-task input[value={task}]").check(force=True)
+
+
+def who(page: Visit) -> str:
+    return page.page.inner_text("#models-who")
+
+
+@pytest.mark.parametrize("page_of_the_owner", [WIDE], indirect=True)
+def test_a_model_is_looked_at_loaded_used_and_given_back(page_of_the_owner: Visit, tmp_path: Path) -> None:
+    visit = page_of_the_owner
+    page = visit.page
+    visit.open_tab("models")
+    type_name(visit, "a/chat", task="caption")
+    page.click("#opening-look")
+    assert "277 MiB" in visit.sheet("opening", "done")
+    page.click("#opening-run")
+    page.wait_for_selector("#models-who [data-back=caption]")
+    assert "Caption: from now on by chat." in visit.sheet("opening", "done")
+    assert "a/chat" in (tmp_path / "models.json").read_text(encoding="utf-8")
+    visit.open_tab("caption")
+    page.wait_for_selector("#caption-lead .answers")
+    assert "Described by chat." in page.inner_text("#caption-lead")
+    page.locator("#caption-samples .sample").first.click()
+    assert "cpu · chat" in visit.sheet("caption", "done")
+    visit.open_tab("models")
+    page.click("#models-who [data-back=caption]")
+    page.wait_for_selector("#models-who [data-back]", state="detached")
+    visit.open_tab("caption")
+    page.wait_for_selector("#caption-lead .answers", state="detached")
+
+
+@pytest.mark.parametrize("page_of_the_owner", [WIDE], indirect=True)
+def test_a_name_that_is_unknown_is_one_sentence_and_a_load_can_be_stopped(page_of_the_owner: Visit) -> None:
+    visit = page_of_the_owner
+    visit.open_tab("models")
+    type_name(visit, "a/typo")
+    visit.page.keyboard.press("Enter")
+    visit.page.click("#opening-look")
+    assert visit.sheet("opening", "error") == "No host is called 'a/typo'."
+    type_name(visit, "a/slow")
+    visit.page.click("#opening-run")
+    visit.page.wait_for_selector("#opening-sheet .bar")
+    visit.page.locator("#opening-name :is(input, textarea)").press("Enter")
+    visit.page.wait_for_selector(".toast-body")
+    assert "A model is being loaded" in visit.page.inner_text(".toast-body")
+    visit.page.click("#opening-stop")
+    assert "goes on answering" in visit.sheet("opening", "stopped")
+    assert "chat" not in who(visit)
+
+
+@pytest.mark.parametrize("page_of_the_owner", [PHONE], indirect=True)
+def test_two_models_answer_side_by_side_on_a_phone(page_of_the_owner: Visit) -> None:
+    visit = page_of_the_owner
+    page = visit.page
+    visit.open_tab("models")
+    type_name(visit, "a/chat", task="ask")
+    page.locator("#opening-run").tap()
+    page.wait_for_selector("#models-who [data-back=ask]")
+    assert "问答：今后由 chat 完成。" in visit.sheet("opening", "done")
+    page.locator("#compare-samples .sample").first.tap()
+    page.wait_for_selector("#compare-photo img", state="visible")
+    page.locator("#compare-run").tap()
+    said = visit.sheet("compare", "done")
+    assert said.count("A dog runs on the beach.") == 2
+    assert "chat" in said and "fake" in said
+    assert visit.width() <= 390
+    page.locator("#compare-task input[value=translate]").check(force=True)
+    page.wait_for_selector("#compare-words", state="visible")
+    assert not page.locator("#compare-photo").is_visible()
+    assert "__i18n__" not in page.inner_text("body")
+
+
+# --- with real weights -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def whisper() -> Path:
+    """Whisper's checkpoint on this machine."""
+    folder = Path(os.environ.get("FUSION_STUDIO_WEIGHTS", "nowhere")) / "whisper-base"
+    if not folder.is_dir():
+        pytest.skip("set FUSION_STUDIO_WEIGHTS to a folder that holds whisper-base to load it on the page")
+    return folder
+
+
+@pytest.fixture
+def real(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
+    with start(FakeHost(), home=tmp_path, devices=("cpu",), settings=Settings(n_threads=1)) as served:
+        yield from visit(browser, served.url, WIDE)
+
+
+def test_whisper_writes_down_what_is_said_in_the_place_of_the_model_before(real: Visit, whisper: Path) -> None:
+    page = real.page
+    real.open_tab("models")
+    type_name(real, str(whisper), task="transcribe")
+    page.click("#opening-look")
+    offer = real.sheet("opening", "done")
+    assert "72.6 M" in offer and "transformers checkpoint" in offer and "German" in offer
+    page.click("#opening-run")
+    page.wait_for_selector("#models-who [data-back=transcribe]")
+    real.open_tab("speech")
+    page.wait_for_selector("#speech-lead .answers")
+    assert "Written down by whisper-base." in page.inner_text("#speech-lead")
+    page.locator("#speech-samples .sample").first.click()
+    said = real.sheet("speech", "done")
+    assert "whisper-base" in said and "cpu" in said
+    assert "answered in the order it was received" in said
+    real.open_tab("models")
+    page.click("#models-who [data-back=transcribe]")
+    page.wait_for_selector("#models-who [data-back]", state="detached")
+    real.open_tab("speech")
+    page.locator("#speech-samples .sample").first.click()
+    page.wait_for_function("document.querySelector('#speech-sheet .sheet.is-done')?.innerText.includes('cpu · fake')")
