@@ -47,7 +47,8 @@ def became(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(launch, "become", become)
     monkeypatch.chdir(os.getcwd())  # `test` moves to the project's folder
-    for name in ("OMP_NUM_THREADS", "HF_HUB_OFFLINE", "GRADIO_ANALYTICS_ENABLED", launch.TRIED_REPAIR):
+    names = ("OMP_NUM_THREADS", "HF_HUB_OFFLINE", "FUSION_STUDIO_OFFLINE", "GRADIO_ANALYTICS_ENABLED")
+    for name in (*names, launch.TRIED_REPAIR):
         monkeypatch.setenv(name, "before")  # so that what the launcher sets is undone
         monkeypatch.delenv(name)
     return commands

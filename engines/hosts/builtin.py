@@ -155,6 +155,7 @@ class BuiltinHost:
             memory_bytes=checkpoint.memory_bytes,
             licence=checkpoint.licence,
             model_digest=checkpoint.digest,
+            source="builtin" if self._folder in (None, checkpoints.BUILTIN) else str(self._folder),
         )
 
     def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:

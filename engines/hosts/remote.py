@@ -236,11 +236,11 @@ class RemoteHost:
         self._closed = threading.Event()
         abilities = found.abilities()
         self._info = HostInfo(
-            name=f"{short(model)} at {server.place}",
+            name=short(model),
             abilities=abilities,
             device="remote",
-            device_reason=f"the server at {server.place} chooses it",
-            device_reason_zh=f"由 {server.place} 的服务器决定",
+            device_reason="its server chooses",
+            device_reason_zh="由服务器决定",
             dtype="",
             n_parameters=0,
             memory_bytes=0,

@@ -106,6 +106,7 @@ def test_a_folder_with_a_checkpoint_of_ours_opens_and_says_what_it_is(tmp_path: 
     digest = checkpoint.save(tmp_path / "mine", tiny.model, tokenizer, name="mine", licence="Apache-2.0")
     host = open_host(str(tmp_path / "mine"), Settings(device="cpu", dtype="float32"))
     try:
+        assert host.info.source == str(tmp_path / "mine")  # so that a route to it finds it again
         assert host.info.name == "mine" and host.info.model_digest == digest and host.info.device == "cpu"
         assert host.info.n_parameters == tiny.n_parameters and host.info.memory_bytes == 4 * tiny.n_parameters
         assert host.info.licence == "Apache-2.0" and host.info.device_reason
