@@ -61,8 +61,8 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("speech.speechocean762.word_error_rate",),
     ),
     (
-        "… Whisper-base on the same clips, LibriSpeech / speechocean762: WER",
-        "……同样录音上的 Whisper-base，LibriSpeech / speechocean762：词错率",
+        "… Whisper-base on some of these clips, LibriSpeech / speechocean762: WER",
+        "……其中部分录音上的 Whisper-base，LibriSpeech / speechocean762：词错率",
         tuple(f"whispers.whisper-base.{c}.word_error_rate" for c in ("librispeech-dev-clean", "speechocean762")),
     ),
     (
