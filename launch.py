@@ -145,7 +145,7 @@ def open_page(options: argparse.Namespace, port: int) -> None:
 
 def open_models(names: list[str], kept: Path, settings: Settings) -> Router:
     """What --model asks for; without it what was chosen on the page before, as far as that can be had now."""
-    from engines import UserError, open_routes, parse_routes, read_routes
+    from engines import Host, Route, UserError, open_routes, parse_routes, read_routes
 
     if names:
         return open_routes(parse_routes(names), settings, tell=say_progress)
@@ -154,15 +154,20 @@ def open_models(names: list[str], kept: Path, settings: Settings) -> Router:
     except UserError as error:
         print(f"{error.en}\n{error.zh}", flush=True)
         routes = {}
-    router = open_routes({}, settings, tell=say_progress)
-    hosts = {"builtin": router.open("builtin")}
-    for task, name in sorted(routes.items(), reverse=True):  # what answers all the rest comes last
+    built_in = next((route for route in routes.values() if route.model == "builtin"), Route("builtin"))
+    router = open_routes({"": built_in}, settings, tell=say_progress)
+    hosts: dict[str, Host | None] = {"builtin": router.open(built_in)}
+    for task, route in sorted(routes.items(), reverse=True):  # what answers all the rest comes last
+        name = route.model
         try:
-            hosts[name] = hosts.get(name) or router.open(name)
+            hosts[name] = hosts[name] if name in hosts else router.open(route)
         except UserError as error:
-            print(f"{name} is left out, the built-in model answers for it: {error.en}\n{error.zh}", flush=True)
-            hosts[name] = hosts["builtin"]
-        router.route(task, hosts[name])
+            print(f"{name} is left out this time, the built-in model answers for it: {error.en}", flush=True)
+            print(f"这次没有 {name}，由内置模型代替：{error.zh}", flush=True)
+            hosts[name] = None
+        if hosts[name] is None:
+            router.missing[task] = route
+        router.route(task, hosts[name] or hosts["builtin"])
     return router
 
 

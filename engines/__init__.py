@@ -21,7 +21,7 @@ from engines.errors import (
     UserError,
 )
 from engines.hosts import Offer, describe, open_host, open_routes
-from engines.hosts.routes import Router, parse_routes, read_routes, write_routes
+from engines.hosts.routes import Route, Router, parse_routes, read_routes, write_routes
 from engines.hosts.streams import TASKS
 from engines.protocol import (
     KINDS,
@@ -90,6 +90,7 @@ __all__ = [
     "Request",
     "RequestError",
     "Result",
+    "Route",
     "Router",
     "SearchRequest",
     "SearchResult",

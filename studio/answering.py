@@ -37,12 +37,14 @@ def assign(router: Router, task: str, host: Host) -> None:
 
     Raises RequestError for an unknown task.
     """
+    router.missing.pop(task, None)
     if task == EVERYTHING:
+        router.missing.clear()
         router.route(EVERYTHING, host)
         for own in TASKS:
             router.route(own, None)
         return
-    is_default = host is router.hosts()[0]
+    is_default = host is router.hosts()[0] and EVERYTHING not in router.missing  # else it stands in for another
     router.route(task, None if is_default else host)
     if TASKS.keys() <= router.routes.keys():  # the default answers nothing any more: this one takes its place
         router.route(EVERYTHING, host)
@@ -54,7 +56,7 @@ def assign(router: Router, task: str, host: Host) -> None:
 def keep(desk: Desk) -> None:
     """Write down, for the next start, what answers what. Raises UserError where that cannot be written."""
     try:
-        write_routes(desk.library.routes, desk.host.routes)
+        write_routes(desk.library.routes, desk.host.kept)
     except OSError as error:
         log.info("routes not kept", exc_info=error)
         raise UserError(

@@ -55,8 +55,10 @@ def open_desk(
     """What the tabs work with. devices: what may be switched to; left out, this machine is asked."""
     shelf = Shelf()
     how = settings if settings is not None else Settings()
+    if not isinstance(host, Router):
+        host = Router({EVERYTHING: host}, lambda route: opener(route.model, route.settings(how)))
     return Desk(
-        host=host if isinstance(host, Router) else Router({EVERYTHING: host}, lambda name: opener(name, how)),
+        host=host,
         rules=rules if rules is not None else Rules(),
         library=Library(home if home is not None else HOME, SAMPLES),
         shelf=shelf,

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from engines.errors import RequestError
-from engines.hosts.routes import DEFAULT, Router, check
+from engines.hosts.routes import DEFAULT, Route, Router, check
 from engines.protocol import Cancel, Host, HostInfo, Progress
 from engines.settings import Settings
 
@@ -95,31 +95,37 @@ def describe(name: str, settings: Settings | None = None) -> Offer:
 
 
 def open_routes(
-    routes: Mapping[str, str],
+    routes: Mapping[str, str | Route],
     settings: Settings | None = None,
     *,
     tell: Callable[[str, Progress], None] | None = None,
 ) -> Router:
-    """A host for each task that has one of its own, as one. routes: task or "" → name. tell: name, how far it is.
+    """A host for each task that has one of its own, as one. routes: task or "" → name, or name and how to hold it.
+    tell: name, how far it is.
 
     Raises as `open_host` does; what was open by then is closed.
     """
     hosts: dict[str, Host] = {}
     opened: dict[str, Host] = {}
+    usual = settings if settings is not None else Settings()
 
-    def opener(name: str) -> Host:
-        return open_host(name, settings, tell=None if tell is None else partial(tell, name))
+    def opener(route: Route) -> Host:
+        return open_host(route.model, route.settings(usual), tell=None if tell is None else partial(tell, route.model))
 
+    wanted = {task: Route(to) if isinstance(to, str) else to for task, to in {DEFAULT: "builtin", **routes}.items()}
     try:
-        for task, name in {DEFAULT: "builtin", **routes}.items():
+        for task, route in wanted.items():
             check(task)
-            opened[name] = opened.get(name) or opener(name)
-            hosts[task] = opened[name]
+            opened[route.model] = opened.get(route.model) or opener(route)
+            hosts[task] = opened[route.model]
     except BaseException:
         for host in opened.values():
             host.close()
         raise
-    return Router(hosts, opener)
+    router = Router(hosts, opener)
+    for route in wanted.values():
+        router.note(route)
+    return router
 
 
 def _folder(name: str) -> Path | None:
@@ -153,12 +159,16 @@ def _fetched(name: str, tell: Callable[[Progress], None] | None, cancel: Cancel 
     return folder
 
 
+def is_transformers(config: object) -> bool:
+    """Whether this is the config of a transformers checkpoint, not of one of ours."""
+    return isinstance(config, dict) and ("architectures" in config or "model_type" in config)
+
+
 def _is_transformers(config: Path) -> bool:
     try:
-        settings = json.loads(config.read_text(encoding="utf-8"))
+        return is_transformers(json.loads(config.read_text(encoding="utf-8")))
     except (OSError, ValueError):  # missing or damaged: loading says so, and what to do
         return False
-    return isinstance(settings, dict) and ("architectures" in settings or "model_type" in settings)
 
 
 def _unknown(name: str, folder: Path) -> RequestError:

@@ -28,6 +28,9 @@ from typing import Any, NoReturn
 
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
 BESIDE = re.compile(r"README\.md|.+\.(json|txt|model|spm|jinja|tiktoken)")
+TEMPLATES = ("chat_template.jinja", "chat_template.json")
+TEMPLATE_IN = ("tokenizer_config.json", "processor_config.json")
+"""Where a checkpoint that holds conversations has the template for them: in a file of its own, or in one of these."""
 SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 SPARE = 1.05
 """Room on the disk beside the download, which other programs may use meanwhile."""
@@ -119,6 +122,7 @@ def _work(name: str, cache: Path, *, only_look: bool) -> None:
     if info.gated:
         HfApi().auth_check(name)
     storage = cache / f"models--{name.replace('/', '--')}"
+    _say(_kind(name, info.sha, {file.name for file in files}))
     if only_look:
         n_parameters = info.safetensors.total if info.safetensors is not None else 0
         _say({"left": _left(files, storage, info.sha), "licence": _licence(info), "n_parameters": n_parameters})
@@ -157,6 +161,29 @@ def _info(name: str) -> Any:
     if not re.fullmatch(r"[0-9a-f]{40}", info.sha or ""):
         raise Fault("strange")
     return info
+
+
+def _kind(name: str, commit: str, files: set[str]) -> dict[str, Any]:
+    """What can be known of a model before its weights are fetched: its config, and whether it holds conversations."""
+    chats = any(file in files for file in TEMPLATES) or any(
+        "chat_template" in _small(name, commit, file) for file in TEMPLATE_IN if file in files
+    )
+    return {"config": _small(name, commit, CONFIG), "chats": chats}
+
+
+def _small(name: str, commit: str, file: str) -> dict[str, Any]:
+    """A JSON file of a repository; {} for a damaged one, of which loading says what to do."""
+    from huggingface_hub import constants, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+    url, timeout_s = hf_hub_url(name, file, revision=commit), constants.HF_HUB_DOWNLOAD_TIMEOUT
+    response = get_session().get(url, headers=build_hf_headers(), timeout=timeout_s)
+    hf_raise_for_status(response)
+    try:
+        found = response.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _licence(info: Any) -> str:
@@ -202,10 +229,9 @@ def _left(files: Sequence[_File], storage: Path, commit: str) -> int:
 
 
 def _here(file: _File, storage: Path, commit: str) -> int:
-    """Bytes of a file that are here."""
-    if _is_whole(file, storage, commit):
-        return file.n_bytes
-    return min(_size(_part(file, storage)), file.n_bytes) if file.blob else 0
+    """Bytes of a file that are here, while it may be growing."""
+    grown = min(_size(_part(file, storage)), file.n_bytes) if file.blob else 0  # asked first: it moves when it is whole
+    return file.n_bytes if _is_whole(file, storage, commit) else grown
 
 
 def _is_whole(file: _File, storage: Path, commit: str) -> bool:
@@ -223,7 +249,10 @@ def _part(file: _File, storage: Path) -> Path:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _fetch_all(name: str, commit: str, files: Sequence[_File], cache: Path, storage: Path) -> None:

@@ -15,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from engines.errors import Cancelled, CheckpointError, RequestError, UserError
-from engines.hosts import Offer
+from engines.hosts import Offer, is_transformers
 from engines.hosts.download import CONFIG, INDEX, WEIGHTS
 from engines.protocol import Cancel, HostInfo, Progress
 
@@ -52,8 +53,10 @@ def local(name: str) -> Path | None:
 
 
 def offer(name: str) -> Offer:
-    """Size and licence of a checkpoint that is not on this machine. Raises RequestError and CheckpointError."""
-    [record] = _asked("look", name, Cancel())
+    """Size and licence of a checkpoint that is not on this machine. Raises RequestError, and CheckpointError for one
+    that this program has no use for."""
+    kind, record = _asked("look", name, Cancel())
+    _check(name, kind)
     info = HostInfo(
         name=name,
         abilities=frozenset(),
@@ -76,8 +79,19 @@ def fetch(name: str, cancel: Cancel) -> Iterator[Progress]:
     Raises RequestError and CheckpointError, Cancelled on a stop.
     """
     yield Progress("fetching")
-    for record in _asked("fetch", name, cancel):
-        yield Progress("fetching", record["done"], record["total"], "bytes")
+    with closing(_asked("fetch", name, cancel)) as records:
+        _check(name, next(records))
+        for record in records:
+            yield Progress("fetching", record["done"], record["total"], "bytes")
+
+
+def _check(name: str, kind: dict[str, Any]) -> None:
+    """Raise CheckpointError for a checkpoint of transformers that no tab has a use for, before its weights come."""
+    config = kind["config"]
+    if is_transformers(config):
+        from engines.hosts.pretrained import checkpoint
+
+        checkpoint.family(name, config, chats=kind["chats"])
 
 
 def is_offline() -> bool:
@@ -85,7 +99,7 @@ def is_offline() -> bool:
     return os.environ.get(OFFLINE, os.environ.get("HF_HUB_OFFLINE", "")).upper() in ("1", "ON", "YES", "TRUE")
 
 
-def _asked(work: str, name: str, cancel: Cancel) -> Iterator[dict[str, Any]]:
+def _asked(work: str, name: str, cancel: Cancel) -> Generator[dict[str, Any]]:
     """What the process says that does the work. It ends with the generator, or with the stop."""
     from huggingface_hub import constants
 

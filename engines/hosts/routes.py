@@ -1,7 +1,7 @@
 """One host for each task, as one host: "Whisper for speech, a server for questions, the built-in model for search".
 
-A route names a task and what `open_host` is given for it; the task "" stands for all that have none of their own. Hosts
-are opened once and closed when no route leads to them any more, which gives their memory back.
+A route names what `open_host` is given for a task, and how; the task "" stands for all that have none of their own.
+Hosts are opened once and closed when no route leads to them any more, which gives their memory back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from engines.errors import RequestError
@@ -28,9 +28,31 @@ from engines.protocol import (
     TranslateRequest,
     run,
 )
+from engines.settings import Settings
 
 DEFAULT = ""
 """The task that stands for all others."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """What answers a task: a name for `open_host`, and how its weights are held. Raises RequestError.
+
+    dtype, idle_s: as in `Settings`; "auto" and 0 leave what is usual here.
+    """
+
+    model: str
+    dtype: str = "auto"
+    idle_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.settings(Settings())
+
+    def settings(self, usual: Settings) -> Settings:
+        """How the host is opened where others are opened as `usual`."""
+        dtype = usual.dtype if self.dtype == "auto" else self.dtype
+        idle_s = usual.idle_s if self.idle_s == 0 else self.idle_s
+        return replace(usual, dtype=dtype, idle_s=idle_s)
 
 
 def parse_routes(names: list[str]) -> dict[str, str]:
@@ -57,42 +79,57 @@ def check(task: str) -> None:
         )
 
 
-def read_routes(file: Path) -> dict[str, str]:
-    """The routes in a settings file, {"transcribe": "openai/whisper-base", ...}; none where there is no file.
+def read_routes(file: Path) -> dict[str, Route]:
+    """The routes in a settings file; none where there is no file. A name stands for a route that is as usual:
+
+        {"transcribe": "openai/whisper-base", "ask": {"model": "Qwen/Qwen2.5-Omni-3B", "dtype": "int8", "idle_s": 600}}
 
     Raises RequestError for a file that holds anything else.
     """
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
+        routes = {task: _route(written) for task, written in found.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+    except (OSError, ValueError, TypeError, AttributeError, RequestError) as error:
         raise RequestError(
             f"{file.name} is damaged; remove it, or write tasks and models into it as JSON.",
             f"{file.name} 已损坏；请删除它，或按 JSON 格式写入任务与模型。",
-        )
-    for task in found:
+        ) from error
+    for task in routes:
         check(task)
-    return found
+    return routes
 
 
-def write_routes(file: Path, routes: Mapping[str, str]) -> None:
+def _route(written: object) -> Route:
+    """Raises TypeError and RequestError for what is no route."""
+    route = Route(**written) if isinstance(written, dict) else Route(written)  # type: ignore[arg-type]
+    if not isinstance(route.model, str):
+        raise TypeError("no model is named")
+    return route
+
+
+def write_routes(file: Path, routes: Mapping[str, Route]) -> None:
     """Keep routes for the next start; the file is there whole or not at all."""
+    written = {task: r.model if r == Route(r.model) else asdict(r) for task, r in routes.items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(dict(routes), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(partial, file)
 
 
 class Router:
-    """Hosts behind routes, as one `engines.Host`. opener: name → an open host."""
+    """Hosts behind routes, as one `engines.Host`. opener: route → an open host.
 
-    def __init__(self, hosts: Mapping[str, Host], opener: Callable[[str], Host] | None = None) -> None:
+    missing: routes whose models could not be had at this start. Others answer for them; they are kept for the next one.
+    """
+
+    def __init__(self, hosts: Mapping[str, Host], opener: Callable[[Route], Host] | None = None) -> None:
         """hosts: task → its host; `DEFAULT` must be among them."""
+        self.missing: dict[str, Route] = {}
         self._hosts = dict(hosts)
         self._opener = opener
+        self._opened_as: dict[str, Route] = {}
         self._guard = threading.Lock()
 
     # --- routes ---
@@ -101,6 +138,15 @@ class Router:
     def routes(self) -> dict[str, str]:
         """Task → what its host was opened with, of tasks that have one of their own, and `DEFAULT`."""
         return {task: host.info.source for task, host in self._hosts.items()}
+
+    @property
+    def kept(self) -> dict[str, Route]:
+        """The routes as the next start should open them."""
+        return {task: self._opened_as.get(name, Route(name)) for task, name in self.routes.items()} | self.missing
+
+    def note(self, route: Route) -> None:
+        """Remember how the host of a name was opened."""
+        self._opened_as[route.model] = route
 
     def serving(self, request: type) -> Host:
         """The host that a type of request goes to."""
@@ -131,14 +177,16 @@ class Router:
         for old in left:
             old.close()
 
-    def open(self, name: str) -> Host:
-        """The host of a name, opened unless it is. Raises UserError. It stays open once a route leads to it."""
-        found = self.opened(name)
+    def open(self, route: Route) -> Host:
+        """The host of a route, opened unless it is. Raises UserError. It stays open once a route leads to it."""
+        found = self.opened(route.model)
         if found is not None:
             return found
         if self._opener is None:
             raise RequestError("No other model can be opened here.", "这里不能打开其他模型。")
-        return self._opener(name)
+        host = self._opener(route)
+        self.note(route)
+        return host
 
     # --- as a host ---
 

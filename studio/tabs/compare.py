@@ -21,6 +21,7 @@ from engines import (
     Request,
     RequestError,
     Result,
+    Route,
     TranscribeRequest,
     TranslateRequest,
     UserError,
@@ -123,7 +124,7 @@ def _open(desk: Desk, source: str) -> Iterator[Host]:
         return
     if source != BUILT_IN:  # closed since the page was shown
         raise RequestError("This model was closed; open it again.", "模型已关闭，请重新打开。")
-    host = desk.host.open(BUILT_IN)
+    host = desk.host.open(Route(BUILT_IN))
     try:
         yield host
     finally:

@@ -23,6 +23,7 @@ from engines import (
     Offer,
     Progress,
     RequestError,
+    Route,
     Settings,
     TranslateRequest,
     UserError,
@@ -97,11 +98,13 @@ def load(desk: Desk, session: str, name: str, task: str, settings: Settings) -> 
             if open_now is not None and _fits(open_now.info, settings):
                 yield give(desk, task, open_now), False
                 return
+            route = Route(name, settings.dtype, settings.idle_s)
             with Work(_opener(desk, name, settings, cancel), cancel, leave=Host.close) as work:
                 for progress in work.steps():
                     is_there = 0 < progress.total <= progress.done  # all of it is here: now the weights are read
                     yield views.sheet("busy", views.stage(LOADING if is_there else progress)), True
                 host = work.value()
+            desk.host.note(route)
             yield give(desk, task, host, instead_of=open_now), False
         except Cancelled:
             yield stopped_view(), False

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from engines import TASKS, Ability, Router, TranscribeRequest, UserError, read_routes
+from engines import TASKS, Ability, Route, Router, TranscribeRequest, UserError, read_routes
 from studio import answering
 from studio.desk import EVERYTHING, Desk
 from tests.fake_host import FakeHost
@@ -57,8 +57,29 @@ def test_a_default_that_answers_nothing_any_more_is_closed(router: Router, built
 def test_choices_are_kept_for_the_next_start(desk: Desk) -> None:
     answering.assign(desk.host, "caption", FakeHost(source="a/chat"))
     answering.keep(desk)
-    assert read_routes(desk.library.routes) == {"": "builtin", "caption": "a/chat"}
+    assert read_routes(desk.library.routes) == {"": Route("builtin"), "caption": Route("a/chat")}
     assert json.loads(desk.library.routes.read_text(encoding="utf-8"))
+
+
+def test_a_choice_that_could_not_be_had_outlives_the_next_one(desk: Desk) -> None:
+    desk.host.missing["ask"] = Route("down", "int8")
+    answering.assign(desk.host, "caption", FakeHost(source="a/chat"))
+    answering.keep(desk)
+    kept = {"": Route("builtin"), "caption": Route("a/chat"), "ask": Route("down", "int8")}
+    assert read_routes(desk.library.routes) == kept
+
+
+def test_who_stands_in_for_a_missing_default_keeps_the_task_it_was_given(desk: Desk) -> None:
+    desk.host.missing[EVERYTHING] = Route("down")
+    answering.assign(desk.host, "ask", desk.host.hosts()[0])
+    assert desk.host.kept == {"": Route("down"), "ask": Route("builtin")}
+
+
+@pytest.mark.parametrize("task", ["ask", EVERYTHING])
+def test_a_choice_that_could_not_be_had_ends_with_another_for_its_task(desk: Desk, task: str) -> None:
+    desk.host.missing["ask"] = Route("down")
+    answering.assign(desk.host, task, desk.host.hosts()[0])
+    assert desk.host.kept == {"": Route("builtin")}
 
 
 def test_choices_that_cannot_be_kept_are_one_sentence(desk: Desk) -> None:

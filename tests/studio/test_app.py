@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from engines import Route
 from studio import app
 from studio.app import Served, build, open_desk, serve, start
 from studio.sharing import Rules
@@ -84,7 +85,7 @@ def test_any_host_is_put_behind_routes_and_routes_stay_as_they_are() -> None:
     host = FakeHost()
     desk = open_desk(host, devices=("cpu",), opener=lambda name, settings: FakeHost(source=name))
     assert desk.host.hosts() == (host,)
-    assert desk.host.open("a/other").info.source == "a/other"
+    assert desk.host.open(Route("a/other")).info.source == "a/other"
     assert open_desk(desk.host, devices=("cpu",)).host is desk.host
 
 

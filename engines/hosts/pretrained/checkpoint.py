@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from engines import device as devices
 from engines.errors import CheckpointError, DeviceError
+from engines.hosts.download import TEMPLATE_IN, TEMPLATES
 from engines.settings import Settings
 
 Family: TypeAlias = Literal["speech", "ctc", "chat", "pictures", "translation", "space"]
@@ -92,7 +93,7 @@ def read(folder: Path, source: str) -> Checkpoint:
         folder=folder,
         name=_name(folder, source),
         source=source,
-        family=_family(folder, config),
+        family=family(folder.name, config, chats=_chats(folder)),
         model_type=model_type,
         config=config,
         n_parameters=n_parameters,
@@ -159,15 +160,18 @@ def _licence(folder: Path) -> str:
     return found[1].strip("\"'") if found else ""
 
 
-def _family(folder: Path, config: dict[str, Any]) -> Family:
+def _chats(folder: Path) -> bool:
+    """Whether a checkpoint has a template for conversations."""
+    beside = any((folder / file).is_file() for file in TEMPLATES)
+    return beside or any("chat_template" in _json(folder / file) for file in TEMPLATE_IN)
+
+
+def family(name: str, config: dict[str, Any], *, chats: bool) -> Family:
     """What kind of model it is, by transformers' own lists. Raises CheckpointError for one of no use here."""
     from transformers.models.auto import modeling_auto as lists
 
     model_type = str(config.get("model_type", ""))
-    architecture = next(iter(config.get("architectures") or ()), "")
-    chats = (folder / "chat_template.jinja").is_file() or any(
-        "chat_template" in _json(folder / file) for file in ("tokenizer_config.json", "processor_config.json")
-    ) or (folder / "chat_template.json").is_file()  # fmt: skip
+    architecture = str(next(iter(config.get("architectures") or ()), ""))
     if architecture.endswith("ForCTC"):
         return "ctc"
     if model_type in lists.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES and not chats:
@@ -185,9 +189,9 @@ def _family(folder: Path, config: dict[str, Any]) -> Family:
     if model_type in ("blip", "git", "vision-encoder-decoder"):
         return "pictures"
     raise CheckpointError(
-        f"{folder.name} is a {architecture or model_type or 'checkpoint'}, which no tab has a use for; choose a model "
+        f"{name} is a {architecture or model_type or 'checkpoint'}, which no tab has a use for; choose a model "
         "for speech, chat with pictures or sound, captions, translation or search.",
-        f"{folder.name} 是 {architecture or model_type or '未知模型'}，没有标签页能用它；请选语音、图文对话、描述、"
+        f"{name} 是 {architecture or model_type or '未知模型'}，没有标签页能用它；请选语音、图文对话、描述、"
         "翻译或搜索模型。",
     )
 

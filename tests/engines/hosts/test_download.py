@@ -70,7 +70,27 @@ def test_a_disk_that_runs_full_on_the_way_is_told(tmp_path: Path, monkeypatch: p
     siblings = [SimpleNamespace(rfilename=name, size=100, lfs=None, blob_id="") for name in (CONFIG, WEIGHTS)]
     told = SimpleNamespace(sha="0" * 40, gated=False, siblings=siblings)
     monkeypatch.setattr(download, "_info", lambda name: told)
+    monkeypatch.setattr(download, "_small", lambda *_: {})
     monkeypatch.setattr(download, "_fetch_all", fill)
     with pytest.raises(Fault) as fault:
         download._work("house/model", tmp_path, only_look=False)
     assert fault.value.record["fault"] == "full" and fault.value.record["need"] == 200
+
+
+def test_a_file_that_becomes_whole_while_it_is_counted_is_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = download._File(WEIGHTS, 100, "", "blob")
+    (tmp_path / "blobs").mkdir()
+    part, blob = download._part(file, tmp_path), download._blob(file, tmp_path)
+    part.write_bytes(bytes(100))
+    measure = download._size
+
+    def then_moved(path: Path) -> int:
+        n_bytes = measure(path)
+        part.replace(blob)
+        return n_bytes
+
+    monkeypatch.setattr(download, "_size", then_moved)
+    assert download._here(file, tmp_path, "0" * 40) == 100
+    assert measure(part) == 0, "and nothing is wrong about asking for what has gone"

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import psutil
@@ -150,7 +151,33 @@ def test_an_offer_tells_size_and_licence_and_fetches_nothing(there: LoopbackHub,
     assert offer.download_bytes == len(WEIGHTS) + len(CARD) + len('{"model_type": "whisper"}') + 2 * len("{}")
     assert (offer.info.name, offer.info.source, offer.info.licence) == (NAME, NAME, "apache-2.0")
     assert offer.info.n_parameters == 1000 and not offer.info.abilities
-    assert not there.asked and not cache.exists()
+    assert {asked.file for asked in there.asked} == {"config.json"} and not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("small", "is_of_use"),
+    [
+        ({"config.json": {"model_type": "bert", "architectures": ["BertModel"]}}, False),
+        ({"config.json": {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}}, False),
+        ({"config.json": {"model_type": "qwen2"}, "tokenizer_config.json": {"chat_template": "{{ messages }}"}}, True),
+        ({"config.json": {"model_type": "qwen2"}, "chat_template.jinja": "{{ messages }}"}, True),
+        ({"config.json": {"format": "ours"}}, True),
+        ({"config.json": []}, True),  # damaged: loading says so
+    ],
+)
+def test_a_model_of_no_use_here_is_refused_before_its_weights_come(
+    there: LoopbackHub, small: dict[str, Any], is_of_use: bool
+) -> None:
+    for file, content in small.items():
+        (there.folder / NAME / file).write_text(json.dumps(content), encoding="utf-8")
+    if is_of_use:
+        assert describe(NAME).download_bytes > len(WEIGHTS)
+        return
+    for ask in (describe, open_host):
+        with pytest.raises(CheckpointError, match=r"^house/model is a \w+, which no tab has a use for") as refused:
+            ask(NAME)
+        assert "没有标签页能用它" in refused.value.zh
+    assert hub.local(NAME) is None and not at_work()
 
 
 def test_the_token_of_the_owner_opens_what_asks_for_it(there: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,7 +361,7 @@ def test_a_disk_that_is_too_small_is_told_before_the_start(there: LoopbackHub) -
     there.sizes["model.safetensors"] = 10**18
     assert refusal().en.startswith(f"{NAME} needs 1050000000.00 GB more on the disk, and ")
     assert refusal().en.endswith("GB are free; make room, or set HF_HOME to a larger disk.")
-    assert not there.asked
+    assert {asked.file for asked in there.asked} == {"config.json"}
 
 
 def test_a_folder_that_cannot_be_written(there: LoopbackHub, cache: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from engines.errors import AbilityError, RequestError
 from engines.hosts import open_routes, routes
-from engines.hosts.routes import Router, parse_routes, read_routes, write_routes
+from engines.hosts.routes import Route, Router, parse_routes, read_routes, write_routes
 from engines.protocol import (
     Ability,
     Cancel,
@@ -22,6 +22,7 @@ from engines.protocol import (
     TranslateRequest,
     run,
 )
+from engines.settings import Settings
 from tests.fake_host import FakeHost
 
 SPEAKS = frozenset({Ability(TranscribeRequest, "en"), Ability(TranscribeRequest, "de")})
@@ -46,12 +47,44 @@ def test_an_unknown_task_is_refused_with_those_there_are() -> None:
 def test_routes_are_kept_in_a_small_file(tmp_path: Path) -> None:
     file = tmp_path / "home" / "models.json"
     assert read_routes(file) == {}
-    write_routes(file, {"": "builtin", "ask": "组织/模型"})
-    assert read_routes(file) == {"": "builtin", "ask": "组织/模型"}
+    routes = {"": Route("builtin"), "ask": Route("组织/模型", "int8", 600.0)}
+    write_routes(file, routes)
+    assert read_routes(file) == routes
     assert [f.name for f in file.parent.iterdir()] == ["models.json"]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"ask": 3}'])
+def test_a_file_of_names_alone_is_read_and_what_is_as_usual_is_written_as_a_name(tmp_path: Path) -> None:
+    file = tmp_path / "models.json"
+    file.write_text('{"": "builtin", "ask": "a/b"}', encoding="utf-8")
+    assert read_routes(file) == {"": Route("builtin"), "ask": Route("a/b")}
+    write_routes(file, read_routes(file) | {"caption": Route("a/c", "int4")})
+    assert json.loads(file.read_text(encoding="utf-8")) == {
+        "": "builtin",
+        "ask": "a/b",
+        "caption": {"model": "a/c", "dtype": "int4", "idle_s": 0.0},
+    }
+
+
+def test_a_route_says_how_its_model_is_held_and_the_rest_is_as_usual() -> None:
+    usual = Settings(device="cpu", dtype="bfloat16", idle_s=60.0)
+    assert Route("a/b").settings(usual) == usual
+    assert Route("a/b", "int8", 600.0).settings(usual) == Settings(device="cpu", dtype="int8", idle_s=600.0)
+    with pytest.raises(RequestError, match=r"^dtype 'int3' is not known"):
+        Route("a/b", "int3")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"ask": 3}',
+        '{"ask": {"dtype": "int8"}}',
+        '{"ask": {"model": 3}}',
+        '{"ask": {"model": "a/b", "dtype": "int3"}}',
+        '{"ask": {"model": "a/b", "idle_s": "long"}}',
+    ],
+)
 def test_a_damaged_file_is_one_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / "models.json").write_text(content, encoding="utf-8")
     with pytest.raises(RequestError, match=r"^models\.json is damaged; remove it"):
@@ -98,18 +131,30 @@ def test_a_host_is_closed_when_no_route_leads_to_it_any_more() -> None:
 
 
 def test_a_name_is_opened_once() -> None:
-    opened: list[str] = []
+    opened: list[Route] = []
 
-    def opener(name: str) -> Any:
-        opened.append(name)
-        return FakeHost(name=name)
+    def opener(route: Route) -> Any:
+        opened.append(route)
+        return FakeHost(source=route.model)
 
     router = Router({"": FakeHost()}, opener)
-    host = router.open("a/b")
+    host = router.open(Route("a/b", "int8"))
     router.route("ask", host)
-    assert opened == ["a/b"]
+    assert router.open(Route("a/b")) is host
+    assert opened == [Route("a/b", "int8")]
     with pytest.raises(RequestError, match=r"^No other model can be opened here"):
-        Router({"": FakeHost()}).open("a/b")
+        Router({"": FakeHost()}).open(Route("a/b"))
+
+
+def test_what_is_kept_says_how_each_was_opened_and_holds_what_could_not_be_had() -> None:
+    router = Router({"": FakeHost()}, lambda route: FakeHost(source=route.model))
+    router.route("ask", router.open(Route("a/b", "int8", 60.0)))
+    router.missing["caption"] = Route("down", "int4")
+    assert router.kept == {
+        "": Route("builtin"),
+        "ask": Route("a/b", "int8", 60.0),
+        "caption": Route("down", "int4"),
+    }
 
 
 def test_speech_is_translated_by_the_host_for_translation_where_the_one_that_hears_cannot(sound: Sound) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engines import Ability, Offer, RequestError, Settings, TranslateRequest, read_routes
+from engines import Ability, Offer, RequestError, Route, Settings, TranslateRequest, read_routes
 from studio.desk import EVERYTHING, Desk
 from studio.tabs import opening
 from tests.fake_host import FakeHost
@@ -81,7 +81,7 @@ def test_a_model_that_is_loaded_answers_its_task_and_is_kept(owner: Desk, shelve
     assert any("145 MB of 290 MB" in shown for shown, _ in frames)
     assert "Transcribe: from now on by whisper." in frames[-1][0]
     assert owner.host.routes == {"": "builtin", "transcribe": "a/whisper"}
-    assert read_routes(owner.library.routes) == owner.host.routes
+    assert read_routes(owner.library.routes) == {"": Route("builtin"), "transcribe": Route("a/whisper")}
 
 
 def test_a_model_loaded_for_a_task_it_does_not_do_says_so(owner: Desk) -> None:
@@ -125,7 +125,14 @@ def test_a_model_opened_again_in_another_format_takes_all_its_tasks_along(owner:
     last(opening.load(owner, "me", "a/whisper", "ask", replace(AS_USUAL, dtype="int8")))
     old, new = shelves.hosts
     assert old.closed and not new.closed
-    assert owner.host.routes == {"": "builtin", "transcribe": "a/whisper", "ask": "a/whisper"}
+    kept = Route("a/whisper", "int8")
+    assert read_routes(owner.library.routes) == {"": Route("builtin"), "transcribe": kept, "ask": kept}
+
+
+def test_format_and_idle_time_are_kept_with_the_choice(owner: Desk) -> None:
+    last(opening.load(owner, "me", "a/chat", "ask", replace(AS_USUAL, dtype="int8", idle_s=300.0)))
+    last(opening.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
+    assert read_routes(owner.library.routes)["ask"] == Route("a/chat", "int8", 300.0)
 
 
 def test_the_built_in_model_takes_a_task_back_and_memory_is_given_back(owner: Desk, shelves: Shelves) -> None:
@@ -133,7 +140,7 @@ def test_the_built_in_model_takes_a_task_back_and_memory_is_given_back(owner: De
     shown = last(opening.load(owner, "me", "builtin", "transcribe", AS_USUAL))
     assert "Transcribe: from now on by built." in shown
     assert shelves.hosts[0].closed
-    assert read_routes(owner.library.routes) == {"": "builtin"}
+    assert read_routes(owner.library.routes) == {"": Route("builtin")}
 
 
 def test_the_built_in_model_comes_back_after_everything_went_elsewhere(owner: Desk, shelves: Shelves) -> None:
