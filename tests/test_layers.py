@@ -64,10 +64,12 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *BASE, "engines.archives", "engines.device", "engines.evaluation", "engines.hosts", "engines.model",
         "engines.text",
     ),
+    # The lab runs the product's own parts on small material; what it learns for the page is learnt here too.
+    "engines.lab": (*MEDIA, "engines.archives", "engines.hosts", "engines.model", "engines.training"),
     "engines.__main__": (
         *BASE, "engines", "engines.hosts", "engines.report", "engines.subtitles", "engines.tasks.crowd",
     ),
-    "studio": ("engines", *FOR_THE_PAGE),
+    "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
     "launch": ("engines", "studio.app", "studio.environment"),
     "studio.environment": (),
 }  # fmt: skip
@@ -89,6 +91,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "engines.evaluation.peers", "engines.evaluation.whispers", "engines.hosts.pretrained", "engines.model.public",
         "engines.training",
     ),
+    "sklearn": ("engines.lab.make",),
     "torchao": ("engines.hosts.pretrained.weights",),
     "psutil": ("engines.device",),
     "accelerate": ("engines.training",),
@@ -97,7 +100,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "sacrebleu": ("engines.evaluation",),
     "torch": (
         "engines.decoding", "engines.device", "engines.evaluation.peers", "engines.evaluation.precision",
-        "engines.evaluation.whispers", "engines.hosts", "engines.media", "engines.model", "engines.senses",
+        "engines.evaluation.whispers", "engines.hosts", "engines.lab", "engines.media", "engines.model", "engines.senses",
         "engines.tasks", "engines.training",
     ),
 }  # fmt: skip
@@ -250,7 +253,7 @@ def run_python(program: str, folder: Path) -> str:
 
 def test_importing_the_engines_loads_nothing_heavy(tmp_path: Path) -> None:
     heavy = "{'torch', 'torchaudio', 'transformers', 'gradio', 'av', 'PIL', 'sentencepiece'}"
-    assert run_python(f"import engines; print({heavy} & sys.modules.keys())", tmp_path) == "set()\n"
+    assert run_python(f"import engines.lab; print({heavy} & sys.modules.keys())", tmp_path) == "set()\n"
 
 
 def test_importing_any_module_says_nothing_starts_nothing_and_writes_nothing(tmp_path: Path) -> None:

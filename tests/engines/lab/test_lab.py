@@ -1,0 +1,64 @@
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from engines.errors import RequestError
+from engines.lab import Cancel, ExtractorsRequest, Findings, FusionRequest, experiment
+from tests.engines.lab.trials import assert_same, last
+
+QUICK = ExtractorsRequest(sense="text", n_steps=20)
+
+
+def test_a_stop_before_the_start_ends_it_at_its_first_step() -> None:
+    cancel = Cancel()
+    cancel.set()
+    *_, end = experiment(QUICK, cancel=cancel)
+    assert end.end == "cancelled" and end.n_done == 1 and not end.charts
+
+
+def test_two_runs_at_once_do_not_disturb_each_other() -> None:
+    alone = {seed: last(ExtractorsRequest(sense="text", n_steps=20, seed=seed)) for seed in (1, 2)}
+    beside: dict[int, Findings] = {}
+
+    def run(seed: int) -> None:
+        beside[seed] = last(ExtractorsRequest(sense="text", n_steps=20, seed=seed))
+
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in alone]
+    for thread in threads:
+        thread.start()
+    torch.rand(1000)  # somebody else draws numbers meanwhile
+    for thread in threads:
+        thread.join()
+    for seed, found in alone.items():
+        assert_same(found, beside[seed])
+
+
+def test_a_run_leaves_the_random_numbers_of_others_as_they_were() -> None:
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    last(QUICK)
+    assert torch.equal(torch.rand(3), wanted)
+
+
+@pytest.mark.parametrize("leave", ["early", "at the end"])
+def test_threads_are_given_back_however_it_ends(leave: str) -> None:
+    torch.set_num_threads(2)
+    try:
+        stream: Iterator[Findings] = experiment(QUICK)
+        next(stream)
+        assert torch.get_num_threads() == 1
+        if leave == "early":
+            stream.close()  # type: ignore[attr-defined]
+        else:
+            list(stream)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_what_cannot_be_run_is_said_before_anything_is() -> None:
+    with pytest.raises(RequestError):
+        FusionRequest(operator=("nothing",))

@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from engines.lab import learner
+from engines.lab.learner import Draw, Noise, lab_config, measured_at, new_model
+from engines.lab.material import digits, from_folder
+from engines.model.fusion import FusionModel
+from tests.engines.lab.makers import save_photos
+
+
+@given(st.integers(10, 20_000))
+def test_a_curve_has_points_from_the_first_step_to_the_last(n_steps: int) -> None:
+    points = measured_at(n_steps)
+    assert {1, n_steps} <= points and min(points) == 1 and max(points) == n_steps
+    assert len(points) <= 17
+
+
+def test_one_seed_gives_one_model_and_another_another() -> None:
+    config = lab_config(digits())
+    one, same, other = (new_model(config, seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_model_is_the_products_with_a_head_for_the_classes() -> None:
+    model = new_model(lab_config(digits()), 0)
+    assert type(model) is FusionModel
+    assert model.config.events == tuple("0123456789")
+    n_frames = max(
+        int(np.diff(part.sounds.ends, prepend=0).max()) for part in (digits().train, digits().test) if part.sounds
+    )
+    assert 2 * model.config.max_sound_tokens >= n_frames, "every sound is heard whole"
+
+
+def test_a_material_without_sounds_has_a_model_too(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        save_photos(tmp_path / name, 5)
+    assert lab_config(from_folder(tmp_path)).events == ("cat", "dog")
+
+
+@pytest.mark.parametrize("senses", [("picture",), ("sound", "text"), ("picture", "sound", "text")])
+def test_examples_are_balanced_and_their_senses_agree(senses: tuple[str, ...]) -> None:
+    part = digits().train
+    drawn = learner.draw(part, senses, 40, np.random.default_rng(0))
+    assert np.bincount(drawn.labels, minlength=10).tolist() == [4] * 10
+    held = {
+        "picture": (part.pictures, drawn.picture),
+        "sound": (part.sounds, drawn.sound),
+        "text": (part.words, drawn.words),
+    }
+    for sense, (own, places) in held.items():
+        assert (places is not None) == (sense in senses)
+        if places is not None:
+            assert own is not None
+            np.testing.assert_array_equal(own.labels[places], drawn.labels)
+
+
+def test_a_cut_keeps_rows_together() -> None:
+    drawn = learner.draw(digits().train, ("picture", "sound"), 30, np.random.default_rng(0))
+    cut = drawn.cut(10, 20)
+    assert len(cut) == 10 and cut.words is None
+    assert cut.picture is not None and drawn.picture is not None
+    np.testing.assert_array_equal(cut.picture, drawn.picture[10:20])
+
+
+def test_noise_of_a_training_batch_is_none_now_and_then_and_never_more_than_asked() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [Noise(0.5, 0.8, 0.2).drawn(rng) for _ in range(600)]
+    sounds = np.array([noise.sound for noise in drawn])
+    assert sounds.max() <= 0.8 and (sounds == 0).mean() == pytest.approx(1 / 3, abs=0.07)
+    pictures = np.array([noise.picture for noise in drawn])
+    assert abs(np.corrcoef(sounds, pictures)[0, 1]) < 0.15, "each sense for itself"
+
+
+def test_what_is_missing_is_not_seen() -> None:
+    model = new_model(lab_config(digits()), 0)
+    drawn = learner.draw(digits().test, ("picture", "sound"), 6, np.random.default_rng(0))
+    missing = torch.tensor([[True, False]] * 3 + [[False, False]] * 3)
+    picture, sound = learner.streams(model, digits().test, drawn, Noise(), np.random.default_rng(0), missing)
+    assert not picture.mask[:3].any() and picture.mask[3:].all()
+    assert sound.mask.any(1).all()
+
+
+def test_fitting_lowers_a_loss_and_says_each_step() -> None:
+    weight = nn.Parameter(torch.tensor([3.0, -2.0]))
+    said = list(learner.fit([weight], 50, lambda step: (weight**2).sum(), rate=0.2))
+    assert [step for step, _ in said] == list(range(1, 51))
+    assert said[-1][1] < 0.2 * said[0][1]
+
+
+def test_chances_do_not_depend_on_how_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = new_model(lab_config(digits()), 0)
+    drawn = learner.draw(digits().test, ("picture",), 12, np.random.default_rng(0))
+    whole = learner.chances(model, digits().test, drawn, Noise(), 0)
+    monkeypatch.setattr(learner, "CHUNK", 5)
+    torch.testing.assert_close(learner.chances(model, digits().test, drawn, Noise(), 0), whole)
+    assert whole.shape == (12, 10)
+
+
+def test_accuracy_is_the_share_of_right_answers() -> None:
+    found = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
+    assert learner.accuracy(found, np.array([0, 1, 1, 1])) == 0.75
+
+
+def test_weights_go_out_and_come_back() -> None:
+    config = lab_config(digits())
+    one, other = new_model(config, 0), new_model(config, 1)
+    learner.put_weights("b", other, learner.weights_of({"a": new_model(config, 2), "b": one}))
+    assert all(torch.equal(x, y) for x, y in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_numbers_are_spread_over_their_range_and_equal_ones_are_no_error() -> None:
+    np.testing.assert_allclose(learner.scaled(torch.tensor([2.0, 4.0, 3.0])), [0.0, 1.0, 0.5])
+    assert not learner.scaled(torch.ones(3)).any()
+
+
+def test_an_example_is_shown_as_the_model_gets_it() -> None:
+    drawn = learner.draw(digits().test, ("picture", "sound"), 2, np.random.default_rng(0))
+    photo, sound = learner.pictures_of(digits().test, drawn, Noise(), 0, "clean")
+    assert (photo.key, sound.key) == ("picture", "sound") and photo.name == "clean"
+    assert photo.pixels.shape == (64, 64, 3) and sound.pixels.shape[0] == 40
+    assert len(Draw(np.zeros(3, np.int64))) == 3

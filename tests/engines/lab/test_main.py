@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.lab import FusionRequest, runs
+from engines.lab import __main__ as command
+from engines.lab.__main__ import main
+from tests.engines.lab.makers import save_photos
+
+QUICK = ["extractors", "--sense", "text", "--n-steps", "10"]
+
+
+def test_an_experiment_prints_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(QUICK) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("EXTRACTORS\n") and "TIME\n" in out and "transformer" in out
+
+
+def test_several_seeds_print_their_spread(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*QUICK, "--seeds", "2"]) == 0
+    assert " ± " in capsys.readouterr().out
+
+
+def test_every_field_is_an_option() -> None:
+    typed = "fusion --operator sum attention --n-steps 50 --sound-noise 0.25 --picture-noise 1 --dropped 0 --seed 4"
+    options = command._parser().parse_args(typed.split())
+    assert command.request_of(options) == FusionRequest(
+        operator=("sum", "attention"), n_steps=50, sound_noise=0.25, picture_noise=1.0, dropped=0.0, seed=4
+    )
+
+
+def test_a_run_is_kept_and_measured_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.run.safetensors"
+    assert main([*QUICK, "--save", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert main(["again", str(path)]) == 0
+    again = capsys.readouterr()
+    assert again.err == "the same numbers as when it was kept\n"
+    assert printed.startswith(again.out.rstrip("\n"))
+
+
+def test_weights_that_were_changed_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.run.safetensors"
+    main([*QUICK, "--save", str(path)])
+    found = runs.load(path)
+    found.weights.update({name: np.zeros_like(value) for name, value in found.weights.items()})  # type: ignore[attr-defined]
+    runs.save(path, found)
+    capsys.readouterr()
+    assert main(["again", str(path)]) == 0
+    assert capsys.readouterr().err == "not the same numbers as when it was kept\n"
+
+
+def test_a_folder_of_ones_own_takes_the_place_of_the_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("cat", "dog"):
+        save_photos(tmp_path / "own" / name, 5)
+    path = tmp_path / "a.run.safetensors"
+    typed = ["extractors", "--n-steps", "10", "--folder", str(tmp_path / "own"), "--save", str(path)]
+    assert main(typed) == 0
+    assert main(["again", str(path)]) == 1, "not without the folder"
+    assert "give its folder" in capsys.readouterr().err
+    assert main(["again", str(path), "--folder", str(tmp_path / "own")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        (["extractors", "--sense", "smell"], "sense: 'smell' is not known; choose from picture, sound, text."),
+        (["fusion", "--sound-noise", "9"], "sound_noise is 9.0; choose 0 to 1."),
+        (["again", "nothing.here"], "nothing.here is not a run of the Lab, or is damaged"),
+        (["extractors", "--folder", "nowhere"], "There is no folder nowhere that can be opened"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    typed: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(typed) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith(sentence) and said.err.count("\n") == 1 and not said.out
+
+
+def test_wrong_usage_is_told_apart() -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["alchemy"])
+    assert caught.value.code == 2
+
+
+def test_ctrl_c_ends_it_quietly(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "experiment", stopped)
+    assert main(QUICK) == 130
+    assert capsys.readouterr().err == "stopped\n"
