@@ -78,6 +78,8 @@ def main(arguments: Sequence[str] | None = None, *, opener: Opener = open_host) 
         print(json.dumps(to_json(result), ensure_ascii=False))
     else:
         print(_shown(result, getattr(options, "format", "txt")))
+        if result.end == "cut":
+            print("the text breaks off here: this model writes no more at a time", file=sys.stderr)
     return 0
 
 
@@ -128,10 +130,10 @@ def _shown(result: Result, form: subtitles.Format) -> str:
         case AskResult(end="empty"):
             return "(nothing to hear)"
         case AskResult():
-            parts = [f"{result.text}  ({result.confidence:.0%} sure"]
-            parts += [f"{sense} {share:.0%}" for sense, share in result.senses]
-            parts += [f"at {moment_s:.1f} s" for moment_s in result.moments_s]
-            return ", ".join(parts) + ")"
+            about = [f"{result.confidence:.0%} sure"] if result.confidence > 0.0 else []  # most models do not tell
+            about += [f"{sense} {share:.0%}" for sense, share in result.senses]
+            about += [f"at {moment_s:.1f} s" for moment_s in result.moments_s]
+            return (result.text or "(nothing to say)") + (f"  ({', '.join(about)})" if about else "")
         case EmbedResult():
             return f"{result.kind}: " + " ".join(f"{value:.4f}" for value in result.vector)
         case IndexResult():

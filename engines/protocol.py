@@ -28,9 +28,9 @@ RATE_HZ = 16_000
 Kind: TypeAlias = Literal["photo", "sound", "speech", "clip", "text"]
 KINDS: tuple[Kind, ...] = ("photo", "sound", "speech", "clip", "text")
 Sense: TypeAlias = Literal["picture", "sound"]
-End: TypeAlias = Literal["finished", "empty", "cancelled"]
-"""How a stream came to its end. "empty" is an answer too: no speech in the sound, no hit in the collection.
-A failure is not a result; it is raised."""
+End: TypeAlias = Literal["finished", "cut", "empty", "cancelled"]
+"""How a stream came to its end. "cut": the text breaks off, for the host writes no more at a time. "empty" is an answer
+too: no speech in the sound, no hit in the collection. A failure is not a result; it is raised."""
 
 
 @dataclass(frozen=True, eq=False)

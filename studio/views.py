@@ -30,6 +30,8 @@ from studio.shelf import Shelf
 
 FITS = 0.5
 """Below this a hit does not fit well: `Hit.fit` is calibrated so."""
+ENDINGS: dict[str | None, str] = {"cancelled": "ui.stopped", "cut": "ui.cut"}
+"""What the status line says of a result that is not whole."""
 RESTS = 0.05
 """An answer that loses less than this part of its probability without a sense does not rest on that sense alone."""
 
@@ -94,8 +96,8 @@ def foot(result: Result, shelf: Shelf, info: HostInfo, *, saves: Sequence[str] =
     """The status line: seconds, device, host; copy, files and the way to other tabs."""
     facts = f"{result.seconds:.1f} s · {answering.where(info)} · {html.escape(result.host or info.name)}"
     parts = [f'<span class="facts number">{facts}</span>']
-    if result.end == "cancelled":
-        parts.append(f'<span class="stopped">{both("ui.stopped")}</span>')
+    if result.end in ENDINGS:
+        parts.append(f'<span class="stopped">{both(ENDINGS[result.end])}</span>')
     tools = []
     if saves:
         name = shelf.put_result(result)
@@ -140,7 +142,8 @@ def caption(result: CaptionResult, shelf: Shelf, info: HostInfo) -> str:
 def translation(result: TranslateResult, shelf: Shelf, info: HostInfo) -> str:
     """A text in the other language, as it is written."""
     written = f'<p class="sentence" data-copied>{html.escape(result.text)}</p>' if result.text else ""
-    body = written or (_nothing("ui.stopped.early") if result.done else stage(result.progress))
+    why = "ui.stopped.early" if result.end == "cancelled" else "ui.caption.nothing"
+    body = written or (_nothing(why) if result.done else stage(result.progress))
     return _finished(result, body, foot(result, shelf, info, saves=("txt", "json")) if result.done else "")
 
 
@@ -207,7 +210,8 @@ def _turn(turn: AskResult) -> str:
     if turn.end == "empty":
         return f'<article class="turn"><p class="question">{question}{hidden}</p>{_nothing("ui.silent")}</article>'
     if not turn.text:
-        said = _nothing("ui.stopped.early") if turn.done else stage(turn.progress)
+        why = "ui.stopped.early" if turn.end == "cancelled" else "ui.caption.nothing"
+        said = _nothing(why) if turn.done else stage(turn.progress)
     else:
         said = f'<p class="sentence" data-copied>{html.escape(turn.text)}</p>'
     return (

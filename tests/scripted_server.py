@@ -105,13 +105,13 @@ def chunk(piece: str = "", *, end: str | None = None) -> str:
     return json.dumps({"id": "1", "object": "chat.completion.chunk", "model": "tiny", "choices": [choice]})
 
 
-def chat(*words: str, n_tokens: int = 10) -> Reply:
+def chat(*words: str, n_tokens: int = 10, end: str = "stop") -> Reply:
     """An answer, streamed or whole as it was asked for. A picture or a sound is read as 20 tokens."""
 
     def reply(handler: Handler) -> None:
         said, asked = words or WORDS, handler.asked
         if asked.body.get("stream"):
-            handler.events([*(chunk(word) for word in said), chunk(end="stop"), "[DONE]"])
+            handler.events([*(chunk(word) for word in said), chunk(end=end), "[DONE]"])
             return
         n_read = n_tokens + (0 if handler.server.script.ignores_media else 20 * len(asked.senses))
         choice = {"index": 0, "message": {"role": "assistant", "content": said[0]}, "finish_reason": "length"}

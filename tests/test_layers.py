@@ -237,7 +237,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
     declared = {re.split(r"[^\w.-]", requirement)[0].replace("-", "_").lower() for requirement in wanted}
     imported = {name.split(".")[0] for source in SOURCES for name in source.imports()}
     foreign = imported - sys.stdlib_module_names - {"engines", "launch", "studio", "__future__"}
-    assert {{"PIL": "pillow"}.get(name, name).lower() for name in foreign} <= declared
+    assert {{"PIL": "pillow", "sklearn": "scikit_learn"}.get(name, name).lower() for name in foreign} <= declared
 
 
 # --- importing has no effect --------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from engines.errors import AbilityError, DeviceError, RequestError, UserError
 from engines.hosts.listening import Said, transcribed
 from engines.hosts.prompts import Turn, conversation, dictation, material, translation
 from engines.hosts.server import Message, Server, short
-from engines.hosts.streams import RESULTS, Steps, closed, told
+from engines.hosts.streams import RESULTS, Steps, Written, closed, told
 from engines.protocol import (
     LANGUAGES,
     RATE_HZ,
@@ -297,17 +297,17 @@ class RemoteHost:
         if given.kind == "sound" and given.silent:
             yield result("", end="empty")
             return
-        text = ""
-        for text in self._texts(conversation(request, given), MAX_ANSWER, cancel):
-            yield result(text, progress=Progress("writing"))
-        yield result(text.strip(), end="finished" if text.strip() else "empty")
+        written = Written()
+        for written in self._texts(conversation(request, given), MAX_ANSWER, cancel):
+            yield result(written.text, progress=Progress("writing"))
+        yield result(written.text.strip(), end=written.end)
 
     def _translate(self, request: TranslateRequest, cancel: Cancel) -> Iterator[Result]:
         yield TranslateResult(request=request, progress=Progress("translating"))
-        text = ""
-        for text in self._texts(conversation(request, None), _enough(request.text), cancel):
-            yield TranslateResult(request=request, text=text, progress=Progress("translating"))
-        yield TranslateResult(request=request, text=text.strip(), end="finished" if text.strip() else "empty")
+        written = Written()
+        for written in self._texts(conversation(request, None), _enough(request.text), cancel):
+            yield TranslateResult(request=request, text=written.text, progress=Progress("translating"))
+        yield TranslateResult(request=request, text=written.text.strip(), end=written.end)
 
     def _transcribe(self, request: TranscribeRequest, cancel: Cancel) -> Iterator[TranscribeResult]:
         def write(samples: np.ndarray, language: str | None) -> Iterator[Said]:
@@ -318,17 +318,17 @@ class RemoteHost:
                 )
                 yield said(record, duration_s)
                 return
-            for text in self._texts(dictation(samples, language), MAX_ANSWER, cancel):
-                yield Said((Segment(0.0, duration_s, text.strip()),))
+            for written in self._texts(dictation(samples, language), MAX_ANSWER, cancel):
+                yield Said((Segment(0.0, duration_s, written.text.strip()),))
 
         def translate(text: str, language: str) -> Iterator[str]:
             assert request.translate_to is not None
             turn = Turn("user", translation(text, language or None, request.translate_to))
-            return self._texts((turn,), _enough(text), cancel)
+            return (written.text for written in self._texts((turn,), _enough(text), cancel))
 
         return transcribed(request, write, translate=None if request.translate_to is None else translate)
 
-    def _texts(self, turns: Sequence[Turn], max_tokens: int, cancel: Cancel) -> Iterator[str]:
+    def _texts(self, turns: Sequence[Turn], max_tokens: int, cancel: Cancel) -> Iterator[Written]:
         return self._server.chat(self._model, messages(*turns), max_tokens=max_tokens, cancel=cancel)
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from engines.errors import Cancelled, RequestError, UserError
+from engines.hosts.streams import Written
 from engines.protocol import Cancel
 
 if TYPE_CHECKING:
@@ -143,10 +144,10 @@ class Server:
 
         return _first(self._asked(count, Cancel(), model=model, tries=tries, limit_s=limit_s))
 
-    def chat(self, model: str, messages: Sequence[Message], *, max_tokens: int, cancel: Cancel) -> Iterator[str]:
+    def chat(self, model: str, messages: Sequence[Message], *, max_tokens: int, cancel: Cancel) -> Iterator[Written]:
         """The answer to a conversation as it grows, without what a model thinks aloud first."""
 
-        def texts(client: openai.OpenAI) -> Iterator[str]:
+        def texts(client: openai.OpenAI) -> Iterator[Written]:
             chunks = client.chat.completions.create(
                 model=model,
                 messages=messages,  # type: ignore[arg-type]
@@ -154,16 +155,15 @@ class Server:
                 temperature=0.0,
                 stream=True,
             )
-            text, finished, n_chunks = "", False, 0
+            text, reason, n_chunks = "", "", 0
             for n_chunks, chunk in enumerate(chunks, 1):  # noqa: B007  # told apart below: none came, or too few
-                piece, ended = _piece(chunk)
-                finished = finished or ended
-                if piece:
-                    text += piece
-                    yield _THOUGHT.sub("", text)
+                piece, told = _piece(chunk)
+                text, reason = text + piece, told or reason
+                if piece or told == "length":
+                    yield Written(_THOUGHT.sub("", text), is_cut=reason == "length")
             if n_chunks == 0:
                 raise _Malformed("no event came")
-            if not finished:
+            if not reason:
                 raise _Cut("the answer was not finished")
 
         return self._asked(texts, cancel, model=model)
@@ -271,15 +271,15 @@ def _first(items: Generator[Item]) -> Item:
         return next(items)
 
 
-def _piece(chunk: Any) -> tuple[str, bool]:
-    """(what an event adds to the text, whether it is the last to add something)."""
+def _piece(chunk: Any) -> tuple[str, str]:
+    """(what an event adds to the text, why it is the last to add something or "")."""
     choices = getattr(chunk, "choices", None)
     if not isinstance(choices, list):
         raise _Malformed("an event without choices")
     if not choices:  # a count of tokens alone
-        return "", False
+        return "", ""
     piece = getattr(getattr(choices[0], "delta", None), "content", None)
-    return piece if isinstance(piece, str) else "", getattr(choices[0], "finish_reason", None) is not None
+    return piece if isinstance(piece, str) else "", str(getattr(choices[0], "finish_reason", None) or "")
 
 
 def _worth_waiting_s(error: BaseException, n_failed: int) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from engines.errors import AbilityError, Cancelled, RequestError
@@ -17,6 +17,7 @@ from engines.protocol import (
     CaptionResult,
     EmbedRequest,
     EmbedResult,
+    End,
     HostInfo,
     IndexRequest,
     IndexResult,
@@ -51,6 +52,19 @@ TASK_OF = {kind: task for task, kinds in TASKS.items() for kind in kinds}
 
 Steps: TypeAlias = Callable[[Any, Cancel], Iterator[Result]]
 """A task: results as they are made, at least one every tenth of a second, so that a stop is heard."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text as far as a model has written it. is_cut: it breaks off there, for the model may write no more."""
+
+    text: str = ""
+    is_cut: bool = False
+
+    @property
+    def end(self) -> End:
+        """How the result ends that holds all of it."""
+        return "cut" if self.is_cut else "finished"
 
 
 def told(info: HostInfo, tasks: Mapping[type, Steps], request: Request, cancel: Cancel | None) -> Iterator[Result]:

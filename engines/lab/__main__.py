@@ -97,7 +97,8 @@ def request_of(options: argparse.Namespace) -> LabRequest:
     """The request that the options make. Raises RequestError."""
     kind = EXPERIMENTS[options.experiment]
     given: dict[str, Any] = {each.name: getattr(options, each.name) for each in fields(kind)}
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return kind(**(given | lists))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -313,6 +313,7 @@ def _half(desk: Desk, side: Side, is_over: bool) -> str:
     facts = []
     if result is not None:
         facts.append(f"{result.seconds:.1f} s")
+        facts += [both("ui.cut")] if result.end == "cut" else []
     if info is not None:
         facts.append(answering.place(info))
     foot = f'<p class="quiet number">{" · ".join(facts)}</p>'

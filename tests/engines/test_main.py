@@ -107,6 +107,19 @@ def test_an_empty_end_is_said_and_not_an_error(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "(nothing found)\n"
 
 
+def test_an_answer_says_how_sure_it_is_only_if_it_knows(capsys: pytest.CaptureFixture[str]):
+    unsure = {AskRequest: lambda request: iter([AskResult(request=request, text="A dog.", end="finished")])}
+    assert asked("answer", "a.mp4", "Who?", host=FakeHost(scripts=unsure))[0] == 0
+    assert capsys.readouterr().out == "A dog.\n"
+
+
+def test_a_text_that_breaks_off_says_so_beside_it(capsys: pytest.CaptureFixture[str]):
+    cut = {AskRequest: lambda request: iter([AskResult(request=request, text="A dog and", end="cut")])}
+    assert asked("answer", "a.mp4", "Who?", host=FakeHost(scripts=cut))[0] == 0
+    said = capsys.readouterr()
+    assert said.out == "A dog and\n" and said.err.startswith("the text breaks off here")
+
+
 def test_a_silent_sound_is_said_to_hold_nothing(capsys: pytest.CaptureFixture[str]):
     silent = {AskRequest: lambda request: iter([AskResult(request=request, silent=True, end="empty")])}
     assert asked("answer", "a.wav", "Who?", host=FakeHost(scripts=silent))[0] == 0

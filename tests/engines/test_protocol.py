@@ -74,7 +74,7 @@ def test_a_sentence_for_people_comes_in_english_and_chinese() -> None:
 def test_a_result_is_done_once_it_has_an_end() -> None:
     request = CaptionRequest(media=FILE)
     assert not CaptionResult(request=request).done
-    assert all(CaptionResult(request=request, end=end).done for end in ("finished", "empty", "cancelled"))
+    assert all(CaptionResult(request=request, end=end).done for end in ("finished", "cut", "empty", "cancelled"))
 
 
 def test_segments_join_to_a_text_with_spaces_except_in_chinese() -> None:

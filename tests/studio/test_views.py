@@ -104,6 +104,26 @@ def test_a_stopped_caption_keeps_its_words_and_says_so(shelf: Shelf, info: HostI
     assert "Stopped before anything" in views.caption(replace(CAPTION, text="", end="cancelled"), shelf, info)
 
 
+def test_a_text_that_breaks_off_says_so_and_is_no_stop(shelf: Shelf, info: HostInfo) -> None:
+    request = TranslateRequest(text="dog", source="en", target="de")
+    for shown in (
+        views.caption(replace(CAPTION, end="cut"), shelf, info),
+        views.talk((replace(ANSWER, end="cut"),), shelf, info),
+        views.translation(TranslateResult(request=request, text="Hund", end="cut"), shelf, info),
+    ):
+        assert "breaks off here" in shown and "在此中断" in shown
+        assert "is-done" in shown and "stopped</span>" not in shown
+
+
+def test_an_answer_of_nothing_was_not_stopped(shelf: Shelf, info: HostInfo) -> None:
+    request = TranslateRequest(text="dog", source="en", target="de")
+    for shown in (
+        views.talk((replace(ANSWER, text=""),), shelf, info),
+        views.translation(TranslateResult(request=request, end="finished"), shelf, info),
+    ):
+        assert "No sentence came to mind." in shown and "Stopped" not in shown
+
+
 def test_progress_says_what_is_done_and_how_far(shelf: Shelf, info: HostInfo) -> None:
     listening = replace(SPEECH, segments=(), progress=Progress("listening", 40.0, 130.0, "s"))
     shown = views.transcript(listening, shelf, info)

@@ -6,6 +6,7 @@ What a model takes is what its checkpoint has processors for. A clip goes in as 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,9 @@ from engines.hosts import prompts
 from engines.hosts.listening import Said, transcribed
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
-from engines.hosts.pretrained.writing import Pen
+from engines.hosts.pretrained.writing import Pen, is_cut
 from engines.hosts.prompts import Turn
-from engines.hosts.streams import Steps
+from engines.hosts.streams import Steps, Written
 from engines.protocol import (
     LANGUAGES,
     RATE_HZ,
@@ -93,53 +94,57 @@ class Chat:
         if not given.frames and given.samples is None:
             yield CaptionResult(request=request, end="empty")
             return
-        text = ""
-        for text in self.reply(prompts.conversation(request, given), N_NEW[CaptionRequest]):
-            yield CaptionResult(request=request, text=text, progress=Progress("writing"))
-        yield CaptionResult(request=request, text=text, end="finished" if text else "empty")
+        written = Written()
+        for written in self.reply(prompts.conversation(request, given), N_NEW[CaptionRequest]):
+            yield CaptionResult(request=request, text=written.text, progress=Progress("writing"))
+        yield CaptionResult(request=request, text=written.text, end=written.end)
 
     def ask(self, request: AskRequest, _: Cancel) -> Iterator[AskResult]:
         yield AskResult(request=request, progress=Progress("looking"))
         given = prompts.material(request.media, self.senses, self._name, hide=request.hide)
-        text = ""
-        for text in self.reply(prompts.conversation(request, given), N_NEW[AskRequest]):
-            yield AskResult(request=request, text=text, silent=given.silent, progress=Progress("writing"))
-        yield AskResult(request=request, text=text, silent=given.silent, end="finished" if text else "empty")
+        result = AskResult(request=request, silent=given.silent)
+        if given.kind == "sound" and given.silent:
+            yield replace(result, end="empty")
+            return
+        written = Written()
+        for written in self.reply(prompts.conversation(request, given), N_NEW[AskRequest]):
+            yield replace(result, text=written.text, progress=Progress("writing"))
+        yield replace(result, text=written.text, end=written.end)
 
     def translate(self, request: TranslateRequest, _: Cancel) -> Iterator[TranslateResult]:
-        text = ""
-        for text in self.reply(prompts.conversation(request, None), N_NEW[TranslateRequest]):
-            yield TranslateResult(request=request, text=text, progress=Progress("translating"))
-        yield TranslateResult(request=request, text=text, end="finished" if text else "empty")
+        written = Written()
+        for written in self.reply(prompts.conversation(request, None), N_NEW[TranslateRequest]):
+            yield TranslateResult(request=request, text=written.text, progress=Progress("translating"))
+        yield TranslateResult(request=request, text=written.text, end=written.end)
 
     def transcribe(self, request: TranscribeRequest, _: Cancel) -> Iterator[TranscribeResult]:
         def write(samples: np.ndarray, language: str | None) -> Iterator[Said]:
-            for text in self.reply(prompts.dictation(samples, language), N_NEW[TranscribeRequest]):
-                segment = Segment(0.0, len(samples) / RATE_HZ, text)
-                yield Said((segment,) if text else (), language or "")
+            for written in self.reply(prompts.dictation(samples, language), N_NEW[TranscribeRequest]):
+                segment = Segment(0.0, len(samples) / RATE_HZ, written.text)
+                yield Said((segment,) if written.text else (), language or "")
 
         def put(text: str, language: str) -> Iterator[str]:
             turn = Turn("user", prompts.translation(text, language or None, request.translate_to or "en"))
-            return self.reply((turn,), N_NEW[TranslateRequest])
+            return (written.text for written in self.reply((turn,), N_NEW[TranslateRequest]))
 
         return transcribed(request, write, translate=put if request.translate_to is not None else None)
 
     # --- the model ---
 
-    def reply(self, turns: Sequence[Turn], n_new: int) -> Iterator[str]:
+    def reply(self, turns: Sequence[Turn], n_new: int) -> Iterator[Written]:
         """What the model says to a conversation, as it grows; often unchanged, so that a stop is heard."""
-        inputs = yield from self._pen.run(lambda: self._inputs(turns), "")
+        inputs = yield from self._pen.run(lambda: self._inputs(turns), Written())
         prompt = inputs["input_ids"][0].tolist()
         n_prompt = len(prompt)
-        text = ""
         options = {"max_new_tokens": n_new, "do_sample": False, "num_beams": 1}
-        n_known = 0
+        reply, n_known = Written(), 0
         for ids in self._pen.write(lambda extra: self._model.generate(**inputs, **options, **extra)):
             if len(ids) != n_known:
                 n_known = len(ids)
-                written = ids[n_prompt:] if ids[:n_prompt] == prompt else ids  # the last comes with its prompt
-                text = str(self._tokenizer.decode(written, skip_special_tokens=True)).strip().rstrip("\ufffd")
-            yield text
+                new = ids[n_prompt:] if ids[:n_prompt] == prompt else ids  # the last comes with its prompt
+                text = str(self._tokenizer.decode(new, skip_special_tokens=True)).strip().rstrip("\ufffd")
+                reply = Written(text, is_cut(new, n_new, self._model.generation_config.eos_token_id))
+            yield reply
 
     def _inputs(self, turns: Sequence[Turn]) -> dict[str, Any]:
         messages = [self._message(turn) for turn in turns]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from engines.errors import AbilityError
 from engines.hosts import prompts
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
-from engines.hosts.pretrained.writing import Pen
-from engines.hosts.streams import Steps
+from engines.hosts.pretrained.writing import Pen, is_cut
+from engines.hosts.streams import Steps, Written
 from engines.protocol import Ability, AskRequest, AskResult, Cancel, CaptionRequest, CaptionResult, Progress, Sense
 
 LANGUAGE = "en"
@@ -51,10 +52,10 @@ class Pictures:
         self._check(request.language)
         yield CaptionResult(request=request, progress=Progress("looking"))
         given = prompts.material(request.media, frozenset({"picture"}), self._name)
-        text = ""
-        for text in self._written(given.frames[len(given.frames) // 2]):
-            yield CaptionResult(request=request, text=text, progress=Progress("writing"))
-        yield CaptionResult(request=request, text=text, end="finished" if text else "empty")
+        written = Written()
+        for written in self._written(given.frames[len(given.frames) // 2]):
+            yield CaptionResult(request=request, text=written.text, progress=Progress("writing"))
+        yield CaptionResult(request=request, text=written.text, end=written.end)
 
     def ask(self, request: AskRequest, _: Cancel) -> Iterator[AskResult]:
         self._check(request.language)
@@ -65,10 +66,10 @@ class Pictures:
                 f"{self._name} only sees; without the picture it has nothing to answer from.",
                 f"{self._name} 只能看画面；隐藏画面后无法回答。",
             )
-        text = ""
-        for text in self._written(given.frames[len(given.frames) // 2], request.question):
-            yield AskResult(request=request, text=text, silent=given.silent, progress=Progress("writing"))
-        yield AskResult(request=request, text=text, silent=given.silent, end="finished" if text else "empty")
+        result, written = AskResult(request=request, silent=given.silent), Written()
+        for written in self._written(given.frames[len(given.frames) // 2], request.question):
+            yield replace(result, text=written.text, progress=Progress("writing"))
+        yield replace(result, text=written.text, end=written.end)
 
     def _check(self, language: str) -> None:
         if language != LANGUAGE:
@@ -77,7 +78,7 @@ class Pictures:
                 f"{self._name} 只会写英文；请选英文，或在“模型与设备”中换一个模型。",
             )
 
-    def _written(self, frame: np.ndarray, question: str = "") -> Iterator[str]:
+    def _written(self, frame: np.ndarray, question: str = "") -> Iterator[Written]:
         """The text for a picture (H, W, 3) uint8, as it grows."""
         inputs: dict[str, Any] = dict(self._images(Image.fromarray(frame), return_tensors="pt"))
         if question:
@@ -86,5 +87,7 @@ class Pictures:
         device, dtype = self._model.device, self._model.dtype
         inputs = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
         options = {"max_new_tokens": N_NEW, "do_sample": False, "num_beams": 1}
+        ends = self._tokenizer.sep_token_id, self._tokenizer.eos_token_id
         for ids in self._pen.write(lambda extra: self._model.generate(**inputs, **options, **extra)):
-            yield str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+            text = str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+            yield Written(text, is_cut(ids, N_NEW, ends))

@@ -1,8 +1,8 @@
 """Speech models: Whisper and its kin, and models that spell (CTC).
 
 Whisper: Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision". Its time pieces give each
-segment its times, the probability of "no speech" at the start of a stretch keeps silence empty, and it translates into
-English by itself.
+segment its times, the probability of "no speech" at the start of a stretch keeps silence and noise empty, and it
+translates into English by itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from engines.errors import AbilityError
 from engines.hosts.listening import Said, transcribed
@@ -25,7 +26,10 @@ from engines.protocol import LANGUAGES, RATE_HZ, Ability, Cancel, Segment, Trans
 TIME_S = 0.02
 """Of Whisper's time pieces."""
 NO_SPEECH = 0.6
-"""Whisper's own threshold; above it a stretch counts as silence."""
+"""Whisper's own threshold; above it a stretch counts as silence. In noise Whisper often stays below, and is unsure of
+what it writes: half of it is enough then, which real speech does not reach."""
+UNSURE = -1.0
+"""Whisper's own threshold for the mean log probability of the pieces of a text that is not to be relied on."""
 N_NEW = 220
 """Pieces of a stretch of 15 s at most: half of what Whisper writes in a window of 30 s."""
 CIRCLES = 2.4
@@ -102,24 +106,28 @@ class Whisper:
 
     def write(self, samples: np.ndarray, language: str | None, translate_to: str | None) -> Iterator[Said]:
         inputs = self._inputs(samples)
-        silent, found = yield from self._pen.run(lambda: self._heard(inputs, language), Said())
-        if silent:
-            yield Said(language=found)
+        no_speech, found = yield from self._pen.run(lambda: self._heard(inputs, language), Said())
+        nothing = Said(language=found)
+        if no_speech > NO_SPEECH:
+            yield nothing
             return
         end_s = len(samples) / RATE_HZ
-        said = Said(language=found)
-        for ids in self._ids(inputs, found, "transcribe"):
+        said, sureness, doubtful = nothing, _Sureness(), no_speech > NO_SPEECH / 2
+        for ids in self._ids(inputs, found, "transcribe", sureness):
             said = Said(_timed(ids, self._first_time, self._decode, end_s), found)
             if _turns_in_circles(" ".join(segment.text for segment in said.segments)):
-                yield Said(language=found)
+                yield nothing
                 return
-            yield said
+            yield nothing if doubtful else said
+        if doubtful and sureness.mean_logprob < UNSURE:
+            return
+        yield said
         if translate_to is None or translate_to == found:
             return
         text, start_s, stop_s = " ".join(s.text for s in said.segments), 0.0, end_s
         if said.segments:
             start_s, stop_s = said.segments[0].start_s, said.segments[-1].end_s
-        for ids in self._ids(inputs, found, "translate"):
+        for ids in self._ids(inputs, found, "translate", _Sureness()):
             translation = " ".join(s.text for s in _timed(ids, self._first_time, self._decode, end_s))
             yield Said((Segment(start_s, stop_s, text, translation=translation),), found)
 
@@ -128,22 +136,25 @@ class Whisper:
         device, dtype = self._model.device, self._model.dtype
         return {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in found.items()}
 
-    def _heard(self, inputs: dict[str, torch.Tensor], language: str | None) -> tuple[bool, str]:
-        """Whether a stretch is silent, and its language: both stand at the first place of the decoder."""
+    def _heard(self, inputs: dict[str, torch.Tensor], language: str | None) -> tuple[float, str]:
+        """The probability of no speech, and the language: both stand at the first place of the decoder."""
         start = self._model.generation_config.decoder_start_token_id
         found = language or next(iter(self._only), "")
         if "input_features" not in inputs or (self._no_speech is None and not self._languages):
-            return False, found
+            return 0.0, found
         first = torch.tensor([[start]], device=self._model.device)
         logits = self._model(input_features=inputs["input_features"], decoder_input_ids=first).logits[0, -1].float()
-        silent = self._no_speech is not None and float(logits.softmax(-1)[self._no_speech]) > NO_SPEECH
+        no_speech = 0.0 if self._no_speech is None else float(logits.softmax(-1)[self._no_speech])
         if not found and self._languages:
             known = {name.strip("<|>"): index for name, index in self._languages.items()}
             found = max(known, key=lambda name: float(logits[known[name]]))
-        return silent, found
+        return no_speech, found
 
-    def _ids(self, inputs: dict[str, torch.Tensor], language: str, task: str) -> Iterator[list[int]]:
+    def _ids(
+        self, inputs: dict[str, torch.Tensor], language: str, task: str, sureness: _Sureness
+    ) -> Iterator[list[int]]:
         options: dict[str, Any] = {"max_new_tokens": N_NEW, "num_beams": 1, "do_sample": False}
+        options["logits_processor"] = LogitsProcessorList([sureness])
         if self._first_time is not None:
             options["return_timestamps"] = True
         if self._languages and len(self._only) != 1:
@@ -152,6 +163,21 @@ class Whisper:
 
     def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+
+class _Sureness(LogitsProcessor):
+    """Looks on while a text is written: the likeliest piece is taken each time, so its probability is that taken."""
+
+    def __init__(self) -> None:
+        self._logprobs: list[float] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        self._logprobs.append(float(scores[0].float().log_softmax(-1).max()))
+        return scores
+
+    @property
+    def mean_logprob(self) -> float:
+        return sum(self._logprobs) / max(1, len(self._logprobs))
 
 
 class Speller:

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from engines.errors import AbilityError
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
-from engines.hosts.pretrained.writing import Pen
-from engines.hosts.streams import Steps
+from engines.hosts.pretrained.writing import Pen, is_cut
+from engines.hosts.streams import Steps, Written
 from engines.protocol import LANGUAGES, Ability, Cancel, Progress, TranslateRequest, TranslateResult
 from engines.tasks.translate import sentences
 
@@ -76,7 +76,7 @@ class Translation:
             )
         joint = "" if request.target == "zh" else " "
         lines: list[str] = []
-        n_read = 0
+        n_read, breaks_off = 0, False
         for line in request.text.splitlines():
             lines.append("")
             for sentence in sentences(line):
@@ -86,12 +86,12 @@ class Translation:
                     progress=Progress("translating", n_read / len(request.text), 1.0),
                 )
                 translation = yield from self._sentence(sentence, request.source, request.target, so_far)
-                lines[-1] += (joint if lines[-1] else "") + translation
-                n_read += len(sentence)
+                lines[-1] += (joint if lines[-1] else "") + translation.text
+                n_read, breaks_off = n_read + len(sentence), breaks_off or translation.is_cut
         text = "\n".join(lines)
-        yield TranslateResult(request=request, text=text, end="finished" if text.strip() else "empty")
+        yield TranslateResult(request=request, text=text, end=Written(text, breaks_off).end)
 
-    def _sentence(self, sentence: str, source: str, target: str, meanwhile: Y) -> Generator[Y, None, str]:
+    def _sentence(self, sentence: str, source: str, target: str, meanwhile: Y) -> Generator[Y, None, Written]:
         options: dict[str, Any] = {"max_new_tokens": N_NEW}
         if self._codes:
             self._tokenizer.src_lang = self._codes[source]
@@ -102,4 +102,5 @@ class Translation:
         for written in self._pen.write(lambda extra: self._model.generate(**inputs, **options, **extra), streams=False):
             ids = written
             yield meanwhile
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        text = str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        return Written(text, is_cut(ids[1:], N_NEW, self._model.generation_config.eos_token_id))

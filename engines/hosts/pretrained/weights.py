@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
@@ -81,7 +82,11 @@ def processor(checkpoint: Checkpoint) -> Any:
             parts[name] = image_processor(checkpoint)
         else:
             parts[name] = feature_extractor(checkpoint)
+    takes = inspect.signature(kind).parameters.keys() - parts.keys()
+    settings = {name: value for name, value in checkpoint.small("processor_config.json").items() if name in takes}
     template = parts["tokenizer"].chat_template or checkpoint.small("chat_template.json").get("chat_template")
+    if template:
+        settings["chat_template"] = template
 
     class Videoless(kind):  # type: ignore[misc, valid-type]
         """A processor that may lack a part."""
@@ -90,7 +95,7 @@ def processor(checkpoint: Checkpoint) -> Any:
             return None if part is None else super().check_argument_for_proper_class(name, part)
 
     try:
-        return Videoless(**parts, chat_template=template)
+        return Videoless(**parts, **settings)
     except (ImportError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"The processors of {checkpoint.name} could not be put together: {_short(error)}",

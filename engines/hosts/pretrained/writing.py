@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -42,6 +42,12 @@ class _Stop(StoppingCriteria):
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         return torch.full((len(input_ids),), self._event.is_set(), dtype=torch.bool, device=input_ids.device)
+
+
+def is_cut(ids: Sequence[int], n_new: int, ends: int | Sequence[int | None] | None) -> bool:
+    """Whether a text breaks off at its limit. ids: its pieces. ends: those that end one, as `eos_token_id` has them."""
+    known = {ends} if isinstance(ends, int) else set(ends or ())
+    return len(ids) >= n_new and known.isdisjoint(ids)
 
 
 class Pen:

@@ -250,9 +250,19 @@ def test_of_a_silent_sound_nothing_is_asked(host: RemoteHost, script: ScriptedSe
     assert script.requests == []
 
 
-def test_an_answer_of_nothing_is_empty(host: RemoteHost, script: ScriptedServer):
+def test_an_answer_of_nothing_has_no_text(host: RemoteHost, script: ScriptedServer):
     script.script(CHAT, chat(" ", "\n"))
-    assert run(host, HELLO).end == "empty"
+    assert run(host, HELLO).text == ""  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [CaptionRequest, AskRequest])
+def test_an_answer_that_reaches_its_limit_is_said_to_break_off(
+    host: RemoteHost, script: ScriptedServer, photo: Photo, kind: type
+):
+    more = {"question": "What?"} if kind is AskRequest else {}
+    script.script(CHAT, chat(end="length"), chat())
+    ends = [run(host, asked).end for asked in (kind(media=photo, **more), HELLO)]
+    assert ends == ["cut", "finished"]
 
 
 def test_a_medium_the_model_has_no_sense_for_is_refused():
@@ -422,7 +432,7 @@ def test_transformers_serve_translates_streams_and_stops(transformers_serve: str
     assert host.info.name == "tiny-chat"
     assert {ability.request for ability in host.info.abilities} == {TranslateRequest}, "it drops pictures unread"
     *partial, last = host.stream(HELLO)
-    assert last.end == "finished" and last.text and len(partial) > 5  # type: ignore[attr-defined]
+    assert last.end == "cut" and last.text and len(partial) > 5, "it never ends of itself"  # type: ignore[attr-defined]
     assert "Translate" not in last.text and last.text == run(host, HELLO).text  # type: ignore[attr-defined]
     cancel = Cancel()
     results = []
@@ -430,5 +440,5 @@ def test_transformers_serve_translates_streams_and_stops(transformers_serve: str
         results.append(result)
         if result.text:  # type: ignore[attr-defined]
             cancel.set()
-    assert results[-1].end == "cancelled" and run(host, HELLO).end == "finished", "the server is free again"
+    assert results[-1].end == "cancelled" and run(host, HELLO).end == "cut", "the server is free again"
     host.close()

@@ -52,7 +52,7 @@ def server(script: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def texts(server: Server, cancel: Cancel | None = None) -> Iterator[str]:
-    return server.chat("tiny", HELLO, max_tokens=7, cancel=cancel or Cancel())
+    return (written.text for written in server.chat("tiny", HELLO, max_tokens=7, cancel=cancel or Cancel()))
 
 
 # --- what goes out and comes back ---------------------------------------------------------------------------------

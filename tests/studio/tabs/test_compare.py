@@ -7,6 +7,7 @@ import pytest
 from engines import (
     AskRequest,
     CaptionRequest,
+    CaptionResult,
     MediaError,
     RequestError,
     TranscribeRequest,
@@ -49,6 +50,12 @@ def test_both_answer_one_after_the_other_with_what_it_cost(two: Desk) -> None:
     assert "is-done" in frames[-1]
     assert frames[-1].count("s · cpu · 4 MiB") == 2
     assert "built" in frames[-1] and "oth&lt;er" in frames[-1]
+
+
+def test_an_answer_that_breaks_off_says_so(two: Desk) -> None:
+    info = two.host.hosts()[0].info
+    side = compare.Side(info.source, info, CaptionResult(request=CAPTION, text="A dog and", end="cut"))
+    assert "breaks off here" in compare.view(two, [side], is_over=True)
 
 
 def test_one_that_fails_is_one_sentence_and_the_other_still_answers(owner: Desk) -> None:

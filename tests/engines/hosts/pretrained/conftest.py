@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from engines.settings import Settings
 from tests.tiny_models import BUILT
 
 SETTINGS = Settings(device="cpu", dtype="float32", n_threads=1)
+WHISPER = Path(os.environ.get("FUSION_STUDIO_WEIGHTS", "nowhere")) / "whisper-base"
+with_whisper = pytest.mark.skipif(
+    not WHISPER.is_dir(), reason="FUSION_STUDIO_WEIGHTS names no folder with whisper-base in it"
+)
 
 
 @pytest.fixture(scope="session")

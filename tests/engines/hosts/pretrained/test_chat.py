@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
+from engines.errors import AbilityError
 from engines.hosts.pretrained import chat, checkpoint
 from engines.protocol import (
+    RATE_HZ,
     AskRequest,
     CaptionRequest,
     Clip,
@@ -44,7 +47,18 @@ def test_an_omni_model_serves_every_tab_but_search(
         TranslateRequest(text="Good morning.", source="en", target="de"),
     ):
         result = run(host, request)
-        assert result.end in ("finished", "empty") and result.host == "omni"
+        assert result.end in ("finished", "cut", "empty") and result.host == "omni"
+
+
+def test_a_model_that_only_sees_answers_about_what_is_seen(
+    opened: Callable[..., Any], sound: Sound, clip: Clip
+) -> None:
+    host = opened("gemma")
+    assert host.info.takes == {"picture"} and not host.info.serves(TranscribeRequest)
+    for request in (CaptionRequest(media=clip), AskRequest(media=clip, question="What is it?")):
+        assert run(host, request).end in ("finished", "cut")
+    with pytest.raises(AbilityError, match=r"^gemma does not hear; choose a photo or a clip"):
+        run(host, CaptionRequest(media=sound))
 
 
 def test_a_model_shows_what_it_writes_as_it_writes_it(opened: Callable[..., Any], photo: Photo) -> None:
@@ -52,10 +66,27 @@ def test_a_model_shows_what_it_writes_as_it_writes_it(opened: Callable[..., Any]
     assert texts[0] == "" and texts[-1] != "" and texts[-1] == texts[-2]
 
 
+def test_a_text_that_reaches_its_limit_is_said_to_break_off(
+    opened: Callable[..., Any], photo: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = opened("omni")
+    ends = [run(host, CaptionRequest(media=photo)).end]
+    monkeypatch.setattr(chat, "is_cut", lambda ids, n_new, ends: False)
+    ends.append(run(host, CaptionRequest(media=photo)).end)
+    assert ends == ["cut", "finished"]
+
+
+def test_of_a_silent_sound_nothing_is_asked(opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat.Chat, "reply", lambda *_: pytest.fail("asked"))
+    silence = Sound(np.zeros(RATE_HZ, np.float32))
+    for request in (CaptionRequest(media=silence), AskRequest(media=silence, question="Who speaks?")):
+        assert run(opened("omni"), request).end == "empty"
+
+
 def test_a_model_of_text_alone_translates_and_does_nothing_else(opened: Callable[..., Any]) -> None:
     host = opened("language_model")
     assert {ability.request for ability in host.info.abilities} == {TranslateRequest}
-    assert run(host, TranslateRequest(text="Good morning.", source="en", target="fr")).end in ("finished", "empty")
+    assert run(host, TranslateRequest(text="Good morning.", source="en", target="fr")).end in ("finished", "cut")
 
 
 def test_the_prompt_is_no_part_of_the_answer(opened: Callable[..., Any]) -> None:

@@ -20,7 +20,8 @@ from engines.hosts import pretrained
 from engines.hosts.pretrained import chat, checkpoint
 from engines.protocol import Cancel, CaptionRequest, EmbedRequest, Host, Photo, Sound, TranscribeRequest, run
 from engines.settings import Settings
-from tests.engines.hosts.pretrained.conftest import SETTINGS
+from tests.conftest import SAMPLES
+from tests.engines.hosts.pretrained.conftest import SETTINGS, WHISPER, with_whisper
 
 WAIT_S = 20.0
 
@@ -54,7 +55,7 @@ def test_a_stop_ends_the_text_where_it_is(opened: Callable[..., Any], photo: Pho
         if getattr(last, "text", ""):
             cancel.set()
     assert last.end == "cancelled" and last.text
-    assert run(host, CaptionRequest(media=photo)).end == "finished"
+    assert run(host, CaptionRequest(media=photo)).end in ("finished", "cut")
 
 
 def test_two_at_once_both_end_well(opened: Callable[..., Any], photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +68,7 @@ def test_two_at_once_both_end_well(opened: Callable[..., Any], photo: Photo, mon
         thread.start()
     for thread in threads:
         thread.join(WAIT_S)
-    assert ends == ["finished", "finished"]
+    assert len(ends) == 2 and set(ends) <= {"finished", "cut"}
 
 
 def test_rest_gives_the_weights_back_and_the_next_request_brings_them(opened: Callable[..., Any], sound: Sound) -> None:
@@ -94,6 +95,18 @@ def test_a_large_model_at_rest_takes_no_memory(opened: Callable[..., Any], monke
     loaded = process.memory_info().rss
     host.rest()
     assert loaded - process.memory_info().rss > 0.9 * ballast
+
+
+@with_whisper
+@pytest.mark.parametrize("end", ["rest", "close"])
+def test_real_whisper_gives_back_what_its_weights_took(end: str) -> None:
+    process = psutil.Process()
+    host = pretrained.load(WHISPER, str(WHISPER), settings=SETTINGS)
+    run(host, TranscribeRequest(media=SAMPLES / "all-busy.mp3"))
+    in_use = process.memory_info().rss
+    getattr(host, end)()
+    assert in_use - process.memory_info().rss > 0.9 * host.info.memory_bytes > 250e6
+    host.close()
 
 
 def test_an_idle_model_goes_to_rest_by_itself_but_not_while_it_works(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +16,7 @@ from engines.hosts.pretrained.speech import TIME_S, _timed, _turns_in_circles
 from engines.protocol import RATE_HZ, Sound, TranscribeRequest, TranscribeResult, run
 from engines.settings import Settings
 from tests.conftest import SAMPLES, tone
-
-WEIGHTS = Path(os.environ.get("FUSION_STUDIO_WEIGHTS", "")) / "whisper-base"
-with_whisper = pytest.mark.skipif(
-    not os.environ.get("FUSION_STUDIO_WEIGHTS") or not WEIGHTS.is_dir(),
-    reason="FUSION_STUDIO_WEIGHTS names no folder with whisper-base in it",
-)
+from tests.engines.hosts.pretrained.conftest import WHISPER, with_whisper
 
 
 def test_time_pieces_become_times_and_what_is_open_ends_with_the_stretch() -> None:
@@ -64,9 +57,9 @@ def test_a_whisper_translates_into_english_by_itself_and_into_nothing_else(
     asked: list[str] = []
     ids = speech.Whisper._ids
 
-    def seen(self: Any, inputs: Any, language: str, task: str) -> Any:
+    def seen(self: Any, inputs: Any, language: str, task: str, sureness: Any) -> Any:
         asked.append(f"{language} {task}")
-        return ids(self, inputs, language, task)
+        return ids(self, inputs, language, task, sureness)
 
     monkeypatch.setattr(speech.Whisper, "_ids", seen)
     result = run(host, TranscribeRequest(media=sound, language="de", translate_to="en"))
@@ -80,6 +73,39 @@ def test_silence_gives_no_words_when_the_model_hears_no_speech(
 ) -> None:
     monkeypatch.setattr(speech, "NO_SPEECH", -1.0)
     assert run(opened("whisper"), TranscribeRequest(media=sound)).end == "empty"
+
+
+@pytest.mark.parametrize(
+    ("no_speech", "unsure", "is_speech"),
+    [
+        (0.1, 0.0, True),  # hardly understood, and speech all the same
+        (0.4, 0.0, False),  # the words that Whisper hears in rain
+        (0.4, -100.0, True),
+        (0.7, -100.0, False),
+    ],
+)
+def test_what_may_be_noise_gives_no_words_if_the_model_is_unsure_of_them(
+    opened: Callable[..., Any],
+    sound: Sound,
+    monkeypatch: pytest.MonkeyPatch,
+    no_speech: float,
+    unsure: float,
+    is_speech: bool,
+) -> None:
+    monkeypatch.setattr(speech, "_turns_in_circles", lambda _: False)  # random weights do nothing else
+    monkeypatch.setattr(speech.Whisper, "_heard", lambda *_: (no_speech, "en"))
+    monkeypatch.setattr(speech, "UNSURE", unsure)
+    *partial, last = opened("whisper").stream(TranscribeRequest(media=sound))
+    assert last.end == ("finished" if is_speech else "empty")
+    assert any(result.text for result in partial) is is_speech
+
+
+def test_sureness_is_the_mean_log_probability_of_what_is_taken() -> None:
+    sureness = speech._Sureness()
+    for shares in ([0.5, 0.2, 0.3], [0.1, 0.9, 0.0]):
+        scores = torch.tensor([shares]).log() + 3.0  # logits of these shares
+        assert sureness(torch.zeros(1, 1), scores) is scores
+    assert sureness.mean_logprob == pytest.approx(np.log([0.5, 0.9]).mean(), abs=1e-5)
 
 
 def test_an_english_model_refuses_other_languages(
@@ -107,11 +133,12 @@ def test_long_silence_is_skipped_without_asking_the_model(opened: Callable[..., 
 
 @with_whisper
 def test_real_whisper_writes_down_the_sample_speech() -> None:
-    host = pretrained.load(WEIGHTS, str(WEIGHTS), settings=Settings(device="cpu", n_threads=1))
+    host = pretrained.load(WHISPER, str(WHISPER), settings=Settings(device="cpu", n_threads=1))
     try:
         english = run(host, TranscribeRequest(media=SAMPLES / "all-busy.mp3"))
         german = run(host, TranscribeRequest(media=SAMPLES / "morgen.mp3", translate_to="en"))
         music = run(host, TranscribeRequest(media=SAMPLES / "music.mp3"))
+        rain = run(host, TranscribeRequest(media=SAMPLES / "rain.opus"))
     finally:
         host.close()
     assert isinstance(english, TranscribeResult) and isinstance(german, TranscribeResult)
@@ -119,6 +146,7 @@ def test_real_whisper_writes_down_the_sample_speech() -> None:
     assert all(a.end_s <= b.start_s + 0.01 for a, b in zip(english.segments, english.segments[1:], strict=False))
     assert german.language == "de" and "Guten Morgen" in german.text and "sun" in german.translation
     assert len(getattr(music, "text", "")) < 200
+    assert rain.end == "empty"
 
 
 def test_a_tone_is_cut_where_it_is_quiet_and_no_stretch_is_left_out(opened: Callable[..., Any]) -> None:

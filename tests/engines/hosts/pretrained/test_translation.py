@@ -12,6 +12,7 @@ import pytest
 
 from engines.errors import AbilityError
 from engines.hosts.pretrained import checkpoint, translation
+from engines.hosts.streams import Written
 from engines.protocol import TranslateRequest, run
 
 
@@ -41,18 +42,18 @@ def test_lines_stay_and_the_text_grows_by_sentences(opened: Callable[..., Any], 
 
     def upper(self: Any, sentence: str, source: str, target: str, meanwhile: Any) -> Any:
         yield meanwhile
-        return sentence.upper()
+        return Written(sentence.upper(), is_cut=sentence == "Three.")
 
     monkeypatch.setattr(translation.Translation, "_sentence", upper)
     request = TranslateRequest(text="One two. Three.\n\nFour.", source="en", target="de")
     results = list(host.stream(request))
-    assert results[-1].text == "ONE TWO. THREE.\n\nFOUR."
+    assert results[-1].text == "ONE TWO. THREE.\n\nFOUR." and results[-1].end == "cut"
     assert "ONE TWO." in [r.text for r in results]
 
 
 def test_a_real_pass_through_both_kinds_ends_well(opened: Callable[..., Any]) -> None:
-    assert run(opened("marian"), TranslateRequest(text="Hi.", source="en", target="de")).end in ("finished", "empty")
-    assert run(opened("m2m"), TranslateRequest(text="Hi.", source="zh", target="fr")).end in ("finished", "empty")
+    assert run(opened("marian"), TranslateRequest(text="Hi.", source="en", target="de")).end in ("finished", "cut")
+    assert run(opened("m2m"), TranslateRequest(text="Hi.", source="zh", target="fr")).end in ("finished", "cut")
 
 
 def test_another_pair_is_refused_with_those_there_are(opened: Callable[..., Any]) -> None:

@@ -24,6 +24,12 @@ def test_a_processor_is_put_together_without_that_for_videos(built: Built) -> No
     assert found.chat_template
 
 
+def test_a_processor_keeps_the_settings_of_its_checkpoint(built: Built) -> None:
+    found = weights.processor(checkpoint.read(built("gemma"), "x"))
+    assert found.image_seq_length == 4, "not 256, the library's own"
+    assert found.chat_template
+
+
 def test_a_model_of_text_alone_has_a_tokenizer(built: Built) -> None:
     found = weights.processor(checkpoint.read(built("language_model"), "x"))
     assert not hasattr(found, "image_processor") and found.chat_template

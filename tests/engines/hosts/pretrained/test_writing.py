@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from engines.hosts.pretrained.writing import Pen
+from engines.hosts.pretrained.writing import Pen, is_cut
 
 
 def counting(n: int, seen: list[int], gate: threading.Event | None = None) -> Any:
@@ -77,3 +77,18 @@ def test_work_in_one_piece_comes_back_and_the_pen_is_free_again() -> None:
     heard = list(read())
     assert heard[-1] == 42 and set(heard[:-1]) == {"meanwhile"}
     assert not pen.rest().locked()
+
+
+@pytest.mark.parametrize(
+    ("ids", "ends", "cut"),
+    [
+        ([5, 6, 7], 2, True),
+        ([5, 6, 2], 2, False),  # it ends of itself where it would have been cut
+        ([5, 6], 2, False),  # it was stopped
+        ([5, 6, 2], [1, 2], False),
+        ([5, 6, 7], (None, 2), True),
+        ([5, 6, 7], None, True),
+    ],
+)
+def test_a_text_is_cut_that_reaches_its_limit_without_an_end(ids: list[int], ends: Any, cut: bool) -> None:
+    assert is_cut(ids, 3, ends) is cut

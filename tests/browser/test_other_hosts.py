@@ -1,0 +1,325 @@
+"""Other hosts behind the same tabs, opened on the page: a checkpoint in a folder, a real server, one that fails."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from engines import Cancel, Host, Settings, open_host
+from engines.hosts.builtin import BuiltinHost
+from engines.media import load_sound
+from engines.model import checkpoint
+from studio.app import Served, start
+from tests.browser.conftest import WIDE, Visit, visit
+from tests.conftest import SAMPLES, write_sound
+from tests.scripted_server import CHAT, Reply, ScriptedServer, cut_after, events, silent, status
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.browser
+
+SILENT_S = 4.0
+"""How long a server may be silent in these tests."""
+
+
+def opener(name: str, settings: Settings, *, tell: Any = None, cancel: Cancel | None = None) -> Host:
+    """`open_host`, with a tiny untrained model as the built-in one."""
+    if name == "builtin":
+        return BuiltinHost(checkpoint.tiny(), cache_bytes=2**20)
+    return open_host(name, settings, tell=tell or (lambda progress: None), cancel=cancel)
+
+
+def studio_of(home: Path, settings: Settings) -> Served:
+    built_in = opener("builtin", settings)
+    return start(built_in, home=home, devices=("cpu",), settings=settings, opener=opener)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with studio_of(tmp_path_factory.mktemp("home"), Settings(device="cpu", n_threads=1)) as served:
+        yield served
+
+
+@pytest.fixture
+def page_of_the_owner(browser: Browser, studio: Served) -> Iterator[Visit]:
+    yield from visit(browser, studio.url, WIDE)
+
+
+# --- what a person does ----------------------------------------------------------------------------------------------
+
+
+def open_model(seen: Visit, name: str, *, called: str, task: str = "everything") -> None:
+    """Type a name in Models & device, load it, and wait until it answers."""
+    ask_to_open(seen, name, task=task)
+    seen.page.wait_for_selector(f"#models-who .name[title='{called}']")
+    assert f"from now on by {called}." in seen.sheet("opening", "done")
+
+
+def ask_to_open(seen: Visit, name: str, *, task: str = "everything") -> None:
+    seen.open_tab("models")
+    seen.page.fill("#opening-name :is(input, textarea)", name)
+    seen.page.locator(f"#opening-task input[value={task}]").check(force=True)
+    seen.page.click("#opening-run")
+
+
+def give_everything_back(seen: Visit) -> None:
+    seen.open_tab("models")
+    seen.page.click("#models-who [data-back='']")
+    seen.page.wait_for_selector("#models-who [data-back]", state="detached")
+
+
+def take_sample(seen: Visit, tab: str, *, file: str = "") -> None:
+    """Click a sample of a tab: the first one, or that of a title."""
+    seen.open_tab(tab)
+    seen.page.locator(f"#{tab}-samples .sample", has_text=file).first.click()
+
+
+def answer_of(seen: Visit, tab: str, who: str) -> str:
+    """The text of a tab's sheet once its foot says who answered."""
+    seen.page.wait_for_function(
+        "([tab, who]) => document.querySelector(`#${tab}-sheet .is-done .facts`)?.innerText.endsWith(who)",
+        arg=[tab, who],
+    )
+    return seen.sheet(tab, "done")
+
+
+def lead(seen: Visit, tab: str) -> str:
+    seen.open_tab(tab)
+    return seen.page.inner_text(f"#{tab}-lead")
+
+
+# --- a checkpoint in a folder ----------------------------------------------------------------------------------------
+
+
+def test_a_model_that_sees_and_hears_answers_in_every_tab_until_the_built_in_one_is_back(
+    page_of_the_owner: Visit, tmp_path: Path
+) -> None:
+    from tests.tiny_models import omni
+
+    seen = page_of_the_owner
+    open_model(seen, str(omni(tmp_path / "omni")), called="omni")
+    for tab in ("speech", "video", "caption"):
+        assert "by omni." in lead(seen, tab)
+        take_sample(seen, tab)
+        said = answer_of(seen, tab, "cpu · omni")
+    assert "breaks off here" in said, "weights that have learnt nothing write until they may not"
+    assert "Search: omni does not do this" in lead(seen, "search")
+    take_sample(seen, "search")
+    assert seen.sheet("search", "error").startswith("omni does not search; choose another model")
+
+    give_everything_back(seen)
+    for tab in ("search", "speech", "video", "caption"):
+        assert "omni" not in lead(seen, tab)
+        take_sample(seen, tab)
+        answer_of(seen, tab, "cpu · tiny")
+
+
+# --- a real server ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def transformers_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of `transformers serve` on a tiny model that chats about pictures, offline."""
+    from tests.tiny_models import gemma
+
+    folder = gemma(tmp_path_factory.mktemp("served") / "tiny-gemma")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder), "--device", "cpu"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    with (folder.parent / "log").open("wb") as log:
+        serving = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)], env=environment, stdout=log, stderr=log
+        )
+    try:
+        patience = time.monotonic() + 180.0
+        while not is_up(f"http://127.0.0.1:{port}/health"):
+            told = (folder.parent / "log").read_text(errors="replace")
+            assert serving.poll() is None and time.monotonic() < patience, told
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/v1#{folder}"
+    finally:
+        serving.terminate()
+        serving.wait(60)
+
+
+def is_up(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5.0) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+@pytest.mark.slow
+def test_a_real_server_answers_in_every_tab_it_can_and_the_others_say_so(
+    page_of_the_owner: Visit, transformers_serve: str
+) -> None:
+    seen = page_of_the_owner
+    open_model(seen, transformers_serve, called="tiny-gemma")
+    for tab in ("video", "caption"):
+        assert "by tiny-gemma." in lead(seen, tab)
+        take_sample(seen, tab)
+        assert answer_of(seen, tab, "server · tiny-gemma")
+    assert "Transcribe: tiny-gemma does not do this" in lead(seen, "speech")
+    take_sample(seen, "speech")
+    assert seen.sheet("speech", "error").startswith("tiny-gemma does not write down speech; choose another model")
+    put_into_german(seen, "Good morning.")
+    answer_of(seen, "speech", "server · tiny-gemma")
+    assert "Search: tiny-gemma does not do this" in lead(seen, "search")
+
+    give_everything_back(seen)
+    for tab in ("search", "speech", "video", "caption"):
+        take_sample(seen, tab)
+        answer_of(seen, tab, "cpu · tiny")
+
+
+def put_into_german(seen: Visit, text: str) -> None:
+    """Type an English text into Speech and have it put into German."""
+    seen.choose("speech", "text")
+    seen.page.fill("#speech-text textarea", text)
+    choose(seen, "speech-source", "English")
+    choose(seen, "speech-target", "German")
+    seen.page.click("#speech-run")
+
+
+def choose(seen: Visit, element: str, name: str) -> None:
+    seen.page.locator(f"#{element} input").click()
+    seen.page.locator(f"#{element} [role=option]", has_text=name).click()
+
+
+# --- a server that fails ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A studio that waits for a server no longer than a test can."""
+    settings = Settings(device="cpu", n_threads=1, timeout_s=SILENT_S)
+    with studio_of(tmp_path_factory.mktemp("home"), settings) as served:
+        yield served
+
+
+@pytest.fixture
+def impatient_page(browser: Browser, impatient: Served) -> Iterator[Visit]:
+    yield from visit(browser, impatient.url, WIDE)
+
+
+FAULTS: dict[str, tuple[Reply, str]] = {
+    "says nothing": (silent, f"was silent for {SILENT_S:g} seconds; ask again, or give it more time."),
+    "is cut off": (cut_after("Guten"), "broke off in the middle of its answer; ask again."),
+    "fails": (status(500), "failed (HTTP 500); its own log says why."),
+    "talks gibberish": (events("{no json"), "does not answer as an OpenAI-compatible server does; check the address"),
+    "knows another key": (status(401), "refuses the key; set FUSION_STUDIO_API_KEY to one it knows."),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_server_that_fails_is_one_sentence_and_the_studio_goes_on(impatient_page: Visit, fault: str) -> None:
+    seen = impatient_page
+    reply, sentence = FAULTS[fault]
+    with ScriptedServer() as server:
+        open_model(seen, server.url, called="tiny", task="caption")
+        server.script(CHAT, reply)
+        take_sample(seen, "caption")
+        said = seen.sheet("caption", "error")
+        assert server.place in said and sentence in said and "\n" not in said
+        take_sample(seen, "speech")
+        answer_of(seen, "speech", "cpu · tiny")
+        give_everything_back(seen)
+        take_sample(seen, "caption")
+        answer_of(seen, "caption", "cpu · tiny")
+
+
+def test_a_key_the_server_does_not_know_is_told_when_it_is_opened(impatient_page: Visit) -> None:
+    seen = impatient_page
+    with ScriptedServer(key="right") as server:
+        seen.open_tab("models")
+        seen.page.click("#opening .options button")
+        seen.page.fill("#opening-key input", "wrong")
+        ask_to_open(seen, server.url)
+        said = seen.sheet("opening", "error")
+    assert "refuses the key" in said and "wrong" not in said
+    assert not seen.page.locator("#models-who [data-back]").count()
+    take_sample(seen, "caption")
+    answer_of(seen, "caption", "cpu · tiny")
+
+
+# --- with real weights -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whisper() -> Path:
+    """Whisper's checkpoint on this machine."""
+    folder = Path(os.environ.get("FUSION_STUDIO_WEIGHTS", "nowhere")) / "whisper-base"
+    if not folder.is_dir():
+        pytest.skip("set FUSION_STUDIO_WEIGHTS to a folder that holds whisper-base to hear it on the page")
+    return folder
+
+
+WATCH_JS = """() => {
+  window.grown = [];
+  new MutationObserver(() => {
+    const rows = document.querySelectorAll('#speech-sheet .is-busy .segment');
+    const text = [...rows].map((row) => row.innerText).join(' ').trim();
+    if (text && text !== window.grown.at(-1)) window.grown.push(text);
+  }).observe(document.querySelector('#speech-sheet'), { subtree: true, childList: true, characterData: true });
+}"""
+"""Keeps what the sheet shows of a transcript before it is whole."""
+
+
+def test_whisper_writes_down_what_is_said_word_by_word_and_puts_it_into_english(
+    page_of_the_owner: Visit, whisper: Path
+) -> None:
+    seen = page_of_the_owner
+    open_model(seen, str(whisper), called="whisper-base", task="transcribe")
+    seen.open_tab("speech")
+    seen.page.evaluate(WATCH_JS)
+    choose(seen, "speech-target", "English")
+    for sample, heard, meant in (
+        ("Good morning (German)", "Guten Morgen", "Good morning"),
+        ("On hold (French)", "Votre appel est important", "being patient"),
+    ):
+        seen.page.evaluate("window.grown.length = 0")
+        take_sample(seen, "speech", file=sample)
+        seen.page.wait_for_function(
+            "word => document.querySelector('#speech-sheet .is-done')?.innerText.includes(word)", arg=heard
+        )
+        said = answer_of(seen, "speech", "cpu · whisper-base")
+        assert heard in said and meant in said
+        grown: list[str] = seen.page.evaluate("window.grown")
+        assert len(grown) > 1 and len(grown[0]) < len(grown[-1]), "it was written bit by bit"
+    give_everything_back(seen)
+
+
+def test_whisper_is_stopped_in_the_middle_and_goes_on_with_the_next(
+    page_of_the_owner: Visit, whisper: Path, tmp_path: Path
+) -> None:
+    seen = page_of_the_owner
+    page = seen.page
+    spoken = np.concatenate([load_sound(SAMPLES / name).samples for name in ("all-busy.mp3", "company.m4a")])
+    lasting = write_sound(tmp_path / "lasting.wav", np.tile(spoken, 20))
+    open_model(seen, str(whisper), called="whisper-base", task="transcribe")
+    seen.open_tab("speech")
+    seen.give("speech", "sound", lasting)
+    page.click("#speech-run")
+    page.wait_for_selector("#speech-sheet .is-busy .segment")
+    page.click("#speech-stop")
+    stopped = seen.sheet("speech", "stopped")
+    assert "whisper-base" in stopped and stopped.count("order it was received") < 10, "most of it was not heard"
+    take_sample(seen, "speech", file="On hold (English)")
+    assert "in the order it was received" in answer_of(seen, "speech", "cpu · whisper-base")
+    give_everything_back(seen)
+    take_sample(seen, "speech")
+    answer_of(seen, "speech", "cpu · tiny")
