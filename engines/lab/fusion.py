@@ -212,8 +212,9 @@ def conclusions(tables: tuple[Table, ...]) -> tuple[tuple[str, dict[str, Cell]],
     if fused and all(sense in scores for sense in ALONE):
         best = max(fused, key=lambda kind: _number(scores[kind][1]))
         sense = max(ALONE, key=lambda kind: _number(scores[kind][1]))
-        gain = 100.0 * (_number(scores[best][1]) - _number(scores[sense][1]))
-        said.append(("fusion_gain", {"operator": best, "sense": sense, "points": gain}))
+        points = 100.0 * (_number(scores[best][1]) - _number(scores[sense][1]))
+        key = "fusion_gain" if points > 0 else "fusion_loss" if points < 0 else "fusion_even"
+        said.append((key, {"operator": best, "sense": sense, "points": abs(points)}))
     whole = [kind for kind in fused if None not in scores[kind][2:4]]
     if len(whole) > 1:
         last = max(whole, key=lambda kind: _number(scores[kind][2]) + _number(scores[kind][3]))

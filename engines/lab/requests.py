@@ -124,16 +124,18 @@ class SharingRequest(LabRequest):
 class MamlRequest(LabRequest):
     """Learning to learn small tasks.
 
-    n_ways classes of n_shots examples each; inner_rate: of the steps that adapt; n_inner of them in meta-training.
+    n_ways classes of n_shots examples each, n_tasks of them in a step of meta-training; inner_rate: of the steps that
+    adapt; n_inner of them in meta-training.
     """
 
     learner: tuple[str, ...] = some_of(LEARNERS)
     material: str = one_of("characters", ("characters", "digits"))
     n_ways: int = dial(5, 2, 10)
     n_shots: int = dial(1, 1, 5)
-    n_steps: int = dial(300, 10, 20_000)
-    n_inner: int = dial(1, 1, 5)
-    inner_rate: float = dial(0.4, 0.001, 2.0)
+    n_steps: int = dial(200, 10, 20_000)
+    n_tasks: int = dial(8, 1, 32)
+    n_inner: int = dial(3, 1, 5)
+    inner_rate: float = dial(0.2, 0.001, 2.0)
 
 
 EXPERIMENTS: dict[str, type[LabRequest]] = {

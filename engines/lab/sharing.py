@@ -230,12 +230,13 @@ def n_parameters(model: Trunk) -> int:
 
 def conclusions(tables: tuple[Table, ...]) -> tuple[tuple[str, dict[str, Cell]], ...]:
     """Who gains most by sharing and who loses most, and what sharing saves."""
-    gains = {str(row[0]): float(row[3]) for row in tables[0].rows if isinstance(row[3], float)}
+    gains = {str(row[0]): 100.0 * float(row[3]) for row in tables[0].rows if isinstance(row[3], float)}
     if not gains:
         return ()
     up, down = max(gains, key=gains.__getitem__), min(gains, key=gains.__getitem__)
-    values: dict[str, Cell] = {
-        "up": up, "gain": 100.0 * gains[up], "down": down, "loss": 100.0 * gains[down],
-        "mean": 100.0 * float(np.mean(list(gains.values()))),
-    }  # fmt: skip
-    return (("sharing_gain", values),)
+    shared, alone = (float(row[1] or 0) for row in tables[1].rows)
+    return (
+        ("sharing_gain", {"task": up, "points": gains[up]}) if gains[up] > 0 else ("sharing_no_gain", {}),
+        ("sharing_loss", {"task": down, "points": -gains[down]}) if gains[down] < 0 else ("sharing_no_loss", {}),
+        ("sharing_size", {"percent": 100.0 * shared / alone}),
+    )

@@ -98,9 +98,15 @@ def test_what_is_said_is_what_the_table_holds() -> None:
     assert told["fusion_missing"]["percent"] == pytest.approx(52.5)
 
 
-def test_a_fusion_that_loses_is_told_with_its_loss_and_one_alone_says_nothing() -> None:
-    (gain,) = conclusions(scores(picture=(0.9, None, 0.9), sound=(0.5, 0.5, None), sum=(0.8, 0.2, 0.6)))
-    assert gain[1]["points"] == pytest.approx(-10.0)
+@pytest.mark.parametrize(
+    ("fused", "key", "points"), [(0.8, "fusion_loss", 10.0), (0.9, "fusion_even", 0.0), (0.92, "fusion_gain", 2.0)]
+)
+def test_a_fusion_that_gains_nothing_is_told_so(fused: float, key: str, points: float) -> None:
+    (told,) = conclusions(scores(picture=(0.9, None, 0.9), sound=(0.5, 0.5, None), sum=(fused, 0.2, 0.6)))
+    assert told == (key, {"operator": "sum", "sense": "picture", "points": pytest.approx(points)})
+
+
+def test_without_both_senses_alone_nothing_is_compared() -> None:
     assert conclusions(scores(sum=(0.8, 0.2, 0.6))) == ()
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from engines.errors import RequestError
-from engines.lab import SharingRequest, Table, sharing
+from engines.lab import Cell, SharingRequest, Table, sharing
 from engines.lab.material import Material, digits, from_folder
 from engines.lab.sharing import Spoken, conclusions, cosines, groups_of, n_classes
 from engines.model.fusion import PoolHead
@@ -73,15 +73,25 @@ def test_two_heads_that_ask_the_same_pull_the_same_way() -> None:
     assert cosines(QUICK, same, model, drawn) == {("digit", "parity"): pytest.approx(1.0, abs=1e-4)}
 
 
-def test_what_is_said_is_what_the_table_holds() -> None:
+def told_of(**differences: float) -> tuple[tuple[str, dict[str, Cell]], ...]:
+    """What is said where each task is by so much better together than alone."""
     columns = ("task", "together %", "alone %", "difference %", "chance %")
-    rows = (("digit", 0.7, 0.6, 0.1, 0.1), ("parity", 0.8, 0.8, 0.0, 0.5), ("family", 0.5, 0.7, -0.2, 0.5))
-    ((key, values),) = conclusions((Table("sharing", columns, rows),))
-    assert key == "sharing_gain"
-    assert values == {
-        "up": "digit", "gain": pytest.approx(10.0), "down": "family", "loss": pytest.approx(-20.0),
-        "mean": pytest.approx(-10.0 / 3),
-    }  # fmt: skip
+    scores = Table("sharing", columns, tuple((task, 0.7 + d, 0.7, d, 0.1) for task, d in differences.items()))
+    return conclusions((scores, Table("size", ("model", "parameters"), (("together", 120), ("alone", 480)))))
+
+
+def test_what_is_said_is_what_the_tables_hold() -> None:
+    assert told_of(digit=0.1, parity=0.0, family=-0.2) == (
+        ("sharing_gain", {"task": "digit", "points": pytest.approx(10.0)}),
+        ("sharing_loss", {"task": "family", "points": pytest.approx(20.0)}),
+        ("sharing_size", {"percent": pytest.approx(25.0)}),
+    )
+
+
+def test_where_no_task_gains_or_none_loses_that_is_said() -> None:
+    assert [key for key, _ in told_of(digit=-0.1, family=-0.2)[:2]] == ["sharing_no_gain", "sharing_loss"]
+    assert [key for key, _ in told_of(digit=0.1, family=0.2)[:2]] == ["sharing_gain", "sharing_no_loss"]
+    assert told_of(digit=0.0, family=0.0)[:2] == (("sharing_no_gain", {}), ("sharing_no_loss", {}))
 
 
 def own_sounds(folder: Path) -> Material:
