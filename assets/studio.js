@@ -50,12 +50,21 @@
     player.play?.().catch(() => { /* the browser may want a gesture first */ });
   }
 
+  function play(button) {
+    const player = button.parentElement.querySelector('audio');
+    player.onplay = () => { button.dataset.playing = ''; };
+    player.onpause = () => { delete button.dataset.playing; };
+    if (player.paused) player.play().catch(() => { /* what the browser cannot play, the studio may still read */ });
+    else player.pause();
+  }
+
   document.addEventListener('click', (event) => {
-    const target = event.target.closest('[data-speak], [data-light], [data-copy], [data-seek]');
+    const target = event.target.closest('[data-speak], [data-light], [data-copy], [data-seek], [data-play]');
     if (!target) return;
     if (target.dataset.speak) speak(root.dataset.lang === 'zh' ? 'en' : 'zh');
     else if ('light' in target.dataset) light(!document.body.classList.contains('dark'));
     else if ('copy' in target.dataset) copy(target);
+    else if ('play' in target.dataset) play(target);
     else seek(target);
   });
 

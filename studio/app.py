@@ -28,12 +28,13 @@ from fastapi import FastAPI
 from engines import Host, Offer, Router, Settings, UserError, describe, open_host
 from studio import api, components, events, i18n, routes, theme
 from studio.desk import EVERYTHING, SAMPLES, Desk, read_samples
+from studio.drawer import Drawer
 from studio.i18n import both, label
 from studio.library import Library
 from studio.page import Page, fence
 from studio.sharing import App, Gate, Lock, Rules, is_loopback, new_password, open_tunnel
 from studio.shelf import Shelf
-from studio.tabs import caption, models, search, speech, video
+from studio.tabs import caption, lab, models, search, speech, video
 from studio.tabs.panel import Panel
 
 HOME = Path.home() / ".fusion-studio"
@@ -57,10 +58,13 @@ def open_desk(
     how = settings if settings is not None else Settings()
     if not isinstance(host, Router):
         host = Router({EVERYTHING: host}, lambda route: opener(route.model, route.settings(how)))
+    rules = rules if rules is not None else Rules()
+    home = home if home is not None else HOME
     return Desk(
         host=host,
-        rules=rules if rules is not None else Rules(),
-        library=Library(home if home is not None else HOME, SAMPLES),
+        rules=rules,
+        library=Library(home, SAMPLES),
+        drawer=Drawer(home / "labels" if rules.folders else None),
         shelf=shelf,
         samples=read_samples(SAMPLES, shelf),
         devices=("auto", *(devices if devices is not None else _devices())),
@@ -93,12 +97,15 @@ def build(host: Host, *, desk: Desk | None = None) -> gr.Blocks:
                 asking = video.create_ui(desk)
             with gr.Tab(label("ui.tab.caption"), id=caption.TAB, elem_id="tab-caption"):
                 captioning = caption.create_ui(desk)
+            with gr.Tab(label("ui.tab.lab"), id=lab.TAB, elem_id="tab-lab"):
+                trying = lab.create_ui(desk)
             with gr.Tab(label("ui.tab.models"), id=models.TAB, elem_id="tab-models"):
                 about = models.create_ui(desk)
         search.wire(desk, searching, update)
         speech.wire(desk, listening)
         video.wire(desk, asking)
         caption.wire(desk, captioning)
+        lab.wire(desk, trying)
         panels = (searching, listening, asking, captioning)
         leads = {panel.tab: panel.lead for panel in panels}
         models.wire(desk, about, switch, leads, moments=(page.load, tabs.change))
@@ -166,6 +173,7 @@ def _leave(desk: Desk) -> Any:
         desk.stops.leave(session)
         desk.shelf.forget_talk(session)
         desk.library.forget_uploads(session)
+        desk.drawer.forget(session)
 
     return leave
 

@@ -30,6 +30,37 @@ SHEET_JS = """element.addEventListener('click', (event) => {
   if (button) trigger('send', { tab: button.dataset.send, file: button.dataset.file });
 });"""
 
+FILES_JS = """const bring = async (files) => {
+  const taken = [];
+  element.classList.add('is-taking');
+  for (const file of files.slice(0, MOST)) {
+    try { taken.push((await upload(file)).path); } catch { /* too large, or the server is gone: told by the number */ }
+  }
+  element.classList.remove('is-taking');
+  if (files.length) trigger('bring', { files: taken, given: files.length });
+};
+element.addEventListener('change', (event) => {
+  if (event.target.type !== 'file') return;
+  bring([...event.target.files]);
+  event.target.value = '';
+});
+for (const name of ['dragenter', 'dragover']) {
+  element.addEventListener(name, (event) => { event.preventDefault(); element.classList.add('is-over'); });
+}
+element.addEventListener('dragleave', (event) => {
+  if (!element.contains(event.relatedTarget)) element.classList.remove('is-over');
+});
+element.addEventListener('drop', (event) => {
+  event.preventDefault();
+  element.classList.remove('is-over');
+  bring([...event.dataTransfer.files]);
+});
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button');
+  if (button?.dataset.out) trigger('take', { id: button.dataset.out });
+  else if (button && 'away' in button.dataset) trigger('away', {});
+});"""
+
 
 @dataclass(frozen=True)
 class MediaInput:
@@ -125,6 +156,16 @@ def strip(tab: str, samples: Sequence[Sample]) -> gr.HTML:
     )
     value = f'<div class="strip">{cards}</div>' if cards else ""
     return gr.HTML(value, elem_id=f"{tab}-samples", js_on_load=PICK_JS, visible=bool(cards), apply_default_css=False)
+
+
+def files(elem_id: str, value: str, *, most: int) -> gr.HTML:
+    """HTML on which files are dropped, several at once, or chosen in a file input that it holds.
+
+    Its events: `bring` with the paths of what was uploaded and how many were given, of which no more than `most` are
+    taken; `take` with the id of a [data-out], `away` of a [data-away] that was clicked.
+    """
+    js = FILES_JS.replace("MOST", str(most))
+    return gr.HTML(value, elem_id=elem_id, elem_classes="files", js_on_load=js, apply_default_css=False)
 
 
 def sheet(tab: str, value: str) -> gr.HTML:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines import Cancel, Host, HostInfo, Offer, Result, Router, Settings, describe, open_host
+from studio.drawer import Drawer
 from studio.library import Library
 from studio.sharing import Rules
 from studio.shelf import Shelf
@@ -108,6 +109,7 @@ class Desk:
     host: Router
     rules: Rules
     library: Library
+    drawer: Drawer = field(default_factory=Drawer)
     shelf: Shelf = field(default_factory=Shelf)
     stops: Stops = field(default_factory=Stops)
     samples: tuple[Sample, ...] = ()

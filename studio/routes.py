@@ -22,6 +22,7 @@ from engines import (
     UserError,
     to_json,
 )
+from studio import exports
 from studio.shelf import Shelf
 
 THUMB_PX = 360
@@ -63,6 +64,17 @@ def add_routes(app: FastAPI, shelf: Shelf) -> None:
         headers = {"content-disposition": f'attachment; filename="{saved_name(result)}.{kind}"'}
         return Response(written, media_type="text/plain; charset=utf-8", headers=headers)
 
+    @app.get("/studio/run/{name}.{form}")
+    def run(name: str, form: str) -> Response:
+        found = shelf.run(name)
+        if found is None:
+            raise HTTPException(404, "This run is gone; run it again.")
+        written = exports.written_as(found, form)
+        if written is None:
+            raise HTTPException(404, "There is no such format.")
+        headers = {"content-disposition": f'attachment; filename="{exports.file_name(found, form)}"'}
+        return Response(written, media_type="application/octet-stream", headers=headers)
+
 
 def _path(shelf: Shelf, name: str) -> Path:
     path = shelf.file(name)
@@ -97,13 +109,8 @@ def _csv(result: SearchResult) -> str:
     rows.writerow(("file", "kind", "start_s", "end_s", "fit", "score", "text"))
     for hit in result.hits:
         row = (hit.path.name, hit.kind, hit.start_s, hit.end_s, round(hit.fit, 4), round(hit.score, 4), hit.text)
-        rows.writerow([_harmless(cell) for cell in row])
+        rows.writerow([exports.harmless(cell) for cell in row])
     return table.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    """A spreadsheet takes text that begins like this for a formula; an apostrophe keeps it text."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell
 
 
 def saved_name(result: Result) -> str:

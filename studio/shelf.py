@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from engines import AskResult, Result
+from engines.lab import Findings
 
 N_FILES = 4000
 N_RESULTS = 200
 N_TALKS = 200
+N_RUNS = 12
+"""Runs of the lab that can be saved; each holds the weights it trained."""
 
 _Value = TypeVar("_Value")
 
@@ -28,6 +31,7 @@ class Shelf:
         self._lock = threading.Lock()
         self._files: OrderedDict[str, Path] = OrderedDict()
         self._results: OrderedDict[str, Result] = OrderedDict()
+        self._runs: OrderedDict[str, Findings] = OrderedDict()
         self._talks: OrderedDict[str, tuple[Path, tuple[AskResult, ...]]] = OrderedDict()
 
     def put_file(self, path: Path) -> str:
@@ -37,6 +41,15 @@ class Shelf:
     def put_result(self, result: Result) -> str:
         """Put a result out, to be saved from the page; its id."""
         return self._put(self._results, result, N_RESULTS)
+
+    def put_run(self, found: Findings) -> str:
+        """Put a run of the lab out, to be saved from the page; its id."""
+        return self._put(self._runs, found, N_RUNS)
+
+    def run(self, name: str) -> Findings | None:
+        """The run of the lab under an id, None when there is none (any more)."""
+        with self._lock:
+            return self._runs.get(name)
 
     def file(self, name: str) -> Path | None:
         """The file under an id, None when there is none (any more)."""

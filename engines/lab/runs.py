@@ -98,6 +98,7 @@ def again(found: Findings, material: Material | None = None) -> tuple[Table, ...
     """
     if not found.weights:
         raise RequestError("This run was not finished; there is nothing to measure.", "该实验没有完成，无可测量。")
+    from engines.lab.learner import one_thread
     from engines.lab.material import bundled
 
     module: Any = importlib.import_module(f"engines.lab.{name_of(found.request)}")
@@ -106,7 +107,8 @@ def again(found: Findings, material: Material | None = None) -> tuple[Table, ...
             f"This run learnt from {found.data.name!r}, which is not here as it was then; give its folder.",
             f"该实验学习的是“{found.data.name}”，这里没有与当时相同的文件；请给出它的文件夹。",
         )
-    tables: tuple[Table, ...] = module.measure(found.request, material, found.weights)
+    with one_thread():
+        tables: tuple[Table, ...] = module.measure(found.request, material, found.weights)
     return tables
 
 

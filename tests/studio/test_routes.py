@@ -21,8 +21,9 @@ from engines import (
     TranscribeResult,
     to_json,
 )
-from studio import routes
+from studio import exports, routes
 from studio.shelf import Shelf
+from tests.studio.findings import finished
 
 CAPTION = CaptionResult(request=CaptionRequest(media=Path("/home/me/my dog.jpg")), text="a dog", end="finished")
 SPEECH = TranscribeResult(
@@ -129,3 +130,18 @@ def test_hits_are_saved_as_a_table_that_no_spreadsheet_runs() -> None:
     assert row["file"] == "'=cmd.jpg"
     assert row["text"] == "'@sum"
     assert row["score"] == "0.4123"
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("csv", "fusion-seed7.csv"), ("json", "fusion-seed7.json"), ("run", "fusion-seed7.run.safetensors")],
+)
+def test_a_run_of_the_lab_is_taken_along(client: TestClient, shelf: Shelf, form: str, name: str) -> None:
+    answer = client.get(f"/studio/run/{shelf.put_run(finished())}.{form}")
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+    assert answer.content == exports.written_as(finished(), form)
+
+
+def test_a_run_that_is_gone_or_a_form_that_there_is_not_is_refused(client: TestClient, shelf: Shelf) -> None:
+    assert client.get("/studio/run/nobody.csv").status_code == 404
+    assert client.get(f"/studio/run/{shelf.put_run(finished())}.exe").status_code == 404

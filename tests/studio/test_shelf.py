@@ -3,6 +3,7 @@ from pathlib import Path
 from engines import AskRequest, AskResult, CaptionRequest, CaptionResult
 from studio import shelf as module
 from studio.shelf import Shelf
+from tests.studio.findings import finished
 
 CLIP = Path("walk.mp4")
 
@@ -41,3 +42,10 @@ def test_a_talk_can_be_forgotten(shelf: Shelf) -> None:
     shelf.forget_talk("mine")
     shelf.forget_talk("mine")
     assert shelf.talk("mine", CLIP) == ()
+
+
+def test_the_oldest_runs_of_the_lab_fall_off(shelf: Shelf) -> None:
+    run = finished()
+    names = [shelf.put_run(run) for _ in range(module.N_RUNS + 1)]
+    assert shelf.run(names[0]) is None
+    assert shelf.run(names[-1]) is run

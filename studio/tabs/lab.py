@@ -1,0 +1,356 @@
+"""The lab: every idea of multimodal learning as an experiment that runs here, with its curve, its table, its lesson.
+
+Each experiment has a panel laid out from the fields of its request (`studio.dials`). One computes at a time; whoever
+comes second waits in line and sees so. Beside them stand the panels of `OTHERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeAlias, TypeVar
+
+import gradio as gr
+
+from engines import Cancel, UserError
+from engines.lab import EXPERIMENTS, Findings, LabRequest, Table, experiment, name_of
+from studio import board, components, dials, events, views
+from studio.desk import Desk
+from studio.dials import FOLDER
+from studio.i18n import LANGUAGES, both, label, page_language
+from studio.lessons import lesson
+from studio.tabs import teach
+from studio.trials import Ahead, Line, Trial
+
+TAB = "lab"
+FIRST = "fusion"
+OTHERS: dict[str, ModuleType] = {teach.TAB: teach}
+"""Panels that are no experiments: by name, modules with `create_ui(desk)` and `wire(desk, widgets)`."""
+TRAINING: dict[str, Any] = {"concurrency_id": "lab", "concurrency_limit": 8}
+"""Runs wait in a line of the lab's own, where they can be seen and stopped; gradio's would show nothing."""
+WHERE = "where"
+FORMULAS = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
+
+GAP_JS = """element.addEventListener('input', (event) => {
+  if (!('gap' in event.target.dataset)) return;
+  event.target.closest('.maps').style.setProperty('--gap', event.target.value);
+});"""
+
+Frames: TypeAlias = Iterator[tuple[str, bool]]
+"""HTML, and whether it goes on."""
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The widgets of one experiment. parts: what is asked with, by the names of the request's fields; also `WHERE` its
+    material is from, if there is a choice, and the `FOLDER` of it, for the owner.
+    """
+
+    name: str
+    kind: type[LabRequest]
+    parts: dict[str, gr.Component]
+    run: gr.Button
+    stop: gr.Button
+    sheet: gr.HTML
+
+    @property
+    def tab(self) -> str:
+        """What its run is known by, to whoever stops it."""
+        return f"{TAB}-{self.name}"
+
+    def asked(self, values: Sequence[Any]) -> tuple[LabRequest, Path | None]:
+        """The request of the widgets' values, and the folder to learn from. Raises RequestError."""
+        given = dict(zip(self.parts, values, strict=True))
+        place = given.get(WHERE, dials.DIGITS)
+        folder = dials.folder_of(given[FOLDER]) if place == FOLDER else None
+        return dials.request_of(self.kind, given, place), folder
+
+    def show(self, found: Findings) -> dict[Any, Any]:
+        """Updates that turn its dials to what a run was asked."""
+        updates: dict[Any, Any] = {
+            self.parts[each.name]: gr.update(value=dials.value_of(each, found.request))
+            for each in dials.dials_of(self.kind)
+        }
+        if WHERE in self.parts:
+            is_own = comes_from_folder(found)
+            updates[self.parts[WHERE]] = FOLDER if is_own or found.data is None else found.data.name
+            if FOLDER in self.parts:
+                updates[self.parts[FOLDER]] = gr.update(visible=is_own)
+        return updates
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The widgets of the tab. which: whose frame is seen. others: what the panels of `OTHERS` have made."""
+
+    which: gr.Radio
+    opened: gr.UploadButton
+    frames: dict[str, gr.Column]
+    panels: dict[str, Panel]
+    others: dict[str, Any]
+
+    def turn(self, name: str) -> dict[Any, Any]:
+        """Updates that show one panel."""
+        return {frame: gr.update(visible=each == name) for each, frame in self.frames.items()}
+
+
+# --- what happens ----------------------------------------------------------------------------------------------------
+
+
+def follow(
+    desk: Desk,
+    line: Line,
+    panel: Panel,
+    session: str,
+    begin: Callable[[Cancel], Iterator[Found]],
+    view: Callable[[Found | Ahead | None], tuple[str, bool]],
+) -> Frames:
+    """Let something run in its turn and show it. A newer run in the same panel ends this one in silence.
+
+    view: what is known, None at first, as HTML, and whether it goes on.
+    """
+    cancel = desk.stops.start(session, panel.tab)
+    try:
+        goes_on = True
+        yield view(None)
+        try:
+            for latest in Trial(begin, cancel, line).frames():
+                if not desk.stops.is_latest(session, panel.tab, cancel):
+                    return
+                shown, goes_on = view(latest)
+                yield shown, goes_on
+            if goes_on:
+                yield board.stopped(), False
+        except Exception as error:  # the edge of the house, as in events.play
+            if desk.stops.is_latest(session, panel.tab, cancel):
+                yield views.problem(events.calm(error)), False
+    finally:  # also when the page was closed: gradio ends this generator at a yield
+        desk.stops.end(session, panel.tab, cancel)
+
+
+def play(desk: Desk, line: Line, panel: Panel, session: str, values: Sequence[Any]) -> Frames:
+    """Run what the widgets ask for."""
+    try:
+        request, folder = panel.asked(values)
+    except Exception as error:  # the edge of the house, as in events.play
+        yield views.problem(events.calm(error)), False
+        return
+
+    def begin(cancel: Cancel) -> Iterator[Findings]:
+        material = None
+        if folder is not None:
+            from engines.lab.material import from_folder
+
+            material = from_folder(folder, cancel=cancel)
+        yield from experiment(request, material, cancel)
+
+    def view(latest: Findings | Ahead | None) -> tuple[str, bool]:
+        if not isinstance(latest, Findings):
+            return board.waiting(latest), True
+        return board.sheet(latest, name=desk.shelf.put_run(latest) if latest.done else ""), not latest.done
+
+    yield from follow(desk, line, panel, session, begin, view)
+
+
+def reopen(desk: Desk, line: Line, panel: Panel, session: str, found: Findings, typed: str) -> Frames:
+    """Show a run that was kept, and measure it again. typed: the folder it may have learnt from."""
+    name = desk.shelf.put_run(found)
+
+    def begin(cancel: Cancel) -> Iterator[tuple[Table, ...] | UserError]:
+        from engines.lab import runs
+        from engines.lab.material import from_folder
+
+        try:
+            is_given = typed and comes_from_folder(found)
+            yield runs.again(found, from_folder(dials.folder_of(typed), cancel=cancel) if is_given else None)
+        except UserError as error:  # what was kept is still to be seen
+            yield error
+
+    def view(latest: tuple[Table, ...] | UserError | Ahead | None) -> tuple[str, bool]:
+        is_over = isinstance(latest, tuple | UserError)
+        return board.sheet(found, name=name, note=board.again(found, latest)), not is_over
+
+    yield from follow(desk, line, panel, session, begin, view)
+
+
+def comes_from_folder(found: Findings) -> bool:
+    """Whether a run learnt from a folder of somebody's own."""
+    return found.data is not None and found.data.name not in dials.materials_of(type(found.request))
+
+
+# --- the tab ---------------------------------------------------------------------------------------------------------
+
+
+def create_ui(desk: Desk) -> Lab:
+    """Lay the tab out."""
+    components.lead(desk, TAB)
+    with gr.Row(elem_id="lab-which-row"):
+        which = gr.Radio(
+            [(label(f"ui.lab.name.{name}"), name) for name in (*EXPERIMENTS, *OTHERS)],
+            value=FIRST,
+            label=label("ui.lab.which"),
+            show_label=False,
+            container=False,
+            elem_id="lab-which",
+            elem_classes="segments-choice",
+            interactive=True,
+            scale=6,
+        )
+        opened = gr.UploadButton(
+            label("ui.lab.open"),
+            file_types=[".safetensors"],
+            elem_id="lab-open",
+            size="sm",
+            scale=0,
+            min_width=110,
+        )
+    frames: dict[str, gr.Column] = {}
+    panels: dict[str, Panel] = {}
+    others: dict[str, Any] = {}
+    for name in (*EXPERIMENTS, *OTHERS):
+        with gr.Column(visible=name == FIRST, elem_id=f"lab-{name}", elem_classes="lab-panel") as frames[name]:
+            if name in OTHERS:
+                others[name] = OTHERS[name].create_ui(desk)
+                _lesson(name)
+            else:
+                panels[name] = _panel(desk, name, EXPERIMENTS[name])
+    return Lab(which, opened, frames, panels, others)
+
+
+def _panel(desk: Desk, name: str, kind: type[LabRequest]) -> Panel:
+    parts: dict[str, gr.Component] = {}
+    with gr.Row(elem_classes="bench"):
+        with gr.Column(scale=4, elem_classes="bench-in"):
+            ask = f'<p class="question-of">{both(f"ui.lab.ask.{name}")}</p>'
+            gr.HTML(ask, elem_id=f"lab-{name}-ask", apply_default_css=False)
+            fields = dials.dials_of(kind)
+            choices = [each for each in fields if "known" in each.metadata]
+            parts |= {each.name: dials.widget(name, each) for each in choices}
+            with gr.Row(elem_classes="pair dials"):
+                parts |= {each.name: dials.widget(name, each) for each in fields if each not in choices}
+                parts |= _places(desk, name, dials.materials_of(kind))
+            with gr.Row(elem_classes="actions"):
+                run, stop = _buttons(name)
+        with gr.Column(scale=8, elem_classes="bench-out"):
+            sheet = gr.HTML(
+                board.empty(name, kind),
+                elem_id=f"lab-{name}-sheet",
+                js_on_load=GAP_JS,
+                apply_default_css=False,
+            )
+            _lesson(name)
+    return Panel(name, kind, parts, run, stop, sheet)
+
+
+def _places(desk: Desk, name: str, bundled: Sequence[str]) -> dict[str, gr.Component]:
+    """Where the material is from: nothing to choose for a visitor of an experiment that has one."""
+    places = (*bundled, *((FOLDER,) if desk.rules.folders else ()))
+    if len(places) == 1:
+        return {}
+    where = gr.Radio(
+        [(label(f"ui.lab.material.{place}"), place) for place in places],
+        value=places[0],
+        label=label("ui.lab.material"),
+        elem_id=f"lab-{name}-where",
+        elem_classes="choice",
+        interactive=True,
+    )
+    if FOLDER not in places:
+        return {WHERE: where}
+    folder = gr.Textbox(
+        label=label("ui.lab.folder"),
+        info=label("ui.lab.folder.hint"),
+        elem_id=f"lab-{name}-folder",
+        elem_classes="field",
+        max_lines=1,
+        visible=False,
+        interactive=True,
+    )
+    return {WHERE: where, FOLDER: folder}
+
+
+def _buttons(name: str) -> tuple[gr.Button, gr.Button]:
+    run = gr.Button(label("ui.lab.run"), variant="primary", elem_id=f"lab-{name}-run", scale=3, min_width=140)
+    stop = gr.Button(
+        label("ui.stop"), variant="secondary", elem_id=f"lab-{name}-stop", elem_classes="stop", visible=False,
+        min_width=90,
+    )  # fmt: skip
+    return run, stop
+
+
+def _lesson(name: str) -> None:
+    """The lesson of a panel in both languages, of which the style sheet shows one."""
+    texts = {language: lesson(name, language) for language in LANGUAGES}
+    if not all(texts.values()):
+        return
+    with gr.Accordion(label("ui.lab.lesson"), open=True, elem_id=f"lab-{name}-lesson", elem_classes="options lesson"):
+        for language, text in texts.items():
+            gr.Markdown(text, latex_delimiters=FORMULAS, elem_classes=f"lesson-text in-{language}", container=False)
+
+
+# --- its events ------------------------------------------------------------------------------------------------------
+
+QUICK: dict[str, Any] = {"show_progress": "hidden", "queue": False, **events.PRIVATE}
+SLOW: dict[str, Any] = {"show_progress": "hidden", "preprocess": False, **TRAINING, **events.PRIVATE}
+
+
+def wire(desk: Desk, lab: Lab) -> None:
+    """Make it work."""
+    line = Line()
+    lab.which.input(lab.turn, lab.which, list(lab.frames.values()), **QUICK)
+    for panel in lab.panels.values():
+        outputs = [panel.sheet, panel.run, panel.stop]
+        panel.run.click(_acting(desk, line, panel), list(panel.parts.values()), outputs, **SLOW)
+        events.wire_stop(desk, panel.tab, panel.stop)
+        if FOLDER in panel.parts:
+            panel.parts[WHERE].input(_seen, panel.parts[WHERE], panel.parts[FOLDER], **QUICK)
+    for name, widgets in lab.others.items():
+        OTHERS[name].wire(desk, widgets)
+    _wire_open(desk, line, lab)
+
+
+def _seen(place: str) -> Any:
+    return gr.update(visible=place == FOLDER)
+
+
+def _acting(desk: Desk, line: Line, panel: Panel) -> Callable[..., Iterator[dict[Any, Any]]]:
+    def act_lab(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+        yield from _shown(panel, play(desk, line, panel, events.session_of(request), values))
+
+    return act_lab
+
+
+def _shown(panel: Panel, frames: Frames) -> Iterator[dict[Any, Any]]:
+    """Updates that show what happens in a panel, with its stop meanwhile."""
+    for shown, goes_on in frames:
+        buttons = {panel.run: gr.update(interactive=not goes_on), panel.stop: gr.update(visible=goes_on)}
+        yield {panel.sheet: shown, **buttons}
+
+
+def _wire_open(desk: Desk, line: Line, lab: Lab) -> None:
+    """Show a run that was kept: its experiment, its dials, what it found, and whether it still finds it."""
+    folders = {name: panel.parts[FOLDER] for name, panel in lab.panels.items() if FOLDER in panel.parts}
+
+    def act_open(request: gr.Request, given: Any, *typed: str) -> Iterator[dict[Any, Any]]:
+        from engines.lab import runs
+
+        try:
+            found = runs.load(Path(events.plain(given)))
+        except Exception as error:  # the edge of the house, as in events.play
+            sentence = events.calm(error).text(page_language(request))
+            raise gr.Error(sentence, print_exception=False) from None
+        name = name_of(found.request)
+        panel = lab.panels[name]
+        updates = {lab.which: name, **lab.turn(name), **panel.show(found)}
+        folder = dict(zip(folders, typed, strict=True)).get(name, "")
+        for more in _shown(panel, reopen(desk, line, panel, events.session_of(request), found, folder)):
+            yield {**updates, **more}
+            updates = {}
+
+    outputs: list[Any] = [lab.which, *lab.frames.values()]
+    for panel in lab.panels.values():
+        outputs += [*panel.parts.values(), panel.run, panel.stop, panel.sheet]
+    lab.opened.upload(act_open, [lab.opened, *folders.values()], outputs, **SLOW)

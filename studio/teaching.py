@@ -1,0 +1,189 @@
+"""Teach it, without its widgets: from the rows of a page to a label set, and from files to their names.
+
+What was dropped stays on the tray whatever goes wrong; what was taught is kept in the drawer (`studio.drawer`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+from engines import Cancel, Cancelled, EmbedRequest, Host, Kind, MediaError, Progress, RequestError
+from engines.lab.labels import slug
+from engines.lab.teach import LabelSet, Lesson, check_digest, name_file, recognise, teach, tidy
+from studio import events, naming, views
+from studio.desk import Desk
+from studio.drawer import Dropped, Tray
+
+TAB = "teach"
+Frames: TypeAlias = Iterator[tuple[str, bool]]
+"""HTML, and whether it goes on."""
+
+
+# --- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def lesson(tray: Tray, name: str | None, labels: Sequence[str | None]) -> Lesson:
+    """What the rows say. A row without label and files is left out; lines pasted into one are labels each.
+
+    Raises RequestError where it can become no set.
+    """
+    files: list[tuple[str, tuple[Path, ...]]] = []
+    for n, typed in enumerate(labels[: tray.n_rows]):
+        paths = tuple(each.path for each in tray.row(n))
+        lines = [tidy(line) for line in (typed or "").splitlines() if tidy(line)]
+        if not lines and paths:
+            raise RequestError(f"Give label {n + 1} a name.", f"请给第 {n + 1} 个标签起个名字。")
+        files += [(line, () if i else paths) for i, line in enumerate(lines)]
+    return Lesson(tidy(name or ""), tuple(files))
+
+
+def spread(tray: Tray, labels: Sequence[str | None]) -> list[str]:
+    """The labels after lines were pasted into one: further lines go to free rows, or stay where those are too few."""
+    typed = [each or "" for each in labels]
+    for n in range(len(typed)):
+        lines = [tidy(line) for line in typed[n].splitlines() if tidy(line)]
+        free = [i for i in range(len(typed)) if i != n and not typed[i].strip() and not tray.row(i)]
+        if 1 < len(lines) <= len(free) + 1:
+            for i, line in zip((n, *free), lines, strict=False):
+                typed[i] = line
+    tray.more(max((n + 1 for n, line in enumerate(typed) if line), default=0))
+    return typed
+
+
+# --- what happens ----------------------------------------------------------------------------------------------------
+
+
+def play(desk: Desk, session: str, begin: Callable[[Cancel], Frames]) -> Frames:
+    """Teach or name with a token of its own. A newer run on the same page ends this one in silence."""
+    cancel = desk.stops.start(session, TAB)
+    try:
+        yield views.waiting(), True
+        try:
+            for frame in begin(cancel):
+                if not desk.stops.is_latest(session, TAB, cancel):
+                    return
+                yield frame
+        except Exception as error:  # the edge of the house, as in events.play
+            if desk.stops.is_latest(session, TAB, cancel):
+                yield naming.stopped() if cancel.is_set else views.problem(events.calm(error)), False
+    finally:  # also when the page was closed: gradio ends this generator at a yield
+        desk.stops.end(session, TAB, cancel)
+
+
+def teaching(desk: Desk, session: str, name: str | None, labels: Sequence[str | None]) -> Frames:
+    """Teach what lies in the rows, keep it, and name again what was named last."""
+    return play(desk, session, lambda cancel: _teach(desk, session, name, labels, cancel))
+
+
+def asking(desk: Desk, session: str, files: Sequence[Dropped]) -> Frames:
+    """Name files by the set in use."""
+    desk.drawer.tray(session).asked = tuple(files)
+    return play(desk, session, lambda cancel: _name(desk, session, "", cancel))
+
+
+def _teach(desk: Desk, session: str, name: str | None, labels: Sequence[str | None], cancel: Cancel) -> Frames:
+    started_s, tray, host = time.monotonic(), desk.drawer.tray(session), _host(desk)
+    wanted = lesson(tray, name, labels)
+    if desk.drawer.has(session, wanted.name) and slug(wanted.name) != slug(tray.taught):
+        raise RequestError(
+            f"There is a label set {wanted.name!r} already; open it, or choose another name.",
+            f"已有名为“{wanted.name}”的标签集；请打开它，或换一个名称。",
+        )
+    for step in teach(host, wanted, cancel):
+        if step.progress is not None:
+            yield naming.looking(step.progress), True
+    if cancel.is_set or step.labels is None:
+        raise Cancelled
+    desk.drawer.keep(session, step.labels)
+    tray.use(step.labels.name)
+    head = naming.taught(step.labels, tried(step.labels), step.failures)
+    if tray.asked:
+        yield from _name(desk, session, head, cancel)
+        return
+    command = () if desk.rules.shared else ("python", "-m", "engines", "recognise", step.labels.name, "photo.jpg")
+    foot = naming.foot(host.info, time.monotonic() - started_s, end="finished", command=command)
+    yield naming.named(head, (), foot=foot, end="finished"), False
+
+
+def tried(labels: LabelSet) -> tuple[int, int]:
+    """How many examples are named right by all the others, and of how many: the only one of its label is not tried."""
+    counts = Counter(example.label for example in labels.examples)
+    asked = [example for example in labels.examples if counts[example.label] > 1]
+    right = 0
+    for one in asked:
+        others = replace(labels, examples=tuple(each for each in labels.examples if each is not one))
+        right += recognise(others, one.vector).label == one.label
+    return right, len(asked)
+
+
+def _name(desk: Desk, session: str, head: str, cancel: Cancel) -> Frames:
+    started_s, tray, host = time.monotonic(), desk.drawer.tray(session), _host(desk)
+    if not tray.taught:
+        raise RequestError("Teach a label set first, or open one.", "请先教一个标签集，或打开已有的。")
+    labels = desk.drawer.load(session, tray.taught)
+    files, cards = tray.asked, list[str]()
+    for n, file in enumerate(files):
+        yield naming.named(head, cards, Progress("looking", n, len(files), "files")), True
+        if cancel.is_set:
+            break
+        try:
+            found = name_file(host, labels, file.path, cancel)
+            near = [Dropped(Path(each.path), each.kind, _put(desk, each.path)) for each, _ in found.nearest]
+            cards.append(naming.card(file, found, near))
+        except MediaError as error:
+            cards.append(naming.unread(file, error))
+        except Exception:
+            if not cancel.is_set:
+                raise
+            break  # stopped in the middle of this file: the names before it stay
+    end = "cancelled" if cancel.is_set else "finished"
+    foot = naming.foot(host.info, time.monotonic() - started_s, end=end)
+    yield naming.named(head, cards, foot=foot, end=end), False
+
+
+def open_set(desk: Desk, session: str, name: str, lend: Callable[[Path], str]) -> tuple[str, list[str]]:
+    """Put a set on the tray and in use: what the sheet shows, and the labels. lend: path → a copy of the page's own.
+
+    Raises RequestError where there is no such set, CollectionError where it is damaged.
+    """
+    tray, labels = desk.drawer.tray(session), desk.drawer.load(session, name)
+    rows: dict[str, list[Dropped]] = {each: [] for each in labels.labels}
+    for example in labels.examples:
+        if Path(example.path).is_file():
+            rows[example.label].append(look(desk, Path(lend(Path(example.path)))))
+        elif example.path:  # gone since; teaching names it among what it left out
+            rows[example.label].append(Dropped(Path(example.path), None, _put(desk, example.path)))
+    tray.fill([tuple(row) for row in rows.values()])
+    tray.use(labels.name)
+    tray.asked = ()
+    head = naming.taught(labels, tried(labels))
+    try:
+        check_digest(labels, _host(desk).info.model_digest)
+    except RequestError as error:
+        head += naming.warning(error)
+    return naming.named(head, (), end="finished"), list(labels.labels)
+
+
+def look(desk: Desk, path: Path) -> Dropped:
+    """What a file is, by what is inside it."""
+    from engines.media import probe
+
+    kind: Kind | None
+    try:
+        kind = probe(path).kind
+    except MediaError:
+        kind = None
+    return Dropped(path, kind, desk.shelf.put_file(path))
+
+
+def _put(desk: Desk, path: str) -> str:
+    return desk.shelf.put_file(Path(path)) if path else ""
+
+
+def _host(desk: Desk) -> Host:
+    return desk.host.serving(EmbedRequest)

@@ -1,0 +1,77 @@
+"""Findings as experiments give them, made up: nothing is trained for a test of the page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from engines.lab import (
+    AlignmentRequest,
+    Chart,
+    Curve,
+    DataList,
+    Dots,
+    Findings,
+    FusionRequest,
+    Map,
+    Picture,
+    Table,
+)
+
+REQUEST = FusionRequest(operator=("picture", "sound", "attention"), n_steps=40, seed=7)
+
+
+def curve(name: str, *ys: float) -> Curve:
+    """A curve over the steps 1, 2, ..."""
+    return Curve(name, tuple(float(n + 1) for n in range(len(ys))), ys)
+
+
+def under_way() -> Findings:
+    """A fusion run of which a third is made."""
+    training = Chart("training", "step", "accuracy", (curve("picture", 0.1, 0.5),), percent=True)
+    return Findings(request=REQUEST, stage="picture", n_done=40, n_steps=120, seconds=1.0, charts=(training,))
+
+
+def finished() -> Findings:
+    """The same run, over."""
+    rows = (("picture", 0.9, None, 0.9, 1000), ("sound", 0.5, 0.5, None, 2000), ("attention", 0.93, 0.4, 0.88, 3000))
+    table = Table("fusion", ("operator", "accuracy %", "picture missing %", "sound missing %", "parameters"), rows)
+    times = Table("time", ("operator", "ms per step"), (("picture", 12.3), ("sound", 20.0), ("attention", 30.0)))
+    return replace(
+        under_way(),
+        data=DataList("digits", "0" * 64, ("digits.safetensors",)),
+        stage="",
+        n_done=120,
+        seconds=12.5,
+        charts=(
+            Chart(
+                "training",
+                "step",
+                "accuracy",
+                (curve("picture", 0.1, 0.9), curve("sound", 0.1, 0.5), curve("attention", 0.2, 0.93)),
+                percent=True,
+            ),
+        ),
+        tables=(table, times),
+        pictures=(Picture("picture", "noisy", np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)),),
+        said=(("fusion_gain", {"operator": "attention", "sense": "picture", "points": 3.04}),),
+        weights={"attention/x": np.ones((2, 2), np.float32)},
+        end="finished",
+    )
+
+
+def mapped(n: int = 6) -> Findings:
+    """An alignment run with a map before and one after, n dots for each of two senses."""
+    labels = tuple(str(i % 10) for i in range(n))
+    places = np.stack([np.arange(n), np.arange(n) % 3], 1).astype(np.float32)
+
+    def drawn(key: str, name: str, apart: float) -> Map:
+        return Map(key, name, (Dots("written", places, labels), Dots("spoken", places + apart, labels)))
+
+    return Findings(
+        request=AlignmentRequest(way=("contrastive",), seed=3),
+        maps=(drawn("start", "before", 9.0), drawn("contrastive", "after", 2.0)),
+        weights={"contrastive/x": np.zeros(1, np.float32)},
+        end="finished",
+    )

@@ -1,0 +1,34 @@
+import pytest
+
+from studio import words
+
+
+@pytest.mark.parametrize(
+    ("word", "en", "zh"),
+    [
+        ("attention", "attention", "注意力"),
+        ("second_order", "MAML, second order", "MAML（二阶）"),
+        ("picture missing", "picture missing", "缺图片"),
+        ("written → spoken", "written → spoken", "手写 → 口述"),
+        ("digit: together", "which digit: together", "哪个数字：一起"),
+        ("my cat", "my cat", "my cat"),
+    ],
+)
+def test_a_word_of_the_field_has_a_text_in_both_languages_and_anything_else_stays(word: str, en: str, zh: str) -> None:
+    assert (words.said(word, "en"), words.said(word, "zh")) == (en, zh)
+
+
+def test_the_key_of_a_word_is_what_the_locales_hold() -> None:
+    assert words.key_of("ms per step") == "ui.lab.word.msperstep"
+    assert words.key_of("n_steps", "field") == "ui.lab.field.nsteps"
+
+
+def test_html_carries_both_languages_and_what_somebody_named_is_escaped() -> None:
+    assert '<span class="t" lang="zh-CN">注意力</span>' in words.shown("attention")
+    assert '<tspan class="t" lang="en">' in words.shown("attention", tag="tspan")
+    assert words.shown("<b>") == "&lt;b&gt;"
+
+
+def test_a_label_that_the_style_sheet_cannot_choose_from_says_both_at_once() -> None:
+    assert words.plain("attention") == "attention / 注意力"
+    assert words.plain("my cat") == "my cat"
