@@ -6,6 +6,8 @@
     python -m engines index ~/Pictures pictures.db
     python -m engines index /archive s3://bucket/archive --processes 8
     python -m engines search pictures.db "a dog on the beach"
+    python -m engines teach Pets cat=a.jpg,b.jpg dog=c.jpg
+    python -m engines recognise Pets new.jpg
 
 The answer goes to standard output; what is under way is shown on a terminal only. Exit codes: 0 done, 1 a sentence on
 standard error says what to do, 2 wrong usage, 130 stopped with Ctrl-C.
@@ -24,6 +26,7 @@ from pathlib import Path
 from engines import subtitles
 from engines.errors import RequestError, UserError
 from engines.hosts import open_host
+from engines.lab import commands as labelling
 from engines.protocol import (
     KINDS,
     LANGUAGES,
@@ -56,6 +59,8 @@ def main(arguments: Sequence[str] | None = None, *, opener: Opener = open_host) 
     options = _parser().parse_args(arguments)
     host: Host | None = None
     try:
+        if options.make is None:
+            return options.act(options, partial(opener, options.model, Settings(device=options.device)), _Line().show)
         request: Request = options.make(options)
         if isinstance(request, IndexRequest) and options.processes > 1:
             from engines.tasks import crowd
@@ -157,7 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m engines", description="Ask the model from the command line.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, line: str, make: Callable[[argparse.Namespace], Request]) -> argparse.ArgumentParser:
+    def command(
+        name: str, line: str, make: Callable[[argparse.Namespace], Request] | None = None
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=line, description=line)
         sub.set_defaults(make=make)
         sub.add_argument("--json", action="store_true", help="print the result as one JSON object")
@@ -201,6 +208,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-k", type=int, default=12, help="how many hits (default: 12)")
 
     _add_query(command("embed", "Put a text or a file into the space all senses share.", _embed))
+
+    labelling.add(command)
     return parser
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from engines.errors import RequestError
-from engines.model.fusion import FusionModel, Memory
+from engines.model.fusion import Memory
 from engines.protocol import Word
 from engines.text import Task, Tokenizer, normalise
 
@@ -74,9 +75,19 @@ class Hypothesis:
     looped: bool = False
 
 
+class Writer(Protocol):
+    """What `generate` asks of a model; its cache follows the beams by `select`, as a `KVCache` does."""
+
+    def new_cache(self) -> Any: ...
+
+    def decode(self, ids: Tensor, memory: Memory, cache: Any) -> Tensor:
+        """New pieces (B, L) -> logits (B, L, V)."""
+        ...
+
+
 @torch.inference_mode()
 def generate(
-    model: FusionModel, memory: Memory, prefixes: Tensor, tokenizer: Tokenizer, options: DecodeOptions
+    model: Writer, memory: Memory, prefixes: Tensor, tokenizer: Tokenizer, options: DecodeOptions
 ) -> Iterator[tuple[Hypothesis, ...]]:
     """Write B texts side by side; after each piece, the best hypothesis of every row.
 

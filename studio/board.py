@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from engines import UserError
-from engines.lab import Cell, Findings, LabRequest, Picture, Table, name_of
+from engines.lab import Cell, Findings, LabRequest, Map, Picture, Table, name_of
 from studio import i18n, plots, views
 from studio.i18n import both, spans
 from studio.plots import Look, number
@@ -25,8 +25,10 @@ from studio.words import key_of, plain, said, shown
 
 LEAST_IS_BEST = frozenset({"loss", "seconds", "ms per step", "time", "gap", "modality gap"})
 """Columns in which the smallest number is the best; of shares it is the largest. Other columns have no best."""
-UNJUDGED = ("part", "right answer", "difference", "chance")
+UNJUDGED = ("part", "right answer", "together", "alone", "difference", "chance")
 """Shares in columns with these words are neither good nor bad."""
+N_COLUMNS = 10
+"""What has so many needs all the width it has."""
 N_DIFFERENCES = 8
 """Shown of a run that does not measure as it did."""
 DIVERGING = ("filter", "weight")
@@ -58,7 +60,7 @@ def best_rows(table: Table, n: int) -> frozenset[int]:
 def joined(tables: Sequence[Table]) -> list[Table]:
     """The tables, that of times as one more column of the first where both name the same in their rows."""
     times = next((each for each in tables[1:] if each.key == "time"), None)
-    if times is None or times.columns[0] != tables[0].columns[0]:
+    if times is None or times.columns[0] != tables[0].columns[0] or len(tables[0].columns) >= N_COLUMNS:
         return list(tables)
     first, spent = tables[0], {row[0]: row[1] for row in times.rows}
     rows = tuple((*row, spent.get(row[0])) for row in first.rows)
@@ -71,7 +73,7 @@ def table(drawn: Table, looks: Mapping[str, Look]) -> str:
     is_figure = [any(_is_number(row[n]) for row in drawn.rows) for n in range(len(drawn.columns))]
     best = [best_rows(drawn, n) for n in range(len(drawn.columns))]
     head = "".join(
-        f'<th scope="col"{" class=figure" if is_figure[n] else ""}>{shown(column.removesuffix("%").strip())}</th>'
+        f'<th scope="col"{" class=figure" if is_figure[n] else ""}>{_head(column)}</th>'
         for n, column in enumerate(drawn.columns)
     )
     rows = ""
@@ -92,8 +94,13 @@ def table(drawn: Table, looks: Mapping[str, Look]) -> str:
     )
 
 
+def _head(column: str) -> str:
+    """HTML of what a column is called; the unit of its numbers stands here."""
+    return f"{shown(column.removesuffix('%').strip())}{' %' if is_share(column) else ''}"
+
+
 def _cell(cell: Cell, column: str, is_best: bool) -> str:
-    value = _told(cell, column)
+    value = _told(cell, column).removesuffix(" %")
     return f'<span class="best" title="{html.escape(plain("best"))}">★</span><b>{value}</b>' if is_best else value
 
 
@@ -205,7 +212,7 @@ def sheet(found: Findings, *, name: str = "", note: str = "") -> str:
     looks = plots.looks_of(found.request, names)
     n_steps = float(getattr(found.request, "n_steps", 0))
     tables = [table(each, looks) for each in joined(found.tables)]
-    body = plots.charts(found.charts, looks, n_steps=n_steps) + _maps(found, looks)
+    body = _maps(found, looks) + plots.charts(found.charts, looks, n_steps=n_steps)
     body += "".join([*tables[:1], sentences(found), *tables[1:]]) + pictures(found.pictures)
     if not body and found.done:
         body = f'<p class="nothing">{both("ui.lab.nothing")}</p>'
@@ -229,7 +236,7 @@ def differences(kept: Sequence[Table], measured: Sequence[Table]) -> list[str]:
     """HTML of every cell that was measured otherwise than it was kept, to the last digit."""
     before = {(key, row, column): cell for key, row, column, cell in _cells(kept)}
     return [
-        f"{shown(row)}, {shown(column.removesuffix('%').strip())}: "
+        f"{shown(row)}, {_head(column).removesuffix(' %')}: "
         f"{_told(before.get((key, row, column)), column)} → {_told(cell, column)}"
         for key, row, column, cell in _cells(measured)
         if before.get((key, row, column)) != cell
@@ -257,22 +264,26 @@ def _stage(found: Findings) -> str:
 
 
 def _maps(found: Findings, looks: Mapping[str, Look]) -> str:
-    """Maps side by side; where some show what training made of the senses, with a slider that closes their gap."""
-    if not found.maps:
+    """Maps side by side: while it runs, the first and the latest; once over, with a slider that closes the gap."""
+    seen = found.maps if found.done else dict.fromkeys((*found.maps[:1], *found.maps[-1:]))
+    if not seen:
         return ""
-    closing = [found.done and len(each.groups) > 1 and each.name == "after" for each in found.maps]
-    figures = "".join(plots.scatter(each, looks, can_close=can) for each, can in zip(found.maps, closing, strict=True))
-    names = list(dict.fromkeys(group.name for each in found.maps for group in each.groups))
+    can_close = found.done and any(map(_closes, seen))
+    figures = "".join(plots.scatter(each, looks, can_close=can_close and _closes(each)) for each in seen)
+    names = dict.fromkeys(group.name for each in seen for group in each.groups)
     slider = (
         f'<label class="close-gap"><span>{both("ui.lab.gap")}</span>'
         '<input type="range" min="0" max="1" step="0.01" value="0" data-gap></label>'
-        if any(closing)
-        else ""
     )
     return (
-        f'<div class="maps">{slider}<div class="plots">{figures}</div>{plots.legend(names, looks)}'
-        f'<p class="quiet note">{both("ui.lab.map")}</p></div>'
+        f'<div class="maps">{plots.legend(list(names), looks, is_line=False)}<div class="map-row">{figures}</div>'
+        f'{slider if can_close else ""}<p class="quiet note">{both("ui.lab.map")}</p></div>'
     )
+
+
+def _closes(drawn: Map) -> bool:
+    """Whether a map shows what training made of several senses."""
+    return len(drawn.groups) > 1 and drawn.name == "after"
 
 
 def _foot(found: Findings, name: str) -> str:

@@ -120,6 +120,7 @@ def media_input(tab: str, kinds: Sequence[str], *, text_key: str = "") -> MediaI
         label=label("ui.kind"),
         elem_id=f"{tab}-kind",
         elem_classes="segments-choice",
+        visible=len(kinds) > 1,
         interactive=True,
     )
     return MediaInput(tab, tuple(kinds), kind, {name: _part(tab, name, name == kinds[0], text_key) for name in kinds})

@@ -162,9 +162,8 @@ class Drawer:
             _delete(copies)
 
     def forget(self, session: str) -> None:
-        """The page was closed: its tray goes, and with it the sets of a visitor."""
+        """The page was closed: a visitor's sets go. The tray stays a while, since a page may only have been asleep."""
         with self._lock:
-            self._trays.pop(session, None)
             home = self._visitors.pop(session, None)
         if home is not None:
             home.cleanup()

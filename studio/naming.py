@@ -45,9 +45,9 @@ def tile(file: Dropped, under: str = "", *, can_go: bool = False) -> str:
     return f'<figure class="tile" title="{name}"><div class="tile-picture">{inside}</div>{below}</figure>'
 
 
-def tiles(row: Sequence[Dropped], n_over: int = 0) -> str:
-    """What lies in the row of a label, and the place where more is dropped. n_over: how many were too many."""
-    note = f'<p class="row-note">{both("ui.teach.toomany", n=n_over, most=MAX_EXAMPLES)}</p>' if n_over else ""
+def tiles(row: Sequence[Dropped], n_lost: int = 0) -> str:
+    """What lies in the row of a label, and the place where more is dropped. n_lost: how many were not taken."""
+    note = f'<p class="row-note">{both("ui.teach.toomany", n=n_lost, most=MAX_EXAMPLES)}</p>' if n_lost else ""
     shown = "".join(tile(each, can_go=True) for each in row)
     return (
         f'<div class="tiles{"" if row else " is-empty"}">{shown}{place("ui.teach.drop")}</div>{note}'
@@ -161,6 +161,11 @@ def left_out(failures: Sequence[tuple[str, UserError]]) -> str:
     return f'<div class="warning left-out">{both("ui.teach.leftout", n=len(failures))}<ul>{listed}</ul></div>'
 
 
+def lost(n_files: int) -> str:
+    """How many files were not taken; "" for none."""
+    return f'<p class="warning">{both("ui.teach.notall", n=n_files, most=MAX_EXAMPLES)}</p>' if n_files else ""
+
+
 def warning(error: UserError) -> str:
     """A sentence beside what there is."""
     return f'<p class="warning">{spans(error.en, error.zh)}</p>'
@@ -200,14 +205,17 @@ def named(head: str, cards: Sequence[str], progress: Progress | None = None, *, 
     return views.sheet(state, body, foot if end else "")
 
 
-def foot(info: HostInfo, seconds: float, *, end: str, command: Sequence[str] = ()) -> str:
-    """The status line: seconds, device, host, copy. command: which does the same; left out, the names are copied."""
+def foot(info: HostInfo, seconds: float, *, end: str, command: Sequence[str] | None = None) -> str:
+    """The status line: seconds, device, host, copy. command: which does the same; None: the names are copied."""
     facts = f"{seconds:.1f} s · {answering.where(info)} · {html.escape(info.name)}"
     stopped_early = f'<span class="stopped">{both("ui.stopped")}</span>' if end == "cancelled" else ""
     copy = f'<button type="button" class="tool" data-copy>{both("ui.copy")}</button>'
-    tools = f'<span class="tools">{copy}</span>'
-    if command:
+    if command is None:
+        tools = f'<span class="tools">{copy}</span>'
+    elif command:
         tools = f'<div class="command"><code data-copied>{html.escape(shlex.join(command))}</code>{copy}</div>'
+    else:
+        tools = ""
     return f'<span class="facts number">{facts}</span>{stopped_early}{tools}'
 
 

@@ -45,6 +45,7 @@ SENSE_LOOKS = {
     "text": Look("text", "triangle", "3 3"),
     "all": Look("all", "diamond", "9 3 2 3"),
 }
+SENSE_LOOKS |= {"written": SENSE_LOOKS["picture"], "spoken": SENSE_LOOKS["sound"], "word": SENSE_LOOKS["text"]}
 OTHER_LOOKS = (
     Look("slate", "ring", "2 3"),
     Look("orange", "fall"),
@@ -78,7 +79,7 @@ class Size:
         return self.height - BOTTOM
 
 
-LEFT, TOP, BOTTOM = 44.0, 26.0, 34.0
+LEFT, TOP, BOTTOM = 44.0, 26.0, 42.0
 """The margins of a chart, where its axes are written."""
 NARROW = Size("narrow", 360.0, 240.0, 14.0, 4)
 LEAST_RIGHT, MOST_RIGHT = 90.0, 230.0
@@ -168,16 +169,17 @@ def marker(kind: str, x: float, y: float, r: float = 4.0) -> str:
     return f'<path d="M{"L".join(f"{x + r * dx:.1f} {y + r * dy:.1f}" for dx, dy in corners)}Z"/>'
 
 
-def swatch(look: Look) -> str:
-    """A little of a curve, for a legend or the head of a row."""
-    line = f'<path class="curve" stroke-dasharray="{look.dash}" d="M1 8H31"/>'
+def swatch(look: Look, *, is_line: bool = True) -> str:
+    """A little of a curve, or a mark of a map, for a legend or the head of a row."""
+    line = f'<path class="curve" stroke-dasharray="{look.dash}" d="M1 8H31"/>' if is_line else ""
+    kind, box = ("is-line", "0 0 32 16") if is_line else ("is-mark", "8 0 16 16")
     mark = line + marker(look.marker, 16, 8)
-    return f'<svg class="swatch hue-{look.hue}" viewBox="0 0 32 16" aria-hidden="true">{mark}</svg>'
+    return f'<svg class="swatch {kind} hue-{look.hue}" viewBox="{box}" aria-hidden="true">{mark}</svg>'
 
 
-def legend(names: Sequence[str], looks: Mapping[str, Look]) -> str:
-    """The names of curves, each beside a little of its curve."""
-    items = "".join(f"<li>{swatch(looks[name])}{shown(name)}</li>" for name in names)
+def legend(names: Sequence[str], looks: Mapping[str, Look], *, is_line: bool = True) -> str:
+    """What is drawn, each name beside a little of it."""
+    items = "".join(f"<li>{swatch(looks[name], is_line=is_line)}{shown(name)}</li>" for name in names)
     return f'<ul class="legend">{items}</ul>'
 
 
@@ -206,8 +208,7 @@ def sketch(names: Sequence[str], looks: Mapping[str, Look]) -> str:
     floor = f'<path class="rule is-zero" d="M{LEFT} {size.foot}H{size.end:g}"/>'
     curves, ends = "", []
     for n, name in enumerate(names):
-        top = 0.9 - 0.7 * n / len(names)
-        ys = [top * (1.0 - math.exp(-step / (2.0 + n))) for step in range(13)]
+        ys = [0.8 * (1.0 - math.exp(-step / (1.5 + 0.6 * n))) for step in range(13)]  # none is the better one
         places = [(LEFT + (size.end - LEFT) * i / 12, size.foot - (size.foot - TOP) * y) for i, y in enumerate(ys)]
         curves += _line(looks[name], places, "".join(marker(looks[name].marker, x, y, 3.6) for x, y in places))
         ends.append((name, *places[-1]))
@@ -263,7 +264,7 @@ def _axes(
     up, along = (shown(name, tag="tspan") for name in (drawn.y, drawn.x))
     return (
         f'{rules}<text class="axis" x="0" y="13">{up}{", %" if drawn.percent else ""}</text>'
-        f'<text class="axis" x="{size.end:g}" y="{size.foot - 7}" text-anchor="end">{along}</text>'
+        f'<text class="axis" x="{size.end:g}" y="{size.foot + 36}" text-anchor="end">{along}</text>'
     )
 
 
@@ -345,34 +346,34 @@ def scatter(drawn: Map, looks: Mapping[str, Look], *, can_close: bool = False) -
         dx, dy = middle + MAP_PX / 2 - spots[np.isfinite(spots).all(1)].mean(0)
         move = f' style="--dx:{dx:.1f}px;--dy:{dy:.1f}px"' if can_close else ""
         body += f'<g class="dots hue-{looks[group.name].hue}"{move}>{_dots(group, spots, looks, is_crowded)}</g>'
-    title = " · ".join(shown(part) for part in dict.fromkeys((drawn.key, drawn.name)) if part)
     kinds = ", ".join(f"{len(group.places)} {plain(group.name)}" for group in groups)
+    told = html.escape(f"{plain(drawn.key)}: {kinds}")
     return (
-        f'<figure class="plot map"><svg viewBox="0 0 {MAP_PX:g} {MAP_PX:g}" role="img" '
-        f'aria-label="{html.escape(f"{plain(drawn.key)}, {plain(drawn.name)}: {kinds}")}">{body}</svg>'
-        f"<figcaption>{title}</figcaption></figure>"
+        f'<figure class="plot map"><svg viewBox="0 0 {MAP_PX:g} {MAP_PX:g}" role="img" aria-label="{told}">{body}</svg>'
+        f"<figcaption>{shown(drawn.key)}</figcaption></figure>"
     )
 
 
 def _dots(group: Dots, spots: np.ndarray, looks: Mapping[str, Look], is_crowded: bool) -> str:
     kind = looks[group.name].marker
-    found = ""
-    for (x, y), name in zip(spots, group.labels, strict=False):
-        if not (math.isfinite(x) and math.isfinite(y)):
-            continue
-        title = f"<title>{html.escape(f'{plain(group.name)}: {name}')}</title>"
-        if is_crowded:
-            found += f"<g>{title}{marker(kind, x, y, 3.0)}</g>"
-        elif len(name) <= 2:
-            found += (
-                f'<g>{title}{marker(kind, x, y, 7.5)}<text class="inside" x="{x:.1f}" y="{y + 3.4:.1f}">'
-                f"{html.escape(name)}</text></g>"
-            )
-        else:
-            label = f'<text class="beside" x="{x + 7:.1f}" y="{y + 3.4:.1f}">{html.escape(name)}</text>'
-            found += f"<g>{title}{marker(kind, x, y, 4.5)}{label}</g>"
+    places: dict[str, list[tuple[float, float]]] = {}  # of each label
+    for (x, y), name in zip(spots, group.labels, strict=True):
+        if math.isfinite(x) and math.isfinite(y):
+            places.setdefault(name, []).append((x, y))
     if is_crowded:
-        for name in dict.fromkeys(group.labels):
-            x, y = spots[[n for n, label in enumerate(group.labels) if label == name]].mean(0)
-            found += f'<text class="over-dots" x="{x:.1f}" y="{y + 5:.1f}">{html.escape(name)}</text>'
+        marks = "".join(marker(kind, x, y, 2.8) for own in places.values() for x, y in own)
+        centres = {name: np.mean(own, 0) for name, own in places.items()}
+        labels = "".join(_label("over-dots", name, x, y + 6) for name, (x, y) in centres.items())
+        return f'<g class="faint">{marks}</g>{labels}'
+    found = ""
+    for name, own in places.items():
+        title = f"<title>{html.escape(f'{plain(group.name)}: {name}')}</title>"
+        is_short = len(name) <= 2
+        for x, y in own:
+            label = _label("inside", name, x, y + 3.4) if is_short else _label("beside", name, x + 7, y + 3.4)
+            found += f"<g>{title}{marker(kind, x, y, 7.5 if is_short else 4.5)}{label}</g>"
     return found
+
+
+def _label(kind: str, name: str, x: float, y: float) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{html.escape(name)}</text>'

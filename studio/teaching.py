@@ -70,7 +70,7 @@ def play(desk: Desk, session: str, begin: Callable[[Cancel], Frames]) -> Frames:
                 yield frame
         except Exception as error:  # the edge of the house, as in events.play
             if desk.stops.is_latest(session, TAB, cancel):
-                yield naming.stopped() if cancel.is_set else views.problem(events.calm(error)), False
+                yield naming.stopped() if isinstance(error, Cancelled) else views.problem(events.calm(error)), False
     finally:  # also when the page was closed: gradio ends this generator at a yield
         desk.stops.end(session, TAB, cancel)
 
@@ -80,10 +80,10 @@ def teaching(desk: Desk, session: str, name: str | None, labels: Sequence[str | 
     return play(desk, session, lambda cancel: _teach(desk, session, name, labels, cancel))
 
 
-def asking(desk: Desk, session: str, files: Sequence[Dropped]) -> Frames:
-    """Name files by the set in use."""
+def asking(desk: Desk, session: str, files: Sequence[Dropped], n_lost: int = 0) -> Frames:
+    """Name files by the set in use. n_lost: how many more were given than were taken."""
     desk.drawer.tray(session).asked = tuple(files)
-    return play(desk, session, lambda cancel: _name(desk, session, "", cancel))
+    return play(desk, session, lambda cancel: _name(desk, session, naming.lost(n_lost), cancel))
 
 
 def _teach(desk: Desk, session: str, name: str | None, labels: Sequence[str | None], cancel: Cancel) -> Frames:
@@ -97,7 +97,7 @@ def _teach(desk: Desk, session: str, name: str | None, labels: Sequence[str | No
     for step in teach(host, wanted, cancel):
         if step.progress is not None:
             yield naming.looking(step.progress), True
-    if cancel.is_set or step.labels is None:
+    if step.labels is None:
         raise Cancelled
     desk.drawer.keep(session, step.labels)
     tray.use(step.labels.name)
@@ -129,19 +129,15 @@ def _name(desk: Desk, session: str, head: str, cancel: Cancel) -> Frames:
     files, cards = tray.asked, list[str]()
     for n, file in enumerate(files):
         yield naming.named(head, cards, Progress("looking", n, len(files), "files")), True
-        if cancel.is_set:
-            break
         try:
             found = name_file(host, labels, file.path, cancel)
             near = [Dropped(Path(each.path), each.kind, _put(desk, each.path)) for each, _ in found.nearest]
             cards.append(naming.card(file, found, near))
         except MediaError as error:
             cards.append(naming.unread(file, error))
-        except Exception:
-            if not cancel.is_set:
-                raise
-            break  # stopped in the middle of this file: the names before it stay
-    end = "cancelled" if cancel.is_set else "finished"
+        except Cancelled:
+            break
+    end = "cancelled" if len(cards) < len(files) else "finished"
     foot = naming.foot(host.info, time.monotonic() - started_s, end=end)
     yield naming.named(head, cards, foot=foot, end=end), False
 

@@ -60,14 +60,22 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.evaluation.calibration": (
         *BASE, "engines.archives", "engines.evaluation", "engines.hosts", "engines.training.facts",
     ),
+    # "Teach it" is measured as it serves.
+    "engines.evaluation.fewshot": (
+        *BASE, "engines.archives", "engines.evaluation", "engines.lab.teach", "engines.training.nouns",
+    ),
     "engines.evaluation.precision": (
         *BASE, "engines.archives", "engines.device", "engines.evaluation", "engines.hosts", "engines.model",
         "engines.text",
     ),
     # The lab runs the product's own parts on small material; what it learns for the page is learnt here too.
-    "engines.lab": (*MEDIA, "engines.archives", "engines.hosts", "engines.model", "engines.training"),
+    "engines.lab": (
+        *MEDIA, "engines.archives", "engines.decoding", "engines.hosts", "engines.model", "engines.senses",
+        "engines.tasks", "engines.text", "engines.training",
+    ),
     "engines.__main__": (
-        *BASE, "engines", "engines.hosts", "engines.report", "engines.subtitles", "engines.tasks.crowd",
+        *BASE, "engines", "engines.hosts", "engines.lab.commands", "engines.report", "engines.subtitles",
+        "engines.tasks.crowd",
     ),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
     "launch": ("engines", "studio.app", "studio.environment"),

@@ -1,16 +1,24 @@
-"""Few-shot classes from frozen photo vectors: nearest centroid (Snell et al. 2017) and logistic regression.
+"""Few-shot classes from frozen vectors: nearest centroid (Snell et al. 2017), logistic regression, and "Teach it".
 
-An episode draws 5 classes the model was never trained on, 1 or 5 examples of each, and up to 15 others to name.
+An episode draws 5 classes, 1 or 5 examples of each, and up to 15 others to name. The sets: those of `fewshot/`, of
+which the model has seen no class in training; photos by the nouns in their captions (`engines.training.nouns`), and
+sounds. Of these the model has seen other photos and recordings, while the head of "Teach it" was learnt on other
+classes, except for those of UrbanSound8K.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 import numpy as np
 
-from engines.archives import ExampleRecord, fewshot
+from engines.archives import ExampleRecord, fewshot, photos, sounds
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import Z_95
-from engines.protocol import Photo
+from engines.lab.teach import adapt, answer, head_for
+from engines.protocol import Kind, Media, Photo
+from engines.training.nouns import UNSEEN, noun_of
 
 N_WAYS = 5
 SHOTS = (1, 5)
@@ -19,57 +27,129 @@ N_EPISODES = 600
 MAX_CLASSES = 100
 MAX_EXAMPLES = 20
 """Of a class, one vector each: 2,000 pictures of a set at most."""
+ROOMY = max(SHOTS) + 1
+"""Examples a class of photos by nouns has to have: enough for 5 shots and one to name."""
+
+Load: TypeAlias = Callable[[], Media]
 
 
 def fewshot_rows(bench: Bench) -> Rows:
-    """`fewshot.<set>.5way_<n>shot.accuracy` by nearest centroid, `.logistic.accuracy` by logistic regression."""
+    """For each set `fewshot.<set>.5way_<n>shot.accuracy` by nearest centroid, and the same by other means:
+
+    `.logistic.accuracy`; `.taught.accuracy` by the head of "Teach it"; `.taught.known` and `.taught.strangers`, how
+    often it is right where "none of these" is an answer too, on examples of the 5 classes and on those of others.
+    """
     rows: Rows = {}
-    records = fewshot(bench.data, bench.split)
-    for corpus in sorted({record.corpus for record in records}):
-        whole = [record for record in records if record.corpus == corpus]
-        labels = bench.take(sorted({record.label for record in whole}), MAX_CLASSES)
+    for read in (_drawn, _named, _heard):
         try:
-            classes = [_class_vectors(bench, [r for r in whole if r.label == label], corpus) for label in labels]
+            listed = read(bench)
         except REASONS as reason:
-            rows[f"fewshot.{corpus}.{N_WAYS}way_1shot.accuracy"] = skipped(reason)
+            rows[f"fewshot.{read.__name__.strip('_')}"] = skipped(reason)
             continue
-        for n_shots in SHOTS:
-            rows |= _episode_rows(bench, f"fewshot.{corpus}.{N_WAYS}way_{n_shots}shot", classes, n_shots)
+        for corpus, (kind, classes) in sorted(listed.items()):
+            try:
+                vectors = [bench.vectors(loads[:: -(-len(loads) // MAX_EXAMPLES)], _call, corpus) for loads in classes]
+            except REASONS as reason:
+                rows[f"fewshot.{corpus}.{N_WAYS}way_1shot.accuracy"] = skipped(reason)
+                continue
+            for n_shots in SHOTS:
+                rows |= _episode_rows(bench, f"fewshot.{corpus}.{N_WAYS}way_{n_shots}shot", vectors, n_shots, kind)
     return rows
 
 
-def _class_vectors(bench: Bench, records: list[ExampleRecord], what: str) -> np.ndarray:
-    return bench.vectors(records[:MAX_EXAMPLES], _picture, what)
+# --- classes -----------------------------------------------------------------------------------------------------
+
+Listed: TypeAlias = dict[str, tuple[Kind, list[list[Load]]]]
+"""By set: what its vectors are of, and its classes."""
 
 
-def _picture(record: ExampleRecord) -> Photo:
-    pixels = record.source.photo().pixels
-    if record.box is None:
-        return Photo(pixels)
-    left, top, right, bottom = record.box
-    return Photo(np.ascontiguousarray(pixels[top:bottom, left:right]))
+def _drawn(bench: Bench) -> Listed:
+    pairs = [(each.corpus, each.label, _picture(each)) for each in fewshot(bench.data, bench.split)]
+    return _listed(bench, "photo", pairs, 1)
 
 
-def _episode_rows(bench: Bench, key: str, classes: list[np.ndarray], n_shots: int) -> Rows:
+def _named(bench: Bench) -> Listed:
+    records = [(noun_of(each.captions.get("en", ()), UNSEEN), each.load) for each in photos(bench.data, bench.split)]
+    return _listed(bench, "photo", [("photos", noun, load) for noun, load in records if noun is not None], ROOMY)
+
+
+def _heard(bench: Bench) -> Listed:
+    pairs = [(each.corpus, each.label, each.load) for each in sounds(bench.data, bench.split)]
+    return _listed(bench, "sound", pairs, ROOMY)
+
+
+def _listed(bench: Bench, kind: Kind, pairs: Sequence[tuple[str, str, Load]], n_least: int) -> Listed:
+    """By set, its classes of at least so many examples, no more than MAX_CLASSES."""
+    sets: dict[str, dict[str, list[Load]]] = {}
+    for corpus, label, load in pairs:
+        sets.setdefault(corpus, {}).setdefault(label, []).append(load)
+    found: Listed = {}
+    for corpus, classes in sets.items():
+        labels = bench.take(sorted(label for label, loads in classes.items() if len(loads) >= n_least), MAX_CLASSES)
+        found[corpus] = (kind, [classes[label] for label in labels])
+    return found
+
+
+def _call(load: Load) -> Media:
+    return load()
+
+
+def _picture(record: ExampleRecord) -> Load:
+    def load() -> Photo:
+        pixels = record.source.photo().pixels
+        if record.box is None:
+            return Photo(pixels)
+        left, top, right, bottom = record.box
+        return Photo(np.ascontiguousarray(pixels[top:bottom, left:right]))
+
+    return load
+
+
+# --- episodes ----------------------------------------------------------------------------------------------------
+
+
+def _episode_rows(bench: Bench, key: str, classes: list[np.ndarray], n_shots: int, kind: Kind) -> Rows:
     usable = [vectors for vectors in classes if len(vectors) > n_shots]
     if len(usable) < N_WAYS:
-        reason = ValueError(f"only {len(usable)} classes have more than {n_shots} pictures")
+        reason = ValueError(f"only {len(usable)} classes have more than {n_shots} examples")
         return {f"{key}.accuracy": skipped(reason)}
-    rng = np.random.default_rng(bench.seed)
+    rng, strange = np.random.default_rng(bench.seed), np.random.default_rng(bench.seed + 1)
     n_queries = min(N_QUERIES, min(len(vectors) for vectors in usable) - n_shots)
-    by_centroid, by_regression = [], []
+    head = head_for([kind], bench.host.info.model_digest)
+    owners = np.repeat(np.eye(N_WAYS, dtype=np.float32), n_shots, 0)
+    shares: dict[str, list[np.floating]] = {}
+
+    def note(name: str, found: np.ndarray, wanted: np.ndarray | int) -> None:
+        shares.setdefault(name, []).append(np.mean(found == wanted))
+
     for _ in range(N_EPISODES):
         chosen = rng.choice(len(usable), N_WAYS, replace=False)
         drawn = np.stack([rng.permutation(usable[i])[: n_shots + n_queries] for i in chosen])  # (ways, shots + q, D)
         support, queries = drawn[:, :n_shots], drawn[:, n_shots:]
         right = np.repeat(np.arange(N_WAYS), n_queries)
         queries = queries.reshape(-1, queries.shape[-1])
-        by_centroid.append(np.mean(np.argmax(queries @ support.mean(1).T, 1) == right))
-        by_regression.append(np.mean(_regression(support, queries) == right))
-    note = f"{N_EPISODES} episodes, {len(usable)} classes; chance {100 / N_WAYS:.0f} %"
-    return {
-        f"{key}.accuracy": _mean_row(by_centroid, f"nearest centroid; {note}"),
-        f"{key}.logistic.accuracy": _mean_row(by_regression, f"logistic regression; {note}"),
+        note("", np.argmax(queries @ support.mean(1).T, 1), right)
+        note("logistic.", _regression(support, queries), right)
+        adapted = adapt(head, support.reshape(-1, support.shape[-1]), owners)
+        said = answer(adapted, queries)
+        note("taught.", np.argmax(said[:, :-1], 1), right)
+        others = [vectors for i, vectors in enumerate(usable) if i not in chosen]
+        if others:
+            strangers = np.concatenate(others)
+            strangers = strangers[strange.integers(len(strangers), size=len(right))]
+            note("known", np.argmax(said, 1), right)
+            note("strangers", np.argmax(answer(adapted, strangers), 1), N_WAYS)
+    counted = f"{N_EPISODES} episodes, {len(usable)} classes"
+    by = {"": "nearest centroid", "logistic.": "logistic regression", "taught.": 'the head of "Teach it"'}
+    rows = {
+        f"{key}.{name}accuracy": _mean_row(shares[name], f"{what}; {counted}; chance {100 / N_WAYS:.0f} %")
+        for name, what in by.items()
+    }
+    asked = {"known": "of the 5 classes", "strangers": 'of other classes, "none of these" is right'}
+    return rows | {
+        f"{key}.taught.{name}": _mean_row(shares[name], f'where "none of these" is an answer too, {what}; {counted}')
+        for name, what in asked.items()
+        if name in shares
     }
 
 

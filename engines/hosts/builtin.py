@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 
@@ -52,6 +52,7 @@ from engines.settings import Settings
 from engines.tasks import answer, caption, search, transcribe, translate
 
 Task: TypeAlias = Callable[[Senses, Any], Iterator[Result]]
+AnyResult = TypeVar("AnyResult", bound=Result)
 
 TASKS: dict[type, tuple[Task, type[Result], tuple[str, ...]]] = {
     CaptionRequest: (caption.stream, CaptionResult, LANGUAGES),
@@ -86,7 +87,9 @@ def load(folder: Path | None = None, *, settings: Settings) -> BuiltinHost:
 class _Job:
     """A request under way: its steps once it has begun, and the newest result until its reader has taken it."""
 
-    request: Request
+    task: Task
+    kind: type[Result]
+    request: Any
     cancel: Cancel
     started_s: float = field(default_factory=time.perf_counter)
     abandoned: bool = False
@@ -165,7 +168,18 @@ class BuiltinHost:
                 f"The built-in model does not serve {type(request).__name__}.",
                 f"内置模型不支持 {type(request).__name__}。",
             )
-        return self._read(_Job(request, cancel if cancel is not None else Cancel()))
+        task, kind, _ = TASKS[type(request)]
+        return self.perform(task, kind, request, cancel)
+
+    def perform(
+        self, task: Task, kind: type[AnyResult], request: Any, cancel: Cancel | None = None
+    ) -> Iterator[AnyResult]:
+        """Results of a task that is no ability of a host, as the lab has them; it takes turns with all others.
+
+        kind: of its results; one of a request alone can be made. request: frozen, the task's own.
+        """
+        results: Any = self._read(_Job(task, kind, request, cancel if cancel is not None else Cancel()))
+        return results
 
     def _read(self, job: _Job) -> Iterator[Result]:
         self._send(job)
@@ -243,15 +257,14 @@ class BuiltinHost:
 
     def _next(self, job: _Job) -> Result:
         """The next result of a job; of one that was stopped, the last one again as its end."""
-        task, kind, _ = TASKS[type(job.request)]
         if job.steps is None:
-            job.steps = task(self._senses, job.request)
+            job.steps = job.task(self._senses, job.request)
         result: Result | None = None
         if not (job.abandoned or job.cancel.is_set):
             with torch.inference_mode(), suppress(Cancelled):
                 result = next(job.steps)
         if result is None:
-            last = job.last if job.last is not None else kind(request=job.request)
+            last = job.last if job.last is not None else job.kind(request=job.request)
             result = replace(last, progress=None, end="cancelled")
         if result.done:
             job.steps.close()  # type: ignore[attr-defined]  # tasks are generators; files they hold are closed here

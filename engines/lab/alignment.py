@@ -234,7 +234,7 @@ def measured(request: AlignmentRequest, material: Material, models: Mapping[str,
 
 
 def conclusions(table: Table) -> tuple[tuple[str, dict[str, Cell]], ...]:
-    """The best way, and what is found without any; what the game alone closes, and what it leaves unfound."""
+    """The best way, and what is found without any; what the game alone makes of the gap, and what it finds."""
     mean, distance = table.columns.index("mean %"), table.columns.index("modality gap")
     rows = {str(row[0]): row for row in table.rows}
     said: list[tuple[str, dict[str, Cell]]] = []

@@ -188,10 +188,12 @@ def train(
     loss: Loss,
     score: Callable[[], Mapping[str, float]],
     cancel: Cancel,
+    *,
+    rate: float = LEARNING_RATE,
 ) -> Iterator[Findings]:
     """`fit` as it is watched: now and then curves get a point, each its own of `score`. A stop ends it."""
     spent_s, began_s = 0.0, time.thread_time()
-    for step, _ in fit(parameters, n_steps, loss):
+    for step, _ in fit(parameters, n_steps, loss, rate=rate):
         spent_s += time.thread_time() - began_s
         watch.stepped()
         if cancel.is_set:

@@ -5,9 +5,9 @@ adapt, `first_order` takes their gradients for constants, `head` adapts the head
 arXiv:1909.09157). Compared with `prototypes` (Snell et al. 2017, arXiv:1703.05175), with plain pre-training on all
 classes and fine-tuning, and with no training at all.
 
-Every task begins with a head of zeros (Kao et al. 2022, arXiv:2106.15367), so the order of its classes means nothing and
-what is learnt is the body. The body takes a tenth of the head's step. The model is the product's at the size of the
-lab; its convolutions have group norm, so no example of a task leaks into the normalising of another.
+Every task begins with a head of zeros (Kao et al. 2022, arXiv:2106.15367): the order of its classes means nothing, and
+what is learnt is the body, whose steps are a tenth of the head's. The model is the product's at the size of the lab;
+its convolutions have group norm, so no example of a task leaks into the normalising of another.
 
 Axes: T tasks, W ways, n examples, S numbers of steps after which is measured.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, vmap
 
 from engines.errors import Cancelled
 from engines.lab import learner
@@ -43,19 +44,22 @@ RATES = (0.02, 0.1, 0.5)
 CHOSEN_AT = 3
 STEPS = (0, 1, 3, 5, 10)
 """After so many steps on a task its queries are named."""
+LEARNING_RATE = 3e-3
+"""Of learning to learn: tasks are noisier than examples, so less than that of the other experiments."""
 BODY_SHARE = 0.1
 """The body's step, as a share of the head's."""
+HEAD = "model.event_head."
 WIDTH = 128
 N_QUERIES, N_ASKED = 2, 5
 """Of each class of a task, in learning and in measuring."""
-N_VALID, N_TEST = 20, 100
+N_VALID, N_TEST = 16, 100
 N_YARDSTICK = 600
 """Tasks that a point of a curve, a table and the yardstick are measured on."""
-CHUNK = 10
+CHUNK = 8
 """Tasks measured at a time."""
 
 Weights: TypeAlias = Mapping[str, Tensor]
-"""Those that adapt, by name; the rest are the model's own."""
+"""Those that adapt, by name, (T, ...) each; the rest are the model's own."""
 
 
 class Namer(nn.Module):
@@ -95,7 +99,7 @@ class Namer(nn.Module):
 
     def adapting(self, kind: str) -> dict[str, nn.Parameter]:
         """What a learner changes on a task."""
-        head = {name: p for name, p in self.named_parameters() if name.startswith("model.event_head.")}
+        head = {name: p for name, p in self.named_parameters() if name.startswith(HEAD)}
         return head if kind == "head" else self.body() | head
 
 
@@ -103,7 +107,7 @@ def build(request: MamlRequest, sense: StreamSense, **changes: object) -> Namer:
     """A model from nothing, its head of zeros. changes: fields of `ModelConfig`."""
     sizes: dict[str, object] = {
         "events": tuple(str(i + 1) for i in range(request.n_ways)),
-        "width": WIDTH,
+        "width": WIDTH if sense == "picture" else WIDTH // 2,
         "embed_dim": WIDTH,
         "max_sound_tokens": MAX_FRAMES // 2,
         "n_picture_blocks": 0,
@@ -121,40 +125,57 @@ def build(request: MamlRequest, sense: StreamSense, **changes: object) -> Namer:
 # --- a task ----------------------------------------------------------------------------------------------------------
 
 
-def loss(namer: Namer, weights: Weights, x: Tensor, n_ways: int) -> Tensor:
-    """Cross-entropy of examples that lie class by class, with some weights in the place of the model's own."""
-    labels = torch.arange(n_ways).repeat_interleave(len(x) // n_ways)
-    return F.cross_entropy(functional_call(namer, dict(weights), (x,)), labels)
+def logits(namer: Namer, weights: Weights, x: Tensor) -> Tensor:
+    """Examples (T, n, ...) of several tasks, each by its own weights -> (T, n, W)."""
+
+    def one(weights: dict[str, Tensor], x: Tensor) -> Tensor:
+        out: Tensor = functional_call(namer, weights, (x,))
+        return out
+
+    return vmap(one)(dict(weights), x)
+
+
+def losses(namer: Namer, weights: Weights, x: Tensor, n_ways: int) -> Tensor:
+    """Cross-entropy of examples that lie class by class, of each task: (T,)."""
+    labels = torch.arange(n_ways).repeat_interleave(x.shape[1] // n_ways).expand(x.shape[:2])
+    return F.cross_entropy(logits(namer, weights, x).transpose(1, 2), labels, reduction="none").mean(1)
 
 
 def trail(
-    namer: Namer, weights: Weights, support: Tensor, n_ways: int, rate: float, *, first_order: bool = False
+    namer: Namer, weights: Weights, support: Tensor, n_ways: int, rate: float, *, first_order: bool = True
 ) -> Iterator[Weights]:
-    """The weights after 0, 1, 2, ... steps down the support's loss. first_order: the gradients are constants."""
-    rates = {name: rate if name.startswith("model.event_head.") else BODY_SHARE * rate for name in weights}
+    """The weights of each task after 0, 1, 2, ... steps down its support's loss. first_order: slopes are constants.
+
+    One backward pass gives every task its own slope, since no task's loss knows another's weights. `vmap` holds the
+    forward pass alone: around a gradient it loses a part of group norm's second derivative (torch 2.13).
+    """
+    rates = {name: rate if name.startswith(HEAD) else BODY_SHARE * rate for name in weights}
     while True:
         yield weights
-        at = {name: w.detach() for name, w in weights.items()} if first_order else weights
-        slopes = grad(lambda w: loss(namer, w, support, n_ways))(at)
-        weights = {name: w - rates[name] * slopes[name] for name, w in weights.items()}
+        with torch.enable_grad():
+            at = {name: w.detach().requires_grad_() for name, w in weights.items()} if first_order else dict(weights)
+            total = losses(namer, at, support, n_ways).sum()
+            slopes = torch.autograd.grad(total, list(at.values()), create_graph=not first_order)
+        weights = {name: w - rates[name] * slope for (name, w), slope in zip(weights.items(), slopes, strict=True)}
 
 
-def after(weights: Iterator[Weights], n_steps: int) -> Weights:
-    """Those after n steps."""
-    for _ in range(n_steps):
-        next(weights)
-    return next(weights)
+def begun(namer: Namer, kind: str, n_tasks: int) -> Weights:
+    """What a learner changes on a task, the same for each of them: (T, ...) by name."""
+    return {name: p.expand(n_tasks, *p.shape) for name, p in namer.adapting(kind).items()}
 
 
 def meta_loss(namer: Namer, kind: str, tasks: Tasks, request: MamlRequest) -> Tensor:
     """The loss on the queries after the steps on the support, the mean over tasks: what MAML makes small."""
-    start = namer.adapting(kind)
-
-    def one(support: Tensor, queries: Tensor) -> Tensor:
-        steps = trail(namer, start, support, request.n_ways, request.inner_rate, first_order=kind == "first_order")
-        return loss(namer, after(steps, request.n_inner), queries, request.n_ways)
-
-    return vmap(one)(tasks.support, tasks.queries).mean()
+    steps = trail(
+        namer,
+        begun(namer, kind, len(tasks)),
+        tasks.support,
+        request.n_ways,
+        request.inner_rate,
+        first_order=kind == "first_order",
+    )
+    adapted = next(islice(steps, request.n_inner, None))
+    return losses(namer, adapted, tasks.queries, request.n_ways).mean()
 
 
 def prototype_logits(namer: Namer, tasks: Tasks, n_ways: int) -> Tensor:
@@ -170,16 +191,12 @@ def answers(namer: Namer, kind: str, tasks: Tasks, n_ways: int, rate: float, ste
     if kind == "prototypes":
         return prototype_logits(namer, tasks, n_ways)[:, None].expand(-1, len(steps), -1, -1)
 
-    def one(support: Tensor, queries: Tensor) -> Tensor:
-        found = []
-        for n, weights in enumerate(trail(namer, namer.adapting(kind), support, n_ways, rate)):
-            if n in steps:
-                found.append(functional_call(namer, dict(weights), (queries,)))
-            if n == steps[-1]:
-                return torch.stack(found)
-        raise AssertionError("a trail has no end")
-
-    return vmap(one)(tasks.support, tasks.queries)
+    found = []
+    walk = trail(namer, begun(namer, kind, len(tasks)), tasks.support, n_ways, rate)
+    for n, weights in enumerate(islice(walk, steps[-1] + 1)):
+        if n in steps:
+            found.append(logits(namer, weights, tasks.queries))
+    return torch.stack(found, 1)
 
 
 # --- learning ------------------------------------------------------------------------------------------------------
@@ -207,12 +224,12 @@ def learnt(request: MamlRequest, of: Pools, cancel: Cancel, n_test: int | None =
             score = functools.partial(watched, namer, kind, of.valid, request, cancel)
             if kind != "scratch":
                 parameters, loss_of = training(namer, kind, of, request)
-                yield from learner.train(watch, kind, parameters, request.n_steps, loss_of, score, cancel)
+                yield from learner.train(
+                    watch, kind, parameters, request.n_steps, loss_of, score, cancel, rate=LEARNING_RATE
+                )
             yield watch.findings(stage="measuring", tables=(table(rows),))
             rows.append(row(namer, kind, of, request, cancel, n_test))
-            drawn = Curve(
-                kind, tuple(map(float, STEPS)), tuple(float(cell or 0.0) for cell in rows[-1][1 : 1 + len(STEPS)])
-            )
+            drawn = Curve(kind, tuple(map(float, STEPS)), scores(rows[-1]))
             watch.draw(Chart("adaptation", "adaptation steps", "accuracy", (drawn,), percent=True))
     except Cancelled:
         yield watch.stopped()
@@ -239,14 +256,14 @@ def measure(request: MamlRequest, material: Material | None, weights: Mapping[st
 def training(namer: Namer, kind: str, of: Pools, request: MamlRequest) -> tuple[list[nn.Parameter], learner.Loss]:
     """What a learner changes in learning, and its loss: each sees as many examples in a step as any other."""
     rng = np.random.default_rng(request.seed)
-    n_queries = queries_of(of, request, N_QUERIES)
+    n_queries = min(N_QUERIES, of.n_examples - request.n_shots)
     body = list(namer.body().values())
 
     def tasks() -> Tasks:
         return of.train.tasks(request.n_tasks, request.n_ways, request.n_shots, n_queries, rng)
 
     if kind == "fine_tuning":
-        head = learner.seeded(request.seed, lambda: PoolHead(WIDTH, len(of.train.rows)))
+        head = learner.seeded(request.seed, lambda: PoolHead(namer.model.config.width, len(of.train.rows)))
         n_examples = request.n_tasks * request.n_ways * (request.n_shots + n_queries)
 
         def pre_training(step: int) -> Tensor:
@@ -264,11 +281,6 @@ def training(namer: Namer, kind: str, of: Pools, request: MamlRequest) -> tuple[
 
         return [*body, *namer.vector_head().parameters()], placing
     return body, lambda step: meta_loss(namer, kind, tasks(), request)
-
-
-def queries_of(of: Pools, request: MamlRequest, n: int) -> int:
-    """n queries of each class of a task, or as many as the smallest class leaves."""
-    return min(n, of.n_examples - request.n_shots)
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
@@ -326,19 +338,24 @@ def table(rows: list[tuple[Cell, ...]]) -> Table:
     return Table("maml", ("learner", *after_steps, "± 1 step %", "parameters adapted"), tuple(rows))
 
 
+def scores(row: tuple[Cell, ...]) -> tuple[float, ...]:
+    """The accuracies in a row of the table, one for each of STEPS."""
+    return tuple(float(cell or 0.0) for cell in row[1 : 1 + len(STEPS)])
+
+
 def conclusions(found: Table) -> tuple[tuple[str, dict[str, Cell]], ...]:
     """What the table says, as sentences to fill: MAML against fine-tuning, and what the second order adds."""
-    scores = {str(row[0]): [100.0 * float(cell or 0.0) for cell in row[1 : 1 + len(STEPS)]] for row in found.rows}
+    percent = {str(row[0]): [100.0 * share for share in scores(row)] for row in found.rows}
     said: list[tuple[str, dict[str, Cell]]] = []
-    meta = [kind for kind in META if kind in scores]
-    for n in (1, 3) if meta and "fine_tuning" in scores else ():
+    meta = [kind for kind in META if kind in percent]
+    for n in (1, 3) if meta and "fine_tuning" in percent else ():
         at = STEPS.index(n)
-        best = max(meta, key=lambda kind: scores[kind][at])
-        points = scores[best][at] - scores["fine_tuning"][at]
+        best = max(meta, key=lambda kind: percent[kind][at])
+        points = percent[best][at] - percent["fine_tuning"][at]
         key = "maml_ahead" if points > 0 else "maml_behind"
         said.append((key, {"learner": best, "n": n, "points": abs(points)}))
-    if "second_order" in scores and "first_order" in scores:
-        points = scores["second_order"][1] - scores["first_order"][1]
+    if "second_order" in percent and "first_order" in percent:
+        points = percent["second_order"][1] - percent["first_order"][1]
         said.append(("maml_second" if points > 0 else "maml_first", {"points": abs(points)}))
     return tuple(said)
 

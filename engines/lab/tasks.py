@@ -8,6 +8,7 @@ Axes: T tasks, W ways (classes of a task), n examples.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,7 @@ class Pools:
             raise RequestError(
                 f"Tasks of {n_ways} classes cannot be made: there are {n_classes} to learn from or to test on; "
                 "choose fewer classes per task, or add classes.",
-                f"无法组成 {n_ways} 类的任务：用于学习或测试的类别只有 {n_classes} 个；请减少每个任务的类别，或增加类别。",
+                f"无法组成 {n_ways} 类的任务：可用类别只有 {n_classes} 个；请减少每个任务的类别数，或增加类别。",
             )
         n_examples = self.n_examples
         if n_shots >= n_examples:
@@ -118,6 +119,7 @@ def pools(material: str, own: Material | None, seed: int) -> Pools:
     return of_characters() if material == "characters" else of_digits()
 
 
+@functools.cache
 def of_characters() -> Pools:
     """Drawn characters; each split has scripts of its own."""
     data = bundled("characters")
@@ -126,7 +128,7 @@ def of_characters() -> Pools:
 
 
 def of_omniglot(data: Path) -> Pools:
-    """Omniglot (Lake et al. 2015): alphabets of "train" to learn from, those of "dev" to test on. Raises RequestError."""
+    """Omniglot (Lake et al. 2015): the alphabets of "train" to learn from, of "dev" to test on. Raises RequestError."""
     train, dev = omniglot(data, "train"), omniglot(data, "dev")
     digest = hashlib.sha256(train.drawings.tobytes() + dev.drawings.tobytes()).hexdigest()
     return Pools(_drawn(train, True), _drawn(train), _drawn(dev), DataList("omniglot", digest, ("omniglot28.tar",)))

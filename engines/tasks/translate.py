@@ -101,8 +101,14 @@ def _direct(senses: Senses, text: str, target: str) -> Iterator[str]:
     ids = tokenizer.encode(text)
     memory = model.fuse([Stream("text", *senses.read(ids))])
     prefix = torch.tensor([tokenizer.prefix("translate", target)])
-    # Twice as many pieces and a few is more than any fair translation takes; a rare Chinese character is three pieces,
-    # so runs of three may come twice.
-    options = DecodeOptions(task="translate", beam=BEAM, max_new=2 * len(ids) + 24, length_penalty=1.0, no_repeat=4)
-    for (hypothesis,) in generate(model, memory, prefix, tokenizer, options):
+    for (hypothesis,) in generate(model, memory, prefix, tokenizer, options(len(ids))):
         yield tokenizer.decode(hypothesis.ids)
+
+
+def options(n_pieces: int) -> DecodeOptions:
+    """How the translation of a sentence of so many pieces is written.
+
+    Twice as many pieces and a few is more than any fair translation takes; a rare Chinese character is three pieces, so
+    runs of three may come twice.
+    """
+    return DecodeOptions(task="translate", beam=BEAM, max_new=2 * n_pieces + 24, length_penalty=1.0, no_repeat=4)

@@ -21,12 +21,12 @@ from studio.desk import Desk
 from studio.dials import FOLDER
 from studio.i18n import LANGUAGES, both, label, page_language
 from studio.lessons import lesson
-from studio.tabs import teach
+from studio.tabs import hiding, teach
 from studio.trials import Ahead, Line, Trial
 
 TAB = "lab"
 FIRST = "fusion"
-OTHERS: dict[str, ModuleType] = {teach.TAB: teach}
+OTHERS: dict[str, ModuleType] = {hiding.TAB: hiding, teach.TAB: teach}
 """Panels that are no experiments: by name, modules with `create_ui(desk)` and `wire(desk, widgets)`."""
 TRAINING: dict[str, Any] = {"concurrency_id": "lab", "concurrency_limit": 8}
 """Runs wait in a line of the lab's own, where they can be seen and stopped; gradio's would show nothing."""
@@ -37,6 +37,11 @@ GAP_JS = """element.addEventListener('input', (event) => {
   if (!('gap' in event.target.dataset)) return;
   event.target.closest('.maps').style.setProperty('--gap', event.target.value);
 });"""
+
+SEE_JS = """() => {
+  if (window.innerWidth <= 760) document.getElementById('SHEET').scrollIntoView({ behavior: 'smooth' });
+}"""
+"""On a phone the sheet lies below the dials."""
 
 Frames: TypeAlias = Iterator[tuple[str, bool]]
 """HTML, and whether it goes on."""
@@ -303,6 +308,7 @@ def wire(desk: Desk, lab: Lab) -> None:
     lab.which.input(lab.turn, lab.which, list(lab.frames.values()), **QUICK)
     for panel in lab.panels.values():
         outputs = [panel.sheet, panel.run, panel.stop]
+        panel.run.click(None, None, None, js=SEE_JS.replace("SHEET", str(panel.sheet.elem_id)), **QUICK)
         panel.run.click(_acting(desk, line, panel), list(panel.parts.values()), outputs, **SLOW)
         events.wire_stop(desk, panel.tab, panel.stop)
         if FOLDER in panel.parts:

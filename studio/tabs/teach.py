@@ -242,8 +242,8 @@ def wire(desk: Desk, page: Teach) -> None:
     def act_name(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
         session = events.session_of(request)
         with told(request):
-            files = [look(desk, path) for path in brought(event, request)]
-        frames = asking(desk, session, files) if files else iter(())
+            files, n_lost = brought(event)
+            frames = asking(desk, session, [look(desk, path) for path in files], n_lost)
         yield from page.show_frames(frames, desk, session, page.halt)
 
     def act_sample(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
@@ -297,8 +297,9 @@ def _bringing(desk: Desk, n: int) -> Callable[..., str]:
     def bring(event: gr.EventData, request: gr.Request) -> str:
         tray = desk.drawer.tray(events.session_of(request))
         with told(request):
-            n_over = tray.add(n, [look(desk, path) for path in brought(event, request)])
-        return naming.tiles(tray.row(n), n_over)
+            files, n_lost = brought(event)
+            n_lost += tray.add(n, [look(desk, path) for path in files])
+        return naming.tiles(tray.row(n), n_lost)
 
     return bring
 
@@ -375,13 +376,10 @@ def _wire_recorder(desk: Desk, page: Teach) -> None:
         part.input(act_record, [page.target, *recorders], outputs, preprocess=False, **SLOW)
 
 
-def brought(event: gr.EventData, request: gr.Request) -> list[Path]:
-    """The files of a `bring`. Says so where some did not come. Raises RequestError for a forged one."""
+def brought(event: gr.EventData) -> tuple[list[Path], int]:
+    """The files of a `bring`, and how many did not come. Raises RequestError for a forged one."""
     files = [uploaded(str(path)) for path in event.files]
-    if event.given > len(files):
-        n_lost = int(event.given) - len(files)
-        gr.Warning(text("ui.teach.notall", page_language(request), n=n_lost, most=MAX_EXAMPLES))
-    return files
+    return files, max(0, int(event.given) - len(files))
 
 
 @contextmanager

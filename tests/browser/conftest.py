@@ -35,8 +35,11 @@ PHONE: dict[str, Any] = {
 PATIENCE_MS = 90_000
 """How long a busy machine may take for anything; nothing is asserted about it."""
 
-TABS = {"search": "检索", "speech": "语音", "video": "视频", "caption": "描述", "models": "模型与设备"}
-ENGLISH = {"search": "Search", "speech": "Speech", "video": "Video", "caption": "Caption", "models": "Models & device"}
+TABS = {"search": "检索", "speech": "语音", "video": "视频", "caption": "描述", "lab": "实验室", "models": "模型与设备"}
+ENGLISH = {
+    "search": "Search", "speech": "Speech", "video": "Video", "caption": "Caption", "lab": "Lab",
+    "models": "Models & device",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +117,7 @@ class Visit:
         else:
             self.page.locator("#tabs .overflow-menu > button").first.click()
             self.page.locator("#tabs .overflow-dropdown button", has_text=name).click()
-        self.page.wait_for_selector(f"#{tab}-card, #{tab}-sheet", state="visible")
+        self.page.wait_for_selector(f"#{tab}-card, #{tab}-sheet, #{tab}-which", state="visible")
 
     def sheet(self, tab: str, state: str) -> str:
         """The text of a tab's sheet once it is in a state."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from engines import Cancel
 from engines.lab import (
     AlignmentRequest,
     Chart,
@@ -75,3 +79,27 @@ def mapped(n: int = 6) -> Findings:
         weights={"contrastive/x": np.zeros(1, np.float32)},
         end="finished",
     )
+
+
+class Script:
+    """Stands for `experiment`: gives a first finding, waits until it may go on, gives the last. Stopped, it ends so.
+
+    asked: (request, material) of every run.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, Any]] = []
+        self.may_end = threading.Event()
+        self.error: Exception | None = None
+
+    def __call__(self, request: Any, material: Any = None, cancel: Cancel | None = None) -> Iterator[Findings]:
+        assert cancel is not None
+        self.asked.append((request, material))
+        if self.error is not None:
+            raise self.error
+        yield replace(under_way(), request=request)
+        while not self.may_end.wait(0.01):
+            if cancel.is_set:
+                yield replace(under_way(), request=request, end="cancelled")
+                return
+        yield replace(finished(), request=request)

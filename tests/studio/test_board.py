@@ -163,7 +163,8 @@ def test_a_row_nobody_timed_has_no_time_and_other_rows_keep_their_own_table() ->
 def test_what_does_not_apply_is_a_dash_and_shares_are_percent() -> None:
     html = board.table(finished().tables[0], LOOKS)
     assert "<td class=figure>–</td>" in html
-    assert "90.0 %" in html and "1,000" in html
+    assert words(html).startswith(" operator accuracy % picture missing %")
+    assert "<b>93.0</b>" in html and "1,000" in html
     assert html.count("★") == 3
 
 

@@ -68,3 +68,10 @@ def test_samples_are_buttons_and_hide_where_they_lie(desk: Desk) -> None:
 def test_a_tab_without_samples_shows_no_empty_strip() -> None:
     with gr.Blocks():
         assert components.strip("caption", ()).visible is False
+
+
+def test_a_place_for_files_takes_no_more_at_once_than_it_is_made_for() -> None:
+    with gr.Blocks():
+        place = components.files("place", '<input type="file" multiple>', most=7)
+    assert "files.slice(0, 7)" in place.js_on_load
+    assert "MOST" not in place.js_on_load

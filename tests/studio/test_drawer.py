@@ -196,9 +196,11 @@ def test_a_visitors_sets_are_seen_by_nobody_else_and_go_with_the_page(tmp_path: 
     assert drawer.entries("visitor") == []
 
 
-def test_the_owners_sets_stay_when_the_page_is_closed(drawer: Drawer, tmp_path: Path) -> None:
+def test_the_owners_sets_stay_when_the_page_is_closed_and_the_tray_of_one_that_only_slept(
+    drawer: Drawer, tmp_path: Path
+) -> None:
     drawer.keep("me", pets(tmp_path / "a"))
     drawer.tray("me").add(0, [dropped("a")])
     drawer.forget("me")
     assert drawer.has("me", "Pets")
-    assert drawer.tray("me").row(0) == ()
+    assert drawer.tray("me").row(0) == (dropped("a"),)

@@ -51,8 +51,10 @@ def test_a_sound_has_a_player_a_photo_has_none_and_what_cannot_be_read_says_so()
 
 
 def test_what_was_too_many_is_said_below_the_row() -> None:
-    assert "3 were left out" in naming.tiles(NEAR, 3)
+    assert "3 left out" in naming.tiles(NEAR, 3)
     assert "left out" not in naming.tiles(NEAR)
+    assert "3 of the files were left out" in naming.lost(3)
+    assert naming.lost(0) == ""
 
 
 def test_names_of_files_are_text() -> None:
@@ -161,6 +163,7 @@ def test_the_foot_tells_seconds_and_host_and_gives_names_or_a_command_to_copy(in
     command = naming.foot(info, 1.0, end="finished", command=("recognise", "my 'pets'"))
     assert "data-copied>recognise" in command and "&#x27;" in command
     assert "stopped" not in command
+    assert "data-copy" not in naming.foot(info, 1.0, end="finished", command=())
 
 
 def test_the_empty_sheet_says_what_to_do_and_a_stopped_one_that_nothing_is_lost() -> None:

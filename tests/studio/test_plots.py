@@ -163,7 +163,7 @@ def test_names_from_a_folder_of_ones_own_are_escaped() -> None:
 def test_a_map_labels_each_dot_or_where_it_is_crowded_each_class(n: int, per_dot: bool) -> None:
     found = mapped(n).maps[1]
     (svg,) = drawn(plots.scatter(found, plots.looks_of(mapped().request, ["written", "spoken"])))
-    assert len(list(svg.iter("title"))) == 2 * n
+    assert len(list(svg.iter("circle"))) == n, "those written, as all that is seen"
     assert len(list(svg.iter("text"))) == (2 * n if per_dot else 2 * 10)
     assert f"{n} written / 手写" in svg.get("aria-label", "")
 

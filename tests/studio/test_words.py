@@ -10,7 +10,7 @@ from studio import words
         ("second_order", "MAML, second order", "MAML（二阶）"),
         ("picture missing", "picture missing", "缺图片"),
         ("written → spoken", "written → spoken", "手写 → 口述"),
-        ("digit: together", "which digit: together", "哪个数字：一起"),
+        ("digit: together", "digit: together", "数字：一起"),
         ("my cat", "my cat", "my cat"),
     ],
 )

@@ -351,3 +351,16 @@ def test_many_readers_at_once_all_get_their_own_answers(tiny_host: BuiltinHost):
         last = reader.last()
         assert isinstance(last, TranslateResult) and last.request.text == text  # type: ignore[union-attr]
     assert len({reader.last().text for reader in readers}) > 1  # type: ignore[attr-defined]
+
+
+def test_a_task_of_somebody_else_takes_its_turn_and_is_signed_as_all_others(tiny_host: BuiltinHost):
+    def echo(senses: Senses, request: Any) -> Iterator[CaptionResult]:
+        yield CaptionResult(request=request, text=str(senses.model_digest))
+        yield CaptionResult(request=request, text="done", end="finished")
+
+    *_, last = tiny_host.perform(echo, CaptionResult, "of my own")
+    assert last.text == "done" and last.request == "of my own" and last.host == "tiny" and last.seconds > 0.0
+    cancel = Cancel()
+    cancel.set()
+    (stopped,) = tiny_host.perform(echo, CaptionResult, "of my own", cancel)
+    assert stopped.end == "cancelled" and stopped.text == ""

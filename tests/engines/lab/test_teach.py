@@ -139,11 +139,12 @@ def some_task(n_labels: int = 3, n_shots: int = 4) -> tuple[np.ndarray, np.ndarr
 def test_without_steps_the_head_is_the_nearest_prototype() -> None:
     head, (vectors, owners) = numbers(rates=np.zeros(0), slopes=np.zeros(0)), some_task()
     adapted = adapt(head, vectors, owners)
-    placed = (vectors - head.centre) @ head.metric
+    centre = (vectors.mean(0) + head.centre) / 2
+    placed = (vectors - centre) @ head.metric
     placed /= np.linalg.norm(placed, axis=-1, keepdims=True)
     means = np.stack([placed[own == 1].mean(0) for own in owners.T])
     np.testing.assert_allclose(adapted.weights, means / np.linalg.norm(means, axis=-1, keepdims=True), atol=1e-5)
-    query = (towards(1) - head.centre) @ head.metric
+    query = (towards(1) - centre) @ head.metric
     near = adapted.weights @ query / np.linalg.norm(query)
     np.testing.assert_allclose(answer(adapted, towards(1)[None])[0, :-1], 8 * near, atol=1e-4)
 

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from engines import Cancel, RequestError
+from engines import RequestError
 from engines.lab import EXPERIMENTS, DataList, Findings, FusionRequest, Table, material, runs
 from studio import dials, exports
 from studio.app import open_desk
@@ -22,7 +22,7 @@ from studio.tabs import lab, teach
 from studio.tabs.lab import Frames, Lab, Panel
 from studio.trials import Line
 from tests.fake_host import FakeHost
-from tests.studio.findings import finished, under_way
+from tests.studio.findings import Script, finished
 
 ROOT = Path(lab.__file__).parents[2]
 WAIT_S = 30.0
@@ -30,30 +30,6 @@ WAIT_S = 30.0
 
 MATERIAL = object()
 """What stands here for material: nothing looks into it."""
-
-
-class Script:
-    """Stands for `experiment`: gives a first finding, waits until it may go on, gives the last. Stopped, it ends so.
-
-    asked: (request, material) of every run.
-    """
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, Any]] = []
-        self.may_end = threading.Event()
-        self.error: Exception | None = None
-
-    def __call__(self, request: Any, material: Any = None, cancel: Cancel | None = None) -> Iterator[Findings]:
-        assert cancel is not None
-        self.asked.append((request, material))
-        if self.error is not None:
-            raise self.error
-        yield replace(under_way(), request=request)
-        while not self.may_end.wait(0.01):
-            if cancel.is_set:
-                yield replace(under_way(), request=request, end="cancelled")
-                return
-        yield replace(finished(), request=request)
 
 
 @pytest.fixture

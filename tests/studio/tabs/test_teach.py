@@ -100,6 +100,13 @@ def test_a_file_that_was_not_uploaded_is_refused_in_a_sentence(opened: Opened) -
     assert opened.desk.drawer.tray("me").row(0) == ()
 
 
+def test_files_that_did_not_come_are_counted_where_they_were_dropped(opened: Opened, upload: str) -> None:
+    assert "5 left out" in opened("bring", n=0, files=[upload], given=6)
+    opened("bring", n=1, files=[upload], given=1)
+    opened("act_teach", "Pets", "cat", "dog", *[""] * 8)
+    assert "24 of the files were left out" in opened("act_name", files=[upload], given=25)[-1][opened.page.sheet]
+
+
 def test_the_example_fills_free_rows_and_nothing_that_is_there(opened: Opened, upload: str) -> None:
     opened("bring", n=0, files=[upload], given=1)
     updates = opened("fill", "Mine", "mugs", *[""] * 9)
@@ -193,7 +200,7 @@ def test_a_set_that_is_gone_is_one_sentence(opened: Opened, act: str, to: str, s
 
 def test_what_goes_wrong_is_told_in_the_language_of_the_page() -> None:
     with pytest.raises(gr.Error, match="重新拖入"), teach.told(CHINESE):
-        teach.brought(SimpleNamespace(files=["/etc/passwd"], given=1), CHINESE)  # type: ignore[arg-type]
+        teach.brought(SimpleNamespace(files=["/etc/passwd"], given=1))  # type: ignore[arg-type]
 
 
 def test_two_pages_have_rows_of_their_own_and_visitors_none_of_the_owners_sets(

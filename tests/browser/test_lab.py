@@ -1,0 +1,256 @@
+"""The lab in a browser: what is dialled, run, watched, stopped, taken along and opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from engines.lab import EXPERIMENTS, Findings, runs
+from studio.app import Served
+from studio.tabs import lab
+from tests.browser.conftest import WIDE, Visit, visit
+from tests.fake_host import FakeHost
+from tests.studio.findings import Script, finished, mapped
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """In place of the experiments: it ends when it is told to."""
+    script = Script()
+    monkeypatch.setattr(lab, "experiment", script)
+    return script
+
+
+def show(monkeypatch: pytest.MonkeyPatch, found: Findings) -> None:
+    """Let every run find this at once."""
+
+    def experiment(request: Any, material: Any, cancel: Any) -> Iterator[Findings]:
+        yield replace(found, request=request) if type(request) is type(found.request) else found
+
+    monkeypatch.setattr(lab, "experiment", experiment)
+
+
+def turn_to(seen: Visit, name: str) -> None:
+    """Open the tab and an experiment in it."""
+    seen.open_tab("lab")
+    seen.page.locator(f"#lab-which input[value={name}]").check(force=True)
+    seen.page.wait_for_selector(f"#lab-{name}", state="visible")
+
+
+def run(seen: Visit, name: str) -> None:
+    seen.page.locator(f"#lab-{name}-run").click()
+
+
+def until(seen: Visit, name: str, text: str) -> None:
+    """Wait until a sheet says something."""
+    seen.page.wait_for_function(
+        "([name, text]) => document.querySelector(`#lab-${name}-sheet`)?.innerText.includes(text)", arg=[name, text]
+    )
+
+
+# --- what is seen at first --------------------------------------------------------------------------------------------
+
+
+def test_every_experiment_has_its_question_its_dials_and_fits_a_desktop(wide: Visit) -> None:
+    for name, kind in EXPERIMENTS.items():
+        turn_to(wide, name)
+        panel = wide.page.locator(f"#lab-{name}")
+        assert panel.locator(".question-of").inner_text().strip().endswith("?")
+        assert panel.locator("input[type=range]").count() == sum("low" in f.metadata for f in _fields(kind)) - 1
+        assert wide.page.locator(f"#lab-{name}-run").is_visible()
+        assert not wide.page.locator(f"#lab-{name}-stop").is_visible()
+        assert "Run it" in wide.sheet(f"lab-{name}", "empty")
+        assert wide.width() <= 1440
+    assert "__i18n__" not in wide.page.inner_text("body")
+
+
+def _fields(kind: type) -> list[Any]:
+    return list(kind.__dataclass_fields__.values())
+
+
+def test_every_experiment_fits_a_phone_in_chinese_in_the_dark(phone: Visit) -> None:
+    for name in EXPERIMENTS:
+        turn_to(phone, name)
+        assert "点击运行" in phone.sheet(f"lab-{name}", "empty")
+        assert phone.width() <= 390
+    assert "__i18n__" not in phone.page.inner_text("body")
+
+
+def test_a_lesson_has_its_formulas_drawn_and_its_code_folded(wide: Visit) -> None:
+    turn_to(wide, "fusion")
+    lesson = wide.page.locator("#lab-fusion-lesson")
+    lesson.locator(".katex-display").first.wait_for()
+    assert "$" not in lesson.locator(".block.in-en").inner_text()
+    code = lesson.locator(".block.in-en details").first
+    assert not code.locator("pre").is_visible()
+    code.locator("summary").click()
+    assert "class SumFusion" in code.locator("pre").inner_text()
+    assert not lesson.locator(".block.in-zh").is_visible()
+    wide.page.click("[data-speak]")
+    lesson.locator(".block.in-zh").wait_for(state="visible")
+    assert not lesson.locator(".block.in-en").is_visible()
+
+
+def test_experiments_are_chosen_by_keyboard_and_where_one_is_can_be_seen(wide: Visit) -> None:
+    wide.open_tab("lab")
+    page = wide.page
+    page.locator("#lab-which input[value=fusion]").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#lab-alignment", state="visible")
+    assert not page.locator("#lab-fusion").is_visible()
+    outline = "getComputedStyle(document.querySelector('#lab-which label:has(input:focus)')).outlineStyle"
+    assert page.evaluate(outline) == "solid"
+
+
+# --- a run ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_shows_its_curve_as_it_grows_then_its_table_and_its_sentence(wide: Visit, script: Script) -> None:
+    turn_to(wide, "fusion")
+    page = wide.page
+    page.locator("#lab-fusion-seed input").fill("42")
+    page.locator("#lab-fusion-operator label", has_text="concatenation").click()
+    run(wide, "fusion")
+    until(wide, "fusion", "step 40 of 120")
+    assert page.locator("#lab-fusion-sheet svg.is-wide").get_attribute("role") == "img"
+    assert page.locator("#lab-fusion-stop").is_visible() and page.locator("#lab-fusion-run").is_disabled()
+    script.may_end.set()
+    said = wide.sheet("lab-fusion", "done")
+    assert "seed 42" in said and "--seed 42" in said and "by 3.0 points" in said
+    ((asked, _),) = script.asked
+    assert asked.seed == 42 and "concat" not in asked.operator
+    assert not page.locator("#lab-fusion-stop").is_visible() and page.locator("#lab-fusion-run").is_enabled()
+    assert wide.width() <= 1440
+
+
+@pytest.mark.parametrize("how", ["button", "escape"])
+def test_a_stop_keeps_the_curve(wide: Visit, script: Script, how: str) -> None:
+    turn_to(wide, "fusion")
+    run(wide, "fusion")
+    until(wide, "fusion", "step 40 of 120")
+    if how == "button":
+        wide.page.locator("#lab-fusion-stop").click()
+    else:
+        wide.page.keyboard.press("Escape")
+    assert "stopped" in wide.sheet("lab-fusion", "stopped")
+    assert wide.page.locator("#lab-fusion-sheet svg.is-wide").is_visible()
+
+
+def test_nothing_chosen_is_one_sentence(wide: Visit, script: Script) -> None:
+    turn_to(wide, "alignment")
+    for box in wide.page.locator("#lab-alignment-way input[type=checkbox]").all():
+        box.uncheck()
+    run(wide, "alignment")
+    assert "Ways of alignment" in wide.sheet("lab-alignment", "error")
+    assert script.asked == []
+
+
+def test_two_people_at_once_wait_in_line_and_keep_their_own_curves(
+    wide: Visit, browser: Browser, scripted: tuple[Served, FakeHost], script: Script
+) -> None:
+    other = visit(browser, scripted[0].url, WIDE)
+    second = next(other)
+    for seen, seed in ((wide, "11"), (second, "22")):
+        turn_to(seen, "fusion")
+        seen.page.locator("#lab-fusion-seed input").fill(seed)
+        run(seen, "fusion")
+        until(seen, "fusion", "step 40 of 120" if seen is wide else "In line, 1 ahead")
+    script.may_end.set()
+    assert "seed 11" in wide.sheet("lab-fusion", "done")
+    assert "seed 22" in second.sheet("lab-fusion", "done")
+    assert [request.seed for request, _ in script.asked] == [11, 22]
+    assert next(other, None) is None
+
+
+def test_the_language_changes_under_a_finished_run(wide: Visit, script: Script) -> None:
+    script.may_end.set()
+    turn_to(wide, "fusion")
+    run(wide, "fusion")
+    wide.sheet("lab-fusion", "done")
+    wide.page.click("[data-speak]")
+    until(wide, "fusion", "注意力")
+    assert "attention" not in wide.page.inner_text("#lab-fusion-sheet table")
+
+
+def test_a_wide_table_scrolls_in_itself_on_a_phone(phone: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    show(monkeypatch, finished())
+    turn_to(phone, "fusion")
+    run(phone, "fusion")
+    phone.sheet("lab-fusion", "done")
+    inner, outer = phone.page.evaluate(
+        "(part => [part.scrollWidth, part.clientWidth])(document.querySelector('#lab-fusion-sheet .wide'))"
+    )
+    assert inner > outer
+    assert phone.width() <= 390
+    assert phone.page.locator("#lab-fusion-sheet svg.is-narrow").is_visible()
+    assert not phone.page.locator("#lab-fusion-sheet svg.is-wide").is_visible()
+
+
+def test_the_slider_closes_the_gap_between_the_senses(wide: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    show(monkeypatch, mapped())
+    turn_to(wide, "alignment")
+    run(wide, "alignment")
+    wide.sheet("lab-alignment", "done")
+
+    def apart() -> float:
+        """How far the groups of the map after are from each other, in pixels."""
+        return float(
+            wide.page.evaluate(
+                """() => { const [a, b] = [...document.querySelectorAll('#lab-alignment-sheet .map:last-child .dots')]
+                .map((part) => part.getBoundingClientRect()); return Math.hypot(a.x - b.x, a.y - b.y); }"""
+            )
+        )
+
+    before = apart()
+    wide.page.locator("#lab-alignment-sheet [data-gap]").fill("1")
+    assert apart() < 0.2 * before
+
+
+# --- taken along, opened again ----------------------------------------------------------------------------------------
+
+
+def test_a_real_run_is_saved_and_opened_again_to_the_same_numbers(wide: Visit) -> None:
+    turn_to(wide, "fusion")
+    page = wide.page
+    for box in page.locator("#lab-fusion-operator input[type=checkbox]").all()[1:]:
+        box.uncheck()
+    steps = page.locator("#lab-fusion-nsteps input[type=number]")
+    steps.fill("10")
+    steps.press("Tab")
+    run(wide, "fusion")
+    assert "picture" in wide.sheet("lab-fusion", "done")
+    files: dict[str, Path] = {}
+    for form, ending in (("csv", ".csv"), ("json", ".json"), ("run", ".run.safetensors")):
+        with page.expect_download() as saved:
+            page.locator(f"#lab-fusion-sheet a[href$='.{form}']").click()
+        assert saved.value.suggested_filename == f"fusion-seed0{ending}"
+        files[form] = saved.value.path()
+    assert "operator" in files["csv"].read_text(encoding="utf-8-sig")
+    kept = runs.load(files["run"])
+
+    wide.reload()
+    turn_to(wide, "maml")
+    named = files["run"].with_name("kept.run.safetensors")
+    named.write_bytes(files["run"].read_bytes())
+    page.locator("input[type=file][accept*=safetensors]").first.set_input_files(named)
+    until(wide, "fusion", "Measured again: the same numbers.")
+    assert page.locator("#lab-fusion").is_visible()
+    assert page.input_value("#lab-fusion-nsteps input[type=number]") == str(kept.n_steps) == "10"
+
+
+def test_what_is_no_run_is_one_sentence(wide: Visit, tmp_path: Path) -> None:
+    wide.open_tab("lab")
+    bad = tmp_path / "other.safetensors"
+    bad.write_bytes(b"no run at all")
+    wide.page.locator("input[type=file][accept*=safetensors]").first.set_input_files(bad)
+    wide.page.wait_for_selector(".toast-body")
+    assert "is not a run of the Lab" in wide.page.inner_text(".toast-body")
