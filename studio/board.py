@@ -23,9 +23,9 @@ from studio.plots import Look, number
 from studio.trials import Ahead
 from studio.words import key_of, plain, said, shown
 
-LEAST_IS_BEST = frozenset({"loss", "seconds", "ms per step", "time", "gap", "modality gap"})
+LEAST_IS_BEST = frozenset({"loss", "seconds", "ms per step", "time"})
 """Columns in which the smallest number is the best; of shares it is the largest. Other columns have no best."""
-UNJUDGED = ("part", "right answer", "together", "alone", "difference", "chance")
+UNJUDGED = ("±", "part", "right answer", "together", "alone", "difference", "chance")
 """Shares in columns with these words are neither good nor bad."""
 N_COLUMNS = 10
 """What has so many needs all the width it has."""

@@ -19,11 +19,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines import Kind, UserError
-from engines.lab.labels import Entry, Labels, slug
+from engines.lab.labels import MEDIA, Entry, Labels, slug
 from engines.lab.teach import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, LabelSet
 
 N_TRAYS = 200
-MEDIA = "media"
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,6 @@ class Drawer:
         """Keep a set with copies of its examples; one of the same name is replaced. Raises UserError."""
         own = self._home(session) / MEDIA / secrets.token_hex(8)
         with self._lock:
-            before = self._copies(session, taught.name)
             try:
                 examples = []
                 for n, example in enumerate(taught.examples):
@@ -147,7 +145,6 @@ class Drawer:
                     "The examples cannot be kept: free some space on the disk, or drop them again.",
                     "无法保存示例；请清理磁盘空间，或重新拖入。",
                 ) from error
-            _delete(before)
 
     def rename(self, session: str, old: str, new: str) -> None:
         """Give a set another name. Raises RequestError where there is no such set, or one of the new name already."""
@@ -157,9 +154,7 @@ class Drawer:
     def delete(self, session: str, name: str) -> None:
         """Delete a set and the copies of its examples. Raises RequestError where there is none."""
         with self._lock:
-            copies = self._copies(session, name)
             self._labels(session).delete(name)
-            _delete(copies)
 
     def forget(self, session: str) -> None:
         """The page was closed: a visitor's sets go. The tray stays a while, since a page may only have been asleep."""
@@ -180,17 +175,3 @@ class Drawer:
 
     def _labels(self, session: str) -> Labels:
         return Labels(self._home(session))
-
-    def _copies(self, session: str, name: str) -> set[Path]:
-        """The folders with the copies that belong to a set; none where it cannot be read, or keeps none here."""
-        media = (self._home(session) / MEDIA).resolve()
-        try:
-            paths = [Path(example.path).resolve() for example in self.load(session, name).examples if example.path]
-        except UserError:
-            return set()
-        return {media / path.relative_to(media).parts[0] for path in paths if media in path.parents}
-
-
-def _delete(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)

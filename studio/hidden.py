@@ -13,12 +13,15 @@ from studio.i18n import both
 OWED = 0.5
 """A word that would be less than half as likely without the photo is marked as seen in it."""
 SIDES = ("alone", "together")
+GAP = "___"
 
 
 def translations(found: Sequence[Result | None], info: HostInfo, is_over: bool) -> str:
     """A translation by the text alone, and with the photo, in which what was seen is marked."""
     asked = next((each.request for each in found if each is not None), None)
-    head = f'<p class="question">{html.escape(asked.shown)}</p>' if isinstance(asked, MaskedRequest) else ""
+    head = ""
+    if isinstance(asked, MaskedRequest):
+        head = f'<p class="question">{html.escape(asked.shown.replace(asked.blank, GAP))}</p>'
     sides = []
     for name, result in zip(SIDES, found, strict=True):
         said = _written(result) if isinstance(result, MaskedResult) and result.text else ""

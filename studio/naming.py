@@ -179,7 +179,7 @@ def card(file: Dropped, naming: Naming, near: Sequence[Dropped]) -> str:
     name, label = html.escape(file.path.name), naming.label
     bars = "".join(_bar(each, chance, is_said=each == label) for each, chance in naming.chances)
     beside = "".join(
-        tile(shown, f'<b>{html.escape(example.label)}</b> <span class="number">{likeness:.2f}</span>')
+        tile(shown, f'<b>{html.escape(example.label)}</b> <span class="number">{round(likeness, 2) + 0.0:.2f}</span>')
         for shown, (example, likeness) in zip(near, naming.nearest, strict=True)
     )
     return (

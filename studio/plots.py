@@ -298,7 +298,7 @@ def _names(ends: Sequence[tuple[str, float, float]], looks: Mapping[str, Look], 
     for (name, from_x, from_y), y in zip(rows, heights, strict=True):
         drawn += (
             f'<g class="hue-{looks[name].hue}">'
-            f'<path class="lead-line" d="M{from_x + 6:.1f} {from_y:.1f}L{x - 8:g} {y:.1f}"/>'
+            f'<path class="lead-line" d="M{max(from_x, size.end) + 6:.1f} {from_y:.1f}L{x - 8:g} {y:.1f}"/>'
             f'{marker(looks[name].marker, x, y, 3.6)}<text class="end" x="{x + 9:g}" y="{y + 4:.1f}">'
             f"{shown(name, tag='tspan')}</text></g>"
         )

@@ -108,8 +108,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "sacrebleu": ("engines.evaluation",),
     "torch": (
         "engines.decoding", "engines.device", "engines.evaluation.peers", "engines.evaluation.precision",
-        "engines.evaluation.whispers", "engines.hosts", "engines.lab", "engines.media", "engines.model", "engines.senses",
-        "engines.tasks", "engines.training",
+        "engines.evaluation.whispers", "engines.hosts", "engines.lab", "engines.media", "engines.model",
+        "engines.senses", "engines.tasks", "engines.training",
     ),
 }  # fmt: skip
 

@@ -40,11 +40,11 @@ def fewshot_rows(bench: Bench) -> Rows:
     often it is right where "none of these" is an answer too, on examples of the 5 classes and on those of others.
     """
     rows: Rows = {}
-    for read in (_drawn, _named, _heard):
+    for what, read in {"drawings": _drawn, "photos": _named, "sounds": _heard}.items():
         try:
             listed = read(bench)
         except REASONS as reason:
-            rows[f"fewshot.{read.__name__.strip('_')}"] = skipped(reason)
+            rows[f"fewshot.{what}"] = skipped(reason)
             continue
         for corpus, (kind, classes) in sorted(listed.items()):
             try:

@@ -113,9 +113,28 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     *(
         (
-            f"Omniglot, five classes by {n} example{'s' * (n > 1)}: nearest centroid / logistic regression",
-            f"Omniglot，五类各 {n} 例：最近中心 / 逻辑回归",
-            tuple(f"fewshot.omniglot.5way_{n}shot.{row}" for row in ("accuracy", "logistic.accuracy")),
+            f"{name}, five labels by {n} example{'s' * (n > 1)}: nearest centroid / logistic regression / Teach it",
+            f"{name_zh}，五个标签各 {n} 例：最近中心 / 逻辑回归 / 教它认",
+            tuple(
+                f"fewshot.{corpus}.5way_{n}shot.{row}" for row in ("accuracy", "logistic.accuracy", "taught.accuracy")
+            ),
+        )
+        for corpus, name, name_zh in (
+            ("omniglot", "Omniglot, new alphabets", "Omniglot 新字母表"),
+            ("photos", "Photos, new nouns", "照片，新名词"),
+            ("esc10", "ESC-10", "ESC-10"),
+            ("us8k", "UrbanSound8K (its labels were seen)", "UrbanSound8K（见过其标签）"),
+        )
+        for n in (1, 5)
+    ),
+    *(
+        (
+            f'… {n} example{"s" * (n > 1)}: strangers that Teach it calls "none of these": '
+            "Omniglot / photos / ESC-10 / UrbanSound8K",
+            f"……{n} 例：“教它认”对陌生者说“都不是”的比例：Omniglot / 照片 / ESC-10 / UrbanSound8K",
+            tuple(
+                f"fewshot.{corpus}.5way_{n}shot.taught.strangers" for corpus in ("omniglot", "photos", "esc10", "us8k")
+            ),
         )
         for n in (1, 5)
     ),

@@ -42,9 +42,7 @@ def write(senses: Senses, request: MaskedRequest) -> Iterator[MaskedResult]:
         yield MaskedResult(request=request, progress=Progress("looking"))
         encoded = senses.encode(request.photo)
         if encoded.kind != "photo":
-            raise RequestError(
-                "Give a photo; a clip or a sound does not help here.", "请提供图片；这里不支持视频或声音。"
-            )
+            raise RequestError("Only a photo helps here; choose one.", "这里只有图片有用，请选择一张图片。")
         duo = Duo(model, tokenizer, model.fuse(senses.streams(encoded, whole=True)), request.weight)
     memory = model.fuse([Stream("text", *senses.read(ids))])
     prefix = torch.tensor([tokenizer.prefix("translate", request.target)], device=memory.tokens.device)

@@ -12,7 +12,9 @@ import json
 import os
 import re
 import secrets
+import shutil
 import unicodedata
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +29,8 @@ from engines.protocol import KINDS
 HOME = Path.home() / ".fusion-studio" / "labels"
 """Where the owner's label sets are kept."""
 SUFFIX = ".safetensors"
+MEDIA = "media"
+"""The folder beside the sets in which their examples may have copies: a folder for each set, which goes with it."""
 FORMAT = "fusion-studio labels 1"
 MAX_FILE_BYTES = 2**25
 """Two hundred vectors of 4,096 numbers are 3 MB; more is none of ours."""
@@ -74,6 +78,7 @@ class Labels:
     def save(self, labels: LabelSet) -> None:
         """Keep a set; one of the same name is replaced. Raises UserError where the folder cannot be written."""
         path = self._path(labels.name)
+        before = self._copies(path)
         written = _bytes(labels)
         part = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.part")
         try:
@@ -85,6 +90,7 @@ class Labels:
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+        _drop(before - self._copies(path))
 
     def rename(self, old: str, new: str) -> None:
         """Give a set another name. Raises RequestError where there is no such set, or one of the new name already."""
@@ -100,14 +106,28 @@ class Labels:
             self._remove(before)
 
     def delete(self, name: str) -> None:
-        """Delete a set; a damaged one goes by the name that `entries` gives it. Raises RequestError."""
+        """Delete a set, and its examples' copies; a damaged one goes by the name that `entries` gives it.
+
+        Raises RequestError.
+        """
         path = self._path(name)
         if not path.is_file():
             damaged = [p for p in self._folder.glob(f"*{SUFFIX}") if p.stem == name]
             if not damaged:
                 self.load(name)  # which says that there is none, and what there is
             path = damaged[0]
+        copies = self._copies(path)
         self._remove(path)
+        _drop(copies)
+
+    def _copies(self, path: Path) -> set[Path]:
+        """The folders with copies that belong to the set of this file; none where it cannot be read, or has none."""
+        media = (self._folder / MEDIA).resolve()
+        try:
+            paths = [Path(example.path).resolve() for example in _read(path).examples if example.path]
+        except CollectionError:
+            return set()
+        return {media / each.relative_to(media).parts[0] for each in paths if media in each.parents}
 
     def _remove(self, path: Path) -> None:
         try:
@@ -117,6 +137,11 @@ class Labels:
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{slug(name)}{SUFFIX}"
+
+
+def _drop(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def slug(name: str) -> str:

@@ -335,7 +335,7 @@ def row(
 def table(rows: list[tuple[Cell, ...]]) -> Table:
     """± is half of the 95 % interval of the accuracy after one step, over tasks."""
     after_steps = (f"{n} step{'s' if n != 1 else ''} %" for n in STEPS)
-    return Table("maml", ("learner", *after_steps, "± 1 step %", "parameters adapted"), tuple(rows))
+    return Table("maml", ("learner", *after_steps, "± one step %", "parameters adapted"), tuple(rows))
 
 
 def scores(row: tuple[Cell, ...]) -> tuple[float, ...]:

@@ -32,7 +32,8 @@ MAX_NAME = 60
 """Letters of a name of a set or a label."""
 N_NEAREST = 3
 PULL = 0.5
-"""How far the centre moves from the one that was learnt to the middle of the examples, chosen on classes held back."""
+"""How far the centre moves from the one that was learnt, or from 0, to the middle of the examples; chosen on classes of
+the training part that were held back."""
 MIXED = "plain"
 """The space in which photos and sounds are compared: no metric was learnt for it, nor for other models."""
 SPACE_OF_KIND: dict[Kind, str] = {"photo": "photo", "clip": "photo", "sound": "sound", "speech": MIXED, "text": MIXED}
@@ -130,9 +131,9 @@ def check(name: str, counts: Mapping[str, int]) -> None:
 class Head:
     """What was learnt over many small tasks, for one space. Arrays of numpy, or of torch while they are learnt.
 
-    centre (D,) and metric (D, E): None where nothing is known of the vectors; then the middle of the examples is the
-    centre. scale: () of cosines before the softmax. rates, slopes (K,): the steps, rate * shots ** slope. refusal (5,):
-    how near "none of these" is, in cosines: a start, and what is added by the features of `_crowding`.
+    centre (D,) and metric (D, E): None where too little is known of the vectors. scale: () of cosines before the
+    softmax. rates, slopes (K,): the steps, rate * shots ** slope. refusal (5,): how near "none of these" is, in
+    cosines: a start, and what is added by the features of `_crowding`.
     """
 
     centre: Any
@@ -161,9 +162,9 @@ def adapt(head: Head, vectors: Any, owners: Any, xp: Any = np) -> Adapted:
     counts = owners.sum(-2)  # (..., C)
     share = owners / xp.where(counts > 0, counts, xp.ones_like(counts))[..., None, :]  # (..., n, C), columns sum to 1
     n_labels = owners.shape[-1]
-    centre = (share.mT @ vectors).mean(-2)[..., None, :]  # the middle of the labels
+    centre = PULL * (share.mT @ vectors).mean(-2)[..., None, :]  # of the labels
     if head.centre is not None:
-        centre = PULL * centre + (1 - PULL) * head.centre
+        centre = centre + (1 - PULL) * head.centre
     placed = _placed(head, vectors - centre, xp)  # (..., n, E)
     weights = start = _unit(share.mT @ placed, xp)  # (..., C, E)
     n_shots = counts.mean(-1)[..., None, None]

@@ -26,12 +26,12 @@ TAB = "hiding"
 WORDS, SENSES = "masking", "muting"
 """The two halves, by the names of their widgets and of their stops."""
 EXAMPLES = {
-    "dog.jpg": ("A dog is running through the grass.", "dog"),
-    "astronaut.jpg": ("A woman is standing in front of a flag.", "woman"),
-    "horses.jpg": ("Three horses stand in the grass.", "grass"),
-    "cow.jpg": ("A cow stands in the grass.", "grass"),
+    "dog.jpg": ("A dog is running through the grass.", "1"),
+    "astronaut.jpg": ("A woman is standing in front of a flag.", "1"),
+    "horses.jpg": ("Three horses stand in the grass.", "5"),
+    "cow.jpg": ("A cow stands in the grass.", "5"),
 }
-"""Sample: a sentence about it, and the word of it that is hidden first."""
+"""Sample: a sentence about it, and the place of the word that is hidden first."""
 
 Begin: TypeAlias = Callable[[Cancel], Sequence[Iterator[Result]]]
 View: TypeAlias = Callable[[Sequence[Result | None], bool], str]
@@ -103,13 +103,11 @@ def muted(media: MediaInput, language: str, clip: str | None, question: str | No
     return AskRequest(**asked), no_picture, no_sound
 
 
-def boxes(sentence: str | None, pair: str, word: str = "") -> Any:
-    """An update with a box for each word of a sentence. word: ticked."""
+def boxes(sentence: str | None, pair: str, ticked: Sequence[str]) -> Any:
+    """An update with a box for each word of a sentence, ticked where one was at its place."""
     found = words(sentence or "", pair.split("-")[0])
-    ticked = [str(n) for n, each in enumerate(found) if word and each.strip(".,") == word]
-    return gr.update(
-        choices=[(each, str(n)) for n, each in enumerate(found)], value=ticked, visible=bool(found), interactive=True
-    )
+    kept = [place for place in ticked if int(place) < len(found)]
+    return gr.update(choices=[(each, str(n)) for n, each in enumerate(found)], value=kept, visible=bool(found))
 
 
 def play(desk: Desk, half: str, session: str, begin: Begin, view: View) -> Frames:
@@ -153,7 +151,7 @@ def create_ui(desk: Desk) -> tuple[Words, Senses]:
             samples = components.strip(WORDS, _photos(desk))
             with gr.Row(elem_classes="pair beside"):
                 pair = gr.Dropdown(
-                    [(label(f"ui.masking.pair.{name}"), name) for name in PAIRS],
+                    [(label(f"ui.masking.pair.{name.replace('-', '.')}"), name) for name in PAIRS],
                     value=PAIRS[0],
                     label=label("ui.masking.pair"),
                     elem_id="masking-pair",
@@ -235,6 +233,8 @@ def _clips(desk: Desk) -> list[Sample]:
 # --- what happens ----------------------------------------------------------------------------------------------------
 
 QUICK: dict[str, Any] = {"show_progress": "hidden", "queue": False, **events.PRIVATE}
+TYPED: dict[str, Any] = {**QUICK, "trigger_mode": "always_last", "preprocess": False}
+"""Whatever was typed meanwhile is looked at too; gradio itself would refuse ticks of boxes that it has not seen yet."""
 SLOW: dict[str, Any] = {"show_progress": "hidden", "preprocess": False, **events.MODEL, **events.PRIVATE}
 
 
@@ -269,14 +269,13 @@ def _wire_words(desk: Desk, page: Words) -> None:
             )
 
         for updates in _shown(page, play(desk, WORDS, events.session_of(request), begin, view)):
-            written = {page.sentence: said, page.chosen: boxes(said, pair)} if said else {}
-            yield {**updates, **written}
+            yield {**updates, page.sentence: said, page.chosen: boxes(said, pair, ())} if said else updates
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         (sample,) = (each for each in _photos(desk) if each.shelf_id == event.sample)
         pair = "en-zh" if page_language(request) == "zh" else "en-de"
-        sentence, word = EXAMPLES[sample.path.name]
-        filled = {page.pair: pair, page.sentence: sentence, page.chosen: boxes(sentence, pair, word)}
+        sentence, place = EXAMPLES[sample.path.name]
+        filled = {page.pair: pair, page.sentence: sentence, page.chosen: boxes(sentence, pair, (place,))}
         photo = page.media.parts[PHOTO]
         return {**filled, photo: components.lend(sample.path, photo)}
 
@@ -285,8 +284,8 @@ def _wire_words(desk: Desk, page: Words) -> None:
     for trigger in (page.run.click, page.sentence.submit, picked.success):
         trigger(act_translate, page.inputs, running, **SLOW)
     page.describe.click(act_describe, page.inputs[:2], [*running, page.sentence, page.chosen], **SLOW)
-    for changed in (page.sentence.input, page.pair.input):
-        changed(boxes, [page.sentence, page.pair], page.chosen, **QUICK)
+    for changed in (page.sentence.change, page.pair.input):
+        changed(boxes, [page.sentence, page.pair, page.chosen], page.chosen, **TYPED)
     events.wire_stop(desk, WORDS, page.stop)
 
 

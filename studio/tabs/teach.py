@@ -25,7 +25,7 @@ from studio.teaching import TAB, Frames, asking, look, open_set, spread, teachin
 NEW = "new"
 """What is recorded is to be named, and is no example of a label."""
 SAMPLE_KINDS = ("clip", "photo", "sound")
-EXAMPLE = ("dog.jpg", "cat.jpg", "horses.jpg")
+EXAMPLE = ("dog.jpg", "horses.jpg", "coffee.jpg")
 """Samples that fill a row each for whoever has nothing at hand; some of the clips are of the same."""
 
 SETS_JS = """const act = (button) => {

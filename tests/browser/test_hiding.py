@@ -49,9 +49,12 @@ def test_a_sentence_is_typed_its_words_are_hidden_and_it_is_translated_both_ways
     assert hidden_words(reading) == ["A", "dog"]
     page.click("#masking-run")
     said = reading.sheet("masking", "done")
-    assert "... on a beach." in said and "By the text alone" in said and "With the photo" in said
-    page.fill("#masking-sentence textarea", "A cat.")
-    page.wait_for_function("document.querySelectorAll('#masking-chosen label.selected').length === 0")
+    assert "___ on a beach." in said and "By the text alone" in said and "With the photo" in said
+    page.fill("#masking-sentence textarea", "Cats.")
+    page.wait_for_function("document.querySelectorAll('#masking-chosen label').length === 1")
+    assert hidden_words(reading) == ["Cats."]
+    page.click("#masking-run")
+    assert "Leave at least one word" in reading.sheet("masking", "error")
 
 
 def test_a_clip_is_asked_about_three_times_and_escape_stops(wide: Visit) -> None:
@@ -60,7 +63,7 @@ def test_a_clip_is_asked_about_three_times_and_escape_stops(wide: Visit) -> None
     page.locator("#muting-samples .sample").first.click()
     page.wait_for_selector("#muting-sheet .sheet.is-busy .sentence")
     page.keyboard.press("Escape")
-    assert "Stopped before anything was there." in wide.sheet("muting", "stopped")
+    assert "A dog is barking." in wide.sheet("muting", "stopped")
     page.wait_for_selector("#muting-stop", state="hidden")
     page.click("#muting-run")
     assert wide.sheet("muting", "done").count("80 % sure") == 3

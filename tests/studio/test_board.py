@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from engines import RequestError
-from engines.lab import AlignmentRequest, Findings, FusionRequest, MamlRequest, Picture, Table
+from engines.lab import EXPERIMENTS, AlignmentRequest, Findings, FusionRequest, MamlRequest, Picture, Table
 from studio import board, plots
 from studio.trials import Ahead
 from tests.studio.findings import REQUEST, finished, mapped, under_way
@@ -71,6 +71,20 @@ def test_only_maps_of_what_was_learnt_can_be_closed_and_only_once_the_run_is_ove
     assert html.count("data-gap") == 1
     assert html.count("--dx:") == 2, "both groups of the map after, none of the map before"
     assert "data-gap" not in board.sheet(replace(mapped(), end=None))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_before_a_run_it_is_seen_what_will_come(name: str) -> None:
+    html = board.empty(name, EXPERIMENTS[name])
+    assert "is-empty" in html and "Run it" in words(html)
+    assert 'aria-hidden="true"' in html and html.count('class="end"') >= 2
+
+
+def test_while_it_runs_the_first_map_and_the_latest_are_seen_and_then_all() -> None:
+    before, after = mapped().maps
+    found = replace(mapped(), maps=(before, after, replace(after, key="both")))
+    assert board.sheet(replace(found, end=None)).count('class="plot map"') == 2
+    assert board.sheet(found).count('class="plot map"') == 3
 
 
 @pytest.mark.parametrize(
@@ -156,6 +170,8 @@ def test_a_row_nobody_timed_has_no_time_and_other_rows_keep_their_own_table() ->
     assert board.joined((first, replace(times, rows=times.rows[:1])))[0].rows[1][-1] is None
     models = replace(times, columns=("model", "ms per step"))
     assert board.joined((first, models)) == [first, models]
+    wide = replace(first, columns=first.columns * 2, rows=tuple(row * 2 for row in first.rows))
+    assert board.joined((wide, times)) == [wide, times], "it has no room left"
     assert board.joined((times,)) == [times]
     assert board.joined(()) == []
 

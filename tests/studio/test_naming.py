@@ -19,7 +19,7 @@ def example(label: str, path: str = "/home/me/secret/dog.jpg") -> Example:
 
 
 def named(label: str | None, none: float = 0.1) -> Naming:
-    near = ((example("dog"), 0.9), (example("c<a>t"), 0.25))
+    near = ((example("dog"), 0.9), (example("c<a>t"), -0.001))
     return Naming(label, 0.7, (("dog", 0.7), ("c<a>t", 0.2)), none, near)
 
 
@@ -120,7 +120,7 @@ def test_a_named_photo_has_a_bar_for_each_label_and_for_none_of_them() -> None:
 def test_the_nearest_examples_are_shown_with_their_label_and_likeness_and_never_their_path() -> None:
     shown = naming.card(Dropped(Path("/tmp/upload/new.jpg"), "photo", "id"), named("dog"), NEAR)
     assert "near-1" in shown and "near-2" in shown
-    assert "0.90" in shown and "0.25" in shown
+    assert "0.90" in shown and "0.00" in shown and "-0.00" not in shown
     assert "secret" not in shown and "/tmp" not in shown
 
 

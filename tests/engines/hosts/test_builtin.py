@@ -35,6 +35,7 @@ from engines.protocol import (
     TranslateResult,
     run,
 )
+from engines.senses import Senses
 from engines.settings import Settings
 from tests.conftest import write_photo
 

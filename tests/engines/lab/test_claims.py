@@ -102,7 +102,7 @@ def test_fusion_beats_the_better_sense_under_noise(operator: str) -> None:
 @pytest.mark.parametrize("operator", ["concat", "attention"])
 def test_trained_on_whole_examples_alone_a_fusion_never_listens(operator: str) -> None:
     found = measured(WHOLE)["fusion"][operator]
-    assert found["picture missing %"] < 2 * CHANCE
+    assert found["picture missing %"] < 2.5 * CHANCE
     assert abs(found["sound missing %"] - found["accuracy %"]) < 3.0, "without its sound it answers as well"
     cured = measured(WITH_DROPS)["fusion"][operator]
     assert cured["picture missing %"] > 45.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,37 @@ def files(tmp_path: Path) -> list[Path]:
 def test_before_anything_is_kept_there_is_no_folder_and_no_set(labels: Labels, tmp_path: Path) -> None:
     assert labels.entries() == []
     assert not (tmp_path / "labels").exists()
+
+
+def with_copies(folder: Path, name: str = "Pets") -> LabelSet:
+    """A set whose examples lie in the folder of copies."""
+    copies = []
+    for n, example in enumerate(some_set(name).examples):
+        copy = folder / "media" / name / str(n) / example.file
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(b"copy")
+        copies.append(replace(example, path=str(copy)))
+    return LabelSet(name, tuple(copies), "model")
+
+
+def test_copies_of_its_examples_go_with_a_set_and_those_of_others_stay(labels: Labels, tmp_path: Path) -> None:
+    media = tmp_path / "labels" / "media"
+    labels.save(with_copies(tmp_path / "labels"))
+    labels.save(with_copies(tmp_path / "labels", "Birds"))
+    labels.rename("Pets", "Animals")
+    assert sorted(folder.name for folder in media.iterdir()) == ["Birds", "Pets"], "a new name keeps them"
+    labels.delete("Animals")
+    assert [folder.name for folder in media.iterdir()] == ["Birds"]
+    labels.save(some_set("Birds"))
+    assert list(media.iterdir()) == [], "a set that is replaced leaves none behind"
+
+
+def test_examples_that_lie_elsewhere_are_nobodys_to_delete(labels: Labels, tmp_path: Path) -> None:
+    own = tmp_path / "photo.jpg"
+    own.write_bytes(b"mine")
+    labels.save(LabelSet("Pets", tuple(replace(e, path=str(own)) for e in some_set().examples), "model"))
+    labels.delete("Pets")
+    assert own.read_bytes() == b"mine"
 
 
 def test_a_set_comes_back_as_it_was(labels: Labels) -> None:

@@ -34,7 +34,7 @@ from engines.protocol import Cancel
 from tests.engines.lab.makers import save_photos
 from tests.engines.lab.trials import assert_an_experiment, last, stopped_after, untimed
 
-QUICK = MamlRequest(n_steps=10, n_tasks=1, learner=("first_order", "fine_tuning"))
+QUICK = MamlRequest(n_steps=10, n_tasks=1, learner=("first_order",))
 SMALL = {"width": 16, "n_heads": 2, "embed_dim": 8}
 
 
@@ -75,6 +75,16 @@ def test_an_experiment_is_live_repeatable_and_stopped() -> None:
 def test_a_stop_while_it_is_measured_ends_it_too() -> None:
     seen = stopped_after(replace(QUICK, learner=("scratch",)), lambda found: found.stage == "measuring")
     assert seen[-1].end == "cancelled" and len(seen) == 2
+
+
+def test_learners_stand_side_by_side() -> None:
+    request = replace(QUICK, learner=("fine_tuning", "prototypes", "scratch"))
+    end = last(request)
+    assert (
+        [row[0] for row in end.tables[0].rows] == [curve.name for curve in end.charts[1].curves] == [*request.learner]
+    )
+    assert [curve.name for curve in end.charts[0].curves] == ["fine_tuning", "prototypes"], "scratch learns nothing"
+    assert end.tables[0].rows[1][-1] == 0 and len(set(end.charts[1].curves[1].y)) == 1, "prototypes take no step"
 
 
 @pytest.mark.parametrize("learner", ["second_order", "head", "prototypes", "fine_tuning"])
@@ -229,7 +239,7 @@ def test_what_is_out_of_range_is_one_sentence() -> None:
 def scores(**accuracy: tuple[float, float, float]) -> Table:
     """A table with accuracies after 0, 1 and 3 steps."""
     rows = tuple((kind, *three, three[2], three[2], 0.01, 1) for kind, three in accuracy.items())
-    return Table("maml", ("learner", *(f"{n} steps %" for n in STEPS), "± 1 step %", "parameters adapted"), rows)
+    return Table("maml", ("learner", *(f"{n} steps %" for n in STEPS), "± one step %", "parameters adapted"), rows)
 
 
 def test_what_is_said_is_what_the_table_holds() -> None:

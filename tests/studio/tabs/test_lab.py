@@ -18,7 +18,7 @@ from studio import dials, exports
 from studio.app import open_desk
 from studio.desk import Desk
 from studio.dials import FOLDER
-from studio.tabs import lab, teach
+from studio.tabs import lab
 from studio.tabs.lab import Frames, Lab, Panel
 from studio.trials import Line
 from tests.fake_host import FakeHost
@@ -95,7 +95,7 @@ class Page:
 
 def test_every_experiment_has_a_panel_and_one_is_seen_at_once(desk: Desk) -> None:
     tab = laid_out(desk)
-    assert list(tab.frames) == [*EXPERIMENTS, teach.TAB] == [value for _, value in tab.which.choices]
+    assert list(tab.frames) == [*EXPERIMENTS, *lab.OTHERS] == [value for _, value in tab.which.choices]
     assert [name for name, frame in tab.frames.items() if frame.visible] == [lab.FIRST]
     shown = {name for name, frame in tab.frames.items() if tab.turn("maml")[frame]["visible"]}
     assert shown == {"maml"}

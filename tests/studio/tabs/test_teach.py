@@ -112,7 +112,7 @@ def test_the_example_fills_free_rows_and_nothing_that_is_there(opened: Opened, u
     updates = opened("fill", "Mine", "mugs", *[""] * 9)
     tray = opened.desk.drawer.tray("me")
     assert [file.path.name for n in range(4) for file in tray.row(n)] == ["red.png", *teach.EXAMPLE]
-    assert [updates[row.label] for row in opened.page.rows[:5]] == ["mugs", "dog", "cat", "horses", ""]
+    assert [updates[row.label] for row in opened.page.rows[:5]] == ["mugs", "dog", "horses", "coffee", ""]
     assert updates[opened.page.name] == "Mine"
     assert visible(updates, opened.page) == 4
 
