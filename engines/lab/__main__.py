@@ -3,6 +3,7 @@
     python -m engines.lab fusion --operator attention concat
     python -m engines.lab extractors --sense sound --seeds 3
     python -m engines.lab alignment --folder ~/classes --save aligned.run.safetensors
+    python -m engines.lab maml --learner first_order --omniglot ../shared/data
     python -m engines.lab again aligned.run.safetensors --folder ~/classes
 
 Tables go to standard output; how far it is stands on a terminal's last line. Exit codes: 0 done, 1 a sentence on
@@ -13,15 +14,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import UserError
-from engines.lab import EXPERIMENTS, Findings, LabRequest, experiment, runs
+from engines.lab import EXPERIMENTS, Findings, LabRequest, MamlRequest, experiment, runs
 from engines.lab.findings import Table
 from engines.lab.report import over_seeds, text
+from engines.protocol import Cancel
 
 if TYPE_CHECKING:
     from engines.lab.material import Material
@@ -47,8 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> tuple[Table, ...]:
     """The tables of an experiment; of several seeds, their means and spreads."""
     request = request_of(options)
-    material = _material(options.folder)
-    found = [_followed(replace(request, seed=request.seed + i), material) for i in range(max(1, options.seeds))]
+    material, omniglot = _material(options.folder), getattr(options, "omniglot", None)
+    requests = [replace(request, seed=request.seed + i) for i in range(options.seeds)]
+    found = [_followed(one, experiment(one, material) if omniglot is None else _on(omniglot, one)) for one in requests]
     if options.save is not None:
         runs.save(options.save, found[0])
     if len(found) == 1:
@@ -76,11 +79,21 @@ def _material(folder: Path | None) -> Material | None:
     return from_folder(folder.expanduser())
 
 
-def _followed(request: LabRequest, material: Material | None) -> Findings:
+def _on(omniglot: Path, request: LabRequest) -> Iterator[Findings]:
+    """Learning to learn on Omniglot instead."""
+    from engines.lab.learner import one_thread
+    from engines.lab.maml import yardstick
+
+    assert isinstance(request, MamlRequest)
+    with one_thread():
+        yield from yardstick(request, omniglot, Cancel())
+
+
+def _followed(request: LabRequest, stream: Iterator[Findings]) -> Findings:
     """The last findings of an experiment; meanwhile a terminal shows how far it is."""
     found: Findings | None = None
     shows = sys.stderr.isatty()
-    for found in experiment(request, material):
+    for found in stream:
         if shows:
             sys.stderr.write(f"\r\x1b[K{found.stage}: step {found.n_done} of {found.n_steps}, seed {request.seed}")
             sys.stderr.flush()
@@ -111,6 +124,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--seeds", type=int, choices=range(1, MAX_SEEDS + 1), default=1, metavar="N",
                              help="run with so many seeds, from --seed on, and print means and spreads")  # fmt: skip
         command.add_argument("--folder", type=Path, help="learn from your own: its sub-folders are the classes")
+        if kind is MamlRequest:
+            command.add_argument(
+                "--omniglot", type=Path, help="learn and be tested on Omniglot; holds fewshot/"
+            )
         command.add_argument("--save", type=Path, help="keep the (first) run as a .run.safetensors file")
     again = commands.add_parser("again", help="measure a kept run again")
     again.add_argument("run", type=Path)

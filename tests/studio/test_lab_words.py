@@ -16,6 +16,7 @@ from engines.lab import (
     Findings,
     FusionRequest,
     LabRequest,
+    MamlRequest,
     SharingRequest,
     experiment,
     learner,
@@ -31,6 +32,7 @@ QUICK: dict[str, LabRequest] = {
     "fusion": FusionRequest(n_steps=10, operator=("picture", "average", "concat")),
     "alignment": AlignmentRequest(n_steps=10, way=("none", "both")),
     "sharing": SharingRequest(n_steps=10, task=("digit", "family")),
+    "maml": MamlRequest(n_steps=10, learner=("second_order", "first_order", "fine_tuning"), n_tasks=1),
 }
 SAID = {
     "extractor_best": {"extractor", "percent", "quickest"},
@@ -45,6 +47,10 @@ SAID = {
     "sharing_loss": {"task", "points"},
     "sharing_no_loss": set(),
     "sharing_size": {"percent"},
+    "maml_ahead": {"learner", "n", "points"},
+    "maml_behind": {"learner", "n", "points"},
+    "maml_second": {"points"},
+    "maml_first": {"points"},
 }
 """Sentence -> what it tells."""
 

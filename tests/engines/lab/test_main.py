@@ -68,6 +68,7 @@ def test_a_folder_of_ones_own_takes_the_place_of_the_digits(tmp_path: Path, caps
         (["extractors", "--sense", "smell"], "sense: 'smell' is not known; choose from picture, sound, text."),
         (["fusion", "--sound-noise", "9"], "sound_noise is 9.0; choose 0 to 1."),
         (["again", "nothing.here"], "nothing.here is not a run of the Lab, or is damaged"),
+        (["maml", "--n-steps", "10", "--omniglot", "nowhere"], "Omniglot cannot be read from this folder"),
         (["extractors", "--folder", "nowhere"], "There is no folder nowhere that can be opened"),
     ],
 )

@@ -30,7 +30,10 @@ def test_several_seeds_become_one_table_with_what_a_step_cost(capsys: pytest.Cap
 
 
 def test_tables_of_one_example_stay_out() -> None:
-    quick = {"fusion": FusionRequest(n_steps=10, operator=("sum", "concat")), "many tasks": SharingRequest(n_steps=10, task=("digit", "parity"))}
+    quick = {
+        "fusion": FusionRequest(n_steps=10, operator=("sum", "concat")),
+        "many tasks": SharingRequest(n_steps=10, task=("digit", "parity")),
+    }
     found = measured(quick, None, seeds=(0,))
     assert [[table["key"] for table in tables] for tables in found.values()] == [["fusion"], ["sharing"]]
 
