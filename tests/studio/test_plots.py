@@ -84,7 +84,7 @@ def test_numbers_are_written_as_a_person_reads_them(value: float, percent: bool,
     assert plots.number(value, percent=percent) == expected
 
 
-@pytest.mark.parametrize("kind", {look.marker for look in (*plots.SENSE_LOOKS.values(), *plots.OTHER_LOOKS)})
+@pytest.mark.parametrize("kind", sorted({look.marker for look in (*plots.SENSE_LOOKS.values(), *plots.OTHER_LOOKS)}))
 def test_every_marker_is_drawn_within_its_place(kind: str) -> None:
     shape = ElementTree.fromstring(plots.marker(kind, 100.0, 50.0, 4.0))
     assert shape.tag in ("circle", "rect", "path")
