@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +17,7 @@ from engines.model import checkpoint
 from studio.app import Served, start
 from tests.browser.conftest import WIDE, Visit, visit
 from tests.conftest import SAMPLES, write_sound
+from tests.real_server import serving
 from tests.scripted_server import CHAT, Reply, ScriptedServer, cut_after, events, silent, status
 
 if TYPE_CHECKING:
@@ -134,33 +129,8 @@ def transformers_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     """The address of `transformers serve` on a tiny model that chats about pictures, offline."""
     from tests.tiny_models import gemma
 
-    folder = gemma(tmp_path_factory.mktemp("served") / "tiny-gemma")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder), "--device", "cpu"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    with (folder.parent / "log").open("wb") as log:
-        serving = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)], env=environment, stdout=log, stderr=log
-        )
-    try:
-        patience = time.monotonic() + 180.0
-        while not is_up(f"http://127.0.0.1:{port}/health"):
-            told = (folder.parent / "log").read_text(errors="replace")
-            assert serving.poll() is None and time.monotonic() < patience, told
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/v1#{folder}"
-    finally:
-        serving.terminate()
-        serving.wait(60)
-
-
-def is_up(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5.0) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
+    with serving(gemma(tmp_path_factory.mktemp("served") / "tiny-gemma")) as address:
+        yield address
 
 
 @pytest.mark.slow

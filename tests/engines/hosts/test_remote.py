@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import os
-import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.error
-import urllib.request
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +35,7 @@ from engines.protocol import (
 )
 from engines.settings import Settings
 from tests.conftest import tone
+from tests.real_server import serving
 from tests.scripted_server import (
     CHAT,
     MODELS,
@@ -396,32 +390,8 @@ def transformers_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     """The name to open: `transformers serve` on the tiny model, offline."""
     folder = tmp_path_factory.mktemp("served") / "tiny-chat"
     save_tiny_chat(folder)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(folder), "--device", "cpu"]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    with (folder.parent / "log").open("wb") as log:
-        serving = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)], env=environment, stdout=log, stderr=log
-        )
-    try:
-        patience = time.monotonic() + 180.0
-        while not _is_up(f"http://127.0.0.1:{port}/health"):
-            log_text = (folder.parent / "log").read_text(errors="replace")
-            assert serving.poll() is None and time.monotonic() < patience, log_text
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/v1#{folder}"
-    finally:
-        serving.terminate()
-        serving.wait(WAIT_S)
-
-
-def _is_up(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5.0) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
+    with serving(folder) as name:
+        yield name
 
 
 @pytest.mark.slow
