@@ -50,7 +50,7 @@ def test_passwords_differ_and_can_be_read_aloud() -> None:
 def test_without_the_password_there_is_only_the_door() -> None:
     client, _ = guarded()
     page = client.get("/")
-    assert "inside" not in page.text
+    assert '"inside"' not in page.text
     assert 'type="password"' in page.text
     assert "密码" in page.text
     assert client.post("/work").status_code == 401
