@@ -174,9 +174,9 @@ def sheet(tab: str, value: str) -> gr.HTML:
     return gr.HTML(value, elem_id=f"{tab}-sheet", js_on_load=SHEET_JS, apply_default_css=False)
 
 
-def run_stop(tab: str) -> tuple[gr.Button, gr.Button]:
-    """The main button of a tab, and the stop beside it while something runs."""
-    run = gr.Button(label(f"ui.{tab}.run"), variant="primary", elem_id=f"{tab}-run", scale=3, min_width=140)
+def run_stop(tab: str, *, said: str = "") -> tuple[gr.Button, gr.Button]:
+    """The main button of a tab, and the stop beside it while something runs. said: the key of what stands on it."""
+    run = gr.Button(label(said or f"ui.{tab}.run"), variant="primary", elem_id=f"{tab}-run", scale=3, min_width=140)
     stop = gr.Button(
         label("ui.stop"), variant="secondary", elem_id=f"{tab}-stop", elem_classes="stop", visible=False, min_width=90
     )

@@ -238,7 +238,7 @@ def _panel(desk: Desk, name: str, kind: type[LabRequest]) -> Panel:
                 parts |= {each.name: dials.widget(name, each) for each in fields if each not in choices}
                 parts |= _places(desk, name, dials.materials_of(kind))
             with gr.Row(elem_classes="actions"):
-                run, stop = _buttons(name)
+                run, stop = components.run_stop(f"lab-{name}", said="ui.lab.run")
         with gr.Column(scale=8, elem_classes="bench-out"):
             sheet = gr.HTML(
                 board.empty(name, kind),
@@ -275,15 +275,6 @@ def _places(desk: Desk, name: str, bundled: Sequence[str]) -> dict[str, gr.Compo
         interactive=True,
     )
     return {WHERE: where, FOLDER: folder}
-
-
-def _buttons(name: str) -> tuple[gr.Button, gr.Button]:
-    run = gr.Button(label("ui.lab.run"), variant="primary", elem_id=f"lab-{name}-run", scale=3, min_width=140)
-    stop = gr.Button(
-        label("ui.stop"), variant="secondary", elem_id=f"lab-{name}-stop", elem_classes="stop", visible=False,
-        min_width=90,
-    )  # fmt: skip
-    return run, stop
 
 
 def _lesson(name: str) -> None:
