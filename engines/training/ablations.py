@@ -23,7 +23,7 @@ import torch
 
 from engines.model import checkpoint
 from engines.model.fusion import FusionModel
-from engines.training import adversary
+from engines.training import adversary, store
 from engines.training.adversary import Discriminator
 from engines.training.batches import Feeds
 from engines.training.recipes import RECIPES, Recipe
@@ -177,7 +177,7 @@ def main() -> None:
         if done.exists():
             continue
         teacher = None if args.teacher is None or not variant.taught else Teacher(args.teacher)
-        feeds = Feeds(args.data, args.run, teacher, synthetic=variant.synthetic)
+        feeds = Feeds(args.data, args.run, teacher, store.opened(args.run, synthetic=variant.synthetic))
         public = fresh_model(args.run, args.whisper, args.efficientnet)
         begin_from(public, [towers])
         work = folder / variant.name

@@ -1,11 +1,12 @@
 """Batches with names: what one training step of each task sees, drawn from the stores and the texts.
 
-A batch is a dict of tensors, their shapes those of the stores (here of `SMALL`): `maps` (B, 64, 1280) of photos, or
-`pixels` (B, 3, 256, 256) where the tower itself learns; `last`
-(B, T, 512) and `mix` (B, T', 7, 512) of sounds with their masks; `ids` (B, L) what the decoder reads, `targets` (B, L)
-what it should say (-100 where nothing is asked); `text` (B, L) and `other` (B, L), each with its mask, what the text
-tower reads; `group` (B,) rows of the same thing; `taught` (B, 384) the teacher's vectors of `text`. Everything is drawn
-from the generator given, so a run that is resumed sees what it would have seen.
+A batch is a dict of tensors, their shapes those of the stores (here of `SMALL`): `maps` (B, 64, 1280) of photos;
+`last` (B, T, 512) and `mix` (B, T', 7, 512) of sounds with their masks; `ids` (B, L) what the decoder reads, `targets`
+(B, L) what it should say (-100 where nothing is asked); `text` (B, L) and `other` (B, L), each with its mask, what the
+text tower reads; `group` (B,) rows of the same thing; `taught` (B, 384) the teacher's vectors of `text`. Out of a
+library, where the towers run at every step, `maps` are photos (B, 3, 256, 256) uint8, `last` and `mix` sounds (B, n)
+int16 with masks of their mel frames. Everything is drawn from the generator given, so a run that is resumed sees what
+it would have seen.
 """
 
 from __future__ import annotations
@@ -20,18 +21,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines import archives
-from engines.model.config import EVENTS, small
-from engines.model.features import photo_tensor
+from engines.model.config import EVENTS
+from engines.model.features import HOP
 from engines.protocol import LANGUAGES
 from engines.text import Task, Tokenizer, normalise
 from engines.training import composed, consensus
 from engines.training.clips import ClipPlan, plan
-from engines.training.composed import MIX_HZ
 from engines.training.facts import SOUND_NAMES, photo_facts, sound_prompt
 from engines.training.pairs import POOL, Pair, Pairs, of_like_length
 from engines.training.questions import DESCRIBE, Material
-from engines.training.store import Ragged, vary_photo
+from engines.training.shelf import Pictures, Shelf, Sounding
+from engines.training.store import opened
 from engines.training.teacher import Teacher
 
 Batch: TypeAlias = dict[str, Tensor]
@@ -41,6 +41,8 @@ SYNTHETIC = 0.3
 """How often synthetic voices are drawn, a store of real ones counting 1."""
 CORPORA = {"librispeech-dev-clean": 3.0, "librispeech-train-clean-100-pseudo": 3.0, "an4": 0.4, "fsdd-strings": 0.4}
 """How often a clip of a corpus is drawn, others counting 1: long sentences more than spelt letters and digits."""
+WINDOW_S = 5.0
+"""Of a sound to be named, at most."""
 MEAN_TOKENS = 400
 """Of a row of speech in a batch, at most: 5 s, and the silence after it."""
 CAPTION_LANGUAGES = {"en": 0.6, "de": 0.2, "zh": 0.2}
@@ -67,32 +69,30 @@ def padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True), mask
 
 
+def _padded_sounds(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """`padded`; of samples the mask is that of mel frames."""
+    sounds, mask = padded(rows)
+    return sounds, mask[:, : mask.shape[1] // HOP * HOP : HOP] if sounds.dtype == torch.int16 else mask
+
+
 def _duration_s(clip: ClipPlan) -> float:
     return clip.duration_s
 
 
 class Feeds:
-    """The stores and texts of a training folder, and a batch of any task drawn from them."""
+    """The media and texts of a training folder, and a batch of any task drawn from them.
 
-    photo_px = small(1).photo_px
+    shelf: where photos and sounds are; None for the stores in RUN.
+    """
 
-    def __init__(self, data: Path, run: Path, teacher: Teacher | None = None, *, synthetic: bool = True) -> None:
-        self.data, self.teacher = data, teacher
-        self.records: list[archives.PhotoRecord] = []
+    def __init__(self, data: Path, run: Path, teacher: Teacher | None = None, shelf: Shelf | None = None) -> None:
+        shelf = shelf or opened(run)
+        self.photos, self.sounds, self.quiet, self.spoken = shelf.photos, shelf.sounds, shelf.quiet, shelf.spoken
+        self.teacher = teacher
         self.tokenizer = Tokenizer.load(run / "tokenizer.model")
-        features = run / "features"
-
-        def stores(pattern: str) -> list[Ragged]:
-            return [Ragged(path.with_suffix("")) for path in sorted(features.glob(f"{pattern}.json"))]
-
-        self.photos, self.sounds = stores("photos_train_?"), stores("sounds_train_?")
-        voices = "*" if synthetic else "?"
-        last, mix = (stores(f"speech_train_{voices}_{what}") for what in ("last", "mix"))
-        self.spoken = list(zip(last, mix, strict=True))
-        self.quiet = stores("quiet_train")
         self.pairs = Pairs(data)
         self.sound_labels: list[str] = []
-        self.sound_rows: list[tuple[Ragged, int]] = []
+        self.sound_rows: list[tuple[Sounding, int]] = []
         self.rarity: tuple[Tensor, Tensor] | None = None
 
     def draw(self, task: str, size: int, rng: np.random.Generator) -> Batch:
@@ -131,7 +131,7 @@ class Feeds:
 
     # --- photos
 
-    def _photos(self, size: int, rng: np.random.Generator) -> tuple[Ragged, list[int]]:  # a view and rows of it
+    def _photos(self, size: int, rng: np.random.Generator) -> tuple[Pictures, list[int]]:  # a view and rows of it
         view = self.photos[int(rng.integers(len(self.photos)))]
         return view, rng.choice(len(view), min(size, len(view)), replace=False).tolist()
 
@@ -172,18 +172,12 @@ class Feeds:
         return {**self._read(first), **self._read(second, "other"), **self._taught(first)}
 
     def draw_look(self, size: int, rng: np.random.Generator) -> Batch:
-        """Photos themselves, varied anew each time, each with a caption to write and two to be matched with."""
-        self.records = self.records or archives.photos(self.data, "train")
-        rows = rng.choice(len(self.records), min(size, len(self.records)), replace=False).tolist()
-        metas, pixels = [], []
-        for record in (self.records[i] for i in rows):
-            flip = bool(rng.random() < 0.5)
-            photo = vary_photo(record.load().pixels, rng, flip=flip)
-            pixels.append(photo_tensor(photo, self.photo_px))
-            metas.append({"captions": dict(record.captions), "mirrored": flip})
+        """Photos, each with a caption to write and two to be matched with."""
+        view, rows = self._photos(size, rng)
+        metas = [view.meta[i] for i in rows]
         languages, captions = zip(*(self._caption(meta, rng) for meta in metas), strict=True)
         return {
-            "pixels": torch.stack(pixels).contiguous(memory_format=torch.channels_last),
+            "maps": torch.stack([view[i] for i in rows]),
             "group": torch.tensor(rows),
             **self._described(metas, rng),
             **self._said("caption", languages, captions),
@@ -220,7 +214,7 @@ class Feeds:
         texts = [str(last.meta[i]["text"]) for i in rows]
         languages = [str(last.meta[i]["language"]) for i in rows]
         quiet = self._quiet_rows(len(rows) // QUIET_OF, max(last.lengths[rows]), rng)
-        tokens, mask = padded([last[i] for i in rows] + quiet)
+        tokens, mask = _padded_sounds([last.row(i, rng) for i in rows] + quiet)
         targets, spelt_mask = padded([self._spelt(*said) for said in zip(texts, languages, strict=True)])
         asked = [str(rng.choice(LANGUAGES)) for _ in quiet]  # whatever the language is said to be
         return {
@@ -239,7 +233,7 @@ class Feeds:
         return int(rng.choice(len(self.spoken), p=weights / weights.sum()))
 
     @staticmethod
-    def _speakers(store: Ragged, size: int, rng: np.random.Generator) -> list[int]:
+    def _speakers(store: Sounding, size: int, rng: np.random.Generator) -> list[int]:
         """Rows of like lengths, drawn by corpus."""
         weights = np.array([CORPORA.get(str(meta["corpus"]), 1.0) for meta in store.meta])
         n = min(POOL * size, len(store))
@@ -254,7 +248,7 @@ class Feeds:
         found = []
         for store in self.quiet:
             for i in rng.choice(len(store), min(n, len(store)), replace=False):
-                found.append(store[int(i)][-longest:])
+                found.append(store.end(int(i), longest, rng))
         return found
 
     def draw_spell(self, size: int, rng: np.random.Generator) -> Batch:
@@ -313,18 +307,14 @@ class Feeds:
         n_speech = size // 5
         rows: list[tuple[Tensor, str]] = []
         for i in rng.choice(len(view), size - n_speech, replace=False):
-            rows.append((view[int(i)], str(view.meta[i]["label"])))
+            rows.append((view.window(int(i), WINDOW_S, rng), str(view.meta[i]["label"])))
         for _ in range(n_speech):
             _, spoken = self.spoken[int(rng.integers(len(self.spoken)))]
-            rows.append((spoken[int(rng.integers(len(spoken)))], "speech"))
-        cut = []
-        for row, label in rows:  # a window of up to 5 s
-            start = int(rng.integers(max(1, len(row) - 5 * MIX_HZ + 1)))
-            cut.append((row[start : start + 5 * MIX_HZ], label))
-        mix, mask = padded([row for row, _ in cut])
+            rows.append((spoken.window(int(rng.integers(len(spoken))), WINDOW_S, rng), "speech"))
+        mix, mask = _padded_sounds([row for row, _ in rows])
         language = str(rng.choice(["en", "de", "zh"], p=[0.6, 0.2, 0.2]))
         names = sorted(SOUND_NAMES)
-        labels = [label for _, label in cut]
+        labels = [label for _, label in rows]
         said = [sound_prompt(label, language) if label in SOUND_NAMES else "" for label in labels]
         batch = self._said("caption", [language] * size, said)
         batch["targets"][torch.tensor([not text for text in said])] = IGNORED
@@ -343,7 +333,7 @@ class Feeds:
 
     # --- clips
 
-    def _heard(self) -> tuple[list[str], list[tuple[Ragged, int]]]:
+    def _heard(self) -> tuple[list[str], list[tuple[Sounding, int]]]:
         """Labels of the sounds for clips, and where they are: (store, row)."""
         if not self.sound_rows:
             self.sound_rows = [(store, i) for store in self.sounds for i in range(len(store))]
@@ -366,7 +356,7 @@ class Feeds:
         material = Material([photo_facts(meta["captions"]["en"]) for meta in metas], labels)  # type: ignore[index]
         side = round(int(view.lengths[0]) ** 0.5)
         n_frames = int(rng.choice(list(FRAMES), p=list(FRAMES.values())))
-        shown, crop, times, mixes, said = [], [], [], [], []
+        shown, crop, times, mixes, heard, said = [], [], [], [], [], []
         plans = sorted((plan(rng, material, languages=("en", "en", "zh")) for _ in range(2 * size)), key=_duration_s)
         start = int(rng.integers(size + 1))
         for clip in plans[start : start + size]:  # of like lengths
@@ -380,8 +370,12 @@ class Feeds:
             crop.append(weights)
             times.append(torch.tensor(clip.frame_times_s(n_frames)))
             mixes.append(composed.track(clip, sound_rows))
+            heard.append(bool(clip.tracks))
             said.append(asked)
-        mix, mix_mask = padded(mixes)
+        mix, mask = _padded_sounds(mixes)
+        mask = mask & torch.tensor(heard)[:, None]
+        if mix.dtype != torch.int16:  # what is stored knows no silence
+            mask = mask & mix.flatten(2).any(2)
         questions, answers, languages = zip(*said, strict=True)
         return {
             "maps": torch.stack([view[i] for i in rows]),
@@ -389,7 +383,7 @@ class Feeds:
             "crop": torch.stack(crop),
             "times": torch.stack(times),
             "mix": mix,
-            "mix_mask": mix_mask & mix.flatten(2).any(2),
+            "mix_mask": mask,
             **self._said("answer", languages, answers),
             **self._read(questions),
         }

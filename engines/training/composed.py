@@ -1,16 +1,15 @@
-"""Clips composed out of stores: a plan's camera over the tokens of photos, its tracks out of the layers of sounds."""
+"""Clips composed of what is on a shelf: a plan's camera over the tokens of photos, its tracks out of sounds."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from engines.model.fusion import FRAME_SIDE
 from engines.training.clips import ClipPlan
-from engines.training.store import Ragged
-
-MIX_HZ = 5
-"""Of the layers of sounds in a store."""
+from engines.training.shelf import Sounding
 
 
 def crops(clip: ClipPlan, n_frames: int, side: int) -> tuple[list[int], Tensor]:
@@ -47,14 +46,15 @@ def framed(tokens: Tensor, shown: Tensor, crop: Tensor) -> Tensor:
     return torch.cat(seen)[torch.cat(own).argsort()].unflatten(0, shown.shape).flatten(1, 2)
 
 
-def track(clip: ClipPlan, rows: list[tuple[Ragged, int]]) -> Tensor:
-    """The plan's sounds over stored layers at 5 Hz: (T', 7, 512), zeros where there is nothing to hear."""
-    n = max(1, round(clip.duration_s * MIX_HZ))
-    out = torch.zeros(n, *rows[0][0].inner, dtype=torch.bfloat16)
+def track(clip: ClipPlan, rows: Sequence[tuple[Sounding, int]]) -> Tensor:
+    """The plan's sounds one after another: (n, ...), zeros where there is nothing to hear."""
+    hz, like = rows[0][0].hz, rows[0][0].played(rows[0][1], 1.0)
+    n = max(1, round(clip.duration_s * hz))
+    out = like.new_zeros(n, *like.shape[1:])
     for part in clip.tracks:
         store, i = rows[part.sound]
-        row = store[i]
-        start, end = round(part.start_s * MIX_HZ), min(n, round(part.end_s * MIX_HZ))
+        row = store.played(i, part.gain)
+        start, end = round(part.start_s * hz), min(n, round(part.end_s * hz))
         if end > start:
             out[start:end] = row[torch.arange(end - start) % len(row)]
     return out

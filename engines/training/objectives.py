@@ -1,8 +1,8 @@
 """What each task asks of the model: a batch in, a record of named losses out.
 
 One function per task, each reading top to bottom; the loop only picks one by its name. Losses are functions in
-`losses.py`. Batches come from frozen towers' stores (`batches.py`), so the towers' own blocks start at `adapt` and
-`mix`.
+`losses.py`. Batches come from frozen towers' stores (`batches.py`), so that the model starts at `adapt` and `mix`; or
+they are the media themselves, which are varied here and go through the towers.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from engines.model.config import EVENTS
+from engines.model.features import log_mel
 from engines.model.fusion import FusionModel, Memory, Stream
-from engines.training import adversary, composed, consensus, losses
+from engines.training import adversary, augment, composed, consensus, losses
 from engines.training.batches import IGNORED, Batch
-from engines.training.composed import MIX_HZ
+from engines.training.store import MIX_HZ
 
 TEACHER_WEIGHT = 0.2
 """Of agreeing with the teacher about what is alike, against matching what belongs together."""
@@ -58,13 +59,40 @@ def _text_vector(model: FusionModel, batch: Batch, name: str = "text") -> Tensor
     return model.vector("text", model.read(batch[name], mask), mask)
 
 
-def _picture(model: FusionModel, batch: Batch) -> Tensor:
-    """Photos, or stored maps of them, -> picture tokens (B, 64, D)."""
-    if "pixels" in batch:
-        return model.see(batch["pixels"])
-    b, n, c = batch["maps"].shape
+def _picture(model: FusionModel, batch: Batch, *, vary: bool = True) -> Tensor:
+    """Photos, varied in training, or stored maps of them, -> picture tokens (B, 64, D)."""
+    maps = batch["maps"]
+    if maps.dtype == torch.uint8:
+        return model.see(augment.vary_photos(maps) if vary and model.training else augment.scaled(maps))
+    b, n, c = maps.shape
     side = round(n**0.5)
-    return model.picture.adapt(batch["maps"].to(model.dtype).transpose(1, 2).reshape(b, c, side, side))
+    return model.picture.adapt(maps.to(model.dtype).transpose(1, 2).reshape(b, c, side, side))
+
+
+def _heard(model: FusionModel, sounds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Samples (B, n) int16 with the mask of their mel frames -> what `FusionModel.layers` gives."""
+    with torch.autocast(sounds.device.type, enabled=False):
+        mel = log_mel(sounds.float() / 32768.0)
+    n_frames = mask.sum(1)
+    if model.training:
+        mel = augment.hide_stripes(mel, n_frames)
+    last, heard, pooled, pooled_mask = model.layers(mel, n_frames.clamp(min=1))
+    there = (n_frames > 0)[:, None]
+    return last, heard & there, pooled, pooled_mask & there
+
+
+def _last(model: FusionModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The sound tower's last layer (B, T, D) with its mask."""
+    last, mask = batch["last"], batch["mask"]
+    return _heard(model, last, mask)[:2] if last.dtype == torch.int16 else (last.to(model.dtype), mask)
+
+
+def _mix(model: FusionModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The learned mean of all its layers (B, T', D) with its mask."""
+    layers, mask = batch["mix"], batch["mix_mask"]
+    if layers.dtype == torch.int16:
+        layers, mask = _heard(model, layers, mask)[2:]
+    return model.mix(layers.to(model.dtype)), mask
 
 
 def _all(tokens: Tensor) -> Tensor:
@@ -97,7 +125,7 @@ def agree(model: FusionModel, batch: Batch) -> Record:
 
     Self-critical training (Rennie et al. 2017) with the mean of a photo's other draws as the baseline (Luo 2020).
     """
-    tokens = _picture(model, batch)
+    tokens = _picture(model, batch, vary=False)
     memory = model.fuse([Stream("picture", tokens, _all(tokens))])
     drawn = _drawn(model, memory, batch["prefix"], int(batch["end"]))  # (B * K, L)
     references = [own for row in batch["references"] for own in [consensus.parted(row)] * N_DRAWS]
@@ -162,7 +190,7 @@ def transcribe(model: FusionModel, batch: Batch) -> Record:
 
     Rows without speech come last and take part in writing only: that nobody speaks.
     """
-    last, mask = batch["last"].to(model.dtype), batch["mask"]
+    last, mask = _last(model, batch)
     memory = model.fuse([Stream("sound", last, mask)])
     write = _written(model, batch, memory)
     n_said = int(batch["n_said"])
@@ -177,14 +205,16 @@ def transcribe(model: FusionModel, batch: Batch) -> Record:
 def spell(model: FusionModel, batch: Batch) -> Record:
     """Spell what is said, token by token: the linear CTC head alone, which wants a higher rate than all else."""
     n_said = int(batch["n_said"])
-    last, mask = batch["last"][:n_said].to(model.dtype), batch["mask"][:n_said]
+    last, mask = (part[:n_said] for part in _last(model, batch))
     return _record(ctc=(1.0, losses.ctc(model.ctc(last), mask.sum(1), batch["ctc"], batch["n_ctc"])))
 
 
 def translate(model: FusionModel, batch: Batch) -> Record:
     """Write a sentence in another language."""
     mask = batch["text_mask"]
-    memory = model.fuse([Stream("text", model.read(batch["text"], mask), mask)])
+    tokens = model.read(batch["text"], mask)
+    kept = mask & _some(tokens) if model.training else mask
+    memory = model.fuse([Stream("text", tokens, kept)])
     return _record(translate=(1.0, _written(model, batch, memory)))
 
 
@@ -200,7 +230,7 @@ def parallel(model: FusionModel, batch: Batch) -> Record:
 
 def sound(model: FusionModel, batch: Batch) -> Record:
     """Tell a sound's event, match it with its name, and write its name down."""
-    mix, mask = model.mix(batch["mix"].to(model.dtype)), batch["mix_mask"]
+    mix, mask = _mix(model, batch)
     wanted = torch.nn.functional.one_hot(batch["event"], len(EVENTS)).float()
     logits = model.event_logits(mix, mask)
     weight = torch.where(wanted > 0, 5.0, 1.0)
@@ -224,7 +254,7 @@ def answer(model: FusionModel, batch: Batch) -> Record:
     b, f = batch["shown"].shape
     times = batch["times"].repeat_interleave(tokens.shape[1] // f, dim=1)
     seen = _all(tokens)
-    mix, heard = model.mix(batch["mix"].to(model.dtype)), batch["mix_mask"]
+    mix, heard = _mix(model, batch)
     if model.training:
         gone = torch.rand(b, 1, device=seen.device)
         seen = seen & (gone >= HIDE_SENSE)

@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 TRUNK_FROZEN = 15
 """Blocks of the picture tower's extractor, of 21, that stay as they are: half of its time is spent before them, and
 most of its weights lie behind."""
+EARLY = (
+    *("picture.trunk.stem.", *(f"picture.trunk.blocks.{i}." for i in range(7))),
+    *("sound.conv", "sound.blocks.0.", "sound.blocks.1.", "decoder.embedding."),
+)
+"""What knows edges, textures and tones alone, and stays as it is even where all else learns."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,6 @@ class Recipe:
     warmup_steps: int = 100
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    accumulate: int = 1
-    """Batches per optimizer step."""
     meet_every: int = 20
     """Steps after which several processes take the mean of their weights."""
     ema_decay: float = 0.998
@@ -66,7 +69,7 @@ RECIPES: dict[str, Recipe] = {
             warmup_steps=20,
             ema_decay=0.98,
         ),
-        Recipe(  # the picture tower's last stage; stores of photos are made anew after it (`store --from`)
+        Recipe(  # `--library`: the picture tower's last stage; stores of photos are made anew after it (`store --from`)
             name="look",
             n_steps=400,
             tasks={"look": Share(1, 64)},
@@ -109,6 +112,46 @@ RECIPES: dict[str, Recipe] = {
             },
             learning_rate=3e-5,
             rates={"decoder.": 2e-5, "layer_weights": 1e-3},
+            warmup_steps=20,
+            ema_decay=0.98,
+        ),
+        Recipe(  # `--library`, on a GPU: all of it from the media themselves, most of both towers with it
+            name="whole",
+            n_steps=6000,
+            tasks={
+                "look": Share(0.22, 192),
+                "transcribe": Share(0.16, 48),
+                "translate": Share(0.25, 384),
+                "parallel": Share(0.03, 256),
+                "sound": Share(0.04, 64),
+                "answer": Share(0.27, 128),
+                "describe": Share(0.03, 96),
+            },
+            frozen=EARLY,
+            learning_rate=4e-4,
+            rates={
+                **{"decoder.": 1e-4, "picture.trunk.": 6e-5, "sound_bridge.": 4e-4, "sound.": 2e-5},
+                **{"change.": 3e-3, "layer_weights": 1e-3},
+            },
+            warmup_steps=200,
+            ema_decay=0.999,
+            save_every=2000,
+        ),
+        Recipe(  # `--library`, on a GPU, after whole: as consensus is after joint
+            name="agree",
+            n_steps=250,
+            tasks={
+                "consensus": Share(0.4, 96),
+                "look": Share(0.1, 192),
+                "transcribe": Share(0.15, 48),
+                "translate": Share(0.1, 384),
+                "sound": Share(0.03, 64),
+                "answer": Share(0.2, 128),
+                "describe": Share(0.02, 96),
+            },
+            frozen=EARLY,
+            learning_rate=3e-5,
+            rates={"decoder.": 2e-5, "picture.trunk.": 1e-5, "sound_bridge.": 3e-5, "sound.": 2e-6},
             warmup_steps=20,
             ema_decay=0.98,
         ),

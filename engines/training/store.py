@@ -27,28 +27,31 @@ from engines.model.features import log_mel, photo_tensor
 from engines.model.fusion import FusionModel
 from engines.protocol import RATE_HZ
 from engines.training import casing, voices
+from engines.training.shelf import Meta, Shelf
 from engines.training.start import begin_from, fresh_model, stage
 
 N_PHOTO_VIEWS = 3
 N_SOUND_VIEWS = 2
 MAX_SPEECH_S = 27.0
-SENTENCES_SPOKEN = {"de": 500, "fr": 700, "zh": 700}
-"""Sentences of the text pairs given a synthetic voice, so that Whisper's other languages are not forgotten."""
-CAPTIONS_SPOKEN = 3000
-"""English captions given a synthetic voice, for search by a spoken description."""
+MIX_HZ = 5
+"""Rows a second of all layers of a sound."""
+CASED_FILE = "cased.json"
 
 
 class Ragged:
     """Rows of different lengths in one memory-mapped bfloat16 file: row i is (lengths[i], *inner).
 
-    `meta` holds one JSON value per row: what it is and what is known about it.
+    `meta` holds one JSON value per row: what it is and what is known about it. A view is as it was made: nothing is
+    drawn from the generators given.
     """
+
+    hz = MIX_HZ
 
     def __init__(self, path: Path) -> None:
         head = json.loads(path.with_suffix(".json").read_text())
         self.inner: tuple[int, ...] = tuple(head["inner"])
         self.lengths = np.array(head["lengths"], np.int64)
-        self.meta: list[dict[str, object]] = head["meta"]
+        self.meta: list[Meta] = head["meta"]
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
         n = int(self._starts[-1]) * int(np.prod(self.inner))
         self._rows = np.memmap(path.with_suffix(".bin"), np.int16, "r", shape=(n,)).reshape(-1, *self.inner)
@@ -61,11 +64,25 @@ class Ragged:
         rows = np.array(self._rows[self._starts[i] : self._starts[i + 1]])
         return torch.from_numpy(rows).view(torch.bfloat16)
 
+    def row(self, i: int, rng: np.random.Generator) -> Tensor:
+        return self[i]
+
+    def end(self, i: int, n_tokens: int, rng: np.random.Generator) -> Tensor:
+        return self[i][-n_tokens:]
+
+    def played(self, i: int, gain: float) -> Tensor:
+        return self[i]
+
+    def window(self, i: int, seconds: float, rng: np.random.Generator) -> Tensor:
+        row, n = self[i], round(seconds * self.hz)
+        start = int(rng.integers(max(1, len(row) - n + 1)))
+        return row[start : start + n]
+
     @staticmethod
-    def write(path: Path, rows: Iterable[tuple[Tensor, dict[str, object]]], *, log: str) -> None:
+    def write(path: Path, rows: Iterable[tuple[Tensor, Meta]], *, log: str) -> None:
         """Write rows as they come; the .json that makes the file valid is written last."""
         lengths: list[int] = []
-        meta: list[dict[str, object]] = []
+        meta: list[Meta] = []
         inner: tuple[int, ...] = ()
         began = time.monotonic()
         with path.with_suffix(".bin").open("wb") as file:
@@ -77,6 +94,22 @@ class Ragged:
                 if len(lengths) % 500 == 0:
                     print(f"{log}: {len(lengths)} after {time.monotonic() - began:.0f} s", flush=True)
         path.with_suffix(".json").write_text(json.dumps({"inner": inner, "lengths": lengths, "meta": meta}))
+
+
+def opened(run: Path, *, synthetic: bool = True) -> Shelf:
+    """The stores in RUN/features. synthetic: with synthetic voices."""
+
+    def stores(pattern: str) -> list[Ragged]:
+        return [Ragged(path.with_suffix("")) for path in sorted((run / "features").glob(f"{pattern}.json"))]
+
+    voices = "*" if synthetic else "?"
+    last, mix = (stores(f"speech_train_{voices}_{what}") for what in ("last", "mix"))
+    return Shelf(
+        photos=stores("photos_train_?"),
+        sounds=stores("sounds_train_?"),
+        quiet=stores("quiet_train"),
+        spoken=list(zip(last, mix, strict=True)),
+    )
 
 
 # --- augmentation ------------------------------------------------------------------------------------------------
@@ -164,9 +197,7 @@ class Towers:
         return last[0], pooled[0]
 
 
-def photo_rows(
-    towers: Towers, records: list[archives.PhotoRecord], view: int
-) -> Iterator[tuple[Tensor, dict[str, object]]]:
+def photo_rows(towers: Towers, records: list[archives.PhotoRecord], view: int) -> Iterator[tuple[Tensor, Meta]]:
     """Maps of one view; view 0 is the photo as it is, odd views are mirrored."""
     for start in range(0, len(records), 32):
         batch = records[start : start + 32]
@@ -178,7 +209,7 @@ def photo_rows(
             yield row, {"id": record.id, "captions": dict(record.captions), "mirrored": view % 2 == 1}
 
 
-Spoken = tuple[np.ndarray, dict[str, object]]
+Spoken = tuple[np.ndarray, Meta]
 
 
 def recorded(records: list[archives.SpeechRecord], view: int, texts: dict[str, str]) -> Iterator[Spoken]:
@@ -194,7 +225,7 @@ def recorded(records: list[archives.SpeechRecord], view: int, texts: dict[str, s
 
 def cased_texts(folder: Path, records: list[archives.SpeechRecord], whisper: str) -> dict[str, str]:
     """What Whisper makes of upper-case references, kept beside the stores."""
-    path = folder / "cased.json"
+    path = folder / CASED_FILE
     if not path.exists():
         texts = casing.taught([r for r in records if r.corpus in casing.TAUGHT], whisper)
         path.write_text(json.dumps(texts, indent=0))
@@ -202,34 +233,13 @@ def cased_texts(folder: Path, records: list[archives.SpeechRecord], whisper: str
     return known
 
 
-def synthetic(data: Path) -> Iterator[Spoken]:
-    """Sentences in the other languages and English captions (with their photo), spoken by espeak-ng."""
-    rng = np.random.default_rng(7)
-    for language, n in SENTENCES_SPOKEN.items():
-        pairs = [p for p in archives.pairs(data, f"en-{language}", "train") if 8 <= len(p.target) <= 120]
-        for i in rng.permutation(len(pairs))[:n]:
-            sound = voices.speak(pairs[i].target, language, rng)
-            if sound is not None:
-                yield (
-                    silence_around(sound.samples, rng),
-                    {"text": pairs[i].target, "language": language, "corpus": "synthetic"},
-                )
-    photos = archives.photos(data, "train")
-    for i in rng.permutation(len(photos))[:CAPTIONS_SPOKEN]:
-        caption = str(rng.choice(photos[i].captions["en"]))
-        sound = voices.speak(caption, "en", rng)
-        if sound is not None:
-            known: dict[str, object] = {"text": caption, "language": "en", "corpus": "synthetic", "photo": photos[i].id}
-            yield silence_around(sound.samples, rng), known
-
-
 def fill_speech(towers: Towers, folder: Path, name: str, spoken: Iterable[Spoken]) -> None:
     """Two stores side by side: the last layer, and all layers at 5 Hz."""
     if (folder / f"{name}_mix.json").exists():
         return
-    mixes: list[tuple[Tensor, dict[str, object]]] = []
+    mixes: list[tuple[Tensor, Meta]] = []
 
-    def rows() -> Iterator[tuple[Tensor, dict[str, object]]]:
+    def rows() -> Iterator[tuple[Tensor, Meta]]:
         for samples, known in spoken:
             last, mix = towers.layers(samples)
             mixes.append((mix, known))
@@ -241,7 +251,7 @@ def fill_speech(towers: Towers, folder: Path, name: str, spoken: Iterable[Spoken
 
 def sound_rows(
     towers: Towers, records: list[archives.SoundRecord], view: int, n_nothing: int
-) -> Iterator[tuple[Tensor, dict[str, object]]]:
+) -> Iterator[tuple[Tensor, Meta]]:
     """Labelled sounds, then silence and noise made on the spot."""
     for i, record in enumerate(records):
         rng = np.random.default_rng((view, i))
@@ -254,9 +264,7 @@ def sound_rows(
         yield towers.layers(samples)[1], {"label": label, "corpus": "made"}
 
 
-def quiet_rows(
-    towers: Towers, records: list[archives.SoundRecord], n_nothing: int
-) -> Iterator[tuple[Tensor, dict[str, object]]]:
+def quiet_rows(towers: Towers, records: list[archives.SoundRecord], n_nothing: int) -> Iterator[tuple[Tensor, Meta]]:
     """The last layer of what nobody speaks in: sounds without voices, silence and noise."""
     for i, record in enumerate(records):
         if record.label not in archives.MAYBE_SPOKEN:
@@ -303,7 +311,10 @@ def main() -> None:
         for view in range(N_SOUND_VIEWS):
             fill_speech(towers, folder, f"speech_train_{view}", recorded(records, view, texts))
     if "voices" in only:
-        fill_speech(towers, folder, "speech_train_voices", synthetic(args.data))
+        if not (args.run / "voices").is_dir():
+            voices.record(args.data, args.run / "voices")
+        records = archives.speech(args.run / "voices", "train")
+        fill_speech(towers, folder, "speech_train_voices", recorded(records, 0, {}))
 
 
 if __name__ == "__main__":

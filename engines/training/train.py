@@ -2,10 +2,11 @@
 
     python -m engines.training.train DATA RUN --recipe joint --whisper FOLDER --efficientnet FILE [--device cpu]
     torchrun --nproc-per-node 2 -m engines.training.train ...      the same over several processes, on CPUs or GPUs
+    python -m engines.training.train DATA RUN --recipe whole --from MODEL --library --device cuda --workers 14
 
-RUN holds tokenizer and stores; the state goes to RUN/<recipe>: weights, EMA and optimizer as safetensors, the rest as
-JSON. `--from` begins from another stage's EMA, or the mean of several; `--export FOLDER` writes the EMA as a model
-the studio opens.
+RUN holds tokenizer and stores; with `--library` the media themselves go into memory, and no stores are read. The state
+goes to RUN/<recipe>: weights, EMA and optimizer as safetensors, the rest as JSON. `--from` begins from another stage's
+EMA, or the mean of several; `--export FOLDER` writes the EMA as a model the studio opens.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader, Dataset
 
 from engines.model import checkpoint
 from engines.model.fusion import FusionModel
-from engines.training.batches import Feeds
+from engines.training import library
+from engines.training.batches import Batch, Feeds
 from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import RECIPES, Recipe
 from engines.training.start import begin_from, fresh_model, stage
@@ -53,18 +56,38 @@ def _kernels(task: str) -> list[SDPBackend]:
     return every if task == "transcribe" or torch.cuda.is_available() else [SDPBackend.MATH]
 
 
+class Plan(Dataset[tuple[str, Batch]]):
+    """Step -> its task and batch, which depend on the recipe's seed, the process and the step alone."""
+
+    def __init__(self, recipe: Recipe, feeds: Feeds, process: int) -> None:
+        self.recipe, self.feeds, self.process = recipe, feeds, process
+        weights = np.array([share.weight for share in recipe.tasks.values()])
+        self.p = weights / weights.sum()
+
+    def __len__(self) -> int:
+        return self.recipe.n_steps
+
+    def __getitem__(self, step: int) -> tuple[str, Batch]:
+        rng = np.random.default_rng((self.recipe.seed, self.process, step))
+        task = list(self.recipe.tasks)[int(rng.choice(len(self.p), p=self.p))]
+        return task, self.feeds.draw(task, self.recipe.tasks[task].size, rng)
+
+
 class Trainer:
     """A model on its way through a recipe, with everything that must survive a stop.
 
-    One process goes on from a stop to the same numbers; several share the main one's moments from there on.
+    One process goes on from a stop to the same numbers; several share the main one's moments from there on. n_workers:
+    processes that draw batches ahead; they change no number.
     """
 
-    def __init__(self, model: FusionModel, recipe: Recipe, feeds: Feeds, folder: Path, *, device: str = "cpu") -> None:
+    def __init__(
+        self, model: FusionModel, recipe: Recipe, feeds: Feeds, folder: Path, *, device: str = "cpu", n_workers: int = 0
+    ) -> None:
         from accelerate import Accelerator
 
         bf16 = device != "cpu" or torch.cpu._is_avx512_bf16_supported()
         self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if bf16 else "no")
-        self.recipe, self.feeds, self.folder = recipe, feeds, folder
+        self.recipe, self.feeds, self.folder, self.n_workers = recipe, feeds, folder, n_workers
         for name, p in model.named_parameters():
             p.requires_grad_(name.startswith(recipe.only or "") and not name.startswith(recipe.frozen))
         groups: dict[float, dict[str, torch.nn.Parameter]] = {}
@@ -86,28 +109,21 @@ class Trainer:
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
         self.ema = {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad}
         self.step = 0
-        self.rng = np.random.default_rng((recipe.seed, self.accelerator.process_index))
         torch.manual_seed(recipe.seed + self.accelerator.process_index)
 
     def fit(self, n_steps: int) -> None:
         """Up to n_steps more steps, to the recipe's end at most; each is logged, and saved every `save_every`."""
-        recipe = self.recipe
-        names, weights = list(recipe.tasks), np.array([share.weight for share in recipe.tasks.values()])
+        recipe, device = self.recipe, self.accelerator.device
         self.model.train()
         last = min(self.step + n_steps, recipe.n_steps)
-        while self.step < last:
-            began = time.monotonic()
-            task = names[int(self.rng.choice(len(names), p=weights / weights.sum()))]
+        began = time.monotonic()
+        for task, batch in self._batches(last):
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, self.step, group["peak"])
-            parts: dict[str, float] = {}
-            for _ in range(recipe.accumulate):
-                batch = self.feeds.draw(task, recipe.tasks[task].size, self.rng)
-                batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
-                with self.accelerator.autocast(), sdpa_kernel(_kernels(task)):
-                    record = OBJECTIVES[task](self.model, batch)
-                self.accelerator.backward(record.total / recipe.accumulate)
-                parts = record.parts
+            batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+            with self.accelerator.autocast(), sdpa_kernel(_kernels(task)):
+                record = OBJECTIVES[task](self.model, batch)
+            self.accelerator.backward(record.total)
             norm = self._clip()
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
@@ -117,9 +133,22 @@ class Trainer:
                 self._meet()
             if self.step % recipe.ema_every == 0:
                 self._average()
-            self._log({"step": self.step, "task": task, "norm": norm, "s": time.monotonic() - began, **parts})
+            self._log({"step": self.step, "task": task, "norm": norm, "s": time.monotonic() - began, **record.parts})
             if saves:
                 self.save()
+            began = time.monotonic()
+
+    def _batches(self, last: int) -> DataLoader[tuple[str, Batch]]:
+        """Those of the steps from here to `last`."""
+        ahead = {"prefetch_factor": 4, "multiprocessing_context": "fork"} if self.n_workers else {}
+        return DataLoader(
+            Plan(self.recipe, self.feeds, self.accelerator.process_index),
+            batch_size=None,
+            sampler=range(self.step, last),
+            num_workers=self.n_workers,
+            pin_memory=self.accelerator.device.type == "cuda",
+            **ahead,  # type: ignore[arg-type]
+        )
 
     def _clip(self) -> float:
         return float(torch.nn.utils.clip_grad_norm_([*self._trained().values()], self.recipe.clip_norm))
@@ -153,7 +182,6 @@ class Trainer:
         device = self.accelerator.device
         state = {
             "step": self.step,
-            "rng": self.rng.bit_generator.state,
             "torch_rng": torch.get_rng_state().tolist(),
             "cuda_rng": torch.cuda.get_rng_state(device).tolist() if device.type == "cuda" else None,
         }
@@ -185,7 +213,6 @@ class Trainer:
             moments.setdefault(self.names.index(name), {})[key] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
         self.step = state["step"]
-        self.rng.bit_generator.state = state["rng"]
         torch.set_rng_state(torch.tensor(state["torch_rng"], dtype=torch.uint8))
         if state["cuda_rng"] is not None:
             torch.cuda.set_rng_state(torch.tensor(state["cuda_rng"], dtype=torch.uint8), self.accelerator.device)
@@ -215,6 +242,8 @@ def main() -> None:
     parser.add_argument("--public", type=float, default=0.0, help="share of the public decoder mixed into the start")
     parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps of this call")
     parser.add_argument("--total-steps", type=int, help="the recipe's length, if not its own")
+    parser.add_argument("--library", action="store_true", help="decode the media into memory; no stores are read")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw batches ahead")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--export", type=Path, help="write the averaged model to this folder at the end")
@@ -228,10 +257,13 @@ def main() -> None:
     model = fresh_model(args.run, args.whisper, args.efficientnet)
     if args.start is not None:
         begin_from(model, [stage(path) for path in args.start], public=args.public)
-    feeds = Feeds(args.data, args.run, None if args.teacher is None else Teacher(args.teacher))
+    shelf = None
+    if args.library:
+        shelf = library.opened(args.data, args.run, model.config.photo_px, n_processes=max(1, args.workers))
+    feeds = Feeds(args.data, args.run, None if args.teacher is None else Teacher(args.teacher), shelf=shelf)
     folder = args.run / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(model, recipe, feeds, folder, device=args.device)
+    trainer = Trainer(model, recipe, feeds, folder, device=args.device, n_workers=args.workers)
     print("resumed" if trainer.resume() else "started", f"{recipe.name} at step {trainer.step}", flush=True)
     trainer.fit(args.steps)
     if args.export is not None and trainer.accelerator.is_main_process:

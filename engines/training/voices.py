@@ -1,20 +1,40 @@
 """Synthetic speech from espeak-ng (Debian package, GPL-3; its output is free), for training and for marked test rows.
 
 Many voices: the languages' accents times espeak's speaker variants, with rate and pitch drawn at random.
+
+    python -m engines.training.voices DATA RUN
+
+speaks sentences in the other languages and captions in English, and keeps them in RUN/voices as the data keep speech.
 """
 
 from __future__ import annotations
 
+import argparse
 import functools
+import gzip
 import io
+import json
 import shutil
 import subprocess
+import tarfile
 import wave
+from collections.abc import Iterator
+from pathlib import Path
 
+import av
 import numpy as np
 
+from engines import archives
 from engines.media import resample
-from engines.protocol import Sound
+from engines.protocol import RATE_HZ, Sound
+
+CORPUS = "synthetic"
+SENTENCES = {"de": 900, "fr": 1000, "zh": 1000}
+"""Sentences of the text pairs given a voice, so that Whisper's other languages are not forgotten."""
+CAPTIONS = 5000
+"""English captions given a voice, for search by a spoken description."""
+BIT_RATE = 12_000
+"""Of Opus: espeak's voices lose nothing by it."""
 
 ACCENTS = {
     "en": ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029"),
@@ -58,3 +78,61 @@ def speak(text: str, language: str, rng: np.random.Generator) -> Sound | None:
         # espeak writes to a pipe with an unknown length in the header: read what is there
         samples = np.frombuffer(done.stdout[44:][: len(done.stdout[44:]) // 2 * 2], "<i2").astype(np.float32) / 32768.0
     return Sound(resample(samples, rate_hz)) if len(samples) else None
+
+
+def said(data: Path) -> Iterator[tuple[str, str, Sound]]:
+    """What is given a voice: (text, language, sound). Nothing where there is no espeak-ng."""
+    rng = np.random.default_rng(7)
+    for language, n in SENTENCES.items():
+        pairs = [p for p in archives.pairs(data, f"en-{language}", "train") if 8 <= len(p.target) <= 120]
+        for i in rng.permutation(len(pairs))[:n]:
+            if (sound := speak(pairs[i].target, language, rng)) is not None:
+                yield pairs[i].target, language, sound
+    photos = archives.photos(data, "train")
+    for i in rng.permutation(len(photos))[:CAPTIONS]:
+        caption = str(rng.choice(photos[i].captions["en"]))
+        if (sound := speak(caption, "en", rng)) is not None:
+            yield caption, "en", sound
+
+
+def record(data: Path, folder: Path) -> int:
+    """Keep what is `said` as `engines.archives` reads speech; gives how many. The list is written last."""
+    (folder / "speech").mkdir(parents=True, exist_ok=True)
+    lines: list[str] = []
+    with tarfile.open(folder / "speech" / "speech-00.tar", "w") as tar:
+        for text, language, sound in said(data):
+            member = tarfile.TarInfo(f"{CORPUS}-{len(lines):05}.opus")
+            coded = opus(sound)
+            member.size = len(coded)
+            tar.addfile(member, io.BytesIO(coded))
+            line = {"id": Path(member.name).stem, "text": text.lower(), "raw": text, "lang": language}
+            lines.append(json.dumps(line | {"corpus": CORPUS, "split": "train"}, ensure_ascii=False))
+    with gzip.open(folder / "speech" / "manifest.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+    return len(lines)
+
+
+def opus(sound: Sound) -> bytes:
+    """A sound as Ogg Opus."""
+    buffer = io.BytesIO()
+    samples = (np.clip(sound.samples, -1.0, 1.0) * 32767).astype(np.int16)
+    with av.open(buffer, "w", format="ogg") as container:
+        stream = container.add_stream("libopus", rate=RATE_HZ, layout="mono")
+        stream.bit_rate = BIT_RATE
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.rate = RATE_HZ
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Give sentences and captions synthetic voices.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("run", type=Path)
+    args = parser.parse_args()
+    print(f"{record(args.data, args.run / 'voices')} were spoken")
+
+
+if __name__ == "__main__":
+    main()
