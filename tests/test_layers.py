@@ -94,7 +94,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "sqlite3": ("engines.index",),
     "lancedb": ("engines.index.lance",),
     "pyarrow": ("engines.index.lance",),
-    "av": ("engines.media", "engines.archives"),
+    "av": ("engines.media", "engines.archives", "engines.training.voices"),
     "transformers": (
         "engines.evaluation.peers", "engines.evaluation.whispers", "engines.hosts.pretrained", "engines.model.public",
         "engines.training",

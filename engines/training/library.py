@@ -25,6 +25,8 @@ from engines.training.store import CASED_FILE, MAX_SPEECH_S, nothing_said, silen
 
 SAMPLES_PER_TOKEN = 320
 TAIL_TOKENS = TAIL_FRAMES // 2
+LONGEST_S = 0.9 * (MAX_SPEECH_S - 1.0)
+"""Of speech, so that played 10 % slower and with half a second on either side it is no longer than MAX_SPEECH_S."""
 N_SILENT = 500
 """Stretches of silence and noise made on the spot."""
 
@@ -115,7 +117,7 @@ def _said(records: list[archives.SpeechRecord], sounds: list[np.ndarray], run: P
     """Speech with its transcripts, what is too long left out."""
     path = run / "features" / CASED_FILE
     texts = json.loads(path.read_text()) if path.exists() else {}
-    kept = [i for i, own in enumerate(sounds) if len(own) <= MAX_SPEECH_S * RATE_HZ]
+    kept = [i for i, own in enumerate(sounds) if len(own) <= LONGEST_S * RATE_HZ]
     return Sounds(
         [sounds[i] for i in kept],
         [

@@ -9,7 +9,7 @@ TRUNK_FROZEN = 15
 most of its weights lie behind."""
 EARLY = (
     *("picture.trunk.stem.", *(f"picture.trunk.blocks.{i}." for i in range(7))),
-    *("sound.conv", "sound.blocks.0.", "sound.blocks.1.", "decoder.embedding."),
+    *("sound.conv1.", "sound.conv2.", "sound.blocks.0.", "sound.blocks.1.", "decoder.embedding."),
 )
 """What knows edges, textures and tones alone, and stays as it is even where all else learns."""
 

@@ -311,7 +311,7 @@ def main() -> None:
         for view in range(N_SOUND_VIEWS):
             fill_speech(towers, folder, f"speech_train_{view}", recorded(records, view, texts))
     if "voices" in only:
-        if not (args.run / "voices").is_dir():
+        if not (args.run / "voices" / voices.LIST).exists():
             voices.record(args.data, args.run / "voices")
         records = archives.speech(args.run / "voices", "train")
         fill_speech(towers, folder, "speech_train_voices", recorded(records, 0, {}))

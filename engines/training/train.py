@@ -147,6 +147,7 @@ class Trainer:
             sampler=range(self.step, last),
             num_workers=self.n_workers,
             pin_memory=self.accelerator.device.type == "cuda",
+            generator=torch.Generator(),  # it would draw from torch's own, which a resumed run has to find untouched
             **ahead,  # type: ignore[arg-type]
         )
 

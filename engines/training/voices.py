@@ -27,12 +27,15 @@ import numpy as np
 from engines import archives
 from engines.media import resample
 from engines.protocol import RATE_HZ, Sound
+from engines.text import normalise
 
 CORPUS = "synthetic"
 SENTENCES = {"de": 900, "fr": 1000, "zh": 1000}
 """Sentences of the text pairs given a voice, so that Whisper's other languages are not forgotten."""
 CAPTIONS = 5000
 """English captions given a voice, for search by a spoken description."""
+LIST = Path("speech/manifest.jsonl.gz")
+"""Of a recording: where it is there, the recording is whole."""
 BIT_RATE = 12_000
 """Of Opus: espeak's voices lose nothing by it."""
 
@@ -105,9 +108,9 @@ def record(data: Path, folder: Path) -> int:
             coded = opus(sound)
             member.size = len(coded)
             tar.addfile(member, io.BytesIO(coded))
-            line = {"id": Path(member.name).stem, "text": text.lower(), "raw": text, "lang": language}
+            line = {"id": Path(member.name).stem, "text": normalise(text, language), "raw": text, "lang": language}
             lines.append(json.dumps(line | {"corpus": CORPUS, "split": "train"}, ensure_ascii=False))
-    with gzip.open(folder / "speech" / "manifest.jsonl.gz", "wt", encoding="utf-8") as file:
+    with gzip.open(folder / LIST, "wt", encoding="utf-8") as file:
         file.write("\n".join(lines))
     return len(lines)
 

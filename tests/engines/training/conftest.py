@@ -18,10 +18,10 @@ from engines.model import checkpoint
 from engines.model.checkpoint import BUILTIN, TOKENIZER_FILE
 from engines.model.config import tiny
 from engines.model.fusion import FusionModel
-from engines.training import losses
+from engines.training import library, losses
 from engines.training.batches import Feeds
+from engines.training.shelf import Shelf
 from engines.training.store import Ragged, Towers, fill_speech, photo_rows, quiet_rows, recorded, sound_rows
-from engines.training.teacher import Teacher
 from tests.conftest import tone
 from tests.tiny_data import (
     CHINESE,
@@ -109,16 +109,23 @@ def run(tmp_path_factory: pytest.TempPathFactory, data: Path, towers: Towers) ->
     return folder
 
 
-def opened(data: Path, run: Path, teacher: Teacher | None = None) -> Feeds:
-    """The feeds of a run, with photos as small as the tiny model sees them."""
-    feeds = Feeds(data, run, teacher)
-    feeds.photo_px = tiny(1).photo_px
-    return feeds
+@pytest.fixture(scope="session")
+def feeds(data: Path, run: Path) -> Feeds:
+    return Feeds(data, run)
 
 
 @pytest.fixture(scope="session")
-def feeds(data: Path, run: Path) -> Feeds:
-    return opened(data, run)
+def shelf(data: Path, run: Path) -> Shelf:
+    """The media themselves, photos as small as the tiny model sees them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "N_SILENT", 6)
+        return library.opened(data, run, tiny(1).photo_px)
+
+
+@pytest.fixture(scope="session")
+def live(data: Path, run: Path, shelf: Shelf) -> Feeds:
+    """The feeds of a run whose towers run at every step."""
+    return Feeds(data, run, shelf=shelf)
 
 
 def fresh(feeds: Feeds, *, seed: int = 0) -> FusionModel:
@@ -136,7 +143,7 @@ def alike(texts: Sequence[str]) -> Tensor:
 @pytest.fixture
 def taught_feeds(data: Path, run: Path) -> Feeds:
     """The feeds of a run that has a teacher."""
-    return opened(data, run, alike)  # type: ignore[arg-type]
+    return Feeds(data, run, alike)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -12,10 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines import archives
-from engines.model.config import EVENTS, small
-from engines.model.features import photo_tensor
-from engines.training import batches
+from engines.model.config import EVENTS
 from engines.training.batches import (
     CAPTION_LANGUAGES,
     IGNORED,
@@ -27,12 +24,11 @@ from engines.training.batches import (
     Feeds,
     padded,
 )
-from engines.training.composed import MIX_HZ
 from engines.training.consensus import parted
 from engines.training.facts import SOUND_NAMES, sound_prompt
 from engines.training.objectives import OBJECTIVES
-from engines.training.store import Ragged
-from tests.engines.training.conftest import alike, opened
+from engines.training.store import MIX_HZ, Ragged
+from tests.engines.training.conftest import alike
 from tests.tiny_data import PHOTOS
 
 SIZE = 5
@@ -81,7 +77,7 @@ def test_a_batch_is_drawn_from_the_generator_alone(feeds: Feeds, task: str) -> N
 @every_task
 def test_a_run_opened_anew_draws_the_same(data: Path, run: Path, feeds: Feeds, task: str) -> None:
     draw(feeds, "answer", seed=5)
-    once, again = draw(feeds, task, seed=3), draw(opened(data, run), task, seed=3)
+    once, again = draw(feeds, task, seed=3), draw(Feeds(data, run), task, seed=3)
     assert all(torch.equal(once[name], again[name]) for name in once)
 
 
@@ -114,21 +110,22 @@ def test_padding_keeps_rows_apart() -> None:
 # --- photos ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("task", ["caption", "look"])
 @settings(max_examples=20)
 @given(seed=seeds)
-def test_a_photo_is_captioned_in_its_own_words(feeds: Feeds, seed: int) -> None:
-    batch = draw(feeds, "caption", seed)
-    assert batch.keys() == {"maps", "ids", "targets"}
+def test_a_photo_is_captioned_in_its_own_words(feeds: Feeds, task: str, seed: int) -> None:
+    batch = draw(feeds, task, seed)
     assert batch["maps"].shape == (SIZE, 4, 32)
     metas = [row_of(feeds.photos, row) for row in batch["maps"]]
     assert len({str(meta["id"]) for meta in metas}) == SIZE
     assert all(text in captions(meta, "en", "de", "zh") for meta, text in zip(metas, said(feeds, batch), strict=True))
 
 
+@pytest.mark.parametrize("task", ["match", "look"])
 @settings(max_examples=20)
 @given(seed=seeds)
-def test_a_photo_is_matched_with_two_of_its_captions_the_first_in_english(feeds: Feeds, seed: int) -> None:
-    batch = draw(feeds, "match", seed)
+def test_a_photo_is_matched_with_two_of_its_captions_the_first_in_english(feeds: Feeds, task: str, seed: int) -> None:
+    batch = draw(feeds, task, seed)
     assert batch["maps"].shape == (SIZE, 4, 32)
     assert len(set(batch["group"].tolist())) == SIZE
     firsts, seconds = read(feeds, batch), read(feeds, batch, "other")
@@ -137,6 +134,13 @@ def test_a_photo_is_matched_with_two_of_its_captions_the_first_in_english(feeds:
         assert row_of(feeds.photos, map_)["id"] == meta["id"]
         assert first in captions(meta, "en")
         assert second in captions(meta, "en", "de", "zh")
+
+
+def test_what_is_looked_at_is_captioned_and_matched(feeds: Feeds) -> None:
+    captioned, matched, looked = (draw(feeds, task) for task in ("caption", "match", "look"))
+    assert captioned.keys() == {"maps", "ids", "targets"}
+    assert matched.keys() == {"maps", "group", "text", "text_mask", "other", "other_mask"}
+    assert looked.keys() == captioned.keys() | matched.keys()
 
 
 def test_the_second_caption_is_foreign_four_times_in_five_and_one_to_write_two_in_five(feeds: Feeds) -> None:
@@ -150,7 +154,7 @@ def test_the_second_caption_is_foreign_four_times_in_five_and_one_to_write_two_i
     assert np.mean(written) == pytest.approx(CAPTION_LANGUAGES["en"], abs=0.07) == pytest.approx(0.6, abs=0.07)
 
 
-@pytest.mark.parametrize("task", ["caption", "match", "consensus"])
+@pytest.mark.parametrize("task", ["caption", "match", "look", "consensus"])
 def test_no_more_photos_are_drawn_than_there_are(feeds: Feeds, task: str) -> None:
     assert len(draw(feeds, task, size=100)["maps"]) == len(PHOTOS)
 
@@ -166,72 +170,6 @@ def test_a_photo_to_agree_on_has_all_its_english_captions_and_how_rare_their_wor
         assert {feeds.tokenizer.decode(text[:-1]) for text in texts} == own
     assert batch["grams"].shape == batch["idf"].shape
     assert float(batch["idf"][batch["grams"] == end + 1]) == 0.0  # every photo's captions end
-
-
-# --- photos themselves -------------------------------------------------------------------------------------------
-
-
-def test_what_is_looked_at_are_the_photos_that_are_captioned_and_matched(
-    data: Path, feeds: Feeds, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batches, "vary_photo", lambda pixels, rng, flip: pixels)
-    records = archives.photos(data, "train")
-    for seed in range(8):
-        batch = draw(feeds, "look", seed)
-        rows = batch["group"].tolist()
-        assert batch["pixels"].shape == (SIZE, 3, 64, 64)
-        assert len(set(rows)) == SIZE
-        told = zip(
-            rows, batch["pixels"], read(feeds, batch), read(feeds, batch, "other"), said(feeds, batch), strict=True
-        )
-        for row, photo, first, second, caption in told:
-            assert torch.equal(photo, photo_tensor(records[row].load().pixels, 64))
-            own = {language: set(texts) for language, texts in records[row].captions.items()}
-            assert first in own["en"]
-            assert {second, caption} <= own["en"] | own["de"] | own["zh"]
-
-
-def test_a_photo_looked_at_again_looks_otherwise(feeds: Feeds) -> None:
-    views: dict[int, list[torch.Tensor]] = {}
-    for seed in range(3):
-        batch = draw(feeds, "look", seed, size=100)
-        assert len(batch["pixels"]) == len(PHOTOS)
-        for row, photo in zip(batch["group"].tolist(), batch["pixels"], strict=True):
-            views.setdefault(row, []).append(photo)
-    assert not any(torch.equal(one, other) for seen in views.values() for one, other in combinations(seen, 2))
-
-
-def test_a_photo_looked_at_in_a_mirror_every_other_time_is_not_told_its_sides(
-    feeds: Feeds, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mirrored: list[bool] = []
-    monkeypatch.setattr(batches, "vary_photo", lambda pixels, rng, flip: mirrored.append(flip) or pixels)
-    drawn = [draw(feeds, "look", seed) for seed in range(40)]
-    sided = [
-        any(SIDED.search(text.lower()) for text in texts)
-        for batch in drawn
-        for texts in zip(read(feeds, batch, "other"), said(feeds, batch), strict=True)
-    ]
-    assert np.mean(mirrored) == pytest.approx(0.5, abs=0.12)
-    assert {flip for flip, side in zip(mirrored, sided, strict=True) if side} == {False}
-
-
-def test_photos_are_asked_for_once_and_only_where_they_are_looked_at(
-    data: Path, run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[Path, str]] = []
-    photos = archives.photos
-    monkeypatch.setattr(archives, "photos", lambda *given: asked.append(given) or photos(*given))
-    lazy = opened(data, run)
-    draw(lazy, "caption")
-    assert asked == []
-    draw(lazy, "look")
-    draw(lazy, "look", seed=1)
-    assert asked == [(data, "train")]
-
-
-def test_photos_are_looked_at_in_the_size_of_the_shipped_model() -> None:
-    assert Feeds.photo_px == small(1).photo_px == 256
 
 
 # --- what a teacher finds alike ----------------------------------------------------------------------------------

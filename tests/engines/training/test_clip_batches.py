@@ -17,7 +17,6 @@ from engines.training.batches import FRAMES, IGNORED, Batch, Feeds
 from engines.training.clips import ClipPlan, plan
 from engines.training.facts import photo_facts
 from engines.training.questions import DESCRIBE, Material
-from tests.engines.training.conftest import opened
 from tests.tiny_data import PHOTOS
 
 every_clip = pytest.mark.parametrize("task", ["answer", "describe"])
@@ -148,7 +147,7 @@ def test_plans_are_made_of_what_the_photos_of_the_pool_show(feeds: Feeds, plans:
 
 
 def test_the_sounds_of_clips_are_known_by_their_labels(data: Path, run: Path) -> None:
-    feeds = opened(data, run)
+    feeds = Feeds(data, run)
     draw(feeds, "answer")
     assert (
         len(feeds.sound_labels)

@@ -1,9 +1,10 @@
-"""Clips out of stores: what the camera sees is what the photos' tokens hold, and the track plays stored layers."""
+"""Composed clips: what the camera sees is what the photos' tokens hold, and the track plays layers or samples."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from engines.model.fusion import FRAME_SIDE
+from engines.protocol import RATE_HZ
 from engines.training.clips import Box, ClipPlan, Scene, Track
-from engines.training.composed import MIX_HZ, crops, framed, track
-from engines.training.store import Ragged
+from engines.training.composed import crops, framed, track
+from engines.training.library import Sounds
+from engines.training.store import MIX_HZ, Ragged
 from tests.engines.model.makers import built, drawn
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -153,6 +156,17 @@ def test_sounds_play_when_they_should_and_over_again_when_they_are_short(tmp_pat
     heard = track(clip((Scene(0, 0.0, 2.0, WHOLE, WHOLE),), (Track(0, "sound", 0.6, 1.6, 1.0),)), [(sounds, 0)])
     assert heard.shape == (2 * MIX_HZ, 7, 4)
     assert heard[:, 0, 0].tolist() == [0, 0, 0, 1, 2, 1, 2, 1, 0, 0]
+
+
+def test_samples_play_as_stored_layers_do_and_as_loud_as_they_should() -> None:
+    sounds = Sounds([np.array([8000, -8000], np.int16), np.array([4000], np.int16)], [{}, {}])
+    tracks = (Track(1, "sound", 0.5, 1.0, 0.5), Track(0, "sound", 1.0, 3.0, 1.0))  # the last beyond the clip's end
+    heard = track(clip(scenes(0), tracks), [(sounds, 0), (sounds, 1)]).int()
+    second = RATE_HZ
+    assert heard.shape == (2 * second,)
+    assert not heard[: second // 2].any()
+    assert (heard[second // 2 : second] - 2000).abs().max() <= 1
+    assert (heard[second:].unflatten(0, (-1, 2)) - torch.tensor([8000, -8000])).abs().max() <= 1
 
 
 def test_a_clip_without_tracks_has_nothing_to_hear(tmp_path: Path) -> None:

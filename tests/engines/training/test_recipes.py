@@ -10,7 +10,8 @@ import torch
 from engines.model.config import small
 from engines.model.fusion import FusionModel
 from engines.training.objectives import OBJECTIVES
-from engines.training.recipes import RECIPES, TRUNK_FROZEN, Recipe
+from engines.training.recipes import EARLY, RECIPES, TRUNK_FROZEN, Recipe
+from engines.training.train import peak_rate
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 with torch.device("meta"):  # the shipped sizes, without the memory
@@ -33,7 +34,6 @@ def test_every_task_exists_and_is_drawn(recipe: Recipe) -> None:
 def test_the_warm_up_ends_and_rates_are_positive(recipe: Recipe) -> None:
     assert 0 < recipe.warmup_steps < recipe.n_steps
     assert all(0 < rate <= 1e-2 for rate in (recipe.learning_rate, *recipe.rates.values()))
-    assert recipe.accumulate >= 1
     assert 0 < recipe.ema_decay < 1
     assert 1 <= recipe.ema_every <= recipe.n_steps
 
@@ -69,6 +69,21 @@ def test_looking_teaches_the_last_blocks_of_the_extractor_which_hold_most_of_its
     assert not any(name.startswith("picture.") for name in frozen - trunk)
     assert sum(SIZES[name] for name in trunk - frozen) > 0.5 * sum(SIZES[name] for name in trunk)
     assert {name.split(".")[0] for name in frozen} == {"picture", "sound", "decoder"}
+
+
+@pytest.mark.parametrize("stage", ["whole", "agree"])
+def test_from_the_media_themselves_most_of_both_towers_is_trained_slower_than_the_rest(stage: str) -> None:
+    recipe = RECIPES[stage]
+    frozen = {name for name in NAMES if name.startswith(recipe.frozen)}
+    assert recipe.frozen == EARLY
+    for tower in ("picture.trunk.", "sound."):
+        own = {name for name in NAMES if name.startswith(tower)}
+        assert own & frozen
+        assert sum(SIZES[name] for name in own - frozen) > 0.6 * sum(SIZES[name] for name in own)
+        assert all(peak_rate(recipe, name) < recipe.learning_rate for name in own - frozen)
+    assert {name for name in frozen if not name.startswith(("picture.trunk.", "sound."))} == {
+        "decoder.embedding.weight"
+    }
 
 
 @pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if "answer" in recipe.tasks])

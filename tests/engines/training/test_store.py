@@ -19,8 +19,8 @@ from engines.model import checkpoint
 from engines.model.config import EVENTS
 from engines.model.features import MEL_HZ, log_mel, photo_tensor
 from engines.model.sound import TAIL_FRAMES
-from engines.protocol import RATE_HZ
-from engines.training import store
+from engines.protocol import RATE_HZ, Sound
+from engines.training import store, voices
 from engines.training.store import (
     MAX_SPEECH_S,
     Ragged,
@@ -226,25 +226,17 @@ def test_taught_spellings_are_asked_for_once(tmp_path: Path, data: Path, monkeyp
     assert asked == ["whisper-base"]
 
 
-def test_synthetic_speech_tells_its_language_and_the_photo_it_describes(
-    data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store.voices, "speak", lambda text, language, rng: _Spoken(len(text)))
-    made = list(store.synthetic(data))
-    languages = [known["language"] for _, known in made]
-    assert [languages.count(language) for language in ("de", "fr", "zh", "en")] == [6, 6, 6, 6]
-    described = {known["photo"]: known["text"] for _, known in made if "photo" in known}
-    assert described.keys() == PHOTOS.keys()
-    assert all(PHOTOS[str(photo)] in str(text) for photo, text in described.items())
-    monkeypatch.setattr(store.voices, "speak", lambda text, language, rng: None)
-    assert list(store.synthetic(data)) == []
+def test_the_stores_of_a_run_stand_on_a_shelf_with_or_without_synthetic_voices(run: Path) -> None:
+    everything, people = store.opened(run), store.opened(run, synthetic=False)
+    for shelf, corpora in ((everything, ["an4", "synthetic"]), (people, ["an4"])):
+        assert [last.meta[0]["corpus"] for last, _ in shelf.spoken] == corpora
+        assert all(len(last) == len(mix) for last, mix in shelf.spoken)
+        assert (len(shelf.photos), len(shelf.sounds), len(shelf.quiet)) == (2, 1, 1)
 
 
-class _Spoken:
-    """What a voice would give."""
-
-    def __init__(self, n: int) -> None:
-        self.samples = np.zeros(n, np.float32)
+def test_a_run_without_stores_has_an_empty_shelf(tmp_path: Path) -> None:
+    empty = store.opened(tmp_path)
+    assert not any((empty.photos, empty.sounds, empty.quiet, empty.spoken))
 
 
 # --- the whole program -------------------------------------------------------------------------------------------
@@ -295,3 +287,18 @@ def test_quiet_holds_no_sound_in_which_there_may_be_words(towers: Towers, data: 
     assert labels >= {"silence", "noise"}
     assert not labels & archives.MAYBE_SPOKEN
     assert quiet.inner == (32,)
+
+
+def test_synthetic_voices_are_recorded_once_and_whole(
+    program: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(voices, "speak", lambda text, *given: asked.append(text) or Sound(tone(0.3)))
+    (tmp_path / "voices" / "speech").mkdir(parents=True)  # of a recording that was stopped
+    features = program("--only", "voices")
+    last, mix = (Ragged(features / f"speech_train_voices_{kind}") for kind in ("last", "mix"))
+    assert len(asked) == len(last) == len(mix) == 24
+    assert {known["corpus"] for known in last.meta} == {voices.CORPUS}
+    assert {str(known["text"]) for known in last.meta} == set(asked)
+    program("--only", "voices")
+    assert len(asked) == 24

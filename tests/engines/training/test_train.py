@@ -19,7 +19,7 @@ from torch import Tensor
 
 from engines.model import checkpoint
 from engines.model.config import tiny
-from engines.training import start, train
+from engines.training import library, start, train
 from engines.training.batches import Batch, Feeds
 from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import Recipe, Share
@@ -50,13 +50,22 @@ def trainer(feeds: Feeds, tmp_path: Path) -> Trainer:
     return Trainer(fresh(feeds), EVERYTHING, feeds, tmp_path)
 
 
-def made(feeds: Feeds, folder: Path, **changes: Any) -> Trainer:
+def made(feeds: Feeds, folder: Path, *, n_workers: int = 0, **changes: Any) -> Trainer:
     folder.mkdir(exist_ok=True)
-    return Trainer(fresh(feeds), replace(EVERYTHING, **changes), feeds, folder)
+    return Trainer(fresh(feeds), replace(EVERYTHING, **changes), feeds, folder, n_workers=n_workers)
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / LOG_FILE).read_text().splitlines()]
+
+
+def numbers(folder: Path) -> list[dict[str, Any]]:
+    """The log without the seconds that each step took."""
+    return [{name: value for name, value in row.items() if name != "s"} for row in log(folder)]
+
+
+def state(folder: Path) -> tuple[dict[str, Tensor], ...]:
+    return tuple(load_file(folder / f"{name}.safetensors") for name in ("weights", "ema", "optimizer"))
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -131,26 +140,6 @@ def test_a_stage_may_train_one_part_only(feeds: Feeds, tmp_path: Path) -> None:
     assert moved == trainer.ema.keys()
 
 
-@pytest.mark.usefixtures("every_piece")
-def test_two_batches_a_step_are_as_one_of_both(feeds: Feeds, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    halves = [feeds.draw("translate", 3, rng) for _ in range(2)]
-    changes = {"tasks": {"translate": Share(1, 3)}, "clip_norm": 1e9}
-    both = made(feeds, tmp_path / "both", accumulate=2, **changes)
-    both.feeds = Fixed(*halves)  # type: ignore[assignment]
-    alone = []
-    for i in (0, 1):
-        one = made(feeds, tmp_path / f"{i}", **changes)
-        one.feeds = Fixed(halves[i])  # type: ignore[assignment]
-        alone.append(one)
-    for each in (both, *alone):
-        each.fit(1)
-    place = both.names.index("decoder.blocks.0.mlp.up.weight")
-    means = [each.optimizer.state_dict()["state"][place]["exp_avg"] for each in (both, *alone)]
-    assert torch.allclose(means[0], (means[1] + means[2]) / 2, atol=1e-6, rtol=1e-2)
-    assert both.feeds.n == 2  # type: ignore[attr-defined]
-
-
 def test_a_large_gradient_is_cut(feeds: Feeds, tmp_path: Path) -> None:
     trainer = made(feeds, tmp_path, clip_norm=1e-3, tasks={"translate": Share(1, 4)})
     trainer.fit(1)
@@ -223,28 +212,36 @@ def test_a_recipe_ends_where_it_ends(trainer: Trainer) -> None:
 # --- stopping and going on ---------------------------------------------------------------------------------------
 
 
-def state(folder: Path) -> tuple[dict[str, Tensor], ...]:
-    return tuple(load_file(folder / f"{name}.safetensors") for name in ("weights", "ema", "optimizer"))
+@pytest.fixture(params=["stores", "media"])
+def either(request: pytest.FixtureRequest, feeds: Feeds, live: Feeds) -> Feeds:
+    return live if request.param == "media" else feeds
 
 
 @pytest.mark.parametrize("stop", [1, 3])
-def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(feeds: Feeds, tmp_path: Path, stop: int) -> None:
-    made(feeds, tmp_path / "whole", ema_every=2).fit(6)
-    made(feeds, tmp_path / "parts", ema_every=2).fit(stop)
+def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(either: Feeds, tmp_path: Path, stop: int) -> None:
+    made(either, tmp_path / "whole", ema_every=2).fit(6)
+    made(either, tmp_path / "parts", ema_every=2).fit(stop)
     torch.rand(7)  # whatever happens in between
-    again = made(feeds, tmp_path / "parts", ema_every=2)
+    again = made(either, tmp_path / "parts", ema_every=2)
     assert again.resume()
     assert again.step == stop
     again.fit(6 - stop)
     for one, other in zip(state(tmp_path / "whole"), state(tmp_path / "parts"), strict=True):
         assert same(one, other)
-    whole, parts = (
-        [{k: v for k, v in row.items() if k != "s"} for row in log(tmp_path / name)] for name in ("whole", "parts")
-    )
+    whole, parts = (numbers(tmp_path / name) for name in ("whole", "parts"))
     assert whole == parts
     assert len({row["task"] for row in whole}) > 1
     states = [json.loads((tmp_path / name / "0.state.json").read_text()) for name in ("whole", "parts")]
     assert states[0] == states[1]
+
+
+def test_workers_that_draw_ahead_change_no_number(either: Feeds, tmp_path: Path) -> None:
+    for n in (0, 2):
+        trainer = made(either, tmp_path / f"{n}", n_workers=n)
+        trainer.fit(3)
+        trainer.fit(2)
+    assert numbers(tmp_path / "0") == numbers(tmp_path / "2")
+    assert all(same(*each) for each in zip(state(tmp_path / "0"), state(tmp_path / "2"), strict=True))
 
 
 def test_parts_no_task_has_touched_keep_their_place(feeds: Feeds, tmp_path: Path) -> None:
@@ -337,6 +334,26 @@ def test_a_teacher_that_is_named_is_learnt_from(
     assert ["alike" in row for row in log(tmp_path / "smoke")] == [False, True]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_library_trains_the_towers_without_any_store(
+    data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    (tmp_path / "tokenizer.model").write_bytes((run / "tokenizer.model").read_bytes())
+    monkeypatch.setattr(library, "N_SILENT", 3)
+    tasks = {"answer": Share(1, 3)}
+    monkeypatch.setitem(train.RECIPES, "smoke", replace(train.RECIPES["smoke"], tasks=tasks, frozen=("sound.conv1.",)))
+    asked = ["--recipe", "smoke", "--library", "--workers", workers]
+    command(monkeypatch, data, tmp_path, *asked, "--steps", 1)
+    early = load_file(tmp_path / "smoke" / "weights.safetensors")
+    command(monkeypatch, data, tmp_path, *asked)
+    later = load_file(tmp_path / "smoke" / "weights.safetensors")
+    assert [row["task"] for row in log(tmp_path / "smoke")] == ["answer"] * 4
+    moved = {name for name in early if not torch.equal(early[name], later[name])}
+    for part in ("picture.trunk.", "sound.conv2.", "sound.blocks.0.", "decoder.blocks."):
+        assert any(name.startswith(part) for name in moved), part
+    assert not any(name.startswith("sound.conv1.") for name in moved)
+
+
 SEVERAL = """
 import sys
 from dataclasses import replace
@@ -402,5 +419,5 @@ def test_two_processes_part_and_meet_in_the_mean_of_both(data: Path, run: Path, 
     ended = both("end.3")
     assert same(*ended) and same(ended[0], load_file(tmp_path / "weights.safetensors"))
     states = [json.loads((tmp_path / f"{process}.state.json").read_text()) for process in (0, 1)]
-    assert states[0]["rng"] != states[1]["rng"]  # each draws its own batches
+    assert states[0]["torch_rng"] != states[1]["torch_rng"]  # each hides and varies for itself
     assert [row["step"] for row in log(tmp_path)] == [1, 2, 3]

@@ -1,0 +1,148 @@
+"""Varied photos and spectrograms: much of each is left, nothing leaves its range, and the seed decides."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from engines.model.features import photo_tensor
+from engines.training import augment
+from engines.training.augment import BAND, GREY, JITTER, N_HIDDEN, SPAN, hide_stripes, scaled, vary_photos
+from tests.engines.model.makers import drawn
+
+seeds = st.integers(0, 2**32 - 1)
+SIDE = 32
+STRAIGHT = torch.linspace(0.0, 255.0, SIDE)
+
+
+def photos(n: int = 4) -> Tensor:
+    """Noise: (n, 3, SIDE, SIDE) uint8."""
+    return torch.randint(0, 256, (n, 3, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def varied(pixels: Tensor, seed: int) -> Tensor:
+    """`vary_photos` of a seed, back in the range of pixels."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return vary_photos(pixels) * 128.0 + 127.0
+
+
+def stripes(mel: Tensor, n_frames: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """`hide_stripes` of a seed, and where it changed anything."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        out = hide_stripes(mel, n_frames)
+    return out, out != mel
+
+
+# --- photos ------------------------------------------------------------------------------------------------------
+
+
+def test_photos_are_scaled_as_the_picture_tower_is_given_them_elsewhere() -> None:
+    pixels = photos()
+    wanted = torch.stack([photo_tensor(photo.permute(1, 2, 0).numpy(), SIDE) for photo in pixels])
+    assert torch.equal(scaled(pixels), wanted)
+    assert torch.equal(scaled(pixels.float()), wanted)
+
+
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_a_varied_photo_keeps_its_shape_and_range(seed: int) -> None:
+    pixels = photos()
+    out = varied(pixels, seed)
+    assert out.shape == pixels.shape
+    assert out.dtype == torch.float32
+    assert out.isfinite().all()
+    assert 0.0 <= float(out.min()) <= float(out.max()) <= 255.0
+    assert not torch.equal(out, pixels.float())
+
+
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_a_crop_keeps_three_fifths_of_the_photo_and_its_proportions(seed: int) -> None:
+    """Red grows across and green down, so what is left of them tells what is left of the photo."""
+    across, down = STRAIGHT.expand(SIDE, SIDE), STRAIGHT[:, None].expand(SIDE, SIDE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(augment, "JITTER", 0.0)
+        out = varied(torch.stack([across, down, torch.zeros(SIDE, SIDE)]).expand(8, -1, -1, -1), seed)
+    assert -0.01 <= float(out.min()) <= float(out.max()) <= 255.01
+    assert (out[:, 0].diff(dim=2) > 0).all() and (out[:, 1].diff(dim=1) > 0).all()  # neither turned nor mirrored
+    width, height = (out[:, c].flatten(1).amax(1) - out[:, c].flatten(1).amin(1) for c in (0, 1))
+    area = width * height / 255.0**2
+    assert (area >= 0.6 - 0.01).all() and (area <= 1.001).all()
+    assert torch.allclose(width, height, atol=4.0)  # of what the border repeats
+    assert len(set(area.tolist())) > 1  # each has a crop of its own
+
+
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_a_plain_grey_photo_only_becomes_brighter_or_darker(seed: int) -> None:
+    out = varied(torch.full((8, 3, SIDE, SIDE), 100, dtype=torch.uint8), seed)
+    assert torch.allclose(out, out[:, :1, :1, :1].expand_as(out), atol=1e-3)
+    assert (out >= 100 * (1 - JITTER) - 0.01).all() and (out <= 100 * (1 + JITTER) + 0.01).all()
+    assert len(set(out[:, 0, 0, 0].tolist())) > 1
+
+
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_contrast_and_colour_change_each_for_itself(seed: int) -> None:
+    """A dark half and a light one, both as much redder than green: a crop keeps some of each."""
+    halves = torch.tensor([60, 120], dtype=torch.uint8).repeat_interleave(SIDE // 2).expand(3, SIDE, -1).clone()
+    halves[0] += 30
+    halves[1:] -= 10
+    out = varied(halves.expand(8, -1, -1, -1), seed)[:, :, 0, [0, -1]]  # (8, 3, 2)
+    grey = (out * torch.tensor(GREY)[:, None]).sum(1)
+    contrast = (grey[:, 1] - grey[:, 0]) / grey.mean(1) / (60 / 92)
+    colour = (out[:, 0] - out[:, 1]).mean(1) / (grey[:, 1] - grey[:, 0]) / (40 / 60)
+    assert torch.allclose(out[:, 1], out[:, 2], atol=1e-3)
+    assert (colour > 1 - JITTER - 0.01).all() and (colour < 1 + JITTER + 0.01).all()
+    assert (contrast > 0.6).all() and (contrast < 1.4).all()  # of a mean that hangs on the crop
+    assert float(colour.max() - colour.min()) > 0.1 and float(contrast.max() - contrast.min()) > 0.05
+
+
+# --- spectrograms ------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(seed=seeds, n=st.integers(1, 120))
+def test_stripes_hide_a_few_bands_and_a_few_of_the_real_frames(seed: int, n: int) -> None:
+    mel, n_frames = drawn(2, 80, 120, seed=1), torch.tensor([n, 120])
+    out, hidden = stripes(mel, n_frames, seed)
+    for row, own in enumerate(hidden):
+        bands, frames = own.all(1), own.all(0)
+        assert torch.equal(own, bands[:, None] | frames[None])  # nothing but whole stripes
+        assert int(bands.sum()) <= N_HIDDEN * BAND
+        assert int(frames.sum()) <= N_HIDDEN * -(-int(n_frames[row]) * SPAN // 1)
+        assert not frames[n_frames[row] :].any()
+        assert torch.allclose(out[row][own], mel[row].mean().expand(int(own.sum())))
+
+
+def test_stripes_are_where_they_may_be_and_each_sound_has_its_own() -> None:
+    mel, n_frames = drawn(64, 80, 100, seed=1), torch.full((64,), 100)
+    _, hidden = stripes(mel, n_frames, seed=0)
+    bands, frames = hidden.all(2), hidden.all(1)
+    assert bands.any(0).float().mean() > 0.9 and frames.any(0).float().mean() > 0.9
+    assert len({tuple(row.tolist()) for row in bands}) > 60
+    assert 0.5 * BAND < float(bands.sum(1).float().mean()) < N_HIDDEN * BAND
+
+
+@settings(max_examples=10)
+@given(seed=seeds)
+def test_of_a_sound_that_is_not_there_no_frames_are_hidden(seed: int) -> None:
+    out, hidden = stripes(drawn(1, 80, 50, seed=1), torch.tensor([0]), seed)
+    assert out.isfinite().all()
+    assert not hidden.all(1).any()
+
+
+# --- both --------------------------------------------------------------------------------------------------------
+
+
+def test_the_seed_decides() -> None:
+    mel, n_frames = drawn(4, 80, 100, seed=1), torch.full((4,), 100)
+    assert torch.equal(varied(photos(), 1), varied(photos(), 1))
+    assert not torch.equal(varied(photos(), 1), varied(photos(), 2))
+    assert torch.equal(stripes(mel, n_frames, 1)[0], stripes(mel, n_frames, 1)[0])
+    assert not torch.equal(stripes(mel, n_frames, 1)[0], stripes(mel, n_frames, 2)[0])
