@@ -1,25 +1,25 @@
 """A small model of the lab: the product's own `FusionModel` at another size, told apart only by its config.
 
-Built and trained here for every experiment, so that the sizes and the loop are in one place. Seeds: weights come from
-the request's seed under a lock (torch has one generator for all), everything random after that from a generator of the
-run's own; so two runs at once do not disturb each other, and one seed gives one result.
+Built and trained here for every experiment, so that the sizes and the loop are in one place. Seeds: weights and all
+that is random after them come from generators of the run's own, never from torch's one for all; so runs and whatever
+else draws at the same time do not disturb each other, and one seed gives one result.
 
 Axes: B batch, C classes, T tokens, D width.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from engines.lab.findings import Findings, Picture
 from engines.lab.material import N_BYTES, N_MELS, PX, Material, Part
@@ -40,8 +40,6 @@ CHUNK = 150
 
 Loss: TypeAlias = Callable[[int], Tensor]
 """Step -> its loss, a scalar with a gradient."""
-
-_BUILDING = threading.Lock()
 
 
 def lab_config(material: Material, **changes: object) -> ModelConfig:
@@ -69,10 +67,26 @@ def lab_config(material: Material, **changes: object) -> ModelConfig:
     return ModelConfig(**(sizes | changes))  # type: ignore[arg-type]
 
 
+class OwnNumbers(TorchDispatchMode):
+    """Within it, what this thread draws comes from a generator of its own, with the numbers `manual_seed` would bring.
+
+    An operator that is random and takes no generator raises RuntimeError, rather than draw from torch's one for all.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._own = torch.Generator().manual_seed(seed)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            return func.overloadpacket(*args, **(kwargs | {"generator": self._own}))  # randn -> randn.generator
+        return func(*args, **kwargs)
+
+
 def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
     """What `make` builds, with weights that depend on the seed alone."""
-    with _BUILDING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with OwnNumbers(seed):
         return make()
 
 

@@ -3,13 +3,20 @@
 The words of a reference are never changed. Where Whisper (Radford et al. 2022), listening to the same clips packed into
 30 s windows, writes the same word at the same place, its spelling and the mark behind it are taken over; short
 commands and sentences that Whisper hears badly get a capital and a full stop.
+
+    python -m engines.training.casing DATA RUN --whisper FOLDER
+
+keeps what Whisper made of them in RUN/cased.json.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +25,7 @@ from engines import archives
 from engines.protocol import RATE_HZ
 from engines.text import normalise
 
+FILE = "cased.json"
 WINDOW_S = 28.0
 PAUSE_S = 0.7
 TAUGHT = ("librispeech-dev-clean",)
@@ -105,3 +113,25 @@ def written(record: archives.SpeechRecord, known: dict[str, str]) -> str:
     if record.language != "en" or is_cased(record.raw):
         return record.raw
     return known.get(record.id) or as_sentence(record.text)
+
+
+def kept(run: Path, records: Sequence[archives.SpeechRecord], whisper: str) -> dict[str, str]:
+    """What is `taught` of records that have it, asked for once and kept in RUN."""
+    path = run / FILE
+    if not path.exists():
+        path.write_text(json.dumps(taught([r for r in records if r.corpus in TAUGHT], whisper), indent=0))
+    known: dict[str, str] = json.loads(path.read_text())
+    return known
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Give references without capitals the spelling Whisper hears.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--whisper", required=True, help="a transformers folder or hub name")
+    args = parser.parse_args()
+    print(f"{len(kept(args.run, archives.speech(args.data, 'train'), args.whisper))} were spelt")
+
+
+if __name__ == "__main__":
+    main()

@@ -21,7 +21,7 @@ from engines.model.sound import TAIL_FRAMES
 from engines.protocol import RATE_HZ
 from engines.training import casing
 from engines.training.shelf import Meta, Shelf
-from engines.training.store import CASED_FILE, MAX_SPEECH_S, nothing_said, silence_around, vary_sound
+from engines.training.store import MAX_SPEECH_S, nothing_said, silence_around, vary_sound
 
 SAMPLES_PER_TOKEN = 320
 TAIL_TOKENS = TAIL_FRAMES // 2
@@ -115,7 +115,7 @@ def opened(data: Path, run: Path, px: int, *, n_processes: int = 1) -> Shelf:
 
 def _said(records: list[archives.SpeechRecord], sounds: list[np.ndarray], run: Path) -> Sounds:
     """Speech with its transcripts, what is too long left out."""
-    path = run / "features" / CASED_FILE
+    path = run / casing.FILE
     texts = json.loads(path.read_text()) if path.exists() else {}
     kept = [i for i, own in enumerate(sounds) if len(own) <= LONGEST_S * RATE_HZ]
     return Sounds(

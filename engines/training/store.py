@@ -35,7 +35,6 @@ N_SOUND_VIEWS = 2
 MAX_SPEECH_S = 27.0
 MIX_HZ = 5
 """Rows a second of all layers of a sound."""
-CASED_FILE = "cased.json"
 
 
 class Ragged:
@@ -223,16 +222,6 @@ def recorded(records: list[archives.SpeechRecord], view: int, texts: dict[str, s
             yield samples, {"text": text, "language": record.language, "corpus": record.corpus}
 
 
-def cased_texts(folder: Path, records: list[archives.SpeechRecord], whisper: str) -> dict[str, str]:
-    """What Whisper makes of upper-case references, kept beside the stores."""
-    path = folder / CASED_FILE
-    if not path.exists():
-        texts = casing.taught([r for r in records if r.corpus in casing.TAUGHT], whisper)
-        path.write_text(json.dumps(texts, indent=0))
-    known: dict[str, str] = json.loads(path.read_text())
-    return known
-
-
 def fill_speech(towers: Towers, folder: Path, name: str, spoken: Iterable[Spoken]) -> None:
     """Two stores side by side: the last layer, and all layers at 5 Hz."""
     if (folder / f"{name}_mix.json").exists():
@@ -307,7 +296,7 @@ def main() -> None:
                 Ragged.write(folder / f"photos_train_{view}", rows, log=f"photos {view}")
     if "speech" in only:
         records = archives.speech(args.data, "train")
-        texts = cased_texts(folder, records, args.whisper)
+        texts = casing.kept(args.run, records, args.whisper)
         for view in range(N_SOUND_VIEWS):
             fill_speech(towers, folder, f"speech_train_{view}", recorded(records, view, texts))
     if "voices" in only:

@@ -1,3 +1,5 @@
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from engines.lab import learner
 from engines.lab.learner import Draw, Noise, lab_config, measured_at, new_model
@@ -26,6 +28,59 @@ def test_one_seed_gives_one_model_and_another_another() -> None:
     one, same, other = (new_model(config, seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_weights_are_those_that_torchs_own_seed_gives() -> None:
+    config = lab_config(digits(), picture="transformer", sound="gru")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        wanted = FusionModel(config).state_dict()
+    assert all(torch.equal(wanted[name], value) for name, value in new_model(config, 3).state_dict().items())
+
+
+def test_weights_are_the_same_while_others_draw_numbers() -> None:
+    """Between two layers somebody else draws: on torch's one generator that would change the second."""
+
+    def made(other: Callable[[], object]) -> nn.Module:
+        first = nn.Linear(4, 4)
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        return nn.Sequential(first, nn.Linear(4, 4), nn.Embedding(4, 4))
+
+    alone = learner.seeded(0, lambda: made(lambda: None))
+    beside = learner.seeded(0, lambda: made(lambda: torch.rand(10)))
+    assert all(torch.equal(one, same) for one, same in zip(alone.parameters(), beside.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: torch.rand(3),
+        lambda: torch.randn(3),
+        lambda: torch.randint(9, (3,)),
+        lambda: torch.randint(4, 9, (3,)),
+        lambda: torch.randperm(5),
+        lambda: torch.rand_like(torch.ones(3)),
+        lambda: torch.bernoulli(torch.full((9,), 0.5)),
+        lambda: torch.full((9,), 0.1).multinomial(3),
+        lambda: torch.normal(torch.zeros(3), 1.0),
+        lambda: nn.init.trunc_normal_(torch.empty(3)),
+        lambda: nn.functional.dropout(torch.ones(9)),
+    ],
+)
+def test_whatever_is_drawn_is_as_after_torchs_own_seed(draw: Callable[[], Tensor]) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        wanted, state = draw(), torch.get_rng_state()
+        with learner.OwnNumbers(3):
+            assert torch.equal(draw(), wanted)
+        assert torch.equal(torch.get_rng_state(), state), "none is taken from the generator of all"
+
+
+def test_a_random_operator_that_takes_no_generator_is_refused() -> None:
+    with learner.OwnNumbers(0), pytest.raises(RuntimeError, match="native_dropout"):
+        torch.native_dropout(torch.ones(3), 0.5, True)
 
 
 def test_a_model_is_the_products_with_a_head_for_the_classes() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines import archives
 from engines.archives import Member, SpeechRecord
 from engines.protocol import RATE_HZ, Sound
 from engines.text import normalise
@@ -92,3 +93,27 @@ def test_a_reference_that_is_written_well_is_kept() -> None:
 def test_a_plain_reference_is_taught_or_made_a_sentence() -> None:
     assert written(clip("a dog", raw="A DOG"), {"c": "A dog!"}) == "A dog!"
     assert written(clip("a dog", raw="A DOG"), {}) == "A dog."
+
+
+def test_taught_spellings_are_asked_for_once(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def taught(records: object, whisper: str) -> dict[str, str]:
+        asked.append(whisper)
+        return {"u0": "One, two, three."}
+
+    monkeypatch.setattr(casing, "taught", taught)
+    records = archives.speech(data, "train")
+    for _ in range(2):
+        assert casing.kept(tmp_path, records, "whisper-base") == {"u0": "One, two, three."}
+    assert asked == ["whisper-base"]
+
+
+def test_the_command_keeps_the_spellings_for_later(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(casing, "taught", lambda records, whisper: {"u0": whisper})
+    monkeypatch.setattr("sys.argv", ["casing", str(data), str(tmp_path), "--whisper", "whisper-base"])
+    casing.main()
+    assert capsys.readouterr().out == "1 were spelt\n"
+    assert (tmp_path / casing.FILE).exists()

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from engines import archives
 from engines.model.features import photo_tensor
 from engines.protocol import RATE_HZ, Sound
-from engines.training import library, voices
+from engines.training import casing, library, voices
 from engines.training.augment import scaled
 from engines.training.library import LONGEST_S, SAMPLES_PER_TOKEN, TAIL_TOKENS, Sounds, coded
 from engines.training.shelf import Shelf
-from engines.training.store import CASED_FILE, MAX_SPEECH_S, Towers
+from engines.training.store import MAX_SPEECH_S, Towers
 from tests.conftest import tone
 from tests.tiny_data import LABELS, PHOTOS, WORDS, opus, write_rows, write_tar
 
@@ -181,8 +181,7 @@ def test_recorded_voices_speak_apart_from_people(data: Path, tmp_path: Path, mon
 
 @pytest.mark.usefixtures("few")
 def test_transcripts_are_spelt_as_they_were_taught(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "features").mkdir()
-    (tmp_path / "features" / CASED_FILE).write_text(json.dumps({"u0": "One, two, THREE."}))
+    (tmp_path / casing.FILE).write_text(json.dumps({"u0": "One, two, THREE."}))
     people, _ = library.opened(data, tmp_path, 64).spoken[0]
     assert [known["text"] for known in people.meta[:2]] == ["One, two, THREE.", "Good morning."]
 

@@ -212,20 +212,6 @@ def test_a_store_that_is_there_is_left_alone(run: Path, towers: Towers) -> None:
     fill_speech(towers, run / "features", "speech_train_0", nobody())  # type: ignore[arg-type]
 
 
-def test_taught_spellings_are_asked_for_once(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    def taught(records: object, whisper: str) -> dict[str, str]:
-        asked.append(whisper)
-        return {"u0": "One, two, three."}
-
-    monkeypatch.setattr(store.casing, "taught", taught)
-    records = archives.speech(data, "train")
-    for _ in range(2):
-        assert store.cased_texts(tmp_path, records, "whisper-base") == {"u0": "One, two, three."}
-    assert asked == ["whisper-base"]
-
-
 def test_the_stores_of_a_run_stand_on_a_shelf_with_or_without_synthetic_voices(run: Path) -> None:
     everything, people = store.opened(run), store.opened(run, synthetic=False)
     for shelf, corpora in ((everything, ["an4", "synthetic"]), (people, ["an4"])):
