@@ -117,7 +117,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(  # `--library`, on a GPU: all of it from the media themselves, most of both towers with it
             name="whole",
-            n_steps=6000,
+            n_steps=3600,
             tasks={
                 "look": Share(0.22, 192),
                 "transcribe": Share(0.16, 48),
