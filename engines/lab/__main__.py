@@ -81,12 +81,10 @@ def _material(folder: Path | None) -> Material | None:
 
 def _on(omniglot: Path, request: LabRequest) -> Iterator[Findings]:
     """Learning to learn on Omniglot instead."""
-    from engines.lab.learner import one_thread
     from engines.lab.maml import yardstick
 
     assert isinstance(request, MamlRequest)
-    with one_thread():
-        yield from yardstick(request, omniglot, Cancel())
+    return yardstick(request, omniglot, Cancel())
 
 
 def _followed(request: LabRequest, stream: Iterator[Findings]) -> Findings:
@@ -125,9 +123,7 @@ def _parser() -> argparse.ArgumentParser:
                              help="run with so many seeds, from --seed on, and print means and spreads")  # fmt: skip
         command.add_argument("--folder", type=Path, help="learn from your own: its sub-folders are the classes")
         if kind is MamlRequest:
-            command.add_argument(
-                "--omniglot", type=Path, help="learn and be tested on Omniglot; holds fewshot/"
-            )
+            command.add_argument("--omniglot", type=Path, help="learn and be tested on Omniglot; holds fewshot/")
         command.add_argument("--save", type=Path, help="keep the (first) run as a .run.safetensors file")
     again = commands.add_parser("again", help="measure a kept run again")
     again.add_argument("run", type=Path)

@@ -132,7 +132,7 @@ class MamlRequest(LabRequest):
     material: str = one_of("characters", ("characters", "digits"))
     n_ways: int = dial(5, 2, 10)
     n_shots: int = dial(1, 1, 5)
-    n_steps: int = dial(150, 10, 20_000)
+    n_steps: int = dial(300, 10, 20_000)
     n_tasks: int = dial(8, 1, 32)
     n_inner: int = dial(2, 1, 5)
     inner_rate: float = dial(0.2, 0.001, 2.0)

@@ -1,10 +1,10 @@
-"""The lab's tables in the README: every experiment over three seeds, its means and spreads, and on real voices.
+"""The lab's tables in the README: every experiment over three seeds, its means and spreads, and on real data.
 
-    python -m engines.lab.summary assets/lab/results.json --voices ../shared/lab     # about half an hour on two cores
+    python -m engines.lab.summary assets/lab/results.json --voices ../shared/lab --omniglot ../shared/data
     python -m engines.lab.summary assets/lab/results.json --write README.md README.zh.md
 
-The first runs them; the second puts what was found between `<!-- lab en -->` (or `zh`) and `<!-- end lab -->` of each
-document, so that no figure is typed by hand.
+The first runs them, in about half an hour on two cores; the second puts what was found between `<!-- lab en -->` (or
+`zh`) and `<!-- end lab -->` of each document, so that no figure is typed by hand.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,12 @@ from engines.lab import (
     SharingRequest,
     experiment,
     fusion,
+    maml,
 )
 from engines.lab.findings import Table
 from engines.lab.material import Material, Part, Sounds, digits, real_voices
 from engines.lab.report import markdown, over_seeds
+from engines.protocol import Cancel
 
 SEEDS = (0, 1, 2)
 RUNS: dict[str, LabRequest] = {
@@ -47,7 +49,12 @@ RUNS: dict[str, LabRequest] = {
 }
 """What is run: title -> request. All of it as the page has it at first, but for the second fusion."""
 VOICES = "fusion, spoken by real voices"
-ORDER = [title for own in RUNS for title in ((own, VOICES) if own == "fusion" else (own,))]
+OMNIGLOT = "learning to learn, on Omniglot"
+YARDSTICK = MamlRequest(learner=("first_order", "fine_tuning"), n_steps=6_000, n_tasks=16, n_inner=1)
+"""With one inner step nothing above the head moves, and a step of meta-training costs the least."""
+ON_REAL = {"fusion": VOICES, "learning to learn": OMNIGLOT}
+"""Title -> that of the same on real data, which does not come with the program."""
+ORDER = [title for own in RUNS for title in (own, ON_REAL.get(own)) if title is not None]
 HIDDEN = ("trust", "size", "gradients")
 """Tables of one example, or of little interest in a README."""
 BLOCK = re.compile(r"(<!-- lab (en|zh) -->\n).*?(<!-- end lab -->)", re.DOTALL)
@@ -55,7 +62,7 @@ ZH = {
     "extractors of pictures": "图片的特征提取", "extractors of sounds": "声音的特征提取",
     "extractors of text": "文字的特征提取", "fusion": "融合",
     "fusion, nothing dropped in training": "融合，训练时不丢弃感官", VOICES: "融合，真人录音",
-    "alignment": "对齐", "many tasks": "多任务", "learning to learn": "学会学习",
+    "alignment": "对齐", "many tasks": "多任务", "learning to learn": "学会学习", OMNIGLOT: "学会学习，Omniglot",
     "extractor": "提取器", "operator": "融合方式", "way": "方式", "task": "任务", "learner": "学习者",
     "accuracy": "准确率", "clean": "无噪声", "parameters": "参数量", "ms per step": "每步毫秒",
     "picture missing": "缺图片", "sound missing": "缺声音", "mean": "平均", "modality gap": "模态间隙",
@@ -70,13 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("engines.lab.summary", description="The lab's tables in the README.")
     parser.add_argument("results", type=Path, help="what was found, as JSON")
     parser.add_argument("--voices", type=Path, help="a folder with recordings of real voices, to measure fusion on too")
+    parser.add_argument("--omniglot", type=Path, help="a folder that holds fewshot/, to learn to learn on it too")
     parser.add_argument("--only", choices=RUNS, nargs="+", default=RUNS, help="run these; the others stay as they are")
     parser.add_argument("--write", type=Path, nargs="+", help="only put what was found into these documents")
     options = parser.parse_args(arguments)
     try:
         before = json.loads(options.results.read_text(encoding="utf-8")) if options.results.is_file() else {}
         if options.write is None:
-            found = before | measured({title: RUNS[title] for title in options.only}, options.voices)
+            found = before | measured({title: RUNS[title] for title in options.only}, options.voices, options.omniglot)
             ordered = {title: found[title] for title in ORDER if title in found}
             options.results.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             return 0
@@ -88,7 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measured(requests: Mapping[str, LabRequest], voices: Path | None, seeds: Sequence[int] = SEEDS) -> dict[str, Any]:
+def measured(
+    requests: Mapping[str, LabRequest], voices: Path | None, omniglot: Path | None = None, seeds: Sequence[int] = SEEDS
+) -> dict[str, Any]:
     """Title -> its tables, the numbers as "mean ± standard deviation" over the seeds. Raises RequestError."""
     heard = None if voices is None else spoken_by(digits(), real_voices(voices))
     found: dict[str, list[Table]] = {}
@@ -96,12 +106,15 @@ def measured(requests: Mapping[str, LabRequest], voices: Path | None, seeds: Seq
         ends = []
         for seed in seeds:
             print(f"{title}, seed {seed}", file=sys.stderr, flush=True)
-            ends.append(_last(replace(request, seed=seed)))
+            ends.append(_last(experiment(replace(request, seed=seed))))
         found[title] = _joined([end.tables for end in ends])
         if title == "fusion" and heard is not None:
             asked = [end.request for end in ends if isinstance(end.request, FusionRequest)]
             again = [fusion.measure(one, heard, end.weights) for one, end in zip(asked, ends, strict=True)]
             found[VOICES] = _joined(again)
+        if title == "learning to learn" and omniglot is not None:
+            print(OMNIGLOT, file=sys.stderr, flush=True)
+            found[OMNIGLOT] = _joined([_last(maml.yardstick(YARDSTICK, omniglot, Cancel())).tables])
     return {title: [asdict(table) for table in tables] for title, tables in found.items()}
 
 
@@ -111,8 +124,8 @@ def spoken_by(material: Material, voices: Sounds) -> Material:
     return replace(material, test=Part(pictures=test.pictures, sounds=voices, words=test.words))
 
 
-def _last(request: LabRequest) -> Findings:
-    *_, found = experiment(request)
+def _last(stream: Iterator[Findings]) -> Findings:
+    *_, found = stream
     return found
 
 

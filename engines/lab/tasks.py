@@ -22,6 +22,8 @@ from engines.lab.findings import DataList
 from engines.lab.material import Characters, Material, Part, Pictures, Sounds, bundled, characters, digits, omniglot
 from engines.model.fusion import StreamSense
 
+PX = 32
+"""The side of a picture in a task, the least that the picture tower takes: a drawing has 28."""
 MAX_NOISE = 0.5
 """Of spoken digits: every draw of tasks has its own noise, up to this."""
 LEARNT, NEW = ("en", "de", "fr"), ("zh",)
@@ -76,7 +78,7 @@ class Pool:
         """Pictures (n, 3, PX, PX), or log-mel (n, N_MELS, S), S the longest sound: past its end a sound is quiet."""
         noise = rng.uniform(0.0, self.noise)
         if isinstance(self.examples, Pictures):
-            return self.examples.batch(index, noise=noise, rng=rng)
+            return self.examples.batch(index, noise=noise, rng=rng, px=PX)
         return self.examples.batch(index, noise=noise, rng=rng)[0]
 
 
