@@ -6,8 +6,8 @@ arXiv:1909.09157). Compared with `prototypes` (Snell et al. 2017, arXiv:1703.051
 classes and fine-tuning, and with no training at all.
 
 Every task begins with a head of zeros (Kao et al. 2022, arXiv:2106.15367): the order of its classes means nothing, and
-what is learnt is the body, whose steps are a hundredth of the head's. The model is the product's at the size of the lab;
-its convolutions have group norm, so no example of a task leaks into the normalising of another.
+what is learnt is the body, whose steps are a hundredth of the head's. The model is the product's at the size of the
+lab; its convolutions have group norm, so no example of a task leaks into the normalising of another.
 
 Axes: T tasks, W ways, n examples, S numbers of steps after which is measured.
 """

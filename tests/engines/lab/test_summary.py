@@ -1,13 +1,15 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from engines.lab import ExtractorsRequest, FusionRequest, SharingRequest, summary
+from engines.lab import ExtractorsRequest, Findings, FusionRequest, MamlRequest, SharingRequest, Table, summary
 from engines.lab.material import Sounds, digits
 from engines.lab.summary import fill, main, measured, shown, spoken_by
+from engines.protocol import Cancel
 
 ROOT = Path(__file__).resolve().parents[3]
 FOUND: dict[str, Any] = {
@@ -59,6 +61,18 @@ def test_real_voices_are_measured_beside_fusion(monkeypatch: pytest.MonkeyPatch,
     assert [row[0] for row in found[summary.VOICES][0]["rows"]] == ["sum", "sound"]
 
 
+def test_omniglot_is_learnt_beside_learning_to_learn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def yardstick(request: MamlRequest, data: Path, cancel: Cancel) -> Iterator[Findings]:
+        assert (request, data) == (summary.YARDSTICK, tmp_path)
+        yield Findings(request=request, tables=(Table("maml", ("learner", "1 step %"), (("first_order", 0.96),)),))
+
+    monkeypatch.setattr(summary.maml, "yardstick", yardstick)
+    quick = {"learning to learn": MamlRequest(learner=("head",), n_steps=10)}
+    found = measured(quick, None, tmp_path, seeds=(0,))
+    assert list(found) == ["learning to learn", summary.OMNIGLOT]
+    assert found[summary.OMNIGLOT][0]["rows"] == (("first_order", "96.0"),)
+
+
 def test_a_document_keeps_all_but_its_block() -> None:
     document = "before\n<!-- lab en -->\nold\n<!-- end lab -->\nafter\n"
     filled = fill(document, FOUND)
@@ -73,7 +87,7 @@ def test_titles_and_columns_are_put_into_chinese_and_names_stay() -> None:
 
 
 def test_what_is_run_again_takes_its_place_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(summary, "measured", lambda requests, voices: {title: [{"new": title}] for title in requests})
+    monkeypatch.setattr(summary, "measured", lambda requests, *data: {title: [{"new": title}] for title in requests})
     results = tmp_path / "results.json"
     results.write_text(json.dumps({"alignment": ["old"], "fusion": ["old"]}), encoding="utf-8")
     assert main([str(results), "--only", "fusion"]) == 0

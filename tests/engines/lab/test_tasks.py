@@ -9,8 +9,7 @@ import torch
 from engines.errors import RequestError
 from engines.lab import tasks
 from engines.lab.material import Pictures, characters, digits, from_folder
-from engines.lab.senses import PX
-from engines.lab.tasks import Pool, of_characters, of_digits, of_own, pools
+from engines.lab.tasks import PX, Pool, of_characters, of_digits, of_own, pools
 from tests.engines.lab.makers import save_photos, save_sounds
 
 
