@@ -152,7 +152,8 @@ def shown(found: Mapping[str, Any], language: str) -> str:
     """Every title with its tables, as Markdown."""
     parts = []
     for title, tables in found.items():
-        parts.append(f"**{_said(title, language).capitalize()}**\n")
+        said = _said(title, language)
+        parts.append(f"**{said[:1].upper()}{said[1:]}**\n")
         parts += [
             markdown(Table(t["key"], tuple(_said(c, language) for c in t["columns"]), tuple(map(tuple, t["rows"]))))
             + "\n"
