@@ -59,7 +59,7 @@ _CALIBRATION: dict[tuple[str, Kind], tuple[float, float]] = {
 }
 """(query kind, hit kind) -> (cosine at which a hit is taken to fit, slope there) of the shipped model on the dev split,
 printed by `python -m engines.evaluation.calibration`."""
-_UNMEASURED = (0.591, 7.0)
+_UNMEASURED = (0.670, 8.8)
 """For directions without right answers in the data: as strict as the strictest measured one."""
 
 

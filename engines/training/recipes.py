@@ -33,6 +33,8 @@ class Recipe:
     """Parameters whose names begin so are not trained. The stores were made with the towers. Rare pieces of the
     embedding get next to no gradient but what pushes them down, and Adam makes a full step of it: trained with the
     rest, the decoder forgot how to spell."""
+    from_media: bool = False
+    """Its towers learn, so that it needs the media themselves."""
     only: tuple[str, ...] = ()
     """If given, nothing else is trained, and of this what is frozen is not either."""
     learning_rate: float = 5e-4
@@ -69,8 +71,9 @@ RECIPES: dict[str, Recipe] = {
             warmup_steps=20,
             ema_decay=0.98,
         ),
-        Recipe(  # `--library`: the picture tower's last stage; stores of photos are made anew after it (`store --from`)
+        Recipe(  # the picture tower's last stage; stores of photos are made anew after it (`store --from`)
             name="look",
+            from_media=True,
             n_steps=400,
             tasks={"look": Share(1, 64)},
             frozen=(
@@ -115,8 +118,9 @@ RECIPES: dict[str, Recipe] = {
             warmup_steps=20,
             ema_decay=0.98,
         ),
-        Recipe(  # `--library`, on a GPU: all of it from the media themselves, most of both towers with it
+        Recipe(  # on a GPU: all of it, most of both towers with it
             name="whole",
+            from_media=True,
             n_steps=3600,
             tasks={
                 "look": Share(0.22, 192),
@@ -137,8 +141,9 @@ RECIPES: dict[str, Recipe] = {
             ema_decay=0.999,
             save_every=2000,
         ),
-        Recipe(  # `--library`, on a GPU, after whole: as consensus is after joint
+        Recipe(  # on a GPU, after whole: as consensus is after joint
             name="agree",
+            from_media=True,
             n_steps=250,
             tasks={
                 "consensus": Share(0.4, 96),

@@ -2,11 +2,11 @@
 
     python -m engines.training.train DATA RUN --recipe joint --whisper FOLDER --efficientnet FILE [--device cpu]
     torchrun --nproc-per-node 2 -m engines.training.train ...      the same over several processes, on CPUs or GPUs
-    python -m engines.training.train DATA RUN --recipe whole --from MODEL --library --device cuda --workers 14
+    python -m engines.training.train DATA RUN --recipe whole --from MODEL --device cuda --workers 15
 
-RUN holds tokenizer and stores; with `--library` the media themselves go into memory, and no stores are read. The state
-goes to RUN/<recipe>: weights, EMA and optimizer as safetensors, the rest as JSON. `--from` begins from another stage's
-EMA, or the mean of several; `--export FOLDER` writes the EMA as a model the studio opens.
+RUN holds tokenizer and stores; where towers learn, and with `--library`, the media themselves go into memory, and no
+stores are read. The state goes to RUN/<recipe>: weights, EMA and optimizer as safetensors, the rest as JSON. `--from`
+begins from another stage's EMA, or the mean of several; `--export FOLDER` writes the EMA as a model the studio opens.
 """
 
 from __future__ import annotations
@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--public", type=float, default=0.0, help="share of the public decoder mixed into the start")
     parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps of this call")
     parser.add_argument("--total-steps", type=int, help="the recipe's length, if not its own")
-    parser.add_argument("--library", action="store_true", help="decode the media into memory; no stores are read")
+    parser.add_argument("--library", action="store_true", help="decode the media into memory, whatever the recipe")
     parser.add_argument("--workers", type=int, default=0, help="processes that draw batches ahead")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -259,7 +259,7 @@ def main() -> None:
     if args.start is not None:
         begin_from(model, [stage(path) for path in args.start], public=args.public)
     shelf = None
-    if args.library:
+    if args.library or recipe.from_media:
         shelf = library.opened(args.data, args.run, model.config.photo_px, n_processes=max(1, args.workers))
     feeds = Feeds(args.data, args.run, None if args.teacher is None else Teacher(args.teacher), shelf=shelf)
     folder = args.run / recipe.name

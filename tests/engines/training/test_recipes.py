@@ -86,6 +86,13 @@ def test_from_the_media_themselves_most_of_both_towers_is_trained_slower_than_th
     }
 
 
+@every_recipe
+def test_a_stage_that_trains_towers_has_the_media_themselves(recipe: Recipe) -> None:
+    towers = [name for name in NAMES if name.startswith(("picture.trunk.", "sound."))]
+    trained = [name for name in towers if name.startswith(recipe.only or "") and not name.startswith(recipe.frozen)]
+    assert recipe.from_media == bool(trained) or recipe.name == "smoke"
+
+
 @pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if "answer" in recipe.tasks])
 def test_clips_are_described_wherever_they_are_asked_about_but_far_less_often(name: str) -> None:
     tasks = RECIPES[name].tasks

@@ -334,15 +334,15 @@ def test_a_teacher_that_is_named_is_learnt_from(
     assert ["alike" in row for row in log(tmp_path / "smoke")] == [False, True]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("flags", [("--library", "--workers", 2), ()], ids=["asked for", "by its recipe"])
 def test_a_library_trains_the_towers_without_any_store(
-    data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+    data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[object, ...]
 ) -> None:
     (tmp_path / "tokenizer.model").write_bytes((run / "tokenizer.model").read_bytes())
     monkeypatch.setattr(library, "N_SILENT", 3)
-    tasks = {"answer": Share(1, 3)}
-    monkeypatch.setitem(train.RECIPES, "smoke", replace(train.RECIPES["smoke"], tasks=tasks, frozen=("sound.conv1.",)))
-    asked = ["--recipe", "smoke", "--library", "--workers", workers]
+    changes = {"tasks": {"answer": Share(1, 3)}, "frozen": ("sound.conv1.",), "from_media": not flags}
+    monkeypatch.setitem(train.RECIPES, "smoke", replace(train.RECIPES["smoke"], **changes))
+    asked = ["--recipe", "smoke", *flags]
     command(monkeypatch, data, tmp_path, *asked, "--steps", 1)
     early = load_file(tmp_path / "smoke" / "weights.safetensors")
     command(monkeypatch, data, tmp_path, *asked)
