@@ -51,7 +51,7 @@ RUNS: dict[str, LabRequest] = {
 VOICES = "fusion, spoken by real voices"
 OMNIGLOT = "learning to learn, on Omniglot"
 YARDSTICK = MamlRequest(learner=("first_order", "fine_tuning"), n_steps=6_000, n_tasks=16, n_inner=1)
-"""With one inner step nothing above the head moves, and a step of meta-training costs the least."""
+"""With one inner step the body stays inside a task: the orders are one, and a step of meta-training costs the least."""
 ON_REAL = {"fusion": VOICES, "learning to learn": OMNIGLOT}
 """Title -> that of the same on real data, which does not come with the program."""
 ORDER = [title for own in RUNS for title in (own, ON_REAL.get(own)) if title is not None]
