@@ -11,6 +11,7 @@ from studio.app import Served
 from studio.i18n import text
 from tests.browser.conftest import PHONE, Visit, visit
 from tests.conftest import SAMPLES
+from tests.fake_host import FakeHost
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -57,13 +58,17 @@ def test_a_sentence_is_typed_its_words_are_hidden_and_it_is_translated_both_ways
     assert "Leave at least one word" in reading.sheet("masking", "error")
 
 
-def test_a_clip_is_asked_about_three_times_and_escape_stops(wide: Visit) -> None:
+def test_a_clip_is_asked_about_three_times_and_escape_stops(
+    wide: Visit, scripted: tuple[Served, FakeHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = wide.page
     open_hiding(wide)
-    page.locator("#muting-samples .sample").first.click()
-    page.wait_for_selector("#muting-sheet .sheet.is-busy .sentence")
-    page.keyboard.press("Escape")
-    assert "A dog is barking." in wide.sheet("muting", "stopped")
+    with monkeypatch.context() as slow:
+        slow.setattr(scripted[1], "delay_s", 0.4)
+        page.locator("#muting-samples .sample").first.click()
+        page.locator("#muting-sheet .sheet.is-busy .sentence").nth(1).wait_for()  # so the first answer is whole
+        page.keyboard.press("Escape")
+        assert "A dog is barking." in wide.sheet("muting", "stopped")
     page.wait_for_selector("#muting-stop", state="hidden")
     page.click("#muting-run")
     assert wide.sheet("muting", "done").count("80 % sure") == 3
