@@ -24,9 +24,9 @@ from engines.protocol import RATE_HZ, Clip, Host, Photo, Sound
 from tests.fake_host import FakeHost
 
 if TYPE_CHECKING:
+    from engines.encoder import MediaEncoder
     from engines.hosts.builtin import BuiltinHost
     from engines.model.checkpoint import Checkpoint
-    from engines.senses import Senses
 
 settings.register_profile("house", deadline=None)  # a busy machine is no failure
 settings.load_profile("house")
@@ -110,11 +110,11 @@ def checkpoint() -> Checkpoint:
 
 
 @pytest.fixture
-def senses(checkpoint: Checkpoint) -> Senses:
-    """The tiny model's senses, with a cache of their own."""
-    from engines.senses import Senses
+def encoder(checkpoint: Checkpoint) -> MediaEncoder:
+    """The tiny model as a media encoder with its own cache."""
+    from engines.encoder import MediaEncoder
 
-    return Senses(checkpoint, cache_bytes=2**20)
+    return MediaEncoder(checkpoint, cache_bytes=2**20)
 
 
 @pytest.fixture

@@ -41,15 +41,15 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.archives": BASE,
     "engines.model": (*BASE, "engines.text"),
     "engines.decoding": (*BASE, "engines.model", "engines.text"),
-    "engines.senses": (*MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.text"),
+    "engines.encoder": (*MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.text"),
     "engines.tasks": (
-        *MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.senses", "engines.subtitles",
+        *MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.encoder", "engines.subtitles",
         "engines.text",
     ),
-    "engines.hosts": (*MEDIA, "engines.device", "engines.model", "engines.senses", "engines.tasks"),
+    "engines.hosts": (*MEDIA, "engines.device", "engines.model", "engines.encoder", "engines.tasks"),
     "engines.training": (
         *MEDIA, "engines.archives", "engines.decoding", "engines.device", "engines.evaluation", "engines.hosts",
-        "engines.model", "engines.senses", "engines.text",
+        "engines.model", "engines.encoder", "engines.text",
     ),
     # Clips for questions are composed by the code that composes them for training.
     "engines.evaluation": (
@@ -70,7 +70,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     # The lab runs the product's own parts on small material; what it learns for the page is learnt here too.
     "engines.lab": (
-        *MEDIA, "engines.archives", "engines.decoding", "engines.hosts", "engines.model", "engines.senses",
+        *MEDIA, "engines.archives", "engines.decoding", "engines.hosts", "engines.model", "engines.encoder",
         "engines.tasks", "engines.text", "engines.training",
     ),
     "engines.__main__": (
@@ -109,7 +109,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "torch": (
         "engines.decoding", "engines.device", "engines.evaluation.peers", "engines.evaluation.precision",
         "engines.evaluation.whispers", "engines.hosts", "engines.lab", "engines.media", "engines.model",
-        "engines.senses", "engines.tasks", "engines.training",
+        "engines.encoder", "engines.tasks", "engines.training",
     ),
 }  # fmt: skip
 

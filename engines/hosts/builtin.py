@@ -22,6 +22,7 @@ from typing import Any, TypeAlias, TypeVar
 import torch
 
 from engines import device as devices
+from engines.encoder import MediaEncoder
 from engines.errors import AbilityError, Cancelled, RequestError
 from engines.model import checkpoint as checkpoints
 from engines.model.checkpoint import Checkpoint
@@ -47,18 +48,17 @@ from engines.protocol import (
     TranslateRequest,
     TranslateResult,
 )
-from engines.senses import Senses
 from engines.settings import Settings
-from engines.tasks import answer, caption, search, transcribe, translate
+from engines.tasks import ask, caption, search, transcribe, translate
 
-Task: TypeAlias = Callable[[Senses, Any], Iterator[Result]]
+Task: TypeAlias = Callable[[MediaEncoder, Any], Iterator[Result]]
 AnyResult = TypeVar("AnyResult", bound=Result)
 
 TASKS: dict[type, tuple[Task, type[Result], tuple[str, ...]]] = {
     CaptionRequest: (caption.stream, CaptionResult, LANGUAGES),
     TranscribeRequest: (transcribe.stream, TranscribeResult, (*LANGUAGES, *translate.PAIRS)),
     TranslateRequest: (translate.stream, TranslateResult, translate.PAIRS),
-    AskRequest: (answer.stream, AskResult, LANGUAGES),
+    AskRequest: (ask.stream, AskResult, LANGUAGES),
     EmbedRequest: (search.embed, EmbedResult, ("",)),
     IndexRequest: (search.index, IndexResult, ("",)),
     SearchRequest: (search.search, SearchResult, ("",)),
@@ -137,7 +137,7 @@ class BuiltinHost:
         self._checkpoint = checkpoint
         self._choice = devices.Choice("cpu", "float32", "asked for", "按要求") if choice is None else choice
         self._folder, self._dtype, self._cache_bytes = folder, dtype, cache_bytes
-        self._senses = Senses(checkpoint, cache_bytes=cache_bytes)
+        self._encoder = MediaEncoder(checkpoint, cache_bytes=cache_bytes)
         self._incoming: queue.Queue[_Job | _Move | None] = queue.Queue()
         self._closing = threading.Lock()
         self._closed = False
@@ -249,7 +249,7 @@ class BuiltinHost:
             fault = devices.explain(error)
             if fault is not None and fault is not error:
                 fault.__cause__ = error
-                self._senses.forget()
+                self._encoder.forget()
             job.tell(fault if fault is not None else error)
             return False
         job.tell(job.last)
@@ -258,7 +258,7 @@ class BuiltinHost:
     def _next(self, job: _Job) -> Result:
         """The next result of a job; of one that was stopped, the last one again as its end."""
         if job.steps is None:
-            job.steps = job.task(self._senses, job.request)
+            job.steps = job.task(self._encoder, job.request)
         result: Result | None = None
         if not (job.abandoned or job.cancel.is_set):
             with torch.inference_mode(), suppress(Cancelled):
@@ -278,7 +278,7 @@ class BuiltinHost:
             move.done.set_exception(devices.explain(error) or error)
             return
         self._checkpoint, self._choice = checkpoint, move.choice
-        self._senses = Senses(checkpoint, cache_bytes=self._cache_bytes)
+        self._encoder = MediaEncoder(checkpoint, cache_bytes=self._cache_bytes)
         move.done.set_result(None)
 
     def _placed(self, choice: devices.Choice) -> Checkpoint:

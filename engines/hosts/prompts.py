@@ -12,9 +12,9 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from engines import media as files
+from engines.encoder import QUIET_RMS, loudness
 from engines.errors import AbilityError, MediaError
 from engines.protocol import RATE_HZ, AskRequest, CaptionRequest, Clip, Media, Photo, Sense, Sound, TranslateRequest
-from engines.senses import QUIET_RMS, loudness
 
 N_FRAMES = 8
 """Frames of a clip that a model is shown: a few hundred tokens each in most of them."""

@@ -21,30 +21,30 @@ import torch
 from torch import Tensor
 
 from engines.decoding import generate
+from engines.encoder import MediaEncoder
 from engines.errors import RequestError
 from engines.lab.masking import MaskedRequest, MaskedResult, Part
 from engines.model.fusion import FusionModel, Memory, Stream
 from engines.model.parts import KVCache
 from engines.protocol import Progress
-from engines.senses import Senses
 from engines.tasks.translate import MAX_PIECES, options
 from engines.text import Tokenizer
 
 
-def write(senses: Senses, request: MaskedRequest) -> Iterator[MaskedResult]:
+def write(encoder: MediaEncoder, request: MaskedRequest) -> Iterator[MaskedResult]:
     """The task itself, for the host's worker."""
-    model, tokenizer = senses.model, senses.tokenizer
+    model, tokenizer = encoder.model, encoder.tokenizer
     ids = tokenizer.encode(request.shown)
     if len(ids) > MAX_PIECES:
         raise RequestError("The sentence is too long; give a shorter one.", "句子太长，请缩短。")
     duo: Duo | None = None
     if request.photo is not None:
         yield MaskedResult(request=request, progress=Progress("looking"))
-        encoded = senses.encode(request.photo)
+        encoded = encoder.encode(request.photo)
         if encoded.kind != "photo":
             raise RequestError("Only a photo helps here; choose one.", "这里只有图片有用，请选择一张图片。")
-        duo = Duo(model, tokenizer, model.fuse(senses.streams(encoded, whole=True)), request.weight)
-    memory = model.fuse([Stream("text", *senses.read(ids))])
+        duo = Duo(model, tokenizer, model.fuse(encoder.streams(encoded, whole=True)), request.weight)
+    memory = model.fuse([Stream("text", *encoder.read(ids))])
     prefix = torch.tensor([tokenizer.prefix("translate", request.target)], device=memory.tokens.device)
     result = MaskedResult(request=request, progress=Progress("writing"))
     for (hypothesis,) in generate(model if duo is None else duo, memory, prefix, tokenizer, options(len(ids))):

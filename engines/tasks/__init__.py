@@ -1,1 +1,1 @@
-"""One file a task: a generator of results over `Senses`, read top to bottom. Each `next` is one small step of work."""
+"""One file per task: a generator of results over `MediaEncoder`, read top to bottom; each `next` is one small step."""

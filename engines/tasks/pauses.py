@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engines.encoder import QUIET_RMS, TOKEN_S, loudness
 from engines.protocol import RATE_HZ
-from engines.senses import QUIET_RMS, TOKEN_S, loudness
 
 EARLIEST_CUT_S = 4.0
 """Before this a stretch is too short to be worth a window of its own."""

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from engines import media as files
+from engines.encoder import Window
 from engines.errors import MediaError, RequestError
 from engines.index import Collection, LanceCollection, Row, open_collection
 from engines.protocol import (
@@ -26,7 +27,6 @@ from engines.protocol import (
     SearchRequest,
     SearchResult,
 )
-from engines.senses import Window
 
 TEXT_SUFFIXES = frozenset({".txt", ".md"})
 INDEXED_SUFFIXES = files.PHOTO_SUFFIXES | files.SOUND_SUFFIXES | files.CLIP_SUFFIXES | TEXT_SUFFIXES

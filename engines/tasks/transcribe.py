@@ -15,6 +15,7 @@ import torch
 
 from engines import media as files
 from engines.decoding import BLANK, DecodeOptions, align, generate, spoken_words
+from engines.encoder import SPEECH_THRESHOLD, TOKEN_S, MediaEncoder
 from engines.errors import MediaError
 from engines.model.fusion import Memory, Stream
 from engines.protocol import (
@@ -28,7 +29,6 @@ from engines.protocol import (
     TranscribeResult,
     Word,
 )
-from engines.senses import SPEECH_THRESHOLD, TOKEN_S, Senses
 from engines.tasks import translate
 from engines.tasks.pauses import Stretch, stretches, trimmed
 
@@ -53,7 +53,7 @@ READABLE_WIDTH = 84
 """A subtitle has two lines of 42 letters and stays at most 7 s, as broadcasters rule; a Chinese sign counts two."""
 
 
-def stream(senses: Senses, request: TranscribeRequest) -> Iterator[TranscribeResult]:
+def stream(encoder: MediaEncoder, request: TranscribeRequest) -> Iterator[TranscribeResult]:
     """Segments as they are made; while one is being written it stands last and grows. "empty": no speech at all."""
     total_s, chunks = opened(request.media)
     language = request.language
@@ -72,21 +72,21 @@ def stream(senses: Senses, request: TranscribeRequest) -> Iterator[TranscribeRes
     for whole in stretches(chunks):
         yield result()
         stretch = trimmed(whole)
-        heard = None if stretch is None else senses.hear(stretch.samples)
-        if stretch is not None and heard is not None and senses.speech_probability(heard) >= SPEECH_THRESHOLD:
-            memory = senses.model.fuse([Stream("sound", heard.last, heard.mask)])
+        heard = None if stretch is None else encoder.hear(stretch.samples)
+        if stretch is not None and heard is not None and encoder.speech_probability(heard) >= SPEECH_THRESHOLD:
+            memory = encoder.model.fuse([Stream("sound", heard.last, heard.mask)])
             if language is None:
-                language = senses.spoken_language(memory)
+                language = encoder.spoken_language(memory)
             n_tokens = round(len(stretch.samples) / RATE_HZ / TOKEN_S)  # no word is said in the silence after them
-            log_probs = senses.model.ctc(heard.last[:, :n_tokens])[0].cpu().numpy()
+            log_probs = encoder.model.ctc(heard.last[:, :n_tokens])[0].cpu().numpy()
             text = ""
-            for text in _written(senses, memory, language, stretch, n_spelt(log_probs)):
+            for text in _written(encoder, memory, language, stretch, n_spelt(log_probs)):
                 yield result((Segment(stretch.start_s, stretch.end_s, text),) if text else ())
             for segment in _segments(text, align(log_probs, text, language, TOKEN_S), stretch, language):
                 if request.translate_to is None:
                     segments += (segment,)
                     continue
-                for translation in translate.growing(senses, segment.text, language, request.translate_to):
+                for translation in translate.growing(encoder, segment.text, language, request.translate_to):
                     done = Segment(segment.start_s, segment.end_s, segment.text, segment.words, translation)
                     yield result((done,))
                 segments += (done,)
@@ -113,13 +113,13 @@ def opened(media: Media) -> tuple[float, Iterator[np.ndarray]]:
     return sound.duration_s, iter([files.resample(sound.samples, sound.rate_hz)])
 
 
-def _written(senses: Senses, memory: Memory, language: str, stretch: Stretch, n_bytes: int) -> Iterator[str]:
+def _written(encoder: MediaEncoder, memory: Memory, language: str, stretch: Stretch, n_bytes: int) -> Iterator[str]:
     """The text as it grows, to where it runs away; the last one is "" where the decoder doubts that anybody spoke."""
     seconds = len(stretch.samples) / RATE_HZ
     options = DecodeOptions(task="transcribe", beam=BEAM, max_new=min(24 + round(12 * seconds), 320), no_repeat=0)
-    prefix = torch.tensor([senses.tokenizer.prefix("transcribe", language)])
-    for (hypothesis,) in generate(senses.model, memory, prefix, senses.tokenizer, options):
-        text = senses.tokenizer.decode(hypothesis.ids)
+    prefix = torch.tensor([encoder.tokenizer.prefix("transcribe", language)])
+    for (hypothesis,) in generate(encoder.model, memory, prefix, encoder.tokenizer, options):
+        text = encoder.tokenizer.decode(hypothesis.ids)
         said = unlooped(text, n_bytes, language)
         yield said
         if said != text:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import torch
 
 from engines.decoding import DecodeOptions, generate
+from engines.encoder import MediaEncoder
 from engines.model.fusion import Stream
 from engines.protocol import LANGUAGES, Progress, TranslateRequest, TranslateResult
-from engines.senses import Senses
 
 PIVOT = "en"
 PAIRS = tuple(f"{source}-{target}" for source in LANGUAGES for target in LANGUAGES if source != target)
@@ -26,24 +26,24 @@ _SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'»“”’)\]]*(?=\s+[^\sa-zà-ÿ])
 _ABBREVIATION = re.compile(r"(?:^|[\s(])(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Nr|No|bzw|ca|vs|Mme|Mlle)\.$")
 
 
-def stream(senses: Senses, request: TranslateRequest) -> Iterator[TranslateResult]:
+def stream(encoder: MediaEncoder, request: TranslateRequest) -> Iterator[TranslateResult]:
     """The translation as it grows; line breaks stay where they are."""
     text = ""
-    for text, share in _growing(senses, request.text, request.source, request.target):
+    for text, share in _growing(encoder, request.text, request.source, request.target):
         yield TranslateResult(request=request, text=text, progress=Progress("translating", share, 1.0))
     yield TranslateResult(request=request, text=text, end="finished")
 
 
-def growing(senses: Senses, text: str, source: str, target: str) -> Iterator[str]:
+def growing(encoder: MediaEncoder, text: str, source: str, target: str) -> Iterator[str]:
     """The translation of a text as it grows; the last one is whole. The same language is a copy."""
     if source == target:
         yield text
         return
-    for translation, _ in _growing(senses, text, source, target):
+    for translation, _ in _growing(encoder, text, source, target):
         yield translation
 
 
-def _growing(senses: Senses, text: str, source: str, target: str) -> Iterator[tuple[str, float]]:
+def _growing(encoder: MediaEncoder, text: str, source: str, target: str) -> Iterator[tuple[str, float]]:
     """The translation so far, and which part of the text it covers, 0 to 1."""
     joint = "" if target == "zh" else " "
     done, n_read = "", 0
@@ -51,9 +51,9 @@ def _growing(senses: Senses, text: str, source: str, target: str) -> Iterator[tu
         done += "\n" if n else ""
         finished: list[str] = []
         for sentence in sentences(line):
-            for part in _parts(senses, sentence):
+            for part in _parts(encoder, sentence):
                 translation = ""
-                for translation in _part(senses, part, source, target):
+                for translation in _part(encoder, part, source, target):
                     yield done + joint.join([*finished, translation]), n_read / len(text)
                 finished.append(translation)
                 n_read += len(part)
@@ -72,34 +72,34 @@ def sentences(line: str) -> list[str]:
     return [sentence.strip() for sentence in found if sentence.strip()]
 
 
-def _parts(senses: Senses, sentence: str) -> list[str]:
+def _parts(encoder: MediaEncoder, sentence: str) -> list[str]:
     """A sentence in parts of at most `MAX_PIECES`, cut at the comma, else the space, nearest to the middle."""
-    if len(senses.tokenizer.encode(sentence)) <= MAX_PIECES:
+    if len(encoder.tokenizer.encode(sentence)) <= MAX_PIECES:
         return [sentence]
     middle = len(sentence) // 2
     for mark in ("[,;:，；：、]", r"\s", "(?=.)"):
         ends = [match.end() for match in re.finditer(mark, sentence) if 0 < match.end() < len(sentence)]
         if ends:
             cut = min(ends, key=lambda end: abs(end - middle))
-            return _parts(senses, sentence[:cut].strip()) + _parts(senses, sentence[cut:].strip())
+            return _parts(encoder, sentence[:cut].strip()) + _parts(encoder, sentence[cut:].strip())
     return [sentence]
 
 
-def _part(senses: Senses, text: str, source: str, target: str) -> Iterator[str]:
+def _part(encoder: MediaEncoder, text: str, source: str, target: str) -> Iterator[str]:
     """One sentence, by way of English where the pair was not trained; nothing of the English is shown."""
     if PIVOT not in (source, target):
         english = ""
-        for growing_english in _direct(senses, text, PIVOT):
+        for growing_english in _direct(encoder, text, PIVOT):
             english = growing_english
             yield ""
         text = english
-    yield from _direct(senses, text, target)
+    yield from _direct(encoder, text, target)
 
 
-def _direct(senses: Senses, text: str, target: str) -> Iterator[str]:
-    model, tokenizer = senses.model, senses.tokenizer
+def _direct(encoder: MediaEncoder, text: str, target: str) -> Iterator[str]:
+    model, tokenizer = encoder.model, encoder.tokenizer
     ids = tokenizer.encode(text)
-    memory = model.fuse([Stream("text", *senses.read(ids))])
+    memory = model.fuse([Stream("text", *encoder.read(ids))])
     prefix = torch.tensor([tokenizer.prefix("translate", target)])
     for (hypothesis,) in generate(model, memory, prefix, tokenizer, options(len(ids))):
         yield tokenizer.decode(hypothesis.ids)

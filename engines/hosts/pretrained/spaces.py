@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from engines import media as files
+from engines.encoder import ASKED_S, WINDOW_FRAMES, WINDOW_S, Window, chunks, starts
 from engines.errors import MediaError
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
@@ -33,7 +34,6 @@ from engines.protocol import (
     Sense,
     Sound,
 )
-from engines.senses import ASKED_S, WINDOW_FRAMES, WINDOW_S, Window, chunks, starts
 from engines.tasks import search
 
 FIT_SLOPE = 20.0

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from engines.device import Choice
+from engines.encoder import MediaEncoder
 from engines.errors import AbilityError, Cancelled, DeviceError, RequestError, UserError
 from engines.hosts import builtin as module
 from engines.hosts.builtin import BuiltinHost
@@ -35,7 +36,6 @@ from engines.protocol import (
     TranslateResult,
     run,
 )
-from engines.senses import Senses
 from engines.settings import Settings
 from tests.conftest import write_photo
 
@@ -178,13 +178,13 @@ def test_a_failure_reaches_who_asked_and_the_host_goes_on(tiny_host: BuiltinHost
 def test_running_out_of_memory_is_one_sentence_and_empties_the_cache(
     tiny_host: BuiltinHost, script: Script, ask: CaptionRequest, photo: Photo
 ):
-    kept = tiny_host._senses.encode(photo)
+    kept = tiny_host._encoder.encode(photo)
     script.error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
     script.gate.release()
     with pytest.raises(DeviceError, match="The device ran out of memory; try a shorter or smaller file") as failed:
         run(tiny_host, ask)
     assert isinstance(failed.value.__cause__, torch.OutOfMemoryError)
-    assert tiny_host._senses.encode(photo) is not kept
+    assert tiny_host._encoder.encode(photo) is not kept
 
 
 def test_an_error_for_people_passes_as_it_is(tiny_host: BuiltinHost, tmp_path):
@@ -220,10 +220,10 @@ def test_a_move_waits_for_what_is_under_way_and_holds_back_what_comes(
 
 
 def test_a_move_to_an_absent_device_changes_nothing(tiny_host: BuiltinHost, photo: Photo):
-    kept = tiny_host._senses.encode(photo)
+    kept = tiny_host._encoder.encode(photo)
     with pytest.raises(DeviceError, match="cuda:99"):
         tiny_host.move("cuda:99")
-    assert tiny_host.info.device == "cpu" and tiny_host._senses.encode(photo) is kept
+    assert tiny_host.info.device == "cpu" and tiny_host._encoder.encode(photo) is kept
 
 
 def test_a_device_that_fails_during_a_move_is_not_moved_to(
@@ -242,11 +242,11 @@ def test_a_device_that_fails_during_a_move_is_not_moved_to(
 
 
 def test_a_move_brings_the_weights_along_and_forgets_what_was_encoded(tiny_host: BuiltinHost, photo: Photo):
-    kept = tiny_host._senses.encode(photo)
+    kept = tiny_host._encoder.encode(photo)
     tiny_host.move("cpu")
     weights = tiny_host._checkpoint.model.state_dict().values()
     assert {str(weight.dtype) for weight in weights} == {f"torch.{tiny_host.info.dtype}"}
-    assert tiny_host._senses.encode(photo) is not kept
+    assert tiny_host._encoder.encode(photo) is not kept
     assert run(tiny_host, CaptionRequest(media=photo)).end == "finished"
 
 
@@ -355,8 +355,8 @@ def test_many_readers_at_once_all_get_their_own_answers(tiny_host: BuiltinHost):
 
 
 def test_a_task_of_somebody_else_takes_its_turn_and_is_signed_as_all_others(tiny_host: BuiltinHost):
-    def echo(senses: Senses, request: Any) -> Iterator[CaptionResult]:
-        yield CaptionResult(request=request, text=str(senses.model_digest))
+    def echo(encoder: MediaEncoder, request: Any) -> Iterator[CaptionResult]:
+        yield CaptionResult(request=request, text=str(encoder.model_digest))
         yield CaptionResult(request=request, text="done", end="finished")
 
     *_, last = tiny_host.perform(echo, CaptionResult, "of my own")

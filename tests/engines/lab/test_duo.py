@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from engines.encoder import MediaEncoder
 from engines.errors import RequestError
 from engines.lab.duo import Caches, Duo, mix, parts, write
 from engines.lab.masking import MaskedRequest
 from engines.model.fusion import Stream
 from engines.protocol import Photo, Sound, TranslateRequest
-from engines.senses import Senses
 from engines.tasks import translate
 
 TEXT = "A dog runs on the beach."
@@ -40,25 +40,25 @@ def test_the_mixture_is_the_weighted_product_of_both() -> None:
     assert torch.allclose(mix(text, photo, 0.8).softmax(-1), wanted / wanted.sum(), atol=1e-6)
 
 
-def test_without_a_photo_it_writes_what_the_translation_task_writes(senses: Senses) -> None:
-    *_, alone = write(senses, MaskedRequest(text=TEXT))
-    *_, plain = translate.stream(senses, TranslateRequest(text=TEXT, source="en", target="de"))
+def test_without_a_photo_it_writes_what_the_translation_task_writes(encoder: MediaEncoder) -> None:
+    *_, alone = write(encoder, MaskedRequest(text=TEXT))
+    *_, plain = translate.stream(encoder, TranslateRequest(text=TEXT, source="en", target="de"))
     assert alone.text == plain.text and alone.end == "finished"
     assert all(part.share == 0.0 for part in alone.parts)
 
 
-def test_a_photo_without_a_say_changes_nothing(senses: Senses, photo: Photo) -> None:
-    *_, alone = write(senses, MaskedRequest(text=TEXT))
-    *_, together = write(senses, MaskedRequest(text=TEXT, photo=photo, weight=0.0))
+def test_a_photo_without_a_say_changes_nothing(encoder: MediaEncoder, photo: Photo) -> None:
+    *_, alone = write(encoder, MaskedRequest(text=TEXT))
+    *_, together = write(encoder, MaskedRequest(text=TEXT, photo=photo, weight=0.0))
     assert together.text == alone.text and all(part.share < 1e-4 for part in together.parts)
 
 
 @torch.inference_mode()
-def test_step_by_step_and_all_at_once_say_the_same(senses: Senses, photo: Photo) -> None:
+def test_step_by_step_and_all_at_once_say_the_same(encoder: MediaEncoder, photo: Photo) -> None:
     """The beams write with caches that follow them; the shares are found in one go."""
-    model, tokenizer = senses.model, senses.tokenizer
-    duo = Duo(model, tokenizer, model.fuse(senses.streams(senses.encode(photo), whole=True)), 0.8)
-    memory = model.fuse([Stream("text", *senses.read(tokenizer.encode(TEXT)))])
+    model, tokenizer = encoder.model, encoder.tokenizer
+    duo = Duo(model, tokenizer, model.fuse(encoder.streams(encoder.encode(photo), whole=True)), 0.8)
+    memory = model.fuse([Stream("text", *encoder.read(tokenizer.encode(TEXT)))])
     prefix = torch.tensor([tokenizer.prefix("translate", "de")])
     ids = tokenizer.encode("Ein Hund rennt.")
     cache = duo.new_cache()
@@ -76,25 +76,25 @@ def test_step_by_step_and_all_at_once_say_the_same(senses: Senses, photo: Photo)
     assert gains == pytest.approx(wanted, abs=1e-3)
 
 
-def test_pieces_become_words_and_a_word_owes_what_all_its_pieces_owe(senses: Senses) -> None:
-    ids = senses.tokenizer.encode("Der Schäferhund rennt.")
+def test_pieces_become_words_and_a_word_owes_what_all_its_pieces_owe(encoder: MediaEncoder) -> None:
+    ids = encoder.tokenizer.encode("Der Schäferhund rennt.")
     gains = [0.0] * len(ids)
-    inside = len(senses.tokenizer.encode("Der"))  # the first piece of the second word
+    inside = len(encoder.tokenizer.encode("Der"))  # the first piece of the second word
     gains[inside] = gains[inside + 1] = float(torch.tensor(2.0).log())
-    found = parts(senses.tokenizer, ids, gains)
+    found = parts(encoder.tokenizer, ids, gains)
     assert [part.text for part in found] == ["Der", " Schäferhund", " rennt."]
     assert [part.share for part in found] == pytest.approx([0.0, 0.75, 0.0])
 
 
-def test_chinese_characters_stand_alone_also_where_one_is_several_pieces(senses: Senses) -> None:
-    ids = senses.tokenizer.encode("一只蹼跑。")
-    found = parts(senses.tokenizer, ids, [-1.0] * len(ids))
+def test_chinese_characters_stand_alone_also_where_one_is_several_pieces(encoder: MediaEncoder) -> None:
+    ids = encoder.tokenizer.encode("一只蹼跑。")
+    found = parts(encoder.tokenizer, ids, [-1.0] * len(ids))
     assert "".join(part.text for part in found) == "一只蹼跑。"
     assert any(part.text == "蹼" for part in found) and all(part.share == 0.0 for part in found)
 
 
-def test_only_a_photo_helps_and_a_sentence_has_an_end(senses: Senses, sound: Sound, tmp_path: Path) -> None:
+def test_only_a_photo_helps_and_a_sentence_has_an_end(encoder: MediaEncoder, sound: Sound, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="Only a photo helps here"):
-        list(write(senses, MaskedRequest(text=TEXT, photo=sound)))
+        list(write(encoder, MaskedRequest(text=TEXT, photo=sound)))
     with pytest.raises(RequestError, match="The sentence is too long"):
-        list(write(senses, MaskedRequest(text="㐂" * 60, source="zh", target="en")))
+        list(write(encoder, MaskedRequest(text="㐂" * 60, source="zh", target="en")))

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from engines.encoder import Window
 from engines.errors import CheckpointError, MediaError
 from engines.protocol import Cancel, IndexRequest, IndexResult
-from engines.senses import Window
 from engines.tasks import search
 
 
 class Letters:
-    """Stands for `Senses`: a text's vector tells how often each letter is in it."""
+    """Stands for `MediaEncoder`: a text's vector tells how often each letter is in it."""
 
     model_digest = "letters"
 
@@ -38,7 +38,7 @@ class Letters:
 
     def windows(self, path: Path) -> Iterator[Window]:
         raise MediaError(f"{path.name} is no text.")
-        yield  # a generator, as it is in `Senses`
+        yield  # a generator, as it is in `MediaEncoder`
 
 
 class PlainHost:

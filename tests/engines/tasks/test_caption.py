@@ -5,41 +5,41 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engines.encoder import MediaEncoder
 from engines.protocol import LANGUAGES, RATE_HZ, CaptionRequest, Clip, Host, Photo, Sound, run
-from engines.senses import Senses
 from engines.tasks import caption
 from tests.conftest import SAMPLES
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", ["photo", "sound", "clip"])
-def test_a_caption_grows_and_ends(senses: Senses, kind: str, language: str, request: pytest.FixtureRequest):
+def test_a_caption_grows_and_ends(encoder: MediaEncoder, kind: str, language: str, request: pytest.FixtureRequest):
     asked = CaptionRequest(media=request.getfixturevalue(kind), language=language)
-    results = list(caption.stream(senses, asked))
+    results = list(caption.stream(encoder, asked))
     assert [result.done for result in results] == [False] * (len(results) - 1) + [True]
     assert results[-1].end == "finished" and results[-1].text and results[-1].progress is None
     assert len({result.text for result in results}) > 5 and results[0].request is asked
 
 
-def test_an_english_stop_over_shows_nothing_in_english(senses: Senses, photo: Photo):
-    english = list(caption.stream(senses, CaptionRequest(media=photo)))[-1].text
-    french = list(caption.stream(senses, CaptionRequest(media=photo, language="fr")))
+def test_an_english_stop_over_shows_nothing_in_english(encoder: MediaEncoder, photo: Photo):
+    english = list(caption.stream(encoder, CaptionRequest(media=photo)))[-1].text
+    french = list(caption.stream(encoder, CaptionRequest(media=photo, language="fr")))
     assert all(result.text != english for result in french)
 
 
-def test_the_same_photo_gets_the_same_caption(senses: Senses, photo: Photo):
-    texts = {list(caption.stream(senses, CaptionRequest(media=photo)))[-1].text for _ in range(2)}
+def test_the_same_photo_gets_the_same_caption(encoder: MediaEncoder, photo: Photo):
+    texts = {list(caption.stream(encoder, CaptionRequest(media=photo)))[-1].text for _ in range(2)}
     assert len(texts) == 1
 
 
-def test_a_silent_sound_has_no_caption(senses: Senses):
+def test_a_silent_sound_has_no_caption(encoder: MediaEncoder):
     silence = Sound(np.zeros(RATE_HZ, np.float32))
-    *_, last = caption.stream(senses, CaptionRequest(media=silence))
+    *_, last = caption.stream(encoder, CaptionRequest(media=silence))
     assert last.end == "empty" and last.text == ""
 
 
-def test_a_clip_without_sound_is_normal(senses: Senses, clip: Clip):
-    *_, last = caption.stream(senses, CaptionRequest(media=Clip(clip.frames, clip.times_s, clip.duration_s)))
+def test_a_clip_without_sound_is_normal(encoder: MediaEncoder, clip: Clip):
+    *_, last = caption.stream(encoder, CaptionRequest(media=Clip(clip.frames, clip.times_s, clip.duration_s)))
     assert last.end == "finished" and last.text
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines.encoder import MediaEncoder
 from engines.errors import CollectionError, RequestError
 from engines.model import checkpoint
 from engines.protocol import (
@@ -21,7 +22,6 @@ from engines.protocol import (
     Sound,
     run,
 )
-from engines.senses import Senses
 from engines.tasks import search
 from tests.conftest import SAMPLES, tone, write_photo, write_sound
 
@@ -41,150 +41,154 @@ def folder(tmp_path: Path, photo: Photo) -> Path:
     return media
 
 
-def indexed(senses: Senses, folder: Path, collection: Path | str) -> IndexResult:
-    *_, last = search.index(senses, IndexRequest(folder=folder, collection=collection))
+def indexed(encoder: MediaEncoder, folder: Path, collection: Path | str) -> IndexResult:
+    *_, last = search.index(encoder, IndexRequest(folder=folder, collection=collection))
     return last
 
 
-def found(senses: Senses, query: object, collection: Path | str, **options: object) -> SearchResult:
+def found(encoder: MediaEncoder, query: object, collection: Path | str, **options: object) -> SearchResult:
     request = SearchRequest(query=query, collection=collection, **options)  # type: ignore[arg-type]
-    *_, last = search.search(senses, request)
+    *_, last = search.search(encoder, request)
     return last
 
 
-def test_a_folder_is_read_once_and_then_only_what_changed(senses: Senses, folder: Path, tmp_path: Path, photo: Photo):
+def test_a_folder_is_read_once_and_then_only_what_changed(
+    encoder: MediaEncoder, folder: Path, tmp_path: Path, photo: Photo
+):
     db = tmp_path / "my.db"
-    first = indexed(senses, folder, db)
+    first = indexed(encoder, folder, db)
     assert (first.n_added, first.n_unchanged, first.n_removed, first.end) == (4, 0, 0, "finished")
     assert first.n_rows == 5, "two photos, two windows of sound, one short text"
-    assert indexed(senses, folder, db).n_unchanged == 4
+    assert indexed(encoder, folder, db).n_unchanged == 4
     (folder / "red.png").unlink()
     write_photo(folder / "green.png", Photo(np.full_like(photo.pixels, (0, 200, 0))))
-    third = indexed(senses, folder, db)
+    third = indexed(encoder, folder, db)
     assert (third.n_added, third.n_unchanged, third.n_removed, third.n_rows) == (1, 3, 1, 5)
 
 
 def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_goes_on(
-    senses: Senses, folder: Path, tmp_path: Path
+    encoder: MediaEncoder, folder: Path, tmp_path: Path
 ):
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a photo")
     (folder / "empty.txt").write_text("", encoding="utf-8")
-    last = indexed(senses, folder, tmp_path / "my.db")
+    last = indexed(encoder, folder, tmp_path / "my.db")
     assert dict(last.failures).keys() == {"broken.jpg", "empty.txt"} and last.n_added == 4
     assert dict(last.failures)["empty.txt"] == "empty.txt holds no text."
     assert all(str(tmp_path) not in sentence for _, sentence in last.failures)
 
 
-def test_progress_is_told_file_by_file(senses: Senses, folder: Path, tmp_path: Path):
-    results = list(search.index(senses, IndexRequest(folder=folder, collection=tmp_path / "my.db")))
+def test_progress_is_told_file_by_file(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+    results = list(search.index(encoder, IndexRequest(folder=folder, collection=tmp_path / "my.db")))
     counted = [result.progress for result in results if result.progress and result.progress.stage == "reading"]
     assert [p.total for p in counted] == [4.0] * len(counted) and counted[-1].done < 4.0 <= counted[-1].done + 1
     assert {p.unit for p in counted} == {"files"}
 
 
-def test_a_stop_keeps_what_is_finished(senses: Senses, folder: Path, tmp_path: Path):
+def test_a_stop_keeps_what_is_finished(encoder: MediaEncoder, folder: Path, tmp_path: Path):
     db = tmp_path / "my.db"
-    steps = search.index(senses, IndexRequest(folder=folder, collection=db))
+    steps = search.index(encoder, IndexRequest(folder=folder, collection=db))
     for result in steps:
         if result.n_added == 2:
             break
     steps.close()
-    last = indexed(senses, folder, db)
+    last = indexed(encoder, folder, db)
     assert (last.n_unchanged, last.n_added) == (2, 2)
 
 
-def test_one_file_is_indexed_by_itself_and_leaves_the_others_alone(senses: Senses, folder: Path, tmp_path: Path):
-    indexed(senses, folder, tmp_path / "my.db")
+def test_one_file_is_indexed_by_itself_and_leaves_the_others_alone(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+    indexed(encoder, folder, tmp_path / "my.db")
     (folder / "notes.txt").write_text("Other words.", encoding="utf-8")
-    last = indexed(senses, folder / "notes.txt", tmp_path / "my.db")
+    last = indexed(encoder, folder / "notes.txt", tmp_path / "my.db")
     assert (last.n_added, last.n_unchanged, last.n_removed, last.n_rows) == (1, 0, 0, 5)
 
 
-def test_a_collection_at_an_address_is_filled_and_searched_as_a_file_is(senses: Senses, folder: Path, tmp_path: Path):
+def test_a_collection_at_an_address_is_filled_and_searched_as_a_file_is(
+    encoder: MediaEncoder, folder: Path, tmp_path: Path
+):
     pytest.importorskip("lancedb", reason="LanceDB is not installed")
     address = (tmp_path / "my collection").as_uri()
-    assert indexed(senses, folder, address).n_rows == 5
-    assert indexed(senses, folder, address).n_unchanged == 4
-    indexed(senses, folder, tmp_path / "my.db")
+    assert indexed(encoder, folder, address).n_rows == 5
+    assert indexed(encoder, folder, address).n_unchanged == 4
+    indexed(encoder, folder, tmp_path / "my.db")
     for query in ("a red square", folder / "red.png"):
-        hits = [found(senses, query, where).hits for where in (address, tmp_path / "my.db")]
+        hits = [found(encoder, query, where).hits for where in (address, tmp_path / "my.db")]
         assert [hit.path for hit in hits[0]] == [hit.path for hit in hits[1]]
         assert [hit.score for hit in hits[0]] == pytest.approx([hit.score for hit in hits[1]], abs=1e-3)
 
 
-def test_links_that_lead_back_up_are_followed_once(senses: Senses, folder: Path, tmp_path: Path):
+def test_links_that_lead_back_up_are_followed_once(encoder: MediaEncoder, folder: Path, tmp_path: Path):
     os.symlink(folder, folder / "deep" / "up")
-    assert indexed(senses, folder, tmp_path / "my.db").n_added == 4
+    assert indexed(encoder, folder, tmp_path / "my.db").n_added == 4
 
 
-def test_two_folders_share_a_collection(senses: Senses, folder: Path, tmp_path: Path, photo: Photo):
+def test_two_folders_share_a_collection(encoder: MediaEncoder, folder: Path, tmp_path: Path, photo: Photo):
     other = tmp_path / "other"
     other.mkdir()
     write_photo(other / "more.png", photo)
-    indexed(senses, folder, tmp_path / "my.db")
-    last = indexed(senses, other, tmp_path / "my.db")
+    indexed(encoder, folder, tmp_path / "my.db")
+    last = indexed(encoder, other, tmp_path / "my.db")
     assert last.n_removed == 0 and last.n_rows == 6
 
 
-def test_another_model_starts_the_collection_anew(senses: Senses, folder: Path, tmp_path: Path):
+def test_another_model_starts_the_collection_anew(encoder: MediaEncoder, folder: Path, tmp_path: Path):
     db = tmp_path / "my.db"
-    indexed(senses, folder, db)
-    other = Senses(checkpoint.tiny(seed=5))
+    indexed(encoder, folder, db)
+    other = MediaEncoder(checkpoint.tiny(seed=5))
     with pytest.raises(CollectionError, match=r"my\.db was made by another model"):
         found(other, "dog", db)
     assert indexed(other, folder, db).n_added == 4
     assert found(other, "dog", db).end == "finished"
 
 
-def test_an_empty_folder_and_a_missing_one_are_different_ends(senses: Senses, tmp_path: Path):
+def test_an_empty_folder_and_a_missing_one_are_different_ends(encoder: MediaEncoder, tmp_path: Path):
     (tmp_path / "bare").mkdir()
-    assert indexed(senses, tmp_path / "bare", tmp_path / "my.db").end == "empty"
+    assert indexed(encoder, tmp_path / "bare", tmp_path / "my.db").end == "empty"
     with pytest.raises(RequestError, match=r"^The folder 'gone' does not exist; choose another\.$"):
-        indexed(senses, tmp_path / "gone", tmp_path / "my.db")
+        indexed(encoder, tmp_path / "gone", tmp_path / "my.db")
 
 
-def test_a_photo_finds_itself_first(senses: Senses, folder: Path, tmp_path: Path):
+def test_a_photo_finds_itself_first(encoder: MediaEncoder, folder: Path, tmp_path: Path):
     db = tmp_path / "my.db"
-    indexed(senses, folder, db)
-    result = found(senses, folder / "red.png", db, kinds=frozenset({"photo"}))
+    indexed(encoder, folder, db)
+    result = found(encoder, folder / "red.png", db, kinds=frozenset({"photo"}))
     assert [hit.path.name for hit in result.hits] == ["red.png", "blue.jpg"]
     assert result.hits[0].score == pytest.approx(1.0, abs=1e-2) and 0.0 <= result.hits[0].fit <= 1.0
 
 
-def test_a_sound_is_found_with_the_place_in_it(senses: Senses, folder: Path, tmp_path: Path):
+def test_a_sound_is_found_with_the_place_in_it(encoder: MediaEncoder, folder: Path, tmp_path: Path):
     db = tmp_path / "my.db"
-    indexed(senses, folder, db)
-    hits = found(senses, Sound(tone(12.0)), db, kinds=frozenset({"sound", "speech"})).hits
+    indexed(encoder, folder, db)
+    hits = found(encoder, Sound(tone(12.0)), db, kinds=frozenset({"sound", "speech"})).hits
     assert {(hit.path.name, hit.start_s, hit.end_s) for hit in hits} == {
         ("tone.wav", 0.0, 10.0),
         ("tone.wav", 10.0, 12.0),
     }
 
 
-def test_a_text_is_found_by_its_own_words_and_shown(senses: Senses, folder: Path, tmp_path: Path):
+def test_a_text_is_found_by_its_own_words_and_shown(encoder: MediaEncoder, folder: Path, tmp_path: Path):
     db = tmp_path / "my.db"
-    indexed(senses, folder, db)
-    (hit,) = found(senses, "A dog on the beach.\n\nTrains leave at nine.", db, kinds=frozenset({"text"})).hits
+    indexed(encoder, folder, db)
+    (hit,) = found(encoder, "A dog on the beach.\n\nTrains leave at nine.", db, kinds=frozenset({"text"})).hits
     assert hit.path.name == "notes.txt" and "Trains leave" in hit.text and hit.score > 0.9
 
 
-def test_hits_come_best_fit_first_and_no_more_than_asked_for(senses: Senses, folder: Path, tmp_path: Path):
+def test_hits_come_best_fit_first_and_no_more_than_asked_for(encoder: MediaEncoder, folder: Path, tmp_path: Path):
     db = tmp_path / "my.db"
-    indexed(senses, folder, db)
-    hits = found(senses, "a red square", db, k=3).hits
+    indexed(encoder, folder, db)
+    hits = found(encoder, "a red square", db, k=3).hits
     assert len(hits) == 3 and [hit.fit for hit in hits] == sorted((hit.fit for hit in hits), reverse=True)
 
 
-def test_nothing_of_the_kinds_asked_for_is_an_empty_end(senses: Senses, folder: Path, tmp_path: Path):
+def test_nothing_of_the_kinds_asked_for_is_an_empty_end(encoder: MediaEncoder, folder: Path, tmp_path: Path):
     db = tmp_path / "my.db"
-    indexed(senses, folder, db)
-    result = found(senses, "dog", db, kinds=frozenset({"clip"}))
+    indexed(encoder, folder, db)
+    result = found(encoder, "dog", db, kinds=frozenset({"clip"}))
     assert result.end == "empty" and result.hits == ()
 
 
-def test_a_missing_collection_says_what_to_do(senses: Senses, tmp_path: Path):
+def test_a_missing_collection_says_what_to_do(encoder: MediaEncoder, tmp_path: Path):
     with pytest.raises(CollectionError, match=r"There is no collection none\.db; index a folder first\."):
-        found(senses, "dog", tmp_path / "none.db")
+        found(encoder, "dog", tmp_path / "none.db")
 
 
 def test_long_texts_are_cut_into_paragraphs(tmp_path: Path):
@@ -196,9 +200,9 @@ def test_long_texts_are_cut_into_paragraphs(tmp_path: Path):
 
 
 @pytest.mark.parametrize("media", ["a dog", "photo", "sound", "clip"])
-def test_anything_can_be_embedded(senses: Senses, media: str, request: pytest.FixtureRequest):
+def test_anything_can_be_embedded(encoder: MediaEncoder, media: str, request: pytest.FixtureRequest):
     thing = media if " " in media else request.getfixturevalue(media)
-    *_, last = search.embed(senses, EmbedRequest(media=thing))
+    *_, last = search.embed(encoder, EmbedRequest(media=thing))
     assert last.end == "finished" and np.linalg.norm(last.vector) == pytest.approx(1.0, abs=1e-5)
     assert last.kind == ("text" if " " in media else media) or {media, last.kind} == {"sound", "speech"}
 

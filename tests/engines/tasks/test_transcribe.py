@@ -7,26 +7,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines.encoder import MediaEncoder
 from engines.errors import MediaError
 from engines.protocol import RATE_HZ, Clip, Host, Photo, Sound, TranscribeRequest, TranscribeResult, Word, run
-from engines.senses import Senses
 from engines.tasks import transcribe
 from engines.tasks.pauses import Stretch
 from tests.conftest import SAMPLES, tone, write_photo, write_sound
 
 
-def results_of(senses: Senses, media: object, **options: object) -> list[TranscribeResult]:
-    return list(transcribe.stream(senses, TranscribeRequest(media=media, **options)))  # type: ignore[arg-type]
+def results_of(encoder: MediaEncoder, media: object, **options: object) -> list[TranscribeResult]:
+    return list(transcribe.stream(encoder, TranscribeRequest(media=media, **options)))  # type: ignore[arg-type]
 
 
-def test_the_last_segment_grows_while_it_is_written(hearing: Senses):
+def test_the_last_segment_grows_while_it_is_written(hearing: MediaEncoder):
     results = results_of(hearing, Sound(tone(3.0)))
     texts = [result.segments[-1].text for result in results if result.segments]
     assert len(set(texts)) > 3 and results[-1].end == "finished"
     assert results[-1].language in ("en", "de", "fr", "zh") and results[-1].duration_s == pytest.approx(3.0)
 
 
-def test_segments_lie_in_order_within_the_sound_and_so_do_their_words(hearing: Senses, tmp_path: Path):
+def test_segments_lie_in_order_within_the_sound_and_so_do_their_words(hearing: MediaEncoder, tmp_path: Path):
     speech = np.concatenate([tone(12.0), np.zeros(RATE_HZ, np.float32), tone(25.0)])
     last = results_of(hearing, write_sound(tmp_path / "talk.wav", speech), language="en")[-1]
     assert len(last.segments) >= 2
@@ -37,19 +37,19 @@ def test_segments_lie_in_order_within_the_sound_and_so_do_their_words(hearing: S
     assert starts == sorted(starts) and starts[-1] > 12.0
 
 
-def test_a_segment_is_translated_as_soon_as_it_is_there(hearing: Senses):
+def test_a_segment_is_translated_as_soon_as_it_is_there(hearing: MediaEncoder):
     results = results_of(hearing, Sound(tone(2.0)), language="en", translate_to="de")
     assert all(segment.translation for segment in results[-1].segments) and results[-1].translation
     grown = {r.segments[-1].translation for r in results if r.segments}
     assert len(grown) > 3
 
 
-def test_translating_into_the_language_spoken_copies(hearing: Senses):
+def test_translating_into_the_language_spoken_copies(hearing: MediaEncoder):
     last = results_of(hearing, Sound(tone(2.0)), language="de", translate_to="de")[-1]
     assert [segment.translation for segment in last.segments] == [segment.text for segment in last.segments]
 
 
-def test_progress_counts_seconds_up_to_the_whole(hearing: Senses, tmp_path: Path):
+def test_progress_counts_seconds_up_to_the_whole(hearing: MediaEncoder, tmp_path: Path):
     path = write_sound(tmp_path / "long.wav", tone(65.0))
     progress = [result.progress for result in results_of(hearing, path, language="en") if result.progress]
     done = [p.done for p in progress]
@@ -59,15 +59,17 @@ def test_progress_counts_seconds_up_to_the_whole(hearing: Senses, tmp_path: Path
 
 
 @pytest.mark.parametrize("what", ["silence", "no speech"])
-def test_where_nobody_speaks_nothing_is_written(hearing: Senses, deaf: Senses, what: str):
-    senses, sound = (
+def test_where_nobody_speaks_nothing_is_written(hearing: MediaEncoder, deaf: MediaEncoder, what: str):
+    encoder, sound = (
         (hearing, Sound(np.zeros(3 * RATE_HZ, np.float32))) if what == "silence" else (deaf, Sound(tone(3.0)))
     )
-    results = results_of(senses, sound)
+    results = results_of(encoder, sound)
     assert results[-1].end == "empty" and not any(result.segments for result in results)
 
 
-def test_a_photo_and_a_clip_without_sound_say_what_to_choose(hearing: Senses, photo: Photo, clip: Clip, tmp_path: Path):
+def test_a_photo_and_a_clip_without_sound_say_what_to_choose(
+    hearing: MediaEncoder, photo: Photo, clip: Clip, tmp_path: Path
+):
     wordless = Clip(clip.frames, clip.times_s, clip.duration_s)
     for media in (photo, wordless):
         with pytest.raises(MediaError, match="There is no sound in this to write down; choose a sound, or a clip with"):
@@ -76,7 +78,7 @@ def test_a_photo_and_a_clip_without_sound_say_what_to_choose(hearing: Senses, ph
         results_of(hearing, write_photo(tmp_path / "dog.png", photo))
 
 
-def test_the_sound_of_a_clip_is_heard(hearing: Senses, clip: Clip):
+def test_the_sound_of_a_clip_is_heard(hearing: MediaEncoder, clip: Clip):
     assert results_of(hearing, clip)[-1].end == "finished"
 
 

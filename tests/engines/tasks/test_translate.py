@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.encoder import MediaEncoder
 from engines.protocol import Host, TranslateRequest, run
-from engines.senses import Senses
 from engines.tasks import translate
 
 
@@ -18,7 +18,7 @@ def spelt_out(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Instead of a model: every sentence becomes itself in brackets. Gives the list of what was asked."""
     asked: list[tuple[str, str]] = []
 
-    def direct(senses: Senses, text: str, target: str) -> Iterator[str]:
+    def direct(encoder: MediaEncoder, text: str, target: str) -> Iterator[str]:
         asked.append((text, target))
         yield "["
         yield f"[{text}]"
@@ -27,35 +27,35 @@ def spelt_out(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return asked
 
 
-def translated(senses: Senses, text: str, source: str = "en", target: str = "de") -> str:
-    *_, last = translate.stream(senses, TranslateRequest(text=text, source=source, target=target))
+def translated(encoder: MediaEncoder, text: str, source: str = "en", target: str = "de") -> str:
+    *_, last = translate.stream(encoder, TranslateRequest(text=text, source=source, target=target))
     assert last.end == "finished"
     return last.text
 
 
-def test_each_sentence_is_translated_by_itself(senses: Senses, spelt_out: list[tuple[str, str]]):
-    assert translated(senses, "Hello there. How are you?") == "[Hello there.] [How are you?]"
+def test_each_sentence_is_translated_by_itself(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
+    assert translated(encoder, "Hello there. How are you?") == "[Hello there.] [How are you?]"
     assert spelt_out == [("Hello there.", "de"), ("How are you?", "de")]
 
 
-def test_line_breaks_stay_where_they_are(senses: Senses, spelt_out: list[tuple[str, str]]):
-    assert translated(senses, "A title\n\nA line. Another.") == "[A title]\n\n[A line.] [Another.]"
+def test_line_breaks_stay_where_they_are(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
+    assert translated(encoder, "A title\n\nA line. Another.") == "[A title]\n\n[A line.] [Another.]"
 
 
-def test_chinese_is_joined_without_spaces(senses: Senses, spelt_out: list[tuple[str, str]]):
-    assert translated(senses, "One. Two.", "en", "zh") == "[One.][Two.]"
-    assert translated(senses, "你好。再见！", "zh", "en") == "[你好。] [再见！]"
+def test_chinese_is_joined_without_spaces(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
+    assert translated(encoder, "One. Two.", "en", "zh") == "[One.][Two.]"
+    assert translated(encoder, "你好。再见！", "zh", "en") == "[你好。] [再见！]"
 
 
-def test_a_pair_without_english_goes_by_way_of_it(senses: Senses, spelt_out: list[tuple[str, str]]):
-    results = list(translate.stream(senses, TranslateRequest(text="Guten Tag.", source="de", target="fr")))
+def test_a_pair_without_english_goes_by_way_of_it(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
+    results = list(translate.stream(encoder, TranslateRequest(text="Guten Tag.", source="de", target="fr")))
     assert spelt_out == [("Guten Tag.", "en"), ("[Guten Tag.]", "fr")]
     assert "[Guten Tag.]" not in {result.text for result in results}, "the English is not shown"
 
 
-def test_a_very_long_sentence_is_cut_at_its_commas(senses: Senses, spelt_out: list[tuple[str, str]]):
+def test_a_very_long_sentence_is_cut_at_its_commas(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
     sentence = ", ".join(["the green house on the hill above the old town"] * 20)
-    translated(senses, sentence)
+    translated(encoder, sentence)
     assert len(spelt_out) > 1 and all(len(part) < 700 for part, _ in spelt_out)
     assert " ".join(part for part, _ in spelt_out) == sentence
 
@@ -80,12 +80,12 @@ def test_no_letter_is_lost_in_cutting(line: str):
     assert "".join("".join(translate.sentences(line)).split()) == "".join(line.split())
 
 
-def test_a_copy_needs_no_model(senses: Senses, spelt_out: list[tuple[str, str]]):
-    assert list(translate.growing(senses, "As it is.", "en", "en")) == ["As it is."] and not spelt_out
+def test_a_copy_needs_no_model(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
+    assert list(translate.growing(encoder, "As it is.", "en", "en")) == ["As it is."] and not spelt_out
 
 
-def test_a_translation_grows_on_the_model_itself(senses: Senses):
-    results = list(translate.stream(senses, TranslateRequest(text="Hello. You.", source="en", target="de")))
+def test_a_translation_grows_on_the_model_itself(encoder: MediaEncoder):
+    results = list(translate.stream(encoder, TranslateRequest(text="Hello. You.", source="en", target="de")))
     shares = [result.progress.done for result in results if result.progress]
     assert shares == sorted(shares) and 0.0 <= shares[0] < 1.0 == shares[-1]
     assert len({result.text for result in results}) > 5

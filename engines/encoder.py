@@ -89,7 +89,7 @@ class Window:
     text: str = ""
 
 
-class Senses:
+class MediaEncoder:
     """A checkpoint's towers and heads over media, with a bounded memory of what was encoded.
 
     Not thread-safe: a host calls it from its one worker.

@@ -1,0 +1,134 @@
+"""Questions are answered from what is seen and heard, and the answer says what it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from engines.encoder import MediaEncoder
+from engines.protocol import LANGUAGES, RATE_HZ, AskRequest, AskResult, Clip, Host, Photo, Sound, run
+from engines.tasks import ask
+from tests.conftest import tone
+
+
+def last_of(encoder: MediaEncoder, media: object, question: str = "What is shown?", **options: object) -> AskResult:
+    *_, last = ask.stream(encoder, AskRequest(media=media, question=question, **options))  # type: ignore[arg-type]
+    return last
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_answer_grows_and_ends_in_every_language(encoder: MediaEncoder, clip: Clip, language: str):
+    results = list(ask.stream(encoder, AskRequest(media=clip, question="Was ist das?", language=language)))
+    assert results[-1].end == "finished" and results[-1].text and 0.0 < results[-1].confidence <= 1.0
+    assert len({result.text for result in results}) > 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "hide", "wanted"),
+    [
+        ("clip", (), ["picture", "sound"]),
+        ("clip", ("picture",), ["sound"]),
+        ("clip", ("picture", "sound"), []),
+        ("photo", (), ["picture"]),
+        ("sound", (), ["sound"]),
+    ],
+)
+def test_every_sense_there_is_gets_its_share(
+    encoder: MediaEncoder, kind: str, hide: tuple[str, ...], wanted: list[str], request: pytest.FixtureRequest
+):
+    last = last_of(encoder, request.getfixturevalue(kind), hide=frozenset(hide))
+    assert last.end == "finished" and [sense for sense, _ in last.senses] == wanted
+    assert all(0.0 <= share <= 1.0 for _, share in last.senses)
+
+
+def test_an_answer_that_rests_on_one_moment_names_it(
+    encoder: MediaEncoder, clip: Clip, monkeypatch: pytest.MonkeyPatch
+):
+    """A stand-in for the decoder: an answer is likely only if something at 1.1 to 1.3 s is seen or heard."""
+
+    def probability(encoder: MediaEncoder, streams: list, prefix: object, hypothesis: object) -> torch.Tensor:
+        kept = torch.zeros(max(len(stream.mask) for stream in streams), dtype=torch.bool)
+        for stream in streams:
+            if stream.times_s is not None:
+                kept |= (stream.mask & (stream.times_s > 1.1) & (stream.times_s < 1.3)).any(1)
+        return torch.where(kept, 0.9, 0.1)
+
+    monkeypatch.setattr(ask, "_probability", probability)
+    (moment_s,) = last_of(encoder, replace(clip, sound=None)).moments_s
+    assert moment_s == pytest.approx(1.25, abs=0.15)
+    assert last_of(encoder, replace(clip, times_s=(0.2, 0.4, 0.6, 0.8), sound=None)).moments_s == ()
+
+
+def test_times_an_answer_names_are_its_moments(encoder: MediaEncoder, clip: Clip):
+    pieces = (*encoder.tokenizer.encode("at"), encoder.tokenizer.time_id(1.4))
+    prefix = torch.tensor([encoder.tokenizer.prefix("answer", "en")])
+    encoded = encoder.encode(clip)
+    said = ask.Hypothesis(pieces, -0.1, True)
+    assert ask._moments_s(encoder, encoded, encoder.streams(encoded), prefix, said) == (pytest.approx(1.4),)
+
+
+@pytest.mark.parametrize("track", [None, Sound(np.zeros(2 * RATE_HZ, np.float32))])
+def test_a_clip_with_nothing_to_hear_is_answered_from_its_picture_and_says_so(
+    encoder: MediaEncoder, clip: Clip, track: Sound | None
+):
+    last = last_of(encoder, replace(clip, sound=track), "What can be heard?")
+    assert last.end == "finished" and last.text
+    assert last.silent and [sense for sense, _ in last.senses] == ["picture"]
+
+
+def test_a_silent_sound_leaves_nothing_to_answer_from(encoder: MediaEncoder):
+    last = last_of(encoder, Sound(np.zeros(RATE_HZ, np.float32)), "What can be heard?")
+    assert last.end == "empty" and last.silent and last.text == ""
+
+
+@pytest.mark.parametrize("hide", [(), ("sound",), ("picture", "sound")])
+@pytest.mark.parametrize("kind", ["photo", "sound", "clip"])
+def test_a_photo_and_what_is_only_hidden_are_not_silent(
+    encoder: MediaEncoder, kind: str, hide: tuple[str, ...], request: pytest.FixtureRequest
+):
+    last = last_of(encoder, request.getfixturevalue(kind), hide=frozenset(hide))
+    assert last.end == "finished" and not last.silent
+
+
+def test_a_photo_has_no_moments(encoder: MediaEncoder, photo: Photo):
+    assert last_of(encoder, photo).moments_s == ()
+
+
+def test_a_question_is_put_in_the_language_the_model_is_asked_in(
+    encoder: MediaEncoder, clip: Clip, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[tuple[str, str, str]] = []
+
+    def growing(encoder: MediaEncoder, text: str, source: str, target: str):
+        asked.append((text, source, target))
+        yield text
+
+    monkeypatch.setattr(ask.translate, "growing", growing)
+    last_of(encoder, clip, "Was hört man?", language="de")
+    assert asked[0] == ("Was hört man?", "de", "en") and asked[1][1:] == ("en", "de")
+    asked.clear()
+    last_of(encoder, clip, "能听到什么？", language="en")
+    last_of(encoder, clip, "能听到什么？", language="zh")
+    last_of(encoder, clip, "What is it?", language="zh")
+    assert [pair[1:] for pair in asked] == [("zh", "en"), ("zh", "zh"), ("en", "zh")]
+
+
+def test_the_probability_of_an_answer_is_that_of_its_pieces_and_its_end(encoder: MediaEncoder, photo: Photo):
+    """Teacher-forced over the whole answer, it must equal what decoding counted on the way."""
+    streams = [*encoder.streams(encoder.encode(photo)), ask.asked(encoder, "What is it?")]
+    prefix = torch.tensor([encoder.tokenizer.prefix("answer", "en")])
+    ended = replace(ask.OPTIONS, max_new=3)
+    *_, (hypothesis,) = ask.generate(encoder.model, encoder.model.fuse(streams), prefix, encoder.tokenizer, ended)
+    logits = encoder.model.decode(torch.tensor([[*prefix[0], *hypothesis.ids]]), encoder.model.fuse(streams))[0]
+    wanted = [*hypothesis.ids, encoder.tokenizer.eos_id]
+    by_hand = logits[3:].log_softmax(-1)[torch.arange(4), torch.tensor(wanted)].mean().exp()
+    assert float(ask._probability(encoder, streams, prefix, hypothesis)[0]) == pytest.approx(float(by_hand), rel=1e-4)
+
+
+def test_the_built_in_model_answers_from_the_sound(builtin: Host):
+    sound = Sound(np.concatenate([tone(2.0), np.zeros(RATE_HZ, np.float32)]))
+    result = run(builtin, AskRequest(media=sound, question="What can be heard?"))
+    assert isinstance(result, AskResult) and result.text and dict(result.senses).keys() == {"sound"}
