@@ -23,6 +23,7 @@ from engines import media as files
 from engines.decoding import DecodeOptions, generate
 from engines.errors import MediaError
 from engines.index import calibrate
+from engines.media.loudness import QUIET_RMS, STEP_S, is_quiet, loudness
 from engines.model.checkpoint import Checkpoint
 from engines.model.features import log_mel, photo_tensor
 from engines.model.fusion import SOUND_POOL, Heard, Memory, Stream
@@ -30,7 +31,7 @@ from engines.protocol import RATE_HZ, Clip, Kind, Media, Photo, Sense, Sound
 
 MAX_HEARD_S = 27.0
 """The sound tower hears this much at a time, and three seconds of silence after it."""
-TOKEN_S = 0.02
+TOKEN_S = STEP_S
 """Seconds of one sound token: two mel frames of 10 ms."""
 N_FRAMES = 16
 """Frames of a clip that a question or caption rests on, evenly spaced; training shows 8 to 16."""
@@ -48,8 +49,6 @@ SPEECH_THRESHOLD = 0.5
 """At or above this probability the event head calls a sound speech."""
 EVENT_TOKENS = 25
 """The event head judges 5 s at a time, as in training."""
-QUIET_RMS = 10.0 ** (-55.0 / 20.0)
-"""A sound that never gets louder than -55 dB of full scale holds nothing to hear: below microphone hiss."""
 
 Seen: TypeAlias = Literal["photo", "sound", "clip"]
 
@@ -307,18 +306,6 @@ class MediaEncoder:
         if speaks and (text := self.words(heard).strip()):  # its words say more about it than its sound
             return "speech", self.text_vector(text)
         return "sound", _array(self.model.vector("sound", heard.mix, heard.mix_mask))
-
-
-def is_quiet(samples: np.ndarray) -> bool:
-    """Whether no 20 ms of a sound rise above the energy gate."""
-    return len(samples) == 0 or float(loudness(samples).max()) < QUIET_RMS
-
-
-def loudness(samples: np.ndarray) -> np.ndarray:
-    """Root mean square of each 20 ms at 16 kHz: (n,) -> (ceil(n / 320),)."""
-    step = round(TOKEN_S * RATE_HZ)
-    padded = np.pad(samples, (0, -len(samples) % step)).reshape(-1, step)
-    return np.sqrt((padded.astype(np.float32) ** 2).mean(1))
 
 
 def _load(media: Media) -> Photo | Sound | Clip:

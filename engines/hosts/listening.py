@@ -1,7 +1,7 @@
-"""A transcript by any model that writes down a stretch of speech at a time.
+"""A transcript by any model that writes down a chunk of speech at a time.
 
 The sound is cut at its pauses as for the built-in model, so two hours need no more memory than half a minute, a stop
-comes within one stretch, and every segment has its times.
+comes within one chunk, and every segment has its times.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import TypeAlias
 
 import numpy as np
 
+from engines.media.segment import speech_chunks, trim
 from engines.protocol import LANGUAGES, Progress, Segment, TranscribeRequest, TranscribeResult
-from engines.tasks.pauses import stretches, trimmed
 from engines.tasks.transcribe import opened
 
 
 @dataclass(frozen=True)
 class Said:
-    """What is said in a stretch, as far as it is written. Times are seconds from the stretch's start.
+    """What is said in a chunk, as far as it is written. Times are seconds from the chunk's start.
 
     language: found by the model, "" where it does not tell. segments: none = nobody speaks.
     """
@@ -56,16 +56,16 @@ def transcribed(
             progress=Progress("listening", heard_s, max(total_s, heard_s), "s"),
         )
 
-    for whole in stretches(chunks):
+    for whole in speech_chunks(chunks):
         yield result()
-        stretch = trimmed(whole)
+        chunk = trim(whole)
         said = Said()
-        if stretch is not None:
-            for said in write(stretch.samples, language or None):
+        if chunk is not None:
+            for said in write(chunk.samples, language or None):
                 if said.language in LANGUAGES:
                     language = language or said.language
-                yield result(_placed(said.segments, stretch.start_s))
-            for segment in _placed(said.segments, stretch.start_s):
+                yield result(_placed(said.segments, chunk.start_s))
+            for segment in _placed(said.segments, chunk.start_s):
                 if translate is not None and request.translate_to not in (None, language):
                     for translation in translate(segment.text, language):
                         segment = replace(segment, translation=translation)
@@ -76,7 +76,7 @@ def transcribed(
 
 
 def _placed(segments: tuple[Segment, ...], start_s: float) -> tuple[Segment, ...]:
-    """Segments of a stretch with times from the start of the whole sound; empty ones are left out."""
+    """Segments of a chunk with times from the start of the whole sound; empty ones are left out."""
     return tuple(
         replace(
             segment,

@@ -12,8 +12,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from engines import media as files
-from engines.encoder import QUIET_RMS, loudness
 from engines.errors import AbilityError, MediaError
+from engines.media.loudness import is_quiet
 from engines.protocol import RATE_HZ, AskRequest, CaptionRequest, Clip, Media, Photo, Sense, Sound, TranslateRequest
 
 N_FRAMES = 8
@@ -92,23 +92,19 @@ def _loaded(media: Media) -> Material:
             samples = _heard(media)
             if len(samples) == 0:
                 raise MediaError("The sound is empty; record or choose another.", "声音是空的，请重新录制或另选。")
-            silent = _silent(samples)
+            silent = is_quiet(samples)
             return Material("sound", samples=None if silent else samples, silent=silent)
         case Clip(frames, times_s, _, sound):
             evenly = np.linspace(0, len(frames) - 1, min(N_FRAMES, len(frames))).round().astype(int)
             shown, at_s = tuple(frames[i] for i in evenly), tuple(times_s[i] for i in evenly)
             track = None if sound is None else _heard(sound)
-            track = None if track is None or _silent(track) else track
+            track = None if track is None or is_quiet(track) else track
             return Material("clip", shown, at_s, track, silent=track is None)
     raise TypeError(f"{type(media).__name__} is no medium")
 
 
 def _heard(sound: Sound) -> np.ndarray:
     return files.resample(sound.samples, sound.rate_hz)[: round(HEARD_S * RATE_HZ)]
-
-
-def _silent(samples: np.ndarray) -> bool:
-    return not bool((loudness(samples) >= QUIET_RMS).any())
 
 
 def conversation(request: CaptionRequest | AskRequest | TranslateRequest, given: Material | None) -> tuple[Turn, ...]:

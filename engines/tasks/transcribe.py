@@ -17,6 +17,7 @@ from engines import media as files
 from engines.decoding import BLANK, DecodeOptions, align, generate, spoken_words
 from engines.encoder import SPEECH_THRESHOLD, TOKEN_S, MediaEncoder
 from engines.errors import MediaError
+from engines.media.segment import SpeechChunk, speech_chunks, trim
 from engines.model.fusion import Memory, Stream
 from engines.protocol import (
     RATE_HZ,
@@ -30,7 +31,6 @@ from engines.protocol import (
     Word,
 )
 from engines.tasks import translate
-from engines.tasks.pauses import Stretch, stretches, trimmed
 
 CHUNK_S = 5.0
 NO_SPEECH_THRESHOLD = 0.6
@@ -69,20 +69,20 @@ def stream(encoder: MediaEncoder, request: TranscribeRequest) -> Iterator[Transc
             progress=Progress("listening", heard_s, max(total_s, heard_s), "s"),
         )
 
-    for whole in stretches(chunks):
+    for whole in speech_chunks(chunks):
         yield result()
-        stretch = trimmed(whole)
-        heard = None if stretch is None else encoder.hear(stretch.samples)
-        if stretch is not None and heard is not None and encoder.speech_probability(heard) >= SPEECH_THRESHOLD:
+        chunk = trim(whole)
+        heard = None if chunk is None else encoder.hear(chunk.samples)
+        if chunk is not None and heard is not None and encoder.speech_probability(heard) >= SPEECH_THRESHOLD:
             memory = encoder.model.fuse([Stream("sound", heard.last, heard.mask)])
             if language is None:
                 language = encoder.spoken_language(memory)
-            n_tokens = round(len(stretch.samples) / RATE_HZ / TOKEN_S)  # no word is said in the silence after them
+            n_tokens = round(len(chunk.samples) / RATE_HZ / TOKEN_S)  # no word is said in the silence after them
             log_probs = encoder.model.ctc(heard.last[:, :n_tokens])[0].cpu().numpy()
             text = ""
-            for text in _written(encoder, memory, language, stretch, n_spelt(log_probs)):
-                yield result((Segment(stretch.start_s, stretch.end_s, text),) if text else ())
-            for segment in _segments(text, align(log_probs, text, language, TOKEN_S), stretch, language):
+            for text in _written(encoder, memory, language, chunk, n_spelt(log_probs)):
+                yield result((Segment(chunk.start_s, chunk.end_s, text),) if text else ())
+            for segment in _segments(text, align(log_probs, text, language, TOKEN_S), chunk, language):
                 if request.translate_to is None:
                     segments += (segment,)
                     continue
@@ -113,9 +113,9 @@ def opened(media: Media) -> tuple[float, Iterator[np.ndarray]]:
     return sound.duration_s, iter([files.resample(sound.samples, sound.rate_hz)])
 
 
-def _written(encoder: MediaEncoder, memory: Memory, language: str, stretch: Stretch, n_bytes: int) -> Iterator[str]:
+def _written(encoder: MediaEncoder, memory: Memory, language: str, chunk: SpeechChunk, n_bytes: int) -> Iterator[str]:
     """The text as it grows, to where it runs away; the last one is "" where the decoder doubts that anybody spoke."""
-    seconds = len(stretch.samples) / RATE_HZ
+    seconds = len(chunk.samples) / RATE_HZ
     options = DecodeOptions(task="transcribe", beam=BEAM, max_new=min(24 + round(12 * seconds), 320), no_repeat=0)
     prefix = torch.tensor([encoder.tokenizer.prefix("transcribe", language)])
     for (hypothesis,) in generate(encoder.model, memory, prefix, encoder.tokenizer, options):
@@ -150,14 +150,14 @@ def unlooped(text: str, n_bytes: int, language: str) -> str:
     return ("" if language == "zh" else " ").join(written for written, _ in words[:cut])
 
 
-def _segments(text: str, words: Sequence[Word], stretch: Stretch, language: str) -> Iterator[Segment]:
-    """A stretch's text as segments fit to be read, with times from the start of the whole sound."""
+def _segments(text: str, words: Sequence[Word], chunk: SpeechChunk, language: str) -> Iterator[Segment]:
+    """A chunk's text as segments fit to be read, with times from the start of the whole sound."""
     if not text:
         return
-    if not words:  # the text could not be aligned: it is spread over the stretch as a whole
-        yield Segment(stretch.start_s, stretch.end_s, text)
+    if not words:  # the text could not be aligned: it is spread over the chunk as a whole
+        yield Segment(chunk.start_s, chunk.end_s, text)
         return
-    placed = [Word(stretch.start_s + w.start_s, stretch.start_s + w.end_s, w.text) for w in words]
+    placed = [Word(chunk.start_s + w.start_s, chunk.start_s + w.end_s, w.text) for w in words]
     for group in _readable(placed, language):
         yield Segment(group[0].start_s, group[-1].end_s, _joined(group, language), tuple(group))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.encoder import MAX_HEARD_S, TOKEN_S, MediaEncoder, is_quiet, loudness
+from engines.encoder import MAX_HEARD_S, TOKEN_S, MediaEncoder
 from engines.errors import MediaError
 from engines.model.checkpoint import Checkpoint
 from engines.model.features import MEL_HZ
@@ -164,12 +164,6 @@ def test_the_vector_of_a_clip_rests_on_picture_and_sound(encoder: MediaEncoder, 
     heard = encoder.vector(replace(clip, frames=(), times_s=())).vector
     mean = silent + heard
     assert both == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
-
-
-def test_silence_is_told_by_its_loudness():
-    assert is_quiet(np.zeros(RATE_HZ, np.float32)) and is_quiet(np.zeros(0, np.float32))
-    assert is_quiet(tone(1.0, level=0.001)) and not is_quiet(tone(1.0, level=0.1))
-    assert loudness(tone(1.0, level=0.5)).mean() == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
 
 
 def test_an_empty_sound_and_a_missing_file_are_one_sentence_each(encoder: MediaEncoder, tmp_path: Path):

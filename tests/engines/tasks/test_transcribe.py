@@ -9,9 +9,9 @@ import pytest
 
 from engines.encoder import MediaEncoder
 from engines.errors import MediaError
+from engines.media.segment import SpeechChunk
 from engines.protocol import RATE_HZ, Clip, Host, Photo, Sound, TranscribeRequest, TranscribeResult, Word, run
 from engines.tasks import transcribe
-from engines.tasks.pauses import Stretch
 from tests.conftest import SAMPLES, tone, write_photo, write_sound
 
 
@@ -90,9 +90,9 @@ def said(*words: tuple[float, float, str]) -> list[Word]:
 
 
 def cut(words: list[Word], language: str = "en") -> list[str]:
-    stretch = Stretch(0.0, np.zeros(RATE_HZ, np.float32))
+    chunk = SpeechChunk(0.0, np.zeros(RATE_HZ, np.float32))
     text = " ".join(word.text for word in words)
-    return [segment.text for segment in transcribe._segments(text, words, stretch, language)]
+    return [segment.text for segment in transcribe._segments(text, words, chunk, language)]
 
 
 def test_a_long_pause_and_a_full_stop_end_a_segment():
@@ -119,8 +119,8 @@ def test_chinese_segments_are_joined_without_spaces_and_half_as_wide():
 
 
 def test_text_that_cannot_be_aligned_spans_its_stretch():
-    stretch = Stretch(4.0, np.zeros(RATE_HZ, np.float32))
-    (segment,) = transcribe._segments("Hello.", (), stretch, "en")
+    chunk = SpeechChunk(4.0, np.zeros(RATE_HZ, np.float32))
+    (segment,) = transcribe._segments("Hello.", (), chunk, "en")
     assert (segment.start_s, segment.end_s, segment.words) == (4.0, 5.0, ())
 
 

@@ -1,6 +1,6 @@
-"""Where a long sound may be cut: at its pauses, found by loudness.
+"""Cut long sound at pauses, found by loudness, so that a model gets at most 15 s at a time.
 
-Everything here runs in constant memory: less than a minute of samples is held at a time.
+Memory is constant: less than a minute of samples is held at a time.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.encoder import QUIET_RMS, TOKEN_S, loudness
+from engines.media.loudness import QUIET_RMS, STEP_S, loudness
 from engines.protocol import RATE_HZ
 
 EARLIEST_CUT_S = 4.0
-"""Before this a stretch is too short to be worth a window of its own."""
+"""Before this a chunk is too short to be worth a window of its own."""
 LATEST_CUT_S = 14.0
 HARD_CUT_S = 15.0
 """Without a pause by now, the cut falls on the quietest moment of the last seconds. The tower could hear 30 s, but half
@@ -27,7 +27,7 @@ MARGIN_S = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Stretch:
+class SpeechChunk:
     """Part of a sound between two cuts. samples: (n,) float32 at 16 kHz, at most 15 s."""
 
     start_s: float
@@ -38,19 +38,19 @@ class Stretch:
         return self.start_s + len(self.samples) / RATE_HZ
 
 
-def stretches(chunks: Iterator[np.ndarray]) -> Iterator[Stretch]:
-    """Consecutive chunks of any length -> stretches of at most 15 s that lie end to end, cut at pauses."""
+def speech_chunks(blocks: Iterator[np.ndarray]) -> Iterator[SpeechChunk]:
+    """Cut consecutive blocks of any length into chunks of at most 15 s that lie end to end, at pauses."""
     held = np.zeros(0, np.float32)
     start = 0
     hard_cut = round(HARD_CUT_S * RATE_HZ)
-    for chunk in chunks:
-        held = np.concatenate([held, chunk])
+    for block in blocks:
+        held = np.concatenate([held, block])
         while len(held) > hard_cut:
             cut = _cut(held[:hard_cut])
-            yield Stretch(start / RATE_HZ, held[:cut])
+            yield SpeechChunk(start / RATE_HZ, held[:cut])
             held, start = held[cut:], start + cut
     if len(held):
-        yield Stretch(start / RATE_HZ, held)
+        yield SpeechChunk(start / RATE_HZ, held)
 
 
 def _cut(samples: np.ndarray) -> int:
@@ -60,23 +60,23 @@ def _cut(samples: np.ndarray) -> int:
     quiet = level < low + 0.25 * (high - low)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], quiet, [False])).astype(np.int8)))
     begins, ends = edges[::2], edges[1::2]
-    middles_s = (begins + ends) / 2 * TOKEN_S
-    fits = (ends - begins >= PAUSE_S / TOKEN_S) & (middles_s >= EARLIEST_CUT_S) & (middles_s <= LATEST_CUT_S)
+    middles_s = (begins + ends) / 2 * STEP_S
+    fits = (ends - begins >= PAUSE_S / STEP_S) & (middles_s >= EARLIEST_CUT_S) & (middles_s <= LATEST_CUT_S)
     if fits.any():
         at = int(np.argmax(np.where(fits, ends - begins, 0)))
         return round(middles_s[at] * RATE_HZ)
-    late = round(SEEK_FROM_S / TOKEN_S)
-    n = round(PAUSE_S / TOKEN_S)
+    late = round(SEEK_FROM_S / STEP_S)
+    n = round(PAUSE_S / STEP_S)
     smooth = np.convolve(level[late:], np.ones(n) / n, mode="same")
-    return round((late + int(smooth.argmin()) + 0.5) * TOKEN_S * RATE_HZ)
+    return round((late + int(smooth.argmin()) + 0.5) * STEP_S * RATE_HZ)
 
 
-def trimmed(stretch: Stretch) -> Stretch | None:
-    """A stretch without the silence at its ends; None where there is nothing but silence."""
-    loud = np.flatnonzero(loudness(stretch.samples) >= QUIET_RMS)
+def trim(chunk: SpeechChunk) -> SpeechChunk | None:
+    """A chunk without the silence at its ends; None where there is nothing but silence."""
+    loud = np.flatnonzero(loudness(chunk.samples) >= QUIET_RMS)
     if len(loud) == 0:
         return None
-    step, margin = round(TOKEN_S * RATE_HZ), round(MARGIN_S * RATE_HZ)
+    step, margin = round(STEP_S * RATE_HZ), round(MARGIN_S * RATE_HZ)
     start = max(0, int(loud[0]) * step - margin)
     end = (int(loud[-1]) + 1) * step + margin
-    return Stretch(stretch.start_s + start / RATE_HZ, stretch.samples[start:end])
+    return SpeechChunk(chunk.start_s + start / RATE_HZ, chunk.samples[start:end])
