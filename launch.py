@@ -107,7 +107,7 @@ def become(command: list[str]) -> None:
     sys.stdout.flush()
     if os.name == "nt":  # there exec returns to the prompt while the new program still runs
         raise SystemExit(subprocess.call(command))
-    os.execv(command[0], command)
+    os.execv(command[0], command)  # noqa: S606 (no shell is wanted)
 
 
 def test(arguments: list[str]) -> None:

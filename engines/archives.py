@@ -99,7 +99,7 @@ def decode_sound(data: bytes, name: str) -> Sound:
 
 
 @lru_cache(maxsize=64)
-def _tar_members(archive: Path, mtime_ns: int) -> dict[str, Member]:
+def _tar_members(archive: Path, mtime_ns: int) -> dict[str, Member]:  # noqa: ARG001 (a part of the cache key)
     with tarfile.open(archive, "r:") as tar:
         return {m.name: Member(archive, m.name, m.offset_data, m.size) for m in tar if m.isfile()}
 

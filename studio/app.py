@@ -261,7 +261,7 @@ def start(
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.02)
-    name = "127.0.0.1" if bind in ("0.0.0.0", "::", "") else bind
+    name = "127.0.0.1" if bind in ("0.0.0.0", "::", "") else bind  # noqa: S104 (compared, not bound)
     shown = f"[{name}]" if ":" in name else name
     return Served(f"http://{shown}:{listener.getsockname()[1]}", password, server, thread)
 

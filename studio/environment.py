@@ -240,7 +240,7 @@ def torch_index(version: str, cuda: int) -> str | None:
         return None
     for build in [name for name, lowest in CUDA_BUILDS if cuda >= lowest] or ["cpu"]:
         try:
-            with urllib.request.urlopen(f"{PYTORCH_INDEX}/{build}/torch/", timeout=5) as page:
+            with urllib.request.urlopen(f"{PYTORCH_INDEX}/{build}/torch/", timeout=5) as page:  # noqa: S310 (https above)
                 if f"torch-{version}" in page.read().decode("utf-8", "replace"):
                     return f"{PYTORCH_INDEX}/{build}"
         except urllib.error.HTTPError:  # it answers, and has no such build

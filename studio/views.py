@@ -7,7 +7,7 @@ questions are escaped; paths never appear, only ids from the shelf.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engines import (
@@ -79,7 +79,7 @@ def stage(progress: Progress | None) -> str:
     what = both(key) if knows(key) else html.escape(progress.stage)
     if progress.total <= 0:
         return f'<p class="stage"><i class="pulse"></i>{what}</p>'
-    show = {"s": clock, "bytes": _megabytes}.get(progress.unit, lambda count: f"{count:.0f}")
+    show: Callable[[float], str] = {"s": clock, "bytes": _megabytes}.get(progress.unit, lambda count: f"{count:.0f}")
     share = min(1.0, progress.done / progress.total)
     far = both("ui.of", done=show(progress.done), total=show(progress.total))
     return (

@@ -46,7 +46,7 @@ def became(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         raise Became
 
     monkeypatch.setattr(launch, "become", become)
-    monkeypatch.chdir(os.getcwd())  # `test` moves to the project's folder
+    monkeypatch.chdir(Path.cwd())  # `test` moves to the project's folder
     names = ("OMP_NUM_THREADS", "HF_HUB_OFFLINE", "FUSION_STUDIO_OFFLINE", "GRADIO_ANALYTICS_ENABLED")
     for name in (*names, launch.TRIED_REPAIR):
         monkeypatch.setenv(name, "before")  # so that what the launcher sets is undone

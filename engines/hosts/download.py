@@ -309,7 +309,7 @@ def _go_on(name: str, commit: str, file: _File, storage: Path) -> None:
                 raise
         time.sleep(PAUSES_S[n_idle])
         n_idle += 1
-    os.replace(part, _blob(file, storage))
+    part.replace(_blob(file, storage))
 
 
 def _stream(url: str, part: Path) -> None:

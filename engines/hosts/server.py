@@ -286,7 +286,7 @@ def _worth_waiting_s(error: BaseException, n_failed: int) -> float | None:
     """How long to wait before trying again; None where that would not help. These fail before anything is said."""
     import openai
 
-    back_off_s = BACK_OFF_S * 2 ** (n_failed - 1) * random.uniform(0.5, 1.0)
+    back_off_s = BACK_OFF_S * 2 ** (n_failed - 1) * random.uniform(0.5, 1.0)  # noqa: S311 (spreads retries)
     if isinstance(error, openai.APIStatusError):
         if error.status_code != 429 and error.status_code < 500:
             return None

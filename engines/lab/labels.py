@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import secrets
 import shutil
@@ -84,7 +83,7 @@ class Labels:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             part.write_bytes(written)
-            os.replace(part, path)
+            part.replace(path)
         except OSError as error:
             raise _unwritable() from error
         finally:

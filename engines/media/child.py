@@ -59,7 +59,7 @@ def apart(function: Callable[Concatenate[Path, P], R]) -> Callable[Concatenate[P
         with _borrowed() as child:
             if child is None:
                 return function(path, *args, **options)
-            return _value(path, child.ask(path, [function.__name__, _name(path), options]))
+            return _value(child.ask(path, [function.__name__, _name(path), options]))
 
     return call
 
@@ -81,7 +81,7 @@ def apart_in_turn(function: Callable[Concatenate[Path, P], Iterator[R]]) -> Call
                     child.let_go(path)
                     raise
                 answer = child.ask(path, "next")
-            _value(path, answer)
+            _value(answer)
 
     return call
 
@@ -90,7 +90,7 @@ def _name(path: Path) -> str:
     return str(path.absolute())  # this process may have changed its folder since the child began
 
 
-def _value(path: Path, answer: dict[str, Any]) -> Any:
+def _value(answer: dict[str, Any]) -> Any:
     if "refused" in answer:
         raise MediaError(*answer["refused"])
     if "defect" in answer:

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from engines.media.refusals import MAX_ANIMATION_PIXELS, MAX_PIXELS, MAX_SECONDS, head, is_playlist, refusal
 
@@ -74,7 +74,7 @@ def _open(path: Path, first: bytes) -> Image.Image | None:
         formats = ("HEIF",)
     try:
         return Image.open(path, formats=formats)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         return None
     except _BOMBS as error:
         raise refusal("too_many_pixels", path) from error

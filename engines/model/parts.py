@@ -134,8 +134,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         y = self.attention_norm(x)
         x = x + self.attention(y, self.attention.keys_values(y), mask)
-        x = x + self.mlp(self.mlp_norm(x))
-        return x
+        return x + self.mlp(self.mlp_norm(x))
 
 
 class DecoderBlock(nn.Module):
@@ -174,5 +173,4 @@ class DecoderBlock(nn.Module):
                 cache.memory[index] = about
         y = self.memory_norm(x).reshape(len(mask), -1, x.shape[2])
         x = x + self.memory(y, about, mask).reshape(x.shape)
-        x = x + self.mlp(self.mlp_norm(x))
-        return x
+        return x + self.mlp(self.mlp_norm(x))

@@ -51,5 +51,5 @@ def game(discriminator: Discriminator, kinds: Sequence[Tensor]) -> Tensor:
     The discriminator's weights get its gradient, what made the vectors the opposite.
     """
     labels = torch.cat([torch.full((len(kind),), i, device=kind.device) for i, kind in enumerate(kinds)])
-    vectors: Tensor = _Reversed.apply(torch.cat(list(kinds)))
+    vectors: Tensor = _Reversed.apply(torch.cat(list(kinds)))  # type: ignore[no-untyped-call]
     return F.cross_entropy(discriminator(vectors).float(), labels)

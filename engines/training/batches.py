@@ -245,10 +245,10 @@ class Feeds:
 
     def _quiet_rows(self, n: int, longest: int, rng: np.random.Generator) -> list[Tensor]:
         """Up to n rows without speech, cut to at most `longest` tokens."""
-        found = []
+        found: list[Tensor] = []
         for store in self.quiet:
-            for i in rng.choice(len(store), min(n, len(store)), replace=False):
-                found.append(store.end(int(i), longest, rng))
+            drawn = rng.choice(len(store), min(n, len(store)), replace=False)
+            found.extend(store.end(int(i), longest, rng) for i in drawn)
         return found
 
     def draw_spell(self, size: int, rng: np.random.Generator) -> Batch:
@@ -305,9 +305,10 @@ class Feeds:
         """Labelled sounds, speech, silence and noise; a caption for those that have a name."""
         view = self.sounds[int(rng.integers(len(self.sounds)))]
         n_speech = size // 5
-        rows: list[tuple[Tensor, str]] = []
-        for i in rng.choice(len(view), size - n_speech, replace=False):
-            rows.append((view.window(int(i), WINDOW_S, rng), str(view.meta[i]["label"])))
+        rows: list[tuple[Tensor, str]] = [
+            (view.window(int(i), WINDOW_S, rng), str(view.meta[i]["label"]))
+            for i in rng.choice(len(view), size - n_speech, replace=False)
+        ]
         for _ in range(n_speech):
             _, spoken = self.spoken[int(rng.integers(len(self.spoken)))]
             rows.append((spoken.window(int(rng.integers(len(spoken))), WINDOW_S, rng), "speech"))

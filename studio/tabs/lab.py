@@ -16,7 +16,7 @@ import gradio as gr
 
 from engines import Cancel, UserError
 from engines.lab import EXPERIMENTS, Findings, LabRequest, Table, experiment, name_of
-from studio import board, components, dials, events, views
+from studio import board, components, dials, events, teaching, views
 from studio.desk import Desk
 from studio.dials import FOLDER
 from studio.i18n import LANGUAGES, both, label, page_language
@@ -26,7 +26,7 @@ from studio.trials import Ahead, Line, Trial
 
 TAB = "lab"
 FIRST = "fusion"
-OTHERS: dict[str, ModuleType] = {hiding.TAB: hiding, teach.TAB: teach}
+OTHERS: dict[str, ModuleType] = {hiding.TAB: hiding, teaching.TAB: teach}
 """Panels that are no experiments: by name, modules with `create_ui(desk)` and `wire(desk, widgets)`."""
 TRAINING: dict[str, Any] = {"concurrency_id": "lab", "concurrency_limit": 8}
 """Runs wait in a line of the lab's own, where they can be seen and stopped; gradio's would show nothing."""

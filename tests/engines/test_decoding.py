@@ -139,7 +139,7 @@ def test_no_run_of_three_pieces_comes_twice():
 @given(st.lists(st.integers(0, 2), max_size=12), st.integers(2, 4))
 def test_banned_pieces_are_exactly_those_that_would_repeat_a_run(ids, n):
     runs = {tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)}
-    banned = {piece for piece in range(3) if len(ids) >= n - 1 and tuple([*ids[len(ids) - n + 1 :], piece]) in runs}
+    banned = {piece for piece in range(3) if len(ids) >= n - 1 and (*ids[len(ids) - n + 1 :], piece) in runs}
     assert set(repeating(ids, n)) == banned
 
 

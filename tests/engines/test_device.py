@@ -153,7 +153,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: ["A100", "T4"][index])
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: [(8, 0), (7, 5)][index])
-    yield monkeypatch
+    return monkeypatch
 
 
 def test_cards_are_found_with_what_they_compute_in(cuda: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ def test_a_port_that_is_taken_is_an_error_for_whoever_chose_it(tmp_path: Path) -
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="in use"):
             start(FakeHost(), port=taken.getsockname()[1], home=tmp_path, devices=("cpu",))
 
 

@@ -111,7 +111,7 @@ class PretrainedHost:
         if self._closed.is_set():
             raise closed()
         kinds = {ability.request for ability in self._info.abilities}
-        return told(self._info, {kind: self._run for kind in kinds}, request, cancel)
+        return told(self._info, dict.fromkeys(kinds, self._run), request, cancel)
 
     def _run(self, request: Request, cancel: Cancel) -> Iterator[Result]:
         with self._guard:

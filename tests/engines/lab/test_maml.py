@@ -154,7 +154,7 @@ def test_second_order_gradients_are_those_of_finite_differences(sense: StreamSen
 def test_the_first_step_moves_the_head_alone_since_zeros_pass_no_slope_on() -> None:
     namer, tasks = small().double(), some_tasks()
     _, moved, further = islice(trail(namer, "first_order", tasks.support, 5, 0.2), 3)
-    assert {name for name in moved} == namer.adapting("head").keys()
+    assert set(moved) == namer.adapting("head").keys()
     assert further.keys() == namer.adapting("first_order").keys()
     for x, head in zip(tasks.support, moved[f"{HEAD}project.weight"], strict=True):
         losses(namer, {}, x[None].double(), 5).sum().backward()

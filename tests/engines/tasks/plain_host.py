@@ -24,7 +24,7 @@ class Letters:
     model_digest = "letters"
 
     def text_vector(self, text: str) -> np.ndarray:
-        with open(os.environ["READ"], "a") as log:
+        with Path(os.environ["READ"]).open("a") as log:
             log.write(text + "\n")
         if text.startswith("die once") and not Path(os.environ["READ"] + ".died").exists():
             Path(os.environ["READ"] + ".died").touch()

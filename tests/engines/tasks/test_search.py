@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +116,7 @@ def test_a_collection_at_an_address_is_filled_and_searched_as_a_file_is(
 
 
 def test_links_that_lead_back_up_are_followed_once(encoder: MediaEncoder, folder: Path, tmp_path: Path):
-    os.symlink(folder, folder / "deep" / "up")
+    (folder / "deep" / "up").symlink_to(folder)
     assert indexed(encoder, folder, tmp_path / "my.db").n_added == 4
 
 
