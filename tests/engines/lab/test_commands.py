@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.__main__ import main
+from engines.cli import main
 from engines.errors import MediaError
 from engines.lab import commands
 from engines.lab.labels import Labels

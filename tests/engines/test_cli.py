@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.__main__ import main
+from engines.cli import main
 from engines.errors import MediaError, RequestError
 from engines.protocol import (
     AskRequest,
@@ -48,7 +48,7 @@ def asked(*arguments: str, host: FakeHost | None = None) -> tuple[int, Request |
         ),
         ("translate Hello --from en --to fr", TranslateRequest(text="Hello", source="en", target="fr"), "Bonjour."),
         (
-            "answer a.mp4 Who? --hide sound",
+            "ask a.mp4 Who? --hide sound",
             AskRequest(media=Path("a.mp4"), question="Who?", hide=frozenset({"sound"})),
             "A dog is barking.  (80% sure, picture 20%, at 1.5 s)",
         ),
@@ -109,20 +109,20 @@ def test_an_empty_end_is_said_and_not_an_error(capsys: pytest.CaptureFixture[str
 
 def test_an_answer_says_how_sure_it_is_only_if_it_knows(capsys: pytest.CaptureFixture[str]):
     unsure = {AskRequest: lambda request: iter([AskResult(request=request, text="A dog.", end="finished")])}
-    assert asked("answer", "a.mp4", "Who?", host=FakeHost(scripts=unsure))[0] == 0
+    assert asked("ask", "a.mp4", "Who?", host=FakeHost(scripts=unsure))[0] == 0
     assert capsys.readouterr().out == "A dog.\n"
 
 
 def test_a_text_that_breaks_off_says_so_beside_it(capsys: pytest.CaptureFixture[str]):
     cut = {AskRequest: lambda request: iter([AskResult(request=request, text="A dog and", end="cut")])}
-    assert asked("answer", "a.mp4", "Who?", host=FakeHost(scripts=cut))[0] == 0
+    assert asked("ask", "a.mp4", "Who?", host=FakeHost(scripts=cut))[0] == 0
     said = capsys.readouterr()
     assert said.out == "A dog and\n" and said.err.startswith("the text breaks off here")
 
 
 def test_a_silent_sound_is_said_to_hold_nothing(capsys: pytest.CaptureFixture[str]):
     silent = {AskRequest: lambda request: iter([AskResult(request=request, silent=True, end="empty")])}
-    assert asked("answer", "a.wav", "Who?", host=FakeHost(scripts=silent))[0] == 0
+    assert asked("ask", "a.wav", "Who?", host=FakeHost(scripts=silent))[0] == 0
     assert capsys.readouterr().out == "(nothing to hear)\n"
 
 
