@@ -8,6 +8,7 @@ N picture tokens, F frames, L text pieces, D width.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
@@ -22,7 +23,6 @@ from torch import Tensor
 from engines import media as files
 from engines.decoding import DecodeOptions, generate
 from engines.errors import MediaError
-from engines.index import calibrate
 from engines.media.loudness import QUIET_RMS, STEP_S, is_quiet, loudness
 from engines.model.checkpoint import Checkpoint
 from engines.model.features import log_mel, photo_tensor
@@ -49,6 +49,9 @@ SPEECH_THRESHOLD = 0.5
 """At or above this probability the event head calls a sound speech."""
 EVENT_TOKENS = 25
 """The event head judges 5 s at a time, as in training."""
+
+UNCALIBRATED_FIT = (0.670, 8.8)
+"""(cosine, slope) for a model without calibration: as strict as the strictest measured direction."""
 
 Seen: TypeAlias = Literal["photo", "sound", "clip"]
 
@@ -238,8 +241,15 @@ class MediaEncoder:
         return self.model.read(row, mask), mask
 
     def fit(self, score: float, query: Kind, row: Kind) -> float:
-        """A cosine between two kinds as 0 to 1, calibrated on the dev split."""
-        return calibrate(score, query, row)
+        """A cosine between two kinds as 0 to 1, calibrated on the dev split; below 0.5 it rather does not fit.
+
+        Cosines of, say, text to photo lie lower than of photo to photo, so each direction has its own logistic curve:
+        the row "text-photo" of the model's calibration table "search" holds the cosine at which it gives one half and
+        its slope there.
+        """
+        table = self.model.config.calibration.get("search", {})
+        midpoint, slope = table.get(f"{query}-{row}") or table.get("other") or UNCALIBRATED_FIT
+        return 1.0 / (1.0 + math.exp(min(700.0, -slope * (score - midpoint))))
 
     def vector(self, media: Media, *, max_s: float = ASKED_S) -> Window:
         """A whole medium as one point: the normalised mean of its windows in the first `max_s` seconds."""

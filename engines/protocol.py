@@ -203,11 +203,15 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What every result carries. `end` is None while the work goes on; the last result of a stream has one."""
+    """What every result carries. `end` is None while the work goes on; the last result of a stream has one.
+
+    arithmetic: the number formats it was computed in, "" where the host does not tell.
+    """
 
     request: Request
     host: str = ""
     model_digest: str = ""
+    arithmetic: str = ""
     seconds: float = 0.0
     progress: Progress | None = None
     end: End | None = None
@@ -336,7 +340,8 @@ class Ability:
 class HostInfo:
     """What a host is and can do. device and dtype are torch's names; memory in bytes of weights, 0 = elsewhere.
 
-    source: what `open_host` was given. takes: senses it has; of a clip the rest is left out.
+    source: what `open_host` was given. takes: senses it has; of a clip the rest is left out. arithmetic: the number
+    formats its products are computed in, "" where it does not tell.
     """
 
     name: str
@@ -351,6 +356,7 @@ class HostInfo:
     model_digest: str
     source: str = "builtin"
     takes: frozenset[Sense] = frozenset({"picture", "sound"})
+    arithmetic: str = ""
 
     def serves(self, request: type, language: str | None = None) -> bool:
         """Whether a request type is served, in `language` where one is named."""

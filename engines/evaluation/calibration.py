@@ -3,8 +3,8 @@
     python -m engines.evaluation.calibration --data DIR [--split dev] [--model FOLDER]
 
 prints, for each (query kind, hit kind), the cosine that one in fifty wrong hits reaches, and the slope with which the
-logistic curve through one half there gives nine tenths to the median right hit. They are copied by hand into
-`engines/index/collection.py`, since they belong to a model and change with it.
+logistic curve through one half there gives nine tenths to the median right hit. They are copied by hand into the
+model's `config.json`, table "search" of its calibration, since they belong to a model and change with it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     host = open_host(args.model)
     try:
         for (query, hit), (midpoint, slope) in directions(Bench(host, args.data, args.split, args.limit)).items():
-            print(f'    ("{query}", "{hit}"): ({midpoint:.3f}, {slope:.1f}),')
+            print(f'"{query}-{hit}": [{midpoint:.3f}, {slope:.1f}],')
     finally:
         host.close()
 

@@ -47,6 +47,7 @@ def about(bench: Bench, seconds: dict[str, float]) -> dict[str, Any]:
         "n_parameters": info.n_parameters,
         "device": info.device,
         "dtype": info.dtype,
+        "arithmetic": info.arithmetic,
         "split": bench.split,
         "limit": bench.limit,
         "seed": bench.seed,

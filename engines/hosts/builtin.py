@@ -77,7 +77,7 @@ def load(folder: Path | None = None, *, settings: Settings) -> BuiltinHost:
     choice = devices.choose(settings.device, settings.dtype)
     devices.set_threads(settings.n_threads)
     try:
-        checkpoint = checkpoints.load(folder, device=choice.device, dtype=getattr(torch, choice.dtype))
+        checkpoint = _load(folder, choice)
     except (RuntimeError, MemoryError) as error:
         raise devices.explain(error) or error from error
     return BuiltinHost(checkpoint, choice=choice, folder=folder, dtype=settings.dtype, cache_bytes=settings.cache_bytes)
@@ -154,12 +154,19 @@ class BuiltinHost:
             device_reason=choice.reason,
             device_reason_zh=choice.reason_zh,
             dtype=choice.dtype,
+            arithmetic=self.arithmetic,
             n_parameters=checkpoint.n_parameters,
             memory_bytes=checkpoint.memory_bytes,
             licence=checkpoint.licence,
             model_digest=checkpoint.digest,
             source="builtin" if self._folder in (None, checkpoints.BUILTIN) else str(self._folder),
         )
+
+    @property
+    def arithmetic(self) -> str:
+        """The number formats that products are computed in, such as "float32" or "bfloat16, int8 logits"."""
+        int8 = self._choice.device == "cpu" and self._checkpoint.model.decoder.int8 is not None
+        return self._choice.dtype + (", int8 logits" if int8 else "")
 
     def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
         """Results as they are made. Work begins when the first is asked for, and ends when nobody reads any more."""
@@ -269,7 +276,13 @@ class BuiltinHost:
         if result.done:
             job.steps.close()  # type: ignore[attr-defined]  # tasks are generators; files they hold are closed here
         seconds = time.perf_counter() - job.started_s
-        return replace(result, host=self._checkpoint.name, model_digest=self._checkpoint.digest, seconds=seconds)
+        return replace(
+            result,
+            host=self._checkpoint.name,
+            model_digest=self._checkpoint.digest,
+            arithmetic=self.arithmetic,
+            seconds=seconds,
+        )
 
     def _move(self, move: _Move) -> None:
         try:
@@ -283,11 +296,14 @@ class BuiltinHost:
 
     def _placed(self, choice: devices.Choice) -> Checkpoint:
         """The checkpoint on another device. It is read anew where it can be: a lost card gives nothing back."""
-        dtype = getattr(torch, choice.dtype)
         if self._folder is not None:
-            return checkpoints.load(self._folder, device=choice.device, dtype=dtype)
-        model = copy.deepcopy(self._checkpoint.model).to(device=choice.device, dtype=dtype)
+            return _load(self._folder, choice)
+        model = copy.deepcopy(self._checkpoint.model).to(device=choice.device, dtype=getattr(torch, choice.dtype))
         return replace(self._checkpoint, model=model)
+
+
+def _load(folder: Path, choice: devices.Choice) -> Checkpoint:
+    return checkpoints.load(folder, device=choice.device, dtype=getattr(torch, choice.dtype), int8=choice.int8)
 
 
 def _closed() -> RequestError:

@@ -4,14 +4,13 @@ What is finished is on disk: each file's rows are written in one transaction to 
 moment loses at most the file at hand. Vectors are kept as float16 and searched as a float32 matrix that is read once
 and follows every change, by whoever makes it. One thread writes at a time; any number may search meanwhile.
 
-Scores are cosines in the shared space; `calibrate` turns them into 0 to 1.
+Scores are cosines in the shared space.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import math
 import os
 import sqlite3
 import threading
@@ -44,23 +43,6 @@ CREATE INDEX rows_by_file ON rows (file_id);
 """Paths are the system's own bytes (os.fsencode), since a name on disk need not be text. kind: place in KINDS."""
 _WAIT_S = 10.0
 """How long to wait while another program writes to the same collection."""
-_CALIBRATION: dict[tuple[str, Kind], tuple[float, float]] = {
-    ("text", "photo"): (0.439, 12.5),
-    ("photo", "text"): (0.439, 12.5),
-    ("text", "clip"): (0.439, 12.5),  # a clip's vector is mostly that of its frames
-    ("speech", "photo"): (0.439, 12.5),  # speech is placed by its words, as text
-    ("speech", "clip"): (0.439, 12.5),
-    ("text", "sound"): (0.397, 11.9),
-    ("speech", "sound"): (0.397, 11.9),
-    ("sound", "sound"): (0.670, 8.8),
-    ("text", "speech"): (0.591, 7.0),
-    ("speech", "text"): (0.591, 7.0),
-    ("speech", "speech"): (0.591, 7.0),
-}
-"""(query kind, hit kind) -> (cosine at which a hit is taken to fit, slope there) of the shipped model on the dev split,
-printed by `python -m engines.evaluation.calibration`."""
-_UNMEASURED = (0.670, 8.8)
-"""For directions without right answers in the data: as strict as the strictest measured one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,15 +332,6 @@ class Collection:
         """Read the matrix anew if another connection, perhaps of another program, has written since."""
         if self._pragma("data_version") != self._seen:
             self._load()
-
-
-def calibrate(score: float, query_kind: str, hit_kind: Kind) -> float:
-    """How well a hit fits, 0 to 1, from its cosine; below 0.5 it rather does not.
-
-    Cosines of, say, text to photo lie lower than of photo to photo, so each direction has its own logistic curve.
-    """
-    midpoint, slope = _CALIBRATION.get((query_kind, hit_kind), _UNMEASURED)
-    return 1.0 / (1.0 + math.exp(min(700.0, -slope * (score - midpoint))))
 
 
 def _key(path: Path) -> bytes:

@@ -1,7 +1,7 @@
 """Extractors: the same digits read by each kind of tower the product has, at the same number of steps.
 
 Pictures: `engines.model.picture.Cnn`, or patches and Transformer blocks. Sounds: convolution, GRU or Transformer blocks
-of `engines.model.sound`. Text: GRU or Transformer blocks of `engines.model.words`.
+of `engines.model.sound`. Text: GRU or Transformer blocks of `engines.model.text`.
 
 What a tower looks at: its first filters, the gradient of the right answer by the input (Simonyan et al. 2014,
 arXiv:1312.6034), and the attention of its last block.
@@ -26,7 +26,7 @@ from engines.model.fusion import FusionModel, Stream
 from engines.model.parts import Attention, Block
 from engines.model.picture import PictureTower
 from engines.model.sound import SoundTower
-from engines.model.words import TextTower
+from engines.model.text import TextTower
 from engines.protocol import Cancel
 
 N_BLOCKS: dict[tuple[str, str], int] = {

@@ -107,8 +107,11 @@ def save(
     return digest
 
 
-def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Checkpoint:
-    """Read and check a model folder. Raises CheckpointError with what to do about it."""
+def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32, int8: bool = False) -> Checkpoint:
+    """Read and check a model folder. Raises CheckpointError with what to do about it.
+
+    int8: on the CPU, compute the logits as int8 products.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load as load_bytes
 
@@ -144,8 +147,8 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     _check(state, model.state_dict())
     model.load_state_dict(state, assign=True)
     model.to(device).eval().requires_grad_(False)
-    if device == "cpu" and EMBEDDING + SCALE in stored:
-        model.decoder.quicken(stored[EMBEDDING], stored[EMBEDDING + SCALE])
+    if int8 and device == "cpu" and EMBEDDING + SCALE in stored:
+        model.decoder.enable_int8_logits(stored[EMBEDDING], stored[EMBEDDING + SCALE])
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     return Checkpoint(model, tokenizer, settings["name"], digest, settings["licence"], text)
@@ -189,16 +192,19 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def _model_config(values: Any) -> ModelConfig:
     known = {field.name for field in fields(ModelConfig)}
+    optional = {"calibration"}
     if not isinstance(values, dict):
         raise _damaged(f"The file {CONFIG_FILE}", f"文件 {CONFIG_FILE} ")
-    if values.keys() != known:
-        odd = ", ".join(sorted(values.keys() ^ known))
+    if odd_keys := (values.keys() ^ known) - (optional - values.keys()):
+        odd = ", ".join(sorted(odd_keys))
         raise CheckpointError(
             f"The model's config and this program disagree about {odd}; update the older one.",
             f"模型配置与本程序在 {odd} 上不一致，请更新较旧的一方。",
         )
     try:
-        return ModelConfig(**{**values, "events": tuple(values["events"])})
+        tables = values.get("calibration", {})
+        calibration = {name: {row: tuple(tables[name][row]) for row in tables[name]} for name in tables}
+        return ModelConfig(**{**values, "events": tuple(values["events"]), "calibration": calibration})
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"The model's config makes no sense: {error}.", f"模型配置无效：{error}。") from error
 

@@ -6,7 +6,9 @@ or missing fields are an error, so a file of another version is named as such.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias, get_args
 
 PictureKind: TypeAlias = Literal["efficientnet_lite2", "cnn", "transformer"]
@@ -56,13 +58,20 @@ class ModelConfig:
     fusion_grid: int = 64
     """Tokens the element-wise operators lay every stream out on."""
     events: tuple[str, ...] = EVENTS
+    calibration: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict, hash=False)
+    """Numbers that belong to these weights and turn raw scores into probabilities: table -> row -> numbers. Whoever
+    reads a table says what its rows mean; "search", for one, is read in `engines/encoder.py`."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if field.type == "int":
-                value, least = getattr(self, field.name), 0 if field.name in MAY_BE_NONE else 1
+        for each in fields(self):
+            if each.type == "int":
+                value, least = getattr(self, each.name), 0 if each.name in MAY_BE_NONE else 1
                 if type(value) is not int or value < least:
-                    raise ValueError(f"{field.name} is {value!r}; it must be a whole number of {least} or more")
+                    raise ValueError(f"{each.name} is {value!r}; it must be a whole number of {least} or more")
+        for name, table in self.calibration.items():
+            for row, numbers in table.items():
+                if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+                    raise ValueError(f"calibration {name}.{row} is {numbers!r}; it must be a list of finite numbers")
         for name, kinds in KINDS.items():
             if getattr(self, name) not in kinds:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(kinds)}")

@@ -18,7 +18,7 @@ from engines.model.config import ModelConfig
 from engines.model.parts import Block, KVCache, masked_mean, time_encoding
 from engines.model.picture import PictureTower
 from engines.model.sound import SoundTower
-from engines.model.words import Decoder, TextTower
+from engines.model.text import Decoder, TextTower
 
 StreamSense: TypeAlias = Literal["picture", "sound", "text"]
 SENSES: tuple[StreamSense, ...] = ("picture", "sound", "text")

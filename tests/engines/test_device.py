@@ -177,10 +177,37 @@ def test_a_card_that_does_not_answer_counts_as_absent(cuda: pytest.MonkeyPatch) 
         device.choose("cuda")
 
 
-@pytest.mark.parametrize("capability", ["amx_bf16", "avx512_bf16"])
-def test_a_cpu_with_bfloat16_instructions_is_recognised(capability: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
-    assert device.look().cpu_bf16
+SERVER_CPU = {"avx2": True, "avx512_f": True, "avx512_bf16": True, "amx_bf16": True}
+
+
+@pytest.mark.parametrize(
+    ("features", "kernels", "highest", "bf16", "int8"),
+    [
+        (SERVER_CPU, "AVX512", "", True, True),
+        (SERVER_CPU, "AVX512", "AVX512_CORE_AMX", True, True),
+        (SERVER_CPU, "AVX512", "AVX512_CORE_BF16", False, True),  # the kernels may not use AMX
+        (SERVER_CPU, "AVX512", "AVX2", False, True),
+        (SERVER_CPU, "AVX2", "", False, True),
+        (SERVER_CPU, "AVX512", "SSE41", False, False),
+        ({"avx2": True, "avx512_bf16": True}, "AVX512", "", False, True),
+        ({"avx2": True}, "AVX2", "", False, True),
+        ({}, "DEFAULT", "", False, False),
+    ],
+)
+def test_number_formats_follow_from_the_instructions_the_kernels_may_use(
+    features: dict[str, bool], kernels: str, highest: str, bf16: bool, int8: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: kernels)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", highest)
+    there = device.look()
+    assert (there.cpu_bf16, there.cpu_int8) == (bf16, int8)
+    choice = device.choose("cpu", hardware=there)
+    assert (choice.dtype, choice.int8) == ("bfloat16" if bf16 else "float32", int8)
+
+
+def test_a_number_format_that_is_asked_for_is_used_throughout() -> None:
+    assert not device.choose("cpu", "float32", hardware=Hardware(cpu_int8=True)).int8
 
 
 # --- failures in the middle ---------------------------------------------------------------------------------------

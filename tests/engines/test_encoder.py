@@ -11,6 +11,7 @@ import pytest
 
 from engines.encoder import MAX_HEARD_S, TOKEN_S, MediaEncoder
 from engines.errors import MediaError
+from engines.model import checkpoint
 from engines.model.checkpoint import Checkpoint
 from engines.model.features import MEL_HZ
 from engines.model.fusion import Stream
@@ -179,3 +180,17 @@ def test_a_sound_at_another_rate_is_brought_to_ours(encoder: MediaEncoder):
     slow = Sound(tone(1.0)[::2].copy(), rate_hz=RATE_HZ // 2)
     track = encoder.encode(slow).sound
     assert track is not None and track.tokens.shape[1] == 5
+
+
+def test_a_fit_follows_the_models_own_calibration_of_each_direction():
+    opened = checkpoint.tiny()
+    table = {"search": {"text-photo": (0.4, 12.0), "other": (0.7, 9.0)}}
+    opened.model.config = replace(opened.model.config, calibration=table)
+    encoder = MediaEncoder(opened)
+    assert encoder.fit(0.4, "text", "photo") == encoder.fit(0.7, "sound", "photo") == 0.5
+    fits = [encoder.fit(score, "text", "photo") for score in np.linspace(-1, 1, 41)]
+    assert fits == sorted(fits) and fits[0] < 0.01 and fits[-1] > 0.9
+
+
+def test_without_calibration_a_fit_is_strict(encoder: MediaEncoder):
+    assert encoder.fit(0.6, "text", "photo") < 0.5 < encoder.fit(0.8, "text", "photo")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from engines.index import Collection, Row, calibrate
+from engines.index import Collection, Row
 from engines.protocol import KINDS, Kind
 from tests.engines.index.makers import direction, row
 
@@ -56,13 +54,3 @@ def test_a_file_that_failed_is_no_duplicate(collection: Collection, tmp_path: Pa
     collection.fail(tmp_path / "a.jpg", "damaged")
     collection.fail(tmp_path / "b.jpg", "damaged")
     assert collection.near_duplicates() == []
-
-
-# --- scores ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("query_kind", KINDS)
-@pytest.mark.parametrize("hit_kind", KINDS)
-def test_a_calibrated_score_rises_from_nothing_to_certainty(query_kind: Kind, hit_kind: Kind) -> None:
-    fits = [calibrate(score, query_kind, hit_kind) for score in np.linspace(-1, 1, 41)]
-    assert all(a <= b for a, b in pairwise(fits)) and 0 <= fits[0] < 0.01 and 0.9 < fits[-1] <= 1

@@ -219,6 +219,13 @@ def test_a_config_that_lacks_something_names_it(folder: Path) -> None:
     assert error.zh == "config.json 缺少 licence, model，请重新获取模型。"
 
 
+def test_calibration_is_read_with_the_model_and_may_be_absent(folder: Path) -> None:
+    reconfigure(folder, lambda settings: settings["model"].update(calibration={"search": {"other": [0.5, 9]}}))
+    assert load(folder).model.config.calibration == {"search": {"other": (0.5, 9)}}
+    reconfigure(folder, lambda settings: settings["model"].pop("calibration"))
+    assert load(folder).model.config.calibration == {}
+
+
 def test_a_model_with_a_size_we_do_not_know_is_of_another_time(folder: Path) -> None:
     reconfigure(folder, lambda settings: (settings["model"].pop("fusion"), settings["model"].update(n_experts=4)))
     error = refused(folder)

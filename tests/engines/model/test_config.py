@@ -44,6 +44,7 @@ def test_events_are_three_states_and_then_sounds_each_once() -> None:
         ({"picture": "vgg"}, "picture is 'vgg'; it must be one of efficientnet_lite2, cnn, transformer"),
         ({"sound": "lstm"}, "sound is 'lstm'; it must be one of transformer, cnn, gru"),
         ({"text": ""}, "text is ''; it must be one of transformer, gru"),
+        ({"calibration": {"search": {"other": ["a"]}}}, "calibration search.other is ['a']; it must be a list of"),
         ({"fusion": None}, "fusion is None; it must be one of sum, gated, concat, attention"),
     ],
 )

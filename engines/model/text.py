@@ -1,13 +1,10 @@
 """Text in and text out: the text tower (B, L) -> (B, L, D), and the decoder that writes from a memory.
 
-The decoder's blocks are Whisper's (Radford et al. 2022, MIT). Its embedding serves three times: pieces into the
-decoder, pieces into the text tower, and, transposed, the logits. The text tower is a Transformer or a GRU.
+The decoder's blocks are Whisper's (Radford et al. 2022, MIT). Its embedding serves three times: tokens into the
+decoder, tokens into the text tower, and, transposed, the logits. The text tower is a Transformer or a GRU.
 """
 
 from __future__ import annotations
-
-import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +14,11 @@ from engines.model.parts import Block, DecoderBlock, Int8Rows, KVCache
 from engines.model.sound import GruBlock
 
 MIN_INT8 = 2**22
-"""Numbers of an embedding that int8 is tried for; a smaller one stays in the cache as it is."""
-N_TIMED = 4
-"""Texts written side by side when int8 is timed against float32: those of a beam."""
+"""Smallest embedding, in numbers, that is worth multiplying as int8; a smaller one fits the CPU's cache as it is."""
 
 
 class TextTower(nn.Module):
-    """Embedded pieces (B, L, D) -> tokens in context (B, L, D)."""
+    """Embedded tokens (B, L, D) -> tokens in context (B, L, D)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -44,7 +39,7 @@ class TextTower(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Pieces so far and a memory -> logits over the next piece."""
+    """Tokens so far and a memory -> logits over the next token."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -70,28 +65,10 @@ class Decoder(nn.Module):
             return self.int8(hidden.float())
         return hidden @ self.embedding.weight.T
 
-    @torch.inference_mode()
-    def quicken(self, rows: Tensor, scale: Tensor) -> bool:
-        """Take the embedding's int8 rows (V, D), scale (V,), for the logits if this CPU is faster at it; says whether.
+    def enable_int8_logits(self, rows: Tensor, scale: Tensor) -> None:
+        """Compute logits on a CPU as int8 products of the embedding's rows (V, D) int8 and their scale (V,).
 
-        Logits are the largest part of writing a piece: one product with the whole vocabulary.
+        The logits are the largest product of a decoding step. Small embeddings are left as they are. Whether int8 is
+        faster on this CPU is decided by `engines.device`, never by timing, so that equal input gives equal output.
         """
-        if rows.numel() < MIN_INT8:
-            return False
-        hidden, int8 = rows[:N_TIMED].to(self.embedding.weight.dtype), Int8Rows(rows, scale)
-        self.int8 = None
-        as_it_is = _seconds(self.logits, hidden)
-        self.int8 = int8
-        if _seconds(self.logits, hidden) >= as_it_is:
-            self.int8 = None
-        return self.int8 is not None
-
-
-def _seconds(product: Callable[[Tensor], Tensor], hidden: Tensor) -> float:
-    """The shorter of two runs."""
-    found = []
-    for _ in range(2):
-        began = time.perf_counter()
-        product(hidden)
-        found.append(time.perf_counter() - began)
-    return min(found)
+        self.int8 = Int8Rows(rows, scale) if rows.numel() >= MIN_INT8 else None
