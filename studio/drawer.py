@@ -3,7 +3,7 @@
 The owner's sets lie in a folder and stay; a visitor's lie in a folder of their session and go with it. A set keeps
 copies of its examples: what was dropped on a page is deleted after a while.
 
-    drawer/pets-0f3c….safetensors        a set (`engines.lab.labels`)
+    drawer/pets-0f3c….safetensors        a set (`engines.lab.label_store`)
     drawer/media/9be1…/0/dog.jpg         its first example, under a name of nobody's choosing
 """
 
@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines import Kind, UserError
-from engines.lab.labels import MEDIA, Entry, Labels, slug
-from engines.lab.teach import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, LabelSet
+from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, LabelSet
+from engines.lab.label_store import MEDIA, Entry, Labels, slug
 
 N_TRAYS = 200
 

@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 from engines import AskRequest, AskResult, HostInfo, Result
-from engines.lab.masking import MaskedRequest, MaskedResult, Part
+from engines.lab.masked_translation import MaskedRequest, MaskedResult, Part
 from studio import answering, theme, views
 from studio.i18n import both
 

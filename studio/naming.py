@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from engines import HostInfo, Progress, UserError
-from engines.lab.labels import Entry, slug
-from engines.lab.teach import MAX_EXAMPLES, LabelSet, Naming
+from engines.lab.fewshot import MAX_EXAMPLES, LabelSet, Naming
+from engines.lab.label_store import Entry, slug
 from studio import answering, theme, views
 from studio.drawer import Dropped
 from studio.i18n import both, spans

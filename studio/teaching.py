@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from engines import Cancel, Cancelled, EmbedRequest, Host, Kind, MediaError, Progress, RequestError
-from engines.lab.labels import slug
-from engines.lab.teach import LabelSet, Lesson, check_digest, name_file, recognise, teach, tidy
+from engines.lab.fewshot import LabelSet, Lesson, check_digest, name_file, recognise, teach, tidy
+from engines.lab.label_store import slug
 from studio import events, naming, views
 from studio.desk import Desk
 from studio.drawer import Dropped, Tray

@@ -16,7 +16,7 @@ import numpy as np
 from engines.archives import ExampleRecord, fewshot, photos, sounds
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import Z_95
-from engines.lab.teach import adapt, answer, head_for
+from engines.lab.fewshot import adapt, answer, head_for
 from engines.protocol import Kind, Media, Photo
 from engines.training.nouns import UNSEEN, noun_of
 

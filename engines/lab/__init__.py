@@ -21,13 +21,13 @@ from engines.lab.requests import (
     FusionRequest,
     LabRequest,
     MamlRequest,
-    SharingRequest,
+    MultitaskRequest,
     name_of,
 )
 from engines.protocol import Cancel
 
 if TYPE_CHECKING:
-    from engines.lab.material import Material
+    from engines.lab.data.datasets import Material
 
 __all__ = [
     "EXPERIMENTS",
@@ -43,8 +43,8 @@ __all__ = [
     "LabRequest",
     "MamlRequest",
     "Map",
+    "MultitaskRequest",
     "Picture",
-    "SharingRequest",
     "Table",
     "experiment",
     "name_of",
@@ -59,7 +59,7 @@ def experiment(
     All of it is to be asked for in one thread, which computes alone meanwhile. Raises UserError for what a person can
     mend. Stopped, it ends with what it has found (`end` "cancelled").
     """
-    from engines.lab.learner import one_thread
+    from engines.lab.trainer import one_thread
 
     module: Any = importlib.import_module(f"engines.lab.{name_of(request)}")
     with one_thread():

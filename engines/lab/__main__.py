@@ -26,7 +26,7 @@ from engines.lab.report import over_seeds, text
 from engines.protocol import Cancel
 
 if TYPE_CHECKING:
-    from engines.lab.material import Material
+    from engines.lab.data.datasets import Material
 
 MAX_SEEDS = 20
 
@@ -74,7 +74,7 @@ def _again(options: argparse.Namespace) -> tuple[Table, ...]:
 def _material(folder: Path | None) -> Material | None:
     if folder is None:
         return None
-    from engines.lab.material import from_folder
+    from engines.lab.data.datasets import from_folder
 
     return from_folder(folder.expanduser())
 

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from engines.errors import RequestError
-from engines.lab import learner
+from engines.lab import trainer
+from engines.lab.data.datasets import Material, Part, digits
 from engines.lab.findings import Cell, Dots, Findings, Map, Table
-from engines.lab.learner import Draw, Noise
-from engines.lab.material import Material, Part, digits
 from engines.lab.requests import AlignmentRequest
 from engines.lab.runs import Watch
+from engines.lab.trainer import Draw, Noise
 from engines.model.fusion import FusionModel, VectorKind
 from engines.protocol import Cancel
 from engines.training import losses
@@ -55,7 +55,7 @@ class Aligned(nn.Module):
 
     def vectors(self, part: Part, drawn: Draw, noise: Noise, rng: np.random.Generator) -> dict[str, Tensor]:
         """Unit vectors (B, E) of each sense drawn."""
-        found = learner.streams(self.model, part, drawn, noise, rng)
+        found = trainer.streams(self.model, part, drawn, noise, rng)
         return {stream.sense: self.model.vector(KINDS[stream.sense], stream.tokens, stream.mask) for stream in found}
 
 
@@ -64,7 +64,7 @@ def run(request: AlignmentRequest, material: Material | None, cancel: Cancel) ->
     own = digits() if material is None else material
     check(own)
     watch = Watch(request, len(request.way) * request.n_steps, own.data)
-    seen = learner.draw(own.valid, senses_of(own), learner.N_MAP, np.random.default_rng(request.seed + 1))
+    seen = trainer.draw(own.valid, senses_of(own), trainer.N_MAP, np.random.default_rng(request.seed + 1))
     models: dict[str, Aligned] = {}
     maps: list[Map] = []
     for way in request.way:
@@ -77,7 +77,7 @@ def run(request: AlignmentRequest, material: Material | None, cancel: Cancel) ->
             return {way: recall(of(request, model, own.valid, seen), seen.labels)}
 
         loss = _loss(request, own.train, way, model, step_losses)
-        for found in learner.train(watch, way, model.parameters(), request.n_steps, loss, score, cancel):
+        for found in trainer.train(watch, way, model.parameters(), request.n_steps, loss, score, cancel):
             _note(watch, way, found.n_done % request.n_steps or request.n_steps, step_losses)
             now = drawn_map(way, "after", of(request, model, own.valid, seen), seen, own)
             yield watch.findings(stage=way, maps=(*maps, now))
@@ -91,7 +91,7 @@ def run(request: AlignmentRequest, material: Material | None, cancel: Cancel) ->
         tables=(table, watch.times("way")),
         maps=tuple(maps),
         said=conclusions(table),
-        weights=learner.weights_of(models),
+        weights=trainer.weights_of(models),
     )
 
 
@@ -100,7 +100,7 @@ def measure(request: AlignmentRequest, material: Material | None, weights: Mappi
     own = digits() if material is None else material
     models = {way: build(request, own) for way in request.way}
     for way, model in models.items():
-        learner.put_weights(way, model, weights)
+        trainer.put_weights(way, model, weights)
     return (measured(request, own, models),)
 
 
@@ -118,12 +118,12 @@ def senses_of(material: Material) -> tuple[str, ...]:
 
 def build(request: AlignmentRequest, material: Material) -> Aligned:
     """A model from nothing; every way starts from the same one."""
-    config = learner.lab_config(material)
+    config = trainer.lab_config(material)
 
     def make() -> nn.Module:
         return Aligned(FusionModel(config), senses_of(material), len(material.classes))
 
-    made = learner.seeded(request.seed, make)
+    made = trainer.seeded(request.seed, make)
     assert isinstance(made, Aligned)
     return made
 
@@ -132,16 +132,16 @@ def _noise(request: AlignmentRequest) -> Noise:
     return Noise(request.noise, request.noise, request.noise)
 
 
-def _loss(request: AlignmentRequest, part: Part, way: str, model: Aligned, noted: dict[str, float]) -> learner.Loss:
+def _loss(request: AlignmentRequest, part: Part, way: str, model: Aligned, noted: dict[str, float]) -> trainer.Loss:
     rng = np.random.default_rng(request.seed)
     together = contrast(way, request.temperature)
 
     def loss(step: int) -> Tensor:
-        drawn = learner.draw(part, model.senses, learner.BATCH, rng)
+        drawn = trainer.draw(part, model.senses, trainer.BATCH, rng)
         found = model.vectors(part, drawn, _noise(request).drawn(rng), rng)
         scale = model.model.config.embed_dim**0.5  # of unit length: about 1 a place
         total = torch.stack(
-            [learner.cross_entropy(model.classifiers[sense](scale * v), drawn.labels) for sense, v in found.items()]
+            [trainer.cross_entropy(model.classifiers[sense](scale * v), drawn.labels) for sense, v in found.items()]
         ).mean()
         if together is not None:
             labels = torch.from_numpy(drawn.labels)
@@ -190,8 +190,8 @@ def _note(watch: Watch, way: str, step: int, noted: Mapping[str, float]) -> None
 def of(request: AlignmentRequest, model: Aligned, part: Part, drawn: Draw) -> dict[str, np.ndarray]:
     """The vectors of examples, in pieces. The noise depends on the seed alone."""
     rng = np.random.default_rng(request.seed + 3)
-    cuts = range(0, len(drawn), learner.CHUNK)
-    found = [model.vectors(part, drawn.cut(i, i + learner.CHUNK), _noise(request), rng) for i in cuts]
+    cuts = range(0, len(drawn), trainer.CHUNK)
+    found = [model.vectors(part, drawn.cut(i, i + trainer.CHUNK), _noise(request), rng) for i in cuts]
     return {sense: torch.cat([piece[sense] for piece in found]).numpy() for sense in model.senses}
 
 
@@ -221,7 +221,7 @@ def closed(vectors: Vectors) -> dict[str, np.ndarray]:
 def measured(request: AlignmentRequest, material: Material, models: Mapping[str, Aligned]) -> Table:
     """How well each sense finds the others, the gap, and what closing it by hand would do."""
     senses = senses_of(material)
-    drawn = learner.draw(material.test, senses, learner.N_TEST, np.random.default_rng(request.seed + 2))
+    drawn = trainer.draw(material.test, senses, trainer.N_TEST, np.random.default_rng(request.seed + 2))
     ways = list(itertools.permutations(senses, 2))
     rows: list[tuple[Cell, ...]] = []
     for way, model in models.items():

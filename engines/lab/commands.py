@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from engines.errors import MediaError
-from engines.lab.labels import HOME, Entry, Labels
-from engines.lab.teach import Lesson, Naming, Taught, check_digest, check_host, name_file, teach
+from engines.lab.fewshot import Lesson, Naming, Taught, check_digest, check_host, name_file, teach
+from engines.lab.label_store import HOME, Entry, Labels
 from engines.protocol import Host
 
 Open: TypeAlias = Callable[[], Host]

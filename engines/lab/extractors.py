@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from engines.errors import RequestError
-from engines.lab import learner
+from engines.lab import trainer
+from engines.lab.data.datasets import Material, Part, digits
 from engines.lab.findings import Cell, Findings, Picture, Table
-from engines.lab.learner import Draw, Noise
-from engines.lab.material import Material, Part, digits
 from engines.lab.requests import ExtractorsRequest
 from engines.lab.runs import Watch
+from engines.lab.trainer import Draw, Noise
 from engines.model.fusion import FusionModel, Stream
 from engines.model.parts import Attention, Block
 from engines.model.picture import PictureTower
@@ -49,17 +49,17 @@ def run(request: ExtractorsRequest, material: Material | None, cancel: Cancel) -
     """Train one model for each kind of extractor, then measure all of them alike."""
     own = _having(request.sense, material)
     watch = Watch(request, len(request.kinds) * request.n_steps, own.data)
-    valid = learner.draw(own.valid, (request.sense,), learner.N_VALID, np.random.default_rng(request.seed + 1))
+    valid = trainer.draw(own.valid, (request.sense,), trainer.N_VALID, np.random.default_rng(request.seed + 1))
     models: dict[str, FusionModel] = {}
     for kind in request.kinds:
         models[kind] = model = build(request, own, kind)
 
         def score(model: FusionModel = model, kind: str = kind) -> dict[str, float]:
-            found = learner.chances(model, own.valid, valid, _noise(request), request.seed)
-            return {kind: learner.accuracy(found, valid.labels)}
+            found = trainer.chances(model, own.valid, valid, _noise(request), request.seed)
+            return {kind: trainer.accuracy(found, valid.labels)}
 
         loss = _loss(request, own.train, model)
-        yield from learner.train(watch, kind, model.parameters(), request.n_steps, loss, score, cancel)
+        yield from trainer.train(watch, kind, model.parameters(), request.n_steps, loss, score, cancel)
         if cancel.is_set:
             yield watch.stopped()
             return
@@ -69,7 +69,7 @@ def run(request: ExtractorsRequest, material: Material | None, cancel: Cancel) -
         tables=(table, watch.times("extractor")),
         pictures=looks(request, own, models),
         said=conclusions(table, watch.ms_per_step),
-        weights=learner.weights_of(models),
+        weights=trainer.weights_of(models),
     )
 
 
@@ -78,7 +78,7 @@ def measure(request: ExtractorsRequest, material: Material | None, weights: Mapp
     own = _having(request.sense, material)
     models = {kind: build(request, own, kind) for kind in request.kinds}
     for kind, model in models.items():
-        learner.put_weights(kind, model, weights)
+        trainer.put_weights(kind, model, weights)
     return (measured(request, own, models),)
 
 
@@ -98,21 +98,21 @@ def build(request: ExtractorsRequest, material: Material, kind: str) -> FusionMo
     """A model from nothing with this extractor."""
     sense = request.sense
     n_blocks = N_BLOCKS[sense, kind]
-    config = learner.lab_config(material, **{sense: kind, f"n_{sense}_blocks": n_blocks, "photo_px": PHOTO_PX})
-    return learner.new_model(config, request.seed)
+    config = trainer.lab_config(material, **{sense: kind, f"n_{sense}_blocks": n_blocks, "photo_px": PHOTO_PX})
+    return trainer.new_model(config, request.seed)
 
 
 def _noise(request: ExtractorsRequest) -> Noise:
     return Noise(**{request.sense: request.noise})
 
 
-def _loss(request: ExtractorsRequest, part: Part, model: FusionModel) -> learner.Loss:
+def _loss(request: ExtractorsRequest, part: Part, model: FusionModel) -> trainer.Loss:
     rng = np.random.default_rng(request.seed)
 
     def loss(step: int) -> Tensor:
-        drawn = learner.draw(part, (request.sense,), learner.BATCH, rng)
-        found = learner.streams(model, part, drawn, _noise(request).drawn(rng), rng)
-        return learner.cross_entropy(learner.answer(model, found), drawn.labels)
+        drawn = trainer.draw(part, (request.sense,), trainer.BATCH, rng)
+        found = trainer.streams(model, part, drawn, _noise(request).drawn(rng), rng)
+        return trainer.cross_entropy(trainer.answer(model, found), drawn.labels)
 
     return loss
 
@@ -122,15 +122,15 @@ def _loss(request: ExtractorsRequest, part: Part, model: FusionModel) -> learner
 
 def measured(request: ExtractorsRequest, material: Material, models: Mapping[str, FusionModel]) -> Table:
     """Accuracy as asked and without noise, and the numbers that make the extractor up."""
-    drawn = learner.draw(material.test, (request.sense,), learner.N_TEST, np.random.default_rng(request.seed + 2))
+    drawn = trainer.draw(material.test, (request.sense,), trainer.N_TEST, np.random.default_rng(request.seed + 2))
     rows: list[tuple[Cell, ...]] = []
     for kind, model in models.items():
         scores = [
-            learner.accuracy(learner.chances(model, material.test, drawn, noise, request.seed + 3), drawn.labels)
+            trainer.accuracy(trainer.chances(model, material.test, drawn, noise, request.seed + 3), drawn.labels)
             for noise in (_noise(request), Noise())
         ]
         n_embedding = model.decoder.embedding.weight.numel() if request.sense == "text" else 0
-        rows.append((kind, *scores, learner.used_parameters(model, (f"{request.sense}.",)) + n_embedding))
+        rows.append((kind, *scores, trainer.used_parameters(model, (f"{request.sense}.",)) + n_embedding))
     return Table("extractors", ("extractor", "accuracy %", "clean %", "parameters"), tuple(rows))
 
 
@@ -147,7 +147,7 @@ def conclusions(table: Table, ms_per_step: Mapping[str, float]) -> tuple[tuple[s
 def looks(request: ExtractorsRequest, material: Material, models: Mapping[str, FusionModel]) -> tuple[Picture, ...]:
     """One test example, and what each extractor makes of it."""
     one = example(request, material)
-    found = learner.pictures_of(material.test, one, _noise(request), request.seed + 3, "example")
+    found = trainer.pictures_of(material.test, one, _noise(request), request.seed + 3, "example")
     for kind, model in models.items():
         found.append(Picture("saliency", kind, saliency(model, material.test, one, _noise(request), request.seed + 3)))
         seen = attention(model, material.test, one, _noise(request), request.seed + 3)
@@ -159,7 +159,7 @@ def looks(request: ExtractorsRequest, material: Material, models: Mapping[str, F
 
 def example(request: ExtractorsRequest, material: Material) -> Draw:
     """The example that is looked at."""
-    return learner.draw(material.test, (request.sense,), 1, np.random.default_rng(request.seed + 2))
+    return trainer.draw(material.test, (request.sense,), 1, np.random.default_rng(request.seed + 2))
 
 
 def first_layer(model: FusionModel, sense: str) -> np.ndarray | None:
@@ -203,11 +203,11 @@ def saliency(model: FusionModel, part: Part, one: Draw, noise: Noise, seed: int)
         ids, mask = part.words.batch(one.words, noise=noise.text, rng=rng)
         x = model.decoder.embedding(ids).detach().requires_grad_()
         stream = Stream("text", model.text(x, mask), mask)
-    (slope,) = torch.autograd.grad(learner.answer(model, [stream])[0, int(one.labels[0])], x)
+    (slope,) = torch.autograd.grad(trainer.answer(model, [stream])[0, int(one.labels[0])], x)
     size = slope[0].abs()
     if one.picture is not None:
-        return learner.scaled(size.sum(0))
-    return learner.scaled(size.flip(0) if one.sound is not None else size.sum(1)[None])
+        return trainer.scaled(size.sum(0))
+    return trainer.scaled(size.flip(0) if one.sound is not None else size.sum(1)[None])
 
 
 def attention(model: FusionModel, part: Part, one: Draw, noise: Noise, seed: int) -> np.ndarray | None:
@@ -227,13 +227,13 @@ def attention(model: FusionModel, part: Part, one: Draw, noise: Noise, seed: int
     )
     try:
         with torch.inference_mode():
-            learner.streams(model, part, one, noise, np.random.default_rng(seed))
+            trainer.streams(model, part, one, noise, np.random.default_rng(seed))
     finally:
         hook.remove()
     if one.picture is None:
-        return learner.scaled(kept[0])
+        return trainer.scaled(kept[0])
     side = round(kept[0].shape[1] ** 0.5)
-    return learner.scaled(kept[0].mean(0).reshape(side, side))
+    return trainer.scaled(kept[0].mean(0).reshape(side, side))
 
 
 def weighed(attention: Attention, args: tuple[Tensor, tuple[Tensor, Tensor], Tensor | None]) -> Tensor:

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from engines.errors import RequestError
-from engines.lab import learner
+from engines.lab import trainer
+from engines.lab.data.datasets import Material, Part, digits
 from engines.lab.findings import Cell, Chart, Curve, Findings, Picture, Table
-from engines.lab.learner import Draw, Noise
-from engines.lab.material import Material, Part, digits
 from engines.lab.requests import FusionRequest
 from engines.lab.runs import Watch
+from engines.lab.trainer import Draw, Noise
 from engines.model.fusion import FusionModel, Stream
 from engines.protocol import Cancel
 
@@ -49,18 +49,18 @@ def run(request: FusionRequest, material: Material | None, cancel: Cancel) -> It
         )
     kinds = trained(request)
     watch = Watch(request, len(kinds) * request.n_steps, own.data)
-    valid = learner.draw(own.valid, ALONE, learner.N_VALID, np.random.default_rng(request.seed + 1))
+    valid = trainer.draw(own.valid, ALONE, trainer.N_VALID, np.random.default_rng(request.seed + 1))
     noise = Noise(request.picture_noise, request.sound_noise)
     models: dict[str, FusionModel] = {}
     for kind in kinds:
         models[kind] = model = build(request, own, kind)
 
         def score(model: FusionModel = model, kind: str = kind) -> dict[str, float]:
-            found = learner.chances(model, own.valid, _only(valid, kind), noise, request.seed)
-            return {kind: learner.accuracy(found, valid.labels)}
+            found = trainer.chances(model, own.valid, _only(valid, kind), noise, request.seed)
+            return {kind: trainer.accuracy(found, valid.labels)}
 
         loss = _loss(request, own.train, kind, model)
-        yield from learner.train(watch, kind, model.parameters(), request.n_steps, loss, score, cancel)
+        yield from trainer.train(watch, kind, model.parameters(), request.n_steps, loss, score, cancel)
         if cancel.is_set:
             yield watch.stopped()
             return
@@ -71,7 +71,7 @@ def run(request: FusionRequest, material: Material | None, cancel: Cancel) -> It
         tables=(*tables, watch.times("operator")),
         pictures=shown(request, own),
         said=conclusions(tables),
-        weights=learner.weights_of(models),
+        weights=trainer.weights_of(models),
     )
 
 
@@ -81,7 +81,7 @@ def measure(request: FusionRequest, material: Material | None, weights: Mapping[
     models = {}
     for kind in trained(request):
         models[kind] = build(request, own, kind)
-        learner.put_weights(kind, models[kind], weights)
+        trainer.put_weights(kind, models[kind], weights)
     return measure_all(request, own, models)[0]
 
 
@@ -95,7 +95,7 @@ def trained(request: FusionRequest) -> tuple[str, ...]:
 def build(request: FusionRequest, material: Material, kind: str) -> FusionModel:
     """A model from nothing for one operator; for a sense alone the operator is never asked."""
     fusion = "attention" if kind in ALONE else kind
-    return learner.new_model(learner.lab_config(material, fusion=fusion), request.seed)
+    return trainer.new_model(trainer.lab_config(material, fusion=fusion), request.seed)
 
 
 def _only(drawn: Draw, kind: str) -> Draw:
@@ -103,7 +103,7 @@ def _only(drawn: Draw, kind: str) -> Draw:
     return Draw(drawn.labels, None if kind == "sound" else drawn.picture, None if kind == "picture" else drawn.sound)
 
 
-def _loss(request: FusionRequest, part: Part, kind: str, model: FusionModel) -> learner.Loss:
+def _loss(request: FusionRequest, part: Part, kind: str, model: FusionModel) -> trainer.Loss:
     """Of training with one sense dropped from a share of the examples: its mean over every drop, rather than one drawn
     drop, since the towers cost far more than fusing what they give.
     """
@@ -111,15 +111,15 @@ def _loss(request: FusionRequest, part: Part, kind: str, model: FusionModel) -> 
     noise = Noise(request.picture_noise, request.sound_noise)
 
     def loss(step: int) -> Tensor:
-        drawn = learner.draw(part, ALONE, learner.BATCH, rng)
-        found = learner.streams(model, part, _only(drawn, kind), noise.drawn(rng), rng)
+        drawn = trainer.draw(part, ALONE, trainer.BATCH, rng)
+        found = trainer.streams(model, part, _only(drawn, kind), noise.drawn(rng), rng)
         if kind in ALONE:
-            return learner.cross_entropy(learner.answer(model, found), drawn.labels)
+            return trainer.cross_entropy(trainer.answer(model, found), drawn.labels)
         total = torch.zeros(())
         for hidden, share in (("", 1.0 - request.dropped), *((sense, request.dropped / 2) for sense in ALONE)):
             if share > 0:
                 seen = [without(stream) if stream.sense == hidden else stream for stream in found]
-                total = total + share * learner.cross_entropy(learner.answer(model, seen), drawn.labels)
+                total = total + share * trainer.cross_entropy(trainer.answer(model, seen), drawn.labels)
         return total
 
     return loss
@@ -135,19 +135,19 @@ def without(stream: Stream) -> Stream:
 
 def measure_all(request: FusionRequest, material: Material, models: Answers) -> tuple[tuple[Table, ...], Chart]:
     """(accuracy as asked and with a sense missing, what one example rests on), and the curve over noise."""
-    drawn = learner.draw(material.test, ALONE, learner.N_TEST, np.random.default_rng(request.seed + 2))
+    drawn = trainer.draw(material.test, ALONE, trainer.N_TEST, np.random.default_rng(request.seed + 2))
     asked = Noise(request.picture_noise, request.sound_noise)
     conditions = [Condition(asked), *(Condition(asked, sense) for sense in ALONE)]
     curves = {kind: Curve(kind) for kind in request.operator}
     rows: dict[str, list[Cell]] = {kind: [] for kind in request.operator}
     for condition in conditions:
         for kind, found in answers(request, material, models, drawn, condition).items():
-            rows[kind].append(None if kind == condition.hidden else learner.accuracy(found, drawn.labels))
-    some = drawn.cut(0, learner.N_VALID)
+            rows[kind].append(None if kind == condition.hidden else trainer.accuracy(found, drawn.labels))
+    some = drawn.cut(0, trainer.N_VALID)
     for level in NOISES:
         for kind, found in answers(request, material, models, some, Condition(Noise(level, level))).items():
-            curves[kind] = curves[kind].then(level, learner.accuracy(found, some.labels))
-    sizes = {kind: learner.used_parameters(model, used(kind)) for kind, model in models.items()}
+            curves[kind] = curves[kind].then(level, trainer.accuracy(found, some.labels))
+    sizes = {kind: trainer.used_parameters(model, used(kind)) for kind, model in models.items()}
     sizes["average"] = sum(sizes.get(sense, 0) for sense in ALONE)
     table = Table(
         "fusion",
@@ -172,7 +172,7 @@ def answers(
     found: dict[str, Tensor] = {}
     for kind, model in models.items():
         missing = None if kind in ALONE else gone
-        found[kind] = learner.chances(
+        found[kind] = trainer.chances(
             model, material.test, _only(drawn, kind), condition.noise, request.seed + 3, missing
         )
     if "average" in request.operator:
@@ -197,10 +197,10 @@ def trust(request: FusionRequest, material: Material, models: Answers, one: Draw
 
 def shown(request: FusionRequest, material: Material) -> tuple[Picture, ...]:
     """The example of the trust table as it is seen and heard, and without its noise."""
-    one = learner.draw(material.test, ALONE, learner.N_TEST, np.random.default_rng(request.seed + 2)).cut(0, 1)
+    one = trainer.draw(material.test, ALONE, trainer.N_TEST, np.random.default_rng(request.seed + 2)).cut(0, 1)
     found = []
     for name, noise in (("noisy", Noise(request.picture_noise, request.sound_noise)), ("clean", Noise())):
-        found += learner.pictures_of(material.test, one, noise, request.seed + 3, name)
+        found += trainer.pictures_of(material.test, one, noise, request.seed + 3, name)
     return tuple(found)
 
 

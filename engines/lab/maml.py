@@ -28,12 +28,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from engines.errors import Cancelled
-from engines.lab import learner
+from engines.lab import trainer
+from engines.lab.data.datasets import MAX_FRAMES, Material, digits
+from engines.lab.data.episodes import PX, Pool, Pools, Tasks, of_omniglot, pools
 from engines.lab.findings import Cell, Chart, Curve, Findings, Picture, Table
-from engines.lab.material import MAX_FRAMES, Material, digits
 from engines.lab.requests import MamlRequest
 from engines.lab.runs import Watch
-from engines.lab.tasks import PX, Pool, Pools, Tasks, of_omniglot, pools
 from engines.model.fusion import FusionModel, Memory, PoolHead, Stream, StreamSense
 from engines.protocol import Cancel
 
@@ -118,7 +118,7 @@ def build(request: MamlRequest, sense: StreamSense, **changes: object) -> Namer:
         "n_fusion_blocks": 0,
         "sound": "cnn",
     }
-    model = learner.new_model(learner.lab_config(digits(), **(sizes | changes)), request.seed)
+    model = trainer.new_model(trainer.lab_config(digits(), **(sizes | changes)), request.seed)
     for parameter in model.event_head.parameters():
         nn.init.zeros_(parameter)
     return Namer(model, sense)
@@ -205,7 +205,7 @@ def run(request: MamlRequest, material: Material | None, cancel: Cancel) -> Iter
 
 def yardstick(request: MamlRequest, data: Path, cancel: Cancel) -> Iterator[Findings]:
     """The same on Omniglot, tested on 600 tasks. data: the folder that holds `fewshot`. Raises RequestError."""
-    with learner.one_thread():
+    with trainer.one_thread():
         yield from learnt(request, of_omniglot(data), cancel, n_test=N_YARDSTICK)
 
 
@@ -221,7 +221,7 @@ def learnt(request: MamlRequest, of: Pools, cancel: Cancel, n_test: int | None =
             score = functools.partial(watched, namer, kind, of.valid, request, cancel)
             if kind != "scratch":
                 parameters, loss_of = training(namer, kind, of, request)
-                yield from learner.train(
+                yield from trainer.train(
                     watch, kind, parameters, request.n_steps, loss_of, score, cancel, rate=LEARNING_RATE
                 )
             yield watch.findings(stage="measuring", tables=(table(rows),))
@@ -235,7 +235,7 @@ def learnt(request: MamlRequest, of: Pools, cancel: Cancel, n_test: int | None =
         tables=(table(rows), watch.times("learner")),
         pictures=shown(request, of),
         said=conclusions(table(rows)),
-        weights=learner.weights_of(namers),
+        weights=trainer.weights_of(namers),
     )
 
 
@@ -245,12 +245,12 @@ def measure(request: MamlRequest, material: Material | None, weights: Mapping[st
     rows = []
     for kind in request.learner:
         namer = build(request, of.train.sense)
-        learner.put_weights(kind, namer, weights)
+        trainer.put_weights(kind, namer, weights)
         rows.append(row(namer, kind, of, request, Cancel()))
     return (table(rows),)
 
 
-def training(namer: Namer, kind: str, of: Pools, request: MamlRequest) -> tuple[list[nn.Parameter], learner.Loss]:
+def training(namer: Namer, kind: str, of: Pools, request: MamlRequest) -> tuple[list[nn.Parameter], trainer.Loss]:
     """What a learner changes in learning, and its loss: each sees as many examples in a step as any other."""
     rng = np.random.default_rng(request.seed)
     n_queries = min(N_QUERIES, of.n_examples - request.n_shots)
@@ -260,7 +260,7 @@ def training(namer: Namer, kind: str, of: Pools, request: MamlRequest) -> tuple[
         return of.train.tasks(request.n_tasks, request.n_ways, request.n_shots, n_queries, rng)
 
     if kind == "fine_tuning":
-        head = learner.seeded(request.seed, lambda: PoolHead(namer.model.config.width, len(of.train.rows)))
+        head = trainer.seeded(request.seed, lambda: PoolHead(namer.model.config.width, len(of.train.rows)))
         n_examples = request.n_tasks * request.n_ways * (request.n_shots + n_queries)
 
         def pre_training(step: int) -> Tensor:
@@ -371,5 +371,5 @@ def shown(request: MamlRequest, of: Pools) -> tuple[Picture, ...]:
 def _seen(one: Tensor) -> np.ndarray:
     """A photo (3, H, W) or log-mel (N_MELS, S) to look at."""
     if one.dim() == 2:
-        return learner.scaled(one.flip(0))
+        return trainer.scaled(one.flip(0))
     return ((one * 128.0 + 127.0) / 255.0).clamp(0.0, 1.0).permute(1, 2, 0).numpy()

@@ -112,7 +112,7 @@ class AlignmentRequest(LabRequest):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharingRequest(LabRequest):
+class MultitaskRequest(LabRequest):
     """Many tasks on a spoken digit: one shared trunk against a model for each."""
 
     task: tuple[str, ...] = some_of(TASKS)
@@ -142,7 +142,7 @@ EXPERIMENTS: dict[str, type[LabRequest]] = {
     "extractors": ExtractorsRequest,
     "fusion": FusionRequest,
     "alignment": AlignmentRequest,
-    "sharing": SharingRequest,
+    "multitask": MultitaskRequest,
     "maml": MamlRequest,
 }
 """Name -> its request; the module of that name in `engines.lab` holds its `run` and its `measure`."""

@@ -23,7 +23,7 @@ from engines.lab.findings import Cell, Chart, Curve, DataList, Dots, Findings, M
 from engines.lab.requests import EXPERIMENTS, LabRequest, name_of
 
 if TYPE_CHECKING:
-    from engines.lab.material import Material
+    from engines.lab.data.datasets import Material
 
 FORMAT = "fusion-studio run 1"
 WEIGHT = "weight/"
@@ -98,8 +98,8 @@ def again(found: Findings, material: Material | None = None) -> tuple[Table, ...
     """
     if not found.weights:
         raise RequestError("This run was not finished; there is nothing to measure.", "该实验没有完成，无可测量。")
-    from engines.lab.learner import one_thread
-    from engines.lab.material import bundled
+    from engines.lab.data.datasets import bundled
+    from engines.lab.trainer import one_thread
 
     module: Any = importlib.import_module(f"engines.lab.{name_of(found.request)}")
     if found.data is not None and found.data != (bundled(found.data.name) if material is None else material.data):

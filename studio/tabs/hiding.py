@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import gradio as gr
 
 from engines import AskRequest, Cancel, CaptionRequest, Host, Result
-from engines.lab import masking
-from engines.lab.masking import PAIRS, WEIGHT, MaskedRequest, words
+from engines.lab import masked_translation as masking
+from engines.lab.masked_translation import PAIRS, WEIGHT, MaskedRequest, words
 from studio import components, events, hidden, views
 from studio.answering import BUILT_IN
 from studio.components import CLIP, PHOTO, MediaInput

@@ -147,7 +147,7 @@ def play(desk: Desk, line: Line, panel: Panel, session: str, values: Sequence[An
     def begin(cancel: Cancel) -> Iterator[Findings]:
         material = None
         if folder is not None:
-            from engines.lab.material import from_folder
+            from engines.lab.data.datasets import from_folder
 
             material = from_folder(folder, cancel=cancel)
         yield from experiment(request, material, cancel)
@@ -166,7 +166,7 @@ def reopen(desk: Desk, line: Line, panel: Panel, session: str, found: Findings, 
 
     def begin(cancel: Cancel) -> Iterator[tuple[Table, ...] | UserError]:
         from engines.lab import runs
-        from engines.lab.material import from_folder
+        from engines.lab.data.datasets import from_folder
 
         try:
             is_given = typed and comes_from_folder(found)

@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.lab.teach import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, tidy
+from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, tidy
 from studio import components, events, naming
 from studio.desk import Desk
 from studio.drawer import Tray

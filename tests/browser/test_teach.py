@@ -12,7 +12,7 @@ import pytest
 
 from engines import Cancel, Host, Photo
 from engines.errors import Cancelled
-from engines.lab import teach
+from engines.lab import fewshot as teach
 from studio.app import Served
 from studio.i18n import text
 from tests.browser.conftest import PHONE, Visit, visit

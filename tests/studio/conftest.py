@@ -127,7 +127,7 @@ def visitor(tmp_path: Path, shelves: Shelves) -> Desk:
 @pytest.fixture
 def plain_head(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is taught is told apart by cosines and a threshold alone, whatever was learnt over many tasks."""
-    from engines.lab import teach
+    from engines.lab import fewshot as teach
 
     steps = np.full(5, 0.1, np.float32)
     head = teach.Head(None, None, np.float32(10), steps, 0 * steps, np.array([0.5, 0, 0, 0, 0], np.float32))

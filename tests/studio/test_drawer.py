@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from engines import CollectionError, RequestError, UserError
-from engines.lab.teach import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, Example, LabelSet
+from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, Example, LabelSet
 from studio.drawer import MEDIA, N_TRAYS, Drawer, Dropped, Tray
 
 

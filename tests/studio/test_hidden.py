@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines import AskRequest, AskResult, HostInfo, Progress
-from engines.lab.masking import MaskedRequest, MaskedResult, Part
+from engines.lab.masked_translation import MaskedRequest, MaskedResult, Part
 from studio import hidden
 from studio.i18n import text
 

@@ -17,11 +17,11 @@ from engines.lab import (
     FusionRequest,
     LabRequest,
     MamlRequest,
-    SharingRequest,
+    MultitaskRequest,
     experiment,
     learner,
 )
-from engines.lab.material import digits
+from engines.lab.data.datasets import digits
 from studio import i18n
 from studio.words import APART, key_of
 
@@ -31,7 +31,7 @@ QUICK: dict[str, LabRequest] = {
     "words": ExtractorsRequest(n_steps=10, sense="text"),
     "fusion": FusionRequest(n_steps=10, operator=("picture", "average", "concat")),
     "alignment": AlignmentRequest(n_steps=10, way=("none", "both")),
-    "sharing": SharingRequest(n_steps=10, task=("digit", "family")),
+    "multitask": MultitaskRequest(n_steps=10, task=("digit", "family")),
     "maml": MamlRequest(n_steps=10, learner=("second_order", "first_order", "fine_tuning"), n_tasks=1),
 }
 SAID = {
@@ -42,11 +42,11 @@ SAID = {
     "fusion_missing": {"operator", "percent"},
     "alignment_best": {"way", "percent", "without"},
     "alignment_game": {"gap", "before", "percent"},
-    "sharing_gain": {"task", "points"},
-    "sharing_no_gain": set(),
-    "sharing_loss": {"task", "points"},
-    "sharing_no_loss": set(),
-    "sharing_size": {"percent"},
+    "multitask_gain": {"task", "points"},
+    "multitask_no_gain": set(),
+    "multitask_loss": {"task", "points"},
+    "multitask_no_loss": set(),
+    "multitask_size": {"percent"},
     "maml_ahead": {"learner", "n", "points"},
     "maml_behind": {"learner", "n", "points"},
     "maml_second": {"points"},

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from engines import HostInfo, MediaError, Progress, UserError
-from engines.lab.labels import Entry
-from engines.lab.teach import Example, LabelSet, Naming
+from engines.lab.fewshot import Example, LabelSet, Naming
+from engines.lab.label_store import Entry
 from studio import naming
 from studio.drawer import Dropped
 

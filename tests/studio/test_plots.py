@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from engines.lab import EXPERIMENTS, Chart, Curve, Dots, FusionRequest, Map, SharingRequest
+from engines.lab import EXPERIMENTS, Chart, Curve, Dots, FusionRequest, Map, MultitaskRequest
 from studio import plots
 from tests.studio.findings import curve, mapped
 
@@ -44,7 +44,7 @@ def test_a_curve_keeps_its_look_whatever_else_is_drawn() -> None:
 
 
 def test_two_sides_of_one_thing_share_colour_and_marker_and_differ_in_their_dash() -> None:
-    looks = plots.looks_of(SharingRequest(), ["digit: together", "digit: alone", "parity: together"])
+    looks = plots.looks_of(MultitaskRequest(), ["digit: together", "digit: alone", "parity: together"])
     one, other = looks["digit: together"], looks["digit: alone"]
     assert (one.hue, one.marker) == (other.hue, other.marker) == (looks["digit"].hue, looks["digit"].marker)
     assert one.dash != other.dash

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engines import EmbedRequest, EmbedResult, MediaError, Progress, Request, RequestError, Result
-from engines.lab.teach import Example, LabelSet
+from engines.lab.fewshot import Example, LabelSet
 from studio import teaching
 from studio.app import open_desk
 from studio.desk import Desk

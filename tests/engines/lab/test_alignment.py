@@ -6,7 +6,7 @@ import torch
 
 from engines.lab import AlignmentRequest, Table, alignment
 from engines.lab.alignment import Aligned, closed, conclusions, contrast, fooled, gap, recall, right
-from engines.lab.material import digits, from_folder
+from engines.lab.data.datasets import digits, from_folder
 from engines.training import losses
 from engines.training.adversary import Discriminator, game
 from tests.engines.lab.makers import save_photos
@@ -103,7 +103,7 @@ def test_a_discriminator_that_knows_makes_the_encoders_lose() -> None:
 def test_a_map_keeps_distances_as_well_as_two_directions_can() -> None:
     flat = np.zeros((30, 8), np.float32)
     flat[:, 2:4] = np.random.default_rng(0).standard_normal((30, 2))
-    drawn = alignment.learner.draw(digits().valid, ("picture",), 30, np.random.default_rng(0))
+    drawn = alignment.trainer.draw(digits().valid, ("picture",), 30, np.random.default_rng(0))
     (group,) = alignment.drawn_map("start", "before", {"picture": flat}, drawn, digits()).groups
     by_place = np.linalg.norm(group.places[:, None] - group.places[None], axis=-1)
     np.testing.assert_allclose(by_place, np.linalg.norm(flat[:, None] - flat[None], axis=-1), atol=1e-4)
@@ -112,7 +112,7 @@ def test_a_map_keeps_distances_as_well_as_two_directions_can() -> None:
 
 def test_a_map_does_not_flip_when_it_is_drawn_again() -> None:
     vectors = {"picture": unit(30, 8), "text": unit(30, 8, seed=1)}
-    drawn = alignment.learner.draw(digits().valid, ("picture", "text"), 30, np.random.default_rng(0))
+    drawn = alignment.trainer.draw(digits().valid, ("picture", "text"), 30, np.random.default_rng(0))
     once = alignment.drawn_map("a", "after", vectors, drawn, digits())
     nearly = {sense: own + 1e-4 for sense, own in vectors.items()}
     again = alignment.drawn_map("a", "after", nearly, drawn, digits())

@@ -18,7 +18,7 @@ from engines.lab import (
     Findings,
     FusionRequest,
     LabRequest,
-    SharingRequest,
+    MultitaskRequest,
 )
 from tests.engines.lab.trials import last
 
@@ -156,9 +156,9 @@ def test_before_training_every_sense_sits_in_a_corner_of_its_own() -> None:
 
 
 def test_sharing_saves_weights_and_costs_the_voices() -> None:
-    found = measured(SharingRequest())
+    found = measured(MultitaskRequest())
     assert found["size"]["together"]["parameters"] < 0.3 * found["size"]["alone"]["parameters"]
-    scores = found["sharing"]
+    scores = found["multitask"]
     family = scores.pop("family")
     assert family["difference %"] < -5.0
     assert family["together %"] < family["chance %"] + 8.0
@@ -166,6 +166,6 @@ def test_sharing_saves_weights_and_costs_the_voices() -> None:
 
 
 def test_at_first_digits_are_quicker_alone_and_parity_lives_on_them() -> None:
-    found = measured(SharingRequest(n_steps=60))["sharing"]
+    found = measured(MultitaskRequest(n_steps=60))["multitask"]
     assert found["digit"]["difference %"] < -8.0
     assert found["parity"]["difference %"] > 2.0

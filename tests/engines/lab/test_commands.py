@@ -12,7 +12,7 @@ import pytest
 from engines.cli import main
 from engines.errors import MediaError
 from engines.lab import commands
-from engines.lab.labels import Labels
+from engines.lab.label_store import Labels
 from engines.protocol import Ability, CaptionRequest, EmbedRequest, EmbedResult, Progress, Request, Result
 from tests.fake_host import FakeHost
 

@@ -7,8 +7,8 @@ from torch import nn
 
 from engines.errors import RequestError
 from engines.lab import ExtractorsRequest, extractors
+from engines.lab.data.datasets import digits, from_folder
 from engines.lab.extractors import build, first_layer, tiles
-from engines.lab.material import digits, from_folder
 from engines.model.fusion import FusionModel
 from engines.model.sound import ConvBlock, GruBlock
 from tests.engines.lab.makers import save_photos

@@ -7,10 +7,10 @@ import torch
 
 from engines.errors import RequestError
 from engines.lab import FusionRequest, Table, fusion
+from engines.lab.data.datasets import digits, from_folder
 from engines.lab.fusion import Condition, conclusions, trained
-from engines.lab.learner import Noise
-from engines.lab.material import digits, from_folder
 from engines.lab.requests import OPERATORS
+from engines.lab.trainer import Noise
 from engines.model.fusion import OPERATORS as OF_THE_PRODUCT
 from tests.engines.lab.makers import save_photos
 from tests.engines.lab.trials import N_STEPS, assert_an_experiment, last
@@ -49,7 +49,7 @@ def built(*operators: str) -> tuple[FusionRequest, dict[str, fusion.FusionModel]
 
 def test_a_sense_that_is_hidden_changes_nothing_any_more() -> None:
     request, models = built("sum", "gated", "concat", "attention", "average")
-    drawn = fusion.learner.draw(digits().test, fusion.ALONE, 20, np.random.default_rng(0))
+    drawn = fusion.trainer.draw(digits().test, fusion.ALONE, 20, np.random.default_rng(0))
     other = replace(drawn, picture=np.roll(drawn.picture, 7) if drawn.picture is not None else None)
     for hidden, same in (("picture", True), ("", False)):
         one, two = (
@@ -61,7 +61,7 @@ def test_a_sense_that_is_hidden_changes_nothing_any_more() -> None:
 
 def test_answers_are_probabilities_and_an_average_is_their_mean() -> None:
     request, models = built("picture", "sound", "average", "concat")
-    drawn = fusion.learner.draw(digits().test, fusion.ALONE, 20, np.random.default_rng(0))
+    drawn = fusion.trainer.draw(digits().test, fusion.ALONE, 20, np.random.default_rng(0))
     found = fusion.answers(request, digits(), models, drawn, Condition(Noise(0.5, 0.5)))
     for each in found.values():
         torch.testing.assert_close(each.sum(1), torch.ones(20))

@@ -13,6 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from engines.errors import RequestError
 from engines.lab import MamlRequest, Table, maml
+from engines.lab.data.datasets import N_MELS, from_folder
+from engines.lab.data.episodes import of_characters
 from engines.lab.maml import (
     HEAD,
     META,
@@ -26,8 +28,6 @@ from engines.lab.maml import (
     meta_loss,
     trail,
 )
-from engines.lab.material import N_MELS, from_folder
-from engines.lab.tasks import of_characters
 from engines.model.fusion import StreamSense
 from engines.protocol import Cancel
 from tests.engines.lab.makers import save_photos

@@ -13,7 +13,7 @@ from gradio import utils
 
 from engines import AskRequest, CaptionRequest, Photo, RequestError
 from engines.hosts.builtin import BuiltinHost
-from engines.lab.masking import words
+from engines.lab.masked_translation import words
 from studio.app import open_desk
 from studio.components import media_input
 from studio.desk import Desk

@@ -13,7 +13,8 @@ import gradio as gr
 import pytest
 
 from engines import RequestError
-from engines.lab import EXPERIMENTS, DataList, Findings, FusionRequest, Table, material, runs
+from engines.lab import EXPERIMENTS, DataList, Findings, FusionRequest, Table, runs
+from engines.lab.data import datasets as material
 from studio import dials, exports
 from studio.app import open_desk
 from studio.desk import Desk

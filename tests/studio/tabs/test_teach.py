@@ -9,7 +9,7 @@ import pytest
 from gradio import utils
 
 from engines import Photo
-from engines.lab.teach import MAX_LABELS
+from engines.lab.fewshot import MAX_LABELS
 from studio.app import open_desk
 from studio.desk import Desk
 from studio.sharing import Rules

@@ -1,0 +1,164 @@
+"""A person's own folder, read class by class: sub-folders are classes, photos and sounds in them their examples.
+
+What is wrong with a folder is said in one sentence, in English and Chinese. A file that cannot be read, is silent or
+was there before (the same bytes, in any class) is left out; only a class that falls short stops the reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from engines.errors import Cancelled, MediaError, RequestError
+from engines.lab.data.arrays import PX, sound_codes
+from engines.media import PHOTO_SUFFIXES, SOUND_SUFFIXES, content_digest, load_photo, load_sound
+from engines.protocol import RATE_HZ, Cancel
+
+MAX_CLASSES, MAX_PER_CLASS, MIN_PER_CLASS = 100, 200, 5
+"""Of each class at most MAX_PER_CLASS photos and as many sounds are taken, drawn at random."""
+MAX_SOUND_S = 120.0
+"""The loudest second of a sound is looked for in its first two minutes."""
+
+SENSES: Mapping[str, tuple[str, frozenset[str]]] = {
+    "photos": ("照片", PHOTO_SUFFIXES),
+    "sounds": ("声音", SOUND_SUFFIXES),
+}
+"""What is looked for: its name in Chinese, and the suffixes it has."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Examples:
+    """What a folder holds, by class and in random order; None for a sense that not every class has.
+
+    photos: (PX, PX, 3) uint8 each. sounds: (S, N_MELS) uint8 each. files: those read, "class/name"; digest: SHA-256
+    over them and their content, as hex.
+    """
+
+    classes: tuple[str, ...]
+    photos: list[list[np.ndarray]] | None
+    sounds: list[list[np.ndarray]] | None
+    files: tuple[str, ...]
+    digest: str
+
+
+def read(folder: Path, rng: np.random.Generator, cancel: Cancel | None = None) -> Examples:
+    """Read all of a folder; at least MIN_PER_CLASS examples of each class. Raises RequestError, and Cancelled."""
+    classes = _class_folders(folder)
+    names = [path.name for path in classes]
+    files = {sense: [_listed(path, suffixes) for path in classes] for sense, (_, suffixes) in SENSES.items()}
+    used = [sense for sense in SENSES if all(files[sense])]
+    if not used:
+        no_photo, no_sound = (names[files[sense].index([])] for sense in SENSES)
+        raise RequestError(
+            f"Every class needs photos, or every class sounds: {no_photo} has no photos and {no_sound} no sounds.",
+            f"各类别须都有照片或都有声音：“{no_photo}”没有照片，“{no_sound}”没有声音。",
+        )
+    seen: dict[str, str] = {}  # content digest -> class/name
+    rows = {
+        sense: [_read(name, own, sense, seen, rng, cancel) for name, own in zip(names, files[sense], strict=True)]
+        for sense in used
+    }
+    if not seen:
+        n_files = sum(len(own) for sense in used for own in files[sense])
+        raise RequestError(
+            f"None of the {n_files} files in {folder.name} can be read; JPEG, PNG, WAV and MP3 are safe choices.",
+            f"{folder.name} 中的 {n_files} 个文件都无法读取；建议使用 JPEG、PNG、WAV 或 MP3。",
+        )
+    for sense in used:
+        for name, own, listed in zip(names, rows[sense], files[sense], strict=True):
+            _check_enough(name, sense, len(own), min(len(listed), MAX_PER_CLASS))
+    digest = hashlib.sha256(json.dumps([names, sorted(seen.items())]).encode()).hexdigest()
+    return Examples(
+        classes=tuple(names),
+        photos=rows.get("photos"),
+        sounds=rows.get("sounds"),
+        files=tuple(sorted(seen.values())),
+        digest=digest,
+    )
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    try:
+        classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except (OSError, ValueError) as error:  # a name no folder can have is a ValueError
+        raise RequestError(
+            f"There is no folder {folder.name} that can be opened; choose one that holds a sub-folder for each class.",
+            f"无法打开文件夹 {folder.name}；请选择每个类别各有一个子文件夹的文件夹。",
+        ) from error
+    if not classes:
+        raise RequestError(
+            f"{folder.name} has no sub-folders; make one for each class, named after it, and put its files there.",
+            f"{folder.name} 没有子文件夹；请为每个类别建一个同名子文件夹，并放入其文件。",
+        )
+    if len(classes) == 1:
+        raise RequestError(
+            f"{folder.name} has only one class, {classes[0].name}; add a sub-folder for a second one.",
+            f"{folder.name} 只有一个类别“{classes[0].name}”；请再添加一个子文件夹。",
+        )
+    if len(classes) > MAX_CLASSES:
+        raise RequestError(
+            f"{folder.name} has {len(classes)} classes; at most {MAX_CLASSES} are taken.",
+            f"{folder.name} 有 {len(classes)} 个类别，最多 {MAX_CLASSES} 个。",
+        )
+    return classes
+
+
+def _listed(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
+    except OSError:  # a sub-folder that may not be opened holds nothing for us; the sentence will name it
+        return []
+
+
+def _read(
+    name: str,
+    files: list[Path],
+    sense: str,
+    seen: dict[str, str],
+    rng: np.random.Generator,
+    cancel: Cancel | None,
+) -> list[np.ndarray]:
+    """What can be read of a class, in an order drawn by `rng`."""
+    one: Callable[[Path], np.ndarray | None] = _photo if sense == "photos" else _loudest_second
+    rows = []
+    for i in rng.permutation(len(files))[:MAX_PER_CLASS]:
+        if cancel is not None and cancel.is_set:
+            raise Cancelled("reading a folder was stopped")
+        try:
+            digest = content_digest(files[i])
+            row = None if digest in seen else one(files[i])
+        except MediaError:  # counted by being missing; a class that falls short says so
+            continue
+        if row is not None:
+            seen[digest] = f"{name}/{files[i].name}"
+            rows.append(row)
+    return rows
+
+
+def _photo(path: Path) -> np.ndarray:
+    pixels = Image.fromarray(load_photo(path, max_side=4 * PX).pixels)
+    return np.asarray(pixels.resize((PX, PX), Image.Resampling.BICUBIC))
+
+
+def _loudest_second(path: Path) -> np.ndarray | None:
+    samples = load_sound(path, max_s=MAX_SOUND_S).samples
+    energy = np.concatenate(([0.0], np.cumsum(samples.astype(np.float64) ** 2)))
+    start = 0 if len(samples) <= RATE_HZ else int(np.argmax(energy[RATE_HZ:] - energy[:-RATE_HZ]))
+    return sound_codes(samples[start : start + RATE_HZ])
+
+
+def _check_enough(name: str, sense: str, n: int, n_files: int) -> None:
+    if n >= MIN_PER_CLASS:
+        return
+    lost_en = f" ({n_files - n} more cannot be read, are silent or are there twice)" if n < n_files else ""
+    lost_zh = f"（另有 {n_files - n} 个无法读取、无声或重复）" if n < n_files else ""
+    raise RequestError(
+        f"Of the {MIN_PER_CLASS} {sense} a class needs, {name} has {n}{lost_en}; add some.",
+        f"每个类别至少需要 {MIN_PER_CLASS} 个{SENSES[sense][0]}文件，“{name}”只有 {n} 个{lost_zh}；请补充。",
+    )

@@ -1,0 +1,232 @@
+"""Label sets kept on disk: a folder with one safetensors file for each, its vectors as an array, the rest as JSON.
+
+A file is called after the set's name as far as that is plain letters, and after a digest of the whole name: names of
+any language are fine, and none leads out of the folder. It is written beside its place and then moved there, so a
+reader sees the old set or the new one. A damaged file costs one sentence; the others still work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import shutil
+import unicodedata
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engines.errors import CollectionError, RequestError, UserError
+from engines.lab.fewshot import Example, LabelSet, tidy
+from engines.protocol import KINDS
+
+HOME = Path.home() / ".fusion-studio" / "labels"
+"""Where the owner's label sets are kept."""
+SUFFIX = ".safetensors"
+MEDIA = "media"
+"""The folder beside the sets in which their examples may have copies: a folder for each set, which goes with it."""
+FORMAT = "fusion-studio labels 1"
+MAX_FILE_BYTES = 2**25
+"""Two hundred vectors of 4,096 numbers are 3 MB; more is none of ours."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A label set in the folder, without its vectors. failure: why it cannot be used, None where it can."""
+
+    name: str
+    labels: tuple[str, ...] = ()
+    n_examples: int = 0
+    model_digest: str = ""
+    failure: UserError | None = None
+
+
+class Labels:
+    """The label sets of one folder, which is made when the first is saved."""
+
+    def __init__(self, folder: Path = HOME) -> None:
+        self._folder = folder
+
+    def entries(self) -> list[Entry]:
+        """What there is, by name; a damaged file under its file's name, with the sentence."""
+        found = []
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            try:
+                found.append(_entry(_read(path)))
+            except CollectionError as error:
+                found.append(Entry(path.stem, failure=error))
+        return sorted(found, key=lambda entry: (entry.failure is not None, entry.name.casefold(), entry.name))
+
+    def load(self, name: str) -> LabelSet:
+        """The set of this name. Raises RequestError where there is none, CollectionError where it is damaged."""
+        path = self._path(name)
+        if not path.is_file():
+            known = [entry.name for entry in self.entries() if entry.failure is None]
+            listed, listed_zh = ", ".join(known[:20]) or "none yet", "、".join(known[:20]) or "还没有"
+            raise RequestError(
+                f"No label set is called {tidy(name)!r}; there are: {listed}.",
+                f"没有名为“{tidy(name)}”的标签集；现有：{listed_zh}。",
+            )
+        return _read(path)
+
+    def save(self, labels: LabelSet) -> None:
+        """Keep a set; one of the same name is replaced. Raises UserError where the folder cannot be written."""
+        path = self._path(labels.name)
+        before = self._copies(path)
+        written = _bytes(labels)
+        part = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(written)
+            part.replace(path)
+        except OSError as error:
+            raise _unwritable() from error
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        _drop(before - self._copies(path))
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a set another name. Raises RequestError where there is no such set, or one of the new name already."""
+        before, after = self._path(old), self._path(new)
+        labels = replace(self.load(old), name=tidy(new))
+        if after != before and after.exists():
+            raise RequestError(
+                f"There is a label set {tidy(new)!r} already; choose another name, or delete that one first.",
+                f"已有名为“{tidy(new)}”的标签集；请换一个名称，或先删除它。",
+            )
+        self.save(labels)
+        if after != before:
+            self._remove(before)
+
+    def delete(self, name: str) -> None:
+        """Delete a set, and its examples' copies; a damaged one goes by the name that `entries` gives it.
+
+        Raises RequestError.
+        """
+        path = self._path(name)
+        if not path.is_file():
+            damaged = [p for p in self._folder.glob(f"*{SUFFIX}") if p.stem == name]
+            if not damaged:
+                self.load(name)  # which says that there is none, and what there is
+            path = damaged[0]
+        copies = self._copies(path)
+        self._remove(path)
+        _drop(copies)
+
+    def _copies(self, path: Path) -> set[Path]:
+        """The folders with copies that belong to the set of this file; none where it cannot be read, or has none."""
+        media = (self._folder / MEDIA).resolve()
+        try:
+            paths = [Path(example.path).resolve() for example in _read(path).examples if example.path]
+        except CollectionError:
+            return set()
+        return {media / each.relative_to(media).parts[0] for each in paths if media in each.parents}
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink()
+        except OSError as error:
+            raise _unwritable() from error
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{slug(name)}{SUFFIX}"
+
+
+def _drop(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def slug(name: str) -> str:
+    """A file name for a set's name: its plain letters to recognise it by, and a digest that tells it from others.
+
+    Names that differ only in case, in spaces or in how an accent is encoded are the same.
+    """
+    same = tidy(unicodedata.normalize("NFC", name).casefold())
+    plain = re.sub(r"[^a-z0-9]+", "-", unicodedata.normalize("NFKD", same)).strip("-")[:40].strip("-")
+    return f"{plain or 'labels'}-{hashlib.sha256(same.encode()).hexdigest()[:12]}"
+
+
+def _entry(labels: LabelSet) -> Entry:
+    return Entry(labels.name, labels.labels, len(labels.examples), labels.model_digest)
+
+
+def _bytes(labels: LabelSet) -> bytes:
+    from safetensors.numpy import save
+
+    about = {
+        "format": FORMAT,
+        "name": labels.name,
+        "model_digest": labels.model_digest,
+        "examples": [
+            {"label": each.label, "file": each.file, "path": each.path, "kind": each.kind} for each in labels.examples
+        ],
+    }
+    vectors = np.stack([each.vector for each in labels.examples]).astype(np.float32)
+    return save({"vectors": vectors}, {"labels": json.dumps(about, ensure_ascii=False)})
+
+
+def _read(path: Path) -> LabelSet:
+    """A set from its file, checked in every part. Raises CollectionError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ValueError("too large")
+        with safe_open(path, "np") as file:
+            about = json.loads((file.metadata() or {})["labels"])
+            vectors = file.get_tensor("vectors")
+        labels = _checked(about, vectors)
+        if slug(labels.name) != path.stem:
+            raise ValueError("under another name, by which nobody would find it")
+        return labels
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RequestError) as error:
+        raise CollectionError(
+            f"The label set in {path.name} is damaged, or its file was renamed; delete it and teach it again.",
+            f"{path.name} 中的标签集已损坏，或文件被改了名；请删除后重新教一次。",
+        ) from error
+
+
+def _checked(about: dict[str, Any], vectors: np.ndarray) -> LabelSet:
+    """A set out of what a file says. Raises KeyError, TypeError, ValueError or RequestError where that is no set."""
+    rows = about["examples"]
+    if about["format"] != FORMAT or vectors.ndim != 2 or len(vectors) != len(rows) or vectors.dtype != np.float32:
+        raise ValueError("of another form")
+    if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-2):
+        raise ValueError("vectors are not of length 1")
+    examples = tuple(
+        Example(
+            label=_text(row["label"]),
+            file=_text(row["file"]),
+            path=_text(row["path"]),
+            kind=_kind(row["kind"]),
+            vector=vector,
+        )
+        for row, vector in zip(rows, vectors, strict=True)
+    )
+    return LabelSet(name=_text(about["name"]), examples=examples, model_digest=_text(about["model_digest"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _kind(value: object) -> Any:
+    if value not in KINDS:
+        raise ValueError(f"{value!r} is no kind")
+    return value
+
+
+def _unwritable() -> UserError:
+    return UserError(
+        "Label sets cannot be kept: their folder cannot be written; free some space or check its rights.",
+        "无法保存标签集：其文件夹不可写；请检查磁盘空间或权限。",
+    )

@@ -1,0 +1,108 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engines.lab import ExtractorsRequest, Findings, FusionRequest, MamlRequest, MultitaskRequest, Table
+from engines.lab.data.datasets import Sounds, digits
+from engines.protocol import Cancel
+from scripts import lab_tables
+from scripts.lab_tables import fill, main, measured, shown, spoken_by
+
+ROOT = Path(__file__).resolve().parents[2]
+FOUND: dict[str, Any] = {
+    "fusion": [
+        {
+            "key": "fusion",
+            "columns": ["operator", "accuracy %", "picture missing %"],
+            "rows": [["sum", "78.5 ± 1.2", "60.1 ± 0.8"], ["picture", "68.0 ± 0.4", None]],
+        }
+    ]
+}
+
+
+def test_several_seeds_become_one_table_with_what_a_step_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    found = measured({"extractors of text": ExtractorsRequest(sense="text", n_steps=10)}, None, seeds=(0, 1))
+    ((table,),) = found.values()
+    assert table["columns"] == ("extractor", "accuracy %", "clean %", "parameters", "ms per step")
+    assert all(" ± " in str(row[1]) for row in table["rows"])
+    assert capsys.readouterr().err.count("seed") == 2
+
+
+def test_tables_of_one_example_stay_out() -> None:
+    quick = {
+        "fusion": FusionRequest(n_steps=10, operator=("sum", "concat")),
+        "many tasks": MultitaskRequest(n_steps=10, task=("digit", "parity")),
+    }
+    found = measured(quick, None, seeds=(0,))
+    assert [[table["key"] for table in tables] for tables in found.values()] == [["fusion"], ["multitask"]]
+
+
+def test_other_voices_speak_in_the_test_alone() -> None:
+    sounds = digits().valid.sounds
+    assert sounds is not None
+    other = spoken_by(digits(), sounds)
+    assert other.test.sounds is sounds and other.test.pictures is digits().test.pictures
+    assert other.train is digits().train
+
+
+def test_real_voices_are_measured_beside_fusion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def voices(folder: Path) -> Sounds:
+        assert folder == tmp_path
+        sounds = digits().valid.sounds
+        assert sounds is not None
+        return sounds.rows(np.arange(60))
+
+    monkeypatch.setattr(lab_tables, "real_voices", voices)
+    found = measured({"fusion": FusionRequest(n_steps=10, operator=("sum", "sound"))}, tmp_path, seeds=(0,))
+    assert list(found) == ["fusion", lab_tables.VOICES]
+    assert [row[0] for row in found[lab_tables.VOICES][0]["rows"]] == ["sum", "sound"]
+
+
+def test_omniglot_is_learnt_beside_learning_to_learn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def yardstick(request: MamlRequest, data: Path, cancel: Cancel) -> Iterator[Findings]:
+        assert (request, data) == (lab_tables.YARDSTICK, tmp_path)
+        yield Findings(request=request, tables=(Table("maml", ("learner", "1 step %"), (("first_order", 0.96),)),))
+
+    monkeypatch.setattr(lab_tables.maml, "yardstick", yardstick)
+    quick = {"learning to learn": MamlRequest(learner=("head",), n_steps=10)}
+    found = measured(quick, None, tmp_path, seeds=(0,))
+    assert list(found) == ["learning to learn", lab_tables.OMNIGLOT]
+    assert found[lab_tables.OMNIGLOT][0]["rows"] == (("first_order", "96.0"),)
+
+
+def test_a_document_keeps_all_but_its_block() -> None:
+    document = "before\n<!-- lab en -->\nold\n<!-- end lab -->\nafter\n"
+    filled = fill(document, FOUND)
+    assert filled.startswith("before\n") and filled.endswith("<!-- end lab -->\nafter\n") and "old" not in filled
+    assert "| sum | 78.5 ± 1.2 | 60.1 ± 0.8 |" in filled
+    assert fill(filled, FOUND) == filled
+
+
+def test_titles_and_columns_are_put_into_chinese_and_names_stay() -> None:
+    told = shown(FOUND, "zh")
+    assert "**融合**" in told and "| 融合方式 | 准确率, % | 缺图片, % |" in told and "| sum |" in told
+
+
+def test_what_is_run_again_takes_its_place_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(lab_tables, "measured", lambda requests, *data: {title: [{"new": title}] for title in requests})
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps({"alignment": ["old"], "fusion": ["old"]}), encoding="utf-8")
+    assert main([str(results), "--only", "fusion"]) == 0
+    assert json.loads(results.read_text(encoding="utf-8")) == {"fusion": [{"new": "fusion"}], "alignment": ["old"]}
+
+
+def test_a_folder_without_voices_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "r.json"), "--voices", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("The recordings of real voices cannot be read from this folder")
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
+def test_the_readme_holds_what_was_measured_and_nothing_typed_by_hand(name: str) -> None:
+    document = (ROOT / name).read_text(encoding="utf-8")
+    found = json.loads((ROOT / "assets" / "lab" / "results.json").read_text(encoding="utf-8"))
+    assert lab_tables.BLOCK.search(document)
+    assert fill(document, found) == document
