@@ -19,7 +19,7 @@ from engines.lab import (
     MamlRequest,
     MultitaskRequest,
     experiment,
-    learner,
+    trainer,
 )
 from engines.lab.data.datasets import digits
 from studio import i18n
@@ -60,8 +60,8 @@ def trial(name: str) -> tuple[Findings, ...]:
     """All that a run says which learns next to nothing."""
     with pytest.MonkeyPatch.context() as patch:
         for what, n in (("N_VALID", 20), ("N_TEST", 20), ("N_MAP", 20), ("BATCH", 4)):
-            patch.setattr(learner, what, n)
-        patch.setattr(learner, "measured_at", lambda n_steps: {1})
+            patch.setattr(trainer, what, n)
+        patch.setattr(trainer, "measured_at", lambda n_steps: {1})
         return tuple(experiment(QUICK[name]))
 
 
