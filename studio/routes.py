@@ -95,7 +95,7 @@ def written_as(result: Result, kind: str) -> str | None:
 
         is_translated = any(segment.translation for segment in result.segments)
         form = cast(Literal["srt", "vtt", "txt"], kind)
-        return subtitles.write(result.segments, form, translation=is_translated)
+        return subtitles.write(result.segments, form, text="translation" if is_translated else "original")
     if isinstance(result, CaptionResult | TranslateResult | AskResult) and kind == "txt":
         return result.text + "\n"
     if isinstance(result, SearchResult) and kind == "csv":

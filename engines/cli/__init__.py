@@ -127,7 +127,9 @@ def _shown(result: Result, form: subtitles.Format) -> str:
     match result:
         case TranscribeResult() if form != "txt" or result.segments:
             target = result.request.translate_to if isinstance(result.request, TranscribeRequest) else None
-            return subtitles.write(result.segments, form, translation=target is not None).rstrip("\n")
+            return subtitles.write(result.segments, form, text="original" if target is None else "translation").rstrip(
+                "\n"
+            )
         case TranscribeResult():
             return "(no speech)"
         case CaptionResult() | TranslateResult():

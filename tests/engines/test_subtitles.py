@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engines.errors import RequestError
 from engines.protocol import Segment, Word
-from engines.subtitles import FORMATS, Format, write
+from engines.subtitles import Format, write
 
 TWO = (
     Segment(0.0, 1.5, "Good morning.", (Word(0.0, 0.6, "Good"), Word(0.6, 1.5, "morning.")), "Guten Morgen."),
@@ -98,13 +98,13 @@ def test_json_keeps_both_texts_and_the_words() -> None:
 
 @pytest.mark.parametrize("format", ["srt", "vtt", "txt"])
 def test_the_translation_takes_the_place_of_what_was_said(format: Format) -> None:
-    text = write(TWO, format, translation=True)
+    text = write(TWO, format, text="translation")
     assert "Guten Morgen." in text and "很好" in text and "Good morning" not in text
 
 
 def test_a_segment_without_a_translation_is_left_out_and_the_numbers_close_up() -> None:
     segments = (Segment(0, 1, "one", (), ""), Segment(1, 2, "two", (), "zwei"))
-    assert write(segments, "srt", translation=True) == "1\n00:00:01,000 --> 00:00:02,000\nzwei\n"
+    assert write(segments, "srt", text="translation") == "1\n00:00:01,000 --> 00:00:02,000\nzwei\n"
 
 
 @pytest.mark.parametrize(("format", "nothing"), [("srt", ""), ("vtt", "WEBVTT\n"), ("txt", "")])
@@ -145,8 +145,8 @@ def test_what_is_written_can_be_read_back(segments: list[Segment]) -> None:
         ]
         told = [(segment, text) for segment, text in texts if text]
         for cues in (
-            parsed_srt(write(segments, "srt", translation=translation)),
-            parsed_vtt(write(segments, "vtt", translation=translation)),
+            parsed_srt(write(segments, "srt", text="translation" if translation else "original")),
+            parsed_vtt(write(segments, "vtt", text="translation" if translation else "original")),
         ):
             assert [cue.text for cue in cues] == [text for _, text in told]
             for cue, (segment, _) in zip(cues, told, strict=True):
@@ -157,7 +157,62 @@ def test_what_is_written_can_be_read_back(segments: list[Segment]) -> None:
 
 def test_an_unknown_format_lists_the_known_ones() -> None:
     with pytest.raises(RequestError) as caught:
-        write(TWO, "ass")  # type: ignore[arg-type]
-    assert caught.value.en == "'ass' is no subtitle format; choose one of srt, vtt, txt, json."
-    assert caught.value.zh == "没有 'ass' 字幕格式，可选：srt, vtt, txt, json。"
-    assert FORMATS == ("srt", "vtt", "txt", "json")
+        write(TWO, "doc")  # type: ignore[arg-type]
+    assert caught.value.en == "'doc' is no subtitle format; choose one of srt, vtt, txt, json, tsv, lrc, ass."
+    assert caught.value.zh == "没有 'doc' 字幕格式，可选：srt, vtt, txt, json, tsv, lrc, ass。"
+
+
+# --- both texts, and words --------------------------------------------------------------------------------------
+
+
+def test_both_texts_stand_one_above_the_other_in_every_format() -> None:
+    first, second = "Good morning.", "Guten Morgen."
+    assert write(TWO[:1], "txt", text="both") == f"{first}\n{second}\n"
+    assert parsed_srt(write(TWO, "srt", text="both"))[0].text == f"{first}\n{second}"
+    assert parsed_vtt(write(TWO, "vtt", text="both"))[0].text == f"{first}\n{second}"
+    assert write(TWO[:1], "tsv", text="both") == (f"start\tend\ttext\ttranslation\n0\t1500\t{first}\t{second}\n")
+    assert write(TWO[:1], "lrc", text="both") == f"[00:00.00]{first}\n[00:00.00]{second}\n"
+    assert write(TWO[:1], "ass", text="both").endswith(f",Default,,0,0,0,,{first}\\N{second}\n")
+
+
+def test_a_segment_without_a_translation_keeps_its_original_among_both() -> None:
+    segments = (Segment(0, 1, "one"), Segment(1, 2, "two", (), "zwei"))
+    assert write(segments, "txt", text="both") == "one\n\ntwo\nzwei\n"
+    assert write(segments, "tsv", text="both").splitlines()[1] == "0\t1000\tone\t"
+
+
+def test_tsv_and_lrc_and_ass_have_their_own_times() -> None:
+    assert write(TWO, "tsv").splitlines()[2] == "3661250\t3662000\ta < b & c > d"
+    assert write(TWO, "lrc") == "[00:00.00]Good morning.\n[61:01.25]a < b & c > d\n"
+    head, _, events = write(TWO, "ass").partition("[Events]\n")
+    assert head.startswith("[Script Info]\n") and "\nStyle: Default," in head
+    assert events.splitlines()[1:] == [
+        "Dialogue: 0,0:00:00.00,0:00:01.50,Default,,0,0,0,,Good morning.",
+        "Dialogue: 0,1:01:01.25,1:01:02.00,Default,,0,0,0,,a < b & c > d",
+    ]
+
+
+def test_words_light_up_as_they_are_said_in_the_formats_that_can() -> None:
+    assert "\nGood <00:00:00.600>morning.\n" in write(TWO, "vtt", words=True)
+    assert write(TWO, "lrc", words=True).startswith("[00:00.00]<00:00.00>Good <00:00.60>morning.\n")
+    assert "{\\k60}Good {\\k90}morning.\n" in write(TWO, "ass", words=True)
+    assert write(TWO, "srt", words=True) == write(TWO, "srt")
+
+
+def test_karaoke_fills_a_cue_however_its_words_are_spaced() -> None:
+    chinese = Segment(1.0, 3.0, "《早上好。", (Word(1.2, 1.6, "早上"), Word(2.0, 2.9, "好。")))
+    line = write((chinese,), "ass", words=True).splitlines()[-1]
+    assert line.endswith(",,{\\k100}《早上{\\k100}好。")
+
+
+def test_words_that_are_not_those_of_the_line_are_left_out() -> None:
+    segment = Segment(0, 1, "one two", (Word(0, 1, "three"),), "eins")
+    for format in ("vtt", "lrc", "ass"):
+        assert write((segment,), format, words=True) == write((segment,), format)  # type: ignore[arg-type]
+        translated = write(TWO[:1], format, text="translation", words=True)  # type: ignore[arg-type]
+        assert translated == write(TWO[:1], format, text="translation")  # type: ignore[arg-type]
+
+
+def test_what_ass_would_read_as_a_tag_stays_text() -> None:
+    line = write((Segment(0, 1, r"{\b1}C:\new"),), "ass").splitlines()[-1]
+    assert "{\\b1}" not in line.replace("\\{", "") and "\\n" not in line

@@ -1,0 +1,146 @@
+"""What a command is given to read: files, folders, glob patterns, and `-` for standard input.
+
+A folder stands for the media files in it and in its folders, hidden ones left out. Standard input is either one media
+file or a list of paths: one a line, or with NUL between them (`find -print0`).
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+_HEAD_BYTES = 4096
+"""How much of standard input is looked at to tell a list of paths from media."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file to read. name: as the person wrote it. output: where its output goes below the output folder, without
+    a suffix; the files of a folder keep their place in it."""
+
+    path: Path
+    name: str
+    output: PurePath
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was found, and (name, sentence) for what was not."""
+
+    found: tuple[Input, ...]
+    missing: tuple[tuple[str, str], ...]
+
+
+@contextmanager
+def gathered(words: Sequence[str], suffixes: Collection[str]) -> Iterator[Inputs]:
+    """The files that `words` name. suffixes: of the files to take from folders. A media file from standard input lies
+    in a temporary folder until the block ends."""
+    found: list[Input] = []
+    missing: list[tuple[str, str]] = []
+    with tempfile.TemporaryDirectory(prefix="fusion-studio-", ignore_cleanup_errors=True) as scratch:
+        for word in words:
+            for path in _standard_input(Path(scratch)) if word == "-" else [word]:
+                files = list(_expanded(path, suffixes)) if isinstance(path, str) else [path]
+                found += files
+                if not files:
+                    missing.append((path, _absence(path)) if isinstance(path, str) else ("-", "nothing came"))
+        once = {each.path.absolute(): each for each in reversed(found)}
+        yield Inputs(tuple(_told_apart(list(reversed(once.values())))), tuple(missing))
+
+
+def is_path(word: str) -> bool:
+    """Whether a word names a file rather than being text: it is there, or it is written like a path."""
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    written_so = word.startswith(("~", *(f".{sep}" for sep in separators), *separators)) or word[1:3] == ":\\"
+    return written_so or _exists(Path(word))
+
+
+def media_in(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """Ordinary files with one of these suffixes in a folder and below, by name; hidden ones are left out."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(root, name)
+            if not name.startswith(".") and path.suffix.lower() in suffixes and path.is_file():
+                yield path
+
+
+def _expanded(word: str, suffixes: Collection[str]) -> Iterator[Input]:
+    path = Path(word).expanduser()
+    if path.is_dir():
+        for file in media_in(path, suffixes):
+            yield Input(file, str(file), file.relative_to(path).with_suffix(""))
+    elif _exists(path):
+        yield Input(path, word, PurePath(path.stem))
+    elif glob.has_magic(word):
+        for match in sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  # Path.glob takes no absolute ones
+            if Path(match).is_dir():
+                yield from _expanded(match, suffixes)
+            else:
+                yield Input(Path(match), match, PurePath(Path(match).stem))
+
+
+def _absence(word: str) -> str:
+    path = Path(word).expanduser()
+    if path.is_dir():
+        return "there are no media files in this folder"
+    return "no file fits this pattern" if glob.has_magic(word) else "there is no such file"
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long for a name, or with a NUL in it
+        return False
+
+
+def _standard_input(scratch: Path) -> Iterator[str | Input]:
+    """The paths that are listed there, or a copy of the media file that came."""
+    stream = sys.stdin.buffer
+    head = stream.read(_HEAD_BYTES)
+    separator = _separator(head)
+    if separator is not None:
+        for name in (head + stream.read()).split(separator):
+            if name.strip():
+                yield os.fsdecode(name.rstrip(b"\r"))
+    elif head:
+        copy = scratch / "stdin"
+        with copy.open("wb") as file:
+            file.write(head)
+            shutil.copyfileobj(stream, file)
+        yield Input(copy, "stdin", PurePath("stdin"))
+
+
+def _separator(head: bytes) -> bytes | None:
+    """What stands between paths; None for media, none of whose formats begins with printable text alone."""
+    first = head.split(b"\0", 1)[0]
+    if first != head and first and _exists(Path(os.fsdecode(first))):
+        return b"\0"
+    try:
+        text = head[: head.rfind(b"\n") + 1 or len(head)].decode("utf-8")
+    except UnicodeDecodeError:
+        text = "\0"
+    is_text = bool(head) and all(sign.isprintable() or sign in "\r\n\t" for sign in text)
+    return b"\n" if is_text or _exists(Path(os.fsdecode(head.split(b"\n", 1)[0]))) else None
+
+
+def _told_apart(found: list[Input]) -> Iterator[Input]:
+    """Inputs whose outputs would have the same name keep their suffix in it: talk.mp3.srt beside talk.wav.srt; those of
+    the same name in several folders are numbered."""
+    taken: dict[PurePath, int] = {}
+    stems = [each.output for each in found]
+    for each in found:
+        output = each.output
+        if stems.count(output) > 1:
+            output = output.with_name(each.path.name)
+        taken[output] = taken.get(output, 0) + 1
+        if taken[output] > 1:
+            output = output.with_name(f"{output.name} ({taken[output]})")
+        yield Input(each.path, each.name, output)

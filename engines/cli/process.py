@@ -1,0 +1,75 @@
+"""Standard streams and signals of a command: UTF-8 output, a quiet end of a closed pipe, Ctrl-C within two seconds."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+STOPPED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
+CLOSED_PIPE = 141
+"""Exit code when the reader of standard output has gone away (`| head`): 128 + SIGPIPE."""
+GRACE_S = 1.5
+"""Seconds between Ctrl-C and the hard end of the process, for a step of the model that cannot be interrupted."""
+
+
+def use_utf8() -> None:
+    """Write UTF-8 whatever the console's encoding is; file names that are not text come out as the bytes they are."""
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=errors)
+
+
+@contextmanager
+def ends_on_ctrl_c() -> Iterator[None]:
+    """End the process within two seconds of Ctrl-C, whatever it is doing; at once on a second Ctrl-C.
+
+    Python raises KeyboardInterrupt only between two bytecodes of the main thread, and a callback or `__del__` may
+    swallow it. The wake-up descriptor is written by the signal handler itself, so a thread that waits for it knows of
+    every Ctrl-C; it ends the process if the block has not ended by itself after `GRACE_S`. Collections and output
+    files are written as a whole or not at all, so nothing finished is lost.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting, waking = socket.socketpair()
+    waking.setblocking(False)
+    before = signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_late, args=(waiting,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        waking.close()
+
+
+def _end_late(waiting: socket.socket) -> None:
+    with waiting:
+        while numbers := waiting.recv(16):
+            if signal.SIGINT in numbers:
+                break
+        else:
+            return
+        waiting.settimeout(GRACE_S)
+        with suppress(TimeoutError):
+            while (numbers := waiting.recv(16)) and signal.SIGINT not in numbers:
+                pass
+            if not numbers:
+                return
+        with suppress(OSError):
+            os.write(2, b"\nstopped\n")
+        os._exit(STOPPED)
+
+
+def forget_output() -> None:
+    """Send what is still buffered for a closed pipe nowhere, or Python would complain about it at its end."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
