@@ -26,9 +26,9 @@ COOKIE = "fusion_language"
 
 @cache
 def texts(language: str) -> dict[str, str]:
-    """All texts of one language, key to text."""
+    """All texts of the page in one language, key to text. The file of Chinese holds those of `engines.errors` too."""
     loaded: dict[str, str] = json.loads((LOCALES / f"{language}.json").read_text(encoding="utf-8"))
-    return loaded
+    return {key: sentence for key, sentence in loaded.items() if key.startswith("ui.")}
 
 
 def text(key: str, language: str, /, **values: object) -> str:
