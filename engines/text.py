@@ -1,7 +1,7 @@
 """Text as the model sees it (one SentencePiece vocabulary) and as the metrics see it (normalised).
 
 The vocabulary is made of Whisper's own pieces (Radford et al. 2022, MIT), so that its decoder keeps what it knows; see
-`engines/training/vocabulary.py`. Control pieces carry the task, the language and the time; they are never produced by
+`scripts/make_vocabulary.py`. Control pieces carry the task, the language and the time; they are never produced by
 `encode`, so text typed by a person cannot smuggle one in.
 """
 

@@ -13,7 +13,10 @@ from engines.model import checkpoint, public
 from engines.model.config import small
 from engines.model.fusion import FusionModel
 from engines.text import Tokenizer
-from engines.training.vocabulary import ROWS_FILE
+
+ROWS_FILE = "whisper_rows.json"
+"""Beside the tokenizer: for each token, the rows of Whisper's embedding whose mean it starts from
+(`scripts.make_vocabulary`)."""
 
 
 def fresh_model(run: Path, whisper: str | None, efficientnet: Path | None) -> FusionModel:

@@ -5,7 +5,7 @@ layers at 5 Hz (T', 7, 512), each in several augmented views. An epoch over them
 
     python -m engines.training.store DATA RUN --whisper FOLDER --efficientnet FILE [--only quiet,photos]
 
-RUN holds tokenizer.model and whisper_rows.json (`engines.training.vocabulary`); features go to RUN/features. A store
+RUN holds tokenizer.model and whisper_rows.json (`scripts.make_vocabulary`); features go to RUN/features. A store
 that is there is left alone, so a run that was stopped goes on.
 """
 

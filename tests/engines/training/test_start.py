@@ -12,8 +12,7 @@ from engines.model import checkpoint, public
 from engines.model.config import tiny
 from engines.training import start
 from engines.training.batches import Feeds
-from engines.training.start import begin_from, fresh_model, stage
-from engines.training.vocabulary import ROWS_FILE
+from engines.training.start import ROWS_FILE, begin_from, fresh_model, stage
 from tests.engines.training.conftest import fresh
 
 NEW = ("clock.", "change.")

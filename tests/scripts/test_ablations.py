@@ -10,7 +10,8 @@ import torch
 from engines.model.config import tiny
 from engines.model.fusion import OPERATORS, FusionModel
 from engines.training import adversary
-from engines.training.ablations import (
+from engines.training.recipes import RECIPES
+from scripts.ablations import (
     FIGURES,
     SUITES,
     Variant,
@@ -21,7 +22,6 @@ from engines.training.ablations import (
     table,
     variants,
 )
-from engines.training.recipes import RECIPES
 
 every_variant = pytest.mark.parametrize("variant", variants(), ids=lambda variant: variant.name)
 

@@ -1,6 +1,6 @@
 """What each idea is worth: short runs at equal budget, one change each, measured alike.
 
-    python -m engines.training.ablations DATA RUN --whisper FOLDER --efficientnet FILE --teacher FOLDER --trunk MODEL
+    python -m scripts.ablations DATA RUN --whisper FOLDER --efficientnet FILE --teacher FOLDER --trunk MODEL
 
 RUN holds tokenizer and stores, MODEL the picture tower these were made with. Every run starts from public weights: a
 finished model would have had all its tasks together already. Each variant is trained to RUN/ablations/<name> and

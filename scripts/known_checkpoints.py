@@ -1,6 +1,6 @@
 """Checkpoints one may want, and what each needs: parameters counted from its config, nothing fetched.
 
-    python -m engines.hosts.pretrained.known [README.md ...]
+    python -m scripts.known_checkpoints [README.md ...]
 
 prints the table, or puts it between the marks in the files given. A config here holds what differs from transformers'
 defaults for its architecture, as published with the checkpoint; the model is built without memory (torch's meta device)

@@ -1,6 +1,6 @@
 """The tables of README and model card, written from an `evaluation.json` so that no figure is typed by hand.
 
-    python -m engines.evaluation.tables EVALUATION.json README.md README.zh.md CARD.md
+    python -m scripts.model_tables EVALUATION.json README.md README.zh.md CARD.md
 
 replaces what stands between `<!-- measured en -->` (or `zh`) and `<!-- end measured -->` in each document.
 """

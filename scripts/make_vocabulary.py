@@ -5,7 +5,7 @@ the merge rank becomes the SentencePiece score, so Latin text splits almost exac
 carry over. Chinese characters that Whisper only spells in bytes get pieces of their own; task, language and time
 pieces are added. What is left is spelt in bytes.
 
-    python -m engines.training.vocabulary WHISPER_FOLDER DATA_FOLDER OUT_FOLDER [--min-count 2] [--min-count-zh 4]
+    python -m scripts.make_vocabulary WHISPER_FOLDER DATA_FOLDER OUT_FOLDER [--min-count 2] [--min-count-zh 4]
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from pathlib import Path
 
 from engines import archives
 from engines.text import CONTROLS, EOS, NO_SPEECH, NO_TIMES, PAD, SOT, TIMES, UNK
-
-ROWS_FILE = "whisper_rows.json"
-"""Beside the tokenizer in a training folder: for each piece, the rows of Whisper's embedding it is the mean of."""
+from engines.training.start import ROWS_FILE
 
 
 def byte_characters() -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Make every sample file of this folder again, from packages anyone can get.
 
-    python assets/samples/make.py --debian DIR [--out FOLDER]
+    python -m scripts.make_samples --debian DIR [--out FOLDER]
 
 DIR is where the Debian packages were unpacked (`apt-get download NAME`, then `dpkg -x FILE.deb DIR`); the Python
 packages must be importable by the Python that runs this, and espeak-ng must be on the PATH. What is missing is named
@@ -27,7 +27,7 @@ import av
 import numpy as np
 from PIL import Image
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parents[1] / "assets" / "samples"
 MAX_SIDE = 900
 CLIP_SIZE = (848, 480)
 CLIP_FPS = 25

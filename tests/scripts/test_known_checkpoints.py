@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engines.hosts.pretrained import known
-from engines.hosts.pretrained.known import KNOWN, TABS, main, table
 from engines.hosts.routes import parse_routes
+from scripts import known_checkpoints as known
+from scripts.known_checkpoints import KNOWN, TABS, main, table
 
 FEW = [one for one in KNOWN if one.name in ("openai/whisper-base", "google/gemma-3-4b-it")]
 

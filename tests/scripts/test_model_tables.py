@@ -1,6 +1,6 @@
 """Documents get their figures from the evaluation file, and nothing else in them changes."""
 
-from engines.evaluation.tables import ROWS, fill, measured
+from scripts.model_tables import ROWS, fill, measured
 
 ROWS_MEASURED = {
     "caption.flickr8k.en.bleu4": {"value": 16.04, "n": 600, "unit": ""},

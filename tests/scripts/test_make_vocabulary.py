@@ -14,8 +14,8 @@ from transformers import PreTrainedTokenizerFast
 
 from engines.protocol import LANGUAGES
 from engines.text import CONTROLS, NO_SPEECH, NO_TIMES, TIMES, Tokenizer
-from engines.training import vocabulary
-from engines.training.vocabulary import byte_characters, training_texts
+from scripts import make_vocabulary as vocabulary
+from scripts.make_vocabulary import byte_characters, training_texts
 from tests.tiny_data import CHINESE, PHOTOS, WORDS
 
 FORGOTTEN = "zzzzxq zzzzxq zzzzxq"
