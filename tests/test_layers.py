@@ -85,7 +85,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 # Inside engines/model a file imports only files of the rows before its own.
-MODEL_ORDER = ({"config", "features"}, {"parts"}, {"picture", "sound"}, {"words"}, {"fusion"}, {"checkpoint", "public"})
+MODEL_ORDER = ({"config", "features"}, {"parts"}, {"picture", "sound"}, {"text"}, {"fusion"}, {"checkpoint", "public"})
 
 # Library -> the only parts of the house that may import it.
 LIBRARIES: dict[str, tuple[str, ...]] = {
@@ -288,7 +288,7 @@ def test_the_public_names_are_exact_sorted_and_there() -> None:
 
 @each_source
 def test_a_file_can_be_read_in_one_go(source: Source) -> None:
-    n_lines, at_most = len(source.text.splitlines()), LINES_AT_MOST.get(source.module, 400)
+    n_lines, at_most = len(source.text.splitlines()), LINES_AT_MOST.get(source.module, 600)
     assert n_lines <= at_most, f"{source.path.name} has {n_lines} lines; at most {at_most}"
 
 
