@@ -26,7 +26,7 @@
   }
 
   async function copy(button) {
-    const from = button.closest('.sheet').querySelectorAll('[data-copied]');
+    const from = button.closest('.result-card').querySelectorAll('[data-copied]');
     const shown = [...from].map((part) => part.innerText.trim()).filter(Boolean).join('\n');
     try {
       await navigator.clipboard.writeText(shown);
@@ -42,8 +42,8 @@
   }
 
   function seek(button) {
-    const scope = button.closest('.bench') || document;
-    const player = [...button.closest('.sheet').querySelectorAll('audio, video'), ...scope.querySelectorAll('video, audio')]
+    const scope = button.closest('.split') || document;
+    const player = [...button.closest('.result-card').querySelectorAll('audio, video'), ...scope.querySelectorAll('video, audio')]
       .find((one) => one.currentSrc || one.src);
     if (!player) return;
     player.currentTime = Number(button.dataset.seek);

@@ -27,10 +27,10 @@ from engines import (
     TranslateRequest,
     to_json,
 )
-from studio import events
-from studio.desk import Desk
+from studio import stream
 from studio.i18n import page_language
 from studio.page import uploaded
+from studio.state import AppState
 
 Build = Callable[..., Sequence[Request]]
 
@@ -56,38 +56,41 @@ def answer(file: str | None, question: str, language: str, hide: str) -> Sequenc
     return (AskRequest(media=_file(file), question=question or "", language=language or "en", hide=hidden),)
 
 
-def add_endpoints(desk: Desk) -> None:
+def add_endpoints(state: AppState) -> None:
     """Put /caption, /transcribe, /translate, /answer and /search beside the page; nothing of them is seen."""
 
     def search(query: str, file: str | None, n_hits: float) -> Sequence[Request]:
         """What fits words, or a file, in the samples."""
-        book = desk.library.samples()
+        collection = state.collections.samples()
         find = SearchRequest(
-            query=query or _file(file), collection=book.file, kinds=frozenset(book.kinds), k=int(n_hits or 12)
+            query=query or _file(file),
+            collection=collection.file,
+            kinds=frozenset(collection.kinds),
+            k=int(n_hits or 12),
         )
-        return (IndexRequest(folder=book.folder, collection=book.file), find)
+        return (IndexRequest(folder=collection.folder, collection=collection.file), find)
 
     with gr.Column(visible=False):
-        _endpoint(desk, "caption", caption, [_upload(), _text("language", "en")])
-        _endpoint(desk, "transcribe", transcribe, [_upload(), _text("language"), _text("translate_to")])
-        _endpoint(desk, "translate", translate, [_text("text"), _text("source", "en"), _text("target", "de")])
-        _endpoint(desk, "answer", answer, [_upload(), _text("question"), _text("language", "en"), _text("hide")])
-        _endpoint(desk, "search", search, [_text("query"), _upload(), gr.Number(12, label="n_hits")])
+        _endpoint(state, "caption", caption, [_upload(), _text("language", "en")])
+        _endpoint(state, "transcribe", transcribe, [_upload(), _text("language"), _text("translate_to")])
+        _endpoint(state, "translate", translate, [_text("text"), _text("source", "en"), _text("target", "de")])
+        _endpoint(state, "answer", answer, [_upload(), _text("question"), _text("language", "en"), _text("hide")])
+        _endpoint(state, "search", search, [_text("query"), _upload(), gr.Number(12, label="n_hits")])
 
 
-def _endpoint(desk: Desk, name: str, build: Build, inputs: list[Any]) -> None:
+def _endpoint(state: AppState, name: str, build: Build, inputs: list[Any]) -> None:
     def act(request: gr.Request, *values: Any) -> Iterator[dict[str, Any]]:
         cancel = Cancel()
         try:
-            for result in events.steadily(events.requests_of(desk, build(*values), cancel)):
+            for result in stream.steadily(stream.requests_of(state, build(*values), cancel)):
                 yield to_json(result)
-        except Exception as error:  # the edge of the house, as in events.play
-            raise gr.Error(events.calm(error).text(page_language(request)), print_exception=False) from None
+        except Exception as error:  # the edge of the house, as in stream.play
+            raise gr.Error(stream.calm(error).text(page_language(request)), print_exception=False) from None
         finally:
             cancel.set()
 
     gr.Button().click(
-        act, inputs, gr.JSON(label="result"), api_name=name, api_description=build.__doc__, **events.MODEL
+        act, inputs, gr.JSON(label="result"), api_name=name, api_description=build.__doc__, **stream.MODEL
     )
 
 

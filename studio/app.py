@@ -26,15 +26,17 @@ import uvicorn
 from fastapi import FastAPI
 
 from engines import Host, Offer, Router, Settings, UserError, describe, open_host
-from studio import api, components, events, i18n, routes, theme
-from studio.desk import EVERYTHING, SAMPLES, Desk, read_samples
-from studio.drawer import Drawer
+from studio import api, components, i18n, routes, stream, theme
+from studio.collections import CollectionStore
 from studio.i18n import both, label
-from studio.library import Library
+from studio.label_store import LabelStore
 from studio.page import Page, fence
+from studio.registry import DownloadRegistry
 from studio.sharing import App, Gate, Lock, Rules, is_loopback, new_password, open_tunnel
-from studio.shelf import Shelf
-from studio.tabs import caption, lab, models, search, speech, video
+from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
+from studio.tabs import caption, search, speech, video
+from studio.tabs.lab import ui as lab
+from studio.tabs.models import ui as models
 from studio.tabs.panel import Panel
 
 HOME = Path.home() / ".fusion-studio"
@@ -43,7 +45,7 @@ HOME = Path.home() / ".fusion-studio"
 log = logging.getLogger("studio")
 
 
-def open_desk(
+def open_state(
     host: Host,
     *,
     rules: Rules | None = None,
@@ -52,21 +54,21 @@ def open_desk(
     settings: Settings | None = None,
     opener: Callable[..., Host] = open_host,
     looker: Callable[[str, Settings], Offer] = describe,
-) -> Desk:
+) -> AppState:
     """What the tabs work with. devices: what may be switched to; left out, this machine is asked."""
-    shelf = Shelf()
+    downloads = DownloadRegistry()
     how = settings if settings is not None else Settings()
     if not isinstance(host, Router):
         host = Router({EVERYTHING: host}, lambda route: opener(route.model, route.settings(how)))
     rules = rules if rules is not None else Rules()
     home = home if home is not None else HOME
-    return Desk(
+    return AppState(
         host=host,
         rules=rules,
-        library=Library(home, SAMPLES),
-        drawer=Drawer(home / "labels" if rules.folders else None),
-        shelf=shelf,
-        samples=read_samples(SAMPLES, shelf),
+        collections=CollectionStore(home, SAMPLES),
+        label_store=LabelStore(home / "labels" if rules.folders else None),
+        downloads=downloads,
+        samples=read_samples(SAMPLES, downloads),
         devices=("auto", *(devices if devices is not None else _devices())),
         settings=how,
         opener=opener,
@@ -80,55 +82,55 @@ def _devices() -> Sequence[str]:
     return available()
 
 
-def build(host: Host, *, desk: Desk | None = None) -> gr.Blocks:
+def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
     """The page over a host."""
-    desk = desk if desk is not None else open_desk(host)
-    keep_s = desk.rules.keep_s
+    state = state if state is not None else open_state(host)
+    keep_s = state.rules.keep_s
     with gr.Blocks(
         title="Fusion Studio", analytics_enabled=False, fill_width=True, delete_cache=(keep_s // 4, keep_s)
     ) as page:
-        switch = _header(desk)
+        switch = _header(state)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(label("ui.tab.search"), id=search.TAB, elem_id="tab-search"):
-                searching, update = search.create_ui(desk)
+                searching, update = search.create_ui(state)
             with gr.Tab(label("ui.tab.speech"), id=speech.TAB, elem_id="tab-speech"):
-                listening = speech.create_ui(desk)
+                listening = speech.create_ui(state)
             with gr.Tab(label("ui.tab.video"), id=video.TAB, elem_id="tab-video"):
-                asking = video.create_ui(desk)
+                asking = video.create_ui(state)
             with gr.Tab(label("ui.tab.caption"), id=caption.TAB, elem_id="tab-caption"):
-                captioning = caption.create_ui(desk)
+                captioning = caption.create_ui(state)
             with gr.Tab(label("ui.tab.lab"), id=lab.TAB, elem_id="tab-lab"):
-                trying = lab.create_ui(desk)
+                trying = lab.create_ui(state)
             with gr.Tab(label("ui.tab.models"), id=models.TAB, elem_id="tab-models"):
-                about = models.create_ui(desk)
-        search.wire(desk, searching, update)
-        speech.wire(desk, listening)
-        video.wire(desk, asking)
-        caption.wire(desk, captioning)
-        lab.wire(desk, trying)
+                about = models.create_ui(state)
+        search.wire(state, searching, update)
+        speech.wire(state, listening)
+        video.wire(state, asking)
+        caption.wire(state, captioning)
+        lab.wire(state, trying)
         panels = (searching, listening, asking, captioning)
-        leads = {panel.tab: panel.lead for panel in panels}
-        models.wire(desk, about, switch, leads, moments=(page.load, tabs.change))
-        _wire_sends(desk, tabs, panels)
-        api.add_endpoints(desk)
-        page.load(i18n.page_language, None, captioning.extras[0], show_progress="hidden", **events.PRIVATE)
-        page.unload(_leave(desk))
+        subtitles = {panel.tab: panel.subtitle for panel in panels}
+        models.wire(state, about, switch, subtitles, moments=(page.load, tabs.change))
+        _wire_sends(state, tabs, panels)
+        api.add_endpoints(state)
+        page.load(i18n.page_language, None, captioning.extras[0], show_progress="hidden", **stream.PRIVATE)
+        page.unload(_leave(state))
     page.queue(api_open=True, max_size=64)
     return page
 
 
-def _header(desk: Desk) -> gr.Dropdown:
+def _header(state: AppState) -> gr.Dropdown:
     with gr.Row(elem_id="header", equal_height=True):
         gr.HTML(f"<h1>{theme.brand()}</h1>", elem_id="brand", apply_default_css=False, scale=6, min_width=160)
         switch = gr.Dropdown(
-            models.choices(desk),
-            value=models.where(desk),
+            models.choices(state),
+            value=models.where(state),
             label=label("ui.models.device"),
             show_label=False,
             container=False,
             filterable=False,
             elem_id="device",
-            visible=desk.rules.devices,
+            visible=state.rules.devices,
             interactive=True,
             scale=0,
             min_width=110,
@@ -144,12 +146,12 @@ def _header(desk: Desk) -> gr.Dropdown:
     return switch
 
 
-def _wire_sends(desk: Desk, tabs: gr.Tabs, panels: Sequence[Panel]) -> None:
-    """Let every sheet send a file to another tab: the tab opens with the file in it."""
+def _wire_sends(state: AppState, tabs: gr.Tabs, panels: Sequence[Panel]) -> None:
+    """Let every result send a file to another tab: the tab opens with the file in it."""
     by_tab = {panel.tab: panel for panel in panels}
 
     def send(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
-        panel, path = by_tab.get(event.tab), desk.shelf.file(event.file)
+        panel, path = by_tab.get(event.tab), state.downloads.file(event.file)
         if panel is None or path is None or not path.is_file():
             sentence = i18n.text("ui.send.gone", i18n.page_language(request))
             raise gr.Error(sentence, print_exception=False)
@@ -164,25 +166,25 @@ def _wire_sends(desk: Desk, tabs: gr.Tabs, panels: Sequence[Panel]) -> None:
 
     outputs = [tabs, *(part for panel in panels for part in panel.media.inputs)]
     for panel in panels:
-        panel.sheet.send(send, None, outputs, show_progress="hidden", queue=False, **events.PRIVATE)
+        panel.result.send(send, None, outputs, show_progress="hidden", queue=False, **stream.PRIVATE)
 
 
-def _leave(desk: Desk) -> Any:
+def _leave(state: AppState) -> Any:
     def leave(request: gr.Request) -> None:
-        session = events.session_of(request)
-        desk.stops.leave(session)
-        desk.shelf.forget_talk(session)
-        desk.library.forget_uploads(session)
-        desk.drawer.forget(session)
+        session = stream.session_of(request)
+        state.running.leave(session)
+        state.downloads.forget_talk(session)
+        state.collections.forget_uploads(session)
+        state.label_store.forget(session)
 
     return leave
 
 
-def mount(desk: Desk, *, lock: Lock | None = None) -> App:
+def mount(state: AppState, *, lock: Lock | None = None) -> App:
     """The page, its files and the gate in front of them as one ASGI app."""
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    routes.add_routes(server, desk.shelf)
-    blocks = build(desk.host, desk=desk)
+    routes.add_routes(server, state.downloads)
+    blocks = build(state.host, state=state)
     fence(blocks)
     gr.mount_gradio_app(
         server,
@@ -196,7 +198,7 @@ def mount(desk: Desk, *, lock: Lock | None = None) -> App:
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
-        max_file_size=desk.rules.max_file_size,
+        max_file_size=state.rules.max_file_size,
         i18n=i18n.translations(),
         theme=theme.theme(),
         css=theme.style(),
@@ -250,11 +252,11 @@ def start(
     rules = Rules(shared=share or not is_loopback(bind))
     password = new_password() if rules.shared else None
     shutil.rmtree((home if home is not None else HOME) / "uploads", ignore_errors=True)  # of a server that was killed
-    desk = open_desk(host, rules=rules, home=home, devices=devices, settings=settings, opener=opener, looker=looker)
+    state = open_state(host, rules=rules, home=home, devices=devices, settings=settings, opener=opener, looker=looker)
     listener = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((bind, port))
-    app = mount(desk, lock=None if password is None else Lock(password))
+    app = mount(state, lock=None if password is None else Lock(password))
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="studio", daemon=True)

@@ -1,4 +1,4 @@
-"""The parts every tab is put together from: a media input, a strip of samples, run and stop, the sheet."""
+"""The parts every tab is put together from: a media input, a strip of samples, run and stop, the result."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import gradio as gr
 from gradio import processing_utils
 
 from engines import RequestError
-from studio import answering, theme
-from studio.desk import Desk, Sample
+from studio import model_routing, theme
 from studio.i18n import label, spans
+from studio.state import AppState, Sample
 
 TEXT = "text"
 PHOTO = "photo"
@@ -25,7 +25,7 @@ PICK_JS = """element.addEventListener('click', (event) => {
   if (chosen) trigger('pick', { sample: chosen.dataset.sample });
 });"""
 
-SHEET_JS = """element.addEventListener('click', (event) => {
+RESULT_JS = """element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-send]');
   if (button) trigger('send', { tab: button.dataset.send, file: button.dataset.file });
 });"""
@@ -147,15 +147,15 @@ def _part(tab: str, kind: str, visible: bool, text_key: str) -> gr.Component:
     return gr.Video(sources=["upload", "webcam"], height=216, buttons=[], **common)
 
 
-def strip(tab: str, samples: Sequence[Sample]) -> gr.HTML:
+def samples(tab: str, samples: Sequence[Sample]) -> gr.HTML:
     """Thumbnails of the samples; a click is a `pick` event that carries the sample's id."""
     cards = "".join(
-        f'<button type="button" class="sample" data-sample="{sample.shelf_id}">'
-        f'<span class="sample-picture"><img src="./studio/thumb/{sample.shelf_id}" alt="" loading="lazy">'
+        f'<button type="button" class="sample" data-sample="{sample.file_id}">'
+        f'<span class="sample-picture"><img src="./studio/thumb/{sample.file_id}" alt="" loading="lazy">'
         f'{theme.kind_mark(sample.kind)}</span><span class="sample-title">{spans(*sample.titles)}</span></button>'
         for sample in samples
     )
-    value = f'<div class="strip">{cards}</div>' if cards else ""
+    value = f'<div class="samples">{cards}</div>' if cards else ""
     return gr.HTML(value, elem_id=f"{tab}-samples", js_on_load=PICK_JS, visible=bool(cards), apply_default_css=False)
 
 
@@ -169,9 +169,9 @@ def files(elem_id: str, value: str, *, most: int) -> gr.HTML:
     return gr.HTML(value, elem_id=elem_id, elem_classes="files", js_on_load=js, apply_default_css=False)
 
 
-def sheet(tab: str, value: str) -> gr.HTML:
+def result_card(tab: str, value: str) -> gr.HTML:
     """Where the result appears; a click on "send to" is a `send` event."""
-    return gr.HTML(value, elem_id=f"{tab}-sheet", js_on_load=SHEET_JS, apply_default_css=False)
+    return gr.HTML(value, elem_id=f"{tab}-result", js_on_load=RESULT_JS, apply_default_css=False)
 
 
 def run_stop(tab: str, *, said: str = "") -> tuple[gr.Button, gr.Button]:
@@ -183,9 +183,9 @@ def run_stop(tab: str, *, said: str = "") -> tuple[gr.Button, gr.Button]:
     return run, stop
 
 
-def lead(desk: Desk, tab: str) -> gr.HTML:
+def subtitle(state: AppState, tab: str) -> gr.HTML:
     """One quiet line on what a tab is for, and another on who answers there."""
-    return gr.HTML(answering.lead(desk, tab), elem_id=f"{tab}-lead", apply_default_css=False)
+    return gr.HTML(model_routing.subtitle(state, tab), elem_id=f"{tab}-subtitle", apply_default_css=False)
 
 
 def lend(path: Path, component: gr.Component) -> str:

@@ -1,4 +1,4 @@
-"""What the page fetches besides gradio's own: media, thumbnails and files to save, by shelf ids only."""
+"""What the page fetches besides gradio's own: media, thumbnails and files to save, by downloads ids only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from engines import (
     to_json,
 )
 from studio import exports
-from studio.shelf import Shelf
+from studio.registry import DownloadRegistry
 
 THUMB_PX = 360
 N_BARS = 72
@@ -31,12 +31,12 @@ WAVE_S = 30.0
 DAY = {"cache-control": "private, max-age=86400"}
 
 
-def add_routes(app: FastAPI, shelf: Shelf) -> None:
+def add_routes(app: FastAPI, downloads: DownloadRegistry) -> None:
     """Add the routes to the server the page runs on."""
 
     @app.get("/studio/file/{name}")
     def media(name: str) -> FileResponse:
-        path = _path(shelf, name)
+        path = _path(downloads, name)
         kind = mimetypes.guess_type(path.name)[0] or ""
         if kind.split("/")[0] not in ("image", "audio", "video") or "svg" in kind:
             kind = "application/octet-stream"  # never as a page: it would run with our origin
@@ -44,7 +44,7 @@ def add_routes(app: FastAPI, shelf: Shelf) -> None:
 
     @app.get("/studio/thumb/{name}")
     def thumb(name: str, at: float = 0.0) -> Response:
-        path = shelf.file(name)
+        path = downloads.file(name)
         if path is None:
             raise HTTPException(404, "This file is gone.")
         try:
@@ -55,7 +55,7 @@ def add_routes(app: FastAPI, shelf: Shelf) -> None:
 
     @app.get("/studio/save/{name}.{kind}")
     def save(name: str, kind: str) -> Response:
-        result = shelf.result(name)
+        result = downloads.result(name)
         if result is None:
             raise HTTPException(404, "This result is gone; run it again.")
         written = written_as(result, kind)
@@ -66,7 +66,7 @@ def add_routes(app: FastAPI, shelf: Shelf) -> None:
 
     @app.get("/studio/run/{name}.{form}")
     def run(name: str, form: str) -> Response:
-        found = shelf.run(name)
+        found = downloads.run(name)
         if found is None:
             raise HTTPException(404, "This run is gone; run it again.")
         written = exports.written_as(found, form)
@@ -76,8 +76,8 @@ def add_routes(app: FastAPI, shelf: Shelf) -> None:
         return Response(written, media_type="application/octet-stream", headers=headers)
 
 
-def _path(shelf: Shelf, name: str) -> Path:
-    path = shelf.file(name)
+def _path(downloads: DownloadRegistry, name: str) -> Path:
+    path = downloads.file(name)
     if path is None or not path.is_file():
         raise HTTPException(404, "This file is gone.")
     return path

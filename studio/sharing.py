@@ -206,7 +206,7 @@ def _door(state: str) -> str:
 
 
 def open_tunnel(url: str) -> str:
-    """Ask gradio's service for a public address that leads here; one sentence with it, or why there is none."""
+    """Ask gradio's service for a public address that subtitles here; one sentence with it, or why there is none."""
     from gradio import networking
     from gradio.exceptions import ChecksumMismatchError
 

@@ -1,7 +1,7 @@
 """Results as HTML: pure functions from what a host said to what the page shows.
 
-Every view is a sheet: what came out, and under it a status line with ways to take it along. Model text, file names and
-questions are escaped; paths never appear, only ids from the shelf.
+Every view is a result: what came out, and under it a status line with ways to take it along. Model text, file names and
+questions are escaped; paths never appear, only ids from the downloads.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from engines import (
     TranslateResult,
     UserError,
 )
-from studio import answering, theme
+from studio import model_routing, theme
 from studio.i18n import both, knows, spans
-from studio.shelf import Shelf
+from studio.registry import DownloadRegistry
 
 FITS = 0.5
 """Below this a hit does not fit well: `Hit.fit` is calibrated so."""
@@ -43,32 +43,33 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-# --- the sheet -----------------------------------------------------------------------------------------------------
+# --- the result -----------------------------------------------------------------------------------------------------
 
 
-def sheet(state: str, body: str, foot: str = "") -> str:
+def result_card(state: str, body: str, foot: str = "") -> str:
     """The paper a result stands on. state: "empty", "busy", "done", "stopped" or "error"."""
-    below = f'<footer class="sheet-foot">{foot}</footer>' if foot else ""
+    below = f'<footer class="result-foot">{foot}</footer>' if foot else ""
     busy = ' aria-busy="true"' if state == "busy" else ""
     role = "alert" if state == "error" else "status"
     return (
-        f'<section class="sheet is-{state}"{busy}><div class="sheet-body" role="{role}">{body}</div>{below}</section>'
+        f'<section class="result-card is-{state}"{busy}><div class="result-body" role="{role}">{body}</div>{below}'
+        "</section>"
     )
 
 
 def empty(tab: str, example: str = "") -> str:
     """What a tab shows before anything was asked: what to do, and what comes out."""
-    return sheet("empty", f'<p class="lead">{both(f"ui.{tab}.empty")}</p>{example}')
+    return result_card("empty", f'<p class="hint">{both(f"ui.{tab}.empty")}</p>{example}')
 
 
 def waiting() -> str:
     """The first sign of life, before the host has said anything."""
-    return sheet("busy", stage(None))
+    return result_card("busy", stage(None))
 
 
 def problem(error: UserError) -> str:
     """One sentence that says what to do next."""
-    return sheet("error", f'<p class="problem">{spans(error.en, error.zh)}</p>')
+    return result_card("error", f'<p class="problem">{spans(error.en, error.zh)}</p>')
 
 
 def stage(progress: Progress | None) -> str:
@@ -92,33 +93,35 @@ def _megabytes(n_bytes: float) -> str:
     return f"{n_bytes / 1e6:.0f} MB"
 
 
-def foot(result: Result, shelf: Shelf, info: HostInfo, *, saves: Sequence[str] = (), sends: Sequence[str] = ()) -> str:
+def foot(
+    result: Result, downloads: DownloadRegistry, info: HostInfo, *, saves: Sequence[str] = (), sends: Sequence[str] = ()
+) -> str:
     """The status line: seconds, device, host; copy, files and the way to other tabs."""
-    facts = f"{result.seconds:.1f} s · {answering.where(info)} · {html.escape(result.host or info.name)}"
+    facts = f"{result.seconds:.1f} s · {model_routing.where(info)} · {html.escape(result.host or info.name)}"
     parts = [f'<span class="facts number">{facts}</span>']
     if result.end in ENDINGS:
         parts.append(f'<span class="stopped">{both(ENDINGS[result.end])}</span>')
     tools = []
     if saves:
-        name = shelf.put_result(result)
+        name = downloads.put_result(result)
         if "txt" in saves:
             tools.append(f'<button type="button" class="tool" data-copy>{both("ui.copy")}</button>')
         tools += [f'<a class="tool" href="./studio/save/{name}.{kind}" download>{kind.upper()}</a>' for kind in saves]
     media = getattr(result.request, "media", None)
     if isinstance(media, Path) and sends:
-        file = shelf.put_file(media)
+        file = downloads.put_file(media)
         tools += [send(file, tab) for tab in sends]
     return "".join(parts) + f'<span class="tools">{"".join(tools)}</span>'
 
 
 def send(file: str, tab: str) -> str:
-    """A button that takes a file from the shelf to another tab."""
+    """A button that takes a file from the downloads to another tab."""
     return f'<button type="button" class="tool" data-send="{tab}" data-file="{file}">{both(f"ui.send.{tab}")}</button>'
 
 
 def _finished(result: Result, body: str, below: str) -> str:
     state = "busy" if not result.done else "stopped" if result.end == "cancelled" else "done"
-    return sheet(state, body, below if result.done else "")
+    return result_card(state, body, below if result.done else "")
 
 
 def _nothing(key: str) -> str:
@@ -128,7 +131,7 @@ def _nothing(key: str) -> str:
 # --- caption, translation --------------------------------------------------------------------------------------------
 
 
-def caption(result: CaptionResult, shelf: Shelf, info: HostInfo) -> str:
+def caption(result: CaptionResult, downloads: DownloadRegistry, info: HostInfo) -> str:
     """A sentence about a photo, a clip or a sound, as it is written."""
     language = getattr(result.request, "language", "en")
     written = f'<p class="sentence" lang="{language}" data-copied>{html.escape(result.text)}</p>' if result.text else ""
@@ -136,21 +139,21 @@ def caption(result: CaptionResult, shelf: Shelf, info: HostInfo) -> str:
         return _finished(result, written or stage(result.progress), "")
     why = {"cancelled": "ui.stopped.early", "empty": "ui.silent"}.get(result.end or "", "ui.caption.nothing")
     body = written or _nothing(why)
-    return _finished(result, body, foot(result, shelf, info, saves=("txt", "json"), sends=("video", "search")))
+    return _finished(result, body, foot(result, downloads, info, saves=("txt", "json"), sends=("video", "search")))
 
 
-def translation(result: TranslateResult, shelf: Shelf, info: HostInfo) -> str:
+def translation(result: TranslateResult, downloads: DownloadRegistry, info: HostInfo) -> str:
     """A text in the other language, as it is written."""
     written = f'<p class="sentence" data-copied>{html.escape(result.text)}</p>' if result.text else ""
     why = "ui.stopped.early" if result.end == "cancelled" else "ui.caption.nothing"
     body = written or (_nothing(why) if result.done else stage(result.progress))
-    return _finished(result, body, foot(result, shelf, info, saves=("txt", "json")) if result.done else "")
+    return _finished(result, body, foot(result, downloads, info, saves=("txt", "json")) if result.done else "")
 
 
 # --- transcript ------------------------------------------------------------------------------------------------------
 
 
-def transcript(result: TranscribeResult, shelf: Shelf, info: HostInfo) -> str:
+def transcript(result: TranscribeResult, downloads: DownloadRegistry, info: HostInfo) -> str:
     """What was said: one row per segment, its words to the tenth of a second on a click."""
     rows = "".join(_segment(segment) for segment in result.segments)
     table = f'<div class="segments">{rows}</div>' if rows else ""
@@ -160,17 +163,17 @@ def transcript(result: TranscribeResult, shelf: Shelf, info: HostInfo) -> str:
         return _finished(
             result,
             _nothing("ui.stopped.early" if result.end == "cancelled" else "ui.speech.nothing"),
-            foot(result, shelf, info),
+            foot(result, downloads, info),
         )
     language = f'<p class="over">{both("ui.language." + result.language)}</p>' if result.language else ""
     media = getattr(result.request, "media", None)
     player = ""
     if isinstance(media, Path):
-        source = f"./studio/file/{shelf.put_file(media)}"
+        source = f"./studio/file/{downloads.put_file(media)}"
         player = f'<audio class="player" controls preload="metadata" src="{source}"></audio>'
     saves = ("srt", "vtt", "txt", "json")
     return _finished(
-        result, language + player + table, foot(result, shelf, info, saves=saves, sends=("video", "search"))
+        result, language + player + table, foot(result, downloads, info, saves=saves, sends=("video", "search"))
     )
 
 
@@ -193,11 +196,11 @@ def _segment(segment: Segment) -> str:
 # --- talk about a clip -----------------------------------------------------------------------------------------------
 
 
-def talk(turns: Sequence[AskResult], shelf: Shelf, info: HostInfo) -> str:
+def talk(turns: Sequence[AskResult], downloads: DownloadRegistry, info: HostInfo) -> str:
     """Questions and answers about one clip, the latest last."""
     latest = turns[-1]
     body = "".join(_turn(turn) for turn in turns)
-    below = foot(latest, shelf, info, saves=("txt", "json"), sends=("speech", "caption")) if latest.done else ""
+    below = foot(latest, downloads, info, saves=("txt", "json"), sends=("speech", "caption")) if latest.done else ""
     return _finished(latest, f'<div class="talk">{body}</div>', below)
 
 
@@ -250,22 +253,22 @@ def _rests(turn: AskResult) -> str:
 # --- search ----------------------------------------------------------------------------------------------------------
 
 
-def hits(result: SearchResult, shelf: Shelf, info: HostInfo) -> str:
+def hits(result: SearchResult, downloads: DownloadRegistry, info: HostInfo) -> str:
     """What fits best, as cards; a plain word when nothing fits well."""
     if not result.done:
         return _finished(result, stage(result.progress), "")
     if not result.hits:
-        return _finished(result, _nothing("ui.search.nothing"), foot(result, shelf, info))
+        return _finished(result, _nothing("ui.search.nothing"), foot(result, downloads, info))
     fitting = any(hit.fit >= FITS for hit in result.hits)
     warning = "" if fitting else f'<p class="warning">{both("ui.search.nofit")}</p>'
-    cards = "".join(_card(hit, shelf) for hit in result.hits)
+    cards = "".join(_card(hit, downloads) for hit in result.hits)
     return _finished(
-        result, f'{warning}<div class="cards">{cards}</div>', foot(result, shelf, info, saves=("json", "csv"))
+        result, f'{warning}<div class="cards">{cards}</div>', foot(result, downloads, info, saves=("json", "csv"))
     )
 
 
-def _card(hit: Hit, shelf: Shelf) -> str:
-    file = shelf.put_file(hit.path)
+def _card(hit: Hit, downloads: DownloadRegistry) -> str:
+    file = downloads.put_file(hit.path)
     name = html.escape(hit.path.name)
     span = f'<span class="number">{clock(hit.start_s)}–{clock(hit.end_s)}</span>' if hit.end_s > hit.start_s else ""
     sends = {"photo": ("caption", "video"), "clip": ("video", "speech"), "sound": ("video",), "speech": ("speech",)}
@@ -300,7 +303,7 @@ def _media(hit: Hit, file: str) -> str:
     )
 
 
-def index(result: IndexResult, shelf: Shelf, info: HostInfo) -> str:
+def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> str:
     """What a collection holds now, and what could not be read."""
     if not result.done:
         return _finished(result, stage(result.progress), "")
@@ -316,7 +319,7 @@ def index(result: IndexResult, shelf: Shelf, info: HostInfo) -> str:
         if failed
         else ""
     )
-    return _finished(result, f'<p class="nothing">{counts}</p>{listed}', foot(result, shelf, info))
+    return _finished(result, f'<p class="nothing">{counts}</p>{listed}', foot(result, downloads, info))
 
 
 # --- examples of what comes out, for the empty states -----------------------------------------------------------------

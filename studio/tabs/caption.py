@@ -10,9 +10,9 @@ import gradio as gr
 from engines import LANGUAGES, CaptionRequest, CaptionResult, Request, Result
 from studio import components, views
 from studio.components import CLIP, PHOTO, SOUND, MediaInput
-from studio.desk import Desk
-from studio.events import Job
 from studio.i18n import label
+from studio.state import AppState
+from studio.stream import Job
 from studio.tabs.panel import Panel, wire_panel
 
 TAB = "caption"
@@ -27,13 +27,13 @@ def build(
     return (CaptionRequest(media=given, language=language),)
 
 
-def create_ui(desk: Desk) -> Panel:
+def create_ui(state: AppState) -> Panel:
     """Lay the tab out."""
-    lead = components.lead(desk, TAB)
-    with gr.Row(elem_classes="bench"):
-        with gr.Column(scale=5, elem_classes="bench-in"):
+    subtitle = components.subtitle(state, TAB)
+    with gr.Row(elem_classes="split"):
+        with gr.Column(scale=5, elem_classes="split-input"):
             media = components.media_input(TAB, (PHOTO, CLIP, SOUND))
-            samples = components.strip(TAB, desk.samples_for(TAB))
+            samples = components.samples(TAB, state.samples_for(TAB))
             language = gr.Radio(
                 [(label(f"ui.language.{name}"), name) for name in LANGUAGES],
                 value="en",
@@ -44,12 +44,12 @@ def create_ui(desk: Desk) -> Panel:
             )
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
-        with gr.Column(scale=7, elem_classes="bench-out"):
-            sheet = components.sheet(TAB, views.empty(TAB, views.example_sentence("ui.caption.example")))
-    return Panel(TAB, media, (language,), samples, run, stop, sheet, lead)
+        with gr.Column(scale=7, elem_classes="split-result"):
+            result = components.result_card(TAB, views.empty(TAB, views.example_sentence("ui.caption.example")))
+    return Panel(TAB, media, (language,), samples, run, stop, result, subtitle)
 
 
-def wire(desk: Desk, panel: Panel) -> None:
+def wire(state: AppState, panel: Panel) -> None:
     """Make it work."""
 
     def requests(_session: str, _language: str, *values: str) -> Sequence[Request]:
@@ -57,6 +57,6 @@ def wire(desk: Desk, panel: Panel) -> None:
 
     def view(_session: str, result: Result) -> str:
         assert isinstance(result, CaptionResult)
-        return views.caption(result, desk.shelf, desk.info_of(result))
+        return views.caption(result, state.downloads, state.info_of(result))
 
-    wire_panel(desk, panel, Job(TAB, requests, view))
+    wire_panel(state, panel, Job(TAB, requests, view))

@@ -8,10 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from studio import components, events
+from studio import components, stream
 from studio.components import MediaInput
-from studio.desk import Desk, Sample
 from studio.i18n import page_language
+from studio.state import AppState, Sample
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Panel:
     samples: gr.HTML
     run: gr.Button
     stop: gr.Button
-    sheet: gr.HTML
-    lead: gr.HTML
+    result: gr.HTML
+    subtitle: gr.HTML
 
     @property
     def inputs(self) -> list[gr.Component]:
@@ -33,9 +33,9 @@ class Panel:
 
 
 def wire_panel(
-    desk: Desk,
+    state: AppState,
     panel: Panel,
-    job: events.Job,
+    job: stream.Job,
     *,
     submit: Sequence[gr.Textbox] = (),
     on_pick: Callable[[Sample, str], dict[gr.Component, Any]] | None = None,
@@ -45,7 +45,7 @@ def wire_panel(
     on_pick: (sample, language of the page) → further updates that go with a sample.
     """
     panel.media.wire()
-    samples = {sample.shelf_id: sample for sample in desk.samples_for(panel.tab)}
+    samples = {sample.file_id: sample for sample in state.samples_for(panel.tab)}
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[gr.Component, Any]:
         sample = samples[event.sample]
@@ -53,8 +53,8 @@ def wire_panel(
         updates = panel.media.show(sample.input_kind, components.lend(sample.path, part))
         return updates | (on_pick(sample, page_language(request)) if on_pick is not None else {})
 
-    picked = panel.samples.pick(pick, None, panel.inputs, show_progress="hidden", queue=False, **events.PRIVATE)
+    picked = panel.samples.pick(pick, None, panel.inputs, show_progress="hidden", queue=False, **stream.PRIVATE)
     triggers = [panel.run.click, *(box.submit for box in submit), picked.success]
     for trigger in triggers:
-        events.wire_run(desk, job, trigger, panel.inputs, panel.sheet, panel.run, panel.stop)
-    events.wire_stop(desk, panel.tab, panel.stop)
+        stream.wire_run(state, job, trigger, panel.inputs, panel.result, panel.run, panel.stop)
+    stream.wire_stop(state, panel.tab, panel.stop)

@@ -9,12 +9,12 @@ from typing import Any
 import gradio as gr
 
 from engines import KINDS, HostInfo, IndexRequest, IndexResult, Request, Result, SearchRequest, SearchResult
-from studio import components, events, views
+from studio import components, stream, views
+from studio.collections import FOLDER, SAMPLES, UPLOADS, CollectionRef
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
-from studio.desk import Desk
-from studio.events import Job
 from studio.i18n import label
-from studio.library import FOLDER, SAMPLES, UPLOADS, Book
+from studio.state import AppState
+from studio.stream import Job
 from studio.tabs.panel import Panel, wire_panel
 
 TAB = "search"
@@ -23,7 +23,7 @@ N_HITS = 12
 
 def build(
     media: MediaInput,
-    book: Book,
+    collection: CollectionRef,
     kind: str,
     text: str | None,
     photo: str | None,
@@ -37,11 +37,11 @@ def build(
     """Bring the collection up to date unless that was just done, then search it. Raises RequestError."""
     search = SearchRequest(
         query=media.chosen(kind, text, photo, sound, clip),
-        collection=book.file,
-        kinds=frozenset(kind for kind in book.kinds if kind in kinds),
+        collection=collection.file,
+        kinds=frozenset(kind for kind in collection.kinds if kind in kinds),
         k=int(n_hits),
     )
-    return (search,) if is_fresh else (IndexRequest(folder=book.folder, collection=book.file), search)
+    return (search,) if is_fresh else (IndexRequest(folder=collection.folder, collection=collection.file), search)
 
 
 class Fresh:
@@ -53,9 +53,9 @@ class Fresh:
     def __init__(self) -> None:
         self._made: dict[Path | str, str] = {}
 
-    def holds(self, book: Book, info: HostInfo) -> bool:
+    def holds(self, collection: CollectionRef, info: HostInfo) -> bool:
         """Whether a collection need not be brought up to date for this model."""
-        return self._made.get(book.file) == info.model_digest
+        return self._made.get(collection.file) == info.model_digest
 
     def note(self, result: Result) -> None:
         """Remember what has just been brought up to date, or searched after that."""
@@ -63,16 +63,16 @@ class Fresh:
             self._made[result.request.collection] = result.model_digest
 
 
-def create_ui(desk: Desk) -> tuple[Panel, gr.Button]:
+def create_ui(state: AppState) -> tuple[Panel, gr.Button]:
     """Lay the tab out. The button besides brings a collection up to date without a search."""
-    lead = components.lead(desk, TAB)
-    with gr.Row(elem_classes="bench"):
-        with gr.Column(scale=5, elem_classes="bench-in"):
+    subtitle = components.subtitle(state, TAB)
+    with gr.Row(elem_classes="split"):
+        with gr.Column(scale=5, elem_classes="split-input"):
             media = components.media_input(TAB, (TEXT, PHOTO, SOUND, CLIP), text_key="ui.search.text")
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
-            samples = components.strip(TAB, desk.samples_for(TAB))
-            places = (SAMPLES, UPLOADS, FOLDER) if desk.rules.folders else (SAMPLES, UPLOADS)
+            samples = components.samples(TAB, state.samples_for(TAB))
+            places = (SAMPLES, UPLOADS, FOLDER) if state.rules.folders else (SAMPLES, UPLOADS)
             place = gr.Radio(
                 [(label(f"ui.search.place.{name}"), name) for name in places],
                 value=SAMPLES,
@@ -92,7 +92,7 @@ def create_ui(desk: Desk) -> tuple[Panel, gr.Button]:
                 interactive=True,
             )
             folder = gr.Dropdown(
-                desk.library.folders() if desk.rules.folders else [],
+                state.collections.folders() if state.rules.folders else [],
                 value=None,
                 allow_custom_value=True,
                 label=label("ui.search.folder"),
@@ -115,52 +115,52 @@ def create_ui(desk: Desk) -> tuple[Panel, gr.Button]:
                 n_hits = gr.Slider(
                     4, 60, N_HITS, step=4, label=label("ui.search.hits"), elem_id="search-hits", interactive=True
                 )
-        with gr.Column(scale=7, elem_classes="bench-out"):
-            sheet = components.sheet(TAB, views.empty(TAB, views.example_cards()))
+        with gr.Column(scale=7, elem_classes="split-result"):
+            result = components.result_card(TAB, views.empty(TAB, views.example_cards()))
     extras = (kinds, n_hits, place, files, folder)
-    return Panel(TAB, media, extras, samples, run, stop, sheet, lead), update
+    return Panel(TAB, media, extras, samples, run, stop, result, subtitle), update
 
 
-def wire(desk: Desk, panel: Panel, update: gr.Button) -> None:
+def wire(state: AppState, panel: Panel, update: gr.Button) -> None:
     """Make it work."""
     *_, place, files, folder = panel.extras
     fresh = Fresh()
 
-    def book_for(session: str, place: str, files: Sequence[str] | None, folder: str | None) -> Book:
-        if place == FOLDER and desk.rules.folders:
-            return desk.library.folder(folder or "")
+    def collection_for(session: str, place: str, files: Sequence[str] | None, folder: str | None) -> CollectionRef:
+        if place == FOLDER and state.rules.folders:
+            return state.collections.folder(folder or "")
         if place == UPLOADS:
-            return desk.library.uploads(session, [Path(file) for file in files or ()])
-        return desk.library.samples()
+            return state.collections.uploads(session, [Path(file) for file in files or ()])
+        return state.collections.samples()
 
     def requests(session: str, _language: str, *values: Any) -> Sequence[Request]:
         *query, place, files, folder = values
-        book = book_for(session, place, files, folder)
-        is_fresh = fresh.holds(book, desk.host.serving(SearchRequest).info) and place != UPLOADS
-        return build(panel.media, book, *query, is_fresh=is_fresh)
+        collection = collection_for(session, place, files, folder)
+        is_fresh = fresh.holds(collection, state.host.serving(SearchRequest).info) and place != UPLOADS
+        return build(panel.media, collection, *query, is_fresh=is_fresh)
 
     def refresh(session: str, _language: str, place: str, files: Sequence[str] | None, folder: str | None) -> Any:
-        book = book_for(session, place, files, folder)
-        return (IndexRequest(folder=book.folder, collection=book.file),)
+        collection = collection_for(session, place, files, folder)
+        return (IndexRequest(folder=collection.folder, collection=collection.file),)
 
     def view(_session: str, result: Result) -> str:
         if isinstance(result, IndexResult):
-            return views.index(result, desk.shelf, desk.info_of(result))
+            return views.index(result, state.downloads, state.info_of(result))
         assert isinstance(result, SearchResult)
-        return views.hits(result, desk.shelf, desk.info_of(result))
+        return views.hits(result, state.downloads, state.info_of(result))
 
     def note(_session: str, result: Result) -> None:
         fresh.note(result)
 
-    wire_panel(desk, panel, Job(TAB, requests, view, note), submit=[_text_of(panel)])
-    events.wire_run(
-        desk, Job(TAB, refresh, view, note), update.click, (place, files, folder), panel.sheet, panel.run, panel.stop
+    wire_panel(state, panel, Job(TAB, requests, view, note), submit=[_text_of(panel)])
+    stream.wire_run(
+        state, Job(TAB, refresh, view, note), update.click, (place, files, folder), panel.result, panel.run, panel.stop
     )
 
     def show(place: str) -> tuple[Any, ...]:
         return tuple(gr.update(visible=seen) for seen in (place == UPLOADS, place == FOLDER, place != SAMPLES))
 
-    place.input(show, place, [files, folder, update], show_progress="hidden", queue=False, **events.PRIVATE)
+    place.input(show, place, [files, folder, update], show_progress="hidden", queue=False, **stream.PRIVATE)
 
 
 def _text_of(panel: Panel) -> gr.Textbox:

@@ -18,9 +18,9 @@ from engines import (
 )
 from studio import components, views
 from studio.components import CLIP, SOUND, TEXT, MediaInput
-from studio.desk import Desk
-from studio.events import Job
 from studio.i18n import label
+from studio.state import AppState
+from studio.stream import Job
 from studio.tabs.panel import Panel, wire_panel
 
 TAB = "speech"
@@ -47,14 +47,14 @@ def _translation(text: str, source: str, target: str) -> TranslateRequest:
     return TranslateRequest(text=text, source=source, target=target)
 
 
-def create_ui(desk: Desk) -> Panel:
+def create_ui(state: AppState) -> Panel:
     """Lay the tab out."""
-    lead = components.lead(desk, TAB)
+    subtitle = components.subtitle(state, TAB)
     languages = [(label(f"ui.language.{name}"), name) for name in LANGUAGES]
-    with gr.Row(elem_classes="bench"):
-        with gr.Column(scale=5, elem_classes="bench-in"):
+    with gr.Row(elem_classes="split"):
+        with gr.Column(scale=5, elem_classes="split-input"):
             media = components.media_input(TAB, (SOUND, CLIP, TEXT), text_key="ui.speech.text")
-            samples = components.strip(TAB, desk.samples_for(TAB))
+            samples = components.samples(TAB, state.samples_for(TAB))
             with gr.Row(elem_classes="pair"):
                 source = gr.Dropdown(
                     [(label("ui.speech.auto"), AUTO), *languages],
@@ -78,12 +78,12 @@ def create_ui(desk: Desk) -> Panel:
                 )
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
-        with gr.Column(scale=7, elem_classes="bench-out"):
-            sheet = components.sheet(TAB, views.empty(TAB, views.example_segments()))
-    return Panel(TAB, media, (source, target), samples, run, stop, sheet, lead)
+        with gr.Column(scale=7, elem_classes="split-result"):
+            result = components.result_card(TAB, views.empty(TAB, views.example_segments()))
+    return Panel(TAB, media, (source, target), samples, run, stop, result, subtitle)
 
 
-def wire(desk: Desk, panel: Panel) -> None:
+def wire(state: AppState, panel: Panel) -> None:
     """Make it work."""
 
     def requests(_session: str, _language: str, *values: str) -> Sequence[Request]:
@@ -91,8 +91,8 @@ def wire(desk: Desk, panel: Panel) -> None:
 
     def view(_session: str, result: Result) -> str:
         if isinstance(result, TranslateResult):
-            return views.translation(result, desk.shelf, desk.info_of(result))
+            return views.translation(result, state.downloads, state.info_of(result))
         assert isinstance(result, TranscribeResult)
-        return views.transcript(result, desk.shelf, desk.info_of(result))
+        return views.transcript(result, state.downloads, state.info_of(result))
 
-    wire_panel(desk, panel, Job(TAB, requests, view))
+    wire_panel(state, panel, Job(TAB, requests, view))

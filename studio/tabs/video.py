@@ -9,11 +9,11 @@ from typing import Any
 import gradio as gr
 
 from engines import LANGUAGES, AskRequest, AskResult, Request, Result
-from studio import components, events, views
+from studio import components, stream, views
 from studio.components import CLIP, PHOTO, SOUND, MediaInput
-from studio.desk import Desk, Sample
-from studio.events import Job
 from studio.i18n import label
+from studio.state import AppState, Sample
+from studio.stream import Job
 from studio.tabs.panel import Panel, wire_panel
 
 TAB = "video"
@@ -50,13 +50,13 @@ def build(
     )
 
 
-def create_ui(desk: Desk) -> Panel:
+def create_ui(state: AppState) -> Panel:
     """Lay the tab out."""
-    lead = components.lead(desk, TAB)
-    with gr.Row(elem_classes="bench"):
-        with gr.Column(scale=5, elem_classes="bench-in"):
+    subtitle = components.subtitle(state, TAB)
+    with gr.Row(elem_classes="split"):
+        with gr.Column(scale=5, elem_classes="split-input"):
             media = components.media_input(TAB, (CLIP, PHOTO, SOUND))
-            samples = components.strip(TAB, desk.samples_for(TAB))
+            samples = components.samples(TAB, state.samples_for(TAB))
             with gr.Row(elem_classes="pair"):
                 hide = gr.CheckboxGroup(
                     [(label("ui.video.hide.picture"), "picture"), (label("ui.video.hide.sound"), "sound")],
@@ -78,8 +78,8 @@ def create_ui(desk: Desk) -> Panel:
                     scale=2,
                     min_width=140,
                 )
-        with gr.Column(scale=7, elem_classes="bench-out"):
-            sheet = components.sheet(TAB, _start())
+        with gr.Column(scale=7, elem_classes="split-result"):
+            result = components.result_card(TAB, _start())
             with gr.Row(elem_classes="actions ask"):
                 question = gr.Textbox(
                     placeholder=label("ui.video.question"),
@@ -94,46 +94,46 @@ def create_ui(desk: Desk) -> Panel:
                     min_width=180,
                 )
                 run, stop = components.run_stop(TAB)
-    return Panel(TAB, media, (question, hide, language), samples, run, stop, sheet, lead)
+    return Panel(TAB, media, (question, hide, language), samples, run, stop, result, subtitle)
 
 
 def _start() -> str:
     return views.empty(TAB, views.example_answer())
 
 
-def wire(desk: Desk, panel: Panel) -> None:
+def wire(state: AppState, panel: Panel) -> None:
     """Make it work."""
     question = panel.extras[0]
     assert isinstance(question, gr.Textbox)
 
     def requests(session: str, language: str, kind: str, *values: Any) -> Sequence[Request]:
         given = dict(zip(panel.media.parts, values, strict=False)).get(kind)
-        turns = desk.shelf.talk(session, Path(given)) if given else ()
+        turns = state.downloads.talk(session, Path(given)) if given else ()
         return build(panel.media, turns, language, kind, *values)
 
     def view(session: str, result: Result) -> str:
         assert isinstance(result, AskResult)
         assert isinstance(result.request, AskRequest)
         assert isinstance(result.request.media, Path)
-        turns = desk.shelf.talk(session, result.request.media)
+        turns = state.downloads.talk(session, result.request.media)
         turns = turns if result.done else (*turns, result)  # a finished one has been kept already
-        return views.talk(turns or (result,), desk.shelf, desk.info_of(result))
+        return views.talk(turns or (result,), state.downloads, state.info_of(result))
 
     def keep(session: str, result: Result) -> None:
         assert isinstance(result, AskResult)
         assert isinstance(result.request, AskRequest)
         assert isinstance(result.request.media, Path)
-        turns = (*desk.shelf.talk(session, result.request.media), result)
-        desk.shelf.keep_talk(session, result.request.media, turns)
+        turns = (*state.downloads.talk(session, result.request.media), result)
+        state.downloads.keep_talk(session, result.request.media, turns)
 
     def on_pick(sample: Sample, language: str) -> dict[gr.Component, Any]:
         return {question: gr.update(value=sample.question(language))} if sample.question(language) else {}
 
     def forget(request: gr.Request) -> str:
-        desk.shelf.forget_talk(events.session_of(request))
+        state.downloads.forget_talk(stream.session_of(request))
         return _start()
 
-    wire_panel(desk, panel, Job(TAB, requests, view, keep), submit=[question], on_pick=on_pick)
+    wire_panel(state, panel, Job(TAB, requests, view, keep), submit=[question], on_pick=on_pick)
     for part in panel.media.parts.values():
         for changed in (part.upload, part.clear):  # another clip, another talk
-            changed(forget, None, panel.sheet, show_progress="hidden", queue=False, **events.PRIVATE)
+            changed(forget, None, panel.result, show_progress="hidden", queue=False, **stream.PRIVATE)

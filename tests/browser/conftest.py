@@ -117,11 +117,11 @@ class Visit:
         else:
             self.page.locator("#tabs .overflow-menu > button").first.click()
             self.page.locator("#tabs .overflow-dropdown button", has_text=name).click()
-        self.page.wait_for_selector(f"#{tab}-card, #{tab}-sheet, #{tab}-which", state="visible")
+        self.page.wait_for_selector(f"#{tab}-card, #{tab}-result, #{tab}-which", state="visible")
 
-    def sheet(self, tab: str, state: str) -> str:
-        """The text of a tab's sheet once it is in a state."""
-        part = self.page.wait_for_selector(f"#{tab}-sheet .sheet.is-{state}")
+    def result(self, tab: str, state: str) -> str:
+        """The text of a tab's result once it is in a state."""
+        part = self.page.wait_for_selector(f"#{tab}-result .result-card.is-{state}")
         assert part is not None
         return str(part.inner_text())
 

@@ -25,7 +25,7 @@ WORKING = ("search", "speech", "video", "caption")
 def test_every_tab_opens_with_its_words_and_fits_a_desktop(wide: Visit) -> None:
     for tab in WORKING:
         wide.open_tab(tab)
-        assert wide.sheet(tab, "empty")
+        assert wide.result(tab, "empty")
         assert wide.page.locator(f"#{tab}-run").is_visible()
         assert not wide.page.locator(f"#{tab}-stop").is_visible()
         assert wide.width() <= 1440
@@ -61,7 +61,7 @@ def test_in_every_tab_a_sample_gives_its_result_at_one_click(
     for tab in WORKING:
         visit.open_tab(tab)
         visit.page.locator(f"#{tab}-samples .sample").first.click()
-        said = visit.sheet(tab, "done")
+        said = visit.result(tab, "done")
         assert found[tab] in said
         assert "cpu · fake" in said
         assert visit.width() <= (390 if visit.is_phone else 1440)
@@ -74,16 +74,16 @@ def test_a_stop_keeps_what_is_there_and_the_tab_goes_on(wide: Visit, scripted: t
     try:
         wide.open_tab("caption")
         wide.page.locator("#caption-samples .sample").first.click()
-        wide.page.wait_for_function("document.querySelector('#caption-sheet .sentence')?.innerText.includes('dog')")
+        wide.page.wait_for_function("document.querySelector('#caption-result .sentence')?.innerText.includes('dog')")
         wide.page.locator("#caption-stop").click()
-        said = wide.sheet("caption", "stopped")
+        said = wide.result("caption", "stopped")
     finally:
         host.delay_s = 0.12
     assert "A dog" in said
     assert "beach" not in said
     assert "stopped" in said
     wide.page.locator("#caption-run").click()
-    assert "on the beach." in wide.sheet("caption", "done")
+    assert "on the beach." in wide.result("caption", "done")
 
 
 def test_escape_stops_too(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
@@ -94,7 +94,7 @@ def test_escape_stops_too(wide: Visit, scripted: tuple[Served, FakeHost]) -> Non
         wide.page.locator("#speech-samples .sample").first.click()
         wide.page.wait_for_selector("#speech-stop", state="visible")
         wide.page.keyboard.press("Escape")
-        wide.sheet("speech", "stopped")
+        wide.result("speech", "stopped")
     finally:
         host.delay_s = 0.12
 
@@ -116,7 +116,7 @@ def test_a_closed_page_stops_its_work(browser: Browser, tmp_path: Path) -> None:
         page.goto(served.url)
         page.get_by_role("tab", name="Caption", exact=True).first.click()
         page.locator("#caption-samples .sample").first.click()
-        page.wait_for_selector("#caption-sheet .is-busy .sentence")
+        page.wait_for_selector("#caption-result .is-busy .sentence")
         assert not ended.is_set()
         page.close()
         assert ended.wait(60)
@@ -126,11 +126,11 @@ def test_the_language_changes_on_the_page_and_nothing_is_lost(wide: Visit) -> No
     page = wide.page
     page.fill("#search-text textarea", "ein Hund auf der Wiese")
     page.locator("#search-run").click()
-    wide.sheet("search", "done")
+    wide.result("search", "done")
     page.click("[data-speak]")
     page.wait_for_function("document.querySelector('#search-run').innerText === '检索'")
     assert page.input_value("#search-text textarea") == "ein Hund auf der Wiese"
-    assert "图片" in wide.sheet("search", "done")
+    assert "图片" in wide.result("search", "done")
     assert "拖入" in page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--drop-photo')")
     wide.reload()
     page.wait_for_function("document.querySelector('#search-run')?.innerText === '检索'")
@@ -150,23 +150,23 @@ def test_light_and_dark_change_on_the_page_and_stay(wide: Visit) -> None:
 def test_a_hit_goes_to_another_tab_with_its_file(wide: Visit) -> None:
     wide.open_tab("caption")
     wide.page.locator("#caption-samples .sample").first.click()
-    wide.sheet("caption", "done")
-    wide.page.locator("#caption-sheet [data-send=video]").click()
+    wide.result("caption", "done")
+    wide.page.locator("#caption-result [data-send=video]").click()
     wide.page.wait_for_selector("#video-photo img", state="visible")
     wide.page.fill("#video-question textarea", "What is it?")
     wide.page.locator("#video-run").click()
-    assert "A dog is barking." in wide.sheet("video", "done")
+    assert "A dog is barking." in wide.result("video", "done")
 
 
 def test_a_talk_goes_on_and_shows_which_sense_counts(wide: Visit) -> None:
     wide.open_tab("video")
     wide.page.locator("#video-samples .sample").first.click()
-    assert "70 %" in wide.sheet("video", "done")
+    assert "70 %" in wide.result("video", "done")
     wide.page.locator("#video-hide input[type=checkbox]").last.check()
     wide.page.fill("#video-question textarea", "And without the sound?")
     wide.page.keyboard.press("Enter")
-    wide.page.wait_for_function("document.querySelectorAll('#video-sheet .turn').length === 2")
-    said = wide.sheet("video", "done")
+    wide.page.wait_for_function("document.querySelectorAll('#video-result .turn').length === 2")
+    said = wide.result("video", "done")
     assert "without sound" in said
     assert said.count("A dog is barking.") == 2
 
@@ -174,10 +174,10 @@ def test_a_talk_goes_on_and_shows_which_sense_counts(wide: Visit) -> None:
 def test_results_can_be_saved(wide: Visit) -> None:
     wide.open_tab("speech")
     wide.page.locator("#speech-samples .sample").first.click()
-    wide.sheet("speech", "done")
+    wide.result("speech", "done")
     for kind, part in (("srt", "-->"), ("vtt", "WEBVTT"), ("txt", "train"), ("json", '"segments"')):
         with wide.page.expect_download() as saved:
-            wide.page.locator(f"#speech-sheet a[href$='.{kind}']").click()
+            wide.page.locator(f"#speech-result a[href$='.{kind}']").click()
         assert saved.value.suggested_filename.endswith(f"-transcribe.{kind}")
         assert part in saved.value.path().read_text(encoding="utf-8")
 
@@ -185,10 +185,10 @@ def test_results_can_be_saved(wide: Visit) -> None:
 def test_a_time_jumps_in_the_recording(wide: Visit) -> None:
     wide.open_tab("speech")
     wide.page.locator("#speech-samples .sample").first.click()
-    wide.sheet("speech", "done")
-    wide.page.wait_for_function("document.querySelector('#speech-sheet audio').readyState >= 1")
-    wide.page.locator("#speech-sheet .segment .time").last.click()
-    wide.page.wait_for_function("document.querySelector('#speech-sheet audio').currentTime >= 2.9")
+    wide.result("speech", "done")
+    wide.page.wait_for_function("document.querySelector('#speech-result audio').readyState >= 1")
+    wide.page.locator("#speech-result .segment .time").last.click()
+    wide.page.wait_for_function("document.querySelector('#speech-result audio').currentTime >= 2.9")
 
 
 def test_the_device_is_switched_in_the_header_with_a_word(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
@@ -208,7 +208,7 @@ def test_running_with_nothing_says_what_to_do_in_every_tab(wide: Visit) -> None:
     ):
         wide.open_tab(tab)
         wide.page.locator(f"#{tab}-run").click()
-        assert sentence in wide.sheet(tab, "error")
+        assert sentence in wide.result(tab, "error")
 
 
 def test_a_folder_that_is_not_there_is_said(wide: Visit) -> None:
@@ -217,6 +217,6 @@ def test_a_folder_that_is_not_there_is_said(wide: Visit) -> None:
     wide.page.locator("#search-folder input").fill("/no/such/folder")
     wide.page.keyboard.press("Tab")
     wide.page.locator("#search-run").click()
-    said = wide.sheet("search", "error")
+    said = wide.result("search", "error")
     assert "no such folder" in said
     assert "/no/such" not in said

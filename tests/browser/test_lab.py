@@ -11,7 +11,7 @@ import pytest
 
 from engines.lab import EXPERIMENTS, Findings, runs
 from studio.app import Served
-from studio.tabs import lab
+from studio.tabs.lab import ui as lab
 from tests.browser.conftest import WIDE, Visit, visit
 from tests.fake_host import FakeHost
 from tests.studio.findings import Script, finished, mapped
@@ -51,9 +51,9 @@ def run(seen: Visit, name: str) -> None:
 
 
 def until(seen: Visit, name: str, text: str) -> None:
-    """Wait until a sheet says something."""
+    """Wait until a result says something."""
     seen.page.wait_for_function(
-        "([name, text]) => document.querySelector(`#lab-${name}-sheet`)?.innerText.includes(text)", arg=[name, text]
+        "([name, text]) => document.querySelector(`#lab-${name}-result`)?.innerText.includes(text)", arg=[name, text]
     )
 
 
@@ -68,7 +68,7 @@ def test_every_experiment_has_its_question_its_dials_and_fits_a_desktop(wide: Vi
         assert panel.locator("input[type=range]").count() == sum("low" in f.metadata for f in _fields(kind)) - 1
         assert wide.page.locator(f"#lab-{name}-run").is_visible()
         assert not wide.page.locator(f"#lab-{name}-stop").is_visible()
-        assert "Run it" in wide.sheet(f"lab-{name}", "empty")
+        assert "Run it" in wide.result(f"lab-{name}", "empty")
         assert wide.width() <= 1440
     assert "__i18n__" not in wide.page.inner_text("body")
 
@@ -80,7 +80,7 @@ def _fields(kind: type) -> list[Any]:
 def test_every_experiment_fits_a_phone_in_chinese_in_the_dark(phone: Visit) -> None:
     for name in EXPERIMENTS:
         turn_to(phone, name)
-        assert "点击运行" in phone.sheet(f"lab-{name}", "empty")
+        assert "点击运行" in phone.result(f"lab-{name}", "empty")
         assert phone.width() <= 390
     assert "__i18n__" not in phone.page.inner_text("body")
 
@@ -122,10 +122,10 @@ def test_a_run_shows_its_curve_as_it_grows_then_its_table_and_its_sentence(wide:
     page.locator("#lab-fusion-operator label", has_text="concatenation").click()
     run(wide, "fusion")
     until(wide, "fusion", "step 40 of 120")
-    assert page.locator("#lab-fusion-sheet svg.is-wide").get_attribute("role") == "img"
+    assert page.locator("#lab-fusion-result svg.is-wide").get_attribute("role") == "img"
     assert page.locator("#lab-fusion-stop").is_visible() and page.locator("#lab-fusion-run").is_disabled()
     script.may_end.set()
-    said = wide.sheet("lab-fusion", "done")
+    said = wide.result("lab-fusion", "done")
     assert "seed 42" in said and "--seed 42" in said and "by 3.0 points" in said
     ((asked, _),) = script.asked
     assert asked.seed == 42 and "concat" not in asked.operator
@@ -142,8 +142,8 @@ def test_a_stop_keeps_the_curve(wide: Visit, script: Script, how: str) -> None:
         wide.page.locator("#lab-fusion-stop").click()
     else:
         wide.page.keyboard.press("Escape")
-    assert "stopped" in wide.sheet("lab-fusion", "stopped")
-    assert wide.page.locator("#lab-fusion-sheet svg.is-wide").is_visible()
+    assert "stopped" in wide.result("lab-fusion", "stopped")
+    assert wide.page.locator("#lab-fusion-result svg.is-wide").is_visible()
 
 
 def test_nothing_chosen_is_one_sentence(wide: Visit, script: Script) -> None:
@@ -151,7 +151,7 @@ def test_nothing_chosen_is_one_sentence(wide: Visit, script: Script) -> None:
     for box in wide.page.locator("#lab-alignment-way input[type=checkbox]").all():
         box.uncheck()
     run(wide, "alignment")
-    assert "Ways of alignment" in wide.sheet("lab-alignment", "error")
+    assert "Ways of alignment" in wide.result("lab-alignment", "error")
     assert script.asked == []
 
 
@@ -166,8 +166,8 @@ def test_two_people_at_once_wait_in_line_and_keep_their_own_curves(
         run(seen, "fusion")
         until(seen, "fusion", "step 40 of 120" if seen is wide else "In line, 1 ahead")
     script.may_end.set()
-    assert "seed 11" in wide.sheet("lab-fusion", "done")
-    assert "seed 22" in second.sheet("lab-fusion", "done")
+    assert "seed 11" in wide.result("lab-fusion", "done")
+    assert "seed 22" in second.result("lab-fusion", "done")
     assert [request.seed for request, _ in script.asked] == [11, 22]
     assert next(other, None) is None
 
@@ -176,43 +176,43 @@ def test_the_language_changes_under_a_finished_run(wide: Visit, script: Script) 
     script.may_end.set()
     turn_to(wide, "fusion")
     run(wide, "fusion")
-    wide.sheet("lab-fusion", "done")
+    wide.result("lab-fusion", "done")
     wide.page.click("[data-speak]")
     until(wide, "fusion", "注意力")
-    assert "attention" not in wide.page.inner_text("#lab-fusion-sheet table")
+    assert "attention" not in wide.page.inner_text("#lab-fusion-result table")
 
 
 def test_a_wide_table_scrolls_in_itself_on_a_phone(phone: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     show(monkeypatch, finished())
     turn_to(phone, "fusion")
     run(phone, "fusion")
-    phone.sheet("lab-fusion", "done")
+    phone.result("lab-fusion", "done")
     inner, outer = phone.page.evaluate(
-        "(part => [part.scrollWidth, part.clientWidth])(document.querySelector('#lab-fusion-sheet .wide'))"
+        "(part => [part.scrollWidth, part.clientWidth])(document.querySelector('#lab-fusion-result .wide'))"
     )
     assert inner > outer
     assert phone.width() <= 390
-    assert phone.page.locator("#lab-fusion-sheet svg.is-narrow").is_visible()
-    assert not phone.page.locator("#lab-fusion-sheet svg.is-wide").is_visible()
+    assert phone.page.locator("#lab-fusion-result svg.is-narrow").is_visible()
+    assert not phone.page.locator("#lab-fusion-result svg.is-wide").is_visible()
 
 
 def test_the_slider_closes_the_gap_between_the_senses(wide: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     show(monkeypatch, mapped())
     turn_to(wide, "alignment")
     run(wide, "alignment")
-    wide.sheet("lab-alignment", "done")
+    wide.result("lab-alignment", "done")
 
     def apart() -> float:
         """How far the groups of the map after are from each other, in pixels."""
         return float(
             wide.page.evaluate(
-                """() => { const [a, b] = [...document.querySelectorAll('#lab-alignment-sheet .map:last-child .dots')]
+                """() => { const [a, b] = [...document.querySelectorAll('#lab-alignment-result .map:last-child .dots')]
                 .map((part) => part.getBoundingClientRect()); return Math.hypot(a.x - b.x, a.y - b.y); }"""
             )
         )
 
     before = apart()
-    wide.page.locator("#lab-alignment-sheet [data-gap]").fill("1")
+    wide.page.locator("#lab-alignment-result [data-gap]").fill("1")
     assert apart() < 0.2 * before
 
 
@@ -228,11 +228,11 @@ def test_a_real_run_is_saved_and_opened_again_to_the_same_numbers(wide: Visit) -
     steps.fill("10")
     steps.press("Tab")
     run(wide, "fusion")
-    assert "picture" in wide.sheet("lab-fusion", "done")
+    assert "picture" in wide.result("lab-fusion", "done")
     files: dict[str, Path] = {}
     for form, ending in (("csv", ".csv"), ("json", ".json"), ("run", ".run.safetensors")):
         with page.expect_download() as saved:
-            page.locator(f"#lab-fusion-sheet a[href$='.{form}']").click()
+            page.locator(f"#lab-fusion-result a[href$='.{form}']").click()
         assert saved.value.suggested_filename == f"fusion-seed0{ending}"
         files[form] = saved.value.path()
     assert "operator" in files["csv"].read_text(encoding="utf-8-sig")

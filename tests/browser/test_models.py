@@ -58,21 +58,21 @@ def test_a_model_is_looked_at_loaded_used_and_given_back(page_of_the_owner: Visi
     visit.open_tab("models")
     type_name(visit, "a/chat", task="caption")
     page.click("#opening-look")
-    assert "277 MiB" in visit.sheet("opening", "done")
+    assert "277 MiB" in visit.result("opening", "done")
     page.click("#opening-run")
     page.wait_for_selector("#models-who [data-back=caption]")
-    assert "Caption: from now on by chat." in visit.sheet("opening", "done")
+    assert "Caption: from now on by chat." in visit.result("opening", "done")
     assert "a/chat" in (tmp_path / "models.json").read_text(encoding="utf-8")
     visit.open_tab("caption")
-    page.wait_for_selector("#caption-lead .answers")
-    assert "Described by chat." in page.inner_text("#caption-lead")
+    page.wait_for_selector("#caption-subtitle .answers")
+    assert "Described by chat." in page.inner_text("#caption-subtitle")
     page.locator("#caption-samples .sample").first.click()
-    assert "cpu · chat" in visit.sheet("caption", "done")
+    assert "cpu · chat" in visit.result("caption", "done")
     visit.open_tab("models")
     page.click("#models-who [data-back=caption]")
     page.wait_for_selector("#models-who [data-back]", state="detached")
     visit.open_tab("caption")
-    page.wait_for_selector("#caption-lead .answers", state="detached")
+    page.wait_for_selector("#caption-subtitle .answers", state="detached")
 
 
 @pytest.mark.parametrize("page_of_the_owner", [WIDE], indirect=True)
@@ -82,15 +82,15 @@ def test_a_name_that_is_unknown_is_one_sentence_and_a_load_can_be_stopped(page_o
     type_name(visit, "a/typo")
     visit.page.keyboard.press("Enter")
     visit.page.click("#opening-look")
-    assert visit.sheet("opening", "error") == "No host is called 'a/typo'."
+    assert visit.result("opening", "error") == "No host is called 'a/typo'."
     type_name(visit, "a/slow")
     visit.page.click("#opening-run")
-    visit.page.wait_for_selector("#opening-sheet .bar")
+    visit.page.wait_for_selector("#opening-result .bar")
     visit.page.locator("#opening-name :is(input, textarea)").press("Enter")
     visit.page.wait_for_selector(".toast-body")
     assert "A model is being loaded" in visit.page.inner_text(".toast-body")
     visit.page.click("#opening-stop")
-    assert "goes on answering" in visit.sheet("opening", "stopped")
+    assert "goes on answering" in visit.result("opening", "stopped")
     assert "chat" not in who(visit)
 
 
@@ -102,11 +102,11 @@ def test_two_models_answer_side_by_side_on_a_phone(page_of_the_owner: Visit) -> 
     type_name(visit, "a/chat", task="ask")
     page.locator("#opening-run").tap()
     page.wait_for_selector("#models-who [data-back=ask]")
-    assert "问答：今后由 chat 完成。" in visit.sheet("opening", "done")
+    assert "问答：今后由 chat 完成。" in visit.result("opening", "done")
     page.locator("#compare-samples .sample").first.tap()
     page.wait_for_selector("#compare-photo img", state="visible")
     page.locator("#compare-run").tap()
-    said = visit.sheet("compare", "done")
+    said = visit.result("compare", "done")
     assert said.count("A dog runs on the beach.") == 2
     assert "chat" in said and "fake" in said
     assert visit.width() <= 390
@@ -139,15 +139,15 @@ def test_whisper_writes_down_what_is_said_in_the_place_of_the_model_before(real:
     real.open_tab("models")
     type_name(real, str(whisper), task="transcribe")
     page.click("#opening-look")
-    offer = real.sheet("opening", "done")
+    offer = real.result("opening", "done")
     assert "72.6 M" in offer and "transformers checkpoint" in offer and "German" in offer
     page.click("#opening-run")
     page.wait_for_selector("#models-who [data-back=transcribe]")
     real.open_tab("speech")
-    page.wait_for_selector("#speech-lead .answers")
-    assert "Written down by whisper-base." in page.inner_text("#speech-lead")
+    page.wait_for_selector("#speech-subtitle .answers")
+    assert "Written down by whisper-base." in page.inner_text("#speech-subtitle")
     page.locator("#speech-samples .sample").first.click()
-    said = real.sheet("speech", "done")
+    said = real.result("speech", "done")
     assert "whisper-base" in said and "cpu" in said
     assert "answered in the order it was received" in said
     real.open_tab("models")
@@ -155,4 +155,6 @@ def test_whisper_writes_down_what_is_said_in_the_place_of_the_model_before(real:
     page.wait_for_selector("#models-who [data-back]", state="detached")
     real.open_tab("speech")
     page.locator("#speech-samples .sample").first.click()
-    page.wait_for_function("document.querySelector('#speech-sheet .sheet.is-done')?.innerText.includes('cpu · fake')")
+    page.wait_for_function(
+        "document.querySelector('#speech-result .result-card.is-done')?.innerText.includes('cpu · fake')"
+    )

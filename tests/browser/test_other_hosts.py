@@ -59,7 +59,7 @@ def open_model(seen: Visit, name: str, *, called: str, task: str = "everything")
     """Type a name in Models & device, load it, and wait until it answers."""
     ask_to_open(seen, name, task=task)
     seen.page.wait_for_selector(f"#models-who .name[title='{called}']")
-    assert f"from now on by {called}." in seen.sheet("opening", "done")
+    assert f"from now on by {called}." in seen.result("opening", "done")
 
 
 def ask_to_open(seen: Visit, name: str, *, task: str = "everything") -> None:
@@ -82,17 +82,17 @@ def take_sample(seen: Visit, tab: str, *, file: str = "") -> None:
 
 
 def answer_of(seen: Visit, tab: str, who: str) -> str:
-    """The text of a tab's sheet once its foot says who answered."""
+    """The text of a tab's result once its foot says who answered."""
     seen.page.wait_for_function(
-        "([tab, who]) => document.querySelector(`#${tab}-sheet .is-done .facts`)?.innerText.endsWith(who)",
+        "([tab, who]) => document.querySelector(`#${tab}-result .is-done .facts`)?.innerText.endsWith(who)",
         arg=[tab, who],
     )
-    return seen.sheet(tab, "done")
+    return seen.result(tab, "done")
 
 
-def lead(seen: Visit, tab: str) -> str:
+def subtitle(seen: Visit, tab: str) -> str:
     seen.open_tab(tab)
-    return seen.page.inner_text(f"#{tab}-lead")
+    return seen.page.inner_text(f"#{tab}-subtitle")
 
 
 # --- a checkpoint in a folder ----------------------------------------------------------------------------------------
@@ -106,17 +106,17 @@ def test_a_model_that_sees_and_hears_answers_in_every_tab_until_the_built_in_one
     seen = page_of_the_owner
     open_model(seen, str(omni(tmp_path / "omni")), called="omni")
     for tab in ("speech", "video", "caption"):
-        assert "by omni." in lead(seen, tab)
+        assert "by omni." in subtitle(seen, tab)
         take_sample(seen, tab)
         said = answer_of(seen, tab, "cpu · omni")
     assert "breaks off here" in said, "weights that have learnt nothing write until they may not"
-    assert "Search: omni does not do this" in lead(seen, "search")
+    assert "Search: omni does not do this" in subtitle(seen, "search")
     take_sample(seen, "search")
-    assert seen.sheet("search", "error").startswith("omni does not search; choose another model")
+    assert seen.result("search", "error").startswith("omni does not search; choose another model")
 
     give_everything_back(seen)
     for tab in ("search", "speech", "video", "caption"):
-        assert "omni" not in lead(seen, tab)
+        assert "omni" not in subtitle(seen, tab)
         take_sample(seen, tab)
         answer_of(seen, tab, "cpu · tiny")
 
@@ -140,15 +140,15 @@ def test_a_real_server_answers_in_every_tab_it_can_and_the_others_say_so(
     seen = page_of_the_owner
     open_model(seen, transformers_serve, called="tiny-gemma")
     for tab in ("video", "caption"):
-        assert "by tiny-gemma." in lead(seen, tab)
+        assert "by tiny-gemma." in subtitle(seen, tab)
         take_sample(seen, tab)
         assert answer_of(seen, tab, "server · tiny-gemma")
-    assert "Transcribe: tiny-gemma does not do this" in lead(seen, "speech")
+    assert "Transcribe: tiny-gemma does not do this" in subtitle(seen, "speech")
     take_sample(seen, "speech")
-    assert seen.sheet("speech", "error").startswith("tiny-gemma does not write down speech; choose another model")
+    assert seen.result("speech", "error").startswith("tiny-gemma does not write down speech; choose another model")
     put_into_german(seen, "Good morning.")
     answer_of(seen, "speech", "server · tiny-gemma")
-    assert "Search: tiny-gemma does not do this" in lead(seen, "search")
+    assert "Search: tiny-gemma does not do this" in subtitle(seen, "search")
 
     give_everything_back(seen)
     for tab in ("search", "speech", "video", "caption"):
@@ -203,7 +203,7 @@ def test_a_server_that_fails_is_one_sentence_and_the_studio_goes_on(impatient_pa
         open_model(seen, server.url, called="tiny", task="caption")
         server.script(CHAT, reply)
         take_sample(seen, "caption")
-        said = seen.sheet("caption", "error")
+        said = seen.result("caption", "error")
         assert server.place in said and sentence in said and "\n" not in said
         take_sample(seen, "speech")
         answer_of(seen, "speech", "cpu · tiny")
@@ -219,7 +219,7 @@ def test_a_key_the_server_does_not_know_is_told_when_it_is_opened(impatient_page
         seen.page.click("#opening .options button")
         seen.page.fill("#opening-key input", "wrong")
         ask_to_open(seen, server.url)
-        said = seen.sheet("opening", "error")
+        said = seen.result("opening", "error")
     assert "refuses the key" in said and "wrong" not in said
     assert not seen.page.locator("#models-who [data-back]").count()
     take_sample(seen, "caption")
@@ -241,12 +241,12 @@ def whisper() -> Path:
 WATCH_JS = """() => {
   window.grown = [];
   new MutationObserver(() => {
-    const rows = document.querySelectorAll('#speech-sheet .is-busy .segment');
+    const rows = document.querySelectorAll('#speech-result .is-busy .segment');
     const text = [...rows].map((row) => row.innerText).join(' ').trim();
     if (text && text !== window.grown.at(-1)) window.grown.push(text);
-  }).observe(document.querySelector('#speech-sheet'), { subtree: true, childList: true, characterData: true });
+  }).observe(document.querySelector('#speech-result'), { subtree: true, childList: true, characterData: true });
 }"""
-"""Keeps what the sheet shows of a transcript before it is whole."""
+"""Keeps what the result shows of a transcript before it is whole."""
 
 
 def test_whisper_writes_down_what_is_said_word_by_word_and_puts_it_into_english(
@@ -264,7 +264,7 @@ def test_whisper_writes_down_what_is_said_word_by_word_and_puts_it_into_english(
         seen.page.evaluate("window.grown.length = 0")
         take_sample(seen, "speech", file=sample)
         seen.page.wait_for_function(
-            "word => document.querySelector('#speech-sheet .is-done')?.innerText.includes(word)", arg=heard
+            "word => document.querySelector('#speech-result .is-done')?.innerText.includes(word)", arg=heard
         )
         said = answer_of(seen, "speech", "cpu · whisper-base")
         assert heard in said and meant in said
@@ -284,9 +284,9 @@ def test_whisper_is_stopped_in_the_middle_and_goes_on_with_the_next(
     seen.open_tab("speech")
     seen.give("speech", "sound", lasting)
     page.click("#speech-run")
-    page.wait_for_selector("#speech-sheet .is-busy .segment")
+    page.wait_for_selector("#speech-result .is-busy .segment")
     page.click("#speech-stop")
-    stopped = seen.sheet("speech", "stopped")
+    stopped = seen.result("speech", "stopped")
     assert "whisper-base" in stopped and stopped.count("order it was received") < 10, "most of it was not heard"
     take_sample(seen, "speech", file="On hold (English)")
     assert "in the order it was received" in answer_of(seen, "speech", "cpu · whisper-base")

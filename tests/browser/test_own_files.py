@@ -25,7 +25,7 @@ def test_a_photo_of_ones_own_is_described(reading: Visit, tmp_path: Path, photo:
     reading.open_tab("caption")
     reading.give("caption", "photo", write_photo(tmp_path / "照片.png", photo))
     reading.page.locator("#caption-run").click()
-    assert "cpu · tiny" in reading.sheet("caption", "done")
+    assert "cpu · tiny" in reading.result("caption", "done")
 
 
 def test_a_clip_of_ones_own_is_asked_about(reading: Visit, clip_file: Path) -> None:
@@ -33,24 +33,24 @@ def test_a_clip_of_ones_own_is_asked_about(reading: Visit, clip_file: Path) -> N
     reading.give("video", "clip", clip_file)
     reading.page.fill("#video-question textarea", "What colour is it?")
     reading.page.locator("#video-run").click()
-    assert "What colour is it?" in reading.sheet("video", "done")
+    assert "What colour is it?" in reading.result("video", "done")
 
 
 def test_an_empty_question_is_one_sentence_and_the_tab_goes_on(reading: Visit, clip_file: Path) -> None:
     reading.open_tab("video")
     reading.give("video", "clip", clip_file)
     reading.page.locator("#video-run").click()
-    assert "Type a question first." in reading.sheet("video", "error")
+    assert "Type a question first." in reading.result("video", "error")
     reading.page.fill("#video-question textarea", "What is it?")
     reading.page.locator("#video-run").click()
-    reading.sheet("video", "done")
+    reading.result("video", "done")
 
 
 def test_silence_is_not_given_words(reading: Visit, tmp_path: Path) -> None:
     reading.open_tab("speech")
     reading.give("speech", "sound", write_sound(tmp_path / "silence.wav", np.zeros(32_000, np.float32)))
     reading.page.locator("#speech-run").click()
-    assert "No speech in this." in reading.sheet("speech", "done")
+    assert "No speech in this." in reading.result("speech", "done")
 
 
 def drop(visit: Visit, tab: str, kind: str, path: Path, type_: str) -> None:
@@ -70,7 +70,7 @@ def test_a_dropped_file_is_taken_like_a_chosen_one(reading: Visit, tmp_path: Pat
     drop(reading, "caption", "photo", write_photo(tmp_path / "dropped.png", photo), "image/png")
     reading.page.wait_for_selector("#caption-photo img")
     reading.page.locator("#caption-run").click()
-    reading.sheet("caption", "done")
+    reading.result("caption", "done")
 
 
 @pytest.mark.parametrize("how", ["chosen", "dropped"])
@@ -89,7 +89,7 @@ def test_a_webm_of_sound_alone_is_taken_as_a_sound(reading: Visit, tmp_path: Pat
         reading.choose("speech", "sound")
         drop(reading, "speech", "sound", recording, "video/webm")
     reading.page.locator("#speech-run").click()
-    assert "No speech in this." in reading.sheet("speech", "done")
+    assert "No speech in this." in reading.result("speech", "done")
 
 
 @pytest.mark.parametrize("how", ["chosen", "dropped"])
@@ -102,7 +102,7 @@ def test_a_suffix_in_capitals_is_taken(reading: Visit, tmp_path: Path, clip_file
     else:
         drop(reading, "caption", "clip", clip, "")
     reading.page.locator("#caption-run").click()
-    assert "cpu · tiny" in reading.sheet("caption", "done")
+    assert "cpu · tiny" in reading.result("caption", "done")
 
 
 @pytest.mark.parametrize(("tab", "kind"), [("speech", "sound"), ("speech", "clip"), ("caption", "photo")])
@@ -111,7 +111,7 @@ def test_what_is_no_medium_is_refused_by_the_studio_alone(reading: Visit, tmp_pa
     reading.open_tab(tab)
     reading.give(tab, kind, tmp_path / "notes.txt")
     reading.page.locator(f"#{tab}-run").click()
-    assert "notes.txt" in reading.sheet(tab, "error")
+    assert "notes.txt" in reading.result(tab, "error")
     assert reading.page.locator(".toast-body").count() == 0
     reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
@@ -137,7 +137,7 @@ def test_the_microphone_records_and_is_heard(reading: Visit) -> None:
     page.wait_for_timeout(3000)  # the player shows before the recording has reached the server
     page.locator("#speech-run").click()
 
-    said = reading.sheet("speech", "done")
+    said = reading.result("speech", "done")
     assert "cpu · tiny" in said
 
 
@@ -164,8 +164,8 @@ def test_each_damaged_or_empty_file_is_one_sentence_and_the_page_goes_on(reading
             reading.page.locator(f"#{tab}-{kind} input[type=file]").first.set_input_files(tmp_path / name)
         reading.page.wait_for_timeout(300)
         reading.page.locator(f"#{tab}-run").click()
-        reading.page.wait_for_selector(f"#{tab}-sheet .is-error :text('{name}')")
-        said = reading.sheet(tab, "error")
+        reading.page.wait_for_selector(f"#{tab}-result .is-error :text('{name}')")
+        said = reading.result(tab, "error")
         assert "/tmp" not in said and "Traceback" not in said and "not your fault" not in said
     reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
@@ -179,7 +179,7 @@ def test_files_of_ones_own_are_searched(reading: Visit, tmp_path: Path, photo: P
     page.wait_for_function("document.querySelector('#search-files').innerText.includes('red')")
     page.fill("#search-text textarea", "something red")
     page.locator("#search-run").click()
-    said = reading.sheet("search", "done")
+    said = reading.result("search", "done")
     assert "red.png" in said and "red.mp4" in said
-    page.wait_for_function("document.querySelector('#search-sheet .card img')?.naturalWidth > 0")
-    assert str(tmp_path) not in page.inner_html("#search-sheet")
+    page.wait_for_function("document.querySelector('#search-result .card img')?.naturalWidth > 0")
+    assert str(tmp_path) not in page.inner_html("#search-result")

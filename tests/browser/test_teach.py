@@ -77,16 +77,16 @@ def test_two_labels_are_taught_a_third_photo_named_and_the_set_renamed_and_delet
     page.wait_for_function("[...document.querySelectorAll('#teach .tile img')].every((one) => one.naturalWidth > 0)")
     assert not page.locator("#teach-asking").is_visible()
     page.click("#teach-run")
-    said = teaching.sheet("teach", "done")
+    said = teaching.result("teach", "done")
     assert "“Pets” tells apart:" in said and "recognise Pets photo.jpg" in said
     page.locator("#teach-drop input[type=file]").set_input_files(samples(["cow.jpg", "cat.jpg", "rain.opus"]))
-    count_is(teaching, "#teach-sheet .is-done .named", 3)
-    count_is(teaching, "#teach-sheet .named:first-of-type .chances .share", 3)  # two labels, and none of these
-    count_is(teaching, "#teach-sheet .named .near .tile", 9)
-    second = page.locator("#teach-sheet .named").nth(1)
+    count_is(teaching, "#teach-result .is-done .named", 3)
+    count_is(teaching, "#teach-result .named:first-of-type .chances .share", 3)  # two labels, and none of these
+    count_is(teaching, "#teach-result .named .near .tile", 9)
+    second = page.locator("#teach-result .named").nth(1)
     assert "cat.jpg" in second.inner_text()
     assert second.locator(".near .tile").first.get_attribute("title") == "cat.jpg"  # itself is the likest
-    page.wait_for_function("[...document.querySelectorAll('#teach-sheet img')].every((one) => one.naturalWidth > 0)")
+    page.wait_for_function("[...document.querySelectorAll('#teach-result img')].every((one) => one.naturalWidth > 0)")
 
     page.click("#teach-sets [data-turn=rename]")
     page.fill("#teach-sets .when-rename input", "My <b>pets</b>")
@@ -109,15 +109,15 @@ def test_a_set_is_there_after_the_page_was_loaded_anew_and_names_sounds(teaching
     page.locator("#teach-tiles-1 [data-play]").click()
     page.wait_for_selector("#teach-tiles-1 [data-playing]")
     page.click("#teach-run")
-    teaching.sheet("teach", "done")
+    teaching.result("teach", "done")
     teaching.reload()
     open_teach(teaching)
     page.click("#teach-sets [data-do=open]")
-    assert "“Noises” tells apart:" in teaching.sheet("teach", "done")
+    assert "“Noises” tells apart:" in teaching.result("teach", "done")
     count_is(teaching, "#teach .label-row .tile", 2)
     sound = write_sound(tmp_path / "hiss.wav", np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32))
     page.locator("#teach-drop input[type=file]").set_input_files(sound)
-    count_is(teaching, "#teach-sheet .is-done .named audio[src]", 3)  # its own, and those of the two examples
+    count_is(teaching, "#teach-result .is-done .named audio[src]", 3)  # its own, and those of the two examples
 
 
 def test_what_is_dropped_on_a_row_is_taken_and_can_be_removed(teaching: Visit, tmp_path: Path, photo: Photo) -> None:
@@ -139,7 +139,7 @@ def test_bad_input_is_one_sentence_each_and_what_was_dropped_stays(teaching: Vis
 
     def refused(sentence: str) -> None:
         page.click("#teach-run")
-        page.wait_for_selector(f'#teach-sheet .is-error :text("{sentence}")')
+        page.wait_for_selector(f'#teach-result .is-error :text("{sentence}")')
 
     (tmp_path / "notes.txt").write_text("neither seen nor heard")
     refused("Give the label set a name.")
@@ -153,7 +153,7 @@ def test_bad_input_is_one_sentence_each_and_what_was_dropped_stays(teaching: Vis
     refused("There are 500 labels; at most 10")
     page.fill("#teach-label-2 textarea", "dog")
     page.click("#teach-run")
-    said = teaching.sheet("teach", "done")
+    said = teaching.result("teach", "done")
     assert "notes.txt" in said and str(tmp_path) not in said
     assert page.locator("#teach .label-row .tile").count() == 4
     assert page.locator(".toast-body").count() == 0
@@ -184,7 +184,7 @@ def test_a_stop_in_the_middle_says_so_and_keeps_the_rows(teaching: Visit, monkey
     page.click("#teach-run")
     page.wait_for_selector("#teach-stop", state="visible")
     page.keyboard.press("Escape")
-    assert "everything you dropped is still there" in teaching.sheet("teach", "stopped")
+    assert "everything you dropped is still there" in teaching.result("teach", "stopped")
     page.wait_for_selector("#teach-stop", state="hidden")
     assert page.locator("#teach .label-row .tile").count() == len(CATS) + len(clips)
     assert page.locator("#teach-sets .set").count() == 0
@@ -202,10 +202,10 @@ def test_the_page_fits_a_phone_in_chinese_in_the_dark(pocket: Visit) -> None:
     page.locator("#teach-example").click()
     count_is(pocket, "#teach .label-row .tile", 3)
     page.click("#teach-run")
-    assert "能分辨" in pocket.sheet("teach", "done")
+    assert "能分辨" in pocket.result("teach", "done")
     page.locator("#teach-samples .sample").first.click()
-    count_is(pocket, "#teach-sheet .is-done .named", 1)
-    assert "都不是" in page.inner_text("#teach-sheet")
+    count_is(pocket, "#teach-result .is-done .named", 1)
+    assert "都不是" in page.inner_text("#teach-result")
     assert pocket.width() <= 390
     assert "__i18n__" not in page.inner_text("body") and "ui.teach" not in page.inner_text("body")
     delete_first(pocket)

@@ -1,4 +1,4 @@
-"""A desk over the scripted host, media files, and the page on a real server."""
+"""A state over the scripted host, media files, and the page on a real server."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from engines import (
     Settings,
     TranscribeRequest,
 )
-from studio.app import Served, open_desk, start
-from studio.desk import Desk
+from studio.app import Served, open_state, start
+from studio.registry import DownloadRegistry
 from studio.sharing import Rules
-from studio.shelf import Shelf
+from studio.state import AppState
 from tests.conftest import tone, write_photo, write_sound
 from tests.fake_host import EVERYTHING, FakeHost
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def downloads() -> DownloadRegistry:
+    return DownloadRegistry()
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def info() -> HostInfo:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    """A desk of the owner, over the scripted host."""
-    return open_desk(FakeHost(), home=tmp_path / "home", devices=("cpu",))
+def state(tmp_path: Path) -> AppState:
+    """A state of the owner, over the scripted host."""
+    return open_state(FakeHost(), home=tmp_path / "home", devices=("cpu",))
 
 
 class Shelves:
@@ -105,16 +105,16 @@ def shelves() -> Shelves:
 
 
 @pytest.fixture
-def owner(tmp_path: Path, shelves: Shelves) -> Desk:
-    """A desk of the owner, who may open models."""
+def owner(tmp_path: Path, shelves: Shelves) -> AppState:
+    """A state of the owner, who may open models."""
     host = FakeHost(name="built")
-    return open_desk(host, home=tmp_path / "home", devices=("cpu",), opener=shelves.open, looker=shelves.look)
+    return open_state(host, home=tmp_path / "home", devices=("cpu",), opener=shelves.open, looker=shelves.look)
 
 
 @pytest.fixture
-def visitor(tmp_path: Path, shelves: Shelves) -> Desk:
-    """A desk of a visitor, who may not."""
-    return open_desk(
+def visitor(tmp_path: Path, shelves: Shelves) -> AppState:
+    """A state of a visitor, who may not."""
+    return open_state(
         FakeHost(name="built"),
         rules=Rules(shared=True),
         home=tmp_path / "home",

@@ -8,7 +8,7 @@ import pytest
 
 from engines import Route
 from studio import app
-from studio.app import Served, build, open_desk, serve, start
+from studio.app import Served, build, open_state, serve, start
 from studio.sharing import Rules
 from tests.fake_host import FakeHost
 
@@ -44,13 +44,13 @@ def test_files_of_this_machine_are_not_served(served: Served, path: str) -> None
 
 
 def test_events_of_the_page_are_private() -> None:
-    page = build(FakeHost(), desk=open_desk(FakeHost(), devices=("cpu",)))
+    page = build(FakeHost(), state=open_state(FakeHost(), devices=("cpu",)))
     public = {fn.api_name for fn in page.fns.values() if fn.api_visibility == "public"}
     assert public == {"caption", "transcribe", "translate", "answer", "search"}
 
 
 def test_all_model_work_waits_in_one_queue() -> None:
-    page = build(FakeHost(), desk=open_desk(FakeHost(), devices=("cpu",)))
+    page = build(FakeHost(), state=open_state(FakeHost(), devices=("cpu",)))
     streaming = [fn for fn in page.fns.values() if fn.types_generator]
     assert len(streaming) >= 15
     opening = {"act_look", "act_load", "act_back"}  # a download of an hour must not hold up who only asks
@@ -74,8 +74,8 @@ def test_a_shared_page_has_a_password_and_hides_what_is_the_owners(tmp_path: Pat
 
 def test_a_shared_page_has_no_event_that_opens_compares_or_gives_back_a_model() -> None:
     def events(shared: bool) -> set[str]:
-        desk = open_desk(FakeHost(), rules=Rules(shared=shared), devices=("cpu",))
-        return {fn.fn.__name__ for fn in build(FakeHost(), desk=desk).fns.values() if fn.fn is not None}
+        state = open_state(FakeHost(), rules=Rules(shared=shared), devices=("cpu",))
+        return {fn.fn.__name__ for fn in build(FakeHost(), state=state).fns.values() if fn.fn is not None}
 
     opening = {"act_look", "act_load", "act_back"}
     assert opening <= events(shared=False)
@@ -84,20 +84,20 @@ def test_a_shared_page_has_no_event_that_opens_compares_or_gives_back_a_model() 
 
 def test_any_host_is_put_behind_routes_and_routes_stay_as_they_are() -> None:
     host = FakeHost()
-    desk = open_desk(host, devices=("cpu",), opener=lambda name, settings: FakeHost(source=name))
-    assert desk.host.hosts() == (host,)
-    assert desk.host.open(Route("a/other")).info.source == "a/other"
-    assert open_desk(desk.host, devices=("cpu",)).host is desk.host
+    state = open_state(host, devices=("cpu",), opener=lambda name, settings: FakeHost(source=name))
+    assert state.host.hosts() == (host,)
+    assert state.host.open(Route("a/other")).info.source == "a/other"
+    assert open_state(state.host, devices=("cpu",)).host is state.host
 
 
 def test_a_visitor_who_forges_a_folder_searches_the_samples(tmp_path: Path) -> None:
-    desk = open_desk(FakeHost(), rules=Rules(shared=True), home=tmp_path, devices=("cpu",))
-    page = build(FakeHost(), desk=desk)
+    state = open_state(FakeHost(), rules=Rules(shared=True), home=tmp_path, devices=("cpu",))
+    page = build(FakeHost(), state=state)
     searches = [
         fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") == "act" and fn.api_visibility == "private"
     ]
     assert searches
-    assert not desk.rules.folders
+    assert not state.rules.folders
 
 
 def test_a_port_that_is_taken_is_an_error_for_whoever_chose_it(tmp_path: Path) -> None:

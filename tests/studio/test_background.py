@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from engines import Cancel, Cancelled, Progress, RequestError
-from studio.background import Work
+from studio.background import BackgroundCall
 
 
 def test_work_is_followed_to_its_end() -> None:
@@ -12,7 +12,7 @@ def test_work_is_followed_to_its_end() -> None:
         tell(Progress("fetching", 2, 2))
         return "a model"
 
-    with Work(call, Cancel()) as work:
+    with BackgroundCall(call, Cancel()) as work:
         assert [progress.done for progress in work.steps()] == [1, 2]
         assert work.value() == "a model"
 
@@ -21,7 +21,7 @@ def test_what_the_work_raises_reaches_whoever_waits() -> None:
     def call(_tell: object) -> str:
         raise RequestError("There is no such model.")
 
-    with Work(call, Cancel()) as work:
+    with BackgroundCall(call, Cancel()) as work:
         assert list(work.steps()) == []
         with pytest.raises(RequestError, match="no such model"):
             work.value()
@@ -34,7 +34,7 @@ def test_work_that_cannot_be_stopped_is_left_behind_and_what_it_brings_is_given_
         assert go_on.wait(60)
         return "late"
 
-    with Work(call, cancel, leave=lambda value: given_away.set()) as work:
+    with BackgroundCall(call, cancel, leave=lambda value: given_away.set()) as work:
         cancel.set()
         assert list(work.steps()) == []
         with pytest.raises(Cancelled):
@@ -46,14 +46,14 @@ def test_work_that_cannot_be_stopped_is_left_behind_and_what_it_brings_is_given_
 
 def test_what_came_but_was_not_taken_is_given_away() -> None:
     given_away = threading.Event()
-    with Work(lambda _tell: "unwanted", Cancel(), leave=lambda value: given_away.set()) as work:
+    with BackgroundCall(lambda _tell: "unwanted", Cancel(), leave=lambda value: given_away.set()) as work:
         list(work.steps())
     assert given_away.wait(60)
 
 
 def test_what_was_taken_is_kept() -> None:
     given_away = threading.Event()
-    with Work(lambda _tell: "wanted", Cancel(), leave=lambda value: given_away.set()) as work:
+    with BackgroundCall(lambda _tell: "wanted", Cancel(), leave=lambda value: given_away.set()) as work:
         list(work.steps())
         assert work.value() == "wanted"
     assert not given_away.is_set()

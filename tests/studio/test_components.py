@@ -6,7 +6,7 @@ import pytest
 from engines import RequestError
 from studio import components
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
-from studio.desk import Desk
+from studio.state import AppState
 from tests.fake_host import FakeHost
 
 
@@ -48,26 +48,26 @@ def test_a_lent_file_lies_where_gradio_may_serve_it(
     assert uploads_of_the_tests in lent.parents
 
 
-def test_a_tab_opens_with_what_it_is_for_and_who_answers_there(desk: Desk) -> None:
-    desk.host.route("caption", FakeHost(name="other", source="a/other"))
+def test_a_tab_opens_with_what_it_is_for_and_who_answers_there(state: AppState) -> None:
+    state.host.route("caption", FakeHost(name="other", source="a/other"))
     with gr.Blocks():
-        lead = components.lead(desk, "caption")
-    assert "One sentence on what a photo" in lead.value
-    assert "Described by other." in lead.value
+        subtitle = components.subtitle(state, "caption")
+    assert "One sentence on what a photo" in subtitle.value
+    assert "Described by other." in subtitle.value
 
 
-def test_samples_are_buttons_and_hide_where_they_lie(desk: Desk) -> None:
-    if not desk.samples:
+def test_samples_are_buttons_and_hide_where_they_lie(state: AppState) -> None:
+    if not state.samples:
         pytest.skip("assets/samples holds no samples in this checkout")
     with gr.Blocks():
-        strip = components.strip("caption", desk.samples_for("caption"))
-    assert strip.value.count("<button") == len(desk.samples_for("caption"))
+        strip = components.samples("caption", state.samples_for("caption"))
+    assert strip.value.count("<button") == len(state.samples_for("caption"))
     assert "assets" not in strip.value
 
 
 def test_a_tab_without_samples_shows_no_empty_strip() -> None:
     with gr.Blocks():
-        assert components.strip("caption", ()).visible is False
+        assert components.samples("caption", ()).visible is False
 
 
 def test_a_place_for_files_takes_no_more_at_once_than_it_is_made_for() -> None:

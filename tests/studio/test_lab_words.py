@@ -23,7 +23,7 @@ from engines.lab import (
 )
 from engines.lab.data.datasets import digits
 from studio import i18n
-from studio.words import APART, key_of
+from studio.tabs.lab.terms import APART, key_of
 
 QUICK: dict[str, LabRequest] = {
     "pictures": ExtractorsRequest(n_steps=10),

@@ -36,7 +36,7 @@ def test_a_piece_of_code_says_where_it_stands() -> None:
     [
         ("studio.lessons.lesson", "@cache"),
         ("studio.lessons.ROOT", "ROOT = "),
-        ("studio.trials.Line.turn", "@contextmanager"),
+        ("studio.background.FairQueue.turn", "@contextmanager"),
         ("engines.lab.requests.EXPERIMENTS", "EXPERIMENTS: dict"),
     ],
 )
@@ -44,7 +44,9 @@ def test_functions_methods_and_constants_can_be_shown(name: str, first: str) -> 
     assert lessons.source(name).text.startswith(first)
 
 
-@pytest.mark.parametrize("name", ["nowhere.at.all", "studio.lessons.Gone", "studio.trials.Line.gone", "studio.lessons"])
+@pytest.mark.parametrize(
+    "name", ["nowhere.at.all", "studio.lessons.Gone", "studio.background.FairQueue.gone", "studio.lessons"]
+)
 def test_code_that_is_no_longer_there_is_noticed(name: str, tmp_path: Path) -> None:
     with pytest.raises(LookupError, match=name.split(".")[0]):
         lessons.source(name)

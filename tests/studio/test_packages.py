@@ -204,12 +204,12 @@ def test_without_a_driver_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def native(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """torchaudio's native library, as it is installed."""
+    """torchaudio's native collections, as it is installed."""
     monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
-    library = environment.site_packages() / "torchaudio" / "lib" / "_torchaudio.abi3.so"
-    library.parent.mkdir(parents=True)
-    library.touch()
-    return library
+    collections = environment.site_packages() / "torchaudio" / "lib" / "_torchaudio.abi3.so"
+    collections.parent.mkdir(parents=True)
+    collections.touch()
+    return collections
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def mend(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 @pytest.fixture
 def misfit() -> str:
-    return "OSError: Could not load this library: .../torchaudio/lib/_torchaudio.abi3.so"
+    return "OSError: Could not load this collections: .../torchaudio/lib/_torchaudio.abi3.so"
 
 
 def test_a_native_library_that_does_not_fit_is_set_aside_and_this_is_said(

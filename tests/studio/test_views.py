@@ -25,7 +25,7 @@ from engines import (
 )
 from engines.protocol import Sense
 from studio import views
-from studio.shelf import Shelf
+from studio.registry import DownloadRegistry
 
 FOLDER = Path("/home/somebody/private")
 MEDIA = FOLDER / "a <b>.mp4"
@@ -66,14 +66,14 @@ def test_times_read_like_those_of_a_player(seconds: float, shown: str) -> None:
     assert views.clock(seconds) == shown
 
 
-def test_no_view_tells_a_path_or_lets_markup_through(shelf: Shelf, info: HostInfo) -> None:
+def test_no_view_tells_a_path_or_lets_markup_through(downloads: DownloadRegistry, info: HostInfo) -> None:
     done = replace(CAPTION, end="finished")
     shown = [
-        views.caption(done, shelf, info),
-        views.transcript(replace(SPEECH, end="finished"), shelf, info),
-        views.talk((ANSWER,), shelf, info),
-        views.hits(HITS, shelf, info),
-        views.index(INDEX, shelf, info),
+        views.caption(done, downloads, info),
+        views.transcript(replace(SPEECH, end="finished"), downloads, info),
+        views.talk((ANSWER,), downloads, info),
+        views.hits(HITS, downloads, info),
+        views.index(INDEX, downloads, info),
         views.problem(MediaError("b <c>.jpg is damaged.")),
     ]
     for page in shown:
@@ -82,51 +82,51 @@ def test_no_view_tells_a_path_or_lets_markup_through(shelf: Shelf, info: HostInf
             assert raw not in page
 
 
-def test_a_caption_grows_then_offers_to_be_taken_along(shelf: Shelf, info: HostInfo) -> None:
-    growing = views.caption(CAPTION, shelf, info)
+def test_a_caption_grows_then_offers_to_be_taken_along(downloads: DownloadRegistry, info: HostInfo) -> None:
+    growing = views.caption(CAPTION, downloads, info)
     assert 'aria-busy="true"' in growing
     assert "data-send" not in growing
-    done = views.caption(replace(CAPTION, end="finished"), shelf, info)
+    done = views.caption(replace(CAPTION, end="finished"), downloads, info)
     assert "1.2 s · cpu · builtin" in done
     assert ".txt" in done
     assert 'data-send="video"' in done
 
 
-def test_an_answer_from_a_server_says_so_in_both_languages(shelf: Shelf, info: HostInfo) -> None:
-    shown = views.caption(replace(CAPTION, end="finished", host="omni"), shelf, replace(info, device="remote"))
+def test_an_answer_from_a_server_says_so_in_both_languages(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = views.caption(replace(CAPTION, end="finished", host="omni"), downloads, replace(info, device="remote"))
     assert "server" in shown and "服务器" in shown and "remote" not in shown and "omni" in shown
 
 
-def test_a_stopped_caption_keeps_its_words_and_says_so(shelf: Shelf, info: HostInfo) -> None:
-    shown = views.caption(replace(CAPTION, end="cancelled"), shelf, info)
+def test_a_stopped_caption_keeps_its_words_and_says_so(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = views.caption(replace(CAPTION, end="cancelled"), downloads, info)
     assert "dog" in shown
     assert "stopped" in shown
-    assert "Stopped before anything" in views.caption(replace(CAPTION, text="", end="cancelled"), shelf, info)
+    assert "Stopped before anything" in views.caption(replace(CAPTION, text="", end="cancelled"), downloads, info)
 
 
-def test_a_text_that_breaks_off_says_so_and_is_no_stop(shelf: Shelf, info: HostInfo) -> None:
+def test_a_text_that_breaks_off_says_so_and_is_no_stop(downloads: DownloadRegistry, info: HostInfo) -> None:
     request = TranslateRequest(text="dog", source="en", target="de")
     for shown in (
-        views.caption(replace(CAPTION, end="cut"), shelf, info),
-        views.talk((replace(ANSWER, end="cut"),), shelf, info),
-        views.translation(TranslateResult(request=request, text="Hund", end="cut"), shelf, info),
+        views.caption(replace(CAPTION, end="cut"), downloads, info),
+        views.talk((replace(ANSWER, end="cut"),), downloads, info),
+        views.translation(TranslateResult(request=request, text="Hund", end="cut"), downloads, info),
     ):
         assert "breaks off here" in shown and "在此中断" in shown
         assert "is-done" in shown and "stopped</span>" not in shown
 
 
-def test_an_answer_of_nothing_was_not_stopped(shelf: Shelf, info: HostInfo) -> None:
+def test_an_answer_of_nothing_was_not_stopped(downloads: DownloadRegistry, info: HostInfo) -> None:
     request = TranslateRequest(text="dog", source="en", target="de")
     for shown in (
-        views.talk((replace(ANSWER, text=""),), shelf, info),
-        views.translation(TranslateResult(request=request, end="finished"), shelf, info),
+        views.talk((replace(ANSWER, text=""),), downloads, info),
+        views.translation(TranslateResult(request=request, end="finished"), downloads, info),
     ):
         assert "No sentence came to mind." in shown and "Stopped" not in shown
 
 
-def test_progress_says_what_is_done_and_how_far(shelf: Shelf, info: HostInfo) -> None:
+def test_progress_says_what_is_done_and_how_far(downloads: DownloadRegistry, info: HostInfo) -> None:
     listening = replace(SPEECH, segments=(), progress=Progress("listening", 40.0, 130.0, "s"))
-    shown = views.transcript(listening, shelf, info)
+    shown = views.transcript(listening, downloads, info)
     assert "listening" in shown
     assert "0:40 of 2:10" in shown
     assert "12 of 300" in views.stage(Progress("reading", 12, 300, "files"))
@@ -137,8 +137,8 @@ def test_a_stage_without_words_of_ours_is_shown_as_the_host_says_it() -> None:
     assert "&lt;dreaming&gt;" in views.stage(Progress("<dreaming>"))
 
 
-def test_every_segment_and_word_can_be_jumped_to(shelf: Shelf, info: HostInfo) -> None:
-    shown = views.transcript(replace(SPEECH, end="finished"), shelf, info)
+def test_every_segment_and_word_can_be_jumped_to(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = views.transcript(replace(SPEECH, end="finished"), downloads, info)
     assert 'data-seek="61.50"' in shown
     assert 'data-seek="62.10"' in shown
     assert "1:01" in shown
@@ -147,14 +147,14 @@ def test_every_segment_and_word_can_be_jumped_to(shelf: Shelf, info: HostInfo) -
         assert f".{kind}" in shown
 
 
-def test_silence_is_an_answer(shelf: Shelf, info: HostInfo) -> None:
-    shown = views.transcript(replace(SPEECH, segments=(), end="empty"), shelf, info)
+def test_silence_is_an_answer(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = views.transcript(replace(SPEECH, segments=(), end="empty"), downloads, info)
     assert "No speech in this." in shown
     assert ".srt" not in shown
 
 
-def test_an_answer_shows_the_senses_by_name_shape_and_share(shelf: Shelf, info: HostInfo) -> None:
-    shown = views.talk((ANSWER,), shelf, info)
+def test_an_answer_shows_the_senses_by_name_shape_and_share(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = views.talk((ANSWER,), downloads, info)
     assert "mark-picture" in shown and "mark-sound" in shown
     assert "20 %" in shown and "70 %" in shown
     assert "without picture" in shown
@@ -162,11 +162,13 @@ def test_an_answer_shows_the_senses_by_name_shape_and_share(shelf: Shelf, info: 
     assert "80 % sure" in shown
 
 
-def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(shelf: Shelf, info: HostInfo) -> None:
-    shown = views.talk((replace(ANSWER, senses=(("picture", 0.2),), silent=True),), shelf, info)
+def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(
+    downloads: DownloadRegistry, info: HostInfo
+) -> None:
+    shown = views.talk((replace(ANSWER, senses=(("picture", 0.2),), silent=True),), downloads, info)
     assert "Nothing to hear: this clip has no sound" in shown and "听不到声音" in shown
     assert "20 %" in shown and "meter-sound" not in shown and "a dog" in shown
-    assert "Nothing to hear" not in views.talk((ANSWER,), shelf, info)
+    assert "Nothing to hear" not in views.talk((ANSWER,), downloads, info)
 
 
 @pytest.mark.parametrize(
@@ -178,36 +180,38 @@ def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(shel
     ],
 )
 def test_an_answer_that_rests_on_no_sense_alone_says_so_in_words(
-    shares: tuple[tuple[Sense, float], ...], en: str, zh: str, shelf: Shelf, info: HostInfo
+    shares: tuple[tuple[Sense, float], ...], en: str, zh: str, downloads: DownloadRegistry, info: HostInfo
 ) -> None:
-    shown = views.talk((replace(ANSWER, senses=shares),), shelf, info)
+    shown = views.talk((replace(ANSWER, senses=shares),), downloads, info)
     assert en in shown and zh in shown and "80 % sure" in shown
     assert "meter" not in shown and "The answer rests on" not in shown
 
 
-def test_one_sense_that_counts_brings_the_bars_of_both(shelf: Shelf, info: HostInfo) -> None:
-    shown = views.talk((replace(ANSWER, senses=(("picture", 0.0), ("sound", 0.05))),), shelf, info)
+def test_one_sense_that_counts_brings_the_bars_of_both(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = views.talk((replace(ANSWER, senses=(("picture", 0.0), ("sound", 0.05))),), downloads, info)
     assert "meter-picture" in shown and "meter-sound" in shown and "5 %" in shown
 
 
-def test_a_silent_sound_is_called_silent_where_it_is_described_and_asked_about(shelf: Shelf, info: HostInfo) -> None:
-    described = views.caption(replace(CAPTION, text="", end="empty"), shelf, info)
-    asked = views.talk((AskResult(request=ANSWER.request, silent=True, end="empty"),), shelf, info)
+def test_a_silent_sound_is_called_silent_where_it_is_described_and_asked_about(
+    downloads: DownloadRegistry, info: HostInfo
+) -> None:
+    described = views.caption(replace(CAPTION, text="", end="empty"), downloads, info)
+    asked = views.talk((AskResult(request=ANSWER.request, silent=True, end="empty"),), downloads, info)
     for shown in (described, asked):
         assert "this sound, or at least its first minute, is silent" in shown and "是静音" in shown
         assert "Stopped" not in shown and "No sentence" not in shown
-    assert "No sentence came to mind." in views.caption(replace(CAPTION, text="", end="finished"), shelf, info)
+    assert "No sentence came to mind." in views.caption(replace(CAPTION, text="", end="finished"), downloads, info)
 
 
-def test_a_talk_keeps_its_earlier_turns(shelf: Shelf, info: HostInfo) -> None:
+def test_a_talk_keeps_its_earlier_turns(downloads: DownloadRegistry, info: HostInfo) -> None:
     first = replace(ANSWER, request=AskRequest(media=MEDIA, question="Who?"), text="a man")
-    shown = views.talk((first, replace(ANSWER, end=None)), shelf, info)
+    shown = views.talk((first, replace(ANSWER, end=None)), downloads, info)
     assert shown.index("a man") < shown.index("a dog")
     assert "is-busy" in shown
 
 
-def test_hits_show_kind_span_and_fit(shelf: Shelf, info: HostInfo) -> None:
-    shown = views.hits(HITS, shelf, info)
+def test_hits_show_kind_span_and_fit(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = views.hits(HITS, downloads, info)
     assert "0:20–0:30" in shown
     assert "90 %" in shown
     assert "mark-all" in shown and "mark-text" in shown
@@ -215,32 +219,32 @@ def test_hits_show_kind_span_and_fit(shelf: Shelf, info: HostInfo) -> None:
     assert 'data-end="30.00"' in shown
 
 
-def test_hits_that_do_not_fit_are_not_passed_off_as_finds(shelf: Shelf, info: HostInfo) -> None:
+def test_hits_that_do_not_fit_are_not_passed_off_as_finds(downloads: DownloadRegistry, info: HostInfo) -> None:
     weak = replace(HITS, hits=tuple(replace(hit, fit=0.4) for hit in HITS.hits))
-    shown = views.hits(weak, shelf, info)
+    shown = views.hits(weak, downloads, info)
     assert "Nothing fits well" in shown
     assert shown.count("is-weak") == 2
 
 
-def test_no_hit_is_said(shelf: Shelf, info: HostInfo) -> None:
-    assert "Nothing of the chosen kinds" in views.hits(replace(HITS, hits=(), end="empty"), shelf, info)
+def test_no_hit_is_said(downloads: DownloadRegistry, info: HostInfo) -> None:
+    assert "Nothing of the chosen kinds" in views.hits(replace(HITS, hits=(), end="empty"), downloads, info)
 
 
-def test_an_index_says_what_it_holds_and_what_failed(shelf: Shelf, info: HostInfo) -> None:
-    shown = views.index(INDEX, shelf, info)
+def test_an_index_says_what_it_holds_and_what_failed(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = views.index(INDEX, downloads, info)
     assert "3 entries are ready: 2 files added" in shown
     assert "is damaged." in shown
 
 
-def test_a_translation_is_a_sentence(shelf: Shelf, info: HostInfo) -> None:
+def test_a_translation_is_a_sentence(downloads: DownloadRegistry, info: HostInfo) -> None:
     request = TranslateRequest(text="dog", source="en", target="de")
-    assert "Hund" in views.translation(TranslateResult(request=request, text="Hund", end="finished"), shelf, info)
+    assert "Hund" in views.translation(TranslateResult(request=request, text="Hund", end="finished"), downloads, info)
 
 
-def test_what_can_be_saved_is_on_the_shelf(shelf: Shelf, info: HostInfo) -> None:
-    shown = views.caption(replace(CAPTION, end="finished"), shelf, info)
+def test_what_can_be_saved_is_on_the_shelf(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = views.caption(replace(CAPTION, end="finished"), downloads, info)
     name = shown.split("./studio/save/")[1].split(".")[0]
-    saved = shelf.result(name)
+    saved = downloads.result(name)
     assert isinstance(saved, CaptionResult)
     assert saved.text == CAPTION.text
 

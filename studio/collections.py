@@ -1,0 +1,119 @@
+"""Where collections lie, and which folder each one stands for.
+
+A collection is known by a name on the page; folder and file stay behind it. The owner may point at any folder; a
+visitor has the samples and what was uploaded in the same session.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engines import KINDS, Kind, RequestError, UserError
+
+SAMPLES = "samples"
+UPLOADS = "uploads"
+FOLDER = "folder"
+
+
+@dataclass(frozen=True)
+class CollectionRef:
+    """A collection: its name on the page, the folder it stands for, the file that holds it, the kinds in it."""
+
+    name: str
+    folder: Path
+    file: Path
+    kinds: tuple[Kind, ...] = KINDS
+
+
+class CollectionStore:
+    """The collections below `home`. samples: the folder that the ready-made one stands for."""
+
+    def __init__(self, home: Path, samples: Path) -> None:
+        self._home = home
+        self._samples = samples
+
+    def samples(self) -> CollectionRef:
+        """The ready-made collection: media only, the texts beside the samples tell where they are from."""
+        return replace(self._collection(SAMPLES, self._samples), kinds=tuple(kind for kind in KINDS if kind != "text"))
+
+    @property
+    def routes(self) -> Path:
+        """The file that keeps, for the next start, which model answers which task."""
+        return self._home / "models.json"
+
+    def folder(self, typed: str) -> CollectionRef:
+        """The collection of a folder on this machine. Raises RequestError when there is no such folder."""
+        if not typed.strip():
+            raise RequestError("Type the folder to search in first.", "请先输入要检索的文件夹。")
+        folder = Path(typed.strip().strip("\"'")).expanduser()
+        if not folder.is_absolute() or not folder.is_dir():
+            raise RequestError(
+                "There is no such folder on this computer; type its whole path, for example ~/Pictures.",
+                "这台电脑上没有这个文件夹；请输入完整路径，例如 ~/Pictures。",
+            )
+        collection = self._collection(folder.name or "root", folder.resolve())
+        self._remember(collection.folder)
+        return collection
+
+    def folders(self) -> list[str]:
+        """The folders searched before, the latest first."""
+        try:
+            known = json.loads(self._list().read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return [name for name in known if isinstance(name, str)] if isinstance(known, list) else []
+
+    def uploads(self, session: str, files: Sequence[Path]) -> CollectionRef:
+        """The collection of what one session uploaded; files given anew are added to it."""
+        folder = self._home / UPLOADS / hashlib.sha256(session.encode()).hexdigest()[:24]
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            target = _free_name(folder / file.name, file)
+            if not target.exists():
+                shutil.copyfile(file, target)
+        if not any(folder.iterdir()):
+            raise RequestError("Drop the files to search in first.", "请先拖入要检索的文件。")
+        return self._collection(UPLOADS, folder)
+
+    def forget_uploads(self, session: str) -> None:
+        """Delete what one session uploaded, and its collection."""
+        folder = self._home / UPLOADS / hashlib.sha256(session.encode()).hexdigest()[:24]
+        if folder.is_dir():
+            collection = self._collection(UPLOADS, folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            for leftover in collection.file.parent.glob(collection.file.name + "*"):
+                leftover.unlink(missing_ok=True)
+
+    def _collection(self, name: str, folder: Path) -> CollectionRef:
+        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+        downloads = self._home / "collections"
+        try:
+            downloads.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                "Collections cannot be kept: their folder cannot be written; free some space or check its rights.",
+                "无法保存检索集：其文件夹不可写；请检查磁盘空间或权限。",
+            ) from error
+        return CollectionRef(name, folder, downloads / f"{name}-{digest}.sqlite")
+
+    def _list(self) -> Path:
+        return self._home / "folders.json"
+
+    def _remember(self, folder: Path) -> None:
+        known = [name for name in self.folders() if name != str(folder)]
+        self._list().write_text(json.dumps([str(folder), *known][:20], ensure_ascii=False), encoding="utf-8")
+
+
+def _free_name(target: Path, file: Path) -> Path:
+    """`target`, or a numbered name beside it when another file has that name already."""
+    numbered, n = target, 1
+    while numbered.exists() and not filecmp.cmp(numbered, file, shallow=False):
+        n += 1
+        numbered = target.with_name(f"{target.stem} ({n}){target.suffix}")
+    return numbered

@@ -1,0 +1,1 @@
+"""The Lab: experiments on the ideas of multimodal learning."""

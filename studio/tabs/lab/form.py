@@ -1,0 +1,102 @@
+"""The fields of a request of the lab as widgets, and the widgets' values as a request.
+
+What a field says of itself makes its widget: words that are known a choice, a range a slider, the seed a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Any, cast
+
+import gradio as gr
+
+from engines import RequestError
+from engines.lab import LabRequest
+from studio.i18n import LANGUAGES, knows, label, text
+from studio.tabs.lab.terms import key_of
+
+MATERIAL = "material"
+"""What is learnt from: a field where an experiment has bundled material to choose from, a folder for all of them."""
+DIGITS = "digits"
+FOLDER = "folder"
+
+
+def dials_of(kind: type[LabRequest]) -> list[Field[Any]]:
+    """The fields one can turn, in the order in which they are laid out: choices, then numbers, the seed last."""
+    turned = [each for each in fields(kind) if each.name != MATERIAL and each.metadata]
+    return sorted(turned, key=lambda each: (each.name == "seed", "low" in each.metadata))
+
+
+def materials_of(kind: type[LabRequest]) -> tuple[str, ...]:
+    """The material that comes with the program for an experiment, the usual one first."""
+    for each in fields(kind):
+        if each.name == MATERIAL:
+            return tuple(each.metadata["known"])
+    return (DIGITS,)
+
+
+def widget(experiment: str, each: Field[Any]) -> gr.Component:
+    """The widget of one field, by what the field says of itself."""
+    key, default = key_of(each.name, "field"), cast(Any, each.default)
+    common: dict[str, Any] = {
+        "label": label(key) if knows(key) else each.name,
+        "elem_id": f"lab-{experiment}-{each.name.replace('_', '')}",
+        "interactive": True,
+    }
+    known = each.metadata.get("known")
+    if known is not None:
+        choices = [(label(key_of(word)) if knows(key_of(word)) else word, word) for word in known]
+        many = isinstance(default, tuple)
+        value = list(default) if many else default
+        return (gr.CheckboxGroup if many else gr.Radio)(choices, value=value, elem_classes="choice", **common)
+    low, high = each.metadata["low"], each.metadata["high"]
+    common |= {"minimum": low, "maximum": high, "value": default, "min_width": 150}
+    if each.name == "seed":
+        return gr.Number(precision=0, step=1, elem_classes="field number", **common)
+    return gr.Slider(step=step_of(low, high, default), elem_classes="dial", **common)
+
+
+def step_of(low: float, high: float, default: float) -> float:
+    """How far a slider moves at once."""
+    if isinstance(default, int):
+        return 1 if high - low <= 100 else max(1, int(low))
+    return low if low > 0 else 0.05
+
+
+def request_of(kind: type[LabRequest], values: Mapping[str, Any], material: str = DIGITS) -> LabRequest:
+    """The request that the widgets' values, by the names of their fields, make. Raises RequestError."""
+    given = {each.name: _given(each, values[each.name]) for each in dials_of(kind)}
+    if len(materials_of(kind)) > 1 and material != FOLDER:
+        given[MATERIAL] = material
+    return kind(**given)
+
+
+def _given(each: Field[Any], value: Any) -> Any:
+    if isinstance(each.default, tuple):
+        value = tuple(word for word in each.metadata["known"] if word in (value or ()))
+    elif isinstance(each.default, int) and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if value in (None, ()):
+        en, zh = (text(key_of(each.name, "field"), language) for language in LANGUAGES)
+        raise RequestError(f"{en}: choose or type something.", f"{zh}：请选择或填写。")
+    return value
+
+
+def value_of(each: Field[Any], request: LabRequest) -> Any:
+    """What the widget of a field shows of a request."""
+    value = getattr(request, each.name)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def folder_of(typed: str | None) -> Path:
+    """The folder somebody typed. Raises RequestError where there is none."""
+    said = (typed or "").strip().strip("\"'")
+    folder = Path(said).expanduser()
+    if not said or not folder.is_absolute() or not folder.is_dir():
+        raise RequestError(
+            "There is no such folder on this computer; type its whole path, for example ~/Pictures.",
+            "这台电脑上没有这个文件夹；请输入完整路径，例如 ~/Pictures。",
+        )
+    return folder

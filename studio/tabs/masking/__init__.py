@@ -1,0 +1,1 @@
+"""Masking: what a second modality is worth to the model."""

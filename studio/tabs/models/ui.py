@@ -1,0 +1,302 @@
+"""Models & device: what answers here, what it can do, how well it was measured, and where it runs."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engines import (
+    LANGUAGES,
+    TASKS,
+    AskRequest,
+    CaptionRequest,
+    EmbedRequest,
+    HostInfo,
+    IndexRequest,
+    SearchRequest,
+    TranscribeRequest,
+    TranslateRequest,
+)
+from studio import components, model_routing, stream, views
+from studio.i18n import LANGUAGES as LOCALES
+from studio.i18n import both, label, page_language, spans, text
+from studio.model_routing import BUILT_IN
+from studio.state import AppState
+from studio.tabs.models import compare, load
+
+TAB = "models"
+EVALUATION = Path(__file__).resolve().parents[2] / "assets" / "models" / "builtin" / "evaluation.json"
+
+SPOKEN = (("transcribe", TranscribeRequest), ("caption", CaptionRequest), ("ask", AskRequest))
+PLAIN = (("search", SearchRequest), ("index", IndexRequest), ("embed", EmbedRequest))
+
+
+BACK_JS = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-back]');
+  if (button) trigger('back', { task: button.dataset.back });
+});"""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The widgets of the tab. opening, compare: None for visitors, who only see what answers."""
+
+    who: gr.HTML
+    cards: gr.HTML
+    abilities: gr.HTML
+    switch: gr.Radio
+    opening: load.Opening | None
+    compare: compare.Compare | None
+
+    @property
+    def shown(self) -> list[gr.Component]:
+        """What has to be drawn anew when other models answer."""
+        chosen = [] if self.compare is None else [self.compare.left, self.compare.right]
+        return [self.who, self.cards, self.abilities, self.switch, *chosen]
+
+
+def create_ui(state: AppState) -> Models:
+    """Lay the tab out."""
+    components.subtitle(state, TAB)
+    with gr.Row(elem_classes="split"):
+        with gr.Column(scale=5, elem_classes="split-input"):
+            who = gr.HTML(who_view(state), elem_id="models-who", js_on_load=BACK_JS, apply_default_css=False)
+            switch = gr.Radio(
+                choices(state),
+                value=where(state),
+                label=label("ui.models.device"),
+                info=label("ui.models.device.hint"),
+                elem_id="models-device",
+                elem_classes="choice",
+                visible=state.rules.devices,
+                interactive=True,
+            )
+            cards = gr.HTML(cards_view(state), elem_id="models-card", apply_default_css=False)
+        with gr.Column(scale=7, elem_classes="split-result"):
+            abilities = gr.HTML(abilities_view(state.host.info), elem_id="models-abilities", apply_default_css=False)
+    is_owner = state.rules.devices
+    another = load.create_ui() if is_owner else None
+    both_ways = compare.create_ui(state) if is_owner else None
+    gr.HTML(measured_view(), elem_id="models-measured", apply_default_css=False)
+    return Models(who, cards, abilities, switch, another, both_ways)
+
+
+def show(state: AppState, left: str | None = None, right: str | None = None) -> list[Any]:
+    """New values of `Models.shown`. left, right: what the comparison's two choices show."""
+    parts: list[Any] = [
+        who_view(state),
+        cards_view(state),
+        abilities_view(state.host.info),
+        gr.update(value=where(state)),
+    ]
+    if state.rules.devices:
+        models = compare.choices(state)
+        parts += [gr.update(choices=models, value=value) for value in compare.picked(state, left, right)]
+    return parts
+
+
+def choices(state: AppState) -> list[tuple[Any, str]]:
+    """The devices as a choice: "auto" in words, the rest by their names."""
+    return [(label("ui.models.auto") if name == "auto" else name, name) for name in state.devices]
+
+
+def where(state: AppState) -> str:
+    """The choice that stands for where the host is now: the switches always show what is so."""
+    here = (host.info.device for host in state.host.hosts())
+    return next((device for device in here if device in state.devices), state.devices[0])
+
+
+def move(state: AppState, device: str, language: str) -> tuple[HostInfo, str | None]:
+    """Move what can be moved; what it is now, and a sentence when it could not move."""
+    sentence = None
+    try:
+        state.host.move(device)
+    except Exception as error:  # the edge of the house, as in stream.play
+        sentence = stream.calm(error).text(language)
+    infos = [host.info for host in state.host.hosts()]
+    return next((info for info in infos if info.device in state.devices), infos[0]), sentence
+
+
+def wire(
+    state: AppState,
+    models: Models,
+    header: gr.Dropdown,
+    subtitles: Mapping[str, gr.HTML],
+    *,
+    moments: Sequence[Callable[..., Any]] = (),
+) -> None:
+    """Attach the events. subtitles: tab -> the line under it, which names the model. moments: further events that
+    redraw whatever names a model, since another open page may have changed it."""
+    chosen = [] if models.compare is None else [models.compare.left, models.compare.right]
+
+    def refresh(*values: str) -> list[Any]:
+        return [
+            *show(state, *values),
+            gr.update(value=where(state)),
+            *(model_routing.subtitle(state, tab) for tab in subtitles),
+        ]
+
+    changes = list(moments)
+    if models.opening is not None and models.compare is not None:
+        changes += [event.then for event in load.wire(state, models.opening, models.switch, models.who.back)]
+        compare.wire(state, models.compare)
+    for change in changes:
+        outputs = [*models.shown, header, *subtitles.values()]
+        change(refresh, chosen, outputs, show_progress="hidden", queue=False, **stream.PRIVATE)
+    _wire_switches(state, models, header)
+
+
+def _wire_switches(state: AppState, models: Models, header: gr.Dropdown) -> None:
+    """Make both switches work: the one here and the one in the header."""
+
+    def switch(device: str, request: gr.Request) -> tuple[Any, ...]:
+        language = page_language(request)
+        if not state.rules.devices or device not in state.devices:
+            raise gr.Error(text("ui.models.forbidden", language), print_exception=False)
+        info, sentence = move(state, device, language)
+        if sentence is not None:
+            gr.Warning(sentence, title=text("ui.models.stays", language, device=info.device))
+        else:
+            reason = info.device_reason_zh if language == "zh" else info.device_reason
+            gr.Info(
+                text("ui.models.moved", language, device=info.device, reason=reason),
+                title=text("ui.models.device", language),
+            )
+        return gr.update(value=where(state)), gr.update(value=where(state)), who_view(state), cards_view(state)
+
+    for source, chosen in ((models.switch, models.switch.select), (header, header.select)):
+        chosen(
+            switch,
+            source,
+            [models.switch, header, models.who, models.cards],
+            show_progress="hidden",
+            concurrency_id="device",
+            concurrency_limit=1,
+            **stream.PRIVATE,
+        )
+
+
+# --- as HTML ---------------------------------------------------------------------------------------------------------
+
+
+def who_view(state: AppState) -> str:
+    """Each task, who answers it, where and at what cost; for the owner a way back to the built-in model."""
+    head = "".join(f"<th>{both('ui.models.' + name)}</th>" for name in ("task", "name", "place"))
+    rows = "".join(_who(task, model_routing.serving(state, task), state.rules.devices) for task in TASKS)
+    others = any(model_routing.serving(state, task).source != BUILT_IN for task in TASKS)
+    everything = (
+        f'<p class="all-back"><button type="button" class="tool" data-back="">{both("ui.models.back.all")}</button></p>'
+    )
+    table = f'<table class="grid who"><thead><tr>{head}<th></th></tr></thead><tbody>{rows}</tbody></table>'
+    below = everything if others and state.rules.devices else ""
+    return views.result_card("done", f'<h2>{both("ui.models.who")}</h2><div class="wide">{table}</div>{below}')
+
+
+def _who(task: str, info: HostInfo, is_owner: bool) -> str:
+    name = f'<span class="name" title="{html.escape(info.name)}">{html.escape(info.name)}</span>'
+    unable = "" if model_routing.does(info, task) else f' <span class="unable">{both("ui.models.unable")}</span>'
+    back = f'<button type="button" class="tool" data-back="{task}">{both("ui.models.back")}</button>'
+    return (
+        f"<tr><th>{both('ui.task.' + task)}</th><td>{name}{unable}</td>"
+        f'<td class="number">{model_routing.place(info)}</td><td>{back if is_owner and info.source != BUILT_IN else ""}'
+        "</td></tr>"
+    )
+
+
+def cards_view(state: AppState) -> str:
+    """A card of every model that is open; the first one lies open too."""
+    first, *others = (host.info for host in state.host.hosts())
+    folded = (f"<details><summary>{html.escape(info.name)}</summary>{facts_list(info)}</details>" for info in others)
+    return card_view(first) + "".join(views.result_card("done", card) for card in folded)
+
+
+def card_view(info: HostInfo) -> str:
+    """What a model is and where it runs, on a result."""
+    return views.result_card("done", facts_list(info))
+
+
+def facts_list(info: HostInfo) -> str:
+    """What a model is and where it runs."""
+    rows = (
+        ("name", html.escape(info.name)),
+        ("parameters", model_routing.parameters(info)),
+        ("memory", model_routing.memory(info)),
+        ("device", " · ".join(part for part in (model_routing.where(info), html.escape(info.dtype)) if part)),
+        ("reason", spans(info.device_reason, info.device_reason_zh)),
+        ("licence", html.escape(info.licence)),
+        ("digest", f"<code>{html.escape(info.model_digest[:16])}</code>"),
+    )
+    listed = "".join(f"<dt>{both('ui.models.' + key)}</dt><dd>{value}</dd>" for key, value in rows if value)
+    return f'<dl class="facts-list">{listed}</dl>'
+
+
+def abilities_view(info: HostInfo) -> str:
+    """Tasks by languages, a mark where one is served."""
+    head = "".join(f"<th>{both('ui.language.' + name)}</th>" for name in LANGUAGES)
+    rows = "".join(
+        f"<tr><th>{both('ui.ability.' + name)}</th>"
+        + "".join(_yes(info.serves(request, language) or info.serves(request, "")) for language in LANGUAGES)
+        + "</tr>"
+        for name, request in SPOKEN
+    )
+    rows += "".join(
+        f"<tr><th>{_from(language)}</th>"
+        + "".join(_yes(info.serves(TranslateRequest, f"{language}-{target}")) for target in LANGUAGES)
+        + "</tr>"
+        for language in LANGUAGES
+    )
+    rows += "".join(
+        f'<tr><th>{both("ui.ability." + name)}</th><td colspan="{len(LANGUAGES)}" class="number">'
+        f"{_sign(info.serves(request))}</td></tr>"
+        for name, request in PLAIN
+    )
+    table = f'<table class="grid"><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return views.result_card("done", f'<h2>{both("ui.models.abilities")}</h2><div class="wide">{table}</div>')
+
+
+def _from(source: str) -> str:
+    names = (text("ui.language." + source, language) for language in LOCALES)
+    return spans(*(text("ui.ability.translate", at, source=name) for at, name in zip(LOCALES, names, strict=True)))
+
+
+def _yes(served: bool) -> str:
+    return f"<td>{_sign(served)}</td>"
+
+
+def _sign(served: bool) -> str:
+    return f'<span class="{"yes" if served else "no"}">{"●" if served else "–"}</span>'
+
+
+def measured_view(file: Path = EVALUATION) -> str:
+    """The figures of `evaluation.json` as one table; a sentence where there is none."""
+    rows = figures(file)
+    title = f"<h2>{both('ui.models.measured')}</h2>"
+    if not rows:
+        return views.result_card("done", f'{title}<p class="nothing">{both("ui.models.unmeasured")}</p>')
+    lines = "".join(
+        f'<tr><td><code>{html.escape(key)}</code></td><td class="number">{html.escape(figure)}</td></tr>'
+        for key, figure in rows
+    )
+    command = f'<p class="quiet">{both("ui.models.command")} <code>python -m engines.evaluation</code></p>'
+    table = f'<div class="wide tall"><table class="grid figures"><tbody>{lines}</tbody></table></div>'
+    return views.result_card("done", title + command + table)
+
+
+def figures(file: Path) -> list[tuple[str, str]]:
+    """(key, figure with its unit) pairs of an evaluation file; none when it is absent or damaged."""
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    rows = []
+    for key, row in read.items() if isinstance(read, dict) else ():
+        figure = row.get("value") if isinstance(row, dict) else None
+        if isinstance(figure, int | float) and not isinstance(figure, bool):
+            rows.append((str(key), f"{figure:,.2f} {row.get('unit') or ''}".strip()))
+    return rows

@@ -1,0 +1,1 @@
+"""Teach it: classes from a few examples."""

@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+
+from engines import RequestError, UserError
+from studio.collections import CollectionStore
+
+
+@pytest.fixture
+def collections(tmp_path: Path) -> CollectionStore:
+    samples = tmp_path / "samples"
+    samples.mkdir()
+    return CollectionStore(tmp_path / "home", samples)
+
+
+def test_the_samples_are_searched_without_the_texts_that_tell_where_they_are_from(
+    collections: CollectionStore, tmp_path: Path
+) -> None:
+    assert "text" not in collections.samples().kinds
+    assert "text" in collections.folder(str(tmp_path)).kinds
+
+
+def test_two_folders_of_the_same_name_are_two_collections(collections: CollectionStore, tmp_path: Path) -> None:
+    one, two = tmp_path / "a" / "Pictures", tmp_path / "b" / "Pictures"
+    one.mkdir(parents=True)
+    two.mkdir(parents=True)
+    assert collections.folder(str(one)).file != collections.folder(str(two)).file
+    assert collections.folder(str(one)).file == collections.folder(f' "{one}" ').file
+
+
+def test_the_folders_searched_last_are_offered_first(collections: CollectionStore, tmp_path: Path) -> None:
+    for name in ("a", "b", "a"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        collections.folder(str(tmp_path / name))
+    assert collections.folders() == [str(tmp_path / "a"), str(tmp_path / "b")]
+
+
+@pytest.mark.parametrize("typed", ["", "  "])
+def test_no_folder_is_asked_for(collections: CollectionStore, typed: str) -> None:
+    with pytest.raises(RequestError, match="Type the folder") as caught:
+        collections.folder(typed)
+    assert "文件夹" in caught.value.zh
+
+
+@pytest.mark.parametrize("typed", ["/no/such/folder", "relative", "."])
+def test_a_folder_that_is_not_there_is_said_without_its_path(collections: CollectionStore, typed: str) -> None:
+    with pytest.raises(RequestError, match="no such folder") as caught:
+        collections.folder(typed)
+    assert "/no/such" not in caught.value.en + caught.value.zh
+
+
+def test_uploads_of_two_sessions_do_not_meet(collections: CollectionStore, photo_file: Path) -> None:
+    mine = collections.uploads("me", [photo_file])
+    with pytest.raises(RequestError, match="Drop the files"):
+        collections.uploads("you", [])
+    assert [file.name for file in mine.folder.iterdir()] == ["red square.png"]
+
+
+def test_two_uploads_of_one_name_are_both_kept(collections: CollectionStore, tmp_path: Path) -> None:
+    files = []
+    for n in range(2):
+        (tmp_path / str(n)).mkdir()
+        file = tmp_path / str(n) / "image.jpg"
+        file.write_bytes(bytes([n]))
+        files.append(file)
+    collections.uploads("me", files)
+    collection = collections.uploads("me", files)
+    assert sorted(file.name for file in collection.folder.iterdir()) == ["image (2).jpg", "image.jpg"]
+
+
+def test_uploads_can_be_forgotten_with_their_collection(collections: CollectionStore, photo_file: Path) -> None:
+    collection = collections.uploads("me", [photo_file])
+    collection.file.write_bytes(b"")
+    collections.forget_uploads("me")
+    collections.forget_uploads("me")
+    assert not collection.folder.exists()
+    assert not collection.file.exists()
+
+
+def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="cannot be kept") as caught:
+        CollectionStore(tmp_path / "file", tmp_path).samples()
+    assert "检索集" in caught.value.zh

@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from engines import RequestError
+from engines.lab import EXPERIMENTS, DataList, Findings, FusionRequest, Table, runs
+from engines.lab.data import datasets
+from studio import exports
+from studio.app import open_state
+from studio.background import FairQueue
+from studio.state import AppState
+from studio.tabs.lab import ui as lab
+from studio.tabs.lab.form import FOLDER
+from studio.tabs.lab.ui import Frames, Lab, Panel, form
+from tests.fake_host import FakeHost
+from tests.studio.findings import Script, finished
+
+ROOT = Path(lab.__file__).parents[2]
+WAIT_S = 30.0
+"""How long a busy machine may take for anything; nothing is asserted about it."""
+
+MATERIAL = object()
+"""What stands here for material: nothing looks into it."""
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    script = Script()
+    monkeypatch.setattr(lab, "experiment", script)
+    monkeypatch.setattr(datasets, "from_folder", lambda folder, cancel=None: MATERIAL)
+    return script
+
+
+@pytest.fixture
+def line() -> FairQueue:
+    return FairQueue()
+
+
+def laid_out(state: AppState) -> Lab:
+    with gr.Blocks():
+        return lab.create_ui(state)
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory: pytest.TempPathFactory) -> Panel:
+    state = open_state(FakeHost(), home=tmp_path_factory.mktemp("home"), devices=("cpu",))
+    return laid_out(state).panels["fusion"]
+
+
+def values_of(panel: Panel, **changes: object) -> list[Any]:
+    """What the widgets of a panel say, untouched unless told otherwise."""
+    return list(({name: part.value for name, part in panel.parts.items()} | changes).values())
+
+
+class Page:
+    """Follows frames in a thread of its own, as a page does."""
+
+    def __init__(self, frames: Frames) -> None:
+        self.seen: list[tuple[str, bool]] = []
+        self._new = threading.Condition()
+        self._thread = threading.Thread(target=self._follow, args=(frames,), daemon=True)
+        self._thread.start()
+
+    def _follow(self, frames: Frames) -> None:
+        for frame in frames:
+            with self._new:
+                self.seen.append(frame)
+                self._new.notify_all()
+
+    def until(self, text: str) -> None:
+        """Wait until this is on the page."""
+        with self._new:
+            assert self._new.wait_for(lambda: text in self.seen[-1][0] if self.seen else False, WAIT_S), self.seen
+
+    def last(self) -> str:
+        """What is on the page once it is over."""
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
+        shown, goes_on = self.seen[-1]
+        assert not goes_on and all(on for _, on in self.seen[:-1])
+        return shown
+
+
+# --- the tab ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_experiment_has_a_panel_and_one_is_seen_at_once(state: AppState) -> None:
+    tab = laid_out(state)
+    assert list(tab.frames) == [*EXPERIMENTS, *lab.OTHERS] == [value for _, value in tab.which.choices]
+    assert [name for name, frame in tab.frames.items() if frame.visible] == [lab.FIRST]
+    shown = {name for name, frame in tab.frames.items() if tab.turn("maml")[frame]["visible"]}
+    assert shown == {"maml"}
+
+
+def test_the_owner_may_learn_from_a_folder_and_a_visitor_may_not(state: AppState, visitor: AppState) -> None:
+    assert all(FOLDER in panel.parts for panel in laid_out(state).panels.values())
+    panels = laid_out(visitor).panels
+    assert all(FOLDER not in panel.parts for panel in panels.values())
+    assert [value for _, value in panels["maml"].parts[lab.WHERE].choices] == ["characters", "digits"]
+    assert lab.WHERE not in panels["fusion"].parts
+
+
+@pytest.mark.slow
+def test_the_page_is_laid_out_without_loading_torch() -> None:
+    program = (
+        "import studio.app, studio.tabs.lab as lab, sys; lab.lesson('fusion', 'en'); print('torch' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "False\n"
+
+
+# --- a run ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_watched_from_its_first_sign_to_its_end_and_can_be_saved(
+    state: AppState, panel: Panel, line: FairQueue, script: Script
+) -> None:
+    frames = lab.play(state, line, panel, "me", values_of(panel, seed=5, operator=["picture", "sum"]))
+    assert "Getting ready" in next(frames)[0]
+    page = Page(frames)
+    page.until("step 40 of 120")
+    script.may_end.set()
+    shown = page.last()
+    assert "is-done" in shown
+    assert script.asked == [(FusionRequest(operator=("picture", "sum"), seed=5), None)]
+    (name,) = set(re.findall(r"studio/run/([\w-]+)\.", shown))
+    kept = state.downloads.run(name)
+    assert kept is not None and kept.request.seed == 5
+    assert not state.running.is_busy("me", panel.tab)
+
+
+def test_what_cannot_be_run_is_one_sentence_and_nothing_starts(
+    state: AppState, panel: Panel, line: FairQueue, script: Script
+) -> None:
+    ((shown, goes_on),) = lab.play(state, line, panel, "me", values_of(panel, operator=[]))
+    assert "is-error" in shown and "Ways of fusion" in shown and not goes_on
+    assert script.asked == []
+
+
+def test_a_stop_keeps_what_is_there(state: AppState, panel: Panel, line: FairQueue, script: Script) -> None:
+    page = Page(lab.play(state, line, panel, "me", values_of(panel)))
+    page.until("step 40 of 120")
+    state.running.stop("me", panel.tab)
+    shown = page.last()
+    assert "is-stopped" in shown and 'class="chart' in shown
+
+
+def test_a_newer_run_in_the_same_panel_ends_the_older_in_silence(
+    state: AppState, panel: Panel, line: FairQueue, script: Script
+) -> None:
+    older = lab.play(state, line, panel, "me", values_of(panel, seed=1))
+    next(older), next(older)
+    newer = Page(lab.play(state, line, panel, "me", values_of(panel, seed=2)))
+    assert list(older) == []
+    script.may_end.set()
+    assert "seed 2" in newer.last()
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [(RequestError("It has no sounds.", "没有声音。"), "It has no sounds."), (ValueError("x"), "not your fault")],
+)
+def test_what_goes_wrong_is_one_sentence_and_the_next_run_goes(
+    state: AppState, panel: Panel, line: FairQueue, script: Script, error: Exception, sentence: str
+) -> None:
+    script.error = error
+    assert sentence in Page(lab.play(state, line, panel, "me", values_of(panel))).last()
+    script.error = None
+    script.may_end.set()
+    assert "is-done" in Page(lab.play(state, line, panel, "me", values_of(panel))).last()
+
+
+def test_a_closed_page_frees_the_line_for_the_next(
+    state: AppState, panel: Panel, line: FairQueue, script: Script
+) -> None:
+    mine = lab.play(state, line, panel, "me", values_of(panel))
+    next(mine), next(mine)
+    mine.close()  # type: ignore[attr-defined]
+    script.may_end.set()
+    assert "is-done" in Page(lab.play(state, line, panel, "you", values_of(panel))).last()
+
+
+# --- two at once ------------------------------------------------------------------------------------------------------
+
+
+def test_the_second_waits_where_it_can_be_seen_and_gets_its_own_curves(
+    state: AppState, panel: Panel, line: FairQueue, script: Script
+) -> None:
+    mine = Page(lab.play(state, line, panel, "me", values_of(panel, seed=1)))
+    mine.until("step 40 of 120")
+    yours = Page(lab.play(state, line, panel, "you", values_of(panel, seed=2)))
+    yours.until("In line, 1 ahead")
+    script.may_end.set()
+    assert "seed 1" in mine.last() and "seed 2" in yours.last()
+    assert [request.seed for request, _ in script.asked] == [1, 2]
+
+
+def test_who_waits_can_stop_and_the_first_goes_on(
+    state: AppState, panel: Panel, line: FairQueue, script: Script
+) -> None:
+    mine = Page(lab.play(state, line, panel, "me", values_of(panel, seed=1)))
+    mine.until("step 40 of 120")
+    yours = Page(lab.play(state, line, panel, "you", values_of(panel, seed=2)))
+    yours.until("In line, 1 ahead")
+    state.running.stop("you", panel.tab)
+    assert "is-stopped" in yours.last()
+    script.may_end.set()
+    assert "is-done" in mine.last()
+    assert len(script.asked) == 1
+
+
+# --- from a folder ----------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_ones_own_is_learnt_from(
+    state: AppState, panel: Panel, line: FairQueue, script: Script, tmp_path: Path
+) -> None:
+    script.may_end.set()
+    Page(lab.play(state, line, panel, "me", values_of(panel, where=FOLDER, folder=str(tmp_path)))).last()
+    assert script.asked[0][1] is MATERIAL
+
+
+def test_a_folder_that_is_not_there_is_one_sentence(
+    state: AppState, panel: Panel, line: FairQueue, script: Script
+) -> None:
+    ((shown, _),) = lab.play(state, line, panel, "me", values_of(panel, where=FOLDER, folder="/no/such"))
+    assert "There is no such folder" in shown and script.asked == []
+
+
+def test_a_visitor_who_forges_a_folder_learns_nothing(visitor: AppState, line: FairQueue, script: Script) -> None:
+    panel = laid_out(visitor).panels["maml"]
+    ((shown, _),) = lab.play(visitor, line, panel, "me", values_of(panel, where=FOLDER))
+    assert "is-error" in shown and script.asked == []
+
+
+# --- opened again -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], list[Any]]:
+    """Lets measuring again give some tables, or raise; what it was given is listed."""
+
+    def give(what: object) -> list[Any]:
+        given: list[Any] = []
+
+        def again(found: Findings, own: Any = None) -> tuple[Table, ...]:
+            given.append(own)
+            if isinstance(what, Exception):
+                raise what
+            return what  # type: ignore[return-value]
+
+        monkeypatch.setattr(runs, "again", again)
+        return given
+
+    return give
+
+
+def test_an_opened_run_is_seen_at_once_then_measured_again(
+    state: AppState, panel: Panel, line: FairQueue, measured: Callable[[object], list[Any]]
+) -> None:
+    found = finished()
+    assert measured(found.tables[:1]) == []
+    frames = lab.reopen(state, line, panel, "me", found, "")
+    shown, goes_on = next(frames)
+    assert goes_on and "measuring it again" in shown and "attention" in shown
+    last = Page(frames).last()
+    assert "the same numbers" in last
+    (name,) = set(re.findall(r"studio/run/([\w-]+)\.", last))
+    assert state.downloads.run(name) is found
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ((replace(finished().tables[0], rows=(("picture", 0.1, None, 0.9, 1000),)),), "90.0 % → 10.0 %"),
+        (RequestError("It learnt from another folder.", "它学自另一个文件夹。"), "It learnt from another folder."),
+    ],
+)
+def test_what_is_no_longer_so_is_said_beside_what_was_kept(
+    state: AppState, panel: Panel, line: FairQueue, measured: Callable[[object], list[Any]], what: object, sentence: str
+) -> None:
+    measured(what)
+    last = Page(lab.reopen(state, line, panel, "me", finished(), "")).last()
+    assert sentence in last and "is-done" in last and "3.0" in last
+
+
+def test_a_run_from_a_folder_is_measured_on_that_folder(
+    state: AppState,
+    panel: Panel,
+    line: FairQueue,
+    script: Script,
+    measured: Callable[[object], list[Any]],
+    tmp_path: Path,
+) -> None:
+    own = replace(finished(), data=DataList("pets", "1" * 64, ("cat/a.jpg",)))
+    given = measured(own.tables[:1])
+    Page(lab.reopen(state, line, panel, "me", own, str(tmp_path))).last()
+    Page(lab.reopen(state, line, panel, "me", finished(), str(tmp_path))).last()
+    Page(lab.reopen(state, line, panel, "me", own, "")).last()
+    assert given == [MATERIAL, None, None]
+
+
+def test_the_dials_turn_to_what_an_opened_run_was_asked(panel: Panel) -> None:
+    updates = panel.show(finished())
+    assert updates[panel.parts["seed"]]["value"] == 7
+    assert updates[panel.parts["operator"]]["value"] == ["picture", "sound", "attention"]
+    assert updates[panel.parts[lab.WHERE]] == form.DIGITS
+    own = panel.show(replace(finished(), data=DataList("pets", "1" * 64, ())))
+    assert own[panel.parts[lab.WHERE]] == FOLDER and own[panel.parts[FOLDER]]["visible"]
+
+
+def test_a_file_is_opened_in_the_panel_of_its_experiment(
+    state: AppState, measured: Callable[[object], list[Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measured(finished().tables[:1])
+    path = tmp_path / "kept.run.safetensors"
+    path.write_bytes(exports.written_as(finished(), "run") or b"")
+    monkeypatch.setattr(lab.stream, "plain", lambda given: given)
+    with gr.Blocks() as page:
+        tab = lab.create_ui(state)
+        lab.wire(state, tab)
+    (act,) = [fn.fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") == "act_open"]
+    request: Any = gr.Request(session_hash="me", cookies={}, headers={})
+    typed = [""] * len(tab.panels)
+    frames = list(act(request, str(path), *typed))
+    panel = tab.panels["fusion"]
+    assert frames[0][tab.which] == "fusion" and frames[0][panel.parts["seed"]]["value"] == 7
+    assert "the same numbers" in frames[-1][panel.result]
+    assert frames[-1][panel.stop] == gr.update(visible=False)
+    (tmp_path / "other.safetensors").write_bytes(b"no run")
+    with pytest.raises(gr.Error, match="is not a run of the Lab"):
+        next(act(request, str(tmp_path / "other.safetensors"), *typed))

@@ -1,0 +1,210 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines import CollectionError, RequestError, UserError
+from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, Example, LabelSet
+from studio.label_store import MEDIA, N_DRAFTS, Draft, LabelStore, UploadedFile
+
+
+def dropped(name: str) -> UploadedFile:
+    return UploadedFile(Path(name), "photo", f"id-{name}")
+
+
+def pets(folder: Path, name: str = "Pets") -> LabelSet:
+    """A set of two photos, which lie in a folder that is soon to be emptied."""
+    folder.mkdir(parents=True, exist_ok=True)
+    examples = []
+    for label in ("cat", "dog"):
+        (folder / f"{label}.jpg").write_bytes(label.encode())
+        vector = np.zeros(4, np.float32)
+        vector[len(examples)] = 1.0
+        examples.append(Example(label, f"{label}.jpg", str(folder / f"{label}.jpg"), "photo", vector))
+    return LabelSet(name, tuple(examples), "digest")
+
+
+def kept_files(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / MEDIA).rglob("*.jpg"))
+
+
+@pytest.fixture
+def label_store(tmp_path: Path) -> LabelStore:
+    """The owner's."""
+    return LabelStore(tmp_path / "labels")
+
+
+# --- the draft ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_dropped_twice_lies_in_its_row_once() -> None:
+    draft = Draft()
+    draft.add(0, [dropped("a"), dropped("b")])
+    assert draft.add(0, [dropped("b"), dropped("c")]) == 0
+    assert [file.path.name for file in draft.row(0)] == ["a", "b", "c"]
+    assert draft.row(1) == ()
+
+
+def test_a_row_takes_what_it_can_and_tells_how_many_were_too_many() -> None:
+    draft = Draft()
+    draft.add(0, [dropped("first")])
+    assert draft.add(0, [dropped(str(n)) for n in range(MAX_EXAMPLES + 2)]) == 3
+    assert len(draft.row(0)) == MAX_EXAMPLES
+    assert draft.row(0)[0] == dropped("first")
+
+
+def test_one_file_is_taken_out_and_a_row_removed_without_touching_others() -> None:
+    draft = Draft()
+    for n, name in enumerate("abc"):
+        draft.add(n, [dropped(name), dropped(f"{name}2")])
+    draft.more(3)
+    draft.take(1, "id-b")
+    draft.take(1, "id-nothing")
+    assert draft.row(1) == (dropped("b2"),)
+    draft.remove(0)
+    assert (draft.row(0), draft.row(1)) == ((dropped("b2"),), (dropped("c"), dropped("c2")))
+    assert draft.n_rows == 2
+
+
+def test_as_many_rows_are_seen_as_make_a_set_and_no_more_than_can_be_taught() -> None:
+    draft = Draft()
+    draft.remove(0)
+    assert draft.n_rows == MIN_LABELS
+    draft.more(MAX_LABELS + 5)
+    assert draft.n_rows == MAX_LABELS
+    draft.fill([(dropped("a"),)])
+    assert draft.n_rows == MIN_LABELS
+
+
+def test_what_lies_on_the_tray_is_loose_unless_it_is_the_set_in_use() -> None:
+    draft = Draft()
+    assert not draft.is_loose
+    draft.add(0, [dropped("a")])
+    assert draft.is_loose
+    draft.use("Pets")
+    assert not draft.is_loose
+    draft.add(1, [dropped("b")])
+    assert draft.is_loose
+    draft.take(1, "id-b")
+    assert not draft.is_loose
+    draft.taught = ""  # the set was deleted
+    assert draft.is_loose
+
+
+def test_every_page_has_a_tray_of_its_own_and_old_ones_are_dropped(label_store: LabelStore) -> None:
+    label_store.draft("me").add(0, [dropped("a")])
+    assert label_store.draft("you").row(0) == ()
+    assert label_store.draft("me").row(0) == (dropped("a"),)
+    for n in range(N_DRAFTS):
+        label_store.draft(str(n))
+    assert label_store.draft("me").row(0) == ()
+
+
+# --- the label store ------------------------------------------------------------------------------------------------
+
+
+def test_a_set_is_kept_with_copies_of_its_examples(label_store: LabelStore, tmp_path: Path) -> None:
+    taught = pets(tmp_path / "uploads")
+    label_store.keep("me", taught)
+    for file in (tmp_path / "uploads").iterdir():
+        file.unlink()
+    again = LabelStore(tmp_path / "labels").load("another page", "pets")
+    assert [Path(example.path).read_bytes() for example in again.examples] == [b"cat", b"dog"]
+    assert [example.file for example in again.examples] == ["cat.jpg", "dog.jpg"]
+    assert not any(str(tmp_path / "uploads") in example.path for example in again.examples)
+
+
+def test_two_examples_of_one_name_are_kept_apart(label_store: LabelStore, tmp_path: Path) -> None:
+    first, second = pets(tmp_path / "a").examples
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "cat.jpg").write_bytes(b"another")
+    twin = replace(second, file="cat.jpg", path=str(tmp_path / "b" / "cat.jpg"))
+    label_store.keep("me", LabelSet("Pets", (first, twin), "digest"))
+    assert [Path(each.path).read_bytes() for each in label_store.load("me", "Pets").examples] == [b"cat", b"another"]
+
+
+def test_a_set_taught_again_leaves_nothing_of_the_old_one(label_store: LabelStore, tmp_path: Path) -> None:
+    label_store.keep("me", pets(tmp_path / "a"))
+    label_store.keep("me", pets(tmp_path / "b", name="PETS"))
+    assert [entry.name for entry in label_store.entries("me")] == ["PETS"]
+    assert kept_files(tmp_path / "labels") == ["cat.jpg", "dog.jpg"]
+
+
+def test_a_set_can_be_taught_again_from_its_own_copies(label_store: LabelStore, tmp_path: Path) -> None:
+    label_store.keep("me", pets(tmp_path / "a"))
+    label_store.keep("me", label_store.load("me", "Pets"))
+    assert [Path(each.path).read_bytes() for each in label_store.load("me", "Pets").examples] == [b"cat", b"dog"]
+
+
+def test_a_renamed_set_keeps_its_examples_and_a_deleted_one_leaves_none(
+    label_store: LabelStore, tmp_path: Path
+) -> None:
+    label_store.keep("me", pets(tmp_path / "a"))
+    label_store.rename("me", "Pets", "宠物")
+    assert label_store.has("me", "宠物") and not label_store.has("me", "Pets")
+    assert all(Path(each.path).is_file() for each in label_store.load("me", "宠物").examples)
+    label_store.delete("me", "宠物")
+    assert label_store.entries("me") == []
+    assert kept_files(tmp_path / "labels") == []
+
+
+def test_deleting_a_set_leaves_files_alone_that_are_not_copies(label_store: LabelStore, tmp_path: Path) -> None:
+    label_store.keep("me", pets(tmp_path / "a"))
+    mine = pets(tmp_path / "labels" / "media-of-mine", name="Mine")  # as the command line keeps it: where files lie
+    label_store._labels("me").save(mine)
+    label_store.delete("me", "Mine")
+    assert all(Path(each.path).is_file() for each in mine.examples)
+    assert kept_files(tmp_path / "labels") == ["cat.jpg", "dog.jpg"]
+
+
+def test_a_set_whose_examples_are_gone_is_not_kept_and_the_old_one_stays(
+    label_store: LabelStore, tmp_path: Path
+) -> None:
+    label_store.keep("me", pets(tmp_path / "a"))
+    taught = pets(tmp_path / "b")
+    (tmp_path / "b" / "dog.jpg").unlink()
+    with pytest.raises(UserError, match="cannot be kept"):
+        label_store.keep("me", taught)
+    assert [Path(each.path).read_bytes() for each in label_store.load("me", "Pets").examples] == [b"cat", b"dog"]
+    assert kept_files(tmp_path / "labels") == ["cat.jpg", "dog.jpg"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "labels").write_text("a file where the folder should be")
+    with pytest.raises(UserError, match="cannot be kept"):
+        LabelStore(tmp_path / "labels").keep("me", pets(tmp_path / "a"))
+
+
+def test_a_damaged_set_is_listed_and_can_be_deleted(label_store: LabelStore, tmp_path: Path) -> None:
+    label_store.keep("me", pets(tmp_path / "a"))
+    (damaged,) = (tmp_path / "labels").glob("*.safetensors")
+    damaged.write_bytes(b"no set")
+    (entry,) = label_store.entries("me")
+    assert entry.failure is not None
+    with pytest.raises(CollectionError, match="damaged"):
+        label_store.load("me", "Pets")
+    label_store.delete("me", entry.name)
+    assert label_store.entries("me") == []
+
+
+def test_a_visitors_sets_are_seen_by_nobody_else_and_go_with_the_page(tmp_path: Path) -> None:
+    label_store = LabelStore()
+    label_store.keep("visitor", pets(tmp_path / "a"))
+    folder = Path(label_store.load("visitor", "Pets").examples[0].path).parents[3]
+    assert label_store.entries("another") == []
+    with pytest.raises(RequestError, match="none yet"):
+        label_store.load("another", "Pets")
+    label_store.forget("visitor")
+    assert not folder.exists()
+    assert label_store.entries("visitor") == []
+
+
+def test_the_owners_sets_stay_when_the_page_is_closed_and_the_tray_of_one_that_only_slept(
+    label_store: LabelStore, tmp_path: Path
+) -> None:
+    label_store.keep("me", pets(tmp_path / "a"))
+    label_store.draft("me").add(0, [dropped("a")])
+    label_store.forget("me")
+    assert label_store.has("me", "Pets")
+    assert label_store.draft("me").row(0) == (dropped("a"),)

@@ -1,0 +1,185 @@
+"""Hide a sense: what is asked, what a run shows, and what stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio import utils
+
+from engines import AskRequest, CaptionRequest, Photo, RequestError
+from engines.hosts.builtin import BuiltinHost
+from engines.lab.masked_translation import words
+from studio.app import open_state
+from studio.components import media_input
+from studio.i18n import text
+from studio.state import AppState
+from studio.tabs.masking import ui as masking
+from studio.tabs.masking.ui import EXAMPLES, SENSES, WORDS, Senses, Words
+from tests.conftest import SAMPLES, write_photo
+from tests.fake_host import FakeHost
+
+ME: Any = SimpleNamespace(session_hash="me", cookies={}, headers={})
+CHINESE: Any = SimpleNamespace(session_hash="me", cookies={"fusion_language": "zh"}, headers={})
+
+
+class Opened:
+    """The panel and its events, each by the name of what it calls."""
+
+    def __init__(self, state: AppState) -> None:
+        self.state = state
+        with gr.Blocks() as self.blocks:
+            widgets = masking.create_ui(state)
+            masking.wire(state, widgets)
+        self.words: Words = widgets[0]
+        self.senses: Senses = widgets[1]
+
+    def __call__(self, called: str, /, *values: Any, n: int = 0, me: Any = ME, **event: Any) -> Any:
+        """What the n-th event that calls this answers. event: what came with it."""
+        act = [each.fn for each in self.blocks.fns.values() if each.name == called][n]
+        assert act is not None
+        answer = act(*((SimpleNamespace(**event),) if event else ()), me, *values)
+        return list(answer) if isinstance(answer, Iterator) else answer
+
+
+@pytest.fixture
+def opened(state: AppState) -> Opened:
+    return Opened(state)
+
+
+@pytest.fixture
+def built(tmp_path: Path, tiny_host: BuiltinHost) -> Opened:
+    """The panel over the built-in host, which alone can do the first half."""
+    return Opened(open_state(tiny_host, home=tmp_path / "home", devices=("cpu",)))
+
+
+def uploaded(path: Path) -> dict[str, Any]:
+    """A file as the browser sends it after its upload."""
+    folder = Path(utils.get_upload_folder()) / "0123"
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / path.name
+    kept.write_bytes(path.read_bytes())
+    return {"path": str(kept)}
+
+
+@pytest.fixture
+def photo_value(tmp_path: Path, photo: Photo) -> dict[str, Any]:
+    return uploaded(write_photo(tmp_path / "red.png", photo))
+
+
+# --- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def test_the_same_translation_is_asked_for_without_and_with_the_photo(tmp_path: Path) -> None:
+    with gr.Blocks():
+        media = media_input(WORDS, ("photo",))
+    alone, together = masking.masked(media, "dog.jpg", "zh-en", "一只狗", ["2"], 0.5)
+    assert alone.photo is None and together.photo == Path("dog.jpg") and together.weight == 0.5
+    assert alone.hidden == together.hidden == {2} and (alone.source, alone.target) == ("zh", "en")
+    with pytest.raises(RequestError, match="Drop a photo first"):
+        masking.masked(media, None, "en-de", "A dog.", [], 0.5)
+    with pytest.raises(RequestError, match="Type a sentence first"):
+        masking.masked(media, "dog.jpg", "en-de", None, [], 0.5)
+
+
+def test_a_question_is_asked_three_times(tmp_path: Path) -> None:
+    with gr.Blocks():
+        media = media_input(SENSES, ("clip",))
+    asked = masking.muted(media, "zh", "dog.mp4", "什么？")
+    assert [sorted(each.hide) for each in asked] == [[], ["picture"], ["sound"]]
+    assert {(each.question, each.language) for each in asked} == {("什么？", "zh")}
+    with pytest.raises(RequestError, match="Drop a clip first"):
+        masking.muted(media, "en", None, "What?")
+
+
+def test_every_word_gets_a_box_and_keeps_its_tick_while_more_is_typed() -> None:
+    update = masking.boxes("A dog, a dog .", "en-de", ["1", "7"])
+    assert update["choices"] == [("A", "0"), ("dog,", "1"), ("a", "2"), ("dog.", "3")]
+    assert update["value"] == ["1"] and update["visible"]
+    assert not masking.boxes("", "en-de", ["0"])["visible"]
+    assert [word for word, _ in masking.boxes("狗跑", "zh-en", [])["choices"]] == ["狗", "跑"]
+
+
+def test_every_example_hides_a_noun_of_its_sentence() -> None:
+    for name, (sentence, place) in EXAMPLES.items():
+        assert (SAMPLES / name).is_file()
+        assert words(sentence, "en")[int(place)] in ("dog", "woman", "grass.")
+
+
+# --- what happens ----------------------------------------------------------------------------------------------------
+
+
+def test_both_translations_stream_into_one_sheet(built: Opened, photo_value: dict[str, Any]) -> None:
+    frames = built("act_translate", photo_value, "en-de", "A dog runs.", ["1"], 0.8)
+    page = built.words
+    assert "is-busy" in frames[0][page.result] and frames[0][page.stop]["visible"]
+    assert not frames[0][page.run]["interactive"] and not frames[0][page.describe]["interactive"]
+    last = frames[-1]
+    assert "is-done" in last[page.result] and last[page.result].count("data-copied") == 2
+    assert "A ___ runs." in last[page.result] and not last[page.stop]["visible"] and last[page.run]["interactive"]
+
+
+def test_another_model_and_missing_input_are_one_sentence_each(opened: Opened, photo_value: dict[str, Any]) -> None:
+    result = opened.words.result
+    assert (
+        "cannot write by text and photo" in opened("act_translate", photo_value, "en-de", "A dog.", [], 0.8)[-1][result]
+    )
+    assert "Drop a photo first" in opened("act_translate", None, "en-de", "A dog.", [], 0.8)[-1][result]
+    whole = opened("act_translate", photo_value, "en-de", "A dog.", ["0", "1"], 0.8)[-1][result]
+    assert "Leave at least one word" in whole and "请至少留下一个词" in whole and "is-error" in whole
+    assert "Drop a photo first" in opened("act_describe", None, "en-de")[-1][result]
+    assert "Type a question first" in opened("act_ask", uploaded(SAMPLES / "dog.mp4"), " ")[-1][opened.senses.result]
+
+
+def test_a_description_becomes_the_sentence_and_its_boxes(opened: Opened, photo_value: dict[str, Any]) -> None:
+    *_, last = opened("act_describe", photo_value, "de-en")
+    assert last[opened.words.sentence] == "Ein Hund läuft am Strand."
+    assert len(last[opened.words.chosen]["choices"]) == 5 and "is-empty" in last[opened.words.result]
+    (asked,) = opened.state.host.hosts()[0].requests  # type: ignore[attr-defined]
+    assert isinstance(asked, CaptionRequest) and asked.language == "de"
+
+
+def test_a_sample_fills_the_panel_in_the_language_of_the_page(opened: Opened) -> None:
+    (sample,) = (each for each in opened.state.samples if each.path.name == "dog.jpg")
+    filled = opened("pick", sample=sample.file_id)
+    assert filled[opened.words.pair] == "en-de" and filled[opened.words.chosen]["value"] == ["1"]
+    assert opened("pick", sample=sample.file_id, me=CHINESE)[opened.words.pair] == "en-zh"
+    (clip,) = (each for each in opened.state.samples if each.path.name == "dog.mp4")
+    assert opened("pick", n=1, sample=clip.file_id, me=CHINESE)[opened.senses.question] == "能听到什么？"
+
+
+def test_three_answers_come_one_after_the_other(opened: Opened) -> None:
+    frames = opened("act_ask", uploaded(SAMPLES / "dog.mp4"), "What barks?")
+    result = opened.senses.result
+    assert text("ui.compare.next", "en") in frames[1][result] and frames[-1][result].count("A dog is barking.") == 3
+    asked = [each for each in opened.state.host.hosts()[0].requests if isinstance(each, AskRequest)]  # type: ignore[attr-defined]
+    assert [sorted(each.hide) for each in asked] == [[], ["picture"], ["sound"]]
+
+
+def test_a_stop_ends_the_run_and_the_answers_that_did_not_come_say_so(tmp_path: Path) -> None:
+    host = FakeHost(delay_s=0.1)
+    opened = Opened(open_state(host, home=tmp_path / "home", devices=("cpu",)))
+    act = next(each.fn for each in opened.blocks.fns.values() if each.name == "act_ask")
+    assert act is not None
+    frames = act(ME, uploaded(SAMPLES / "dog.mp4"), "What barks?")
+    assert "is-busy" in next(frames)[opened.senses.result] and next(frames)
+    opened.state.running.stop("me", SENSES)
+    *_, last = frames
+    assert "is-stopped" in last[opened.senses.result] and len(host.cancelled) == 1
+    assert last[opened.senses.result].count(text("ui.stopped.early", "en")) == 2
+
+
+def test_a_newer_run_of_the_same_half_ends_the_older_in_silence(state: AppState) -> None:
+    from engines import CaptionResult
+
+    request = CaptionRequest(media=Path("dog.jpg"))
+    two = [CaptionResult(request=request), CaptionResult(request=request, end="finished")]
+    older = masking.play(state, WORDS, "me", lambda cancel: [iter(two)], lambda found, is_over: "seen")
+    assert next(older)[1]
+    newer = masking.play(state, WORDS, "me", lambda cancel: [iter(two)], lambda found, is_over: "seen")
+    next(newer)
+    assert list(older) == [] and list(newer)[-1] == ("seen", False)

@@ -1,0 +1,158 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from engines import (
+    AskRequest,
+    CaptionRequest,
+    CaptionResult,
+    MediaError,
+    RequestError,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+)
+from studio import components, model_routing
+from studio.components import CLIP, PHOTO, SOUND, MediaInput
+from studio.state import AppState
+from studio.tabs.models import compare
+from tests.fake_host import FakeHost
+from tests.studio.conftest import Shelves
+
+CAPTION = CaptionRequest(media=Path("/home/somebody/dog.jpg"))
+
+
+@pytest.fixture
+def media() -> MediaInput:
+    with gr.Blocks():
+        return components.media_input("compare", (PHOTO, SOUND, CLIP))
+
+
+@pytest.fixture
+def two(owner: AppState) -> AppState:
+    """A state at which the built-in model and another are open."""
+    model_routing.assign(owner.host, "caption", FakeHost(name="oth<er", source="a/other"))
+    return owner
+
+
+def last(steps: Iterator[tuple[str, bool]]) -> str:
+    *_, (shown, goes_on) = steps
+    assert not goes_on
+    return shown
+
+
+def test_both_answer_one_after_the_other_with_what_it_cost(two: AppState) -> None:
+    frames = [shown for shown, _ in compare.play(two, "me", ("builtin", "a/other"), CAPTION)]
+    assert "Its turn comes next." in frames[0]
+    assert frames[-1].count("A dog runs on the beach.") == 2
+    assert "is-done" in frames[-1]
+    assert frames[-1].count("s · cpu · 4 MiB") == 2
+    assert "built" in frames[-1] and "oth&lt;er" in frames[-1]
+
+
+def test_an_answer_that_breaks_off_says_so(two: AppState) -> None:
+    info = two.host.hosts()[0].info
+    side = compare.Side(info.source, info, CaptionResult(request=CAPTION, text="A dog and", end="cut"))
+    assert "breaks off here" in compare.view(two, [side], is_over=True)
+
+
+def test_one_that_fails_is_one_sentence_and_the_other_still_answers(owner: AppState) -> None:
+    broken = FakeHost(name="broken", source="a/broken", error=MediaError("No picture in dog.jpg.", "没有图片。"))
+    model_routing.assign(owner.host, "caption", broken)
+    shown = last(compare.play(owner, "me", ("a/broken", "builtin"), CAPTION))
+    assert "No picture in dog.jpg." in shown and "没有图片。" in shown
+    assert "A dog runs on the beach." in shown
+
+
+def test_one_that_cannot_do_it_says_so(owner: AppState, shelves: Shelves) -> None:
+    model_routing.assign(owner.host, "transcribe", shelves._host("a/whisper"))
+    shown = last(compare.play(owner, "me", ("builtin", "a/whisper"), CAPTION))
+    assert "does not serve this" in shown
+
+
+def test_a_stop_keeps_what_is_there_and_the_second_does_not_begin(owner: AppState) -> None:
+    slow, other = FakeHost(source="a/slow", delay_s=0.1), FakeHost(name="other", source="a/other")
+    model_routing.assign(owner.host, "caption", slow)
+    model_routing.assign(owner.host, "ask", other)
+    steps = compare.play(owner, "me", ("a/slow", "a/other"), CAPTION)
+    for shown, _ in steps:
+        if "A dog" in shown:
+            owner.running.stop("me", compare.TAB)
+            break
+    shown = last(steps)
+    assert "is-stopped" in shown and "A dog" in shown
+    assert other.requests == []
+
+
+def test_the_built_in_model_is_opened_for_the_comparison_and_closed_after(owner: AppState, shelves: Shelves) -> None:
+    model_routing.assign(owner.host, "", FakeHost(name="other", source="a/other"))
+    shown = last(compare.play(owner, "me", ("builtin", "a/other"), CAPTION))
+    assert shown.count("A dog runs on the beach.") == 2
+    assert [host.closed for host in shelves.hosts] == [True]
+
+
+def test_a_model_that_was_closed_meanwhile_is_said(two: AppState) -> None:
+    shown = last(compare.play(two, "me", ("a/gone", "builtin"), CAPTION))
+    assert "This model was closed; open it again." in shown
+
+
+def test_silence_is_an_answer(two: AppState) -> None:
+    def silent(request):  # type: ignore[no-untyped-def]
+        yield TranscribeResult(request=request, end="empty")
+
+    model_routing.assign(two.host, "transcribe", FakeHost(source="a/deaf", scripts={TranscribeRequest: silent}))
+    shown = last(compare.play(two, "me", ("builtin", "a/deaf"), TranscribeRequest(media=Path("tone.wav"))))
+    assert "No speech in this." in shown and "Good morning." in shown
+
+
+def test_what_can_be_chosen_is_what_is_open_and_the_built_in_model(two: AppState) -> None:
+    assert compare.choices(two) == [("built", "builtin"), ("oth<er", "a/other")]
+    model_routing.assign(two.host, "", FakeHost(name="all", source="a/all"))
+    assert ("builtin", "builtin") in compare.choices(two)
+
+
+def test_the_choices_keep_what_they_showed_while_that_is_open(two: AppState) -> None:
+    assert compare.picked(two, None, None) == ("builtin", "a/other")
+    assert compare.picked(two, "a/other", "builtin") == ("a/other", "builtin")
+    assert compare.picked(two, "a/gone", "a/other") == ("builtin", "a/other")
+
+
+def test_a_task_and_its_inputs_become_one_request(media: MediaInput) -> None:
+    file, none = "/tmp/dog.jpg", None
+    made = [
+        compare.build(task, "Why?", "en", "de", media, PHOTO, file, none, none)
+        for task in ("caption", "ask", "transcribe", "translate")
+    ]
+    assert made == [
+        CaptionRequest(media=Path(file), language="de"),
+        AskRequest(media=Path(file), question="Why?", language="de"),
+        TranscribeRequest(media=Path(file)),
+        TranslateRequest(text="Why?", source="en", target="de"),
+    ]
+
+
+def test_nothing_given_is_said(media: MediaInput) -> None:
+    with pytest.raises(RequestError, match="Drop a photo first"):
+        compare.build("caption", "", "en", "en", media, PHOTO, None, None, None)
+
+
+def values(left: str, right: str) -> tuple[object, ...]:
+    return (left, right, "translate", "dog", "en", "de", PHOTO, None, None, None)
+
+
+@pytest.fixture
+def block(two: AppState) -> compare.Compare:
+    with gr.Blocks():
+        return compare.create_ui(two)
+
+
+def test_a_comparison_of_a_model_with_itself_is_refused(two: AppState, block: compare.Compare) -> None:
+    assert "two different models" in last(compare._run(two, block, "me", values("builtin", "builtin")))
+    assert "is-done" in last(compare._run(two, block, "me", values("builtin", "a/other")))
+
+
+def test_a_visitor_is_refused(visitor: AppState, block: compare.Compare) -> None:
+    shown = last(compare._run(visitor, block, "me", values("builtin", "a/other")))
+    assert "compared by the owner of this studio only" in shown and "只有此工作室的主人" in shown

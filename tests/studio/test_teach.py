@@ -1,0 +1,224 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio import utils
+
+from engines import Photo
+from engines.lab.fewshot import MAX_LABELS
+from studio.app import open_state
+from studio.sharing import Rules
+from studio.state import AppState
+from studio.tabs.teach import ui as teach
+from studio.tabs.teach.ui import NEW, Teach
+from tests.conftest import write_photo
+from tests.fake_host import FakeHost
+
+pytestmark = pytest.mark.usefixtures("plain_head")
+ME: Any = SimpleNamespace(session_hash="me", cookies={}, headers={})
+CHINESE: Any = SimpleNamespace(session_hash="me", cookies={"fusion_language": "zh"}, headers={})
+
+
+class Opened:
+    """The page and its events, each by the name of what it calls."""
+
+    def __init__(self, state: AppState) -> None:
+        self.state = state
+        with gr.Blocks() as self.blocks:
+            self.page: Teach = teach.create_ui(state)
+            teach.wire(state, self.page)
+
+    def __call__(self, called: str, /, *values: Any, n: int = 0, **event: Any) -> Any:
+        """What the n-th event that calls this answers. event: what came with it, for those that carry something."""
+        act = [each.fn for each in self.blocks.fns.values() if each.name == called][n]
+        assert act is not None
+        answer = act(*((SimpleNamespace(**event),) if event else ()), ME, *values)
+        return list(answer) if isinstance(answer, Iterator) else answer
+
+
+@pytest.fixture
+def opened(state: AppState) -> Opened:
+    return Opened(state)
+
+
+@pytest.fixture
+def upload(photo: Photo) -> str:
+    """A photo as gradio keeps it after it was uploaded."""
+    folder = Path(utils.get_upload_folder()) / "0123"
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(write_photo(folder / "red.png", photo))
+
+
+def visible(updates: dict[Any, Any], page: Teach) -> int:
+    """How many rows are seen."""
+    return sum(updates[row.frame]["visible"] for row in page.rows)
+
+
+# --- the rows ------------------------------------------------------------------------------------------------------
+
+
+def test_two_rows_are_seen_at_first_and_more_as_they_are_asked_for(opened: Opened) -> None:
+    assert [row.frame.visible for row in opened.page.rows] == [True, True] + [False] * (MAX_LABELS - 2)
+    updates = opened("add", "cat", "dog", *[""] * 8)
+    assert visible(updates, opened.page) == 3
+    assert updates[opened.page.rows[1].label] == "dog"
+    for _ in range(MAX_LABELS):
+        updates = opened("add", *[""] * MAX_LABELS)
+    assert visible(updates, opened.page) == MAX_LABELS
+    assert not updates[opened.page.more]["interactive"]
+
+
+def test_lines_pasted_into_a_label_become_rows_and_ordinary_typing_changes_nothing(opened: Opened) -> None:
+    updates = opened("part", "cat\ndog\nbird", *[""] * 9)
+    assert [updates[row.label] for row in opened.page.rows[:4]] == ["cat", "dog", "bird", ""]
+    assert visible(updates, opened.page) == 3
+    assert not set(opened("part", "cat", *[""] * 9)) & set(opened.page.labels)
+
+
+def test_what_is_dropped_on_a_row_lies_there(opened: Opened, upload: str) -> None:
+    shown = opened("bring", n=1, files=[upload], given=1)
+    assert "red.png" in shown
+    assert [file.path.name for file in opened.state.label_store.draft("me").row(1)] == ["red.png"]
+
+
+def test_a_file_is_taken_out_again_and_a_row_away_with_its_label(opened: Opened, upload: str) -> None:
+    opened("bring", n=1, files=[upload], given=1)
+    (file,) = opened.state.label_store.draft("me").row(1)
+    updates = opened("remove", "cat", "dog", "bird", *[""] * 7, n=0)
+    assert [updates[row.label] for row in opened.page.rows[:3]] == ["dog", "bird", ""]
+    assert opened.state.label_store.draft("me").row(0) == (file,)
+    assert "red.png" not in opened("take", n=0, id=file.file_id)
+
+
+def test_a_file_that_was_not_uploaded_is_refused_in_a_sentence(opened: Opened) -> None:
+    with pytest.raises(gr.Error, match="was not uploaded here"):
+        opened("bring", files=["/etc/passwd"], given=1)
+    assert opened.state.label_store.draft("me").row(0) == ()
+
+
+def test_files_that_did_not_come_are_counted_where_they_were_dropped(opened: Opened, upload: str) -> None:
+    assert "5 left out" in opened("bring", n=0, files=[upload], given=6)
+    opened("bring", n=1, files=[upload], given=1)
+    opened("act_teach", "Pets", "cat", "dog", *[""] * 8)
+    assert "24 of the files were left out" in opened("act_name", files=[upload], given=25)[-1][opened.page.result]
+
+
+def test_the_example_fills_free_rows_and_nothing_that_is_there(opened: Opened, upload: str) -> None:
+    opened("bring", n=0, files=[upload], given=1)
+    updates = opened("fill", "Mine", "mugs", *[""] * 9)
+    draft = opened.state.label_store.draft("me")
+    assert [file.path.name for n in range(4) for file in draft.row(n)] == ["red.png", *teach.EXAMPLE]
+    assert [updates[row.label] for row in opened.page.rows[:5]] == ["mugs", "dog", "horses", "coffee", ""]
+    assert updates[opened.page.name] == "Mine"
+    assert visible(updates, opened.page) == 4
+
+
+# --- runs ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_shows_its_stop_until_it_ends_and_then_what_sets_there_are(opened: Opened) -> None:
+    page = opened.page
+    first, *_, end = opened("act_teach", "Pets", *[""] * MAX_LABELS)
+    assert (first[page.stop]["visible"], first[page.halt]["visible"], first[page.run]["interactive"]) == (
+        True,
+        False,
+        False,
+    )
+    assert page.sets not in first
+    assert (end[page.stop]["visible"], end[page.run]["interactive"], end[page.sets]) == (False, True, "")
+
+
+def test_naming_has_a_stop_of_its_own_and_teaching_stays_possible(opened: Opened, upload: str) -> None:
+    page = opened.page
+    first, *_, end = opened("act_name", files=[upload], given=1)
+    assert (first[page.stop]["visible"], first[page.halt]["visible"], first[page.run]["interactive"]) == (
+        False,
+        True,
+        True,
+    )
+    assert "Teach a label set first" in end[page.result]
+    assert not end[page.asking]["visible"]
+
+
+def test_what_the_camera_took_goes_to_the_label_it_is_for_or_is_named(opened: Opened, upload: str) -> None:
+    page = opened.page
+    (updates,) = opened("act_record", "2", {"path": upload}, None)
+    assert "red.png" in updates[page.rows[1].tiles]
+    assert updates[page.camera] is None  # ready for the next
+    *_, end = opened("act_record", NEW, {"path": upload}, None)
+    assert "Teach a label set first" in end[page.result]
+    assert page.result not in opened("act_record", "1", None, None)[0]
+
+
+# --- the sets ------------------------------------------------------------------------------------------------------
+
+
+def test_a_set_can_be_opened_renamed_and_deleted(opened: Opened, upload: str) -> None:
+    state, page = opened.state, opened.page
+    for n in (0, 1):
+        opened("bring", n=n, files=[upload], given=1)
+    assert "“Pets”" in opened("act_teach", "Pets", "cat", "dog", *[""] * 8)[-1][page.result]
+    draft = state.label_store.draft("me")
+    draft.fill([])
+    draft.taught = ""
+    updates = opened("act", act="open", name="Pets", to="")
+    assert [updates[row.label] for row in page.rows[:2]] == ["cat", "dog"]
+    assert "red.png" in updates[page.rows[0].tiles]
+    assert updates[page.asking]["visible"]
+    updates = opened("act", act="rename", name="Pets", to=" My  pets ")
+    assert updates[page.name] == draft.taught == "My pets"
+    updates = opened("act", act="delete", name="My pets", to="")
+    assert updates[page.sets] == "" and not updates[page.asking]["visible"]
+    assert len(draft.row(0)) == 1  # what lies in the rows stays
+
+
+def test_opening_over_what_is_in_no_set_is_asked_first(opened: Opened, upload: str, photo: Photo) -> None:
+    page = opened.page
+    for n in (0, 1):
+        opened("bring", n=n, files=[upload], given=1)
+    opened("act_teach", "Pets", "cat", "dog", *[""] * 8)
+    loose = write_photo(Path(upload).with_name("loose.png"), photo)
+    opened("bring", n=0, files=[str(loose)], given=1)
+    asked = opened("act", act="open", name="Pets", to="")
+    assert set(asked) == {page.sets} and 'data-state="open"' in asked[page.sets]
+    opened("act", act="replace", name="Pets", to="")
+    assert [file.path.name for file in opened.state.label_store.draft("me").row(0)] == ["red.png"]
+
+
+@pytest.mark.parametrize(
+    ("act", "to", "sentence"),
+    [("open", "", "No label set is called"), ("rename", "Other", "No label set"), ("delete", "", "No label set")],
+)
+def test_a_set_that_is_gone_is_one_sentence(opened: Opened, act: str, to: str, sentence: str) -> None:
+    with pytest.raises(gr.Error, match=sentence):
+        opened("act", act=act, name="Gone", to=to)
+
+
+def test_what_goes_wrong_is_told_in_the_language_of_the_page() -> None:
+    with pytest.raises(gr.Error, match="重新拖入"), teach.told(CHINESE):
+        teach.brought(SimpleNamespace(files=["/etc/passwd"], given=1))  # type: ignore[arg-type]
+
+
+def test_two_pages_have_rows_of_their_own_and_visitors_none_of_the_owners_sets(
+    opened: Opened, upload: str, tmp_path: Path, state: AppState
+) -> None:
+    for n in (0, 1):
+        opened("bring", n=n, files=[upload], given=1)
+    opened("act_teach", "Pets", "cat", "dog", *[""] * 8)
+    assert "Pets" in opened("show")[opened.page.sets]
+    assert state.label_store.draft("another page").row(0) == ()
+    shared = Opened(open_state(FakeHost(), home=tmp_path / "home", devices=("cpu",), rules=Rules(shared=True)))
+    assert shared("show")[shared.page.sets] == ""
+
+
+def test_without_samples_there_is_no_example_to_fill_in(state: AppState) -> None:
+    assert Opened(state).page.example.visible
+    assert not Opened(replace(state, samples=())).page.example.visible
+
+
+def test_a_page_that_is_opened_shows_the_sets_there_are(opened: Opened) -> None:
+    assert opened("show") == {opened.page.sets: "", opened.page.asking: gr.update(visible=False)}
