@@ -79,7 +79,7 @@ def decode_photo(data: bytes, name: str) -> Photo:
         with Image.open(io.BytesIO(data)) as image:
             return Photo(np.asarray(image.convert("RGB")))
     except (UnidentifiedImageError, OSError) as error:
-        raise MediaError(f"{name} is not a picture that can be read.", f"{name} 不是可读取的图片。") from error
+        raise MediaError("archive_not_a_picture", "{name} is not a picture that can be read.", name=name) from error
 
 
 def decode_sound(data: bytes, name: str) -> Sound:
@@ -93,7 +93,7 @@ def decode_sound(data: bytes, name: str) -> Sound:
                 chunks += [part.to_ndarray().reshape(-1) for part in resampler.resample(frame)]
             chunks += [part.to_ndarray().reshape(-1) for part in resampler.resample(None)]
     except (av.FFmpegError, IndexError, ValueError) as error:
-        raise MediaError(f"{name} is not a sound that can be read.", f"{name} 不是可读取的声音。") from error
+        raise MediaError("archive_not_a_sound", "{name} is not a sound that can be read.", name=name) from error
     samples = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
     return Sound(np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False))
 

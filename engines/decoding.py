@@ -49,14 +49,20 @@ class DecodeOptions:
     def __post_init__(self) -> None:
         if self.beam < 1 or self.max_new < 1:
             raise RequestError(
-                f"beam is {self.beam} and max_new {self.max_new}; both are 1 or more.", "beam 与 max_new 至少为 1。"
+                "beam_too_small",
+                "beam is {beam} and max_new {max_new}; both are 1 or more.",
+                beam=self.beam,
+                max_new=self.max_new,
             )
         if self.temperature < 0.0:
-            raise RequestError(f"The temperature is {self.temperature}; it is 0 or more.", "温度不能小于 0。")
+            raise RequestError(
+                "temperature_negative",
+                "The temperature is {temperature}; it is 0 or more.",
+                temperature=self.temperature,
+            )
         if self.temperature > 0.0 and self.beam > 1:
             raise RequestError(
-                "Choose either a beam or a temperature; drawing at random follows one text.",
-                "束搜索与温度采样只能选一种。",
+                "beam_and_temperature", "Choose either a beam or a temperature; drawing at random follows one text."
             )
 
 

@@ -12,32 +12,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engines.errors import DeviceError
+from engines.errors import DeviceError, Message
 
 __all__ = ["Choice", "Hardware", "available", "choose", "explain", "free_bytes", "look", "set_threads"]
 
 DTYPES = ("float32", "bfloat16")
 
-_NO_CUDA = {
-    "": "没有 CUDA 设备",
-    "the installed PyTorch is a CPU build": "安装的 PyTorch 只支持 CPU",
-    "no NVIDIA driver answers": "没有可用的 NVIDIA 驱动",
-    "the CUDA device does not answer": "CUDA 设备没有响应",
-}
-"""Why there is no CUDA device, in Chinese."""
-
 
 @dataclass(frozen=True)
 class Choice:
-    """A device, a dtype, and one line for people on why, in English and Chinese.
+    """A device, a dtype, and one line for people on why.
 
     int8: whether large matrices of the built-in model are multiplied as int8, which is chosen with dtype "auto" alone.
     """
 
     device: str
     dtype: str
-    reason: str
-    reason_zh: str
+    reason: Message
     int8: bool = False
 
 
@@ -52,7 +43,7 @@ class Hardware:
 
     cuda: tuple[str, ...] = ()
     cuda_bf16: tuple[bool, ...] = ()
-    no_cuda: str = ""
+    no_cuda: Message | None = None
     cpu_bf16: bool = False
     cpu_int8: bool = False
     mps: bool = False
@@ -64,11 +55,11 @@ def look() -> Hardware:
 
     names: list[str] = []
     bf16: list[bool] = []
-    no_cuda = ""
+    no_cuda: Message | None = None
     if torch.version.cuda is None:
-        no_cuda = "the installed PyTorch is a CPU build"
+        no_cuda = Message("reason.torch_without_cuda", "the installed PyTorch is a CPU build")
     elif not torch.cuda.is_available():
-        no_cuda = "no NVIDIA driver answers"
+        no_cuda = Message("reason.no_nvidia_driver", "no NVIDIA driver answers")
     else:
         try:
             for index in range(torch.cuda.device_count()):
@@ -76,7 +67,8 @@ def look() -> Hardware:
                 # NVIDIA computes in bfloat16 from compute capability 8.0 (Ampere) on; below, torch only emulates it.
                 bf16.append(torch.cuda.get_device_capability(index) >= (8, 0))
         except (RuntimeError, AssertionError):  # busy in exclusive mode, or fallen off the bus
-            names, bf16, no_cuda = [], [], "the CUDA device does not answer"
+            names, bf16 = [], []
+            no_cuda = Message("reason.cuda_silent", "the CUDA device does not answer")
     cpu_bf16, cpu_int8 = _quick_on_cpu(torch.cpu.get_capabilities(), torch.backends.cpu.get_cpu_capability())
     return Hardware(
         cuda=tuple(names),
@@ -117,65 +109,86 @@ def choose(device: str = "auto", dtype: str = "auto", *, hardware: Hardware | No
     None to look. Raises DeviceError for a device that is absent and for a name that means nothing.
     """
     there = look() if hardware is None else hardware
-    name, why, why_zh = _device(device, there)
+    name, why = _device(device, there)
     if dtype == "auto":
-        dtype, because, because_zh = _dtype(name, there)
-        int8 = name == "cpu" and there.cpu_int8
-        return Choice(name, dtype, f"{why}; {dtype}, because {because}", f"{why_zh}；{dtype}：{because_zh}", int8)
+        dtype, because = _dtype(name, there)
+        reason = Message(
+            "reason.device_and_dtype", "{device}; {dtype}, because {because}", device=why, dtype=dtype, because=because
+        )
+        return Choice(name, dtype, reason, int8=name == "cpu" and there.cpu_int8)
     if dtype not in DTYPES:
-        known = " or ".join(DTYPES)
         raise DeviceError(
-            f"The number format {dtype!r} is not known; choose auto, {known}.",
-            f"不支持数值格式 {dtype!r}，可选 auto、{known}。",
+            "dtype_unknown_on_device",
+            "The number format {dtype!r} is not known; choose auto, {known}.",
+            dtype=dtype,
+            known=" or ".join(DTYPES),
         )
-    return Choice(name, dtype, f"{why}; {dtype}, as asked for", f"{why_zh}；{dtype}（按要求）")
-
-
-def _device(asked: str, there: Hardware) -> tuple[str, str, str]:
-    """The device's full name and why it is taken, in English and Chinese."""
-    if asked == "auto":
-        # Apple's GPU is not taken by itself: nobody has measured the built-in model on it.
-        if there.cuda:
-            return "cuda:0", f"{there.cuda[0]} is there", f"检测到 {there.cuda[0]}"
-        why = there.no_cuda or "there is no CUDA device"
-        return "cpu", f"the CPU, because {why}", f"使用 CPU：{_NO_CUDA[there.no_cuda]}"
-    name = "cuda:0" if asked == "cuda" else asked
-    usable = available(hardware=there)
-    if name in usable:
-        if name.startswith("cuda:"):
-            what = what_zh = there.cuda[int(name[5:])]
-        else:
-            what, what_zh = {"cpu": ("the CPU", "CPU"), "mps": ("Apple's GPU", "苹果 GPU")}[name]
-        return name, f"{what}, as asked for", f"按要求使用 {what_zh}"
-    choices = ", ".join(("auto", *usable))
-    if name.startswith("cuda:") and name[5:].isdecimal():
-        why = "" if there.cuda else f": {there.no_cuda or 'this machine has no CUDA device'}"
-        raise DeviceError(
-            f"There is no {asked} here{why}; choose one of {choices}.", f"这里没有可用的 {asked}，可选：{choices}。"
-        )
-    if name == "mps":
-        raise DeviceError(
-            f"There is no Apple GPU here; choose one of {choices}.", f"这里没有苹果 GPU，可选：{choices}。"
-        )
-    close = difflib.get_close_matches(asked, ("auto", "cpu", "cuda", "mps"), n=1)
-    hint, hint_zh = (f" (did you mean {close[0]}?)", f"（是否指 {close[0]}？）") if close else ("", "")
-    raise DeviceError(
-        f"The device {asked!r} is not known{hint}; choose one of {choices}.",
-        f"未知设备 {asked!r}{hint_zh}，可选：{choices}。",
+    return Choice(
+        name, dtype, Message("reason.dtype_as_asked", "{device}; {dtype}, as asked for", device=why, dtype=dtype)
     )
 
 
-def _dtype(device: str, there: Hardware) -> tuple[str, str, str]:
-    """The dtype that is fastest on a device at no cost in quality, and why, in English and Chinese."""
+def _device(asked: str, there: Hardware) -> tuple[str, Message]:
+    """The device's full name and why it is taken."""
+    if asked == "auto":
+        # Apple's GPU is not taken by itself: nobody has measured the built-in model on it.
+        if there.cuda:
+            return "cuda:0", Message("reason.cuda_found", "{name} is there", name=there.cuda[0])
+        why = there.no_cuda or Message("reason.no_cuda", "there is no CUDA device")
+        return "cpu", Message("reason.cpu", "the CPU, because {why}", why=why)
+    name = "cuda:0" if asked == "cuda" else asked
+    usable = available(hardware=there)
+    if name in usable:
+        what: str | Message
+        if name.startswith("cuda:"):
+            what = there.cuda[int(name[5:])]
+        else:
+            what = Message("reason.the_cpu", "the CPU") if name == "cpu" else Message("reason.apple_gpu", "Apple's GPU")
+        return name, Message("reason.device_as_asked", "{device}, as asked for", device=what)
+    choices = ", ".join(("auto", *usable))
+    if name.startswith("cuda:") and name[5:].isdecimal():
+        if there.cuda:
+            raise DeviceError(
+                "no_such_card", "There is no {asked} here; choose one of {choices}.", asked=asked, choices=choices
+            )
+        why = there.no_cuda or Message("reason.no_cuda_here", "this machine has no CUDA device")
+        raise DeviceError(
+            "no_cuda",
+            "There is no {asked} here: {why}; choose one of {choices}.",
+            asked=asked,
+            why=why,
+            choices=choices,
+        )
+    if name == "mps":
+        raise DeviceError("no_apple_gpu", "There is no Apple GPU here; choose one of {choices}.", choices=choices)
+    close = difflib.get_close_matches(asked, ("auto", "cpu", "cuda", "mps"), n=1)
+    if close:
+        raise DeviceError(
+            "device_misspelt",
+            "The device {asked!r} is not known (did you mean {close}?); choose one of {choices}.",
+            asked=asked,
+            close=close[0],
+            choices=choices,
+        )
+    raise DeviceError(
+        "device_unknown",
+        "The device {asked!r} is not known; choose one of {choices}.",
+        asked=asked,
+        choices=choices,
+    )
+
+
+def _dtype(device: str, there: Hardware) -> tuple[str, Message]:
+    """The dtype that is fastest on a device at no cost in quality, and why."""
     if device.startswith("cuda"):
         if there.cuda_bf16[int(device[5:])]:
-            return "bfloat16", "this card computes in it", "此显卡支持"
-        return "float32", "this card does not compute in bfloat16", "此显卡不支持 bfloat16"
+            return "bfloat16", Message("reason.card_bf16", "this card computes in it")
+        return "float32", Message("reason.card_float32", "this card does not compute in bfloat16")
     if device == "mps":
-        return "float32", "nothing else has been tried on it", "其他格式尚未在此验证"
+        return "float32", Message("reason.mps_float32", "nothing else has been tried on it")
     if there.cpu_bf16:
-        return "bfloat16", "this CPU multiplies it in hardware", "此 CPU 有硬件支持"
-    return "float32", "bfloat16 would be slower here", "bfloat16 在此更慢"
+        return "bfloat16", Message("reason.cpu_bf16", "this CPU multiplies it in hardware")
+    return "float32", Message("reason.cpu_float32", "bfloat16 would be slower here")
 
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed")
@@ -213,13 +226,12 @@ def explain(error: BaseException) -> DeviceError | None:
     said = str(error).lower()
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(s in said for s in _OUT_OF_MEMORY)):
         return DeviceError(
+            "out_of_memory",
             "The device ran out of memory; try a shorter or smaller file, close other programs, or switch to the CPU.",
-            "设备内存不足；请换更短或更小的文件、关闭其他程序，或改用 CPU。",
         )
     if isinstance(error, RuntimeError) and ("cuda" in said or "gpu" in said) and any(s in said for s in _LOST):
         return DeviceError(
-            "The graphics card stopped answering; switch to the CPU, or start the studio again.",
-            "显卡停止响应；请改用 CPU，或重新启动。",
+            "device_lost", "The graphics card stopped answering; switch to the CPU, or start the studio again."
         )
     return None
 

@@ -322,7 +322,7 @@ def _load(media: Media) -> Photo | Sound | Clip:
     """A medium in memory, no more of it than a question rests on."""
     if not isinstance(media, Path):
         if isinstance(media, Sound) and len(media.samples) == 0:
-            raise MediaError("The sound is empty; record or choose another.", "声音是空的，请重新录制或另选。")
+            raise MediaError("sound_empty", "The sound is empty; record or choose another.")
         if isinstance(media, Clip) and len(media.frames) > MAX_FRAMES:
             kept = np.linspace(0, len(media.frames) - 1, MAX_FRAMES).round().astype(int)
             frames, times_s = tuple(media.frames[i] for i in kept), tuple(media.times_s[i] for i in kept)
@@ -339,7 +339,7 @@ def _load(media: Media) -> Photo | Sound | Clip:
 def chunks(sound: Sound) -> Iterator[np.ndarray]:
     samples = files.resample(sound.samples, sound.rate_hz)
     if len(samples) == 0:
-        raise MediaError("The sound is empty; record or choose another.", "声音是空的，请重新录制或另选。")
+        raise MediaError("sound_empty", "The sound is empty; record or choose another.")
     step = round(WINDOW_S * RATE_HZ)
     yield from (samples[i : i + step] for i in range(0, len(samples), step))
 

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree.
+"""Everything that can go wrong, as one tree, and sentences for people in two languages.
 
     StudioError
     ├── UserError            shown to the person as written: one sentence that says what to do next
@@ -16,9 +16,10 @@ Any other exception is a defect of ours: the page shows one calm sentence with a
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "AbilityError",
@@ -27,6 +28,7 @@ __all__ = [
     "CollectionError",
     "DeviceError",
     "MediaError",
+    "Message",
     "RequestError",
     "StudioError",
     "UserError",
@@ -34,7 +36,46 @@ __all__ = [
 
 
 CHINESE = Path(__file__).resolve().parents[1] / "assets" / "locales" / "zh.json"
-KEY = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+
+
+class Message:
+    """A sentence for a person: English where it is written, Chinese by its key in `assets/locales/zh.json`.
+
+        Message("reason.remote", "{name} runs on a server.", name=info.name)
+
+    key: stands in zh.json with the same {names}; without an entry there the sentence stays English. values: text,
+    numbers, another message, or a list of these, which is enumerated with each language's comma; anything else goes in
+    as `str` of it. Neither text may hold a path outside the person's own file name, a traceback or a secret: the page
+    shows them as they are.
+    """
+
+    def __init__(self, key: str, english: str, /, **values: object) -> None:
+        self.key, self.english = key, english
+        self.values = {name: _plain(value) for name, value in values.items()}
+
+    @property
+    def en(self) -> str:
+        return _filled(self.english, self.values, "en")
+
+    @property
+    def zh(self) -> str:
+        return _filled(_chinese().get(self.key, self.english), self.values, "zh")
+
+    def text(self, language: str) -> str:
+        """The sentence in `language` ("zh..." or anything else for English)."""
+        return self.zh if language.startswith("zh") else self.en
+
+    def __str__(self) -> str:
+        return self.en
+
+    def __repr__(self) -> str:
+        return f"Message({self.key!r}, {self.en!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Message) and (self.key, self.en) == (other.key, other.en)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.en))
 
 
 class StudioError(Exception):
@@ -42,37 +83,65 @@ class StudioError(Exception):
 
 
 class UserError(StudioError):
-    """A sentence for a person: English where it is raised, Chinese by its key in `assets/locales/zh.json`.
+    """A sentence for a person, as a message whose key is "error.<key>".
 
-        raise MediaError("damaged", "{name} is damaged or not a photo.", name=path.name)
-
-    key: stands as "error.<key>" in zh.json, with the same {names}. english: the sentence, its {names} filled in from
-    `values`. Neither text may hold a path outside the person's own file name, a traceback or a secret: the page shows
-    them as they are.
+    raise MediaError("damaged", "{name} is damaged or not a photo.", name=path.name)
     """
 
-    def __init__(self, key: str, english: str | None = None, /, **values: object) -> None:
-        if english is not None and KEY.fullmatch(key):
-            self.key, self.en = key, english.format(**values) if values else english
-            self.zh = _chinese(key, values) or self.en
-        else:  # two sentences, the older form; goes when every raise has a key
-            self.key, self.en, self.zh = "", key, key if english is None else english
-        super().__init__(self.en)
+    def __init__(self, key: str, english: str, /, **values: object) -> None:
+        self.message = Message(f"error.{key}", english, **values)
+        super().__init__(self.message.en)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # an exception is pickled by its `args`, which hold the filled sentence
+        return _again, (type(self), *self.parts())
+
+    def parts(self) -> tuple[str, str, dict[str, Any]]:
+        """What makes the error again in another process: key, English and values."""
+        return self.message.key.removeprefix("error."), self.message.english, self.message.values
+
+    @property
+    def en(self) -> str:
+        return self.message.en
+
+    @property
+    def zh(self) -> str:
+        return self.message.zh
 
     def text(self, language: str) -> str:
-        """The sentence in `language` ("zh" or anything else for English)."""
-        return self.zh if language.startswith("zh") else self.en
+        """The sentence in `language` ("zh..." or anything else for English)."""
+        return self.message.text(language)
+
+
+def _again(kind: type[UserError], key: str, english: str, values: dict[str, Any]) -> UserError:
+    return kind(key, english, **values)
 
 
 @cache
-def _catalogue() -> dict[str, str]:
+def _chinese() -> dict[str, str]:
     loaded: dict[str, str] = json.loads(CHINESE.read_text(encoding="utf-8"))
     return loaded
 
 
-def _chinese(key: str, values: dict[str, object]) -> str | None:
-    sentence = _catalogue().get(f"error.{key}")
-    return None if sentence is None else sentence.format(**values)
+def _plain(value: object) -> object:
+    if isinstance(value, UserError):
+        return value.message
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | Message) else str(value)
+
+
+def _filled(sentence: str, values: Mapping[str, object], language: str) -> str:
+    if not values:
+        return sentence
+    return sentence.format(**{name: _shown(value, language) for name, value in values.items()})
+
+
+def _shown(value: object, language: str) -> object:
+    if isinstance(value, Message):
+        return value.text(language)
+    if isinstance(value, list):
+        return ("、" if language == "zh" else ", ").join(str(_shown(item, language)) for item in value)
+    return value
 
 
 class MediaError(UserError):

@@ -17,7 +17,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from engines.errors import RequestError
+from engines.errors import Message, RequestError
 
 LANGUAGES = ("en", "de", "fr", "zh")
 """The languages the built-in model reads and writes, ISO 639-1."""
@@ -68,21 +68,24 @@ class Clip:
 Media: TypeAlias = Path | Photo | Sound | Clip
 
 
-def _check(right: bool, en: str, zh: str) -> None:
-    if not right:
-        raise RequestError(en, zh)
+def _language(value: str | None) -> None:
+    if value is not None and value not in LANGUAGES:
+        raise RequestError(
+            "language_unknown",
+            "The language {language!r} is not known; choose one of {known}.",
+            language=value,
+            known=list(LANGUAGES),
+        )
 
 
-def _language(value: str | None, what: str) -> None:
-    known = ", ".join(LANGUAGES)
-    en, zh = f"{what} {value!r} is not known; choose one of {known}.", f"不支持语言 {value!r}；可选：{known}。"
-    _check(value is None or value in LANGUAGES, en, zh)
-
-
-def _text(value: str, en: str, zh: str, limit: int) -> None:
-    _check(bool(value.strip()), en, zh)
-    en = f"The text has {len(value):,} characters; at most {limit:,} are taken at a time."
-    _check(len(value) <= limit, en, f"文字有 {len(value):,} 个字符，一次最多 {limit:,} 个。")
+def _length(text: str, at_most: int) -> None:
+    if len(text) > at_most:
+        raise RequestError(
+            "text_too_long",
+            "The text has {n:,} characters; at most {at_most:,} are taken at a time.",
+            n=len(text),
+            at_most=at_most,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,7 @@ class CaptionRequest:
     language: str = "en"
 
     def __post_init__(self) -> None:
-        _language(self.language, "The language")
+        _language(self.language)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +111,8 @@ class TranscribeRequest:
     translate_to: str | None = None
 
     def __post_init__(self) -> None:
-        _language(self.language, "The spoken language")
-        _language(self.translate_to, "The language to translate to")
+        _language(self.language)
+        _language(self.translate_to)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +124,13 @@ class TranslateRequest:
     target: str
 
     def __post_init__(self) -> None:
-        _language(self.source, "The source language")
-        _language(self.target, "The target language")
-        _text(self.text, "Type something to translate first.", "请先输入要翻译的文字。", 20_000)
-        same = "Source and target are the same language; choose two different ones."
-        _check(self.source != self.target, same, "源语言与目标语言相同，请选两种。")
+        _language(self.source)
+        _language(self.target)
+        if not self.text.strip():
+            raise RequestError("text_needed", "Type something to translate first.")
+        _length(self.text, 20_000)
+        if self.source == self.target:
+            raise RequestError("same_language", "Source and target are the same language; choose two different ones.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,10 +148,12 @@ class AskRequest:
     hide: frozenset[Sense] = frozenset()
 
     def __post_init__(self) -> None:
-        _language(self.language, "The language")
-        _text(self.question, "Type a question first.", "请先输入问题。", 500)
-        odd = f"Only picture and sound can be hidden, not {sorted(self.hide)}."
-        _check(self.hide <= {"picture", "sound"}, odd, "只能隐藏画面或声音。")
+        _language(self.language)
+        if not self.question.strip():
+            raise RequestError("question_needed", "Type a question first.")
+        _length(self.question, 500)
+        if odd := sorted(self.hide - {"picture", "sound"}):
+            raise RequestError("cannot_hide", "Only picture and sound can be hidden, not {odd}.", odd=odd)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +164,9 @@ class EmbedRequest:
 
     def __post_init__(self) -> None:
         if isinstance(self.media, str):
-            _text(self.media, "Type something to embed first.", "请先输入文字。", 20_000)
+            if not self.media.strip():
+                raise RequestError("embed_text_needed", "Type something to embed first.")
+            _length(self.media, 20_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,11 +188,15 @@ class SearchRequest:
 
     def __post_init__(self) -> None:
         if isinstance(self.query, str):
-            _text(self.query, "Type what to look for, or drop a file.", "请输入要找的内容，或拖入文件。", 2_000)
-        _check(1 <= self.k <= 1_000, f"k is {self.k}; choose 1 to 1000 hits.", f"k 为 {self.k}，请选 1 到 1000。")
-        _check(bool(self.kinds), "Choose at least one kind of media to look for.", "请至少选择一种媒体。")
-        odd, known = sorted(self.kinds - set(KINDS)), ", ".join(KINDS)
-        _check(not odd, f"Unknown kinds {odd}; known are {known}.", f"未知的种类；可选：{known}。")
+            if not self.query.strip():
+                raise RequestError("query_needed", "Type what to look for, or drop a file.")
+            _length(self.query, 2_000)
+        if not 1 <= self.k <= 1_000:
+            raise RequestError("k_out_of_range", "k is {k}; choose 1 to 1000 hits.", k=self.k)
+        if not self.kinds:
+            raise RequestError("kinds_needed", "Choose at least one kind of media to look for.")
+        if odd := sorted(self.kinds - set(KINDS)):
+            raise RequestError("kinds_unknown", "Unknown kinds {odd}; known are {known}.", odd=odd, known=list(KINDS))
 
 
 Request: TypeAlias = (
@@ -347,8 +360,7 @@ class HostInfo:
     name: str
     abilities: frozenset[Ability]
     device: str
-    device_reason: str
-    device_reason_zh: str
+    device_reason: Message
     dtype: str
     n_parameters: int
     memory_bytes: int

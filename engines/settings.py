@@ -31,12 +31,9 @@ class Settings:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise RequestError(
-                f"dtype {self.dtype!r} is not known; choose {', '.join(DTYPES[:-1])} or {DTYPES[-1]}.",
-                f"不支持 dtype {self.dtype!r}；可选：{'、'.join(DTYPES)}。",
+                "dtype_unknown", "dtype {dtype!r} is not known; choose {known}.", dtype=self.dtype, known=list(DTYPES)
             )
         if self.n_threads < 0 or self.cache_bytes < 0 or self.idle_s < 0:
-            raise RequestError(
-                "n_threads, cache_bytes and idle_s are 0 or more.", "n_threads、cache_bytes 与 idle_s 不能为负。"
-            )
+            raise RequestError("settings_negative", "n_threads, cache_bytes and idle_s are 0 or more.")
         if not self.timeout_s > 0:
-            raise RequestError("timeout_s is more than 0 seconds.", "timeout_s 必须大于 0 秒。")
+            raise RequestError("timeout_not_positive", "timeout_s is more than 0 seconds.")

@@ -64,7 +64,10 @@ def write(segments: Sequence[Segment], format: Format, *, text: Text = "original
     if format not in FORMATS:
         known = ", ".join(FORMATS)
         raise RequestError(
-            "subtitle_format", "{format!r} is no subtitle format; choose one of {known}.", format=format, known=known
+            "subtitle_format",
+            "{format!r} is no subtitle format; choose one of {known}.",
+            format=format,
+            known=known,
         )
     if format == "json":
         return _json(segments)

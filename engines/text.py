@@ -40,13 +40,15 @@ class Tokenizer:
             self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model or b"\0")  # b"" would mean "later"
         except RuntimeError as error:
             raise CheckpointError(
-                "The tokenizer file is damaged; fetch the model again.", "分词器文件已损坏，请重新获取模型。"
+                "tokenizer_damaged", "The tokenizer file is damaged; fetch the model again."
             ) from error
         missing = [piece for piece in (SOT, EOS, PAD, *CONTROLS) if not self._pieces.is_control(self._id(piece))]
         if missing:
             raise CheckpointError(
-                f"The tokenizer lacks {len(missing)} control pieces, {missing[0]} first; it belongs to another model.",
-                f"分词器缺少 {len(missing)} 个控制符（如 {missing[0]}），不属于此模型。",
+                "tokenizer_lacks_tokens",
+                "The tokenizer lacks {n} control pieces, {first} first; it belongs to another model.",
+                n=len(missing),
+                first=missing[0],
             )
         self.digest = hashlib.sha256(model).hexdigest()
         self.vocab_size: int = self._pieces.vocab_size()
@@ -66,8 +68,9 @@ class Tokenizer:
             return cls(path.read_bytes())
         except OSError as error:
             raise CheckpointError(
-                f"The tokenizer file {path.name} cannot be read; fetch the model again.",
-                f"无法读取分词器文件 {path.name}，请重新获取模型。",
+                "tokenizer_unreadable",
+                "The tokenizer file {name} cannot be read; fetch the model again.",
+                name=path.name,
             ) from error
 
     def _id(self, piece: str) -> int:

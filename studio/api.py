@@ -104,5 +104,5 @@ def _text(name: str, value: str = "") -> gr.Textbox:
 
 def _file(file: str | None) -> Path:
     if not file:
-        raise RequestError("Send a file with the request.", "请随请求附上一个文件。")
+        raise RequestError("file_needed", "Send a file with the request.")
     return uploaded(file)

@@ -50,12 +50,12 @@ class CollectionStore:
     def folder(self, typed: str) -> CollectionRef:
         """The collection of a folder on this machine. Raises RequestError when there is no such folder."""
         if not typed.strip():
-            raise RequestError("Type the folder to search in first.", "请先输入要检索的文件夹。")
+            raise RequestError("folder_needed", "Type the folder to search in first.")
         folder = Path(typed.strip().strip("\"'")).expanduser()
         if not folder.is_absolute() or not folder.is_dir():
             raise RequestError(
+                "no_such_folder",
                 "There is no such folder on this computer; type its whole path, for example ~/Pictures.",
-                "这台电脑上没有这个文件夹；请输入完整路径，例如 ~/Pictures。",
             )
         collection = self._collection(folder.name or "root", folder.resolve())
         self._remember(collection.folder)
@@ -78,7 +78,7 @@ class CollectionStore:
             if not target.exists():
                 shutil.copyfile(file, target)
         if not any(folder.iterdir()):
-            raise RequestError("Drop the files to search in first.", "请先拖入要检索的文件。")
+            raise RequestError("files_needed", "Drop the files to search in first.")
         return self._collection(UPLOADS, folder)
 
     def forget_uploads(self, session: str) -> None:
@@ -97,8 +97,8 @@ class CollectionStore:
             downloads.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
+                "collections_not_kept",
                 "Collections cannot be kept: their folder cannot be written; free some space or check its rights.",
-                "无法保存检索集：其文件夹不可写；请检查磁盘空间或权限。",
             ) from error
         return CollectionRef(name, folder, downloads / f"{name}-{digest}.sqlite")
 

@@ -104,9 +104,9 @@ class MediaInput:
 
 
 MISSING = {
-    PHOTO: RequestError("Drop a photo first, or click a sample.", "请先拖入一张图片，或点选一个示例。"),
-    SOUND: RequestError("Drop or record a sound first, or click a sample.", "请先拖入或录制一段声音，或点选一个示例。"),
-    CLIP: RequestError("Drop a clip first, or click a sample.", "请先拖入一段视频，或点选一个示例。"),
+    PHOTO: RequestError("drop_photo", "Drop a photo first, or click a sample."),
+    SOUND: RequestError("drop_sound", "Drop or record a sound first, or click a sample."),
+    CLIP: RequestError("drop_clip", "Drop a clip first, or click a sample."),
 }
 
 

@@ -142,8 +142,7 @@ class LabelStore:
                 if isinstance(error, UserError):
                     raise
                 raise UserError(
-                    "The examples cannot be kept: free some space on the disk, or drop them again.",
-                    "无法保存示例；请清理磁盘空间，或重新拖入。",
+                    "examples_not_kept", "The examples cannot be kept: free some space on the disk, or drop them again."
                 ) from error
 
     def rename(self, session: str, old: str, new: str) -> None:

@@ -60,8 +60,8 @@ def keep(state: AppState) -> None:
     except OSError as error:
         log.info("routes not kept", exc_info=error)
         raise UserError(
+            "routes_not_kept",
             "It answers from now on, but not after the next start: the settings cannot be written; check the disk.",
-            "现在已生效，但无法写入设置，下次启动后不再保留；请检查磁盘。",
         ) from error
 
 

@@ -41,7 +41,7 @@ def uploaded(path: str) -> Path:
     """
     real = Path(path).resolve()
     if not real.is_relative_to(Path(utils.get_upload_folder()).resolve()):
-        raise RequestError("This file was not uploaded here; drop it again.", "此文件并非在此上传，请重新拖入。")
+        raise RequestError("not_uploaded_here", "This file was not uploaded here; drop it again.")
     return real
 
 

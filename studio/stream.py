@@ -98,8 +98,9 @@ def calm(error: BaseException) -> UserError:
     name = secrets.token_hex(3)
     log.error("failure %s", name, exc_info=error)
     return UserError(
-        f"Something went wrong here that is not your fault; try again, and if it stays, report log {name}.",
-        f"程序出了问题，与您的操作无关；请重试，若仍出现，请反馈日志编号 {name}。",
+        "defect",
+        "Something went wrong here that is not your fault; try again, and if it stays, report log {log}.",
+        log=name,
     )
 
 

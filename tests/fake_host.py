@@ -1,7 +1,7 @@
 """A host that answers from a script: every request type, the same answer every time, no model and no waiting.
 
     host = FakeHost()                                          # serves everything
-    host = FakeHost(error=MediaError("No picture in it."))     # every stream fails like this
+    host = FakeHost(error=MediaError("test", "No picture in it."))     # every stream fails like this
     host = FakeHost(delay_s=0.2)                               # slow enough to be stopped
     host = FakeHost(name="tiny", source="a/tiny")              # what it is called, and what it was opened with
     host = FakeHost(scripts={CaptionRequest: silent})          # one answer of your own: request -> results
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.errors import AbilityError, RequestError
+from engines.errors import AbilityError, Message, RequestError
 from engines.protocol import (
     LANGUAGES,
     Ability,
@@ -103,8 +103,7 @@ class FakeHost:
             name=name,
             abilities=abilities,
             device="cpu",
-            device_reason="no CUDA device was found",
-            device_reason_zh="没有 CUDA 设备",
+            device_reason=Message("reason.no_cuda", "there is no CUDA device"),
             dtype="float32",
             n_parameters=1_000_000,
             memory_bytes=4_000_000,
@@ -121,9 +120,9 @@ class FakeHost:
     def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
         """The script's results, one every `delay_s`; the error, if there is one, comes after the first of them."""
         if self.closed:
-            raise RequestError("The host is closed; open it again.", "模型已关闭，请重新打开。")
+            raise RequestError("test", "The host is closed; open it again.")
         if not self._info.serves(type(request)):
-            raise AbilityError("The fake host does not serve this.", "此模型不支持该任务。")
+            raise AbilityError("test", "The fake host does not serve this.")
         with self._lock:
             self.requests.append(request)
         return self._play(request, cancel if cancel is not None else Cancel())
@@ -150,7 +149,7 @@ class FakeHost:
     def move(self, device: str) -> None:
         self.moves.append(device)
         name = "cpu" if device == "auto" else device
-        self._info = replace(self._info, device=name, device_reason="asked for", device_reason_zh="按要求")
+        self._info = replace(self._info, device=name, device_reason=Message("test", "asked for"))
 
     def close(self) -> None:
         self.closed = True

@@ -197,7 +197,7 @@ def test_a_device_that_is_absent_is_said_in_both_languages(
     became: list[list[str]], whole: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def open_host(name: str, settings: object, tell: object) -> None:
-        raise DeviceError("There is no cuda here.", "这里没有 cuda。")
+        raise DeviceError("test", "There is no cuda here.")
 
     serve_with(monkeypatch, serve=None, open_host=open_host)
     with pytest.raises(SystemExit, match=r"^There is no cuda here\.\n这里没有 cuda。$"):

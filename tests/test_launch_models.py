@@ -21,7 +21,7 @@ def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
     def open_host(name: str, settings: object, tell: object) -> FakeHost:
         if name == "down":
-            raise RequestError("The server does not answer.", "服务器没有响应。")
+            raise RequestError("test", "The server does not answer.")
         host = FakeHost(source=name)
         host.settings = settings  # type: ignore[attr-defined]
         return host

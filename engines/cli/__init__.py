@@ -247,8 +247,7 @@ def _where(text: str) -> Path | str:
 def _index(options: argparse.Namespace) -> IndexRequest:
     if options.processes < 1:
         raise RequestError(
-            f"{options.processes} processes read nothing; choose 1 or more.",
-            f"{options.processes} 个进程无法读取，请选 1 个或更多。",
+            "no_processes", "{processes} processes read nothing; choose 1 or more.", processes=options.processes
         )
     return IndexRequest(folder=options.folder, collection=options.collection)
 

@@ -39,8 +39,9 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
         if not args.data.is_dir():
             name = args.data.name
             raise RequestError(
-                f"There is no folder {name!r}; give the folder the data lies in with --data.",
-                f"没有文件夹 {name!r}；请用 --data 给出数据所在的文件夹。",
+                "data_folder_missing",
+                "There is no folder {name!r}; give the folder the data lies in with --data.",
+                name=name,
             )
         names = chosen([name for name in args.only.split(",") if name])
         reopen = partial(opener, args.model, Settings(device=args.device, n_threads=args.threads))

@@ -36,8 +36,7 @@ def chosen(only: Sequence[str]) -> list[str]:
     unknown = [name for name in only if not _named(name)]
     if unknown:
         raise RequestError(
-            f"No suite is called {unknown[0]!r}; known are {', '.join(SUITES)}.",
-            f"没有名为 {unknown[0]!r} 的评测；可选：{'、'.join(SUITES)}。",
+            "suite_unknown", "No suite is called {name!r}; known are {known}.", name=unknown[0], known=list(SUITES)
         )
     return [name for name in SUITES if not only or any(name in _named(asked) for asked in only)]
 

@@ -135,10 +135,7 @@ def _folder(name: str) -> Path | None:
     if folder.is_dir():
         return folder
     if re.match(r"\w+://", name):
-        raise RequestError(
-            "An address begins with http:// or https://; check what you typed.",
-            "地址以 http:// 或 https:// 开头，请检查。",
-        )
+        raise RequestError("address_scheme", "An address begins with http:// or https://; check what you typed.")
     if not _HUB_NAME.fullmatch(name) or name.startswith((".", "~")) or folder.is_file():
         raise _unknown(name, folder)
     from engines.hosts import hub
@@ -174,20 +171,25 @@ def _is_transformers(config: Path) -> bool:
 def _unknown(name: str, folder: Path) -> RequestError:
     """Why no host answers to a name: a path that is not there, or a slip of the keyboard."""
     if folder.is_file():
-        return RequestError(
-            f"{folder.name!r} is a file; give the folder that holds it.",
-            f"{folder.name!r} 是文件，请给出它所在的文件夹。",
-        )
+        return RequestError("model_is_a_file", "{name!r} is a file; give the folder that holds it.", name=folder.name)
     if name.startswith(("~", ".")) or os.sep in name or "/" in name:
         return RequestError(
-            f"The model folder {folder.name!r} does not exist; check the path.",
-            f"模型文件夹 {folder.name!r} 不存在，请检查路径。",
+            "model_folder_missing", "The model folder {name!r} does not exist; check the path.", name=folder.name
         )
     likely = difflib.get_close_matches(name.lower(), KNOWN, n=1, cutoff=0.5)
-    hint, hint_zh = (f"; did you mean {likely[0]!r}?", f"，是否指 {likely[0]!r}？") if likely else (".", "。")
+    if likely:
+        return RequestError(
+            "host_misspelt",
+            "No host is called {name!r}. Known are: {known}, the path of a checkpoint folder, a name on the hub like "
+            "openai/whisper-base, or the address of a server; did you mean {likely!r}?",
+            name=name,
+            known=list(KNOWN),
+            likely=likely[0],
+        )
     return RequestError(
-        f"No host is called {name!r}. Known are: {', '.join(KNOWN)}, the path of a checkpoint folder, a name on the "
-        f"hub like openai/whisper-base, or the address of a server{hint}",
-        f"没有名为 {name!r} 的模型。可用：{'、'.join(KNOWN)}、模型文件夹的路径、Hugging Face 上的名称或"
-        f"服务器地址{hint_zh}",
+        "host_unknown",
+        "No host is called {name!r}. Known are: {known}, the path of a checkpoint folder, a name on the hub like "
+        "openai/whisper-base, or the address of a server.",
+        name=name,
+        known=list(KNOWN),
     )

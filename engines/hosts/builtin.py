@@ -135,7 +135,7 @@ class BuiltinHost:
         another device, None to copy the weights at hand. dtype: what later moves choose by.
         """
         self._checkpoint = checkpoint
-        self._choice = devices.Choice("cpu", "float32", "asked for", "按要求") if choice is None else choice
+        self._choice = devices.choose("cpu", "float32") if choice is None else choice
         self._folder, self._dtype, self._cache_bytes = folder, dtype, cache_bytes
         self._encoder = MediaEncoder(checkpoint, cache_bytes=cache_bytes)
         self._incoming: queue.Queue[_Job | _Move | None] = queue.Queue()
@@ -152,7 +152,6 @@ class BuiltinHost:
             abilities=ABILITIES,
             device=choice.device,
             device_reason=choice.reason,
-            device_reason_zh=choice.reason_zh,
             dtype=choice.dtype,
             arithmetic=self.arithmetic,
             n_parameters=checkpoint.n_parameters,
@@ -172,8 +171,7 @@ class BuiltinHost:
         """Results as they are made. Work begins when the first is asked for, and ends when nobody reads any more."""
         if type(request) not in TASKS:
             raise AbilityError(
-                f"The built-in model does not serve {type(request).__name__}.",
-                f"内置模型不支持 {type(request).__name__}。",
+                "builtin_unable", "The built-in model does not serve {request}.", request=type(request).__name__
             )
         task, kind, _ = TASKS[type(request)]
         return self.perform(task, kind, request, cancel)
@@ -307,4 +305,4 @@ def _load(folder: Path, choice: devices.Choice) -> Checkpoint:
 
 
 def _closed() -> RequestError:
-    return RequestError("This model was closed; open it again.", "模型已关闭，请重新打开。")
+    return RequestError("host_closed", "This model was closed; open it again.")

@@ -20,7 +20,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from engines.errors import Cancelled, CheckpointError, RequestError, UserError
+from engines.errors import Cancelled, CheckpointError, Message, RequestError, UserError
 from engines.hosts import Offer, is_transformers
 from engines.hosts.download import CONFIG, INDEX, WEIGHTS
 from engines.protocol import Cancel, HostInfo, Progress
@@ -61,8 +61,7 @@ def offer(name: str) -> Offer:
         name=name,
         abilities=frozenset(),
         device="",
-        device_reason="",
-        device_reason_zh="",
+        device_reason=Message("reason.not_here", "not on this machine"),
         dtype="",
         n_parameters=record["n_parameters"],
         memory_bytes=0,
@@ -154,60 +153,36 @@ def _next(lines: queue.SimpleQueue[str], cancel: Cancel) -> str:
     raise Cancelled
 
 
+SENTENCES = {
+    "offline": "{name} is not on this machine, and HF_HUB_OFFLINE is set; start without it to fetch the model, "
+    "or choose a folder.",
+    "unreachable": "{place} cannot be reached to fetch {name}; check the network, or choose a folder.",
+    "lost": "The connection to {place} was lost while {name} was fetched; what came is kept, try again.",
+    "missing": "{place} has no model {name}, or it is private; check the name, or set HF_TOKEN.",
+    "gated": "{name} asks to accept its terms first; do so on its page at {place}, set HF_TOKEN and start again.",
+    "refused": "{place} refuses to give {name} (error {status}); check HF_TOKEN.",
+    "server": "{place} answered with error {status} when asked for {name}; try again later.",
+    "strange": "{place} does not answer as the Hugging Face hub does; check the network and HF_ENDPOINT.",
+    "full": "{name} needs {needs_gb:.2f} GB more on the disk, and {free_gb:.2f} GB are free; make room, or "
+    "set HF_HOME to a larger disk.",
+    "unwritable": "The folder for models cannot be written, so {name} cannot be fetched; set HF_HOME to another one.",
+    "weightless": "{name} has no weights as model.safetensors, and other formats can run code; choose a model "
+    "that has them.",
+    "unknown": "{name} has no config.json, so it is no checkpoint of transformers; choose one that is.",
+}
+"""What can go wrong, each with the key "hub_<fault>"."""
+
+
 def _fault(record: dict[str, Any]) -> UserError:
-    """The sentence for what went wrong."""
-    name, place = record["name"], record.get("place", "")
-    needs, free = (f"{record.get(key, 0) / 1e9:.2f} GB" for key in ("need", "free"))
-    en, zh = {
-        "offline": (
-            f"{name} is not on this machine, and HF_HUB_OFFLINE is set; start without it to fetch the model, or choose "
-            "a folder.",
-            f"本机没有 {name}，且设置了 HF_HUB_OFFLINE；请取消该设置后重新启动以下载，或选择文件夹。",
-        ),
-        "unreachable": (
-            f"{place} cannot be reached to fetch {name}; check the network, or choose a folder.",
-            f"无法连接 {place} 以下载 {name}；请检查网络，或选择文件夹。",
-        ),
-        "lost": (
-            f"The connection to {place} was lost while {name} was fetched; what came is kept, try again.",
-            f"下载 {name} 时与 {place} 的连接中断；已下载的部分已保留，请重试。",
-        ),
-        "missing": (
-            f"{place} has no model {name}, or it is private; check the name, or set HF_TOKEN.",
-            f"{place} 上没有模型 {name}，或它是私有的；请检查名称，或设置 HF_TOKEN。",
-        ),
-        "gated": (
-            f"{name} asks to accept its terms first; do so on its page at {place}, set HF_TOKEN and start again.",
-            f"{name} 要求先接受其条款；请在 {place} 的模型页面上接受，设置 HF_TOKEN 后重新启动。",
-        ),
-        "refused": (
-            f"{place} refuses to give {name} (error {record.get('status')}); check HF_TOKEN.",
-            f"{place} 拒绝提供 {name}（错误 {record.get('status')}）；请检查 HF_TOKEN。",
-        ),
-        "server": (
-            f"{place} answered with error {record.get('status')} when asked for {name}; try again later.",
-            f"向 {place} 请求 {name} 时返回错误 {record.get('status')}；请稍后重试。",
-        ),
-        "strange": (
-            f"{place} does not answer as the Hugging Face hub does; check the network and HF_ENDPOINT.",
-            f"{place} 的应答不像 Hugging Face；请检查网络和 HF_ENDPOINT。",
-        ),
-        "full": (
-            f"{name} needs {needs} more on the disk, and {free} are free; make room, or set HF_HOME to a larger disk.",
-            f"{name} 还需要 {needs} 磁盘空间，剩余 {free}；请清理空间，或将 HF_HOME 设到更大的磁盘。",
-        ),
-        "unwritable": (
-            f"The folder for models cannot be written, so {name} cannot be fetched; set HF_HOME to another one.",
-            f"模型文件夹不可写，无法下载 {name}；请将 HF_HOME 设为其他文件夹。",
-        ),
-        "weightless": (
-            f"{name} has no weights as {WEIGHTS}, and other formats can run code; choose a model that has them.",
-            f"{name} 没有 {WEIGHTS} 格式的权重，而其他格式可能执行代码；请选有该格式的模型。",
-        ),
-        "unknown": (
-            f"{name} has no {CONFIG}, so it is no checkpoint of transformers; choose one that is.",
-            f"{name} 没有 {CONFIG}，不是 transformers 模型；请另选。",
-        ),
-    }[record["fault"]]
-    kind = CheckpointError if record["fault"] in ("weightless", "unknown") else RequestError
-    return kind(en, zh)
+    """The error for what the process says went wrong."""
+    fault = record["fault"]
+    kind = CheckpointError if fault in ("weightless", "unknown") else RequestError
+    return kind(
+        f"hub_{fault}",
+        SENTENCES[fault],
+        name=record["name"],
+        place=record.get("place", ""),
+        status=record.get("status", 0),
+        needs_gb=record.get("need", 0) / 1e9,
+        free_gb=record.get("free", 0) / 1e9,
+    )

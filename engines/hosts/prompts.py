@@ -57,14 +57,14 @@ def material(media: Media, takes: frozenset[Sense], host: str, *, hide: frozense
     found = _loaded(media)
     if found.kind == "sound" and "sound" not in takes:
         raise AbilityError(
-            f"{host} does not hear; choose a photo or a clip, or another model in Models & device.",
-            f"{host} 听不到声音；请选照片或视频，或在“模型与设备”中换一个模型。",
+            "host_does_not_hear",
+            "{host} does not hear; choose a photo or a clip, or another model in Models & device.",
+            host=host,
         )
     blind = "picture" not in takes
     if blind and (found.kind == "photo" or (found.kind == "clip" and (found.silent or "sound" not in takes))):
         raise AbilityError(
-            f"{host} does not see; choose a sound, or another model in Models & device.",
-            f"{host} 看不到画面；请选声音，或在“模型与设备”中换一个模型。",
+            "host_does_not_see", "{host} does not see; choose a sound, or another model in Models & device.", host=host
         )
     sees, hears = "picture" in takes - hide, "sound" in takes - hide
     return Material(
@@ -91,7 +91,7 @@ def _loaded(media: Media) -> Material:
         case Sound():
             samples = _heard(media)
             if len(samples) == 0:
-                raise MediaError("The sound is empty; record or choose another.", "声音是空的，请重新录制或另选。")
+                raise MediaError("sound_empty", "The sound is empty; record or choose another.")
             silent = is_quiet(samples)
             return Material("sound", samples=None if silent else samples, silent=silent)
         case Clip(frames, times_s, _, sound):

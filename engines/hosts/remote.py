@@ -22,10 +22,10 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image
 
-from engines.errors import AbilityError, DeviceError, RequestError, UserError
+from engines.errors import AbilityError, DeviceError, Message, RequestError, UserError
 from engines.hosts.listening import Said, transcribed
 from engines.hosts.prompts import Turn, conversation, dictation, material, translation
-from engines.hosts.server import Message, Server, short
+from engines.hosts.server import ChatMessage, Server, short
 from engines.hosts.streams import RESULTS, Steps, Written, closed, told
 from engines.protocol import (
     LANGUAGES,
@@ -73,9 +73,7 @@ def load(url: str, *, settings: Settings) -> RemoteHost:
     address, model = _parsed(url)
     key = (settings.api_key or os.environ.get(KEY, "")).strip()
     if not (key.isascii() and key.isprintable()):
-        raise RequestError(
-            f"The key holds letters no key has; copy {KEY} again.", f"密钥含有无效字符；请重新复制 {KEY}。"
-        )
+        raise RequestError("api_key_letters", "The key holds letters no key has; copy {variable} again.", variable=KEY)
     server = Server(address, key=key, timeout_s=settings.timeout_s)
     try:
         model = model or _only_model(server)
@@ -94,13 +92,14 @@ def _parsed(url: str) -> tuple[str, str]:
         right = False
     if not right:
         raise RequestError(
+            "server_address",
             "The address of a server looks like http://localhost:8000/v1, with #model after it to choose one.",
-            "服务器地址形如 http://localhost:8000/v1，可在后面加 #模型名。",
         )
     if "@" in parts.netloc or parts.query:
         raise RequestError(
-            f"Leave passwords and keys out of the address; put the key into {KEY}.",
-            f"地址中不要包含密码或密钥；请把密钥放入 {KEY}。",
+            "server_address_secret",
+            "Leave passwords and keys out of the address; put the key into {variable}.",
+            variable=KEY,
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", parts.fragment
 
@@ -117,13 +116,17 @@ def _only_model(server: Server) -> str:
         return names[0]
     if not names:
         raise RequestError(
-            f"The server at {server.place} does not tell its models; add #name to the address, with the model's name.",
-            f"{server.place} 的服务器没有列出模型；请在地址后加 #模型名。",
+            "server_lists_no_models",
+            "The server at {place} does not tell its models; add #name to the address, with the model's name.",
+            place=server.place,
         )
     some = ", ".join(short(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
     raise RequestError(
-        f"The server at {server.place} has {len(names)} models; add one to the address as #name: {some}.",
-        f"{server.place} 的服务器有 {len(names)} 个模型；请在地址后加 #模型名：{some}。",
+        "server_model_unchosen",
+        "The server at {place} has {n} models; add one to the address as #name: {some}.",
+        place=server.place,
+        n=len(names),
+        some=some,
     )
 
 
@@ -239,8 +242,7 @@ class RemoteHost:
             name=short(model),
             abilities=abilities,
             device="remote",
-            device_reason="its server chooses",
-            device_reason_zh="由服务器决定",
+            device_reason=Message("reason.server", "its server chooses"),
             dtype="",
             n_parameters=0,
             memory_bytes=0,
@@ -267,16 +269,18 @@ class RemoteHost:
             raise closed()
         if isinstance(request, TranscribeRequest) and request.translate_to is not None and not self._found.chats:
             raise AbilityError(
-                f"{self._info.name} does not translate; transcribe without, or choose another model.",
-                f"{self._info.name} 不能翻译；请只转写，或换一个模型。",
+                "remote_translation_unable",
+                "{name} does not translate; transcribe without, or choose another model.",
+                name=self._info.name,
             )
         return told(self._info, self._tasks, request, _Stop(cancel, self._closed))
 
     def move(self, device: str) -> None:
         """Raises DeviceError: there is nothing to move."""
         raise DeviceError(
-            f"{self._info.name} runs on a server, which chooses its own device; set it there.",
-            f"{self._info.name} 在服务器上运行，设备由服务器决定；请在那里设置。",
+            "remote_device",
+            "{name} runs on a server, which chooses its own device; set it there.",
+            name=self._info.name,
         )
 
     def close(self) -> None:
@@ -340,7 +344,7 @@ def _enough(text: str) -> int:
 # --- what travels -------------------------------------------------------------------------------------------------
 
 
-def messages(*turns: Turn) -> list[Message]:
+def messages(*turns: Turn) -> list[ChatMessage]:
     """Turns as OpenAI's chat protocol writes them; text alone as a plain string, which every template takes."""
     return [{"role": turn.role, "content": _content(turn)} for turn in turns]
 

@@ -71,10 +71,16 @@ def check(task: str) -> None:
     """Raise RequestError for a task there is not."""
     if task != DEFAULT and task not in TASKS:
         likely = difflib.get_close_matches(task, TASKS, n=1)
-        hint, hint_zh = (f"; did you mean {likely[0]}?", f"，是否指 {likely[0]}？") if likely else (".", "。")
+        if likely:
+            raise RequestError(
+                "task_misspelt",
+                "No task is called {task!r}; known are {known}; did you mean {likely}?",
+                task=task,
+                known=list(TASKS),
+                likely=likely[0],
+            )
         raise RequestError(
-            f"No task is called {task!r}; known are {', '.join(TASKS)}{hint}",
-            f"没有名为 {task!r} 的任务；可用：{'、'.join(TASKS)}{hint_zh}",
+            "task_unknown", "No task is called {task!r}; known are {known}.", task=task, known=list(TASKS)
         )
 
 
@@ -92,8 +98,7 @@ def read_routes(file: Path) -> dict[str, Route]:
         return {}
     except (OSError, ValueError, TypeError, AttributeError, RequestError) as error:
         raise RequestError(
-            f"{file.name} is damaged; remove it, or write tasks and models into it as JSON.",
-            f"{file.name} 已损坏；请删除它，或按 JSON 格式写入任务与模型。",
+            "routes_damaged", "{name} is damaged; remove it, or write tasks and models into it as JSON.", name=file.name
         ) from error
     for task in routes:
         check(task)
@@ -182,7 +187,7 @@ class Router:
         if found is not None:
             return found
         if self._opener is None:
-            raise RequestError("No other model can be opened here.", "这里不能打开其他模型。")
+            raise RequestError("no_other_model", "No other model can be opened here.")
         host = self._opener(route)
         self.note(route)
         return host

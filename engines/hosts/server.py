@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import openai
 
 Item = TypeVar("Item")
-Message = dict[str, Any]
+ChatMessage = dict[str, Any]
 """One turn as OpenAI's chat protocol writes it."""
 
 CONNECT_S = 5.0
@@ -127,7 +127,7 @@ class Server:
 
         return _first(self._asked(names, Cancel()))
 
-    def n_read(self, model: str, messages: Sequence[Message], *, tries: int = TRIES, limit_s: float) -> int | None:
+    def n_read(self, model: str, messages: Sequence[ChatMessage], *, tries: int = TRIES, limit_s: float) -> int | None:
         """How many tokens the server read of a conversation; None where it does not count them."""
 
         def count(client: openai.OpenAI) -> Iterator[int | None]:
@@ -144,7 +144,9 @@ class Server:
 
         return _first(self._asked(count, Cancel(), model=model, tries=tries, limit_s=limit_s))
 
-    def chat(self, model: str, messages: Sequence[Message], *, max_tokens: int, cancel: Cancel) -> Iterator[Written]:
+    def chat(
+        self, model: str, messages: Sequence[ChatMessage], *, max_tokens: int, cancel: Cancel
+    ) -> Iterator[Written]:
         """The answer to a conversation as it grows, without what a model thinks aloud first."""
 
         def texts(client: openai.OpenAI) -> Iterator[Written]:
@@ -312,38 +314,40 @@ def explained(error: BaseException, place: str, model: str, limit_s: float, *, c
     if isinstance(error, openai.APITimeoutError):
         if connected:
             return RequestError(
-                f"The server at {place} was silent for {limit_s:g} seconds; ask again, or give it more time.",
-                f"{place} 的服务器 {limit_s:g} 秒没有回应；请重试，或给它更多时间。",
+                "server_silent",
+                "The server at {place} was silent for {limit_s:g} seconds; ask again, or give it more time.",
+                place=place,
+                limit_s=limit_s,
             )
         return RequestError(
-            f"{place} could not be reached in time; check the address and the network.",
-            f"无法及时连接 {place}；请检查地址与网络。",
+            "server_unreachable",
+            "{place} could not be reached in time; check the address and the network.",
+            place=place,
         )
     if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError | UnicodeDecodeError | _Malformed):
         return RequestError(
-            f"{place} does not answer as an OpenAI-compatible server does; check the address, most end in /v1.",
-            f"{place} 的回应不符合 OpenAI 协议；请检查地址，多以 /v1 结尾。",
+            "server_strange",
+            "{place} does not answer as an OpenAI-compatible server does; check the address, most end in /v1.",
+            place=place,
         )
     causes = tuple(_causes(error))
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return RequestError(
-            f"The network knows no {place}; check the name in the address.",
-            f"网络上找不到 {place}；请检查地址中的名称。",
+            "server_name_unknown", "The network knows no {place}; check the name in the address.", place=place
         )
     if any(isinstance(cause, ssl.SSLError) for cause in causes) and not connected:
         return RequestError(
-            f"No secure connection to {place} came about; check its certificate, or whether it speaks https.",
-            f"无法与 {place} 建立安全连接；请检查证书，或它是否支持 https。",
+            "server_tls",
+            "No secure connection to {place} came about; check its certificate, or whether it speaks https.",
+            place=place,
         )
     if isinstance(error, openai.APIConnectionError) and not connected:
         return RequestError(
-            f"No server answers at {place}; start it, or check the address.",
-            f"{place} 没有服务器回应；请启动它，或检查地址。",
+            "server_absent", "No server answers at {place}; start it, or check the address.", place=place
         )
     if isinstance(error, openai.APIConnectionError | _Cut):
         return RequestError(
-            f"The server at {place} broke off in the middle of its answer; ask again.",
-            f"{place} 的服务器在回答途中断开；请重试。",
+            "server_broke_off", "The server at {place} broke off in the middle of its answer; ask again.", place=place
         )
     if isinstance(error, openai.APIError):  # told inside the stream
         message = f"{error.message} {error.body}"
@@ -355,43 +359,57 @@ def _refusal(status: int, message: str, place: str, model: str) -> UserError:
     """A sentence for an HTTP status. The server's own words stay in the log: they may repeat the key."""
     if status in (401, 403):
         return RequestError(
-            f"The server at {place} refuses the key; set FUSION_STUDIO_API_KEY to one it knows.",
-            f"{place} 的服务器拒绝了密钥；请把 FUSION_STUDIO_API_KEY 设为有效的密钥。",
+            "server_refuses_key",
+            "The server at {place} refuses the key; set FUSION_STUDIO_API_KEY to one it knows.",
+            place=place,
         )
     if status == 404:
-        what, what_zh = (f"no model {short(model)!r}", f"模型 {short(model)!r}") if model else ("no models", "模型")
+        if not model:
+            return RequestError(
+                "server_without_models",
+                "The server at {place} knows no models; check the address, and the model's name after #.",
+                place=place,
+            )
         return RequestError(
-            f"The server at {place} knows {what}; check the address, and the model's name after #.",
-            f"{place} 的服务器没有{what_zh}；请检查地址，以及 # 后面的模型名。",
+            "server_model_unknown",
+            "The server at {place} knows no model {model!r}; check the address, and the model's name after #.",
+            place=place,
+            model=short(model),
         )
     at_most = _AT_MOST.search(message)
     if status == 400 and at_most is not None:  # vLLM, as it was told to
         return RequestError(
-            f"The server at {place} takes {at_most[1]} pictures at a time, fewer than a clip has; choose a photo.",
-            f"{place} 的服务器一次最多接收 {at_most[1]} 张图片，少于视频所需；请选照片。",
+            "server_picture_limit",
+            "The server at {place} takes {n} pictures at a time, fewer than a clip has; choose a photo.",
+            place=place,
+            n=at_most[1],
         )
     if status == 413 or (status in (400, 422) and _TOO_LONG.search(message)):
-        return RequestError(
-            f"This is too long for the model at {place}; shorten it.", f"内容超出 {place} 上模型的长度；请缩短。"
-        )
+        return RequestError("server_too_long", "This is too long for the model at {place}; shorten it.", place=place)
     if status == 429:
         return RequestError(
-            f"The server at {place} has too many requests; wait a little and ask again.",
-            f"{place} 的服务器请求过多；请稍后再试。",
+            "server_overloaded",
+            "The server at {place} has too many requests; wait a little and ask again.",
+            place=place,
         )
     if status >= 500:
         return RequestError(
-            f"The server at {place} failed (HTTP {status}); its own log says why.",
-            f"{place} 的服务器出错（HTTP {status}）；原因见它的日志。",
+            "server_failed",
+            "The server at {place} failed (HTTP {status}); its own log says why.",
+            place=place,
+            status=status,
         )
     if status < 400:
         return RequestError(
-            f"{place} points to another address, which is not followed; give that address.",
-            f"{place} 指向另一个地址，不会跟随；请直接填写那个地址。",
+            "server_redirects",
+            "{place} points to another address, which is not followed; give that address.",
+            place=place,
         )
     return RequestError(
-        f"The server at {place} refuses this request (HTTP {status}); its own log says why.",
-        f"{place} 的服务器拒绝了此请求（HTTP {status}）；原因见它的日志。",
+        "server_refuses_request",
+        "The server at {place} refuses this request (HTTP {status}); its own log says why.",
+        place=place,
+        status=status,
     )
 
 

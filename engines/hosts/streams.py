@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from engines.errors import AbilityError, Cancelled, RequestError
+from engines.errors import AbilityError, Cancelled, Message, RequestError
 from engines.protocol import (
     AskRequest,
     AskResult,
@@ -101,18 +101,17 @@ def _told(info: HostInfo, task: Steps, request: Request, cancel: Cancel) -> Iter
 
 def unable(name: str, request: type) -> AbilityError:
     """What a person is told who asks a host for what it does not do."""
-    what, what_zh = {
-        "search": ("search", "搜索"),
-        "transcribe": ("write down speech", "转写语音"),
-        "translate": ("translate", "翻译"),
-        "ask": ("answer questions", "回答问题"),
-        "caption": ("caption", "写描述"),
+    what = {
+        "search": Message("word.to_search", "search"),
+        "transcribe": Message("word.to_transcribe", "write down speech"),
+        "translate": Message("word.to_translate", "translate"),
+        "ask": Message("word.to_ask", "answer questions"),
+        "caption": Message("word.to_caption", "caption"),
     }[TASK_OF[request]]
     return AbilityError(
-        f"{name} does not {what}; choose another model for it in Models & device.",
-        f"{name} 不能{what_zh}；请在“模型与设备”中为它选另一个模型。",
+        "task_unable", "{name} does not {what}; choose another model for it in Models & device.", name=name, what=what
     )
 
 
 def closed() -> RequestError:
-    return RequestError("This model was closed; open it again.", "模型已关闭，请重新打开。")
+    return RequestError("host_closed", "This model was closed; open it again.")

@@ -69,8 +69,7 @@ class Collection:
         self._lock = threading.RLock()
         if not create and not file.is_file():
             raise CollectionError(
-                f"There is no collection {file.name}; index a folder first.",
-                f"没有集合 {file.name}，请先为文件夹建立索引。",
+                "collection_missing", "There is no collection {name}; index a folder first.", name=file.name
             )
         with self._speaking():
             if create:
@@ -229,20 +228,21 @@ class Collection:
         application_id, version = self._pragma("application_id"), self._pragma("user_version")
         if application_id != _APPLICATION_ID:
             raise CollectionError(
-                f"{self._name} is not a collection; choose another file or a new name.",
-                f"{self._name} 不是集合文件，请另选文件或新名称。",
+                "not_a_collection", "{name} is not a collection; choose another file or a new name.", name=self._name
             )
         if version != _SCHEMA_VERSION:
             raise CollectionError(
-                f"{self._name} was made by another version of this program; index the folder again under a new name.",
-                f"{self._name} 由本程序的其他版本创建，请用新名称重新建立索引。",
+                "collection_of_other_version",
+                "{name} was made by another version of this program; index the folder again under a new name.",
+                name=self._name,
             )
         # with a write-ahead log this is safe against a kill; a power cut may undo the last files, never harm the rest
         self._db.execute("PRAGMA synchronous = NORMAL")
         if model_digest is not None and self.model_digest != model_digest:
             raise CollectionError(
-                f"{self._name} was made by another model, and this one cannot read it; index the folder again.",
-                f"{self._name} 由其他模型创建，与当前模型不通用，请重新建立索引。",
+                "collection_of_other_model",
+                "{name} was made by another model, and this one cannot read it; index the folder again.",
+                name=self._name,
             )
 
     def _make(self, model_digest: str) -> None:
@@ -353,20 +353,20 @@ def _sentence(name: str, error: Exception) -> CollectionError:
         code = sqlite3.SQLITE_FULL if error.errno == errno.ENOSPC else sqlite3.SQLITE_CANTOPEN
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return CollectionError(
-            f"{name} is being changed by another program; try again in a moment.",
-            f"{name} 正被其他程序修改，请稍后重试。",
+            "collection_locked", "{name} is being changed by another program; try again in a moment.", name=name
         )
     if code == sqlite3.SQLITE_FULL:
         return CollectionError(
-            f"There is no room left on the disk for {name}; free some and index again.",
-            f"磁盘已满，无法写入 {name}，请清理空间后重新建立索引。",
+            "collection_disk_full",
+            "There is no room left on the disk for {name}; free some and index again.",
+            name=name,
         )
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM):
         return CollectionError(
-            f"{name} cannot be opened or written there; choose another place for the collection.",
-            f"无法在该位置打开或写入 {name}，请为集合另选位置。",
+            "collection_not_writable",
+            "{name} cannot be opened or written there; choose another place for the collection.",
+            name=name,
         )
     return CollectionError(
-        f"{name} is damaged or no collection; delete it and index the folder again.",
-        f"{name} 已损坏或不是集合，请删除后重新建立索引。",
+        "collection_damaged", "{name} is damaged or no collection; delete it and index the folder again.", name=name
     )

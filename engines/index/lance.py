@@ -79,21 +79,22 @@ class LanceCollection:
             table = self._opened()
         if table is None and not create:
             raise CollectionError(
-                f"There is no collection {self._name}; index a folder first.",
-                f"没有集合 {self._name}，请先为文件夹建立索引。",
+                "collection_missing", "There is no collection {name}; index a folder first.", name=self._name
             )
         with self._speaking():
             self._table = self._made(model_digest or "") if table is None else table
             note = self._table.schema.metadata or {}
         if note.get(b"fusion") != _VERSION:
             raise CollectionError(
-                f"{self._name} is not a collection of this version of the program; choose another address.",
-                f"{self._name} 不是本版本程序的集合，请另选地址。",
+                "lance_not_a_collection",
+                "{name} is not a collection of this version of the program; choose another address.",
+                name=self._name,
             )
         if model_digest is not None and self.model_digest != model_digest:
             raise CollectionError(
-                f"{self._name} was made by another model, and this one cannot read it; index the folder again.",
-                f"{self._name} 由其他模型创建，与当前模型不通用，请重新建立索引。",
+                "collection_of_other_model",
+                "{name} was made by another model, and this one cannot read it; index the folder again.",
+                name=self._name,
             )
 
     def __enter__(self) -> LanceCollection:
@@ -323,9 +324,10 @@ class LanceCollection:
                 yield
             except (OSError, RuntimeError, ValueError) as error:  # what LanceDB raises for anything
                 raise CollectionError(
-                    f"{self._name} cannot be read or written; check its address and the rights to it, and that the "
+                    "lance_unreachable",
+                    "{name} cannot be read or written; check its address and the rights to it, and that the "
                     "store is up.",
-                    f"无法读写 {self._name}，请检查地址、访问权限以及存储服务是否运行。",
+                    name=self._name,
                 ) from error
 
 
@@ -339,9 +341,9 @@ def _place(address: str) -> tuple[str, str]:
         folder = url2pathname(rest)
         return folder, Path(folder).name
     raise CollectionError(
-        "The address of a collection begins with s3:// and a bucket's name, or with file:/// and a folder; give one "
-        "of these, or the path of a file.",
-        "集合地址以 s3:// 加存储桶名开头，或以 file:/// 加文件夹开头；请改用其中之一，或给出文件路径。",
+        "collection_address",
+        "The address of a collection begins with s3:// and a bucket's name, or with file:/// and "
+        "a folder; give one of these, or the path of a file.",
     )
 
 
@@ -352,8 +354,8 @@ def _libraries() -> tuple[Any, Any]:
         import pyarrow
     except ImportError as error:
         raise CollectionError(
+            "lance_missing",
             'Collections at an address need LanceDB; install it with: pip install "fusion-studio[lance]"',
-            '地址形式的集合需要 LanceDB，请安装：pip install "fusion-studio[lance]"',
         ) from error
     return lancedb, pyarrow
 

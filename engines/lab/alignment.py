@@ -107,7 +107,7 @@ def measure(request: AlignmentRequest, material: Material | None, weights: Mappi
 def check(material: Material) -> None:
     """Raises RequestError for classes that are neither seen nor heard: words alone have nothing to be aligned with."""
     if not (material.has_pictures or material.has_sounds):
-        raise RequestError("Alignment needs photos or sounds in every class.", "对齐实验要求每个类别都有图片或声音。")
+        raise RequestError("alignment_needs_pairs", "Alignment needs photos or sounds in every class.")
 
 
 def senses_of(material: Material) -> tuple[str, ...]:

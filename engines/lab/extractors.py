@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engines.errors import RequestError
+from engines.errors import Message, RequestError
 from engines.lab import trainer
 from engines.lab.data.datasets import Material, Part, digits
 from engines.lab.findings import Cell, Findings, Picture, Table
@@ -87,10 +87,12 @@ def _having(sense: str, material: Material | None) -> Material:
     own = digits() if material is None else material
     if {"picture": own.has_pictures, "sound": own.has_sounds, "text": True}[sense]:
         return own
-    what, zh = {"picture": ("photos", "图片"), "sound": ("sounds", "声音")}[sense]
+    what = Message("word.photos", "photos") if sense == "picture" else Message("word.sounds", "sounds")
     raise RequestError(
-        f"{own.name} has no {what} in every class; choose another sense, or another folder.",
-        f"{own.name} 并非每个类别都有{zh}；请换一种感官，或换一个文件夹。",
+        "classes_without_media",
+        "{name} has no {what} in every class; choose another sense, or another folder.",
+        name=own.name,
+        what=what,
     )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.errors import AbilityError, Cancelled, MediaError, RequestError
+from engines.errors import AbilityError, Cancelled, MediaError, Message, RequestError
 from engines.protocol import Cancel, EmbedRequest, EmbedResult, End, Host, Kind, Progress, run
 
 MIN_LABELS, MAX_LABELS = 2, 10
@@ -92,35 +92,46 @@ def tidy(name: str) -> str:
 
 def check(name: str, counts: Mapping[str, int]) -> None:
     """Raises RequestError where labels and numbers of examples make no set."""
-    for given, what, zh in ((name, "the label set", "标签集"), *((label, "the label", "标签") for label in counts)):
+    set_name, label_name = Message("word.the_label_set", "the label set"), Message("word.the_label", "the label")
+    for given, what in ((name, set_name), *((label, label_name) for label in counts)):
         if not tidy(given):
-            raise RequestError(f"Give {what} a name.", f"请给{zh}起个名字。")
+            raise RequestError("name_needed", "Give {what} a name.", what=what)
         if len(given) > MAX_NAME:
             raise RequestError(
-                f"The name of {what} has {len(given)} letters; at most {MAX_NAME} are taken.",
-                f"{zh}的名称有 {len(given)} 个字符，最多 {MAX_NAME} 个。",
+                "name_too_long",
+                "The name of {what} has {n} letters; at most {at_most} are taken.",
+                what=what,
+                n=len(given),
+                at_most=MAX_NAME,
             )
     n_labels = len(counts)
+    if n_labels == 0:
+        raise RequestError("no_labels", "No labels can be told apart; teach {at_least} or more.", at_least=MIN_LABELS)
     if n_labels < MIN_LABELS:
         raise RequestError(
-            f"{'One label cannot' if n_labels else 'No labels can'} be told apart; teach {MIN_LABELS} or more.",
-            f"{'只有一个标签' if n_labels else '没有标签'}，无从区分；请至少教 {MIN_LABELS} 个。",
+            "one_label_only", "One label cannot be told apart; teach {at_least} or more.", at_least=MIN_LABELS
         )
     if n_labels > MAX_LABELS:
         raise RequestError(
-            f"There are {n_labels} labels; at most {MAX_LABELS} can be taught in one set.",
-            f"共有 {n_labels} 个标签；一个标签集最多可教 {MAX_LABELS} 个。",
+            "too_many_labels",
+            "There are {n} labels; at most {at_most} can be taught in one set.",
+            n=n_labels,
+            at_most=MAX_LABELS,
         )
     for label, n_examples in counts.items():
         if n_examples == 0:
             raise RequestError(
-                f"The label {label!r} has no example; give it 1 to 5 photos or sounds.",
-                f"标签“{label}”没有示例；请给它 1 到 5 个图片或声音。",
+                "label_without_example",
+                "The label {label!r} has no example; give it 1 to 5 photos or sounds.",
+                label=label,
             )
         if n_examples > MAX_EXAMPLES:
             raise RequestError(
-                f"The label {label!r} has {n_examples} examples; 1 to 5 are enough, at most {MAX_EXAMPLES} are taken.",
-                f"标签“{label}”有 {n_examples} 个示例；1 到 5 个就够，最多 {MAX_EXAMPLES} 个。",
+                "too_many_examples",
+                "The label {label!r} has {n} examples; 1 to 5 are enough, at most {at_most} are taken.",
+                label=label,
+                n=n_examples,
+                at_most=MAX_EXAMPLES,
             )
 
 
@@ -228,8 +239,9 @@ def heads(path: Path = HEADS) -> tuple[str, dict[str, Head]]:
         return digest, {space: Head(*(kept.get(f"{space}.{part}") for part in parts)) for space in spaces}
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise RequestError(
-            f"The file assets/lab/{path.name} is missing or damaged; download the program again.",
-            f"文件 assets/lab/{path.name} 缺失或已损坏，请重新下载本程序。",
+            "lab_part_damaged",
+            "The file assets/lab/{name} is missing or damaged; download the program again.",
+            name=path.name,
         ) from error
 
 
@@ -314,8 +326,10 @@ def teach(host: Host, lesson: Lesson, cancel: Cancel | None = None) -> Iterator[
         if len(examples) == n_before:
             _, reason = failures[-1]
             raise RequestError(
-                f"No example of {label!r} could be read ({reason.en.rstrip('.')}); give it another file.",
-                f"“{label}”的示例都无法读取（{reason.zh.rstrip('。')}）；请换一个文件。",
+                "no_example_readable",
+                "No example of {label!r} could be read; give it another file. The last one: {reason}",
+                label=label,
+                reason=reason,
             ) from reason
     yield Taught(labels=LabelSet(tidy(lesson.name), tuple(examples), digest), failures=tuple(failures), end="finished")
 
@@ -324,8 +338,9 @@ def check_host(host: Host) -> None:
     """Raises AbilityError where a host makes no vectors."""
     if not host.info.serves(EmbedRequest):
         raise AbilityError(
-            f"{host.info.name} makes no vectors to learn from; choose the built-in model for search.",
-            f"{host.info.name} 不提供可供学习的向量；请为“检索”选用内置模型。",
+            "no_vectors",
+            "{name} makes no vectors to learn from; choose the built-in model for search.",
+            name=host.info.name,
         )
 
 
@@ -353,6 +368,7 @@ def check_digest(labels: LabelSet, model_digest: str) -> None:
     """Raises RequestError where a set's vectors mean nothing to a model."""
     if labels.model_digest != model_digest:
         raise RequestError(
-            f"The label set {labels.name!r} was taught with another model; teach it again.",
-            f"标签集“{labels.name}”是用另一个模型教的；请重新教一次。",
+            "label_set_of_other_model",
+            "The label set {name!r} was taught with another model; teach it again.",
+            name=labels.name,
         )

@@ -44,9 +44,7 @@ def run(request: FusionRequest, material: Material | None, cancel: Cancel) -> It
     """Train one model per operator (and per single sense where needed), then measure all of them alike."""
     own = digits() if material is None else material
     if not (own.has_pictures and own.has_sounds):
-        raise RequestError(
-            "Fusion needs both photos and sounds in every class.", "融合实验要求每个类别都有图片和声音。"
-        )
+        raise RequestError("fusion_needs_both", "Fusion needs both photos and sounds in every class.")
     kinds = trained(request)
     watch = Watch(request, len(kinds) * request.n_steps, own.data)
     valid = trainer.draw(own.valid, ALONE, trainer.N_VALID, np.random.default_rng(request.seed + 1))

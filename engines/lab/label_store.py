@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.errors import CollectionError, RequestError, UserError
+from engines.errors import CollectionError, Message, RequestError, UserError
 from engines.lab.fewshot import Example, LabelSet, tidy
 from engines.protocol import KINDS
 
@@ -67,10 +67,11 @@ class Labels:
         path = self._path(name)
         if not path.is_file():
             known = [entry.name for entry in self.entries() if entry.failure is None]
-            listed, listed_zh = ", ".join(known[:20]) or "none yet", "、".join(known[:20]) or "还没有"
             raise RequestError(
-                f"No label set is called {tidy(name)!r}; there are: {listed}.",
-                f"没有名为“{tidy(name)}”的标签集；现有：{listed_zh}。",
+                "label_set_unknown",
+                "No label set is called {name!r}; there are: {known}.",
+                name=tidy(name),
+                known=known[:20] or Message("word.none_yet", "none yet"),
             )
         return _read(path)
 
@@ -97,8 +98,9 @@ class Labels:
         labels = replace(self.load(old), name=tidy(new))
         if after != before and after.exists():
             raise RequestError(
-                f"There is a label set {tidy(new)!r} already; choose another name, or delete that one first.",
-                f"已有名为“{tidy(new)}”的标签集；请换一个名称，或先删除它。",
+                "label_set_exists",
+                "There is a label set {name!r} already; choose another name, or delete that one first.",
+                name=tidy(new),
             )
         self.save(labels)
         if after != before:
@@ -188,8 +190,9 @@ def _read(path: Path) -> LabelSet:
         return labels
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RequestError) as error:
         raise CollectionError(
-            f"The label set in {path.name} is damaged, or its file was renamed; delete it and teach it again.",
-            f"{path.name} 中的标签集已损坏，或文件被改了名；请删除后重新教一次。",
+            "label_set_damaged",
+            "The label set in {name} is damaged, or its file was renamed; delete it and teach it again.",
+            name=path.name,
         ) from error
 
 
@@ -227,6 +230,6 @@ def _kind(value: object) -> Any:
 
 def _unwritable() -> UserError:
     return UserError(
+        "label_sets_not_kept",
         "Label sets cannot be kept: their folder cannot be written; free some space or check its rights.",
-        "无法保存标签集：其文件夹不可写；请检查磁盘空间或权限。",
     )

@@ -54,26 +54,29 @@ class MaskedRequest:
     def __post_init__(self) -> None:
         n_words = len(words(self.text, self.source))
         if n_words == 0:
-            raise RequestError("Type a sentence first, or let the photo be described.", "请先输入句子，或先描述图片。")
+            raise RequestError("masking_no_sentence", "Type a sentence first, or let the photo be described.")
         if len(self.text) > MAX_CHARACTERS:
             raise RequestError(
-                f"The sentence has {len(self.text)} characters; at most {MAX_CHARACTERS} are taken here.",
-                f"句子有 {len(self.text)} 个字符，这里最多 {MAX_CHARACTERS} 个。",
+                "masking_too_long",
+                "The sentence has {n} characters; at most {at_most} are taken here.",
+                n=len(self.text),
+                at_most=MAX_CHARACTERS,
             )
         if f"{self.source}-{self.target}" not in PAIRS:
             known = ", ".join(PAIRS)
             raise RequestError(
-                f"{self.source}-{self.target} is not translated here; choose one of {known}.",
-                f"这里不支持 {self.source}-{self.target}；可选：{known}。",
+                "masking_pair_unknown",
+                "{source}-{target} is not translated here; choose one of {known}.",
+                source=self.source,
+                target=self.target,
+                known=known,
             )
         if not self.hidden <= set(range(n_words)):
-            raise RequestError(
-                f"There are {n_words} words; hide some of those.", f"句子共有 {n_words} 个词，请遮住其中几个。"
-            )
+            raise RequestError("masking_no_such_word", "There are {n} words; hide some of those.", n=n_words)
         if len(self.hidden) == n_words:
-            raise RequestError("Leave at least one word to translate.", "请至少留下一个词。")
+            raise RequestError("masking_all_hidden", "Leave at least one word to translate.")
         if not 0.0 <= self.weight <= 1.0:
-            raise RequestError(f"The weight is {self.weight}; it is 0 to 1.", "权重应在 0 到 1 之间。")
+            raise RequestError("weight_out_of_range", "The weight is {weight}; it is 0 to 1.", weight=self.weight)
 
     @property
     def shown(self) -> str:
@@ -121,8 +124,9 @@ def stream(host: Host, request: MaskedRequest, cancel: Cancel | None = None) -> 
 
     if not isinstance(host, BuiltinHost):
         raise AbilityError(
-            f"{host.info.name} cannot write by text and photo at once; give the built-in model a task under Models.",
-            f"{host.info.name} 无法同时依据文字和图片写作；请在“模型”页让内置模型承担一项任务。",
+            "masking_unable",
+            "{name} cannot write by text and photo at once; give the built-in model a task under Models.",
+            name=host.info.name,
         )
     return host.perform(write, MaskedResult, request, cancel)
 

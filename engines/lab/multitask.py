@@ -128,7 +128,7 @@ def groups_of(request: MultitaskRequest) -> dict[str, tuple[str, ...]]:
 def n_classes(material: Material, tasks: Sequence[str]) -> dict[str, int]:
     """How many answers each task has. Raises RequestError for one that this material cannot ask."""
     if not material.has_sounds:
-        raise RequestError("This experiment listens; every class needs sounds.", "这个实验靠听；每个类别都要有声音。")
+        raise RequestError("sounds_needed", "This experiment listens; every class needs sounds.")
     sizes = {
         "digit": len(material.classes),
         "parity": 2 if material.classes == DIGITS else 0,
@@ -138,8 +138,10 @@ def n_classes(material: Material, tasks: Sequence[str]) -> dict[str, int]:
     for task in tasks:
         if sizes[task] < 2:
             raise RequestError(
-                f"{material.name} says nothing of {task!r}; leave that task out.",
-                f"{material.name} 中没有“{task}”的信息；请去掉这个任务。",
+                "task_without_data",
+                "{name} says nothing of {task!r}; leave that task out.",
+                name=material.name,
+                task=task,
             )
     return {task: sizes[task] for task in tasks}
 

@@ -36,13 +36,13 @@ def write(encoder: MediaEncoder, request: MaskedRequest) -> Iterator[MaskedResul
     model, tokenizer = encoder.model, encoder.tokenizer
     ids = tokenizer.encode(request.shown)
     if len(ids) > MAX_PIECES:
-        raise RequestError("The sentence is too long; give a shorter one.", "句子太长，请缩短。")
+        raise RequestError("sentence_too_long", "The sentence is too long; give a shorter one.")
     duo: Duo | None = None
     if request.photo is not None:
         yield MaskedResult(request=request, progress=Progress("looking"))
         encoded = encoder.encode(request.photo)
         if encoded.kind != "photo":
-            raise RequestError("Only a photo helps here; choose one.", "这里只有图片有用，请选择一张图片。")
+            raise RequestError("photo_needed", "Only a photo helps here; choose one.")
         duo = Duo(model, tokenizer, model.fuse(encoder.streams(encoded, whole=True)), request.weight)
     memory = model.fuse([Stream("text", *encoder.read(ids))])
     prefix = torch.tensor([tokenizer.prefix("translate", request.target)], device=memory.tokens.device)

@@ -56,20 +56,42 @@ def check(name: str, value: object, about: Mapping[str, Any]) -> None:
         chosen, known = (value if isinstance(value, tuple) else (value,)), about["known"]
         odd = [word for word in chosen if word not in known]
         if odd or not chosen:
-            listed = ", ".join(known)
-            what = f"{odd[0]!r} is not known" if odd else "nothing is chosen"
-            was = f"不支持 {odd[0]!r}" if odd else "未选择任何一项"
-            raise RequestError(f"{name}: {what}; choose from {listed}.", f"{name}：{was}；可选：{listed}。")
+            if not odd:
+                raise RequestError(
+                    "lab_nothing_chosen",
+                    "{name}: nothing is chosen; choose from {known}.",
+                    name=name,
+                    known=list(known),
+                )
+            raise RequestError(
+                "lab_choice_unknown",
+                "{name}: {odd!r} is not known; choose from {known}.",
+                name=name,
+                odd=odd[0],
+                known=list(known),
+            )
         if len(set(chosen)) < len(chosen):
-            raise RequestError(f"{name}: choose each only once.", f"{name}：每一项只能选一次。")
+            raise RequestError("lab_chosen_twice", "{name}: choose each only once.", name=name)
     if "low" in about:
         low, high, whole = about["low"], about["high"], about["whole"]
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not low <= value <= high or (whole and not isinstance(value, int)):
-            kind, zh = ("a whole number from ", "整数 ") if whole and is_number and low <= value <= high else ("", "")
+            if whole and is_number and low <= value <= high:
+                raise RequestError(
+                    "lab_not_whole",
+                    "{name} is {value}; choose a whole number from {low:g} to {high:g}.",
+                    name=name,
+                    value=value,
+                    low=low,
+                    high=high,
+                )
             raise RequestError(
-                f"{name} is {value}; choose {kind}{low:g} to {high:g}.",
-                f"{name} 为 {value}，请选{zh or ' '}{low:g} 到 {high:g}。",
+                "lab_out_of_range",
+                "{name} is {value}; choose {low:g} to {high:g}.",
+                name=name,
+                value=value,
+                low=low,
+                high=high,
             )
 
 

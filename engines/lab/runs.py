@@ -97,15 +97,16 @@ def again(found: Findings, material: Material | None = None) -> tuple[Table, ...
     measure, or where it is other material.
     """
     if not found.weights:
-        raise RequestError("This run was not finished; there is nothing to measure.", "该实验没有完成，无可测量。")
+        raise RequestError("run_unfinished", "This run was not finished; there is nothing to measure.")
     from engines.lab.data.datasets import bundled
     from engines.lab.trainer import one_thread
 
     module: Any = importlib.import_module(f"engines.lab.{name_of(found.request)}")
     if found.data is not None and found.data != (bundled(found.data.name) if material is None else material.data):
         raise RequestError(
-            f"This run learnt from {found.data.name!r}, which is not here as it was then; give its folder.",
-            f"该实验学习的是“{found.data.name}”，这里没有与当时相同的文件；请给出它的文件夹。",
+            "run_data_missing",
+            "This run learnt from {name!r}, which is not here as it was then; give its folder.",
+            name=found.data.name,
         )
     with one_thread():
         tables: tuple[Table, ...] = module.measure(found.request, material, found.weights)
@@ -141,8 +142,7 @@ def save(path: Path, found: Findings) -> None:
         save_file(whole, path, {"run": json.dumps(about, ensure_ascii=False)})
     except (OSError, SafetensorError) as error:
         raise RequestError(
-            f"The run cannot be written to {path.name}; choose a folder you may write to.",
-            f"无法把实验写入 {path.name}；请选择可写入的文件夹。",
+            "run_not_written", "The run cannot be written to {name}; choose a folder you may write to.", name=path.name
         ) from error
 
 
@@ -157,8 +157,9 @@ def load(path: Path) -> Findings:
         return _findings(about, arrays)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, RequestError) as error:
         raise RequestError(
-            f"{path.name} is not a run of the Lab, or is damaged; choose a file that “Save the run” wrote.",
-            f"{path.name} 不是实验室的实验文件，或已损坏；请选择由“保存实验”生成的文件。",
+            "not_a_run",
+            "{name} is not a run of the Lab, or is damaged; choose a file that “Save the run” wrote.",
+            name=path.name,
         ) from error
 
 

@@ -92,7 +92,8 @@ def _name(path: Path) -> str:
 
 def _value(answer: dict[str, Any]) -> Any:
     if "refused" in answer:
-        raise MediaError(*answer["refused"])
+        key, english, values = answer["refused"]
+        raise MediaError(key, english, **values)
     if "defect" in answer:
         raise RuntimeError(f"reading failed in the child:\n{answer['defect']}")
     return answer["value"]
@@ -228,7 +229,7 @@ def _answer(requests: IO[bytes], answers: IO[bytes], name: str, path: Path, opti
             result = None
         _send(answers, {"value": result})
     except MediaError as error:
-        _send(answers, {"refused": (error.en, error.zh)})
+        _send(answers, {"refused": error.parts()})
     except (EOFError, BrokenPipeError):  # the parent is gone
         raise
     except Exception:

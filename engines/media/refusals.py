@@ -18,84 +18,36 @@ MAX_TRACKS = 32
 _PLAYLIST_HEADS = (b"#extm3u", b"ffconcat", b"[playlist]", b"[reference]", b"<asx", b"<smil", b"<mpd", b"<playlist")
 _PLAYLIST_SUFFIXES = (".asx", ".cue", ".ffconcat", ".m3u", ".m3u8", ".mpd", ".pls", ".smil", ".wpl", ".xspf")
 
-_SENTENCES = {
-    "missing": (
-        "There is no file {name} any more; choose it again.",
-        "找不到文件 {name}，请重新选择。",
-    ),
-    "folder": (
-        "{name} is not a file; choose a photo, sound or clip.",
-        "{name} 不是文件，请选择照片、声音或视频文件。",
-    ),
-    "forbidden": (
-        "{name} may not be read; allow reading it or copy it elsewhere, then choose it again.",
-        "没有权限读取 {name}，请更改权限或复制到别处后重试。",
-    ),
-    "empty": (
-        "{name} is empty (0 bytes); record or download it again.",
-        "{name} 是空文件（0 字节），请重新录制或下载。",
-    ),
-    "playlist": (
-        "{name} is a playlist, which only points at other files; choose one of those files itself.",
-        "{name} 是播放列表，只指向其他文件，请直接选择那些文件。",
-    ),
-    "heic": (
-        "{name} is a HEIC photo; save it as JPEG, or run `pip install pillow-heif` and start again.",
-        "{name} 是 HEIC 照片，请另存为 JPEG，或运行 `pip install pillow-heif` 后重新启动。",
-    ),
-    "unknown": (
-        "{name} is not a photo, sound or clip, or it is damaged or cut short; JPEG, PNG, MP3 and MP4 are safe choices.",
-        "{name} 不是照片、声音或视频，或文件已损坏、不完整；建议使用 JPEG、PNG、MP3 或 MP4。",
-    ),
-    "damaged": (
-        "{name} is damaged or cut short and cannot be read; export or download it again.",
-        "{name} 已损坏或不完整，无法读取，请重新导出或下载。",
-    ),
-    "no_sound": (
-        "{name} has no sound track; choose a sound, or a clip with sound.",
-        "{name} 没有声音，请选择声音文件或带声音的视频。",
-    ),
-    "no_picture": (
-        "{name} is a sound without moving pictures; choose a clip.",
-        "{name} 是声音，没有画面，请选择视频。",
-    ),
-    "not_a_photo": (
-        "{name} is not a photo but a sound or clip; choose a photo.",
-        "{name} 不是照片，而是声音或视频，请选择照片。",
-    ),
-    "not_moving": (
-        "{name} is a photo, which neither moves nor sounds; choose a sound or clip.",
-        "{name} 是照片，没有声音也不会动，请选择声音或视频。",
-    ),
-    "too_many_pixels": (
-        "{name} is larger than {megapixels} megapixels; make it smaller first.",
-        "{name} 超过 {megapixels} 百万像素，请先缩小。",
-    ),
-    "too_long": (
-        "{name} is longer than {hours} hours; cut it into parts first.",
-        "{name} 超过 {hours} 小时，请先剪成几段。",
-    ),
-    "too_many_tracks": (
-        "{name} holds more than {tracks} tracks; export it with one picture and one sound track.",
-        "{name} 的轨道超过 {tracks} 条，请导出为一条画面和一条声音。",
-    ),
-    "past_the_end": (
-        "{name} ends before {start_s:.1f} seconds; choose an earlier time.",
-        "{name} 不到 {start_s:.1f} 秒，请选择更早的时间。",
-    ),
+SENTENCES = {
+    "missing": "There is no file {name} any more; choose it again.",
+    "folder": "{name} is not a file; choose a photo, sound or clip.",
+    "forbidden": "{name} may not be read; allow reading it or copy it elsewhere, then choose it again.",
+    "empty": "{name} is empty (0 bytes); record or download it again.",
+    "playlist": "{name} is a playlist, which only points at other files; choose one of those files itself.",
+    "heic": "{name} is a HEIC photo; save it as JPEG, or run `pip install pillow-heif` and start again.",
+    "unknown": "{name} is not a photo, sound or clip, or it is damaged or cut short; JPEG, PNG, MP3 and MP4 are "
+    "safe choices.",
+    "damaged": "{name} is damaged or cut short and cannot be read; export or download it again.",
+    "no_sound": "{name} has no sound track; choose a sound, or a clip with sound.",
+    "no_picture": "{name} is a sound without moving pictures; choose a clip.",
+    "not_a_photo": "{name} is not a photo but a sound or clip; choose a photo.",
+    "not_moving": "{name} is a photo, which neither moves nor sounds; choose a sound or clip.",
+    "too_many_pixels": "{name} is larger than {megapixels} megapixels; make it smaller first.",
+    "too_long": "{name} is longer than {hours} hours; cut it into parts first.",
+    "too_many_tracks": "{name} holds more than {tracks} tracks; export it with one picture and one sound track.",
+    "past_the_end": "{name} ends before {start_s:.1f} seconds; choose an earlier time.",
 }
 
 
 def refusal(why: str, path: Path, *, start_s: float = 0.0) -> MediaError:
     """The error for one of the reasons above, naming the file without its folder."""
-    en, zh = _SENTENCES[why]
     values = {
         "name": path.absolute().name,
         "megapixels": MAX_PIXELS // 10**6,
         "hours": MAX_SECONDS // 3600,
         "tracks": MAX_TRACKS,
     }
-    return MediaError(en.format(**values, start_s=start_s), zh.format(**values, start_s=start_s))
+    return MediaError(f"media_{why}", SENTENCES[why], **values, start_s=start_s)
 
 
 def head(path: Path) -> bytes:

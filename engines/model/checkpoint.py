@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engines.errors import CheckpointError
+from engines.errors import CheckpointError, Message
 from engines.model.config import ModelConfig
 from engines.model.config import tiny as tiny_config
 from engines.model.fusion import FusionModel
@@ -118,29 +118,29 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     settings = _read_config(folder)
     tokenizer = Tokenizer.load(folder / TOKENIZER_FILE)
     if tokenizer.digest != settings["tokenizer_sha256"]:
-        raise _damaged("The tokenizer", "分词器")
+        raise _damaged(Message("word.the_tokenizer", "The tokenizer"))
     config = _model_config(settings["model"])
     if tokenizer.vocab_size != config.vocab_size:
         raise CheckpointError(
-            f"The tokenizer has {tokenizer.vocab_size:,} pieces, the model {config.vocab_size:,}; "
-            "they do not belong together.",
-            f"分词器有 {tokenizer.vocab_size:,} 个词元，模型为 {config.vocab_size:,}，二者不匹配。",
+            "tokenizer_of_other_size",
+            "The tokenizer has {n_tokenizer:,} pieces, the model {n_model:,}; they do not belong together.",
+            n_tokenizer=tokenizer.vocab_size,
+            n_model=config.vocab_size,
         )
     try:
         raw = (folder / WEIGHTS_FILE).read_bytes()
     except OSError as error:
         raise CheckpointError(
-            f"The model folder has no readable {WEIGHTS_FILE}; fetch the model again.",
-            f"模型文件夹中没有可读的 {WEIGHTS_FILE}，请重新获取模型。",
+            "weights_unreadable", "The model folder has no readable {file}; fetch the model again.", file=WEIGHTS_FILE
         ) from error
     digest = hashlib.sha256(raw).hexdigest()
     if digest != settings["weights_sha256"]:
-        raise _damaged("The weights file", "权重文件")
+        raise _damaged(Message("word.the_weights_file", "The weights file"))
     try:
         stored = load_bytes(raw)
         state = dequantise(stored, dtype)
     except (SafetensorError, ValueError) as error:
-        raise _damaged("The weights file", "权重文件") from error
+        raise _damaged(Message("word.the_weights_file", "The weights file")) from error
     del raw
     with torch.device("meta"):
         model = FusionModel(config)
@@ -154,10 +154,9 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     return Checkpoint(model, tokenizer, settings["name"], digest, settings["licence"], text)
 
 
-def _damaged(what: str, what_zh: str) -> CheckpointError:
+def _damaged(what: Message) -> CheckpointError:
     return CheckpointError(
-        f"{what} is damaged or was changed (its digest is another); fetch the model again.",
-        f"{what_zh}已损坏或被改动（校验值不符），请重新获取模型。",
+        "model_damaged", "{what} is damaged or was changed (its digest is another); fetch the model again.", what=what
     )
 
 
@@ -166,26 +165,31 @@ def _read_config(folder: Path) -> dict[str, Any]:
         settings = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(
-            f"The folder {folder.name} has no {CONFIG_FILE}; it is not a model of Fusion Studio.",
-            f"文件夹 {folder.name} 中没有 {CONFIG_FILE}，不是 Fusion Studio 的模型。",
+            "model_config_missing",
+            "The folder {name} has no {file}; it is not a model of Fusion Studio.",
+            name=folder.name,
+            file=CONFIG_FILE,
         ) from error
     except ValueError as error:
-        raise _damaged(f"The file {CONFIG_FILE}", f"文件 {CONFIG_FILE} ") from error
+        raise _damaged(Message("word.the_file", "The file {name}", name=CONFIG_FILE)) from error
     if not isinstance(settings, dict) or settings.get("format") != FORMAT:
         raise CheckpointError(
-            f"The folder {folder.name} holds a model of another program.", f"文件夹 {folder.name} 中是其他程序的模型。"
+            "model_of_other_program", "The folder {name} holds a model of another program.", name=folder.name
         )
     if settings.get("version") != VERSION:
         raise CheckpointError(
-            f"The model is of version {settings.get('version')}, this program reads version {VERSION}; "
-            "update the older one.",
-            f"模型版本为 {settings.get('version')}，本程序读取版本 {VERSION}，请更新较旧的一方。",
+            "model_version",
+            "The model is of version {version}, this program reads version {known}; update the older one.",
+            version=settings.get("version"),
+            known=VERSION,
         )
     wanted = {"name", "licence", "weights_sha256", "tokenizer_sha256", "model"}
     if missing := wanted - settings.keys():
         raise CheckpointError(
-            f"{CONFIG_FILE} lacks {', '.join(sorted(missing))}; fetch the model again.",
-            f"{CONFIG_FILE} 缺少 {', '.join(sorted(missing))}，请重新获取模型。",
+            "model_config_lacks",
+            "{file} lacks {missing}; fetch the model again.",
+            file=CONFIG_FILE,
+            missing=sorted(missing),
         )
     return settings
 
@@ -194,19 +198,22 @@ def _model_config(values: Any) -> ModelConfig:
     known = {field.name for field in fields(ModelConfig)}
     optional = {"calibration"}
     if not isinstance(values, dict):
-        raise _damaged(f"The file {CONFIG_FILE}", f"文件 {CONFIG_FILE} ")
+        raise _damaged(Message("word.the_file", "The file {name}", name=CONFIG_FILE))
     if odd_keys := (values.keys() ^ known) - (optional - values.keys()):
         odd = ", ".join(sorted(odd_keys))
         raise CheckpointError(
-            f"The model's config and this program disagree about {odd}; update the older one.",
-            f"模型配置与本程序在 {odd} 上不一致，请更新较旧的一方。",
+            "model_config_differs",
+            "The model's config and this program disagree about {odd}; update the older one.",
+            odd=odd,
         )
     try:
         tables = values.get("calibration", {})
         calibration = {name: {row: tuple(tables[name][row]) for row in tables[name]} for name in tables}
         return ModelConfig(**{**values, "events": tuple(values["events"]), "calibration": calibration})
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"The model's config makes no sense: {error}.", f"模型配置无效：{error}。") from error
+        raise CheckpointError(
+            "model_config_invalid", "The model's config makes no sense: {reason}.", reason=error
+        ) from error
 
 
 def _check(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
@@ -214,14 +221,20 @@ def _check(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     if missing or surplus:
         first = (missing + surplus)[0]
         raise CheckpointError(
-            f"The weights do not fit the model: {len(missing)} missing, {len(surplus)} unknown (first {first}).",
-            f"权重与模型不符：缺少 {len(missing)} 项，多出 {len(surplus)} 项（如 {first}）。",
+            "weights_do_not_fit",
+            "The weights do not fit the model: {n_missing} missing, {n_surplus} unknown (first {first}).",
+            n_missing=len(missing),
+            n_surplus=len(surplus),
+            first=first,
         )
     for name, value in wanted.items():
         if state[name].shape != value.shape:
             raise CheckpointError(
-                f"The weight {name} has shape {tuple(state[name].shape)}, the model needs {tuple(value.shape)}.",
-                f"权重 {name} 的形状为 {tuple(state[name].shape)}，模型需要 {tuple(value.shape)}。",
+                "weight_of_other_shape",
+                "The weight {name} has shape {shape}, the model needs {needed}.",
+                name=name,
+                shape=tuple(state[name].shape),
+                needed=tuple(value.shape),
             )
 
 

@@ -94,7 +94,7 @@ def load_efficientnet(model: FusionModel, state: Mapping[str, Tensor]) -> list[s
     """
     if lost := {"_conv_stem.weight", "_bn0.weight", "_conv_head.weight", "_bn1.weight"} - state.keys():
         raise CheckpointError(
-            f"This is no EfficientNet-Lite2: it lacks {min(lost)}.", f"这不是 EfficientNet-Lite2：缺少 {min(lost)}。"
+            "not_efficientnet", "This is no EfficientNet-Lite2: it lacks {missing}.", missing=min(lost)
         )
 
     def folded(convolution: str, norm: str, name: str) -> dict[str, Tensor]:
@@ -119,8 +119,12 @@ def _copy(model: FusionModel, ours: Mapping[str, Tensor], what: str) -> list[str
         if name not in own or own[name].shape != value.shape:
             shape = tuple(own[name].shape) if name in own else None
             raise CheckpointError(
-                f"{what} does not fit this model: {name} is {tuple(value.shape)} there, {shape} here.",
-                f"{what} 与此模型不符：{name} 在其中为 {tuple(value.shape)}，此处为 {shape}。",
+                "public_weight_shape",
+                "{what} does not fit this model: {name} is {shape} there, {needed} here.",
+                what=what,
+                name=name,
+                shape=tuple(value.shape),
+                needed=shape,
             )
     with torch.no_grad():
         for name, value in ours.items():

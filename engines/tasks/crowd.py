@@ -210,13 +210,14 @@ def _told(pipe: Connection) -> Path | None:
 
 def _deadly(path: Path) -> MediaError:
     return MediaError(
-        f"{path.name} ended two processes that read it; it may be damaged, or too large for the memory.",
-        f"读取 {path.name} 时两个进程意外结束；文件可能已损坏，或超出内存。",
+        "file_ended_process",
+        "{name} ended two processes that read it; it may be damaged, or too large for the memory.",
+        name=path.name,
     )
 
 
 def _stillborn() -> DeviceError:
     return DeviceError(
+        "processes_ended",
         "Processes ended before they had read anything, perhaps for want of memory; choose fewer with --processes.",
-        "进程在读取任何文件之前就结束了，可能内存不足；请用 --processes 减少进程数。",
     )

@@ -131,8 +131,7 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
     """Bring a collection up to date, whoever reads the files: `index`, with the reader as an argument."""
     if not request.folder.exists():
         raise RequestError(
-            f"The folder {request.folder.name!r} does not exist; choose another.",
-            f"文件夹 {request.folder.name!r} 不存在，请另选。",
+            "folder_missing", "The folder {name!r} does not exist; choose another.", name=request.folder.name
         )
     yield IndexResult(request=request, progress=Progress("looking"))
     folder = request.folder.resolve() if request.folder.is_dir() else request.folder.absolute()
@@ -234,11 +233,9 @@ def _paragraphs(path: Path) -> Iterator[str]:
         with path.open("rb") as file:
             text = file.read(MAX_TEXT_BYTES).decode("utf-8", errors="replace")
     except OSError as error:
-        raise MediaError(
-            f"{path.name} cannot be read; check its rights.", f"无法读取 {path.name}，请检查权限。"
-        ) from error
+        raise MediaError("text_file_unreadable", "{name} cannot be read; check its rights.", name=path.name) from error
     if not text.strip() or "\0" in text:
-        raise MediaError(f"{path.name} holds no text.", f"{path.name} 中没有文字。")
+        raise MediaError("text_file_empty", "{name} holds no text.", name=path.name)
     held = ""
     for line in text.splitlines():
         for start in range(0, max(len(line), 1), PARAGRAPH_LETTERS):

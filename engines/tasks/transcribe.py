@@ -107,8 +107,8 @@ def opened(media: Media) -> tuple[float, Iterator[np.ndarray]]:
     sound = media if isinstance(media, Sound) else media.sound if isinstance(media, Clip) else None
     if sound is None or len(sound.samples) == 0:
         raise MediaError(
+            "nothing_to_transcribe",
             "There is no sound in this to write down; choose a sound, or a clip with a sound track.",
-            "这里没有声音可以转写，请选择声音，或有音轨的视频。",
         )
     return sound.duration_s, iter([files.resample(sound.samples, sound.rate_hz)])
 

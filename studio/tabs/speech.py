@@ -41,9 +41,9 @@ def build(
 
 def _translation(text: str, source: str, target: str) -> TranslateRequest:
     if source == AUTO:
-        raise RequestError("Choose the language the text is written in.", "请选择原文的语言。")
+        raise RequestError("source_language_needed", "Choose the language the text is written in.")
     if target == NONE:
-        raise RequestError("Choose the language to translate to.", "请选择要翻译成的语言。")
+        raise RequestError("target_language_needed", "Choose the language to translate to.")
     return TranslateRequest(text=text, source=source, target=target)
 
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 def look(name: str, settings: Settings) -> Offer:
     if name != "a/chat":
-        raise RequestError(f"No host is called {name!r}.", f"没有名为 {name!r} 的模型。")
+        raise RequestError("test", f"No host is called {name!r}.")
     return Offer(FakeHost(name="chat", source=name).info, 290_000_000)
 
 

@@ -130,7 +130,7 @@ def test_a_silent_sound_is_said_to_hold_nothing(capsys: pytest.CaptureFixture[st
     ("arguments", "said"),
     [
         ("caption a.jpg --language xx", "The language 'xx' is not known; choose one of en, de, fr, zh."),
-        ("search my.db dog --kinds smell", "Unknown kinds ['smell']; known are photo, sound, speech, clip, text."),
+        ("search my.db dog --kinds smell", "Unknown kinds smell; known are photo, sound, speech, clip, text."),
         ("index pictures my.db --processes 0", "0 processes read nothing; choose 1 or more."),
         ("translate x --from en --to en", "Source and target are the same language; choose two different ones."),
     ],
@@ -141,13 +141,15 @@ def test_a_wrong_request_is_one_sentence_and_exit_code_1(arguments: str, said: s
 
 
 def test_what_fails_on_the_way_is_one_sentence_and_the_host_is_closed(capsys: pytest.CaptureFixture[str]):
-    code, _, host = asked("caption", "a.jpg", host=FakeHost(error=MediaError("a.jpg is damaged; save it again.")))
+    code, _, host = asked(
+        "caption", "a.jpg", host=FakeHost(error=MediaError("test", "a.jpg is damaged; save it again."))
+    )
     assert code == 1 and host.closed and capsys.readouterr() == ("", "a.jpg is damaged; save it again.\n")
 
 
 def test_a_host_that_does_not_open_is_one_sentence(capsys: pytest.CaptureFixture[str]):
     def opener(name: str, settings: Settings) -> FakeHost:
-        raise RequestError(f"No host is called {name!r}.")
+        raise RequestError("test", f"No host is called {name!r}.")
 
     assert main(["embed", "dog", "--model", "nobody"], opener=opener) == 1
     assert capsys.readouterr().err == "No host is called 'nobody'.\n"

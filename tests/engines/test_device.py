@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from engines import device
 from engines.device import Hardware
-from engines.errors import DeviceError
+from engines.errors import DeviceError, Message
 
-LAPTOP = Hardware(no_cuda="the installed PyTorch is a CPU build")
-SERVER = Hardware(no_cuda="no NVIDIA driver answers", cpu_bf16=True)
-MAC = Hardware(no_cuda="the installed PyTorch is a CPU build", mps=True)
+CPU_BUILD = Message("reason.torch_without_cuda", "the installed PyTorch is a CPU build")
+NO_DRIVER = Message("reason.no_nvidia_driver", "no NVIDIA driver answers")
+LAPTOP = Hardware(no_cuda=CPU_BUILD)
+SERVER = Hardware(no_cuda=NO_DRIVER, cpu_bf16=True)
+MAC = Hardware(no_cuda=CPU_BUILD, mps=True)
 TWO_CARDS = Hardware(cuda=("NVIDIA H100", "Tesla T4"), cuda_bf16=(True, False))
 
 hardware = st.builds(
@@ -35,7 +37,7 @@ hardware = st.builds(
 def test_auto_never_fails_and_names_a_device_that_is_there(there: Hardware) -> None:
     choice = device.choose(hardware=there)
     assert choice.device in device.available(hardware=there)
-    assert choice.dtype in device.DTYPES and choice.reason and choice.reason_zh
+    assert choice.dtype in device.DTYPES and choice.reason.en != choice.reason.zh
 
 
 @given(hardware)
@@ -64,16 +66,16 @@ def test_the_device_and_its_dtype_follow_from_the_hardware(there: Hardware, aske
 
 def test_the_reason_says_why_the_cpu_was_taken() -> None:
     choice = device.choose(hardware=LAPTOP)
-    assert choice.reason == (
+    assert choice.reason.en == (
         "the CPU, because the installed PyTorch is a CPU build; float32, because bfloat16 would be slower here"
     )
-    assert choice.reason_zh == "使用 CPU：安装的 PyTorch 只支持 CPU；float32：bfloat16 在此更慢"
+    assert choice.reason.zh == "使用 CPU：安装的 PyTorch 只支持 CPU；float32：bfloat16 在此更慢"
 
 
 def test_the_reason_names_the_card() -> None:
-    assert "NVIDIA H100 is there" in device.choose(hardware=TWO_CARDS).reason
-    assert "Tesla T4, as asked for" in device.choose("cuda:1", hardware=TWO_CARDS).reason
-    assert "按要求使用 Tesla T4" in device.choose("cuda:1", hardware=TWO_CARDS).reason_zh
+    assert "NVIDIA H100 is there" in device.choose(hardware=TWO_CARDS).reason.en
+    assert "Tesla T4, as asked for" in device.choose("cuda:1", hardware=TWO_CARDS).reason.en
+    assert "按要求使用 Tesla T4" in device.choose("cuda:1", hardware=TWO_CARDS).reason.zh
 
 
 def test_a_dtype_that_is_asked_for_is_taken() -> None:
@@ -163,7 +165,7 @@ def test_cards_are_found_with_what_they_compute_in(cuda: pytest.MonkeyPatch) -> 
 
 def test_a_cuda_build_without_a_driver_says_so(cuda: pytest.MonkeyPatch) -> None:
     cuda.setattr(torch.cuda, "is_available", lambda: False)
-    assert device.look().no_cuda == "no NVIDIA driver answers"
+    assert device.look().no_cuda == NO_DRIVER
     assert device.choose().device == "cpu"
 
 
@@ -268,7 +270,7 @@ def test_a_defect_of_ours_is_not_blamed_on_the_device(error: BaseException) -> N
 
 
 def test_what_is_already_a_sentence_stays_as_it_is() -> None:
-    error = DeviceError("There is no cuda here.", "这里没有 cuda。")
+    error = DeviceError("test", "There is no cuda here.")
     assert device.explain(error) is error
 
 

@@ -9,7 +9,7 @@ from engines.settings import Settings
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"dtype": "float8"}, "dtype 'float8' is not known; choose auto, float32, bfloat16, int8 or int4."),
+        ({"dtype": "float8"}, "dtype 'float8' is not known; choose auto, float32, bfloat16, int8, int4."),
         ({"n_threads": -1}, "n_threads, cache_bytes and idle_s are 0 or more."),
         ({"idle_s": -1.0}, "n_threads, cache_bytes and idle_s are 0 or more."),
         ({"timeout_s": 0.0}, "timeout_s is more than 0 seconds."),

@@ -95,7 +95,7 @@ class Shelves:
 
     def _host(self, name: str) -> FakeHost:
         if name not in self.ABILITIES:
-            raise RequestError(f"No host is called {name!r}.", f"没有名为 {name!r} 的模型。")
+            raise RequestError("test", f"No host is called {name!r}.")
         return FakeHost(name=name.removeprefix("a/"), source=name, abilities=self.ABILITIES[name])
 
 

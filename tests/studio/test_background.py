@@ -19,7 +19,7 @@ def test_work_is_followed_to_its_end() -> None:
 
 def test_what_the_work_raises_reaches_whoever_waits() -> None:
     def call(_tell: object) -> str:
-        raise RequestError("There is no such model.")
+        raise RequestError("test", "There is no such model.")
 
     with BackgroundCall(call, Cancel()) as work:
         assert list(work.steps()) == []

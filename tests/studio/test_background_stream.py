@@ -168,7 +168,7 @@ def test_what_goes_wrong_is_raised_to_whoever_watches_and_the_line_goes_on(
 ) -> None:
     one, two = Script(inside), Script(inside)
     mine = Watcher(BackgroundStream(one, Cancel(), line))
-    one.say("half", RequestError("Not like this.", "不能这样。"))
+    one.say("half", RequestError("test", "Not like this."))
     assert mine.all()[-1:] == ["half"]
     assert mine.error is not None
     yours = Watcher(BackgroundStream(two, Cancel(), line))

@@ -168,7 +168,7 @@ def test_a_newer_run_in_the_same_panel_ends_the_older_in_silence(
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
-    [(RequestError("It has no sounds.", "没有声音。"), "It has no sounds."), (ValueError("x"), "not your fault")],
+    [(RequestError("test", "It has no sounds."), "It has no sounds."), (ValueError("x"), "not your fault")],
 )
 def test_what_goes_wrong_is_one_sentence_and_the_next_run_goes(
     state: AppState, panel: Panel, line: FairQueue, script: Script, error: Exception, sentence: str
@@ -283,7 +283,7 @@ def test_an_opened_run_is_seen_at_once_then_measured_again(
     ("what", "sentence"),
     [
         ((replace(finished().tables[0], rows=(("picture", 0.1, None, 0.9, 1000),)),), "90.0 % → 10.0 %"),
-        (RequestError("It learnt from another folder.", "它学自另一个文件夹。"), "It learnt from another folder."),
+        (RequestError("test", "It learnt from another folder."), "It learnt from another folder."),
     ],
 )
 def test_what_is_no_longer_so_is_said_beside_what_was_kept(

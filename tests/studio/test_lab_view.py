@@ -134,7 +134,7 @@ def test_an_opened_run_that_measures_otherwise_says_what() -> None:
 
 
 def test_an_opened_run_that_cannot_be_measured_says_why() -> None:
-    assert "Give its folder." in words(view.again(finished(), RequestError("Give its folder.", "请给出文件夹。")))
+    assert "Give its folder." in words(view.again(finished(), RequestError("test", "Give its folder.")))
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------

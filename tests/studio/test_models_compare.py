@@ -59,10 +59,10 @@ def test_an_answer_that_breaks_off_says_so(two: AppState) -> None:
 
 
 def test_one_that_fails_is_one_sentence_and_the_other_still_answers(owner: AppState) -> None:
-    broken = FakeHost(name="broken", source="a/broken", error=MediaError("No picture in dog.jpg.", "没有图片。"))
+    broken = FakeHost(name="broken", source="a/broken", error=MediaError("sound_empty", "No picture in dog.jpg."))
     model_routing.assign(owner.host, "caption", broken)
     shown = last(compare.play(owner, "me", ("a/broken", "builtin"), CAPTION))
-    assert "No picture in dog.jpg." in shown and "没有图片。" in shown
+    assert "No picture in dog.jpg." in shown and "声音是空的" in shown
     assert "A dog runs on the beach." in shown
 
 

@@ -74,7 +74,7 @@ def test_no_view_tells_a_path_or_lets_markup_through(downloads: DownloadRegistry
         views.talk((ANSWER,), downloads, info),
         views.hits(HITS, downloads, info),
         views.index(INDEX, downloads, info),
-        views.problem(MediaError("b <c>.jpg is damaged.")),
+        views.problem(MediaError("test", "b <c>.jpg is damaged.")),
     ]
     for page in shown:
         assert "somebody" not in page

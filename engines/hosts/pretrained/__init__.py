@@ -63,7 +63,6 @@ def _info(found: Checkpoint, place: Place) -> HostInfo:
         abilities=family.abilities(found),
         device=place.device,
         device_reason=place.reason,
-        device_reason_zh=place.reason_zh,
         dtype=place.dtype,
         n_parameters=found.n_parameters,
         memory_bytes=round(found.n_parameters * checkpoint.BYTES[place.dtype]),
@@ -142,8 +141,9 @@ class PretrainedHost:
                 raise closed()
             if self._loaded is not None and self._loaded.n_running > 0:
                 raise DeviceError(
-                    f"{self._info.name} is at work; stop it, or wait, and choose the device again.",
-                    f"{self._info.name} 正在工作；请先停止或稍候，再选择设备。",
+                    "host_busy",
+                    "{name} is at work; stop it, or wait, and choose the device again.",
+                    name=self._info.name,
                 )
             there, before = checkpoint.place(self._checkpoint, settings), self._place
             self._loaded = None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from engines import device as devices
-from engines.errors import CheckpointError, DeviceError
+from engines.errors import CheckpointError, DeviceError, Message
 from engines.hosts.download import TEMPLATE_IN, TEMPLATES
 from engines.settings import Settings
 
@@ -59,8 +59,7 @@ class Place:
 
     device: str
     dtype: str
-    reason: str
-    reason_zh: str
+    reason: Message
     need_bytes: int
     spread: bool = False
 
@@ -72,15 +71,17 @@ def read(folder: Path, source: str) -> Checkpoint:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise CheckpointError(
-            f"{folder.name} has no weights as .safetensors, and other formats can run code; choose a checkpoint that "
-            "has them.",
-            f"{folder.name} 没有 .safetensors 格式的权重，而其他格式可能执行代码；请选有该格式的模型。",
+            "no_safetensors",
+            "{name} has no weights as .safetensors, and other formats can run code; choose a checkpoint that has them.",
+            name=folder.name,
         )
     for name in sorted(set(_json(folder / INDEX).get("weight_map", {}).values())):
         if not (folder / name).is_file():
             raise CheckpointError(
-                f"{name} in {folder.name} is missing; fetch the checkpoint again.",
-                f"{folder.name} 缺少 {name}，请重新下载该模型。",
+                "checkpoint_file_missing",
+                "{name} in {folder} is missing; fetch the checkpoint again.",
+                name=name,
+                folder=folder.name,
             )
     n_parameters = n_bytes = 0
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
@@ -115,8 +116,10 @@ def _json(file: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{file.name} in {file.parent.name} is damaged; fetch the checkpoint again.",
-            f"{file.parent.name} 中的 {file.name} 已损坏，请重新下载该模型。",
+            "checkpoint_file_damaged",
+            "{name} in {folder} is damaged; fetch the checkpoint again.",
+            name=file.name,
+            folder=file.parent.name,
         ) from error
     return value if isinstance(value, dict) else {}
 
@@ -135,8 +138,10 @@ def _header(file: Path) -> tuple[list[list[int]], int]:
             raise ValueError("cut off")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{file.name} in {file.parent.name} is damaged or cut off; fetch the checkpoint again.",
-            f"{file.parent.name} 中的 {file.name} 已损坏或不完整，请重新下载该模型。",
+            "checkpoint_file_cut_off",
+            "{name} in {folder} is damaged or cut off; fetch the checkpoint again.",
+            name=file.name,
+            folder=file.parent.name,
         ) from error
     return shapes, file.stat().st_size
 
@@ -189,10 +194,11 @@ def family(name: str, config: dict[str, Any], *, chats: bool) -> Family:
     if model_type in ("blip", "git", "vision-encoder-decoder"):
         return "pictures"
     raise CheckpointError(
-        f"{name} is a {architecture or model_type or 'checkpoint'}, which no tab has a use for; choose a model "
-        "for speech, chat with pictures or sound, captions, translation or search.",
-        f"{name} 是 {architecture or model_type or '未知模型'}，没有标签页能用它；请选语音、图文对话、描述、"
-        "翻译或搜索模型。",
+        "checkpoint_without_use",
+        "{name} is a {kind}, which no tab has a use for; choose a model for speech, chat with pictures or sound, "
+        "captions, translation or search.",
+        name=name,
+        kind=architecture or model_type or Message("word.checkpoint", "checkpoint"),
     )
 
 
@@ -205,29 +211,32 @@ def place(checkpoint: Checkpoint, settings: Settings) -> Place:
     choice = devices.choose(settings.device, "auto" if quantised else settings.dtype)
     dtype = settings.dtype if quantised else choice.dtype
     need = round(checkpoint.n_parameters * BYTES[dtype] * SPARE)
-    reason, reason_zh = choice.reason, choice.reason_zh
+    reason = choice.reason
     if quantised:
-        reason, reason_zh = f"{reason.split(';')[0]}; {dtype}, as asked for", f"{dtype}（按要求）"
+        device = reason.values["device"]
+        reason = Message("reason.dtype_as_asked", "{device}; {dtype}, as asked for", device=device, dtype=dtype)
     if dtype == "int4" and not choice.device.startswith("cuda"):
-        raise DeviceError(
-            "int4 needs an NVIDIA card; choose int8, or another device.",
-            "int4 需要 NVIDIA 显卡；请选 int8 或其他设备。",
-        )
+        raise DeviceError("int4_needs_cuda", "int4 needs an NVIDIA card; choose int8, or another device.")
     free = devices.free_bytes(choice.device)
     if need <= free:
-        return Place(choice.device, dtype, reason, reason_zh, need)
+        return Place(choice.device, dtype, reason, need)
     if choice.device.startswith("cuda") and need <= free + devices.free_bytes("cpu") and _has_accelerate():
-        spread = f"{reason}; what does not fit stays in main memory"
-        return Place(choice.device, dtype, spread, f"{reason_zh}；放不下的部分留在内存", need, spread=True)
+        spread = Message("reason.spread", "{reason}; what does not fit stays in main memory", reason=reason)
+        return Place(choice.device, dtype, spread, need, spread=True)
     known = ("bfloat16", "int8", "int4") if choice.device.startswith("cuda") else ("bfloat16", "int8")
     smaller = next((name for name in known if BYTES[name] < BYTES[dtype]), None)
-    hint = f"choose {smaller}, a smaller model or a server" if smaller else "choose a smaller model or a server"
-    hint_zh = f"请选 {smaller}、更小的模型或服务器" if smaller else "请选更小的模型或服务器"
+    hint = Message("word.smaller_model", "choose a smaller model or a server")
+    if smaller is not None:
+        hint = Message("word.smaller_dtype", "choose {dtype}, a smaller model or a server", dtype=smaller)
     raise DeviceError(
-        f"{checkpoint.name} needs about {need / 1e9:.1f} GB on {choice.device} in {dtype}, and {free / 1e9:.1f} GB are "
-        f"free; {hint}.",
-        f"{checkpoint.name} 以 {dtype} 在 {choice.device} 上约需 {need / 1e9:.1f} GB，剩余 {free / 1e9:.1f} GB；"
-        f"{hint_zh}。",
+        "checkpoint_too_large",
+        "{name} needs about {need_gb:.1f} GB on {device} in {dtype}, and {free_gb:.1f} GB are free; {hint}.",
+        name=checkpoint.name,
+        need_gb=need / 1e9,
+        device=choice.device,
+        dtype=dtype,
+        free_gb=free / 1e9,
+        hint=hint,
     )
 
 

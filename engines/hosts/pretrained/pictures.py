@@ -63,8 +63,9 @@ class Pictures:
         given = prompts.material(request.media, frozenset({"picture"}), self._name)
         if "picture" in request.hide:
             raise AbilityError(
-                f"{self._name} only sees; without the picture it has nothing to answer from.",
-                f"{self._name} 只能看画面；隐藏画面后无法回答。",
+                "picture_needed",
+                "{name} only sees; without the picture it has nothing to answer from.",
+                name=self._name,
             )
         result, written = AskResult(request=request, silent=given.silent), Written()
         for written in self._written(given.frames[len(given.frames) // 2], request.question):
@@ -74,8 +75,9 @@ class Pictures:
     def _check(self, language: str) -> None:
         if language != LANGUAGE:
             raise AbilityError(
-                f"{self._name} writes English only; choose English, or another model in Models & device.",
-                f"{self._name} 只会写英文；请选英文，或在“模型与设备”中换一个模型。",
+                "english_only",
+                "{name} writes English only; choose English, or another model in Models & device.",
+                name=self._name,
             )
 
     def _written(self, frame: np.ndarray, question: str = "") -> Iterator[Written]:

@@ -126,10 +126,8 @@ class Space:
 
     def _senseless(self, what: str) -> MediaError:
         if self._sees:
-            return MediaError(
-                f"{self._name} only sees, so {what} is left out.", f"{self._name} 只能看，{what} 已略过。"
-            )
-        return MediaError(f"{self._name} only hears, so {what} is left out.", f"{self._name} 只能听，{what} 已略过。")
+            return MediaError("only_sees", "{name} only sees, so {what} is left out.", name=self._name, what=what)
+        return MediaError("only_hears", "{name} only hears, so {what} is left out.", name=self._name, what=what)
 
     def _seen(self, frames: tuple[np.ndarray, ...]) -> np.ndarray:
         inputs = self._media([Image.fromarray(frame) for frame in frames], return_tensors="pt")

@@ -72,15 +72,20 @@ def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
         to = request.translate_to
         if to is not None and to != request.language and not (to == PIVOT and _translates(checkpoint)):
             raise AbilityError(
-                f"{checkpoint.name} does not translate speech to {to}; leave the translation out, or choose a model "
+                "speech_translation_unable",
+                "{name} does not translate speech to {to}; leave the translation out, or choose a model "
                 "for translation in Models & device.",
-                f"{checkpoint.name} 不能把语音译成 {to}；请去掉翻译，或在“模型与设备”中选一个翻译模型。",
+                name=checkpoint.name,
+                to=to,
             )
         spoken = _languages(checkpoint)
         if request.language is not None and spoken and request.language not in spoken:
             raise AbilityError(
-                f"{checkpoint.name} does not write down {request.language}; it knows {', '.join(spoken)}.",
-                f"{checkpoint.name} 不能转写 {request.language}；可用：{'、'.join(spoken)}。",
+                "speech_language_unable",
+                "{name} does not write down {language}; it knows {known}.",
+                name=checkpoint.name,
+                language=request.language,
+                known=list(spoken),
             )
         return transcribed(request, lambda samples, language: writer.write(samples, language, to))
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
-from engines.errors import AbilityError
+from engines.errors import AbilityError, Message
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
 from engines.hosts.pretrained.writing import Pen, is_cut
@@ -70,9 +70,12 @@ class Translation:
     def translate(self, request: TranslateRequest, _: Cancel) -> Iterator[TranslateResult]:
         if f"{request.source}-{request.target}" not in self._pairs:
             raise AbilityError(
-                f"{self._name} does not translate from {request.source} to {request.target}; it knows "
-                f"{', '.join(self._pairs) or 'none of the languages here'}.",
-                f"{self._name} 不能从 {request.source} 译到 {request.target}；可用：{'、'.join(self._pairs) or '无'}。",
+                "translation_unable",
+                "{name} does not translate from {source} to {target}; it knows {known}.",
+                name=self._name,
+                source=request.source,
+                target=request.target,
+                known=list(self._pairs) or Message("word.no_language", "none of the languages here"),
             )
         joint = "" if request.target == "zh" else " "
         lines: list[str] = []

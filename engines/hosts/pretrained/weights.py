@@ -29,8 +29,7 @@ def load(kind: str, checkpoint: Checkpoint, place: Place) -> Any:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise CheckpointError(
-            f"{checkpoint.name} could not be loaded: {_short(error)}",
-            f"无法载入 {checkpoint.name}：{_short(error)}",
+            "checkpoint_not_loaded", "{name} could not be loaded: {reason}", name=checkpoint.name, reason=_short(error)
         ) from error
     model = getattr(model, "thinker", model)  # an omni model's voice is of no use here, and as large again
     if not place.spread:
@@ -43,8 +42,9 @@ def _quantised(dtype: str) -> Any:
         from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig
     except ImportError as error:
         raise CheckpointError(
-            f'{dtype} needs the package torchao; install it with pip install "fusion-studio[pretrained]".',
-            f'{dtype} 需要 torchao；请运行 pip install "fusion-studio[pretrained]"。',
+            "torchao_missing",
+            '{dtype} needs the package torchao; install it with pip install "fusion-studio[pretrained]".',
+            dtype=dtype,
         ) from error
     if dtype == "int8":
         return transformers.TorchAoConfig(Int8WeightOnlyConfig())
@@ -98,8 +98,10 @@ def processor(checkpoint: Checkpoint) -> Any:
         return Videoless(**parts, **settings)
     except (ImportError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
-            f"The processors of {checkpoint.name} could not be put together: {_short(error)}",
-            f"无法组合 {checkpoint.name} 的预处理器：{_short(error)}",
+            "processors_not_built",
+            "The processors of {name} could not be put together: {reason}",
+            name=checkpoint.name,
+            reason=_short(error),
         ) from error
 
 
@@ -120,8 +122,11 @@ def _part(kind: str, checkpoint: Checkpoint) -> Any:
     except (OSError, ValueError, KeyError, TypeError, ImportError, json.JSONDecodeError) as error:
         what = kind.removeprefix("Auto")
         raise CheckpointError(
-            f"The {what} of {checkpoint.name} could not be read: {_short(error)}",
-            f"无法读取 {checkpoint.name} 的 {what}：{_short(error)}",
+            "checkpoint_part_unreadable",
+            "The {what} of {name} could not be read: {reason}",
+            what=what,
+            name=checkpoint.name,
+            reason=_short(error),
         ) from error
 
 

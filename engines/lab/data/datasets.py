@@ -20,7 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from engines.archives import ExampleRecord, MissingPart, decode_sound, fewshot
-from engines.errors import RequestError
+from engines.errors import Message, RequestError
 from engines.lab.data import folders
 from engines.lab.data.arrays import MAX_FRAMES, N_BYTES, N_MELS, PX, Pictures, Sounds, Words, sound_codes
 from engines.lab.findings import DataList
@@ -143,8 +143,9 @@ def _bundled(name: str) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
         return arrays, about, hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise RequestError(
-            f"The Lab's file assets/lab/{name} is missing or damaged; download the program again.",
-            f"实验室的文件 assets/lab/{name} 缺失或已损坏，请重新下载本程序。",
+            "lab_file_damaged",
+            "The Lab's file assets/lab/{name} is missing or damaged; download the program again.",
+            name=name,
         ) from error
 
 
@@ -249,9 +250,9 @@ def omniglot(data: Path, split: str) -> Characters:
     try:
         records = [record for record in fewshot(data, split) if record.corpus == "omniglot" and record.box is not None]
     except MissingPart as error:
-        raise _absent("Omniglot", " Omniglot ") from error
+        raise _absent(Message("word.omniglot", "Omniglot")) from error
     if not records:
-        raise _absent("Omniglot", " Omniglot ")
+        raise _absent(Message("word.omniglot", "Omniglot"))
     by_class: dict[str, list[ExampleRecord]] = {}
     for record in records:
         by_class.setdefault(record.label, []).append(record)
@@ -278,7 +279,7 @@ def real_voices(folder: Path) -> Sounds:
         with tarfile.open(folder / "fsdd.tar", "r:") as tar:
             files = {Path(m.name).stem: file.read() for m in tar if (file := tar.extractfile(m)) is not None}
     except (OSError, tarfile.TarError) as error:
-        raise _absent("The recordings of real voices", "真人录音") from error
+        raise _absent(Message("word.voices", "The recordings of real voices")) from error
     codes = {name: sound_codes(decode_sound(files[name], name).samples) for name in about if name in files}
     heard = {name: code for name, code in codes.items() if code is not None}
     speakers = sorted({row["speaker"] for row in about.values()})
@@ -292,8 +293,9 @@ def real_voices(folder: Path) -> Sounds:
     )
 
 
-def _absent(en: str, zh: str) -> RequestError:
+def _absent(what: Message) -> RequestError:
     return RequestError(
-        f"{en} cannot be read from this folder; choose another, or take what comes with the program.",
-        f"无法从此文件夹读取{zh}；请另选文件夹，或使用自带的数据。",
+        "lab_folder_lacks",
+        "{what} cannot be read from this folder; choose another, or take what comes with the program.",
+        what=what,
     )

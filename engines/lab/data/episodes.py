@@ -107,15 +107,19 @@ class Pools:
         n_classes = min(len(pool.rows) for pool in pools)
         if n_ways > n_classes:
             raise RequestError(
-                f"Tasks of {n_ways} classes cannot be made: there are {n_classes} to learn from or to test on; "
-                "choose fewer classes per task, or add classes.",
-                f"无法组成 {n_ways} 类的任务：可用类别只有 {n_classes} 个；请减少每个任务的类别数，或增加类别。",
+                "too_few_classes",
+                "Tasks of {n_ways} classes cannot be made: there are {n_classes} to learn from or to "
+                "test on; choose fewer classes per task, or add classes.",
+                n_ways=n_ways,
+                n_classes=n_classes,
             )
         n_examples = self.n_examples
         if n_shots >= n_examples:
             raise RequestError(
-                f"{n_shots} examples per class leave none to be named: a class has only {n_examples}; choose fewer.",
-                f"每类 {n_shots} 个样本，则没有可供辨认的：有的类别只有 {n_examples} 个；请减少。",
+                "too_few_examples",
+                "{n_shots} examples per class leave none to be named: a class has only {n_examples}; choose fewer.",
+                n_shots=n_shots,
+                n_examples=n_examples,
             )
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engines.errors import Cancelled, MediaError, RequestError
+from engines.errors import Cancelled, MediaError, Message, RequestError
 from engines.lab.data.arrays import PX, sound_codes
 from engines.media import PHOTO_SUFFIXES, SOUND_SUFFIXES, content_digest, load_photo, load_sound
 from engines.protocol import RATE_HZ, Cancel
@@ -25,11 +25,9 @@ MAX_CLASSES, MAX_PER_CLASS, MIN_PER_CLASS = 100, 200, 5
 MAX_SOUND_S = 120.0
 """The loudest second of a sound is looked for in its first two minutes."""
 
-SENSES: Mapping[str, tuple[str, frozenset[str]]] = {
-    "photos": ("照片", PHOTO_SUFFIXES),
-    "sounds": ("声音", SOUND_SUFFIXES),
-}
-"""What is looked for: its name in Chinese, and the suffixes it has."""
+SENSES: Mapping[str, frozenset[str]] = {"photos": PHOTO_SUFFIXES, "sounds": SOUND_SUFFIXES}
+"""What is looked for, by the suffixes it has."""
+WORDS = {"photos": Message("word.photos", "photos"), "sounds": Message("word.sounds", "sounds")}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -51,13 +49,15 @@ def read(folder: Path, rng: np.random.Generator, cancel: Cancel | None = None) -
     """Read all of a folder; at least MIN_PER_CLASS examples of each class. Raises RequestError, and Cancelled."""
     classes = _class_folders(folder)
     names = [path.name for path in classes]
-    files = {sense: [_listed(path, suffixes) for path in classes] for sense, (_, suffixes) in SENSES.items()}
+    files = {sense: [_listed(path, suffixes) for path in classes] for sense, suffixes in SENSES.items()}
     used = [sense for sense in SENSES if all(files[sense])]
     if not used:
         no_photo, no_sound = (names[files[sense].index([])] for sense in SENSES)
         raise RequestError(
-            f"Every class needs photos, or every class sounds: {no_photo} has no photos and {no_sound} no sounds.",
-            f"各类别须都有照片或都有声音：“{no_photo}”没有照片，“{no_sound}”没有声音。",
+            "classes_without_common_media",
+            "Every class needs photos, or every class sounds: {no_photo} has no photos and {no_sound} no sounds.",
+            no_photo=no_photo,
+            no_sound=no_sound,
         )
     seen: dict[str, str] = {}  # content digest -> class/name
     rows = {
@@ -67,8 +67,10 @@ def read(folder: Path, rng: np.random.Generator, cancel: Cancel | None = None) -
     if not seen:
         n_files = sum(len(own) for sense in used for own in files[sense])
         raise RequestError(
-            f"None of the {n_files} files in {folder.name} can be read; JPEG, PNG, WAV and MP3 are safe choices.",
-            f"{folder.name} 中的 {n_files} 个文件都无法读取；建议使用 JPEG、PNG、WAV 或 MP3。",
+            "no_file_readable",
+            "None of the {n} files in {folder} can be read; JPEG, PNG, WAV and MP3 are safe choices.",
+            n=n_files,
+            folder=folder.name,
         )
     for sense in used:
         for name, own, listed in zip(names, rows[sense], files[sense], strict=True):
@@ -88,23 +90,30 @@ def _class_folders(folder: Path) -> list[Path]:
         classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     except (OSError, ValueError) as error:  # a name no folder can have is a ValueError
         raise RequestError(
-            f"There is no folder {folder.name} that can be opened; choose one that holds a sub-folder for each class.",
-            f"无法打开文件夹 {folder.name}；请选择每个类别各有一个子文件夹的文件夹。",
+            "class_folder_missing",
+            "There is no folder {name} that can be opened; choose one that holds a sub-folder for each class.",
+            name=folder.name,
         ) from error
     if not classes:
         raise RequestError(
-            f"{folder.name} has no sub-folders; make one for each class, named after it, and put its files there.",
-            f"{folder.name} 没有子文件夹；请为每个类别建一个同名子文件夹，并放入其文件。",
+            "no_class_folders",
+            "{name} has no sub-folders; make one for each class, named after it, and put its files there.",
+            name=folder.name,
         )
     if len(classes) == 1:
         raise RequestError(
-            f"{folder.name} has only one class, {classes[0].name}; add a sub-folder for a second one.",
-            f"{folder.name} 只有一个类别“{classes[0].name}”；请再添加一个子文件夹。",
+            "one_class_only",
+            "{name} has only one class, {only}; add a sub-folder for a second one.",
+            name=folder.name,
+            only=classes[0].name,
         )
     if len(classes) > MAX_CLASSES:
         raise RequestError(
-            f"{folder.name} has {len(classes)} classes; at most {MAX_CLASSES} are taken.",
-            f"{folder.name} 有 {len(classes)} 个类别，最多 {MAX_CLASSES} 个。",
+            "too_many_classes",
+            "{name} has {n} classes; at most {at_most} are taken.",
+            name=folder.name,
+            n=len(classes),
+            at_most=MAX_CLASSES,
         )
     return classes
 
@@ -156,9 +165,15 @@ def _loudest_second(path: Path) -> np.ndarray | None:
 def _check_enough(name: str, sense: str, n: int, n_files: int) -> None:
     if n >= MIN_PER_CLASS:
         return
-    lost_en = f" ({n_files - n} more cannot be read, are silent or are there twice)" if n < n_files else ""
-    lost_zh = f"（另有 {n_files - n} 个无法读取、无声或重复）" if n < n_files else ""
+    values = {"n_needed": MIN_PER_CLASS, "what": WORDS[sense], "name": name, "n": n}
+    if n == n_files:
+        raise RequestError(
+            "class_too_small", "Of the {n_needed} {what} a class needs, {name} has {n}; add some.", **values
+        )
     raise RequestError(
-        f"Of the {MIN_PER_CLASS} {sense} a class needs, {name} has {n}{lost_en}; add some.",
-        f"每个类别至少需要 {MIN_PER_CLASS} 个{SENSES[sense][0]}文件，“{name}”只有 {n} 个{lost_zh}；请补充。",
+        "class_too_small_lost",
+        "Of the {n_needed} {what} a class needs, {name} has {n} ({n_lost} more cannot be read, are silent or are there "
+        "twice); add some.",
+        **values,
+        n_lost=n_files - n,
     )

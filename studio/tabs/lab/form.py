@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import gradio as gr
 
-from engines import RequestError
+from engines import Message, RequestError
 from engines.lab import LabRequest
-from studio.i18n import LANGUAGES, knows, label, text
+from studio.i18n import knows, label, text
 from studio.tabs.lab.terms import key_of
 
 MATERIAL = "material"
@@ -79,8 +79,8 @@ def _given(each: Field[Any], value: Any) -> Any:
     elif isinstance(each.default, int) and isinstance(value, float) and value.is_integer():
         value = int(value)
     if value in (None, ()):
-        en, zh = (text(key_of(each.name, "field"), language) for language in LANGUAGES)
-        raise RequestError(f"{en}: choose or type something.", f"{zh}：请选择或填写。")
+        field = Message(key_of(each.name, "field"), text(key_of(each.name, "field"), "en"))
+        raise RequestError("lab_field_empty", "{field}: choose or type something.", field=field)
     return value
 
 
@@ -96,7 +96,6 @@ def folder_of(typed: str | None) -> Path:
     folder = Path(said).expanduser()
     if not said or not folder.is_absolute() or not folder.is_dir():
         raise RequestError(
-            "There is no such folder on this computer; type its whole path, for example ~/Pictures.",
-            "这台电脑上没有这个文件夹；请输入完整路径，例如 ~/Pictures。",
+            "no_such_folder", "There is no such folder on this computer; type its whole path, for example ~/Pictures."
         )
     return folder

@@ -123,7 +123,7 @@ def _open(state: AppState, source: str) -> Iterator[Host]:
         yield host
         return
     if source != BUILT_IN:  # closed since the page was shown
-        raise RequestError("This model was closed; open it again.", "模型已关闭，请重新打开。")
+        raise RequestError("host_closed", "This model was closed; open it again.")
     host = state.host.open(Route(BUILT_IN))
     try:
         yield host
@@ -270,11 +270,9 @@ def _run(state: AppState, block: Compare, session: str, values: Sequence[Any]) -
     try:
         left, right, task, words, source, language, kind, *files = map(stream.plain, values)
         if not state.rules.devices:
-            raise RequestError(
-                "Models are compared by the owner of this studio only.", "只有此工作室的主人可以比较模型。"
-            )
+            raise RequestError("compare_owner_only", "Models are compared by the owner of this studio only.")
         if left == right:
-            raise RequestError("Choose two different models to compare.", "请选择两个不同的模型进行比较。")
+            raise RequestError("compare_same_model", "Choose two different models to compare.")
         request = build(task, words, source, language, block.media, kind, *files)
     except UserError as error:
         yield views.problem(error), False

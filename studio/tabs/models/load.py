@@ -39,7 +39,7 @@ FORMATS = ("auto", "float32", "bfloat16", "int8", "int4")
 EVERY = "everything"
 """How the page calls the task that stands for all."""
 LOADING = Progress("loading")
-CLOSED = RequestError("Models are opened by the owner of this studio only.", "只有此工作室的主人可以打开模型。")
+CLOSED = RequestError("open_owner_only", "Models are opened by the owner of this studio only.")
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,7 @@ def named(typed: str) -> str:
     """What was typed, as it is kept: a folder by its whole path. Raises RequestError."""
     name = typed.strip().strip("\"'")
     if not name:
-        raise RequestError(
-            "Type the name of a model, a folder or an address first.", "请先输入模型名称、文件夹或地址。"
-        )
+        raise RequestError("model_name_needed", "Type the name of a model, a folder or an address first.")
     folder = Path(name).expanduser()
     return str(folder.resolve()) if folder.is_dir() else name
 

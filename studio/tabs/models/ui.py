@@ -163,7 +163,7 @@ def _wire_switches(state: AppState, models: Models, header: gr.Dropdown) -> None
         if sentence is not None:
             gr.Warning(sentence, title=text("ui.models.stays", language, device=info.device))
         else:
-            reason = info.device_reason_zh if language == "zh" else info.device_reason
+            reason = info.device_reason.text(language)
             gr.Info(
                 text("ui.models.moved", language, device=info.device, reason=reason),
                 title=text("ui.models.device", language),
@@ -228,7 +228,7 @@ def facts_list(info: HostInfo) -> str:
         ("parameters", model_routing.parameters(info)),
         ("memory", model_routing.memory(info)),
         ("device", " · ".join(part for part in (model_routing.where(info), html.escape(info.dtype)) if part)),
-        ("reason", spans(info.device_reason, info.device_reason_zh)),
+        ("reason", spans(info.device_reason.en, info.device_reason.zh)),
         ("licence", html.escape(info.licence)),
         ("digest", f"<code>{html.escape(info.model_digest[:16])}</code>"),
     )

@@ -38,7 +38,7 @@ def lesson(draft: Draft, name: str | None, labels: Sequence[str | None]) -> Less
         paths = tuple(each.path for each in draft.row(n))
         lines = [tidy(line) for line in (typed or "").splitlines() if tidy(line)]
         if not lines and paths:
-            raise RequestError(f"Give label {n + 1} a name.", f"请给第 {n + 1} 个标签起个名字。")
+            raise RequestError("label_name_needed", "Give label {number} a name.", number=n + 1)
         files += [(line, () if i else paths) for i, line in enumerate(lines)]
     return Lesson(tidy(name or ""), tuple(files))
 
@@ -92,8 +92,9 @@ def _teach(state: AppState, session: str, name: str | None, labels: Sequence[str
     wanted = lesson(draft, name, labels)
     if state.label_store.has(session, wanted.name) and slug(wanted.name) != slug(draft.taught):
         raise RequestError(
-            f"There is a label set {wanted.name!r} already; open it, or choose another name.",
-            f"已有名为“{wanted.name}”的标签集；请打开它，或换一个名称。",
+            "label_set_exists",
+            "There is a label set {name!r} already; open it, or choose another name.",
+            name=wanted.name,
         )
     for step in teach(host, wanted, cancel):
         if step.progress is not None:
@@ -125,7 +126,7 @@ def tried(labels: LabelSet) -> tuple[int, int]:
 def _name(state: AppState, session: str, head: str, cancel: Cancel) -> Frames:
     started_s, draft, host = time.monotonic(), state.label_store.draft(session), _host(state)
     if not draft.taught:
-        raise RequestError("Teach a label set first, or open one.", "请先教一个标签集，或打开已有的。")
+        raise RequestError("label_set_needed", "Teach a label set first, or open one.")
     labels = state.label_store.load(session, draft.taught)
     files, cards = draft.asked, list[str]()
     for n, file in enumerate(files):

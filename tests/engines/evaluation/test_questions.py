@@ -43,7 +43,7 @@ def test_an_answer_is_the_same_with_or_without_an_article(clips: Path) -> None:
 
 def test_clips_that_cannot_be_read_count_as_wrong_and_are_named_in_the_note(clips: Path) -> None:
     def unreadable(request: Request) -> Iterator[Result]:
-        raise MediaError("Not a clip.")
+        raise MediaError("test", "Not a clip.")
         yield  # pragma: no cover
 
     row = rows_of(FakeHost(scripts={AskRequest: unreadable}), clips, "video_qa.mini")["video_qa.mini.accuracy"]

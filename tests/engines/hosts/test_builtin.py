@@ -13,7 +13,7 @@ import torch
 
 from engines.device import Choice
 from engines.encoder import MediaEncoder
-from engines.errors import AbilityError, Cancelled, DeviceError, RequestError, UserError
+from engines.errors import AbilityError, Cancelled, DeviceError, Message, RequestError, UserError
 from engines.hosts import builtin as module
 from engines.hosts.builtin import BuiltinHost
 from engines.model import checkpoint
@@ -233,7 +233,7 @@ def test_a_device_that_fails_during_a_move_is_not_moved_to(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(
-        module.devices, "choose", lambda device, dtype="auto": Choice("cuda:0", "bfloat16", "is there", "因为")
+        module.devices, "choose", lambda device, dtype="auto": Choice("cuda:0", "bfloat16", Message("test", "is there"))
     )
     monkeypatch.setattr(tiny_host, "_placed", placed)
     with pytest.raises(DeviceError, match="ran out of memory"):
@@ -268,7 +268,7 @@ def test_every_task_runs_in_bfloat16(photo: Photo, sound: Sound, clip: Clip, tmp
     tiny.model.to(torch.bfloat16)
     with torch.no_grad():
         tiny.model.event_head.project.bias[tiny.model.config.events.index("speech")] = 20.0
-    host = BuiltinHost(tiny, choice=Choice("cpu", "bfloat16", "asked for", "因为"))
+    host = BuiltinHost(tiny, choice=Choice("cpu", "bfloat16", Message("test", "asked for")))
     collection = tmp_path / "my.db"
     write_photo(tmp_path / "red.png", photo)
     requests: list[Request] = [

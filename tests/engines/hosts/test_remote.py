@@ -80,7 +80,7 @@ def opened(script: ScriptedServer, name: str = "") -> RemoteHost:
 def test_the_only_model_is_taken_and_told(script: ScriptedServer):
     info = opened(script).info
     assert info.name == "tiny" and info.source == script.url and info.device == "remote"
-    assert info.device_reason == "its server chooses" and script.place not in info.name + info.device_reason_zh
+    assert info.device_reason.en == "its server chooses" and script.place not in info.name + info.device_reason.zh
     assert (info.n_parameters, info.memory_bytes, info.licence) == (0, 0, "")
     assert info.model_digest == opened(script, "#tiny").info.model_digest != opened(script, "#other").info.model_digest
 

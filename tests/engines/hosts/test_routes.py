@@ -189,7 +189,7 @@ def test_what_was_opened_is_closed_when_a_later_one_cannot_be(monkeypatch: pytes
 
     def opener(name: str, *_: Any, **__: Any) -> Any:
         if name == "bad":
-            raise RequestError("No host is called 'bad'.")
+            raise RequestError("test", "No host is called 'bad'.")
         return first
 
     monkeypatch.setattr("engines.hosts.open_host", opener)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engines.errors import AbilityError, Cancelled, MediaError
+from engines.errors import AbilityError, Cancelled, MediaError, Message
 from engines.hosts.streams import RESULTS, TASK_OF, TASKS, Steps, closed, told
 from engines.protocol import (
     Ability,
@@ -25,8 +25,7 @@ INFO = HostInfo(
     name="tiny",
     abilities=frozenset({Ability(TranslateRequest, "en-de")}),
     device="cpu",
-    device_reason="asked for",
-    device_reason_zh="按要求",
+    device_reason=Message("test", "asked for"),
     dtype="float32",
     n_parameters=1,
     memory_bytes=4,
@@ -125,7 +124,7 @@ def test_a_reader_who_leaves_closes_the_task():
     assert task.closed
 
 
-@pytest.mark.parametrize("error", [MediaError("No picture in it."), ZeroDivisionError("a defect")])
+@pytest.mark.parametrize("error", [MediaError("test", "No picture in it."), ZeroDivisionError("a defect")])
 def test_a_failure_reaches_who_asked(error: Exception):
     task = Task(1, error=error)
     with pytest.raises(type(error), match=str(error)):

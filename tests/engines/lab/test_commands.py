@@ -22,7 +22,7 @@ def by_name(request: Request) -> Iterator[Result]:
     assert isinstance(request, EmbedRequest) and isinstance(request.media, Path)
     name = request.media.name
     if name.startswith("broken"):
-        raise MediaError(f"{name} is damaged.", f"{name} 已损坏。")
+        raise MediaError("test", f"{name} is damaged.")
     vector = np.zeros(256, np.float32)
     vector[ord(name[0])] = 1.0
     yield EmbedResult(request=request, progress=Progress("looking"))

@@ -191,7 +191,7 @@ def test_media_of_the_wrong_kind_say_what_they_are(tmp_path: Path) -> None:
     assert said(load_sound, moving)[0] == "a.gif has no sound track; choose a sound, or a clip with sound."
 
 
-@pytest.mark.parametrize("why", refusals._SENTENCES)
+@pytest.mark.parametrize("why", refusals.SENTENCES)
 def test_every_sentence_names_the_file_without_its_folder_and_says_what_to_do(why: str) -> None:
     error = refusals.refusal(why, Path("/home/someone/secret/holiday.mov"), start_s=1.5)
     for text in (error.en, error.zh):

@@ -216,7 +216,7 @@ def test_a_config_that_lacks_something_names_it(folder: Path) -> None:
     reconfigure(folder, lambda settings: (settings.pop("licence"), settings.pop("model")))
     error = refused(folder)
     assert error.en == "config.json lacks licence, model; fetch the model again."
-    assert error.zh == "config.json 缺少 licence, model，请重新获取模型。"
+    assert error.zh == "config.json 缺少 licence、model，请重新获取模型。"
 
 
 def test_calibration_is_read_with_the_model_and_may_be_absent(folder: Path) -> None:

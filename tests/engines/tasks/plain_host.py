@@ -37,7 +37,7 @@ class Letters:
         return counts / np.linalg.norm(counts)
 
     def windows(self, path: Path) -> Iterator[Window]:
-        raise MediaError(f"{path.name} is no text.")
+        raise MediaError("test", f"{path.name} is no text.")
         yield  # a generator, as it is in `MediaEncoder`
 
 
@@ -58,7 +58,7 @@ def opened() -> PlainHost:
 
 
 def refused() -> PlainHost:
-    raise CheckpointError("The weights are damaged; fetch them again.")
+    raise CheckpointError("test", "The weights are damaged; fetch them again.")
 
 
 def dead() -> PlainHost:

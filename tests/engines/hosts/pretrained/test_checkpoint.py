@@ -125,4 +125,4 @@ def test_memory_needed_is_counted_by_the_format(built: Built) -> None:
     full = checkpoint.place(found, Settings(device="cpu", dtype="float32"))
     small = checkpoint.place(found, Settings(device="cpu", dtype="int8"))
     assert full.need_bytes == pytest.approx(4 * small.need_bytes, abs=4)
-    assert small.dtype == "int8" and "int8, as asked for" in small.reason
+    assert small.dtype == "int8" and "int8, as asked for" in small.reason.en

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from engines.device import Choice
-from engines.errors import AbilityError, DeviceError, RequestError
+from engines.errors import AbilityError, DeviceError, Message, RequestError
 from engines.hosts import pretrained
 from engines.hosts.pretrained import chat, checkpoint
 from engines.protocol import Cancel, CaptionRequest, EmbedRequest, Host, Photo, Sound, TranscribeRequest, run
@@ -158,7 +158,7 @@ def test_a_move_loads_it_anew_and_waits_for_nobody_at_work(
     with pytest.raises(DeviceError, match=r"^whisper is at work; stop it, or wait, and choose the device again"):
         host.move("cpu")
     working.close()
-    chosen = Choice("cpu", "bfloat16", "asked for", "按要求")
+    chosen = Choice("cpu", "bfloat16", Message("test", "asked for"))
     monkeypatch.setattr(checkpoint.devices, "choose", lambda *_: chosen)
     host.move("cpu")
     assert host.info.dtype == "bfloat16" and host.info.memory_bytes == 2 * host.info.n_parameters
