@@ -9,6 +9,7 @@ from engines.evaluation.bench import REASONS, Bench, Rows, skipped
 from engines.evaluation.captions import caption_rows
 from engines.evaluation.fewshot import fewshot_rows
 from engines.evaluation.questions import composed_rows, mini_rows
+from engines.evaluation.repetition import repetition_rows
 from engines.evaluation.retrieval import retrieval_rows
 from engines.evaluation.sounds import sound_rows
 from engines.evaluation.speech import speech_rows, speech_translation_rows
@@ -21,6 +22,7 @@ SUITES: Mapping[str, Suite] = {
     "caption": caption_rows,
     "retrieval": retrieval_rows,
     "speech": speech_rows,
+    "repetition": repetition_rows,
     "translation": translation_rows,
     "speech_translation": speech_translation_rows,
     "sound": sound_rows,
