@@ -1,10 +1,10 @@
-"""From logits to pieces, one piece at a time, and from frame probabilities to word times.
+"""From logits to text, one token at a time.
 
-`generate` is a generator: whoever reads it may stop between any two pieces, and nothing is left behind. One loop serves
-greedy, beam and temperature. Small roles: `_Filter` says which pieces may come next, `_Beams` holds what is written so
-far and takes the next step. `align` finds when words are said (CTC forced alignment).
+`generate` is a generator: its reader may stop between any two tokens, and nothing is left behind. One loop serves
+greedy, beam and temperature. `_Filter` says which tokens may come next, `_Beams` holds the texts so far and takes the
+next step.
 
-Axes: B batch rows, K beams of a row, L pieces, P prefix pieces, V vocabulary, T sound tokens, S alignment states.
+Axes: B batch rows, K beams of a row, L tokens, P prefix tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -13,29 +13,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from engines.errors import RequestError
 from engines.model.fusion import Memory
-from engines.protocol import Word
-from engines.text import Task, Tokenizer, normalise
+from engines.text import Task, Tokenizer
 
 MAX_PERIOD = 8
-"""Longest stretch of pieces whose endless repetition is noticed."""
+"""Longest run of tokens whose endless repetition is noticed."""
 N_TURNS = 4
-"""How often a stretch must come in a row to be a loop (a single piece: twice as often, for "haha" and zeros)."""
+"""How often a run must come in a row to be a loop (a single token: twice as often, for "haha" and zeros)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeOptions:
     """How text is written.
 
-    task: what for; transcripts may be empty and may open with "no speech", answers may hold time pieces. beam: how
-    many texts are followed side by side, 1 = greedy. max_new: most pieces. temperature: 0 takes the likeliest piece,
+    task: what for; transcripts may be empty and may open with "no speech", answers may hold time tokens. beam: how
+    many texts are followed side by side, 1 = greedy. max_new: most tokens. temperature: 0 takes the likeliest token,
     above it draws, with `seed`. length_penalty: 0 prefers short texts, 1 the best mean. no_repeat: no run of this many
-    pieces comes twice, 0 = any may. Loops end a text whatever the options.
+    tokens comes twice, 0 = any may. loop_tokens: a loop ends the text; one of up to this many tokens, which
+    somebody may really have said, does not.
     """
 
     task: Task = "caption"
@@ -45,6 +44,7 @@ class DecodeOptions:
     seed: int = 0
     length_penalty: float = 0.6
     no_repeat: int = 3
+    loop_tokens: int = 0
 
     def __post_init__(self) -> None:
         if self.beam < 1 or self.max_new < 1:
@@ -68,10 +68,10 @@ class DecodeOptions:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A text as far as it is written. ids: its pieces, without an end piece and cut before a loop.
+    """A text as far as it is written. ids: its tokens, without an end token and cut before a loop.
 
-    mean_logprob: of its pieces and its end. no_speech: probability that the first piece was "no speech".
-    looped: it began to repeat itself and was stopped.
+    mean_logprob: of its tokens and its end. no_speech: probability that the first token was "no speech".
+    looped: it began to repeat itself and was stopped. logprobs: of each of `ids`.
     """
 
     ids: tuple[int, ...]
@@ -79,6 +79,7 @@ class Hypothesis:
     done: bool
     no_speech: float = 0.0
     looped: bool = False
+    logprobs: tuple[float, ...] = ()
 
 
 class Writer(Protocol):
@@ -87,7 +88,7 @@ class Writer(Protocol):
     def new_cache(self) -> Any: ...
 
     def decode(self, ids: Tensor, memory: Memory, cache: Any) -> Tensor:
-        """New pieces (B, L) -> logits (B, L, V)."""
+        """New tokens (B, L) -> logits (B, L, V)."""
         ...
 
 
@@ -95,9 +96,9 @@ class Writer(Protocol):
 def generate(
     model: Writer, memory: Memory, prefixes: Tensor, tokenizer: Tokenizer, options: DecodeOptions
 ) -> Iterator[tuple[Hypothesis, ...]]:
-    """Write B texts side by side; after each piece, the best hypothesis of every row.
+    """Write B texts side by side; after each token, the best hypothesis of every row.
 
-    memory: B rows. prefixes: (B, P) int64, all of one length. Ends when all rows are done, or after `max_new` pieces; a
+    memory: B rows. prefixes: (B, P) int64, all of one length. Ends when all rows are done, or after `max_new` tokens; a
     row that is done no longer changes.
     """
     device = memory.tokens.device
@@ -108,7 +109,7 @@ def generate(
     beams = _Beams(len(logits), tokenizer, options, device)
     generator = torch.Generator().manual_seed(options.seed)
     for n in range(options.max_new):
-        log_probs = filtering(logits.log_softmax(-1).unflatten(0, (len(beams.pieces), -1)), beams.written())
+        log_probs = filtering(logits.log_softmax(-1).unflatten(0, (len(beams.tokens), -1)), beams.written())
         parents = beams.step(log_probs, generator)  # (B * K,)
         last = n == options.max_new - 1 or bool(beams.done.all())
         yield beams.best(no_speech, last)
@@ -116,17 +117,17 @@ def generate(
             return
         if options.beam > 1:
             cache.select(parents)
-        logits = model.decode(beams.pieces[:, :, -1].reshape(-1, 1), memory, cache)[:, -1].float()  # (B * K, V)
+        logits = model.decode(beams.tokens[:, :, -1].reshape(-1, 1), memory, cache)[:, -1].float()  # (B * K, V)
 
 
 class _Filter:
-    """Which pieces may come next. Log-probabilities of the others become -inf."""
+    """Which tokens may come next. Log-probabilities of the others become -inf."""
 
-    def __init__(self, tokenizer: Tokenizer, options: DecodeOptions, n_pieces: int, device: torch.device) -> None:
+    def __init__(self, tokenizer: Tokenizer, options: DecodeOptions, n_vocabulary: int, device: torch.device) -> None:
         never = set(tokenizer.special_ids) - {tokenizer.eos_id}
         if options.task == "answer":
             never -= set(tokenizer.time_ids)
-        self.never = torch.zeros(n_pieces, dtype=torch.bool, device=device)
+        self.never = torch.zeros(n_vocabulary, dtype=torch.bool, device=device)
         self.never[sorted(never)] = True
         self.never[tokenizer.vocab_size :] = True
         self.at_first = self.never.clone()
@@ -146,17 +147,20 @@ class _Filter:
 
 
 def repeating(ids: Sequence[int], n: int) -> list[int]:
-    """The pieces that would make the last n pieces of a text a run that it holds already."""
+    """The tokens that would make the last n tokens of a text a run that it holds already."""
     if len(ids) < n:
         return []
     tail = tuple(ids[len(ids) - n + 1 :])
     return [ids[i + n - 1] for i in range(len(ids) - n + 1) if tuple(ids[i : i + n - 1]) == tail]
 
 
-def loop_start(ids: Sequence[int]) -> int | None:
-    """Where the second turn of a loop at the end of a text begins; None if the text does not end in one."""
+def loop_start(ids: Sequence[int], n_allowed: int = 0) -> int | None:
+    """Where the second turn of a loop at the end of a text begins; None if the text does not end in one.
+
+    n_allowed: a loop of no more than this many tokens is none.
+    """
     for period in range(1, MAX_PERIOD + 1):
-        length = period * max(N_TURNS, 2 * N_TURNS // period)
+        length = period * max(N_TURNS, 2 * N_TURNS // period, n_allowed // period + 1)
         tail = ids[-length:]
         if len(tail) == length and all(tail[i] == tail[i - period] for i in range(period, length)):
             return len(ids) - length + period
@@ -173,19 +177,20 @@ class _Beams:
     def __init__(self, n_rows: int, tokenizer: Tokenizer, options: DecodeOptions, device: torch.device) -> None:
         self.options = options
         self.ends = (tokenizer.eos_id, tokenizer.no_speech_id)
-        self.pieces = torch.zeros(n_rows, 1, 0, dtype=torch.long, device=device)  # (B, K, L); at first one text a row
+        self.tokens = torch.zeros(n_rows, 1, 0, dtype=torch.long, device=device)  # (B, K, L); at first one text a row
         self.score = torch.zeros(n_rows, 1, device=device)  # (B, K): sum of log-probabilities
-        self.length = torch.zeros(n_rows, 1, device=device)  # pieces scored, the end piece among them
+        self.logprobs = torch.zeros(n_rows, 1, 0, device=device)  # (B, K, L), of each token
+        self.length = torch.zeros(n_rows, 1, device=device)  # tokens scored, the end token among them
         self.ended = torch.zeros(n_rows, 1, dtype=torch.bool, device=device)
         self.done = torch.zeros(n_rows, dtype=torch.bool, device=device)
 
     def written(self) -> list[list[list[int]]]:
-        texts: list[list[list[int]]] = self.pieces.tolist()
+        texts: list[list[list[int]]] = self.tokens.tolist()
         return texts
 
     def step(self, log_probs: Tensor, generator: torch.Generator) -> Tensor:
         """Take (B, K, V) log-probabilities; say which of the B * K old texts each new one continues."""
-        n_rows, n_beams, n_pieces = log_probs.shape
+        n_rows, n_beams, n_vocabulary = log_probs.shape
         ended = self.ended[..., None]
         log_probs = log_probs.masked_fill(ended, -torch.inf)
         log_probs[..., self.ends[0]] = log_probs[..., self.ends[0]].masked_fill(self.ended, 0.0)
@@ -195,13 +200,15 @@ class _Beams:
         if self.options.temperature > 0.0:  # Gumbel's trick: the largest of the disturbed is a draw
             noise = -torch.empty(log_probs.shape).exponential_(generator=generator).log().to(log_probs.device)
             rank = log_probs / self.options.temperature + noise
-        best = rank.flatten(1).topk(min(self.options.beam, n_beams * n_pieces)).indices  # (B, K')
-        parent, piece = best // n_pieces, best % n_pieces
+        best = rank.flatten(1).topk(min(self.options.beam, n_beams * n_vocabulary)).indices  # (B, K')
+        parent, token = best // n_vocabulary, best % n_vocabulary
         self.score = score.flatten(1).gather(1, best)
+        newest = log_probs.flatten(1).gather(1, best)
         self.length = length.expand_as(score).flatten(1).gather(1, best)
-        before = self.pieces.gather(1, parent[..., None].expand(-1, -1, self.pieces.shape[2]))
-        self.pieces = torch.cat([before, piece[..., None]], dim=2)
-        self.ended = (piece == self.ends[0]) | (piece == self.ends[1]) | self.ended.gather(1, parent)
+        earlier = parent[..., None].expand(-1, -1, self.tokens.shape[2])
+        self.tokens = torch.cat([self.tokens.gather(1, earlier), token[..., None]], dim=2)
+        self.logprobs = torch.cat([self.logprobs.gather(1, earlier), newest[..., None]], dim=2)
+        self.ended = (token == self.ends[0]) | (token == self.ends[1]) | self.ended.gather(1, parent)
         self._end_loops()
         self.done = self.ended.all(1)
         return (torch.arange(n_rows, device=best.device)[:, None] * n_beams + parent).flatten()
@@ -210,7 +217,8 @@ class _Beams:
         return score / ((5.0 + length) / 6.0) ** self.options.length_penalty
 
     def _end_loops(self) -> None:
-        loops = [[loop_start(ids) is not None for ids in row] for row in self.written()]
+        allowed = self.options.loop_tokens
+        loops = [[loop_start(ids, allowed) is not None for ids in row] for row in self.written()]
         if any(any(row) for row in loops):
             self.ended |= torch.tensor(loops, device=self.ended.device)
 
@@ -219,88 +227,14 @@ class _Beams:
         rank = self._rank(self.score, self.length).argmax(1).tolist()
         found = []
         for b, k in enumerate(rank):
-            ids: list[int] = self.pieces[b, k].tolist()
-            ends = [i for i, piece in enumerate(ids) if piece in self.ends]
+            ids: list[int] = self.tokens[b, k].tolist()
+            ends = [i for i, token in enumerate(ids) if token in self.ends]
             ids = ids[: ends[0]] if ends else ids
-            cut = loop_start(ids)
+            cut = loop_start(ids, self.options.loop_tokens)
+            ids = ids[:cut]
+            logprobs: list[float] = self.logprobs[b, k, : len(ids)].tolist()
             mean = float(self.score[b, k]) / max(float(self.length[b, k]), 1.0)
             done = last or bool(self.done[b])
-            found.append(Hypothesis(tuple(ids[:cut]), mean, done, no_speech[b], cut is not None))
+            looped = cut is not None
+            found.append(Hypothesis(tuple(ids), mean, done, no_speech[b], looped, tuple(logprobs)))
         return tuple(found)
-
-
-# --- word times --------------------------------------------------------------------------------------------------
-
-BLANK = 0
-
-
-def align(log_probs: np.ndarray, text: str, language: str, token_s: float) -> tuple[Word, ...]:
-    """When each word of a text is said, by the best path of a CTC head through it (Graves et al. 2006).
-
-    log_probs: (T, 257) float over blank and UTF-8 bytes + 1. text: as written; the path is that of its normalised form.
-    Chinese is cut into characters. token_s: seconds of one token; times count from the first. A text that cannot have
-    been said in T tokens gets no words.
-    """
-    words = spoken_words(text, language)
-    classes: list[int] = []
-    ends: list[int] = []  # where each word's bytes end
-    for _, spoken in words:
-        if classes and language != "zh":
-            classes.append(ord(" ") + 1)
-        classes += [byte + 1 for byte in spoken.encode()]
-        ends.append(len(classes))
-    spans = best_path(np.asarray(log_probs, np.float32), np.asarray(classes, np.int64))
-    if spans is None:
-        return ()
-    first, last = spans
-    found = []
-    for (written, spoken), end in zip(words, ends, strict=True):
-        start = end - len(spoken.encode())
-        found.append(Word(float(first[start]) * token_s, float(last[end - 1] + 1) * token_s, written))
-    return tuple(found)
-
-
-def spoken_words(text: str, language: str) -> list[tuple[str, str]]:
-    """Words as written, each with its normalised form; punctuation alone stays with the word before it."""
-    pairs: list[tuple[str, str]] = []
-    for written in text if language == "zh" else text.split():
-        spoken = normalise(written, language)
-        if spoken:
-            pairs.append((written, spoken))
-        elif pairs and written.strip():
-            space = "" if language == "zh" else " "
-            pairs[-1] = (pairs[-1][0] + space + written, pairs[-1][1])
-    return pairs
-
-
-def best_path(log_probs: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Viterbi over blank, class, blank, class, ..., blank: the first and the last token of each class.
-
-    log_probs: (T, C). classes: (L,) int. Returns two (L,) int arrays, None where T tokens are too few for the path.
-    """
-    n_tokens, n_classes = len(log_probs), len(classes)
-    n_doubled = int((classes[1:] == classes[:-1]).sum())  # a blank must stand between equal neighbours
-    if n_classes == 0 or n_tokens < n_classes + n_doubled:
-        return None
-    states = np.full(2 * n_classes + 1, BLANK)
-    states[1::2] = classes
-    may_skip = np.zeros(len(states), bool)  # from two states before, over the blank
-    may_skip[3::2] = classes[1:] != classes[:-1]
-    emission = log_probs[:, states]  # (T, S)
-    score = np.full(len(states), -np.inf, np.float32)
-    score[:2] = emission[0, :2]
-    came_from = np.zeros(emission.shape, np.int8)  # how many states back, 0 to 2
-    for t in range(1, n_tokens):
-        step = np.concatenate(([-np.inf], score[:-1]))
-        skip = np.where(may_skip, np.concatenate(([-np.inf, -np.inf], score[:-2])), -np.inf)
-        choices = np.stack((score, step, skip))
-        came_from[t] = choices.argmax(0)
-        score = choices.max(0) + emission[t]
-    state = len(states) - 1 if score[-1] >= score[-2] else len(states) - 2
-    first, last = np.zeros(n_classes, np.int64), np.full(n_classes, -1)
-    for t in range(n_tokens - 1, -1, -1):
-        if state % 2:
-            first[state // 2] = t
-            last[state // 2] = max(last[state // 2], t)
-        state -= int(came_from[t, state])
-    return first, last

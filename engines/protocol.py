@@ -171,10 +171,14 @@ class EmbedRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexRequest:
-    """Bring a collection (a file, or an address as text) up to date with the media files under a folder."""
+    """Bring a collection (a file, or an address as text) up to date with the media files under a folder.
+
+    prune: take files out of the collection even if every one of them is gone, as from a disk that is not mounted.
+    """
 
     folder: Path
     collection: Path | str
+    prune: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,13 +314,19 @@ class EmbedResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class IndexResult(Result):
-    """n_rows counts the collection's rows now; failures are (file name, sentence) pairs."""
+    """n_rows counts the collection's rows now; failures are (file name, sentence) pairs.
+
+    n_missing: files that are gone but were kept, since every file is gone and the request does not say `prune`.
+    renewed: the collection was emptied first, since another model made it or it was damaged.
+    """
 
     n_added: int = 0
     n_unchanged: int = 0
     n_removed: int = 0
     n_rows: int = 0
     failures: tuple[tuple[str, str], ...] = ()
+    n_missing: int = 0
+    renewed: bool = False
 
 
 @dataclass(frozen=True)

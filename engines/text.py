@@ -102,6 +102,47 @@ class Tokenizer:
         return self.time_ids[round(min(max(time_s, 0.0), MAX_TIME_S) / TIME_STEP_S)]
 
 
+# --- one spelling for the model ----------------------------------------------------------------------------------
+
+_FULL_STOPS = frozenset("，；：！？（）…")
+"""Compatibility characters that the model knows as they are."""
+_ZERO_WIDTH_JOINER = "\u200d"
+
+
+def fold(text: str) -> str:
+    """Text in the letters the model was trained on: full-width and other compatibility letters become ordinary ones
+    (NFKC), invisible characters go. Chinese punctuation stays, and so does what joins emoji."""
+    text = unicodedata.normalize("NFC", text)
+    kept = []
+    for i, c in enumerate(text):
+        joins = c == _ZERO_WIDTH_JOINER and i > 0 and unicodedata.category(text[i - 1]) in ("So", "Sk", "Mn")
+        if unicodedata.category(c) != "Cf" or joins:
+            kept.append(c if c in _FULL_STOPS else unicodedata.normalize("NFKC", c))
+    return unicodedata.normalize("NFC", "".join(kept))
+
+
+def is_capitals(text: str) -> bool:
+    """Whether a text shouts: five capital letters or more, or several words of them, and no small letter.
+
+    A short word alone may be an abbreviation ("USA").
+    """
+    letters = [c for c in text if c.isalpha()]
+    n_capitals = sum(c.isupper() for c in letters)
+    return not any(c.islower() for c in letters) and (n_capitals >= 5 or (n_capitals > 1 and len(text.split()) > 1))
+
+
+def fold_query(text: str) -> str:
+    """A text to be searched with, or among: folded, and small letters where all are capitals."""
+    folded = fold(text)
+    return folded.lower() if is_capitals(folded) else folded
+
+
+def tidy(text: str, language: str) -> str:
+    """A written text without blanks before its punctuation. French keeps them before ! ? ; and :."""
+    marks = ".,…" + ("" if language == "fr" else "!?;:")
+    return re.sub(rf"(?<=\S)\s+(?=[{marks}]+(?:\s|$)|[。，、！？；：])", "", text)
+
+
 # --- for the metrics ---------------------------------------------------------------------------------------------
 
 _ONES = (

@@ -39,11 +39,12 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.text": BASE,
     "engines.archives": BASE,
     "engines.model": (*BASE, "engines.text"),
+    "engines.align": (*BASE, "engines.text"),
     "engines.decoding": (*BASE, "engines.model", "engines.text"),
     "engines.encoder": (*MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.text"),
     "engines.tasks": (
-        *MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.encoder", "engines.subtitles",
-        "engines.text",
+        *MEDIA, "engines.align", "engines.decoding", "engines.index", "engines.model", "engines.encoder",
+        "engines.subtitles", "engines.text",
     ),
     "engines.hosts": (*MEDIA, "engines.device", "engines.model", "engines.encoder", "engines.tasks"),
     "engines.training": (

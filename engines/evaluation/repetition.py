@@ -75,7 +75,7 @@ def _sentence(text: str) -> str:
 
 
 def repetition_rows(bench: Bench) -> Rows:
-    """`repetition.words_lost` of those after the repetition, `repetition.texts_cut_short`: half of them lost or more."""
+    """`repetition.words_lost`: of those after the repetition; `repetition.texts_cut_short`: those that lose half."""
     key = "repetition.words_lost"
     texts = bench.take(repetitive_texts(np.random.default_rng(bench.seed)))
     n_lost = n_words = n_cut_short = 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engines.index.collection import Collection, Row
+from engines.index.collection import Collection, DamagedCollection, Row, discard
 from engines.index.lance import LanceCollection
 
-__all__ = ["Collection", "LanceCollection", "Row", "open_collection"]
+__all__ = ["Collection", "DamagedCollection", "LanceCollection", "Row", "discard", "open_collection"]
 
 
 def open_collection(

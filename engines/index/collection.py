@@ -41,8 +41,19 @@ CREATE TABLE rows (
 CREATE INDEX rows_by_file ON rows (file_id);
 """
 """Paths are the system's own bytes (os.fsencode), since a name on disk need not be text. kind: place in KINDS."""
+_ODD_TYPES = """
+SELECT 1 FROM files WHERE typeof(path) <> 'blob' OR typeof(digest) <> 'text' OR typeof(size) <> 'integer'
+    OR typeof(modified_ns) <> 'integer' OR typeof(failure) NOT IN ('text', 'null')
+UNION ALL SELECT 1 FROM rows WHERE typeof(kind) <> 'integer' OR typeof(start_s) <> 'real' OR typeof(end_s) <> 'real'
+    OR typeof(text) <> 'text' OR typeof(vector) <> 'blob' LIMIT 1
+"""
+"""SQLite takes any type in any column, so a damaged file may hold what the rest of this code cannot."""
 _WAIT_S = 10.0
 """How long to wait while another program writes to the same collection."""
+
+
+class DamagedCollection(CollectionError):
+    """A collection of this program that is damaged; `discard` makes room for a new one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +76,7 @@ class Collection:
     """
 
     def __init__(self, file: Path, *, model_digest: str | None = None, create: bool = False) -> None:
-        self._name = file.name
+        self._file, self._name = file, file.name
         self._lock = threading.RLock()
         if not create and not file.is_file():
             raise CollectionError(
@@ -104,7 +115,10 @@ class Collection:
     @property
     def model_digest(self) -> str:
         """The model whose vectors these are; "" in a new collection that none was named for."""
-        return str(self._all("SELECT digest FROM model")[0][0])
+        found = self._all("SELECT digest FROM model")
+        if len(found) != 1 or not isinstance(found[0][0], str):
+            raise _sentence(self._file, sqlite3.DatabaseError("not one model"))
+        return str(found[0][0])
 
     def files(self) -> set[str]:
         """Paths of all files, those that could not be read among them."""
@@ -166,9 +180,12 @@ class Collection:
                 self._matrix.append(ids, file_id, kinds, np.stack(vectors))
 
     def fail(self, path: Path, reason: str) -> None:
-        """Note that a file could not be read; rows it had are dropped."""
+        """Note that a file could not be read; rows it had are dropped.
+
+        reason: may name the file, whose name need not be text; what is not becomes a question mark.
+        """
         with self._transaction():
-            self._replace_file(path, "", reason)
+            self._replace_file(path, "", reason.encode("utf-8", "replace").decode())
 
     def forget(self, paths: Iterable[Path]) -> None:
         """Drop files and their rows; unknown ones are ignored."""
@@ -181,7 +198,8 @@ class Collection:
         with self._lock:
             with self._transaction():
                 self._db.execute("DELETE FROM files")
-                self._db.execute("UPDATE model SET digest = ?", (model_digest,))
+                self._db.execute("DELETE FROM model")
+                self._db.execute("INSERT INTO model VALUES (?)", (model_digest,))
             with self._speaking():
                 self._load()
 
@@ -192,8 +210,10 @@ class Collection:
 
         First the best row of each file, best file first; only if there are fewer than k files, further rows of theirs.
         """
-        query = unit(vector)
-        nearest = self._now().nearest(query, [KINDS.index(kind) for kind in kinds], k)
+        query, matrix = unit(vector), self._now()
+        if matrix.width not in (None, len(query)):  # though the same model is named as its own
+            raise _sentence(self._file, sqlite3.DatabaseError("vectors of another width than the model's"))
+        nearest = matrix.nearest(query, [KINDS.index(kind) for kind in kinds], k)
         found = [(self._row(row_id, stored), score) for row_id, score, stored in nearest]
         return [(row, score) for row, score in found if row is not None]  # it may have been dropped since
 
@@ -268,7 +288,7 @@ class Collection:
             except sqlite3.ProgrammingError:  # closed, or a defect of ours
                 raise
             except (sqlite3.Error, OSError) as error:
-                raise _sentence(self._name, error) from error
+                raise _sentence(self._file, error) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -311,11 +331,13 @@ class Collection:
 
     def _load(self) -> None:
         self._seen = self._pragma("data_version")
+        if self._db.execute(_ODD_TYPES).fetchone() is not None:
+            raise sqlite3.DatabaseError("columns that hold another type than theirs")
         rows = self._db.execute("SELECT id, file_id, kind, vector FROM rows ORDER BY id").fetchall()
         ids, files, kinds, halves = zip(*rows, strict=True) if rows else ((), (), (), ())
         joined = b"".join(halves)
         width = len(halves[0]) // 2 if rows else 0
-        if len(joined) != 2 * width * len(rows) or not set(kinds) <= set(range(len(KINDS))):
+        if {len(half) for half in halves} - {2 * width} or not set(kinds) <= set(range(len(KINDS))):
             raise sqlite3.DatabaseError("rows of unequal length, or of an unknown kind")
         vectors = np.frombuffer(joined, "<f2").reshape(len(rows), width).astype(np.float32)
         if not np.isfinite(vectors).all():
@@ -347,7 +369,28 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _sentence(name: str, error: Exception) -> CollectionError:
+def discard(file: Path) -> None:
+    """Delete a damaged collection: what it holds can be made again from the files it lists.
+
+    Nothing happens to a file that does not begin as a collection does.
+    """
+    if _is_ours(file):
+        for part in (file, *(file.with_name(file.name + ending) for ending in ("-wal", "-shm"))):
+            part.unlink(missing_ok=True)
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file's SQLite header carries the number of collections."""
+    try:
+        with file.open("rb") as opened:
+            header = opened.read(72)
+    except OSError:
+        return False
+    return header.startswith(b"SQLite format 3\0") and header[68:72] == _APPLICATION_ID.to_bytes(4, "big")
+
+
+def _sentence(file: Path, error: Exception) -> CollectionError:
+    name = file.name
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF  # the low byte is the kind of error
     if isinstance(error, OSError):
         code = sqlite3.SQLITE_FULL if error.errno == errno.ENOSPC else sqlite3.SQLITE_CANTOPEN
@@ -366,6 +409,10 @@ def _sentence(name: str, error: Exception) -> CollectionError:
             "collection_not_writable",
             "{name} cannot be opened or written there; choose another place for the collection.",
             name=name,
+        )
+    if _is_ours(file):
+        return DamagedCollection(
+            "collection_to_renew", "{name} is damaged; index the folder again, and it is made anew.", name=name
         )
     return CollectionError(
         "collection_damaged", "{name} is damaged or no collection; delete it and index the folder again.", name=name

@@ -14,7 +14,7 @@ import numpy as np
 from engines import media as files
 from engines.encoder import Window
 from engines.errors import MediaError, RequestError
-from engines.index import Collection, LanceCollection, Row, open_collection
+from engines.index import Collection, DamagedCollection, LanceCollection, Row, discard, open_collection
 from engines.protocol import (
     EmbedRequest,
     EmbedResult,
@@ -27,6 +27,7 @@ from engines.protocol import (
     SearchRequest,
     SearchResult,
 )
+from engines.text import fold_query
 
 TEXT_SUFFIXES = frozenset({".txt", ".md"})
 INDEXED_SUFFIXES = files.PHOTO_SUFFIXES | files.SOUND_SUFFIXES | files.CLIP_SUFFIXES | TEXT_SUFFIXES
@@ -77,7 +78,8 @@ def embed(space: Space, request: EmbedRequest) -> Iterator[EmbedResult]:
     """One vector; of long media that of their first minute."""
     yield EmbedResult(request=request, progress=Progress("looking"))
     if isinstance(request.media, str):
-        yield EmbedResult(request=request, vector=space.text_vector(request.media), kind="text", end="finished")
+        vector = space.text_vector(fold_query(request.media))
+        yield EmbedResult(request=request, vector=vector, kind="text", end="finished")
         return
     window = space.vector(request.media)
     yield EmbedResult(request=request, vector=window.vector, kind=window.kind, end="finished")
@@ -95,7 +97,7 @@ def search(space: Space, request: SearchRequest) -> Iterator[SearchResult]:
     yield SearchResult(request=request, progress=Progress("searching"))
     with open_collection(request.collection, model_digest=space.model_digest) as collection:
         if isinstance(request.query, str):
-            query = Window("text", space.text_vector(request.query))
+            query = Window("text", space.text_vector(fold_query(request.query)))
         else:
             query = space.vector(request.query)
         hits = [
@@ -122,7 +124,8 @@ def index(space: Space, request: IndexRequest) -> Iterator[IndexResult]:
     """What changed under the folder since last time is read again, what is gone is taken out, the rest is left.
 
     Each file is written as a whole, so a stop loses at most the file at hand. Other folders in the same collection
-    are left alone. A file that cannot be read becomes a failure with its reason. A folder may be one file, too.
+    are left alone. A file that cannot be read becomes a failure with its reason. A folder may be one file, too. Where
+    every file is gone nothing is taken out unless the request says `prune`: the disk may just not be mounted.
     """
     return update(request, space.model_digest, partial(read, space))
 
@@ -139,9 +142,12 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
     changed: list[Path] = []
     n_added = n_unchanged = 0
     failures: tuple[tuple[str, str], ...] = ()
-    with _collection(request.collection, model_digest) as collection:
-        gone = [path for path in collection.files() if Path(path).is_relative_to(folder)]
-        gone = sorted(set(gone) - {str(path) for path in paths})
+    opened, renewed = _collection(request.collection, model_digest)
+    with opened as collection:
+        known = {path for path in collection.files() if Path(path).is_relative_to(folder)}
+        gone = sorted(known - {str(path) for path in paths})
+        missing = gone if not paths and not request.prune else []
+        gone = [] if missing else gone
         collection.forget([Path(path) for path in gone])
         n_rows = collection.n_rows
 
@@ -152,6 +158,8 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
                 n_unchanged=n_unchanged,
                 n_removed=len(gone),
                 n_rows=n_rows,
+                n_missing=len(missing),
+                renewed=renewed,
                 failures=failures,
                 progress=Progress("reading", n_added + n_unchanged + len(failures), len(paths), "files"),
             )
@@ -168,7 +176,7 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
                 continue
             if reading.failure:
                 collection.fail(reading.path, reading.failure)
-                failures += ((reading.path.name, reading.failure),)
+                failures += ((_printable(reading.path.name), _printable(reading.failure)),)
             else:
                 collection.put(reading.path, reading.digest, reading.rows)
                 n_added += 1
@@ -186,17 +194,30 @@ def read(space: Space, paths: Sequence[Path]) -> Iterator[Reading | None]:
                 rows.append(Row(str(path), window.kind, window.start_s, window.end_s, window.vector, window.text))
                 yield None
             reading = Reading(path, files.content_digest(path), tuple(rows))
-        except MediaError as error:
-            reading = Reading(path, failure=error.en)
+        except (MediaError, OSError, UnicodeError) as error:
+            unreadable = f"{path.name} cannot be read; check its rights."
+            reading = Reading(path, failure=error.en if isinstance(error, MediaError) else unreadable)
         yield reading
 
 
-def _collection(where: Path | str, model_digest: str) -> Collection | LanceCollection:
-    """The collection, made if it is not there, emptied if another model made it, whose vectors mean nothing here."""
-    collection = open_collection(where, create=True)
-    if collection.model_digest != model_digest:
+def _collection(where: Path | str, model_digest: str) -> tuple[Collection | LanceCollection, bool]:
+    """The collection, made if it is not there, and whether it was made anew in place of one that is of no use here:
+    damaged, or made by another model."""
+    try:
+        collection = open_collection(where, create=True)
+        made_by = collection.model_digest
+    except DamagedCollection:
+        if isinstance(where, Path):
+            discard(where)
+        return open_collection(where, model_digest=model_digest, create=True), True
+    if made_by != model_digest:
         collection.reset(model_digest)
-    return collection
+    return collection, made_by not in ("", model_digest)
+
+
+def _printable(text: str) -> str:
+    """A name or sentence as text that any output takes: file names may hold bytes that are no text."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _found(folder: Path) -> Iterator[Path]:
@@ -222,7 +243,7 @@ def _found(folder: Path) -> Iterator[Path]:
 def _windows(space: Space, path: Path) -> Iterator[Window]:
     if path.suffix.lower() in TEXT_SUFFIXES:
         for paragraph in _paragraphs(path):
-            yield Window("text", space.text_vector(paragraph), text=paragraph)
+            yield Window("text", space.text_vector(fold_query(paragraph)), text=paragraph)
     else:
         yield from space.windows(path)
 

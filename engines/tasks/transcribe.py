@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from engines import media as files
-from engines.decoding import BLANK, DecodeOptions, align, generate, spoken_words
+from engines.align import align, spelt, spoken_words
+from engines.decoding import DecodeOptions, generate
 from engines.encoder import SPEECH_THRESHOLD, TOKEN_S, MediaEncoder
 from engines.errors import MediaError
 from engines.media.segment import SpeechChunk, speech_chunks, trim
@@ -80,7 +81,7 @@ def stream(encoder: MediaEncoder, request: TranscribeRequest) -> Iterator[Transc
             n_tokens = round(len(chunk.samples) / RATE_HZ / TOKEN_S)  # no word is said in the silence after them
             log_probs = encoder.model.ctc(heard.last[:, :n_tokens])[0].cpu().numpy()
             text = ""
-            for text in _written(encoder, memory, language, chunk, n_spelt(log_probs)):
+            for text in _written(encoder, memory, language, chunk, spelt(log_probs)):
                 yield result((Segment(chunk.start_s, chunk.end_s, text),) if text else ())
             for segment in _segments(text, align(log_probs, text, language, TOKEN_S), chunk, language):
                 if request.translate_to is None:
@@ -126,12 +127,6 @@ def _written(encoder: MediaEncoder, memory: Memory, language: str, chunk: Speech
             return
     if hypothesis.no_speech > NO_SPEECH_THRESHOLD and hypothesis.mean_logprob < DOUBTFUL_LOGPROB:
         yield ""
-
-
-def n_spelt(log_probs: np.ndarray) -> int:
-    """How many bytes the CTC head spells, best guess by best guess: log_probs (T, 257)."""
-    best = log_probs.argmax(1)
-    return int(((best != BLANK) & (best != np.concatenate(([BLANK], best[:-1])))).sum())
 
 
 def unlooped(text: str, n_bytes: int, language: str) -> str:

@@ -12,7 +12,7 @@ from sentencepiece import sentencepiece_model_pb2 as proto
 from engines.errors import CheckpointError
 from engines.model.checkpoint import BUILTIN, TOKENIZER_FILE
 from engines.protocol import LANGUAGES
-from engines.text import CONTROLS, TASKS, TIMES, Tokenizer, normalise, spell_number
+from engines.text import CONTROLS, TASKS, TIMES, Tokenizer, fold, fold_query, normalise, spell_number, tidy
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 sentences = st.text(alphabet=" '’,.!?-0123456789abcXYZäößéœÇ我们在雪里。，", max_size=40)
@@ -212,3 +212,54 @@ def test_letters_digits_and_apostrophes_are_all_that_is_left(text: str, language
 @given(words=st.lists(st.sampled_from(["a", "dog", "runs", "in"])), marks=st.sampled_from([" ", ", ", " - ", "! "]))
 def test_marks_between_words_change_nothing(words: list[str], marks: str) -> None:
     assert normalise(marks.join(words).title(), "en") == " ".join(words)
+
+
+# --- one spelling for the model ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("ａ ｄｏｇ　２", "a dog 2"),
+        ("a do\u200bg\ufeff, soft\u00adly", "a dog, softly"),
+        ("ﬁne ℃", "fine °C"),
+        ("e\u0301te\u0301", "été"),
+        ("你好，走吧！（好）…", "你好，走吧！（好）…"),
+        ("👩\u200d🚀 🏳️\u200d🌈", "👩\u200d🚀 🏳️\u200d🌈"),
+        ("Straße Ünter", "Straße Ünter"),
+    ],
+)
+def test_letters_are_folded_and_punctuation_and_emoji_are_left(text: str, folded: str) -> None:
+    assert fold(text) == folded
+    assert fold(folded) == folded
+
+
+@pytest.mark.parametrize(
+    ("query", "folded"),
+    [
+        ("A DOG", "a dog"),
+        ("HORSES", "horses"),
+        ("EIN HUND", "ein hund"),
+        ("ＡＢＣＤＥ", "abcde"),
+        ("USA", "USA"),
+        ("a BBC van", "a BBC van"),
+        ("一只狗", "一只狗"),
+        ("21 12", "21 12"),
+    ],
+)
+def test_a_query_in_capitals_is_searched_in_small_letters(query: str, folded: str) -> None:
+    assert fold_query(query) == folded
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "tidied"),
+    [
+        ("Come here . Now , please !", "en", "Come here. Now, please!"),
+        ("Où es-tu ? Ici .", "fr", "Où es-tu ? Ici."),
+        ("你好 。走吧 ！", "zh", "你好。走吧！"),
+        ("It costs .5 or -.5 now", "en", "It costs .5 or -.5 now"),
+        (" . start", "en", " . start"),
+    ],
+)
+def test_no_blank_stands_before_a_full_stop(text: str, language: str, tidied: str) -> None:
+    assert tidy(text, language) == tidied

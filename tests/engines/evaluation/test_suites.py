@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engines.hosts.builtin import BuiltinHost
 
 
-@pytest.mark.parametrize("name", [name for name in SUITES if name != "speed"])
+@pytest.mark.parametrize("name", [name for name in SUITES if name not in ("speed", "repetition")])
 def test_an_empty_data_folder_skips_every_suite_with_a_reason(oracle: FakeHost, tmp_path: Path, name: str) -> None:
     rows = rows_of(oracle, tmp_path, name, 1)
     without_value = [row for row in rows.values() if row.value is None]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engines.errors import CollectionError
-from engines.index import Collection, Row
+from engines.index import Collection, Row, discard
 from engines.protocol import KINDS
 from tests.engines.index.makers import direction, row
 
@@ -92,9 +92,38 @@ def no_number(file: Path) -> None:
         database.execute("UPDATE rows SET vector = ?", (np.full(16, np.nan, "<f2").tobytes(),))
 
 
+def without_a_model(file: Path) -> None:
+    short_vector(file)
+    with sqlite3.connect(file) as database:
+        database.execute("DELETE FROM model")
+        database.execute("UPDATE rows SET vector = (SELECT vector FROM rows WHERE id = 1)")
+
+
+def broken_schema(file: Path) -> None:
+    without_a_model(file)
+    with sqlite3.connect(file) as database:
+        database.execute("INSERT INTO model VALUES ('m')")
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    data = file.read_bytes()
+    assert b"CREATE TABLE rows" in data
+    file.write_bytes(data.replace(b"CREATE TABLE rows", b"CREATE TABLE r\xff\x00s"))
+
+
+def words_for_numbers(file: Path) -> None:
+    with Collection(file, model_digest="m", create=True) as collection:
+        collection.put(Path("a.jpg"), "a", [row(Path("a.jpg"), 1)])
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE files SET path = 7")
+
+
 DAMAGED = (
     "holiday.fusion is damaged or no collection; delete it and index the folder again.",
     "holiday.fusion 已损坏或不是集合，请删除后重新建立索引。",
+)
+TO_RENEW = (
+    "holiday.fusion is damaged; index the folder again, and it is made anew.",
+    "holiday.fusion 已损坏；请重新建立索引，集合会重新生成。",
 )
 FOREIGN = (
     "holiday.fusion is not a collection; choose another file or a new name.",
@@ -111,10 +140,12 @@ FUTURE = (
     [
         (lambda file: file.write_text("shopping list\n" * 100), DAMAGED),
         (lambda file: file.write_bytes(random.Random(0).randbytes(9_000)), DAMAGED),
-        (torn, DAMAGED),
-        (cut, DAMAGED),
-        (short_vector, DAMAGED),
-        (no_number, DAMAGED),
+        (torn, TO_RENEW),
+        (cut, TO_RENEW),
+        (short_vector, TO_RENEW),
+        (no_number, TO_RENEW),
+        (broken_schema, TO_RENEW),
+        (words_for_numbers, TO_RENEW),
         (other_database, FOREIGN),
         (from_the_future, FUTURE),
     ],
@@ -130,6 +161,37 @@ def test_a_file_that_is_no_sound_collection_is_refused_and_left_alone(
         Collection(file, create=create)
     assert said(caught) == sentences
     assert file.read_bytes() == before
+
+
+def test_a_collection_whose_model_is_not_named_is_damaged(file: Path) -> None:
+    file.parent.mkdir()
+    without_a_model(file)
+    with pytest.raises(CollectionError) as caught:
+        Collection(file, model_digest="m")
+    assert said(caught) == TO_RENEW
+
+
+def test_vectors_of_another_width_than_the_query_are_damage(file: Path, tmp_path: Path) -> None:
+    with Collection(file, model_digest="m", create=True) as collection:
+        collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+    with Collection(file) as collection, pytest.raises(CollectionError) as caught:
+        collection.search(direction(1, width=32), kinds=ALL, k=1)
+    assert said(caught) == TO_RENEW
+
+
+def test_a_reason_that_is_not_text_is_kept_as_far_as_it_is(collection: Collection, tmp_path: Path) -> None:
+    collection.fail(tmp_path / "caf\udce9.jpg", "caf\udce9.jpg is damaged.")
+    assert collection.failures() == [(str(tmp_path / "caf\udce9.jpg"), "caf?.jpg is damaged.")]
+
+
+def test_a_damaged_collection_can_be_discarded_and_any_other_file_cannot(file: Path) -> None:
+    file.parent.mkdir()
+    short_vector(file)
+    discard(file)
+    assert list(file.parent.iterdir()) == []
+    other_database(file)
+    discard(file)
+    assert file.is_file()
 
 
 def test_an_empty_file_becomes_a_collection_only_when_one_is_to_be_made(file: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -135,8 +137,56 @@ def test_another_model_starts_the_collection_anew(encoder: MediaEncoder, folder:
     other = MediaEncoder(checkpoint.tiny(seed=5))
     with pytest.raises(CollectionError, match=r"my\.db was made by another model"):
         found(other, "dog", db)
-    assert indexed(other, folder, db).n_added == 4
+    last = indexed(other, folder, db)
+    assert last.n_added == 4 and last.renewed
+    assert not indexed(other, folder, db).renewed
     assert found(other, "dog", db).end == "finished"
+
+
+def test_a_damaged_collection_is_made_anew_and_another_programs_file_is_left(
+    encoder: MediaEncoder, folder: Path, tmp_path: Path
+):
+    db = tmp_path / "my.db"
+    assert not indexed(encoder, folder, db).renewed
+    with sqlite3.connect(db) as database:
+        database.execute("UPDATE rows SET vector = x'00'")
+    with pytest.raises(CollectionError, match=r"my\.db is damaged; index the folder again, and it is made anew\."):
+        found(encoder, "dog", db)
+    last = indexed(encoder, folder, db)
+    assert (last.n_added, last.n_rows, last.renewed) == (4, 5, True)
+    db.write_text("shopping list\n" * 100)
+    with pytest.raises(CollectionError, match=r"my\.db is damaged or no collection; delete it"):
+        indexed(encoder, folder, db)
+    assert db.read_text().startswith("shopping list")
+
+
+def test_an_emptied_folder_takes_nothing_out_unless_it_is_pruned(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+    db = tmp_path / "my.db"
+    indexed(encoder, folder, db)
+    folder.rename(tmp_path / "elsewhere")
+    folder.mkdir()  # as a mount point without its disk
+    last = indexed(encoder, folder, db)
+    assert (last.n_removed, last.n_missing, last.n_rows) == (0, 4, 5)
+    *_, last = search.index(encoder, IndexRequest(folder=folder, collection=db, prune=True))
+    assert (last.n_removed, last.n_missing, last.n_rows) == (4, 0, 0)
+
+
+def test_a_file_whose_name_is_not_text_fails_alone(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+    for name in (b"caf\xe9.jpg", b"caf\xe9.txt"):
+        Path(os.fsdecode(os.fsencode(folder / "deep") + b"/" + name)).write_bytes(b"\xff\xd8\0 neither")
+    last = indexed(encoder, folder, tmp_path / "my.db")
+    assert last.n_added == 4 and [name for name, _ in last.failures] == ["caf?.jpg", "caf?.txt"]
+    assert all(reason.startswith("caf?.") for _, reason in last.failures)
+
+
+@pytest.mark.parametrize("query", ["A DOG", "ａ ｄｏｇ", "ａ　ｄｏｇ", "a do\u200bg", "\ufeffa dog"])
+def test_a_query_is_found_however_its_letters_are_written(
+    encoder: MediaEncoder, folder: Path, tmp_path: Path, query: str
+):
+    db = tmp_path / "my.db"
+    indexed(encoder, folder, db)
+    plain, other = (found(encoder, words, db).hits for words in ("a dog", query))
+    assert [(hit.path, hit.score) for hit in other] == [(hit.path, hit.score) for hit in plain]
 
 
 def test_an_empty_folder_and_a_missing_one_are_different_ends(encoder: MediaEncoder, tmp_path: Path):

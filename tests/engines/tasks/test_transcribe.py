@@ -155,9 +155,3 @@ def test_what_is_only_said_over_again_beyond_the_sounds_length_is_cut(
     text: str, n_bytes: int, language: str, said: str | None
 ):
     assert transcribe.unlooped(text, n_bytes, language) == (text if said is None else said)
-
-
-def test_the_spelling_counts_runs_of_a_byte_once_and_no_blanks():
-    best = [0, 5, 5, 0, 5, 7, 7, 0, 0]
-    assert transcribe.n_spelt(np.eye(257, dtype=np.float32)[best]) == 3
-    assert transcribe.n_spelt(np.zeros((0, 257), np.float32)) == 0
