@@ -9,6 +9,8 @@
 Importing this imports no torch: models are loaded by `open_host`.
 """
 
+__version__ = "0.6.0"
+
 from engines.errors import (
     AbilityError,
     Cancelled,

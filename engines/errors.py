@@ -18,8 +18,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
+
+from engines.paths import ASSETS
 
 __all__ = [
     "AbilityError",
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-CHINESE = Path(__file__).resolve().parents[1] / "assets" / "locales" / "zh.json"
+CHINESE = ASSETS / "locales" / "zh.json"
 
 
 class Message:

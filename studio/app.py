@@ -9,7 +9,6 @@ serve(...)    what `launch.py` calls; comes back when the server ends
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import socket
 import threading
@@ -26,21 +25,20 @@ import uvicorn
 from fastapi import FastAPI
 
 from engines import Host, Offer, Router, Settings, UserError, describe, open_host
+from engines.home import data_folder
 from studio import api, components, i18n, routes, stream, theme
 from studio.collections import CollectionStore
 from studio.i18n import both, label
 from studio.label_store import LabelStore
 from studio.page import Page, fence
 from studio.registry import DownloadRegistry
+from studio.serving import stay_offline
 from studio.sharing import App, Gate, Lock, Rules, is_loopback, new_password, open_tunnel
 from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
 from studio.tabs import caption, search, speech, video
 from studio.tabs.lab import ui as lab
 from studio.tabs.models import ui as models
 from studio.tabs.panel import Panel
-
-HOME = Path.home() / ".fusion-studio"
-"""Where collections and the list of searched folders are kept."""
 
 log = logging.getLogger("studio")
 
@@ -61,7 +59,7 @@ def open_state(
     if not isinstance(host, Router):
         host = Router({EVERYTHING: host}, lambda route: opener(route.model, route.settings(how)))
     rules = rules if rules is not None else Rules()
-    home = home if home is not None else HOME
+    home = home if home is not None else data_folder()
     return AppState(
         host=host,
         rules=rules,
@@ -248,10 +246,11 @@ def start(
     looker: Callable[[str, Settings], Offer] = describe,
 ) -> Served:
     """Serve the page from a thread. port 0: any free one. Raises OSError when the port cannot be had."""
-    _stay_silent()
+    stay_offline()
     rules = Rules(shared=share or not is_loopback(bind))
     password = new_password() if rules.shared else None
-    shutil.rmtree((home if home is not None else HOME) / "uploads", ignore_errors=True)  # of a server that was killed
+    home = home if home is not None else data_folder()
+    shutil.rmtree(home / "uploads", ignore_errors=True)  # of a server that was killed
     state = open_state(host, rules=rules, home=home, devices=devices, settings=settings, opener=opener, looker=looker)
     listener = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -290,11 +289,3 @@ def serve(
             served.wait()
         except KeyboardInterrupt:
             print("\nFusion Studio has stopped.", flush=True)
-
-
-def _stay_silent() -> None:
-    """Nothing on this machine may ask other hosts: gradio's analytics, the hub's telemetry and its look-ups."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ.setdefault("FUSION_STUDIO_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "0"))  # as the owner wants it
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -14,12 +14,13 @@ from __future__ import annotations
 import html
 import json
 from functools import cache
-from pathlib import Path
 
 import gradio as gr
 from gradio.i18n import I18nData
 
-LOCALES = Path(__file__).resolve().parents[1] / "assets" / "locales"
+from engines.paths import ASSETS
+
+LOCALES = ASSETS / "locales"
 LANGUAGES = ("en", "zh")
 COOKIE = "fusion_language"
 

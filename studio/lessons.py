@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from engines.paths import ASSETS
+
 ROOT = Path(__file__).resolve().parents[1]
-LESSONS = ROOT / "assets" / "lessons"
+LESSONS = ASSETS / "lessons"
 PLACE = re.compile(r"^\{\{([A-Za-z_][\w.]*)\}\}$", re.M)
 
 

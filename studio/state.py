@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines import Cancel, Host, HostInfo, Offer, Result, Router, Settings, describe, open_host
+from engines.paths import ASSETS
 from studio.collections import CollectionStore
 from studio.label_store import LabelStore
 from studio.registry import DownloadRegistry
 from studio.sharing import Rules
 
-SAMPLES = Path(__file__).resolve().parents[1] / "assets" / "samples"
+SAMPLES = ASSETS / "samples"
 EVERYTHING = ""
 """The task that stands for all that have no model of their own."""
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import gradio as gr
 
+from engines.paths import ASSETS
 from studio import i18n
-
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "

@@ -51,6 +51,12 @@ def uploads_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         os.environ["GRADIO_TEMP_DIR"] = before
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Settings, collections and label sets of whoever runs the tests are left alone, by subprocesses too."""
+    os.environ["FUSION_STUDIO_HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
 @pytest.fixture
 def photo() -> Photo:
     """A red square on a blue ground, 80 x 60."""

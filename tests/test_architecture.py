@@ -19,16 +19,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BASE = ("engines.errors", "engines.protocol", "engines.settings")
+BASE = ("engines.errors", "engines.paths", "engines.protocol", "engines.settings")
 MEDIA = (*BASE, "engines.media")
 
 # What the page may use besides public names: which devices there are, what a file holds, subtitles.
-FOR_THE_PAGE = ("engines.device", "engines.media", "engines.subtitles")
+FOR_THE_PAGE = ("engines.device", "engines.home", "engines.media", "engines.paths", "engines.subtitles")
 
 # Module or package -> the modules of this repository it may import besides its own package. The longest match counts.
 ARROWS: dict[str, tuple[str, ...]] = {
     "engines": (*BASE, "engines.hosts", "engines.report"),  # the public face
-    "engines.errors": (),
+    "engines.errors": ("engines.paths",),
+    "engines.home": ("engines.errors",),
+    "engines.paths": (),
     "engines.protocol": ("engines.errors",),
     "engines.settings": ("engines.errors",),
     "engines.report": BASE,
@@ -70,8 +72,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     # The lab runs the product's own parts on small material; what it learns for the page is learnt here too.
     "engines.lab": (
-        *MEDIA, "engines.archives", "engines.decoding", "engines.hosts", "engines.model", "engines.encoder",
-        "engines.tasks", "engines.text", "engines.training",
+        *MEDIA, "engines.archives", "engines.decoding", "engines.home", "engines.hosts", "engines.model",
+        "engines.encoder", "engines.tasks", "engines.text", "engines.training",
     ),
     "engines.__main__": ("engines.cli",),
     "engines.cli": (
@@ -80,8 +82,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "scripts": ("engines",),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
-    "launch": ("engines", "studio.app", "studio.environment"),
-    "studio.environment": (),
+    "launch": ("studio.__main__", "studio.bootstrap", "studio.serving"),
+    "studio.__main__": ("engines", "engines.cli", "studio.serving"),
+    "studio.bootstrap": (),
 }  # fmt: skip
 
 # Inside engines/model a file imports only files of the rows before its own.

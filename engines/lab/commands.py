@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from engines.errors import MediaError
+from engines.home import data_folder
 from engines.lab.fewshot import Lesson, Naming, Taught, check_digest, check_host, name_file, teach
-from engines.lab.label_store import HOME, Entry, Labels
+from engines.lab.label_store import Entry, Labels
 from engines.protocol import Host
 
 Open: TypeAlias = Callable[[], Host]
@@ -72,7 +73,7 @@ def _teach(options: argparse.Namespace, open_host: Open, show: Show) -> int:
         for step in teach(host, lesson):
             show("" if step.progress is None else f"[{step.progress.done:.0f} of {step.progress.total:.0f} files]")
     assert step.labels is not None, "nobody stops a command but with Ctrl-C, which is raised"
-    Labels(HOME).save(step.labels)
+    Labels(data_folder() / "labels").save(step.labels)
     counts = Counter(example.label for example in step.labels.examples)
     failures = {name: error.en for name, error in step.failures}
     if options.json:
@@ -83,7 +84,7 @@ def _teach(options: argparse.Namespace, open_host: Open, show: Show) -> int:
 
 
 def _recognise(options: argparse.Namespace, open_host: Open, show: Show) -> int:
-    labels = Labels(HOME).load(options.name)
+    labels = Labels(data_folder() / "labels").load(options.name)
     named: list[tuple[Path, Naming]] = []
     failures: dict[str, str] = {}
     with closing(open_host()) as host:
@@ -106,7 +107,7 @@ def _recognise(options: argparse.Namespace, open_host: Open, show: Show) -> int:
 
 
 def _list(options: argparse.Namespace, open_host: Open, show: Show) -> int:
-    entries = Labels(HOME).entries()
+    entries = Labels(data_folder() / "labels").entries()
     if options.json:
         _print({"sets": [_entry(entry) for entry in entries]})
     else:
@@ -123,12 +124,12 @@ def _list(options: argparse.Namespace, open_host: Open, show: Show) -> int:
 
 
 def _rename(options: argparse.Namespace, open_host: Open, show: Show) -> int:
-    Labels(HOME).rename(options.name, options.new)
+    Labels(data_folder() / "labels").rename(options.name, options.new)
     return 0
 
 
 def _delete(options: argparse.Namespace, open_host: Open, show: Show) -> int:
-    Labels(HOME).delete(options.name)
+    Labels(data_folder() / "labels").delete(options.name)
     return 0
 
 

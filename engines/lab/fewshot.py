@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from engines.errors import AbilityError, Cancelled, MediaError, Message, RequestError
+from engines.paths import ASSETS
 from engines.protocol import Cancel, EmbedRequest, EmbedResult, End, Host, Kind, Progress, run
 
 MIN_LABELS, MAX_LABELS = 2, 10
@@ -37,7 +38,7 @@ the training part that were held back."""
 MIXED = "plain"
 """The space in which photos and sounds are compared: no metric was learnt for it, nor for other models."""
 SPACE_OF_KIND: dict[Kind, str] = {"photo": "photo", "clip": "photo", "sound": "sound", "speech": MIXED, "text": MIXED}
-HEADS = Path(__file__).resolve().parents[2] / "assets" / "lab" / "heads.safetensors"
+HEADS = ASSETS / "lab" / "heads.safetensors"
 
 
 # --- what is taught, and what is said ----------------------------------------------------------------------------

@@ -25,8 +25,6 @@ from engines.errors import CollectionError, Message, RequestError, UserError
 from engines.lab.fewshot import Example, LabelSet, tidy
 from engines.protocol import KINDS
 
-HOME = Path.home() / ".fusion-studio" / "labels"
-"""Where the owner's label sets are kept."""
 SUFFIX = ".safetensors"
 MEDIA = "media"
 """The folder beside the sets in which their examples may have copies: a folder for each set, which goes with it."""
@@ -49,7 +47,7 @@ class Entry:
 class Labels:
     """The label sets of one folder, which is made when the first is saved."""
 
-    def __init__(self, folder: Path = HOME) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def entries(self) -> list[Entry]:

@@ -20,11 +20,12 @@ from engines.errors import CheckpointError, Message
 from engines.model.config import ModelConfig
 from engines.model.config import tiny as tiny_config
 from engines.model.fusion import FusionModel
+from engines.paths import ASSETS
 from engines.text import Tokenizer
 
 FORMAT, VERSION = "fusion-studio", 1
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.model", "CARD.md"
-BUILTIN = Path(__file__).resolve().parents[2] / "assets" / "models" / "builtin"
+BUILTIN = ASSETS / "models" / "builtin"
 SCALE = "::scale"
 EMBEDDING = "decoder.embedding.weight"
 MIN_QUANTISED = 4096

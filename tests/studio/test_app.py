@@ -111,7 +111,7 @@ def test_a_port_that_is_taken_is_an_error_for_whoever_chose_it(tmp_path: Path) -
 def test_the_terminal_says_where_it_is_and_the_password_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(app, "HOME", tmp_path)
+    monkeypatch.setenv("FUSION_STUDIO_HOME", str(tmp_path))
     monkeypatch.setattr(app, "open_tunnel", lambda _url: "No public link. The studio stays local.")
     monkeypatch.setattr(Served, "wait", lambda _self: None)
     serve(FakeHost(), port=0, share=True, open_browser=False)

@@ -24,6 +24,7 @@ from engines.errors import Message, RequestError
 from engines.lab.data import folders
 from engines.lab.data.arrays import MAX_FRAMES, N_BYTES, N_MELS, PX, Pictures, Sounds, Words, sound_codes
 from engines.lab.findings import DataList
+from engines.paths import ASSETS
 from engines.protocol import Cancel
 
 __all__ = [
@@ -52,7 +53,7 @@ __all__ = [
 Split: TypeAlias = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-BUNDLED = Path(__file__).resolve().parents[3] / "assets" / "lab"
+BUNDLED = ASSETS / "lab"
 DIGITS, CHARACTERS = "digits.safetensors", "characters.safetensors"
 DRAWING_PX = 28
 

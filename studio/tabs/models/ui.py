@@ -23,6 +23,7 @@ from engines import (
     TranscribeRequest,
     TranslateRequest,
 )
+from engines.paths import ASSETS
 from studio import components, model_routing, stream, views
 from studio.i18n import LANGUAGES as LOCALES
 from studio.i18n import both, label, page_language, spans, text
@@ -31,7 +32,7 @@ from studio.state import AppState
 from studio.tabs.models import compare, load
 
 TAB = "models"
-EVALUATION = Path(__file__).resolve().parents[2] / "assets" / "models" / "builtin" / "evaluation.json"
+EVALUATION = ASSETS / "models" / "builtin" / "evaluation.json"
 
 SPOKEN = (("transcribe", TranscribeRequest), ("caption", CaptionRequest), ("ask", AskRequest))
 PLAIN = (("search", SearchRequest), ("index", IndexRequest), ("embed", EmbedRequest))

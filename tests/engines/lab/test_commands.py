@@ -11,7 +11,6 @@ import pytest
 
 from engines.cli import main
 from engines.errors import MediaError
-from engines.lab import commands
 from engines.lab.label_store import Labels
 from engines.protocol import Ability, CaptionRequest, EmbedRequest, EmbedResult, Progress, Request, Result
 from tests.fake_host import FakeHost
@@ -31,7 +30,7 @@ def by_name(request: Request) -> Iterator[Result]:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(commands, "HOME", tmp_path / "labels")
+    monkeypatch.setenv("FUSION_STUDIO_HOME", str(tmp_path))
     return tmp_path / "labels"
 
 

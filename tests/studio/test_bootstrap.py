@@ -1,4 +1,4 @@
-"""The environment: made once, mended when broken, one plain sentence where it cannot be made.
+"""The environment: made once, repaired when broken, one plain sentence where it cannot be made.
 
 Nothing is installed and no network is asked: venv, pip and the driver only pretend.
 """
@@ -9,16 +9,20 @@ import errno
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
+import threading
+import time
 import tomllib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from studio import environment
-from studio.environment import SetupError
+from studio import bootstrap
+from studio.bootstrap import SetupError
 
 PROJECT = """\
 [project]
@@ -48,35 +52,36 @@ class House:
         self.pip: Callable[[str], None] = lambda what: None
         (root / "pyproject.toml").write_text(PROJECT)
         (root / "constraints.txt").write_text(CONSTRAINTS)
-        monkeypatch.setattr(environment, "ROOT", root)
-        monkeypatch.setattr(environment, "VENV", root / ".venv")
-        monkeypatch.setattr(environment, "CONSTRAINTS", root / "constraints.txt")
-        monkeypatch.setattr(environment, "make_venv", self._make_venv)
-        monkeypatch.setattr(environment, "pip", self._pip)
-        monkeypatch.setattr(environment, "mend_torchaudio", lambda: self.did.append("mend torchaudio"))
-        monkeypatch.setattr(environment, "install_torch", lambda cuda: self.did.append(f"torch, cuda {cuda}"))
-        monkeypatch.setattr(environment, "cuda_version", lambda: self.cuda)
-        monkeypatch.setattr(environment, "torchaudio_loads", lambda: False)  # this Python will not do
+        monkeypatch.setattr(bootstrap, "ROOT", root)
+        monkeypatch.setattr(bootstrap, "VENV", root / ".venv")
+        monkeypatch.setattr(bootstrap, "CONSTRAINTS", root / "constraints.txt")
+        monkeypatch.setattr(bootstrap, "make_venv", self._make_venv)
+        monkeypatch.setattr(bootstrap, "install", self._install)
+        monkeypatch.setattr(bootstrap, "repair_torchaudio", lambda: self.did.append("repair torchaudio"))
+        monkeypatch.setattr(bootstrap, "compile_imports", lambda: None)
+        monkeypatch.setattr(bootstrap, "install_torch", lambda cuda: self.did.append(f"torch, cuda {cuda}"))
+        monkeypatch.setattr(bootstrap, "cuda_version", lambda: self.cuda)
+        monkeypatch.setattr(bootstrap, "torchaudio_loads", lambda: False)  # this Python will not do
         monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=self.free_bytes))
 
     def _make_venv(self) -> None:
         self.did.append("make .venv")
-        shutil.rmtree(environment.VENV, ignore_errors=True)
-        environment.venv_python().parent.mkdir(parents=True)
-        environment.venv_python().touch()
+        shutil.rmtree(bootstrap.VENV, ignore_errors=True)
+        bootstrap.venv_python().parent.mkdir(parents=True)
+        bootstrap.venv_python().touch()
 
-    def _pip(self, *arguments: str) -> None:
+    def _install(self, *arguments: str) -> None:
         part = "test" if arguments[-1] == ".[test]" else ""
-        assert not environment.stamp_file(part).exists(), "the stamp must be gone while anything is installed"
+        assert not bootstrap.stamp_file(part).exists(), "the stamp must be gone while anything is installed"
         self.did.append(f"pip {arguments[-1]}")
         self.pip(arguments[-1])
         for package in INSTALLED_BY[arguments[-1]]:
-            put_package(environment.site_packages(), *package.split("=="))
+            put_package(bootstrap.site_packages(), *package.split("=="))
 
     def start(self, extra: str = "") -> list[str]:
-        """What a start does to the environment."""
+        """What a start does to the bootstrap."""
         self.did.clear()
-        assert environment.python(extra) == str(environment.venv_python())
+        assert bootstrap.python(extra) == str(bootstrap.venv_python())
         return list(self.did)
 
 
@@ -85,7 +90,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     return House(tmp_path, monkeypatch)
 
 
-ALL = ["make .venv", "torch, cuda 0", "pip .", "mend torchaudio"]
+ALL = ["make .venv", "torch, cuda 0", "pip .", "repair torchaudio"]
 
 
 # --- when something is done, and when nothing ---------------------------------------------------------------------
@@ -106,7 +111,7 @@ def test_the_tests_add_their_own_packages_once(house: House) -> None:
 def test_new_requirements_are_installed_into_the_environment_that_is_there(house: House) -> None:
     house.start()
     (house.root / "constraints.txt").write_text(CONSTRAINTS + "numpy==2.4.6\n")
-    assert house.start() == ["torch, cuda 0", "pip .", "mend torchaudio"]
+    assert house.start() == ["torch, cuda 0", "pip .", "repair torchaudio"]
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), SetupError("no network", "")], ids=["Ctrl-C", "failure"])
@@ -124,32 +129,32 @@ def test_an_interrupted_set_up_is_begun_anew(house: House, failure: BaseExceptio
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"python": "2.7"}'])
 def test_a_damaged_or_foreign_stamp_has_everything_made_anew(house: House, content: str) -> None:
     house.start()
-    environment.stamp_file("").write_text(content)
+    bootstrap.stamp_file("").write_text(content)
     assert house.start() == ALL
 
 
 def test_a_package_that_went_away_is_put_back(house: House) -> None:
     house.start()
-    shutil.rmtree(environment.site_packages() / "gradio-6.31.0.dist-info")
-    assert house.start() == ["torch, cuda 0", "pip .", "mend torchaudio"]
+    shutil.rmtree(bootstrap.site_packages() / "gradio-6.31.0.dist-info")
+    assert house.start() == ["torch, cuda 0", "pip .", "repair torchaudio"]
 
 
 def test_an_environment_whose_python_went_away_is_made_anew(house: House) -> None:
     house.start()
-    environment.venv_python().unlink()
+    bootstrap.venv_python().unlink()
     assert house.start() == ALL
 
 
-def test_a_condemned_environment_is_made_anew(house: House) -> None:
+def test_an_invalidated_environment_is_made_anew(house: House) -> None:
     house.start()
-    environment.condemn()
+    bootstrap.invalidate()
     assert house.start() == ALL
 
 
 def test_a_new_nvidia_driver_has_everything_made_anew_and_one_that_goes_changes_nothing(house: House) -> None:
     house.start()
     house.cuda = 13000
-    assert house.start() == ["make .venv", "torch, cuda 13000", "pip .", "mend torchaudio"]
+    assert house.start() == ["make .venv", "torch, cuda 13000", "pip .", "repair torchaudio"]
     house.cuda = 0
     assert house.start() == []
 
@@ -160,18 +165,18 @@ def test_packages_still_missing_after_all_are_named_and_the_set_up_does_not_coun
     monkeypatch.setitem(INSTALLED_BY, ".", ("torch==2.13.0", "gradio==6.30.0"))
     with pytest.raises(SetupError, match="After the set-up torchaudio, gradio is still missing; start again"):
         house.start()
-    assert not environment.stamp_file("").exists()
+    assert not bootstrap.stamp_file("").exists()
 
 
 def test_what_is_being_done_is_said(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     house.start()
-    said = capsys.readouterr().out
-    assert "Setting up Fusion Studio; this takes a few minutes, once." in said and "Set up in 0 s;" in said
+    said = capsys.readouterr().err
+    assert "Setting up Fusion Studio; this takes a minute or a few, once." in said and "Set up in 0 s;" in said
     house.start("test")
-    assert "Adding what the tests need" in capsys.readouterr().out
+    assert "Adding what the tests need" in capsys.readouterr().err
     (house.root / "constraints.txt").write_text(CONSTRAINTS + "numpy==2.4.6\n")
     house.start()
-    assert "Bringing the environment up to date" in capsys.readouterr().out
+    assert "Bringing the environment up to date" in capsys.readouterr().err
 
 
 # --- a Python that has everything ---------------------------------------------------------------------------------
@@ -185,14 +190,14 @@ def furnished(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         for package in packages:
             put_package(folder, *package.split("=="))
     monkeypatch.setattr(sys, "path", [str(folder)])
-    monkeypatch.setattr(environment, "torchaudio_loads", lambda: True)
+    monkeypatch.setattr(bootstrap, "torchaudio_loads", lambda: True)
     return folder
 
 
 @pytest.mark.parametrize("extra", ["", "test"])
 def test_a_python_that_has_everything_is_used_as_it_is(furnished: Path, house: House, extra: str) -> None:
-    assert environment.python(extra) == sys.executable
-    assert house.did == [] and not environment.VENV.exists()
+    assert bootstrap.python(extra) == sys.executable
+    assert house.did == [] and not bootstrap.VENV.exists()
 
 
 def test_a_python_with_another_version_gets_an_environment(furnished: Path, house: House) -> None:
@@ -204,28 +209,28 @@ def test_a_python_with_another_version_gets_an_environment(furnished: Path, hous
 def test_a_python_whose_torchaudio_does_not_load_gets_an_environment(
     furnished: Path, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment, "torchaudio_loads", lambda: False)
+    monkeypatch.setattr(bootstrap, "torchaudio_loads", lambda: False)
     assert house.start() == ALL
 
 
 def test_torchaudio_loads_only_where_its_import_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchaudio", SimpleNamespace())  # type: ignore[misc]
-    assert environment.torchaudio_loads()
+    assert bootstrap.torchaudio_loads()
     monkeypatch.setitem(sys.modules, "torchaudio", None)
-    assert not environment.torchaudio_loads()
+    assert not bootstrap.torchaudio_loads()
 
 
 def test_the_environments_own_python_goes_on_in_itself(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.start()
-    monkeypatch.setattr(sys, "prefix", str(environment.VENV))
-    assert environment.python() == sys.executable
+    monkeypatch.setattr(sys, "prefix", str(bootstrap.VENV))
+    assert bootstrap.python() == sys.executable
 
 
 def test_a_local_build_counts_as_its_version(tmp_path: Path) -> None:
     put_package(tmp_path, "torch", "2.13.0+cpu")
     put_package(tmp_path, "gradio", "6.31.0")
     wanted = {"torch": "2.13.0", "gradio": "6.31.1", "numpy": "2.4.6"}
-    assert environment.missing(wanted, [str(tmp_path)]) == ["gradio", "numpy"]
+    assert bootstrap.missing(wanted, [str(tmp_path)]) == ["gradio", "numpy"]
 
 
 # --- the project's own files --------------------------------------------------------------------------------------
@@ -233,15 +238,15 @@ def test_a_local_build_counts_as_its_version(tmp_path: Path) -> None:
 
 def test_every_requirement_of_the_project_has_a_tested_version_that_it_allows() -> None:
     packaging = pytest.importorskip("packaging.requirements")
-    project = tomllib.loads((environment.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((bootstrap.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for extra, wanted in {"": project["dependencies"], **project["optional-dependencies"]}.items():
-        tested = environment.pins(extra)
+        tested = bootstrap.pins(extra)
         for requirement in map(packaging.Requirement, wanted):
             assert requirement.specifier.contains(tested[requirement.name]), requirement
 
 
 def test_no_constraint_asks_for_one_build_of_torch() -> None:
-    assert "+" not in environment.pins("")["torch"]
+    assert "+" not in bootstrap.pins("")["torch"]
 
 
 # --- what may be in the way ---------------------------------------------------------------------------------------
@@ -252,7 +257,7 @@ def test_too_little_disk_space_is_said_with_numbers_before_anything_is_touched(h
     with pytest.raises(SetupError, match=r"about 2\.5 GB are needed and 1\.2 GB are free\. Make room") as error:
         house.start()
     assert "磁盘空间不足" in error.value.zh
-    assert house.did == [] and not environment.VENV.exists()
+    assert house.did == [] and not bootstrap.VENV.exists()
 
 
 def test_a_cuda_build_needs_more_room(house: House) -> None:
@@ -277,7 +282,7 @@ def test_a_disk_that_is_full_or_closed_to_us_is_one_sentence(
     def make_venv() -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(environment, "make_venv", make_venv)
+    monkeypatch.setattr(bootstrap, "make_venv", make_venv)
     with pytest.raises(SetupError, match=sentence) as error:
         house.start()
     assert error.value.zh
@@ -286,11 +291,77 @@ def test_a_disk_that_is_full_or_closed_to_us_is_one_sentence(
 def test_a_python_without_ensurepip_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
     with pytest.raises(SetupError, match=r"venv module\. On Debian and Ubuntu install python3-venv") as error:
-        environment.make_venv()
+        bootstrap.make_venv()
     assert "python3-venv" in error.value.zh
 
 
 def test_a_python_without_venv_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "venv", None)
     with pytest.raises(SetupError, match="lacks a working venv module"):
-        environment.make_venv()
+        bootstrap.make_venv()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="only a person without all rights meets this")
+def test_an_install_folder_that_is_closed_to_us_is_one_sentence(house: House) -> None:
+    house.root.chmod(0o555)
+    try:
+        with pytest.raises(SetupError, match=r"\.venv cannot be written \(Permission denied\)"):
+            house.start()
+    finally:
+        house.root.chmod(0o755)
+
+
+def test_a_file_in_the_place_of_the_lock_is_one_sentence(house: House) -> None:
+    (house.root / ".venv.lock").mkdir()  # whoever is root meets no closed folder, but this
+    with pytest.raises(SetupError, match=r"\.venv cannot be written"):
+        house.start()
+
+
+def test_of_two_starts_at_once_one_makes_the_environment_and_the_other_waits(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began, goes_on = threading.Event(), threading.Event()
+
+    def wait(what: str) -> None:
+        began.set()
+        assert goes_on.wait(20)
+
+    house.pip = wait
+    with ThreadPoolExecutor(2) as starts:
+        first = starts.submit(bootstrap.python)
+        assert began.wait(20)
+        second = starts.submit(bootstrap.python)
+        while "waiting for it" not in (said := capsys.readouterr().err):
+            assert not second.done(), said
+        goes_on.set()
+        assert first.result(20) == second.result(20) == str(bootstrap.venv_python())
+    assert house.did == ALL
+
+
+def test_a_start_that_died_in_its_set_up_keeps_nobody_waiting(house: House) -> None:
+    program = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})
+from pathlib import Path
+from studio import bootstrap
+bootstrap.VENV = Path({str(bootstrap.VENV)!r})
+with bootstrap.one_at_a_time():
+    os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 9
+    assert house.start() == ALL
+
+
+@pytest.mark.parametrize("step_s", [-40 * 365 * 86400.0, 86400.0], ids=["back forty years", "on a day"])
+def test_a_clock_that_jumps_during_a_set_up_changes_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch, step_s: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = time.time
+
+    def jump(what: str) -> None:
+        monkeypatch.setattr(time, "time", lambda: real() + step_s)
+
+    house.pip = jump
+    assert house.start() == ALL
+    assert "Set up in 0 s" in capsys.readouterr().err
+    assert house.start() == []

@@ -1,0 +1,29 @@
+"""`fusion-studio` and `python -m studio`: serve the page, or run a command in the terminal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import engines
+from studio import serving
+
+
+def main(argv: list[str] | None = None, program: str = "") -> int:
+    """Run one command and return its exit code. program: as it was called, for usage lines."""
+    arguments = sys.argv[1:] if argv is None else argv
+    called = program or ("fusion-studio" if Path(sys.argv[0]).name.startswith("fusion") else "python -m studio")
+    serving.stay_offline()
+    if arguments[:1] == ["--version"]:
+        print(f"fusion-studio {engines.__version__}")
+        return 0
+    if serving.is_asked_for(arguments):
+        serving.serve(serving.parse(arguments, called))
+        return 0
+    from engines import cli
+
+    return cli.main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

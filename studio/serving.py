@@ -1,0 +1,180 @@
+"""The command that serves the page: its options, a free port, the models that answer.
+
+Only the standard library is imported at the top, so that launch.py can check options before anything is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engines import Progress, Router, Settings
+
+ABOUT = """\
+Fusion Studio: search, speech, video questions and captions from one small model on your own machine.
+
+Without a command the page is served. Every other command ({program} caption --help) runs in the terminal."""
+
+FIRST_START = """
+
+The first start makes an environment in .venv beside this file (about 1.5 GB on a CPU, a minute or a few, network
+needed); later starts take seconds and need no network. The folder .venv belongs to this program: it is renewed when it
+is broken or out of date. If the Python you start this with already has every package, it is used as it is."""
+
+MODEL = """what answers everything, or one task (search, transcribe, translate, ask, caption); may be given again.
+NAME: builtin, the folder of a checkpoint, a name on the Hugging Face hub, or the address of a server (default: what was
+chosen on the page before, at first builtin)"""
+
+EXAMPLES = """\
+examples:
+  {program}                            start, and open the page in the browser
+  {program} --device cuda:1            use the second NVIDIA card
+  {program} --host 0.0.0.0             let others on your network in; a password is made and shown
+  {program} --model transcribe=openai/whisper-base
+                                       let another model write down speech
+  {program} --share                    the same through a public link; uploads are deleted after an hour
+  {program} caption photo.jpg          any other command, in the terminal
+
+commands: {commands}; each has --help
+"""
+
+COMMANDS = (
+    "caption", "transcribe", "translate", "ask", "embed", "index", "search", "teach", "recognise", "labels",
+)  # fmt: skip
+
+TESTS = "  {program} test                       run the tests; what follows goes to pytest: test -k search -x\n"
+
+
+def is_asked_for(argv: list[str]) -> bool:
+    """Whether these arguments ask for the page: no command, only options, or `serve`."""
+    return not argv or argv[0] == "serve" or (argv[0].startswith("-") and argv[0] != "--version")
+
+
+def parse(argv: list[str], program: str) -> argparse.Namespace:
+    """Read the options; wrong ones end the program. program: as it was called, launch.py or fusion-studio."""
+    called = f"python {program}" if program.endswith(".py") else program
+    beside = program.endswith(".py")
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=ABOUT.format(program=called) + (FIRST_START if beside else ""),
+        epilog=(EXAMPLES + (TESTS if beside else "")).format(program=called, commands=", ".join(COMMANDS)),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: this machine only)")
+    add("--port", default=7860, type=port_number, metavar="N", help="port, or the next free one (default: 7860)")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto, an NVIDIA card if there is one)")
+    add("--model", action="append", default=[], metavar="[TASK=]NAME", help=MODEL)
+    add("--share", action="store_true", help="also open a public link, behind a password")
+    add("--no-browser", action="store_true", help="do not open the browser")
+    return parser.parse_args(argv[1:] if argv[:1] == ["serve"] else argv)
+
+
+def port_number(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not a port; choose 1 to 65535")
+    return int(text)
+
+
+def refuse(en: str, zh: str) -> SystemExit:
+    """The end of a start that cannot go on: a sentence for a person, in two languages."""
+    return SystemExit(f"{en}\n{zh}")
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Serve the page until it is stopped."""
+    print("Starting Fusion Studio ...", flush=True)
+    port = free_port(options.host, options.port)
+    open_page(options, port)
+
+
+def open_page(options: argparse.Namespace, port: int) -> None:
+    from engines import Settings, UserError
+    from engines.home import data_folder
+    from studio.app import serve as serve_page
+
+    try:
+        settings = Settings(device=options.device)
+        host = open_models(options.model, data_folder() / "models.json", settings)
+        way = {"bind": options.host, "port": port, "share": options.share, "open_browser": not options.no_browser}
+        serve_page(host, settings=settings, **way)
+    except UserError as error:
+        raise refuse(error.en, error.zh) from error
+
+
+def open_models(names: list[str], kept: Path, settings: Settings) -> Router:
+    """What --model asks for; without it what was chosen on the page before, as far as that can be had now."""
+    from engines import Host, Route, UserError, open_routes, parse_routes, read_routes
+
+    if names:
+        return open_routes(parse_routes(names), settings, tell=say_progress)
+    try:
+        routes = read_routes(kept)
+    except UserError as error:
+        print(f"{error.en}\n{error.zh}", flush=True)
+        routes = {}
+    built_in = next((route for route in routes.values() if route.model == "builtin"), Route("builtin"))
+    router = open_routes({"": built_in}, settings, tell=say_progress)
+    hosts: dict[str, Host | None] = {"builtin": router.open(built_in)}
+    for task, route in sorted(routes.items(), reverse=True):  # what answers all the rest comes last
+        name = route.model
+        try:
+            hosts[name] = hosts[name] if name in hosts else router.open(route)
+        except UserError as error:
+            print(f"{name} is left out this time, the built-in model answers for it: {error.en}", flush=True)
+            print(f"这次没有 {name}，由内置模型代替：{error.zh}", flush=True)
+            hosts[name] = None
+        if hosts[name] is None:
+            router.missing[task] = route
+        router.route(task, hosts[name] or hosts["builtin"])
+    return router
+
+
+def say_progress(name: str, progress: Progress) -> None:
+    """One line in the terminal on a model that is fetched, written over until all of it is there."""
+    if sys.stdout.isatty():
+        far = f" {progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB" if progress.unit == "bytes" else ""
+        end = "\n" if 0 < progress.total <= progress.done else ""
+        print(f"\r\x1b[K{name}: {progress.stage}{far}", end=end, flush=True)
+
+
+def free_port(host: str, port: int) -> int:
+    """The port asked for, or the next free one, telling so."""
+    for candidate in range(port, min(port + 100, 65536)):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            if os.name != "nt":  # a port just given back is free; on Windows this option would mean sharing one
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, candidate))
+            except OSError as error:
+                if error.errno == errno.EACCES and candidate < 1024:
+                    raise refuse(
+                        f"Port {candidate} is reserved by this system; choose one above 1023 with --port.",
+                        f"端口 {candidate} 受系统保护；请用 --port 选 1023 以上的端口。",
+                    ) from error
+                if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise refuse(
+                        f"This machine has no address {host}; start without --host.",
+                        f"本机没有地址 {host}；请去掉 --host。",
+                    ) from error
+                continue
+        if candidate != port:
+            print(f"Port {port} is in use; taking {candidate}.", flush=True)
+        return candidate
+    raise refuse(
+        f"No port from {port} on is free; choose another with --port.", f"从 {port} 起没有空闲端口；请用 --port 另选。"
+    )
+
+
+def stay_offline() -> None:
+    """Keep libraries from looking up other machines; whether the owner allows the hub is kept apart from that."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("FUSION_STUDIO_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "0"))
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -1,0 +1,295 @@
+"""Serving the page: options, the port, the models that answer, and the sentence for each way it cannot be."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from engines import Progress, Route, Settings, write_routes
+from engines.errors import DeviceError, RequestError
+from studio import serving
+from tests.fake_host import FakeHost
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    return serving.parse(argv, "launch.py")
+
+
+BUILT_IN = {
+    "host": "127.0.0.1",
+    "port": 7860,
+    "device": "auto",
+    "model": [],
+    "share": False,
+    "no_browser": False,
+}
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+# --- options ------------------------------------------------------------------------------------------------------
+
+
+def test_without_flags_the_built_in_model_is_served_to_this_machine_only() -> None:
+    assert vars(parse([])) == BUILT_IN
+
+
+def test_every_flag_reaches_its_option() -> None:
+    flags = "--host 0.0.0.0 --port 80 --device cuda:1 --model mine --model ask=yours --share --no-browser"
+    assert vars(parse(flags.split())) == {
+        "host": "0.0.0.0", "port": 80, "device": "cuda:1", "model": ["mine", "ask=yours"], "share": True,
+        "no_browser": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "7860.0"])
+def test_a_number_that_is_no_port_is_refused_with_the_range(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse([f"--port={port}"])
+    assert f"{port} is not a port; choose 1 to 65535" in capsys.readouterr().err
+
+
+def test_the_help_tells_what_a_first_start_does_and_how_to_test(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse(["--help"])
+    said = capsys.readouterr().out
+    assert end.value.code == 0
+    for promise in (".venv", "network", "python launch.py test", "--share", "default: 7860", "password"):
+        assert promise in said
+
+
+def test_there_are_at_most_twelve_flags() -> None:
+    assert len(BUILT_IN) <= 12
+
+
+# --- from options to page ---
+
+
+def serve_with(monkeypatch: pytest.MonkeyPatch, serve: Any, open_host: Any, home: Path) -> None:
+    """Put a page and hosts of the test's own behind the command. home: where the page kept its choices."""
+    import engines.hosts
+
+    page = ModuleType("studio.app")
+    page.serve = serve  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "studio.app", page)
+    monkeypatch.setenv("FUSION_STUDIO_HOME", str(home))
+    monkeypatch.setattr(engines.hosts, "open_host", open_host)
+
+
+def start_with(*arguments: str) -> None:
+    serving.serve(parse(list(arguments)))
+
+
+def test_the_page_is_served_with_what_was_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    served: list[Any] = []
+    serve_with(
+        monkeypatch,
+        serve=lambda host, **options: served.append((host, options)),
+        open_host=lambda name, settings, tell: FakeHost(name=settings.device, source=name),
+        home=tmp_path,
+    )
+    monkeypatch.setattr(serving, "free_port", lambda host, port: port + 1)
+    start_with("--host=0.0.0.0", "--port=8000", "--device=cpu", "--model=mine", "--share", "--no-browser")
+    [(host, options)] = served
+    assert host.routes == {"": "mine"}
+    assert host.info.name == "cpu"
+    assert options.pop("settings").device == "cpu"
+    assert options == {"bind": "0.0.0.0", "port": 8001, "share": True, "open_browser": False}
+
+
+def test_a_device_that_is_absent_is_said_in_both_languages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def open_host(name: str, settings: object, tell: object) -> None:
+        raise DeviceError("device_lost", "There is no cuda here.")
+
+    serve_with(monkeypatch, serve=None, open_host=open_host, home=tmp_path)
+    with pytest.raises(SystemExit, match=r"^There is no cuda here\.\n显卡停止响应"):
+        start_with("--device", "cuda")
+
+
+def test_a_data_folder_that_cannot_be_is_said_in_both_languages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    serve_with(monkeypatch, serve=None, open_host=None, home=tmp_path / "file" / "data")
+    with pytest.raises(SystemExit, match=r"cannot be made \(file exists\); name another one(.|\n)*无法创建"):
+        start_with()
+
+
+def test_no_library_looks_up_another_machine_and_what_the_owner_allows_is_kept_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_OFFLINE", "FUSION_STUDIO_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
+    for name in names:
+        monkeypatch.setenv(name, "before")  # so that it is put back
+        monkeypatch.delenv(name)
+    serving.stay_offline()
+    serving.stay_offline()  # a second time, as by the page's own start, changes nothing
+    assert [os.environ[name] for name in names] == ["False", "1", "0", "1"]
+
+
+def test_a_model_on_its_way_is_one_line_in_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    serving.say_progress("a/whisper", Progress("fetching", 1e6, 2e6, "bytes"))
+    serving.say_progress("a/whisper", Progress("fetching", 2e6, 2e6, "bytes"))
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert said.endswith("a/whisper: fetching 2 of 2 MB\n")
+
+
+def test_nothing_is_written_over_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    serving.say_progress("a/whisper", Progress("fetching", 1e6, 2e6, "bytes"))
+    assert capsys.readouterr().out == ""
+
+
+# --- which models answer ---
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """Holds the host that was served. Every name opens but "down", and the page kept its choices in `tmp_path`."""
+    served: list[Any] = []
+
+    def open_host(name: str, settings: object, tell: object) -> FakeHost:
+        if name == "down":
+            raise RequestError("test", "The server does not answer.")
+        host = FakeHost(source=name)
+        host.settings = settings  # type: ignore[attr-defined]
+        return host
+
+    serve_with(monkeypatch, lambda host, **_: served.append(host), open_host, tmp_path)
+    monkeypatch.setattr(serving, "free_port", lambda host, port: port)
+    return served
+
+
+def test_each_task_may_have_a_model_of_its_own(models: list[Any]) -> None:
+    start_with("--model", "builtin", "--model", "transcribe=a/whisper")
+    assert models[0].routes == {"": "builtin", "transcribe": "a/whisper"}
+
+
+def test_a_task_that_is_unknown_is_said(models: list[Any]) -> None:
+    with pytest.raises(SystemExit, match=r"No task is called 'transcibe'.*did you mean transcribe"):
+        start_with("--model", "transcibe=a/whisper")
+
+
+def test_what_was_chosen_on_the_page_answers_again(models: list[Any], tmp_path: Path) -> None:
+    write_routes(tmp_path / "models.json", {"": Route("big"), "caption": Route("big"), "search": Route("builtin")})
+    start_with()
+    (router,) = models
+    assert router.routes == {"": "big", "caption": "big", "search": "builtin"}
+    assert len(router.hosts()) == 2
+    assert not any(host.closed for host in router.hosts())
+
+
+def test_what_the_command_line_says_counts_before_what_the_page_kept(models: list[Any], tmp_path: Path) -> None:
+    write_routes(tmp_path / "models.json", {"ask": Route("down")})
+    start_with("--model", "builtin")
+    assert models[0].routes == {"": "builtin"}
+
+
+@pytest.mark.parametrize("task", ["ask", ""])
+def test_a_kept_model_that_cannot_be_had_now_does_not_stop_the_start(
+    models: list[Any], tmp_path: Path, task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = {task: Route("down", "int8"), "translate": Route("down", "int8"), "caption": Route("a/picture")}
+    write_routes(tmp_path / "models.json", kept)
+    start_with()
+    (router,) = models
+    assert {router.routes[""], router.routes.get(task)} == {"builtin"}
+    assert router.routes["caption"] == "a/picture"
+    assert not any(host.closed for host in router.hosts())
+    said = capsys.readouterr().out
+    assert said.count("down is left out this time, the built-in model answers for it: The server does not answer.") == 1
+    assert "这次没有 down，由内置模型代替：" in said
+    assert router.kept == {"": Route("builtin"), **kept}, "the next start tries again"
+
+
+def test_a_kept_model_is_opened_in_the_format_it_was_chosen_in(models: list[Any], tmp_path: Path) -> None:
+    kept = {"": Route("builtin", "bfloat16"), "ask": Route("a/chat", "int8", 600.0), "caption": Route("a/picture")}
+    write_routes(tmp_path / "models.json", kept)
+    start_with("--device", "cpu")
+    (router,) = models
+    how = {host.info.source: host.settings for host in router.hosts()}
+    assert how["a/chat"] == Settings(device="cpu", dtype="int8", idle_s=600.0)
+    assert how["a/picture"] == Settings(device="cpu")
+    assert how["builtin"].dtype == "bfloat16"
+    assert router.kept == kept
+
+
+def test_choices_that_are_damaged_are_one_sentence_and_the_start_goes_on(
+    models: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models.json").write_text("{")
+    start_with()
+    assert models[0].routes == {"": "builtin"}
+    assert "models.json is damaged" in capsys.readouterr().out
+
+
+# --- the port -----------------------------------------------------------------------------------------------------
+
+
+def test_a_port_in_use_is_passed_over_for_the_next_and_this_is_said(
+    busy_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = serving.free_port("127.0.0.1", busy_port)
+    assert taken > busy_port
+    assert f"Port {busy_port} is in use; taking {taken}." in capsys.readouterr().out
+
+
+def test_a_free_port_is_taken_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert serving.free_port("127.0.0.1", port) == port
+    assert capsys.readouterr().out == ""
+
+
+def refuse_to_bind(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    class Socket:
+        def __init__(self, family: int) -> None: ...
+        def __enter__(self) -> Socket:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+        def setsockopt(self, *_: object) -> None: ...
+        def bind(self, address: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(socket, "socket", Socket)
+
+
+@pytest.mark.parametrize(
+    ("code", "port", "sentence"),
+    [
+        (errno.EACCES, 80, "Port 80 is reserved by this system; choose one above 1023"),
+        (errno.EADDRNOTAVAIL, 7860, "This machine has no address 1.2.3.4; start without --host"),
+        (errno.EADDRINUSE, 7860, "No port from 7860 on is free"),
+        (errno.EACCES, 7860, "No port from 7860 on is free"),
+        (errno.EADDRINUSE, 65530, "No port from 65530 on is free"),
+    ],
+)
+def test_a_port_that_cannot_be_had_is_one_sentence(
+    code: int, port: int, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_to_bind(monkeypatch, code)
+    with pytest.raises(SystemExit, match=sentence):
+        serving.free_port("1.2.3.4", port)
+
+
+def test_a_name_that_is_no_address_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_to_bind(monkeypatch, socket.EAI_NONAME)
+    with pytest.raises(SystemExit, match="This machine has no address nowhere"):
+        serving.free_port("nowhere", 7860)
