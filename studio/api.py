@@ -1,108 +1,326 @@
-"""The same tasks for programs: named endpoints of gradio's API, with the JSON of the command line.
+"""The tasks for programs, each described once: as endpoints of gradio's API, as tools of MCP, and on the page /api.
 
     from gradio_client import Client, handle_file
-    Client("http://127.0.0.1:7860").predict(handle_file("photo.jpg"), "en", api_name="/caption")["text"]
+    Client("http://127.0.0.1:7860").predict(handle_file("photo.jpg"), api_name="/caption")["text"]
 
-Files come through gradio's own upload, which refuses paths of this machine; folders cannot be named. A stream of
-partial results, of which `predict` gives the last and `submit` all.
+Results are the JSON of the command line (`engines.report.to_json`). An endpoint streams partial results, of which
+`predict` gives the last and `submit` all; a tool gives the last. Files are uploaded first; a path of this machine is
+taken by no endpoint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import html
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileData
 
 from engines import (
     AskRequest,
     Cancel,
     CaptionRequest,
+    EmbedRequest,
     IndexRequest,
     Request,
     RequestError,
+    Result,
     SearchRequest,
     TranscribeRequest,
     TranslateRequest,
     to_json,
 )
-from studio import stream
+from studio import i18n, stream, theme
+from studio.collections import CollectionRef
+from studio.hardening import uploaded
 from studio.i18n import page_language
-from studio.page import uploaded
 from studio.state import AppState
 
-Build = Callable[..., Sequence[Request]]
+Values = Mapping[str, Any]
 
 
-def caption(file: str | None, language: str) -> Sequence[Request]:
-    """A photo, clip or sound in one sentence. language: en, de, fr or zh."""
-    return (CaptionRequest(media=_file(file), language=language or "en"),)
+@dataclass(frozen=True)
+class Parameter:
+    """A value that a task takes. type: Path for a file, str or int. default: None where it must be given."""
+
+    name: str
+    type: type
+    description: str
+    default: str | int | None = None
+    optional: bool = False
+
+    @property
+    def is_required(self) -> bool:
+        return self.default is None and not self.optional
 
 
-def transcribe(file: str | None, language: str, translate_to: str) -> Sequence[Request]:
-    """What is said in a sound or clip. language: what is spoken, empty to find out. translate_to: empty for none."""
-    return (TranscribeRequest(media=_file(file), language=language or None, translate_to=translate_to or None),)
+@dataclass(frozen=True)
+class Task:
+    """A task as programs call it. build: values by name, files as paths → the requests, of which the last answers."""
+
+    name: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    build: Callable[[Values], Sequence[Request]]
 
 
-def translate(words: str, source: str, target: str) -> Sequence[Request]:
-    """A text in another language."""
-    return (TranslateRequest(text=words or "", source=source, target=target),)
+LANGUAGE = "en, de, fr or zh"
+FILE = Parameter("file", Path, "the photo, clip or sound")
 
 
-def answer(file: str | None, question: str, language: str, hide: str) -> Sequence[Request]:
-    """A question about a clip, photo or sound. hide: "picture", "sound", or both with a comma between."""
-    hidden: Any = frozenset(sense.strip() for sense in (hide or "").split(",") if sense.strip())
-    return (AskRequest(media=_file(file), question=question or "", language=language or "en", hide=hidden),)
+def tasks_of(state: AppState) -> tuple[Task, ...]:
+    """The tasks that are served. Only the owner's studio indexes, and searches, folders of this machine."""
+
+    def search(values: Values) -> Sequence[Request]:
+        query = values["query"] or values["file"]
+        if query is None:
+            raise RequestError("api.query", "Send words or a file to search for.")
+        of_samples = not values["folder"]
+        found = state.collections.samples() if of_samples else _folder(state, values["folder"])
+        read = [IndexRequest(folder=found.folder, collection=found.file)] if of_samples else []
+        find = SearchRequest(query=query, collection=found.file, kinds=frozenset(found.kinds), k=values["n_hits"])
+        return (*read, find)
+
+    def index(values: Values) -> Sequence[Request]:
+        collection = _folder(state, values["folder"])
+        return (IndexRequest(folder=collection.folder, collection=collection.file),)
+
+    folder = Parameter("folder", str, "a folder of this machine that /index has read; empty for the samples", "")
+    tasks = (
+        Task(
+            "caption",
+            "Describe a photo, a clip or a sound in one sentence.",
+            (FILE, Parameter("language", str, f"the sentence's language: {LANGUAGE}", "en")),
+            lambda values: (CaptionRequest(media=values["file"], language=values["language"]),),
+        ),
+        Task(
+            "transcribe",
+            "Write down what is said in a sound or a clip, with times, and translate it if asked.",
+            (
+                Parameter("file", Path, "the sound or clip, of any length"),
+                Parameter("language", str, f"what is spoken: {LANGUAGE}; empty to find out", ""),
+                Parameter("translate_to", str, f"also translate to: {LANGUAGE}; empty for no translation", ""),
+            ),
+            lambda values: (
+                TranscribeRequest(
+                    media=values["file"],
+                    language=values["language"] or None,
+                    translate_to=values["translate_to"] or None,
+                ),
+            ),
+        ),
+        Task(
+            "translate",
+            "Translate a text.",
+            (
+                Parameter("text", str, "the text, at most 20,000 characters"),
+                Parameter("source", str, f"the text's language: {LANGUAGE}", "en"),
+                Parameter("target", str, f"the language to translate to: {LANGUAGE}", "de"),
+            ),
+            lambda values: (TranslateRequest(**values),),
+        ),
+        Task(
+            "ask",
+            "Answer a question about a clip, a photo or a sound.",
+            (
+                FILE,
+                Parameter("question", str, "the question, at most 500 characters"),
+                Parameter("language", str, f"the language of question and answer: {LANGUAGE}", "en"),
+                Parameter("hide", str, "what not to look at or listen to: picture, sound, or both with a comma", ""),
+            ),
+            _ask,
+        ),
+        Task(
+            "embed",
+            "Give the vector of a text or a file in the space that all kinds share: 256 numbers of length 1.",
+            (
+                Parameter("text", str, "the text; empty where a file is sent", ""),
+                Parameter("file", Path, "the photo, clip or sound", optional=True),
+            ),
+            _embed,
+        ),
+        Task(
+            "search",
+            "Find photos, sounds, clips and texts that fit words or a file.",
+            (
+                Parameter("query", str, "what to look for; empty where a file is sent", ""),
+                Parameter("file", Path, "a photo, clip or sound to find similar ones of", optional=True),
+                Parameter("n_hits", int, "the largest number of hits, 1 to 1000", 12),
+                folder,
+            ),
+            search,
+        ),
+        Task(
+            "index",
+            "Read a folder of this machine, so that /search finds what is in it; again to bring it up to date.",
+            (Parameter("folder", str, "the folder's whole path"),),
+            index,
+        ),
+    )
+    return tasks if state.rules.folders else tasks[:-1]
 
 
-def add_endpoints(state: AppState) -> None:
-    """Put /caption, /transcribe, /translate, /answer and /search beside the page; nothing of them is seen."""
-
-    def search(query: str, file: str | None, n_hits: float) -> Sequence[Request]:
-        """What fits words, or a file, in the samples."""
-        collection = state.collections.samples()
-        find = SearchRequest(
-            query=query or _file(file),
-            collection=collection.file,
-            kinds=frozenset(collection.kinds),
-            k=int(n_hits or 12),
-        )
-        return (IndexRequest(folder=collection.folder, collection=collection.file), find)
-
-    with gr.Column(visible=False):
-        _endpoint(state, "caption", caption, [_upload(), _text("language", "en")])
-        _endpoint(state, "transcribe", transcribe, [_upload(), _text("language"), _text("translate_to")])
-        _endpoint(state, "translate", translate, [_text("text"), _text("source", "en"), _text("target", "de")])
-        _endpoint(state, "answer", answer, [_upload(), _text("question"), _text("language", "en"), _text("hide")])
-        _endpoint(state, "search", search, [_text("query"), _upload(), gr.Number(12, label="n_hits")])
+def _folder(state: AppState, typed: str) -> CollectionRef:
+    if not state.rules.folders:
+        raise RequestError("api.folder", "Only the owner of this studio can name folders; leave the folder empty.")
+    return state.collections.folder(typed)
 
 
-def _endpoint(state: AppState, name: str, build: Build, inputs: list[Any]) -> None:
+def _ask(values: Values) -> Sequence[Request]:
+    hide: Any = frozenset(part.strip() for part in values["hide"].split(",") if part.strip())
+    question, language = values["question"], values["language"]
+    return (AskRequest(media=values["file"], question=question, language=language, hide=hide),)
+
+
+def _embed(values: Values) -> Sequence[Request]:
+    media = values["text"] or values["file"]
+    if media is None:
+        raise RequestError("api.embed", "Send a text or a file to embed.")
+    return (EmbedRequest(media=media),)
+
+
+def parsed(task: Task, values: Values, file_of: Callable[[Any], Path]) -> dict[str, Any]:
+    """The values for a task: defaults filled in, types checked, files as paths. Raises RequestError."""
+    unknown = sorted(set(values) - {parameter.name for parameter in task.parameters})
+    if unknown:
+        raise RequestError("api.unknown", "{task} has no {name}.", task=task.name, name=unknown[0])
+    return {parameter.name: _value(parameter, values.get(parameter.name), file_of) for parameter in task.parameters}
+
+
+def _value(parameter: Parameter, value: Any, file_of: Callable[[Any], Path]) -> Any:
+    name = parameter.name
+    if value is None or (parameter.type is Path and value == ""):
+        if parameter.is_required:
+            if parameter.type is Path:
+                raise RequestError("file_needed", "Send a file with the request.")
+            raise RequestError("api.missing", "{name} is missing.", name=name)
+        return parameter.default
+    if parameter.type is Path:
+        return file_of(value)
+    if parameter.type is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, parameter.type) and not isinstance(value, bool):
+        return value
+    if parameter.type is int:
+        raise RequestError("api.int", "{name} has to be a whole number.", name=name)
+    raise RequestError("api.str", "{name} has to be a text.", name=name)
+
+
+def results(state: AppState, requests: Sequence[Request], cancel: Cancel) -> Iterator[Result]:
+    """What a task's requests give, at the pace of the page."""
+    return stream.steadily(stream.requests_of(state, requests, cancel))
+
+
+# --- endpoints of gradio ---------------------------------------------------------------------------------------------
+
+
+def add_endpoints(tasks: Sequence[Task], state: AppState) -> None:
+    """Serve each task under its name beside the page; call it inside the page's Blocks."""
+    for task in tasks:
+        _add_endpoint(state, task)
+
+
+def _add_endpoint(state: AppState, task: Task) -> None:
     def act(request: gr.Request, *values: Any) -> Iterator[dict[str, Any]]:
         cancel = Cancel()
         try:
-            for result in stream.steadily(stream.requests_of(state, build(*values), cancel)):
+            named = dict(zip((parameter.name for parameter in task.parameters), values, strict=True))
+            for result in results(state, task.build(parsed(task, named, _uploaded)), cancel):
                 yield to_json(result)
-        except Exception as error:  # the edge of the house, as in stream.play
+        except Exception as error:  # the edge of the API, as in stream.play
             raise gr.Error(stream.calm(error).text(page_language(request)), print_exception=False) from None
         finally:
             cancel.set()
 
-    gr.Button().click(
-        act, inputs, gr.JSON(label="result"), api_name=name, api_description=build.__doc__, **stream.MODEL
+    # Gradio reads names, defaults and types from the signature.
+    act.__name__ = task.name
+    act.__annotations__ = {"request": gr.Request, **{p.name: _hint(p) for p in task.parameters}, "return": dict}
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    taken = [inspect.Parameter(p.name, kind, default=_default(p), annotation=_hint(p)) for p in task.parameters]
+    request = inspect.Parameter("request", kind, annotation=gr.Request)
+    act.__signature__ = inspect.Signature([request, *taken], return_annotation=dict)  # type: ignore[attr-defined]
+    blocks = gr.context.Context.root_block
+    served = gr.api(act, api_name=task.name, api_description=task.description, **stream.MODEL)
+    endpoint = blocks.fns[served["id"]]
+    for component, parameter in zip(endpoint.inputs, task.parameters, strict=True):
+        component.label = parameter.name
+        component._api_info = _schema(parameter)
+        component.example_payload = component.example_value = _example(parameter)
+    endpoint.outputs[0].label = "result"
+
+
+def _hint(parameter: Parameter) -> Any:
+    return dict | None if parameter.type is Path else parameter.type
+
+
+def _default(parameter: Parameter) -> Any:
+    return inspect.Parameter.empty if parameter.is_required else parameter.default
+
+
+def _schema(parameter: Parameter) -> dict[str, Any]:
+    words = {"description": parameter.description, "additional_description": parameter.description}
+    if parameter.type is Path:
+        return {**FileData.model_json_schema(), **words}
+    return {"type": "integer" if parameter.type is int else "string", **words}
+
+
+def _example(parameter: Parameter) -> Callable[[], Any]:
+    example: Any = parameter.default
+    if parameter.type is Path:
+        example = {"path": "the path that /gradio_api/upload gave", "meta": {"_type": "gradio.FileData"}}
+    elif parameter.is_required:
+        example = {"text": "Good morning.", "question": "What is heard?"}.get(parameter.name, "/home/me/Pictures")
+    return lambda: example
+
+
+def _uploaded(value: Any) -> Path:
+    """The file that gradio's client or page sent. Raises RequestError for one that was not uploaded here."""
+    return uploaded(value.get("path", "") if isinstance(value, dict) else value)
+
+
+# --- the page that describes them ------------------------------------------------------------------------------------
+
+
+def api_page(tasks: Sequence[Task], url: str, *, mcp: bool) -> str:
+    """The page /api as HTML. url: where the studio is, for the examples."""
+    tools = f"<h2>MCP</h2><pre>{html.escape(url)}/gradio_api/mcp</pre>" if mcp else ""
+    return theme.plain_page(
+        f'<main class="door api-page">{theme.brand()}<h1>{i18n.both("ui.api.title")}</h1>'
+        f"<p>{i18n.both('ui.api.about')}</p><pre>{html.escape(_python(url))}</pre>"
+        f'<p><a href="./gradio_api/openapi.json">openapi.json</a></p>{tools}'
+        f"{''.join(_section(task, url) for task in tasks)}</main>"
     )
 
 
-def _upload() -> gr.File:
-    return gr.File(label="file", type="filepath")
+def _section(task: Task, url: str) -> str:
+    rows = "".join(
+        f"<tr><td><code>{p.name}</code></td><td>{_kind(p)}</td>"
+        f"<td>{'' if p.is_required else html.escape(json.dumps(p.default))}</td>"
+        f"<td>{html.escape(p.description)}</td></tr>"
+        for p in task.parameters
+    )
+    head = "".join(f"<th>{i18n.both('ui.api.' + name)}</th>" for name in ("parameter", "type", "default", "meaning"))
+    body = json.dumps({p.name: _example(p)() for p in task.parameters if p.is_required})
+    curl = f"curl -X POST {url}/gradio_api/call/v2/{task.name} -H 'content-type: application/json' -d '{body}'"
+    fetch = f"curl -N {url}/gradio_api/call/{task.name}/EVENT_ID"
+    return (
+        f'<section id="{task.name}"><h2>/{task.name}</h2><p>{html.escape(task.description)}</p>'
+        f"<table><tr>{head}</tr>{rows}</table><pre>{html.escape(curl)}\n{html.escape(fetch)}</pre></section>"
+    )
 
 
-def _text(name: str, value: str = "") -> gr.Textbox:
-    return gr.Textbox(value, label=name)
+def _kind(parameter: Parameter) -> str:
+    return {Path: "file", int: "integer"}.get(parameter.type, "string")
 
 
-def _file(file: str | None) -> Path:
-    if not file:
-        raise RequestError("file_needed", "Send a file with the request.")
-    return uploaded(file)
+def _python(url: str) -> str:
+    return (
+        "from gradio_client import Client, handle_file\n\n"
+        f'studio = Client("{url}")\n'
+        'studio.predict(file=handle_file("photo.jpg"), language="en", api_name="/caption")["text"]'
+    )

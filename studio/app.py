@@ -9,13 +9,14 @@ serve(...)    what `launch.py` calls; comes back when the server ends
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 import socket
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,22 +24,33 @@ from typing import Any
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp
 
 from engines import Host, Offer, Router, Settings, UserError, describe, open_host
 from engines.home import data_folder
-from studio import api, components, i18n, routes, stream, theme
+from studio import api, components, i18n, routes, stream, theme, uploads
 from studio.collections import CollectionStore
+from studio.gate import Entrance, Gate
+from studio.hardening import explain_errors, restrict_uploads
+from studio.http_limits import Harden, HeadTimer
 from studio.i18n import both, label
 from studio.label_store import LabelStore
-from studio.page import Page, fence
+from studio.page import Page
 from studio.registry import DownloadRegistry
 from studio.serving import stay_offline
-from studio.sharing import App, Gate, Lock, Rules, is_loopback, new_password, open_tunnel
+from studio.sharing import Lock, Rules, is_loopback, new_password, open_tunnel
 from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
 from studio.tabs import caption, search, speech, video
 from studio.tabs.lab import ui as lab
 from studio.tabs.models import ui as models
 from studio.tabs.panel import Panel
+
+MAX_CONNECTIONS = 512
+"""Connections at once; more are answered 503. A browser holds about six."""
+
+KEEP_ALIVE_S = 5
 
 log = logging.getLogger("studio")
 
@@ -83,10 +95,7 @@ def _devices() -> Sequence[str]:
 def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
     """The page over a host."""
     state = state if state is not None else open_state(host)
-    keep_s = state.rules.keep_s
-    with gr.Blocks(
-        title="Fusion Studio", analytics_enabled=False, fill_width=True, delete_cache=(keep_s // 4, keep_s)
-    ) as page:
+    with gr.Blocks(title="Fusion Studio", analytics_enabled=False, fill_width=True) as page:
         switch = _header(state)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(label("ui.tab.search"), id=search.TAB, elem_id="tab-search"):
@@ -101,6 +110,7 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
                 trying = lab.create_ui(state)
             with gr.Tab(label("ui.tab.models"), id=models.TAB, elem_id="tab-models"):
                 about = models.create_ui(state)
+        _foot(shared=state.rules.shared)
         search.wire(state, searching, update)
         speech.wire(state, listening)
         video.wire(state, asking)
@@ -110,7 +120,7 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
         subtitles = {panel.tab: panel.subtitle for panel in panels}
         models.wire(state, about, switch, subtitles, moments=(page.load, tabs.change))
         _wire_sends(state, tabs, panels)
-        api.add_endpoints(state)
+        api.add_endpoints(api.tasks_of(state), state)
         page.load(i18n.page_language, None, captioning.extras[0], show_progress="hidden", **stream.PRIVATE)
         page.unload(_leave(state))
     page.queue(api_open=True, max_size=64)
@@ -167,6 +177,19 @@ def _wire_sends(state: AppState, tabs: gr.Tabs, panels: Sequence[Panel]) -> None
         panel.result.send(send, None, outputs, show_progress="hidden", queue=False, **stream.PRIVATE)
 
 
+def _foot(*, shared: bool) -> None:
+    links = [("./api", "ui.foot.api"), *([("./leave", "ui.foot.leave")] if shared else [])]
+    shown = " · ".join(f'<a href="{address}">{both(words)}</a>' for address, words in links)
+    gr.HTML(f"<nav>{shown}</nav>", elem_id="foot", apply_default_css=False)
+
+
+def _add_api_page(server: FastAPI, state: AppState, entrance: Entrance, *, mcp: bool) -> None:
+    @server.get("/api")
+    def api_page(request: Request) -> HTMLResponse:
+        url = str(request.base_url).rstrip("/") + entrance.path
+        return HTMLResponse(api.api_page(api.tasks_of(state), url, mcp=mcp))
+
+
 def _leave(state: AppState) -> Any:
     def leave(request: gr.Request) -> None:
         session = stream.session_of(request)
@@ -178,16 +201,25 @@ def _leave(state: AppState) -> Any:
     return leave
 
 
-def mount(state: AppState, *, lock: Lock | None = None) -> App:
-    """The page, its files and the gate in front of them as one ASGI app."""
+def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | None = None, mcp: bool = True) -> ASGIApp:
+    """The page, its files and what stands in front of them as one ASGI app. mcp: also serve the tasks as tools."""
+    entrance = entrance if entrance is not None else Entrance()
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     routes.add_routes(server, state.downloads)
+    _add_api_page(server, state, entrance, mcp=mcp)
+    if mcp:
+        from studio import mcp_server
+
+        running = mcp_server.add_tools(server, state, api.tasks_of(state))
+        server.router.lifespan_context = lambda _: running
     blocks = build(state.host, state=state)
-    fence(blocks)
+    restrict_uploads(blocks)
+    explain_errors(blocks, stream.calm)
     gr.mount_gradio_app(
         server,
         blocks,
         path="/",
+        root_path=entrance.root_path.rstrip("/") or None,
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
         footer_links=[],
         run_history=False,
@@ -202,17 +234,23 @@ def mount(state: AppState, *, lock: Lock | None = None) -> App:
         css=theme.style(),
         head=theme.head(),
     )
-    return Gate(Page(server), lock)
+    return Harden(Gate(Page(server), lock, entrance), stream.calm)
 
 
 @dataclass
 class Served:
-    """A server that runs in a thread of its own. url: where the page is. password: None where none is needed."""
+    """A server that runs in a background thread.
+
+    url: where the page is. password: None where none is needed. tunnel_port: the port for a tunnel, 0 where there is
+    none.
+    """
 
     url: str
     password: str | None
+    tunnel_port: int
     _server: uvicorn.Server
     _thread: threading.Thread
+    _sweeper: uploads.Sweeper
 
     def wait(self) -> None:
         """Come back when the server has ended."""
@@ -223,6 +261,7 @@ class Served:
         """End the server."""
         self._server.should_exit = True
         self._thread.join(10)
+        self._sweeper.close()
 
     def __enter__(self) -> Served:
         return self
@@ -239,32 +278,65 @@ def start(
     bind: str = "127.0.0.1",
     port: int = 0,
     share: bool = False,
+    root_path: str | None = None,
+    allow_hosts: Collection[str] = (),
+    mcp: bool = True,
     home: Path | None = None,
     devices: Sequence[str] | None = None,
     settings: Settings | None = None,
     opener: Callable[..., Host] = open_host,
     looker: Callable[[str, Settings], Offer] = describe,
 ) -> Served:
-    """Serve the page from a thread. port 0: any free one. Raises OSError when the port cannot be had."""
+    """Serve the page from a thread.
+
+    port: 0 for any free one. root_path: the path, or the whole address, under which a reverse proxy serves the page
+    (left out, GRADIO_ROOT_PATH). allow_hosts: the host names that a proxy passes on. With either, others can reach the
+    page, and it asks for a password. mcp: also serve the tasks as tools. Raises OSError when the port cannot be had.
+    """
     stay_offline()
-    rules = Rules(shared=share or not is_loopback(bind))
+    root_path = os.environ.get("GRADIO_ROOT_PATH", "") if root_path is None else root_path
+    on_network = not is_loopback(bind)
+    rules = Rules(shared=share or on_network or bool(root_path) or bool(allow_hosts))
     password = new_password() if rules.shared else None
     home = home if home is not None else data_folder()
-    shutil.rmtree(home / "uploads", ignore_errors=True)  # of a server that was killed
+    gradio_uploads = uploads.claim_for_gradio()
     state = open_state(host, rules=rules, home=home, devices=devices, settings=settings, opener=opener, looker=looker)
-    listener = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((bind, port))
-    app = mount(state, lock=None if password is None else Lock(password))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="studio", daemon=True)
+    listeners = [_listen(bind, port)]
+    if share:  # a port for the tunnel alone: what comes through it is known by it
+        listeners.append(_listen("127.0.0.1", 0))
+    tunnel_port = listeners[1].getsockname()[1] if share else 0
+    names = frozenset(name.lower() for name in allow_hosts)
+    entrance = Entrance(names=names, root_path=root_path, any_host=on_network, tunnel_port=tunnel_port)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            mount(state, lock=None if password is None else Lock(password), entrance=entrance, mcp=mcp),
+            http=HeadTimer,
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": listeners}, name="studio", daemon=True)
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.02)
-    name = "127.0.0.1" if bind in ("0.0.0.0", "::", "") else bind  # noqa: S104 (compared, not bound)
+    sweeper = uploads.Sweeper([partial(uploads.delete_old, gradio_uploads), state.collections.delete_old_uploads])
+    name = "127.0.0.1" if bind in ("0.0.0.0", "::", "") else bind  # noqa: S104
     shown = f"[{name}]" if ":" in name else name
-    return Served(f"http://{shown}:{listener.getsockname()[1]}", password, server, thread)
+    url = f"http://{shown}:{listeners[0].getsockname()[1]}"
+    return Served(url, password, tunnel_port, server, thread, sweeper)
+
+
+def _listen(bind: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((bind, port))
+    return listener
 
 
 def serve(
@@ -273,14 +345,27 @@ def serve(
     bind: str = "127.0.0.1",
     port: int = 7860,
     share: bool = False,
+    root_path: str | None = None,
+    allow_hosts: Collection[str] = (),
+    mcp: bool = True,
     open_browser: bool = True,
     settings: Settings | None = None,
 ) -> None:
     """Serve the page until it is stopped (Ctrl+C), and say in the terminal where it is."""
-    with start(host, bind=bind, port=port, share=share, settings=settings) as served:
+    served = start(
+        host,
+        bind=bind,
+        port=port,
+        share=share,
+        root_path=root_path,
+        allow_hosts=allow_hosts,
+        mcp=mcp,
+        settings=settings,
+    )
+    with served:
         print(f"Fusion Studio is at {served.url}", flush=True)
         if share:
-            print(open_tunnel(served.url), flush=True)
+            print(open_tunnel(served.tunnel_port), flush=True)
         if served.password is not None:
             print(f"The password, shown this once: {served.password}", flush=True)
         if open_browser:

@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines import KINDS, Kind, RequestError, UserError
+from studio import uploads
 
 SAMPLES = "samples"
 UPLOADS = "uploads"
 FOLDER = "folder"
+FILES = "files"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class CollectionStore:
 
     def uploads(self, session: str, files: Sequence[Path]) -> CollectionRef:
         """The collection of what one session uploaded; files given anew are added to it."""
-        folder = self._home / UPLOADS / hashlib.sha256(session.encode()).hexdigest()[:24]
+        folder = self._folder_of(session) / FILES
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
             target = _free_name(folder / file.name, file)
@@ -79,16 +81,21 @@ class CollectionStore:
                 shutil.copyfile(file, target)
         if not any(folder.iterdir()):
             raise RequestError("files_needed", "Drop the files to search in first.")
-        return self._collection(UPLOADS, folder)
+        return CollectionRef(UPLOADS, folder, folder.with_name(f"{UPLOADS}.sqlite"))
 
     def forget_uploads(self, session: str) -> None:
         """Delete what one session uploaded, and its collection."""
-        folder = self._home / UPLOADS / hashlib.sha256(session.encode()).hexdigest()[:24]
-        if folder.is_dir():
-            collection = self._collection(UPLOADS, folder)
-            shutil.rmtree(folder, ignore_errors=True)
-            for leftover in collection.file.parent.glob(collection.file.name + "*"):
-                leftover.unlink(missing_ok=True)
+        shutil.rmtree(self._folder_of(session), ignore_errors=True)
+
+    def delete_old_uploads(self, *, now_s: float | None = None) -> None:
+        """Delete copies of uploads an hour after they were made, and collections in which they were found."""
+        for folder in (self._home / UPLOADS).glob("*/*"):
+            if uploads.delete_old(folder / FILES, now_s=now_s):
+                for collection in folder.glob(f"{UPLOADS}.sqlite*"):
+                    collection.unlink(missing_ok=True)
+
+    def _folder_of(self, session: str) -> Path:
+        return uploads.claim(self._home / UPLOADS) / hashlib.sha256(session.encode()).hexdigest()[:24]
 
     def _collection(self, name: str, folder: Path) -> CollectionRef:
         digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]

@@ -31,6 +31,11 @@ MODEL = """what answers everything, or one task (search, transcribe, translate, 
 NAME: builtin, the folder of a checkpoint, a name on the Hugging Face hub, or the address of a server (default: what was
 chosen on the page before, at first builtin)"""
 
+ROOT_PATH = """the path, or the whole address, under which a reverse proxy serves the page (default: GRADIO_ROOT_PATH);
+see docs/deploy.md"""
+
+ALLOW_HOST = "a host name that a reverse proxy passes on; may be given again; the page then asks for a password"
+
 EXAMPLES = """\
 examples:
   {program}                            start, and open the page in the browser
@@ -72,6 +77,9 @@ def parse(argv: list[str], program: str) -> argparse.Namespace:
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto, an NVIDIA card if there is one)")
     add("--model", action="append", default=[], metavar="[TASK=]NAME", help=MODEL)
     add("--share", action="store_true", help="also open a public link, behind a password")
+    add("--root-path", default=None, metavar="PATH", help=ROOT_PATH)
+    add("--allow-host", action="append", default=[], metavar="NAME", help=ALLOW_HOST)
+    add("--no-mcp", action="store_true", help="do not serve the tasks as tools of MCP")
     add("--no-browser", action="store_true", help="do not open the browser")
     return parser.parse_args(argv[1:] if argv[:1] == ["serve"] else argv)
 
@@ -102,8 +110,17 @@ def open_page(options: argparse.Namespace, port: int) -> None:
     try:
         settings = Settings(device=options.device)
         host = open_models(options.model, data_folder() / "models.json", settings)
-        way = {"bind": options.host, "port": port, "share": options.share, "open_browser": not options.no_browser}
-        serve_page(host, settings=settings, **way)
+        serve_page(
+            host,
+            bind=options.host,
+            port=port,
+            share=options.share,
+            root_path=options.root_path,
+            allow_hosts=options.allow_host,
+            mcp=not options.no_mcp,
+            open_browser=not options.no_browser,
+            settings=settings,
+        )
     except UserError as error:
         raise refuse(error.en, error.zh) from error
 

@@ -19,8 +19,8 @@ import gradio as gr
 
 from engines import Cancel, Request, Result, UserError
 from studio import views
+from studio.hardening import uploaded
 from studio.i18n import page_language
-from studio.page import uploaded
 from studio.state import AppState
 
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 8}

@@ -15,13 +15,6 @@ import gradio as gr
 from engines.paths import ASSETS
 from studio import i18n
 
-POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
-)
-"""Content-Security-Policy: the browser itself refuses what is not on this server. Gradio evaluates its templates."""
-
 SHAPES = {
     "picture": '<circle cx="8" cy="8" r="6"/>',
     "sound": '<rect x="2.5" y="2.5" width="11" height="11" rx="1"/>',

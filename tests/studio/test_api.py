@@ -1,5 +1,7 @@
 """The named endpoints on a real server, through gradio's own client."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,13 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from engines import Host
-from studio.app import Served, start
+from engines import Host, IndexRequest, RequestError, SearchRequest, TranslateRequest, run, to_json
+from studio import api
+from studio.app import Served, open_state, start
+from studio.sharing import Rules
 from tests.fake_host import FakeHost
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +32,95 @@ def real(builtin: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
         yield Client(served.url, verbose=False)
 
 
-def test_only_the_tasks_are_public(client: Client) -> None:
-    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {
-        "/caption", "/transcribe", "/translate", "/answer", "/search",
-    }  # fmt: skip
+def test_every_task_is_described_with_names_types_defaults_and_meanings(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    taken = {
+        name: [
+            (p["parameter_name"], p["python_type"]["type"], p.get("parameter_default", ...)) for p in task["parameters"]
+        ]
+        for name, task in endpoints.items()
+    }
+    assert set(taken) == {"/caption", "/transcribe", "/translate", "/ask", "/embed", "/search", "/index"}
+    assert [name for name, _, _ in taken["/ask"]] == ["file", "question", "language", "hide"]
+    assert taken["/translate"][1:] == [("source", "str", "en"), ("target", "str", "de")]
+    assert taken["/caption"][0][1] == "filepath"
+    assert taken["/search"][2] == ("n_hits", "int", 12)
+    for task in endpoints.values():
+        assert all(parameter["python_type"]["description"] for parameter in task["parameters"])
+
+
+def test_openapi_names_what_a_task_takes(served: Served) -> None:
+    schema = httpx.get(f"{served.url}/gradio_api/openapi.json").json()
+    asked = schema["paths"]["/gradio_api/call/v2/ask"]["post"]
+    properties = asked["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert set(properties) == {"file", "question", "language", "hide"}
+    assert properties["question"]["type"] == "string"
+    assert "at most 500 characters" in properties["question"]["description"]
+    assert "Answer a question" in asked["summary"]
+
+
+def test_a_call_by_name_fills_in_the_defaults(served: Served) -> None:
+    call = httpx.post(f"{served.url}/gradio_api/call/v2/translate", json={"text": "Good morning."})
+    said = httpx.get(f"{served.url}/gradio_api/call/translate/{call.json()['event_id']}").text
+    assert "Guten Morgen." in said
+    assert "event: complete" in said
+
+
+def test_the_page_links_its_api_and_the_api_page_lists_every_task(served: Served) -> None:
+    assert "./api" in httpx.get(f"{served.url}/config").text
+    page = httpx.get(f"{served.url}/api").text
+    for name in ("caption", "transcribe", "translate", "ask", "embed", "search", "index"):
+        assert f'<section id="{name}">' in page
+    assert f"{served.url}/gradio_api/mcp" in page
+
+
+def test_the_paper_on_the_api_says_what_is_served(client: Client) -> None:
+    paper = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    told = {
+        section.split("\n")[0]: re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
+        for section in re.split(r"^### ", paper, flags=re.MULTILINE)[1:]
+    }
+    served = {
+        name: [
+            (
+                p["parameter_name"],
+                {"filepath": "file", "int": "integer", "str": "string"}[p["python_type"]["type"]],
+                f"`{json.dumps(p['parameter_default'])}`" if p["parameter_has_default"] else "required",
+                p["python_type"]["description"],
+            )
+            for p in task["parameters"]
+        ]
+        for name, task in client.view_api(return_format="dict")["named_endpoints"].items()
+    }
+    assert told == served
+
+
+def test_a_visitor_is_not_offered_to_index_and_names_no_folder(tmp_path: Path) -> None:
+    shared = open_state(FakeHost(), rules=Rules(shared=True), home=tmp_path, devices=("cpu",))
+    tasks = {task.name: task for task in api.tasks_of(shared)}
+    assert "index" not in tasks
+    with pytest.raises(RequestError, match="Only the owner"):
+        tasks["search"].build(api.parsed(tasks["search"], {"query": "a dog", "folder": "/"}, Path))
+
+
+def test_the_owner_indexes_a_folder_and_searches_it(client: Client, page_host: FakeHost, photo_file: Path) -> None:
+    client.predict(str(photo_file.parent), api_name="/index")
+    client.predict(query="a dog", folder=str(photo_file.parent), n_hits=3, api_name="/search")
+    index, search = page_host.requests[-2:]
+    assert isinstance(index, IndexRequest)
+    assert isinstance(search, SearchRequest)
+    assert (index.folder, search.collection, search.k) == (photo_file.parent.resolve(), index.collection, 3)
+
+
+def test_texts_and_files_are_embedded(client: Client, photo_file: Path) -> None:
+    assert len(client.predict(text="a dog", api_name="/embed")["vector"]) == 256
+    assert len(client.predict(file=handle_file(photo_file), api_name="/embed")["vector"]) == 256
+
+
+def test_a_result_is_the_json_of_the_command_line(served: Served, client: Client) -> None:
+    expected = to_json(run(FakeHost(), TranslateRequest(text="Good morning.", source="en", target="zh")))
+    given = client.predict("Good morning.", "en", "zh", api_name="/translate")
+    assert given | {"seconds": 0} == expected | {"seconds": 0}
 
 
 def test_a_photo_gets_a_caption(client: Client, photo_file: Path) -> None:
@@ -60,7 +151,7 @@ def test_a_text_is_translated(client: Client) -> None:
 
 
 def test_a_question_can_hide_a_sense(client: Client, clip_file: Path) -> None:
-    result = client.predict(handle_file(clip_file), "What is heard?", "en", "picture", api_name="/answer")
+    result = client.predict(handle_file(clip_file), "What is heard?", "en", "picture", api_name="/ask")
     assert result["text"] == "A dog is barking."
     assert [sense for sense, _ in result["senses"]] == ["sound"]
 
@@ -77,7 +168,11 @@ def test_the_samples_are_searched(client: Client) -> None:
         (("", "en", "de"), "/translate", "Type something to translate first"),
         (("dog", "en", "en"), "/translate", "two different ones"),
         (("dog", "en", "it"), "/translate", "is not known"),
-        (("", None, 5), "/search", "Send a file"),
+        (("", None, 5), "/search", "Send words or a file"),
+        (("", None), "/embed", "Send a text or a file"),
+        ((5, "en", "de"), "/translate", "text has to be a text"),
+        (("dog", None, "many"), "/search", "n_hits has to be a whole number"),
+        (("dog", None, 5, "/no/such/folder"), "/search", "no such folder"),
     ],
 )
 def test_a_wrong_call_gets_one_sentence(client: Client, arguments: tuple[Any, ...], name: str, sentence: str) -> None:
@@ -87,7 +182,7 @@ def test_a_wrong_call_gets_one_sentence(client: Client, arguments: tuple[Any, ..
 
 def test_an_empty_question_gets_one_sentence(client: Client, clip_file: Path) -> None:
     with pytest.raises(AppError, match="Type a question first"):
-        client.predict(handle_file(clip_file), "  ", "en", "", api_name="/answer")
+        client.predict(handle_file(clip_file), "  ", "en", "", api_name="/ask")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +198,47 @@ def test_a_path_of_this_machine_is_refused(served: Served, page_host: FakeHost, 
         assert "event: error" in said
     assert "root:" not in said
     assert len(page_host.requests) == n_before
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("call/caption", {"data": []}),
+        ("call/caption", {"data": [1, 2, 3, 4, 5]}),
+        ("call/caption", {"data": [{"path": 5}, "en"]}),
+        ("call/caption", {"data": [[[["a"]]], {}]}),
+        ("call/caption", {"data": "text"}),
+        ("call/nothing", {"data": []}),
+        ("call/v2/nothing", {}),
+        ("call/v2/caption", {"colour": "red"}),
+        ("call/v2/caption", []),
+        ("run/caption", {"data": []}),
+        ("run/nothing", {"data": []}),
+        ("run/predict", {"data": [], "fn_index": 99_999}),
+        ("queue/join", {"data": [], "fn_index": 99_999, "session_hash": "a"}),
+        ("queue/join", {"data": [], "fn_index": 0}),
+        ("queue/join", {"data": {}, "fn_index": "x", "session_hash": []}),
+        ("component_server", {"component_id": 99_999, "fn_name": "x", "data": 1, "session_hash": "a"}),
+        ("component_server", []),
+        ("cancel", {}),
+        ("upload", {}),
+    ],
+)
+def test_wrong_input_gets_a_sentence_and_no_traceback(
+    served: Served, capfd: pytest.CaptureFixture[str], path: str, body: Any
+) -> None:
+    answer = httpx.post(f"{served.url}/gradio_api/{path}", json=body)
+    said = answer.text
+    if answer.status_code == 200:
+        assert path.startswith("call/")
+        said = httpx.get(f"{served.url}/gradio_api/{path}/{answer.json()['event_id']}").text
+        assert "event: error" in said
+    else:
+        assert 400 <= answer.status_code < 500
+    assert "null" not in said.partition('"error"')[2][:8]
+    assert re.search(r"\w{3,} \w{2,}", said)
+    printed = capfd.readouterr()
+    assert "Traceback" not in printed.out + printed.err
 
 
 # --- the model people get ----------------------------------------------------------------------------------------
@@ -124,7 +260,7 @@ def test_the_real_model_translates(real: Client) -> None:
 
 
 def test_the_real_model_answers_about_a_clip(real: Client, clip_file: Path) -> None:
-    assert real.predict(handle_file(clip_file), "What is seen?", "en", "", api_name="/answer")["text"]
+    assert real.predict(handle_file(clip_file), "What is seen?", "en", "", api_name="/ask")["text"]
 
 
 def test_the_real_model_finds_something_among_the_samples(real: Client) -> None:

@@ -1,3 +1,4 @@
+import os
 import socket
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def test_files_of_this_machine_are_not_served(served: Served, path: str) -> None
 def test_events_of_the_page_are_private() -> None:
     page = build(FakeHost(), state=open_state(FakeHost(), devices=("cpu",)))
     public = {fn.api_name for fn in page.fns.values() if fn.api_visibility == "public"}
-    assert public == {"caption", "transcribe", "translate", "answer", "search"}
+    assert public == {"caption", "transcribe", "translate", "ask", "embed", "search", "index"}
 
 
 def test_all_model_work_waits_in_one_queue() -> None:
@@ -159,3 +160,32 @@ def test_a_forged_path_does_not_get_through_the_page_either(
             if "process_completed" in line or "close_stream" in line:
                 break
     assert len(page_host.requests) == n_before
+
+
+def test_the_page_cannot_be_framed_and_answers_no_other_port(served: Served) -> None:
+    page = httpx.get(served.url)
+    assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert httpx.get(f"{served.url}/config", headers={"origin": "http://localhost:3000"}).status_code == 403
+
+
+def test_an_upload_is_kept_in_a_folder_of_this_process(served: Served) -> None:
+    (path,) = httpx.post(f"{served.url}/gradio_api/upload", files={"files": ("a.txt", b"a")}).json()
+    assert f"studio-{os.getpid()}" in Path(path).parts
+
+
+def test_below_a_path_the_page_asks_for_a_password_and_says_where_it_is(tmp_path: Path) -> None:
+    proxy = {"host": "studio.example", "x-forwarded-proto": "https", "origin": "https://studio.example"}
+    reach = {"root_path": "/app", "allow_hosts": ("studio.example",)}
+    with start(FakeHost(), home=tmp_path, devices=("cpu",), **reach) as served:
+        assert 'action="/app/enter"' in httpx.get(served.url, headers=proxy).text
+        key = {"authorization": f"Bearer {served.password}"}
+        for path in ("/config", "/app/config"):
+            assert httpx.get(served.url + path, headers=proxy | key).json()["root"] == "https://studio.example/app"
+        assert httpx.get(served.url + "/config", headers=key | {"host": "evil.example"}).status_code == 403
+
+
+def test_the_path_may_come_from_gradios_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_ROOT_PATH", "/notebook/proxy")
+    with start(FakeHost(), home=tmp_path, devices=("cpu",)) as served:
+        assert 'action="/notebook/proxy/enter"' in httpx.get(served.url).text

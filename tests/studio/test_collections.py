@@ -1,9 +1,12 @@
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from engines import RequestError, UserError
 from studio.collections import CollectionStore
+from studio.uploads import KEEP_S
 
 
 @pytest.fixture
@@ -82,3 +85,27 @@ def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be kept") as caught:
         CollectionStore(tmp_path / "file", tmp_path).samples()
     assert "检索集" in caught.value.zh
+
+
+def test_uploads_and_their_collection_are_gone_after_an_hour(collections: CollectionStore, photo_file: Path) -> None:
+    collection = collections.uploads("me", [photo_file])
+    collection.file.write_bytes(b"vectors")
+    collections.delete_old_uploads()
+    assert (collection.folder / photo_file.name).exists()
+    assert collection.file.exists()
+    collections.delete_old_uploads(now_s=time.time() + KEEP_S + 1)
+    assert not collection.folder.exists()
+    assert not collection.file.exists()
+    assert photo_file.exists()
+
+
+def test_what_another_studio_keeps_is_left_alone(
+    collections: CollectionStore, tmp_path: Path, photo_file: Path
+) -> None:
+    mine = collections.uploads("me", [photo_file])
+    other = mine.folder.parents[2] / f"studio-{os.getppid()}" / "abc" / "files"
+    other.mkdir(parents=True)
+    (other / "dog.jpg").write_bytes(b"")
+    collections.uploads("you", [photo_file])
+    collections.forget_uploads("me")
+    assert (other / "dog.jpg").exists()

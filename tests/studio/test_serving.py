@@ -107,7 +107,8 @@ def test_the_page_is_served_with_what_was_asked_for(monkeypatch: pytest.MonkeyPa
     assert host.routes == {"": "mine"}
     assert host.info.name == "cpu"
     assert options.pop("settings").device == "cpu"
-    assert options == {"bind": "0.0.0.0", "port": 8001, "share": True, "open_browser": False}
+    expected = {"bind": "0.0.0.0", "port": 8001, "share": True, "open_browser": False, "mcp": True}
+    assert options == expected | {"root_path": None, "allow_hosts": []}
 
 
 def test_a_device_that_is_absent_is_said_in_both_languages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

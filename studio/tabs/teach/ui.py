@@ -16,9 +16,9 @@ import gradio as gr
 
 from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, tidy
 from studio import components, stream
+from studio.hardening import uploaded
 from studio.i18n import both, label, page_language, text
 from studio.label_store import Draft
-from studio.page import uploaded
 from studio.state import AppState
 from studio.tabs.teach import view
 from studio.tabs.teach.logic import TAB, Frames, asking, look, open_set, spread, teaching

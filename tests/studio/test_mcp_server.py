@@ -1,0 +1,101 @@
+"""The tools of MCP on a real server, through the official client."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client as GradioClient
+from gradio_client import handle_file
+from mcp import Client
+
+from studio.app import Served, start
+from tests.fake_host import FakeHost
+
+PATH = "/gradio_api/mcp"
+
+
+def talk(served: Served, use: Callable[[Client], Awaitable[Any]]) -> Any:
+    async def connected() -> Any:
+        async with Client(served.url + PATH) as client:
+            return await use(client)
+
+    return asyncio.run(connected())
+
+
+def call(served: Served, name: str, **values: Any) -> Any:
+    return talk(served, lambda client: client.call_tool(name, values))
+
+
+def test_every_task_is_a_tool_with_described_arguments(served: Served) -> None:
+    tools = {tool.name: tool for tool in talk(served, lambda client: client.list_tools()).tools}
+    assert set(tools) == {"caption", "transcribe", "translate", "ask", "embed", "search", "index"}
+    schema = tools["ask"].input_schema
+    assert schema["required"] == ["file", "question"]
+    assert schema["properties"]["language"] == {
+        "type": "string",
+        "description": "the language of question and answer: en, de, fr or zh",
+        "default": "en",
+    }
+    assert "data: address" in schema["properties"]["file"]["description"]
+
+
+def test_a_tool_gives_the_json_of_the_endpoint(served: Served, photo_file: Path) -> None:
+    endpoint = GradioClient(served.url, verbose=False).predict(handle_file(photo_file), "de", api_name="/caption")
+    tool = call(served, "caption", file=str(photo_file), language="de")
+    assert not tool.is_error
+    assert json.loads(tool.content[0].text) == tool.structured_content
+    assert tool.structured_content | {"seconds": 0} == endpoint | {"seconds": 0}
+
+
+def test_a_file_comes_as_a_data_address_or_as_an_upload(served: Served, photo_file: Path) -> None:
+    data = "data:image/png;base64," + base64.b64encode(photo_file.read_bytes()).decode()
+    assert call(served, "caption", file=data).structured_content["request"]["media"] == "file.png"
+    with photo_file.open("rb") as photo:
+        (path,) = httpx.post(f"{served.url}/gradio_api/upload", files={"files": photo}).json()
+    assert call(served, "caption", file=path).structured_content["text"] == "A dog runs on the beach."
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "sentence"),
+    [
+        ("translate", {"text": "dog", "target": "en"}, "two different ones"),
+        ("translate", {"text": 5}, "text has to be a text."),
+        ("translate", {}, "text is missing."),
+        ("translate", {"text": "dog", "tone": "kind"}, "translate has no tone."),
+        ("caption", {}, "Send a file with the request."),
+        ("caption", {"file": "http://127.0.0.1:9/dog.jpg"}, "Files are uploaded here, not fetched."),
+        ("caption", {"file": "data:image/png;base64,#"}, "not base64"),
+        ("caption", {"file": "dog.jpg"}, "was not uploaded here"),
+        ("sing", {}, "There is no such tool; there are caption, transcribe"),
+    ],
+)
+def test_a_wrong_call_gets_one_sentence(served: Served, name: str, values: dict[str, Any], sentence: str) -> None:
+    answer = call(served, name, **values)
+    assert answer.is_error
+    assert sentence in answer.content[0].text
+
+
+def test_another_site_cannot_call_a_tool(served: Served) -> None:
+    assert httpx.post(served.url + PATH, json={}, headers={"origin": "https://evil.example"}).status_code == 403
+
+
+def test_visitors_need_the_password_and_name_no_file_of_this_machine(tmp_path: Path, photo_file: Path) -> None:
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "caption", "arguments": {}}}
+    ask["params"]["arguments"]["file"] = str(photo_file)  # type: ignore[index]
+    accepts = {"accept": "application/json, text/event-stream"}
+    with start(FakeHost(), share=True, home=tmp_path, devices=("cpu",)) as shared:
+        assert httpx.post(shared.url + PATH, json=ask, headers=accepts).status_code == 401
+        password = {"authorization": f"Bearer {shared.password}"}
+        said = httpx.post(shared.url + PATH, json=ask, headers=accepts | password).json()
+    assert "was not uploaded here" in said["result"]["content"][0]["text"]
+
+
+def test_the_tools_can_be_left_out(tmp_path: Path) -> None:
+    with start(FakeHost(), mcp=False, home=tmp_path, devices=("cpu",)) as served:
+        assert httpx.post(served.url + PATH, json={}).status_code in (404, 405)
+        assert "MCP" not in httpx.get(f"{served.url}/api").text
