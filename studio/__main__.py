@@ -7,13 +7,14 @@ from pathlib import Path
 
 import engines
 from studio import serving
+from studio.offline import stay_offline
 
 
 def main(argv: list[str] | None = None, program: str = "") -> int:
     """Run one command and return its exit code. program: as it was called, for usage lines."""
     arguments = sys.argv[1:] if argv is None else argv
     called = program or ("fusion-studio" if Path(sys.argv[0]).name.startswith("fusion") else "python -m studio")
-    serving.stay_offline()
+    stay_offline()
     if arguments[:1] == ["--version"]:
         print(f"fusion-studio {engines.__version__}")
         return 0

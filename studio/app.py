@@ -37,9 +37,9 @@ from studio.hardening import explain_errors, restrict_uploads
 from studio.http_limits import Harden, HeadTimer
 from studio.i18n import both, label
 from studio.label_store import LabelStore
+from studio.offline import stay_offline
 from studio.page import Page
 from studio.registry import DownloadRegistry
-from studio.serving import stay_offline
 from studio.sharing import Lock, Rules, is_loopback, new_password, open_tunnel
 from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
 from studio.tabs import caption, search, speech, video

@@ -187,11 +187,3 @@ def free_port(host: str, port: int) -> int:
     raise refuse(
         f"No port from {port} on is free; choose another with --port.", f"从 {port} 起没有空闲端口；请用 --port 另选。"
     )
-
-
-def stay_offline() -> None:
-    """Keep libraries from looking up other machines; whether the owner allows the hub is kept apart from that."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ.setdefault("FUSION_STUDIO_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "0"))
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

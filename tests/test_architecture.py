@@ -84,7 +84,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "scripts.load": ("engines", "studio.app"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
     "launch": ("studio.__main__", "studio.bootstrap", "studio.serving"),
-    "studio.__main__": ("engines", "engines.cli", "studio.serving"),
+    "studio.__main__": ("engines", "engines.cli", "studio.offline", "studio.serving"),
     "studio.bootstrap": (),
 }  # fmt: skip
 

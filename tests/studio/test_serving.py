@@ -17,6 +17,7 @@ import pytest
 from engines import Progress, Route, Settings, write_routes
 from engines.errors import DeviceError, RequestError
 from studio import serving
+from studio.offline import stay_offline
 from tests.fake_host import FakeHost
 
 
@@ -136,8 +137,8 @@ def test_no_library_looks_up_another_machine_and_what_the_owner_allows_is_kept_a
     for name in names:
         monkeypatch.setenv(name, "before")  # so that it is put back
         monkeypatch.delenv(name)
-    serving.stay_offline()
-    serving.stay_offline()  # a second time, as by the page's own start, changes nothing
+    stay_offline()
+    stay_offline()  # a second time, as by the page's own start, changes nothing
     assert [os.environ[name] for name in names] == ["False", "1", "0", "1"]
 
 
