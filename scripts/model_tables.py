@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -179,11 +179,11 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 """What is shown: in English, in Chinese, and the keys whose values stand side by side."""
 
 
-def measured(rows: Mapping[str, Any], language: str) -> str:
+def measured(rows: Mapping[str, Any], language: str, shown: Sequence[tuple[str, str, tuple[str, ...]]] = ROWS) -> str:
     """A Markdown table of the rows that were measured; what was skipped or is not there is left out."""
     zh = language == "zh"
     lines = ["| 任务 | 结果 | 数量 |" if zh else "| task | result | n |", "|---|---|---|"]
-    for english, chinese, keys in ROWS:
+    for english, chinese, keys in shown:
         found = [rows[key] for key in keys if rows.get(key, {}).get("value") is not None]
         if len(found) == len(keys):
             values = " / ".join(f"{row['value']:.{DIGITS.get(row.get('unit'), 1)}f}" for row in found)

@@ -21,6 +21,10 @@ def main(argv: list[str] | None = None, program: str = "") -> int:
     if serving.is_asked_for(arguments):
         serving.serve(serving.parse(arguments, called))
         return 0
+    if arguments[0] == "publish":
+        from engines.hosts import publish
+
+        return publish.main(arguments[1:], called)
     from engines import cli
 
     return cli.main(arguments)

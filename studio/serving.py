@@ -51,6 +51,7 @@ commands: {commands}; each has --help
 
 COMMANDS = (
     "caption", "transcribe", "translate", "ask", "embed", "index", "search", "teach", "recognise", "labels",
+    "publish",
 )  # fmt: skip
 
 TESTS = "  {program} test                       run the tests; what follows goes to pytest: test -k search -x\n"

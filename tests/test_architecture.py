@@ -84,7 +84,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "scripts.load": ("engines", "studio.app"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
     "launch": ("studio.__main__", "studio.bootstrap", "studio.serving"),
-    "studio.__main__": ("engines", "engines.cli", "studio.offline", "studio.serving"),
+    "studio.__main__": ("engines", "engines.cli", "engines.hosts.publish", "studio.offline", "studio.serving"),
     "studio.bootstrap": (),
 }  # fmt: skip
 
@@ -110,7 +110,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "psutil": ("engines.device", "studio.uploads"),
     "mcp": ("studio.mcp_server",),
     "accelerate": ("engines.training",),
-    "huggingface_hub": ("engines.hosts.download", "engines.hosts.hub"),
+    "huggingface_hub": ("engines.hosts.download", "engines.hosts.hub", "engines.hosts.publish"),
     "openai": ("engines.hosts.server",),
     "sacrebleu": ("engines.evaluation",),
     "torch": (
