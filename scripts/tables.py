@@ -44,7 +44,11 @@ HEADLINE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "翻译图片描述，英译德 / 英译法：BLEU",
         ("translation.multi30k.en_de.bleu", "translation.multi30k.en_fr.bleu"),
     ),
-    ("Questions about clips, picture and sound: right", "视频问答（画面与声音）：答对", ("video_qa.composed.accuracy",)),
+    (
+        "Questions about clips, picture and sound: right",
+        "视频问答（画面与声音）：答对",
+        ("video_qa.composed.accuracy",),
+    ),
     ("Everyday sounds, ten classes (ESC-10): right", "日常声音，十类（ESC-10）：答对", ("sound.esc10.accuracy",)),
     ("One caption on two cores of a CPU, seconds", "在两个 CPU 核上写一条描述的秒数", ("speed.caption.seconds",)),
 )

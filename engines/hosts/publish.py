@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ def front_matter(folder: Path) -> str:
             results.append(
                 EvalResult(
                     task_type=task,
-                    dataset_type=dataset.split(",")[0].lower().replace(" ", "-"),
+                    dataset_type=re.sub(r"\W+", "-", dataset.lower()),  # the hub puts rows of one type together
                     dataset_name=dataset,
                     dataset_split=rows.get("about", {}).get("split", "dev"),
                     metric_type=metric,

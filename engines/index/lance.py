@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -355,7 +356,8 @@ def _libraries() -> tuple[Any, Any]:
     except ImportError as error:
         raise CollectionError(
             "lance_missing",
-            'Collections at an address need LanceDB; install it with: pip install "fusion-studio[lance]"',
+            "Collections at an address need LanceDB; install it with: {python} -m pip install lancedb pyarrow",
+            python=sys.executable,
         ) from error
     return lancedb, pyarrow
 

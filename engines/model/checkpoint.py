@@ -88,7 +88,9 @@ def save(
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(quantise(model.state_dict()), folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    about = {"format": "pt", "model": FORMAT, "version": str(VERSION), "name": name, "licence": licence}
+    save_file(quantise(model.state_dict()), folder / WEIGHTS_FILE, metadata=about)
+    (folder / WEIGHTS_FILE).chmod(0o644)  # safetensors writes for its own user alone
     pieces = tokenizer.read_bytes()
     if (folder / TOKENIZER_FILE).resolve() != tokenizer.resolve():
         (folder / TOKENIZER_FILE).write_bytes(pieces)

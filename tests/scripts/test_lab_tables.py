@@ -100,8 +100,8 @@ def test_a_folder_without_voices_is_one_sentence(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().err.startswith("The recordings of real voices cannot be read from this folder")
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
-def test_the_readme_holds_what_was_measured_and_nothing_typed_by_hand(name: str) -> None:
+@pytest.mark.parametrize("name", ["docs/lab.md", "docs/zh/lab.md"])
+def test_the_lab_page_holds_what_was_measured_and_nothing_typed_by_hand(name: str) -> None:
     document = (ROOT / name).read_text(encoding="utf-8")
     found = json.loads((ROOT / "assets" / "lab" / "results.json").read_text(encoding="utf-8"))
     assert lab_tables.BLOCK.search(document)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from typing import Any
 
 import torch
@@ -43,8 +44,9 @@ def _quantised(dtype: str) -> Any:
     except ImportError as error:
         raise CheckpointError(
             "torchao_missing",
-            '{dtype} needs the package torchao; install it with pip install "fusion-studio[pretrained]".',
+            "{dtype} needs the package torchao; install it with {python} -m pip install torchao accelerate",
             dtype=dtype,
+            python=sys.executable,
         ) from error
     if dtype == "int8":
         return transformers.TorchAoConfig(Int8WeightOnlyConfig())

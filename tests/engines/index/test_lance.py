@@ -33,8 +33,8 @@ def test_without_the_library_the_sentence_says_how_to_get_it(
     with pytest.raises(CollectionError) as caught:
         LanceCollection((tmp_path / "holiday").as_uri(), create=True)
     assert said(caught) == (
-        'Collections at an address need LanceDB; install it with: pip install "fusion-studio[lance]"',
-        '地址形式的集合需要 LanceDB，请安装：pip install "fusion-studio[lance]"',
+        f"Collections at an address need LanceDB; install it with: {sys.executable} -m pip install lancedb pyarrow",
+        f"地址形式的集合需要 LanceDB，请安装：{sys.executable} -m pip install lancedb pyarrow",
     )
 
 

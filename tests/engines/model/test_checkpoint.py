@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -106,6 +107,12 @@ def test_a_model_may_be_saved_over_itself(folder: Path) -> None:
     loaded = load(folder)
     save(folder, loaded.model, folder / TOKENIZER_FILE, name="again")
     assert load(folder).name == "again"
+
+
+def test_the_weights_say_what_they_are_and_others_may_read_them(saved: Path) -> None:
+    with safe_open(saved / WEIGHTS_FILE, "pt") as file:
+        assert file.metadata()["model"] == "fusion-studio"
+    assert saved.joinpath(WEIGHTS_FILE).stat().st_mode & 0o777 == 0o644
 
 
 def test_a_folder_holds_no_code(saved: Path) -> None:

@@ -63,5 +63,5 @@ def test_int8_without_its_library_says_what_to_install(built: Built, monkeypatch
 
     monkeypatch.setattr(builtins, "__import__", without)
     found = checkpoint.read(built("marian"), "x")
-    with pytest.raises(CheckpointError, match=r'^int8 needs the package torchao; install it with pip install "fusion'):
+    with pytest.raises(CheckpointError, match=r"^int8 needs the package torchao; install it with \S+ -m pip"):
         weights.load("AutoModelForSeq2SeqLM", found, checkpoint.place(found, Settings(device="cpu", dtype="int8")))
