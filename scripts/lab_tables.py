@@ -1,24 +1,30 @@
-"""The lab's tables in the README: every experiment over three seeds, its means and spreads, and on real data.
+"""Measure the Lab's experiments over three seeds, and put their tables into documents.
 
-    python -m scripts.lab_tables assets/lab/results.json --voices ../shared/lab --omniglot ../shared/data
-    python -m scripts.lab_tables assets/lab/results.json --write README.md README.zh.md
+    python -m scripts.lab_tables assets/lab/results.json --voices VOICES --omniglot DATA
+    python -m scripts.lab_tables assets/lab/results.json --write docs/lab.md docs/zh/lab.md
 
-The first runs them, in about half an hour on two cores; the second puts what was found between `<!-- lab en -->` (or
-`zh`) and `<!-- end lab -->` of each document, so that no figure is typed by hand.
+The first takes about half an hour on two cores. VOICES holds the Free Spoken Digit Dataset (fsdd.tar and
+fsdd.jsonl.gz), DATA holds Omniglot (fewshot/). The second fills the block between `<!-- lab en -->` (or `zh`) and
+`<!-- end lab -->`.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import re
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from engines.errors import UserError
+import numpy as np
+
+from engines.archives import decode_sound
+from engines.errors import Message, RequestError, UserError
 from engines.lab import (
     AlignmentRequest,
     ExtractorsRequest,
@@ -31,97 +37,108 @@ from engines.lab import (
     fusion,
     maml,
 )
-from engines.lab.data.datasets import Material, Part, Sounds, digits, real_voices
+from engines.lab.data.arrays import Sounds, sound_codes
+from engines.lab.data.datasets import digits
 from engines.lab.findings import Table
 from engines.lab.report import markdown, over_seeds
 from engines.protocol import Cancel
 
 SEEDS = (0, 1, 2)
 RUNS: dict[str, LabRequest] = {
-    "extractors of pictures": ExtractorsRequest(sense="picture"),
-    "extractors of sounds": ExtractorsRequest(sense="sound"),
-    "extractors of text": ExtractorsRequest(sense="text"),
+    "extractors of pictures": ExtractorsRequest(modality="picture"),
+    "extractors of sounds": ExtractorsRequest(modality="sound"),
+    "extractors of text": ExtractorsRequest(modality="text"),
     "fusion": FusionRequest(),
-    "fusion, nothing dropped in training": FusionRequest(dropped=0.0),
+    "fusion without modality dropout": FusionRequest(modality_dropout=0.0),
     "alignment": AlignmentRequest(),
-    "many tasks": MultitaskRequest(),
-    "learning to learn": MamlRequest(),
+    "multi-task learning": MultitaskRequest(),
+    "meta-learning": MamlRequest(),
 }
-"""What is run: title -> request. All of it as the page has it at first, but for the second fusion."""
-VOICES = "fusion, spoken by real voices"
-OMNIGLOT = "learning to learn, on Omniglot"
-YARDSTICK = MamlRequest(learner=("first_order", "fine_tuning"), n_steps=6_000, n_tasks=16, n_inner=1)
-"""With one inner step the body stays inside a task: the orders are one, and a step of meta-training costs the least."""
-ON_REAL = {"fusion": VOICES, "learning to learn": OMNIGLOT}
-"""Title -> that of the same on real data, which does not come with the program."""
-ORDER = [title for own in RUNS for title in (own, ON_REAL.get(own)) if title is not None]
-HIDDEN = ("trust", "size", "gradients")
-"""Tables of one example, or of little interest in a README."""
+"""Title -> request: the defaults of the page, and fusion once more without modality dropout."""
+VOICES, OMNIGLOT = "fusion, real voices", "meta-learning on Omniglot"
+BENCHMARK = MamlRequest(method=("first_order", "fine_tuning"), n_steps=6_000, n_tasks=16, n_inner=1)
+"""With one inner step first and second order are the same, and a step of meta-training costs least."""
+ORDER = [*list(RUNS)[:4], VOICES, *list(RUNS)[4:], OMNIGLOT]
+LEFT_OUT = ("trust", "size", "gradients")
+"""Tables of a single example, or of little interest in a document."""
+TITLES_ZH = dict(
+    zip(
+        ORDER,
+        ("图片的特征提取", "声音的特征提取", "文字的特征提取", "融合", "融合，真人录音", "融合，不用模态丢弃", "对齐",
+         "多任务学习", "元学习", "元学习，Omniglot"),
+        strict=True,
+    )
+)  # fmt: skip
+WORDS_ZH = Path(__file__).resolve().parents[1] / "assets" / "locales" / "zh.json"
 BLOCK = re.compile(r"(<!-- lab (en|zh) -->\n).*?(<!-- end lab -->)", re.DOTALL)
-ZH = {
-    "extractors of pictures": "图片的特征提取", "extractors of sounds": "声音的特征提取",
-    "extractors of text": "文字的特征提取", "fusion": "融合",
-    "fusion, nothing dropped in training": "融合，训练时不丢弃感官", VOICES: "融合，真人录音",
-    "alignment": "对齐", "many tasks": "多任务", "learning to learn": "学会学习", OMNIGLOT: "学会学习，Omniglot",
-    "extractor": "提取器", "operator": "融合方式", "way": "方式", "task": "任务", "learner": "学习者",
-    "accuracy": "准确率", "clean": "无噪声", "parameters": "参数量", "ms per step": "每步毫秒",
-    "picture missing": "缺图片", "sound missing": "缺声音", "mean": "平均", "modality gap": "模态间隙",
-    "mean, gap closed": "平均（合拢间隙）", "together": "一起", "alone": "单独", "difference": "差别",
-    "chance": "随机", "written": "手写", "spoken": "语音", "word": "文字",
-}  # fmt: skip
-"""Titles and heads of columns in Chinese; what is not here stays as it is."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the experiments, or write what was found into documents; gives the exit code."""
-    parser = argparse.ArgumentParser("scripts.lab_tables", description="The lab's tables in the README.")
-    parser.add_argument("results", type=Path, help="what was found, as JSON")
-    parser.add_argument("--voices", type=Path, help="a folder with recordings of real voices, to measure fusion on too")
-    parser.add_argument("--omniglot", type=Path, help="a folder that holds fewshot/, to learn to learn on it too")
-    parser.add_argument("--only", choices=RUNS, nargs="+", default=RUNS, help="run these; the others stay as they are")
-    parser.add_argument("--write", type=Path, nargs="+", help="only put what was found into these documents")
+    """Measure, or write into documents; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Measure the Lab's experiments, and put their tables into documents.")
+    parser.add_argument("results", type=Path, help="the results, as JSON")
+    parser.add_argument("--voices", type=Path, help="folder of the Free Spoken Digit Dataset, to test fusion on it too")
+    parser.add_argument("--omniglot", type=Path, help="folder that holds fewshot/, to meta-learn on Omniglot too")
+    parser.add_argument("--only", choices=RUNS, nargs="+", default=RUNS, help="run these and keep the other results")
+    parser.add_argument("--write", type=Path, nargs="+", help="measure nothing; put the results into these documents")
     options = parser.parse_args(arguments)
+    results = json.loads(options.results.read_text(encoding="utf-8")) if options.results.is_file() else {}
     try:
-        before = json.loads(options.results.read_text(encoding="utf-8")) if options.results.is_file() else {}
         if options.write is None:
-            found = before | measured({title: RUNS[title] for title in options.only}, options.voices, options.omniglot)
-            ordered = {title: found[title] for title in ORDER if title in found}
+            results |= measured({title: RUNS[title] for title in options.only}, options.voices, options.omniglot)
+            ordered = {title: results[title] for title in ORDER if title in results}
             options.results.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-            return 0
-        for document in options.write:
-            document.write_text(fill(document.read_text(encoding="utf-8"), before), encoding="utf-8")
     except UserError as error:
         print(error.en, file=sys.stderr)
         return 1
+    for document in options.write or ():
+        document.write_text(fill(document.read_text(encoding="utf-8"), results), encoding="utf-8")
     return 0
 
 
 def measured(
     requests: Mapping[str, LabRequest], voices: Path | None, omniglot: Path | None = None, seeds: Sequence[int] = SEEDS
 ) -> dict[str, Any]:
-    """Title -> its tables, the numbers as "mean ± standard deviation" over the seeds. Raises RequestError."""
-    heard = None if voices is None else spoken_by(digits(), real_voices(voices))
+    """Title -> tables, their numbers as "mean ± standard deviation" over the seeds. Raises RequestError."""
+    spoken = None if voices is None else real_voices(voices)
     found: dict[str, list[Table]] = {}
     for title, request in requests.items():
         ends = []
         for seed in seeds:
             print(f"{title}, seed {seed}", file=sys.stderr, flush=True)
             ends.append(_last(experiment(replace(request, seed=seed))))
-        found[title] = _joined([end.tables for end in ends])
-        if title == "fusion" and heard is not None:
+        found[title] = _merged([end.tables for end in ends])
+        if title == "fusion" and spoken is not None:
+            dataset = replace(digits(), test=replace(digits().test, sounds=spoken))
             asked = [end.request for end in ends if isinstance(end.request, FusionRequest)]
-            again = [fusion.measure(one, heard, end.weights) for one, end in zip(asked, ends, strict=True)]
-            found[VOICES] = _joined(again)
-        if title == "learning to learn" and omniglot is not None:
+            found[VOICES] = _merged([fusion.measure(r, dataset, e.weights) for r, e in zip(asked, ends, strict=True)])
+        if title == "meta-learning" and omniglot is not None:
             print(OMNIGLOT, file=sys.stderr, flush=True)
-            found[OMNIGLOT] = _joined([_last(maml.yardstick(YARDSTICK, omniglot, Cancel())).tables])
+            found[OMNIGLOT] = _merged([_last(maml.benchmark(BENCHMARK, omniglot, Cancel())).tables])
     return {title: [asdict(table) for table in tables] for title, tables in found.items()}
 
 
-def spoken_by(material: Material, voices: Sounds) -> Material:
-    """The same material, its test spoken by other voices: those are English alone."""
-    test = material.test
-    return replace(material, test=Part(pictures=test.pictures, sounds=voices, words=test.words))
+def real_voices(folder: Path) -> Sounds:
+    """English digits of six people (Free Spoken Digit Dataset, 8 kHz), voices in alphabetical order.
+
+    folder: holds fsdd.tar and fsdd.jsonl.gz. Raises RequestError.
+    """
+    try:
+        with gzip.open(folder / "fsdd.jsonl.gz", "rt", encoding="utf-8") as lines:
+            about = {row["id"]: row for row in map(json.loads, lines)}
+        with tarfile.open(folder / "fsdd.tar", "r:") as tar:
+            files = {Path(m.name).stem: file.read() for m in tar if (file := tar.extractfile(m)) is not None}
+    except (OSError, tarfile.TarError) as error:
+        raise RequestError(
+            "lab_folder_lacks",
+            "{what} cannot be read from this folder; choose another, or take what comes with the program.",
+            what=Message("word.voices", "The recordings of real voices"),
+        ) from error
+    codes = {name: sound_codes(decode_sound(files[name], name).samples) for name in about if name in files}
+    audible = {name: code for name, code in codes.items() if code is not None}
+    speakers = sorted({row["speaker"] for row in about.values()})
+    sounds = Sounds.of(list(audible.values()), np.array([int(about[name]["digit"]) for name in audible]))
+    return replace(sounds, voices=np.array([speakers.index(about[name]["speaker"]) for name in audible]))
 
 
 def _last(stream: Iterator[Findings]) -> Findings:
@@ -129,46 +146,40 @@ def _last(stream: Iterator[Findings]) -> Findings:
     return found
 
 
-def _joined(tables: Sequence[tuple[Table, ...]]) -> list[Table]:
-    """Each table of several seeds as one; what a step cost beside what it brought."""
-    kept = [over_seeds(same) for same in zip(*tables, strict=True) if same[0].key not in HIDDEN]
-    times = next((table for table in kept if table.key == "time"), None)
-    first = kept[0]
-    if times is not None and {row[0] for row in times.rows} >= {row[0] for row in first.rows}:
-        ms = {row[0]: row[1] for row in times.rows}
+def _merged(tables: Sequence[tuple[Table, ...]]) -> list[Table]:
+    """Merge each table over seeds; the time per step becomes a column of the first where it has the same rows."""
+    first, *others = [over_seeds(same) for same in zip(*tables, strict=True) if same[0].key not in LEFT_OUT]
+    times = next((table for table in others if table.key == "time"), None)
+    ms = {} if times is None else {row[0]: row[1] for row in times.rows}
+    if ms.keys() >= {row[0] for row in first.rows}:
         first = Table(first.key, (*first.columns, "ms per step"), tuple((*row, ms[row[0]]) for row in first.rows))
-    return [first, *(table for table in kept[1:] if table.key != "time")]
+    return [first, *(table for table in others if table is not times)]
 
 
 # --- documents -------------------------------------------------------------------------------------------------------
 
 
-def fill(document: str, found: Mapping[str, Any]) -> str:
-    """A document with its blocks written anew."""
-    return BLOCK.sub(lambda m: f"{m[1]}{shown(found, m[2])}{m[3]}", document)
+def fill(document: str, results: Mapping[str, Any]) -> str:
+    """A document with its blocks replaced by the results."""
+    return BLOCK.sub(lambda m: f"{m[1]}{shown(results, chinese=m[2] == 'zh')}{m[3]}", document)
 
 
-def shown(found: Mapping[str, Any], language: str) -> str:
-    """Every title with its tables, as Markdown."""
-    parts = []
-    for title, tables in found.items():
-        said = _said(title, language)
-        parts.append(f"**{said[:1].upper()}{said[1:]}**\n")
-        parts += [
-            markdown(Table(t["key"], tuple(_said(c, language) for c in t["columns"]), tuple(map(tuple, t["rows"]))))
-            + "\n"
-            for t in tables
-        ]
-    return "\n".join(parts)
+def shown(results: Mapping[str, Any], *, chinese: bool) -> str:
+    """Every title with its tables, in Markdown; titles and column names in Chinese where asked for."""
+    words: dict[str, str] = json.loads(WORDS_ZH.read_text(encoding="utf-8")) if chinese else {}
 
+    def column(name: str) -> str:
+        """The page's word for a column; "written → word %" part by part."""
+        percent = " %" if name.endswith(" %") else ""
+        parts = name.removesuffix(" %").split(" → ")
+        return " → ".join(words.get(f"ui.lab.word.{re.sub('[^a-z0-9]', '', p.lower())}", p) for p in parts) + percent
 
-def _said(word: str, language: str) -> str:
-    """A title or the head of a column in a language; "written → word %" part by part."""
-    if language != "zh":
-        return word
-    percent = " %" if word.endswith(" %") else ""
-    word = word.removesuffix(" %")
-    return ZH.get(word, " → ".join(ZH.get(part, part) for part in word.split(" → "))) + percent
+    blocks = []
+    for title, tables in results.items():
+        heading = TITLES_ZH[title] if chinese else title[:1].upper() + title[1:]
+        drawn = (Table(t["key"], tuple(map(column, t["columns"])), tuple(map(tuple, t["rows"]))) for t in tables)
+        blocks += [f"**{heading}**\n", *(f"{markdown(table)}\n" for table in drawn)]
+    return "\n".join(blocks)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def tables() -> dict[str, Callable[[str], str]]:
     return {
         "headline": lambda language: headline(rows, language),
         "measured": lambda language: model_tables.measured(rows, language),
-        "lab": lambda language: lab_tables.shown(found, language),
+        "lab": lambda language: lab_tables.shown(found, chinese=language == "zh"),
         "known": lambda language: known_checkpoints.table(language) + "\n",
     }
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from engines import Kind, UserError
 from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, LabelSet
-from engines.lab.label_store import MEDIA, Entry, Labels, slug
+from engines.lab.label_store import MEDIA, Entry, LabelFolder, slug
 
 N_DRAFTS = 200
 
@@ -172,5 +172,5 @@ class LabelStore:
                 )
             return Path(self._visitors[session].name)
 
-    def _labels(self, session: str) -> Labels:
-        return Labels(self._home(session))
+    def _labels(self, session: str) -> LabelFolder:
+        return LabelFolder(self._home(session))

@@ -64,7 +64,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     # "Teach it" is measured as it serves.
     "engines.evaluation.fewshot": (
-        *BASE, "engines.archives", "engines.evaluation", "engines.lab.fewshot", "engines.training.nouns",
+        *BASE, "engines.archives", "engines.evaluation", "engines.lab.fewshot_head", "engines.training.nouns",
     ),
     "engines.evaluation.precision": (
         *BASE, "engines.archives", "engines.device", "engines.evaluation", "engines.hosts", "engines.model",
@@ -114,18 +114,15 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "openai": ("engines.hosts.server",),
     "sacrebleu": ("engines.evaluation",),
     "torch": (
-        "engines.decoding", "engines.device", "engines.evaluation.peers", "engines.evaluation.precision",
+        "engines.decoding", "engines.device", "engines.evaluation.fewshot", "engines.evaluation.peers",
+        "engines.evaluation.precision",
         "engines.evaluation.whispers", "engines.hosts", "engines.lab", "engines.media", "engines.model",
         "engines.encoder", "engines.tasks", "engines.training",
     ),
 }  # fmt: skip
 
 # Imports that close a circle today.
-KNOWN_CIRCLES = (
-    ("engines.hosts.hub", "engines.hosts"),
-    ("engines.lab.product_of_experts", "engines.lab.masked_translation"),
-    ("engines.lab.runs", "engines.lab.trainer"),
-)
+KNOWN_CIRCLES = (("engines.hosts.hub", "engines.hosts"),)
 
 BANNED_NAMES = re.compile(r"(utils?|commons?|shared|misc|helpers?|stuff|tools?)$")
 LINES_AT_MOST = 600

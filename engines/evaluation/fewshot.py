@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
+import torch
 
 from engines.archives import ExampleRecord, fewshot, photos, sounds
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import Z_95
-from engines.lab.fewshot import adapt, answer, head_for
+from engines.lab.fewshot_head import adapt, class_logits, head_for
 from engines.protocol import Kind, Media, Photo
 from engines.training.nouns import UNSEEN, noun_of
 
@@ -116,7 +117,7 @@ def _episode_rows(bench: Bench, key: str, classes: list[np.ndarray], n_shots: in
     rng, strange = np.random.default_rng(bench.seed), np.random.default_rng(bench.seed + 1)
     n_queries = min(N_QUERIES, min(len(vectors) for vectors in usable) - n_shots)
     head = head_for([kind], bench.host.info.model_digest)
-    owners = np.repeat(np.eye(N_WAYS, dtype=np.float32), n_shots, 0)
+    one_hot = torch.eye(N_WAYS).repeat_interleave(n_shots, 0)
     shares: dict[str, list[np.floating]] = {}
 
     def note(name: str, found: np.ndarray, wanted: np.ndarray | int) -> None:
@@ -130,15 +131,15 @@ def _episode_rows(bench: Bench, key: str, classes: list[np.ndarray], n_shots: in
         queries = queries.reshape(-1, queries.shape[-1])
         note("", np.argmax(queries @ support.mean(1).T, 1), right)
         note("logistic.", _regression(support, queries), right)
-        adapted = adapt(head, support.reshape(-1, support.shape[-1]), owners)
-        said = answer(adapted, queries)
+        adapted = adapt(head, torch.from_numpy(support.reshape(-1, support.shape[-1])), one_hot)
+        said = class_logits(adapted, torch.from_numpy(queries)).numpy()
         note("taught.", np.argmax(said[:, :-1], 1), right)
         others = [vectors for i, vectors in enumerate(usable) if i not in chosen]
         if others:
             strangers = np.concatenate(others)
             strangers = strangers[strange.integers(len(strangers), size=len(right))]
             note("known", np.argmax(said, 1), right)
-            note("strangers", np.argmax(answer(adapted, strangers), 1), N_WAYS)
+            note("strangers", class_logits(adapted, torch.from_numpy(strangers)).argmax(1).numpy(), N_WAYS)
     counted = f"{N_EPISODES} episodes, {len(usable)} classes"
     by = {"": "nearest centroid", "logistic.": "logistic regression", "taught.": 'the head of "Teach it"'}
     rows = {

@@ -1,4 +1,4 @@
-"""The lab: every idea of multimodal learning as an experiment on the product's own parts, live.
+"""The Lab: the ideas of multimodal learning as experiments on the product's own parts.
 
     from engines.lab import FusionRequest, experiment
     for findings in experiment(FusionRequest(operator=("concat", "attention"))):
@@ -9,25 +9,23 @@ A request goes in, a stream of `Findings` comes out; the last one is done. Impor
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engines.lab.findings import Cell, Chart, Curve, DataList, Dots, Findings, Map, Picture, Table
+from engines.lab.base import EXPERIMENTS, Entry, Experiment, name_of
+from engines.lab.findings import Cell, Chart, Curve, DatasetRecord, Dots, Findings, Map, Picture, Table
 from engines.lab.requests import (
-    EXPERIMENTS,
     AlignmentRequest,
     ExtractorsRequest,
     FusionRequest,
     LabRequest,
     MamlRequest,
     MultitaskRequest,
-    name_of,
 )
 from engines.protocol import Cancel
 
 if TYPE_CHECKING:
-    from engines.lab.data.datasets import Material
+    from engines.lab.data.datasets import Dataset
 
 __all__ = [
     "EXPERIMENTS",
@@ -35,8 +33,10 @@ __all__ = [
     "Cell",
     "Chart",
     "Curve",
-    "DataList",
+    "DatasetRecord",
     "Dots",
+    "Entry",
+    "Experiment",
     "ExtractorsRequest",
     "Findings",
     "FusionRequest",
@@ -51,16 +51,15 @@ __all__ = [
 ]
 
 
-def experiment(
-    request: LabRequest, material: Material | None = None, cancel: Cancel | None = None
-) -> Iterator[Findings]:
-    """Run it. material: of one's own, None for the written and spoken digits that come with the program.
+def experiment(request: LabRequest, dataset: Dataset | None = None, cancel: Cancel | None = None) -> Iterator[Findings]:
+    """Run an experiment. dataset: a person's own, None for the digits and characters that come with the program.
 
-    All of it is to be asked for in one thread, which computes alone meanwhile. Raises UserError for what a person can
-    mend. Stopped, it ends with what it has found (`end` "cancelled").
+    Consume the iterator in one thread: torch uses a single thread meanwhile. Raises UserError for what a person can
+    correct. A cancelled run ends with what it has found so far (`end` is "cancelled").
     """
     from engines.lab.trainer import one_thread
 
-    module: Any = importlib.import_module(f"engines.lab.{name_of(request)}")
     with one_thread():
-        yield from module.run(request, material, cancel if cancel is not None else Cancel())
+        yield from (
+            EXPERIMENTS[name_of(request)].load().run(request, dataset, cancel if cancel is not None else Cancel())
+        )

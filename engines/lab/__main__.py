@@ -1,13 +1,13 @@
-"""Every experiment of the lab as one command that prints what the page shows.
+"""The Lab's experiments on the command line: each prints the tables that the page shows.
 
     python -m engines.lab fusion --operator attention concat
-    python -m engines.lab extractors --sense sound --seeds 3
+    python -m engines.lab extractors --modality sound --seeds 3
     python -m engines.lab alignment --folder ~/classes --save aligned.run.safetensors
-    python -m engines.lab maml --learner first_order --omniglot ../shared/data
+    python -m engines.lab maml --method first_order --omniglot DATA
     python -m engines.lab again aligned.run.safetensors --folder ~/classes
 
-Tables go to standard output; how far it is stands on a terminal's last line. Exit codes: 0 done, 1 a sentence on
-standard error says what to do, 2 wrong usage, 130 stopped with Ctrl-C.
+Tables go to standard output, progress to a terminal's last line. Exit codes: 0 done, 1 a sentence on standard error
+says what to do, 2 wrong usage, 130 stopped with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from engines.lab.report import over_seeds, text
 from engines.protocol import Cancel
 
 if TYPE_CHECKING:
-    from engines.lab.data.datasets import Material
+    from engines.lab.data.datasets import Dataset
 
 MAX_SEEDS = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one experiment, or measure a kept run again; gives the exit code."""
+    """Run one experiment, or measure a saved run again; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
         tables = _again(options) if options.experiment == "again" else _run(options)
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> tuple[Table, ...]:
-    """The tables of an experiment; of several seeds, their means and spreads."""
+    """The tables of an experiment; of several seeds, means and standard deviations."""
     request = request_of(options)
     material, omniglot = _material(options.folder), getattr(options, "omniglot", None)
     requests = [replace(request, seed=request.seed + i) for i in range(options.seeds)]
@@ -60,18 +60,16 @@ def _run(options: argparse.Namespace) -> tuple[Table, ...]:
 
 
 def _again(options: argparse.Namespace) -> tuple[Table, ...]:
-    """The tables of a kept run, measured again; says where a number is another than it was."""
+    """The tables of a saved run, measured again; standard error says whether the numbers are the same."""
     found = runs.load(options.run)
-    tables = runs.again(found, _material(options.folder))
+    tables = runs.measure_again(found, _material(options.folder))
     kept = {table.key: table for table in found.tables}
     same = all(kept.get(table.key) == table for table in tables)
-    print(
-        "the same numbers as when it was kept" if same else "not the same numbers as when it was kept", file=sys.stderr
-    )
+    print(f"{'' if same else 'not '}the same numbers as when it was saved", file=sys.stderr)
     return tables
 
 
-def _material(folder: Path | None) -> Material | None:
+def _material(folder: Path | None) -> Dataset | None:
     if folder is None:
         return None
     from engines.lab.data.datasets import from_folder
@@ -80,15 +78,15 @@ def _material(folder: Path | None) -> Material | None:
 
 
 def _on(omniglot: Path, request: LabRequest) -> Iterator[Findings]:
-    """Learning to learn on Omniglot instead."""
-    from engines.lab.maml import yardstick
+    """Meta-learning on Omniglot."""
+    from engines.lab.maml import benchmark
 
     assert isinstance(request, MamlRequest)
-    return yardstick(request, omniglot, Cancel())
+    return benchmark(request, omniglot, Cancel())
 
 
 def _followed(request: LabRequest, stream: Iterator[Findings]) -> Findings:
-    """The last findings of an experiment; meanwhile a terminal shows how far it is."""
+    """The last findings of an experiment; a terminal shows the progress."""
     found: Findings | None = None
     shows = sys.stderr.isatty()
     for found in stream:
@@ -105,8 +103,8 @@ def _followed(request: LabRequest, stream: Iterator[Findings]) -> Findings:
 
 
 def request_of(options: argparse.Namespace) -> LabRequest:
-    """The request that the options make. Raises RequestError."""
-    kind = EXPERIMENTS[options.experiment]
+    """The request of the options. Raises RequestError."""
+    kind = EXPERIMENTS[options.experiment].request
     given: dict[str, Any] = {each.name: getattr(options, each.name) for each in fields(kind)}
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     return kind(**(given | lists))
@@ -115,24 +113,25 @@ def request_of(options: argparse.Namespace) -> LabRequest:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("engines.lab", description="Run an idea of multimodal learning on small data.")
     commands = parser.add_subparsers(dest="experiment", required=True)
-    for name, kind in EXPERIMENTS.items():
+    for name, entry in EXPERIMENTS.items():
+        kind = entry.request
         command = commands.add_parser(name, help=(kind.__doc__ or "").splitlines()[0])
         for each in fields(kind):
             command.add_argument(f"--{each.name.replace('_', '-')}", **_option(each.default, each.metadata))
         command.add_argument("--seeds", type=int, choices=range(1, MAX_SEEDS + 1), default=1, metavar="N",
-                             help="run with so many seeds, from --seed on, and print means and spreads")  # fmt: skip
-        command.add_argument("--folder", type=Path, help="learn from your own: its sub-folders are the classes")
+                             help="number of seeds, from --seed on; prints means and standard deviations")  # fmt: skip
+        command.add_argument("--folder", type=Path, help="train on a folder of yours: its sub-folders are the classes")
         if kind is MamlRequest:
-            command.add_argument("--omniglot", type=Path, help="learn and be tested on Omniglot; holds fewshot/")
-        command.add_argument("--save", type=Path, help="keep the (first) run as a .run.safetensors file")
-    again = commands.add_parser("again", help="measure a kept run again")
+            command.add_argument("--omniglot", type=Path, help="train and test on Omniglot; the folder holds fewshot/")
+        command.add_argument("--save", type=Path, help="save the (first) run as a .run.safetensors file")
+    again = commands.add_parser("again", help="measure a saved run again")
     again.add_argument("run", type=Path)
-    again.add_argument("--folder", type=Path, help="what it learnt from, if that was a folder of your own")
+    again.add_argument("--folder", type=Path, help="the folder it was trained on, if it was one of yours")
     return parser
 
 
 def _option(default: Any, about: Any) -> dict[str, Any]:
-    """How a field of a request is given on the command line."""
+    """The command-line option of a field."""
     if "known" in about:
         listed = ", ".join(about["known"])
         if isinstance(default, tuple):

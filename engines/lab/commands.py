@@ -21,8 +21,16 @@ from typing import Any, TypeAlias
 
 from engines.errors import MediaError
 from engines.home import data_folder
-from engines.lab.fewshot import Lesson, Naming, Taught, check_digest, check_host, name_file, teach
-from engines.lab.label_store import Entry, Labels
+from engines.lab.fewshot import (
+    Prediction,
+    TeachRequest,
+    TeachResult,
+    check_digest,
+    check_host,
+    recognise_file,
+    teach,
+)
+from engines.lab.label_store import Entry, LabelFolder
 from engines.protocol import Host
 
 Open: TypeAlias = Callable[[], Host]
@@ -67,13 +75,13 @@ def _labelled(word: str) -> tuple[str, tuple[Path, ...]]:
 
 
 def _teach(options: argparse.Namespace, open_host: Open, show: Show) -> int:
-    lesson = Lesson(options.name, tuple(options.files))
+    lesson = TeachRequest(options.name, tuple(options.files))
     with closing(open_host()) as host:
-        step = Taught()
+        step = TeachResult()
         for step in teach(host, lesson):
             show("" if step.progress is None else f"[{step.progress.done:.0f} of {step.progress.total:.0f} files]")
     assert step.labels is not None, "nobody stops a command but with Ctrl-C, which is raised"
-    Labels(data_folder() / "labels").save(step.labels)
+    LabelFolder(data_folder() / "labels").save(step.labels)
     counts = Counter(example.label for example in step.labels.examples)
     failures = {name: error.en for name, error in step.failures}
     if options.json:
@@ -84,8 +92,8 @@ def _teach(options: argparse.Namespace, open_host: Open, show: Show) -> int:
 
 
 def _recognise(options: argparse.Namespace, open_host: Open, show: Show) -> int:
-    labels = Labels(data_folder() / "labels").load(options.name)
-    named: list[tuple[Path, Naming]] = []
+    labels = LabelFolder(data_folder() / "labels").load(options.name)
+    named: list[tuple[Path, Prediction]] = []
     failures: dict[str, str] = {}
     with closing(open_host()) as host:
         check_host(host)
@@ -93,7 +101,7 @@ def _recognise(options: argparse.Namespace, open_host: Open, show: Show) -> int:
         for n, path in enumerate(options.files):
             show(f"[{n} of {len(options.files)} files]")
             try:
-                named.append((path, name_file(host, labels, path.expanduser())))
+                named.append((path, recognise_file(host, labels, path.expanduser())))
             except MediaError as error:
                 failures[path.name] = error.en
         show("")
@@ -107,7 +115,7 @@ def _recognise(options: argparse.Namespace, open_host: Open, show: Show) -> int:
 
 
 def _list(options: argparse.Namespace, open_host: Open, show: Show) -> int:
-    entries = Labels(data_folder() / "labels").entries()
+    entries = LabelFolder(data_folder() / "labels").entries()
     if options.json:
         _print({"sets": [_entry(entry) for entry in entries]})
     else:
@@ -124,12 +132,12 @@ def _list(options: argparse.Namespace, open_host: Open, show: Show) -> int:
 
 
 def _rename(options: argparse.Namespace, open_host: Open, show: Show) -> int:
-    Labels(data_folder() / "labels").rename(options.name, options.new)
+    LabelFolder(data_folder() / "labels").rename(options.name, options.new)
     return 0
 
 
 def _delete(options: argparse.Namespace, open_host: Open, show: Show) -> int:
-    Labels(data_folder() / "labels").delete(options.name)
+    LabelFolder(data_folder() / "labels").delete(options.name)
     return 0
 
 
@@ -140,12 +148,12 @@ def _failed(failures: dict[str, str]) -> int:
     return 1 if failures else 0
 
 
-def _plain(path: Path, found: Naming) -> dict[str, Any]:
+def _plain(path: Path, found: Prediction) -> dict[str, Any]:
     return {
         "file": str(path),
         "label": found.label,
         "confidence": round(found.confidence, 4),
-        "chances": {label: round(chance, 4) for label, chance in found.chances},
+        "chances": {label: round(chance, 4) for label, chance in found.probabilities},
         "none": round(found.none, 4),
         "nearest": [
             {"label": each.label, "file": each.file, "cosine": round(cosine, 4)} for each, cosine in found.nearest

@@ -1,10 +1,10 @@
-"""Extractors: the same digits read by each kind of tower the product has, at the same number of steps.
+"""Feature extractors: the same digits read by each kind of tower the product has, with equally many training steps.
 
 Pictures: `engines.model.picture.Cnn`, or patches and Transformer blocks. Sounds: convolution, GRU or Transformer blocks
 of `engines.model.sound`. Text: GRU or Transformer blocks of `engines.model.text`.
 
-What a tower looks at: its first filters, the gradient of the right answer by the input (Simonyan et al. 2014,
-arXiv:1312.6034), and the attention of its last block.
+What a tower looks at: its first filters, the gradient of the target's logit with respect to the input (Simonyan et al.
+2014, arXiv:1312.6034), and the attention of its last block.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from engines.errors import Message, RequestError
 from engines.lab import trainer
-from engines.lab.data.datasets import Material, Part, digits
+from engines.lab.data.datasets import Dataset, DatasetSplit, digits
 from engines.lab.findings import Cell, Findings, Picture, Table
+from engines.lab.recorder import Recorder
 from engines.lab.requests import ExtractorsRequest
-from engines.lab.runs import Watch
-from engines.lab.trainer import Draw, Noise
+from engines.lab.trainer import Examples, Noise
 from engines.model.fusion import FusionModel, Stream
 from engines.model.parts import Attention, Block
 from engines.model.picture import PictureTower
@@ -38,83 +38,85 @@ N_BLOCKS: dict[tuple[str, str], int] = {
     ("text", "gru"): 4,
     ("text", "transformer"): 2,
 }
-"""Blocks of each kind, so that none has many times the weights of another."""
+"""Blocks of each extractor, so that none has many times the parameters of another."""
 PHOTO_PX = 128
-"""Sixteen patches of 32: with the lab's usual four there is little to attend to."""
+"""Sixteen patches of 32 x 32: the Lab's usual four leave little to attend to."""
 N_FILTERS = 8
-"""Shown of each first layer, four to a row."""
+"""Filters shown of each first layer, four to a row."""
 
 
-def run(request: ExtractorsRequest, material: Material | None, cancel: Cancel) -> Iterator[Findings]:
-    """Train one model for each kind of extractor, then measure all of them alike."""
-    own = _having(request.sense, material)
-    watch = Watch(request, len(request.kinds) * request.n_steps, own.data)
-    valid = trainer.draw(own.valid, (request.sense,), trainer.N_VALID, np.random.default_rng(request.seed + 1))
+def run(request: ExtractorsRequest, dataset: Dataset | None, cancel: Cancel) -> Iterator[Findings]:
+    """Train one model per extractor, then test all of them under the same conditions."""
+    data = _with_modality(request.modality, dataset)
+    recorder = Recorder(request, len(request.kinds) * request.n_steps, data.record)
+    valid = trainer.sample(data.valid, (request.modality,), trainer.N_VALID, np.random.default_rng(request.seed + 1))
     models: dict[str, FusionModel] = {}
     for kind in request.kinds:
-        models[kind] = model = build(request, own, kind)
+        models[kind] = model = build(request, data, kind)
 
         def score(model: FusionModel = model, kind: str = kind) -> dict[str, float]:
-            found = trainer.chances(model, own.valid, valid, _noise(request), request.seed)
+            found = trainer.probabilities(model, data.valid, valid, _noise(request), request.seed)
             return {kind: trainer.accuracy(found, valid.labels)}
 
-        loss = _loss(request, own.train, model)
-        yield from trainer.train(watch, kind, model.parameters(), request.n_steps, loss, score, cancel)
+        loss = _loss(request, data.train, model)
+        yield from trainer.train(recorder, kind, model.parameters(), request.n_steps, loss, score, cancel)
         if cancel.is_set:
-            yield watch.stopped()
+            yield recorder.stopped()
             return
-    yield watch.findings(stage="measuring")
-    table = measured(request, own, models)
-    yield watch.finished(
-        tables=(table, watch.times("extractor")),
-        pictures=looks(request, own, models),
-        said=conclusions(table, watch.ms_per_step),
+    yield recorder.findings(stage="measuring")
+    table = evaluate(request, data, models)
+    yield recorder.finished(
+        tables=(table, recorder.times("extractor")),
+        pictures=visualisations(request, data, models),
+        said=conclusions(table, recorder.ms_per_step),
         weights=trainer.weights_of(models),
     )
 
 
-def measure(request: ExtractorsRequest, material: Material | None, weights: Mapping[str, np.ndarray]) -> tuple[Table]:
-    """The tables of a finished run again, from its weights."""
-    own = _having(request.sense, material)
-    models = {kind: build(request, own, kind) for kind in request.kinds}
+def measure(
+    request: ExtractorsRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray]
+) -> tuple[Table, ...]:
+    """The table of a finished run again, from its weights."""
+    data = _with_modality(request.modality, dataset)
+    models = {kind: build(request, data, kind) for kind in request.kinds}
     for kind, model in models.items():
-        trainer.put_weights(kind, model, weights)
-    return (measured(request, own, models),)
+        trainer.load_weights(kind, model, weights)
+    return (evaluate(request, data, models),)
 
 
-def _having(sense: str, material: Material | None) -> Material:
-    """What is learnt from. Raises RequestError where it has nothing of this sense."""
-    own = digits() if material is None else material
-    if {"picture": own.has_pictures, "sound": own.has_sounds, "text": True}[sense]:
-        return own
-    what = Message("word.photos", "photos") if sense == "picture" else Message("word.sounds", "sounds")
+def _with_modality(modality: str, dataset: Dataset | None) -> Dataset:
+    """The data set to use. Raises RequestError where it lacks this modality."""
+    data = digits() if dataset is None else dataset
+    if {"picture": data.has_pictures, "sound": data.has_sounds, "text": True}[modality]:
+        return data
+    what = Message("word.photos", "photos") if modality == "picture" else Message("word.sounds", "sounds")
     raise RequestError(
         "classes_without_media",
         "{name} has no {what} in every class; choose another sense, or another folder.",
-        name=own.name,
+        name=data.name,
         what=what,
     )
 
 
-def build(request: ExtractorsRequest, material: Material, kind: str) -> FusionModel:
-    """A model from nothing with this extractor."""
-    sense = request.sense
-    n_blocks = N_BLOCKS[sense, kind]
-    config = trainer.lab_config(material, **{sense: kind, f"n_{sense}_blocks": n_blocks, "photo_px": PHOTO_PX})
+def build(request: ExtractorsRequest, dataset: Dataset, kind: str) -> FusionModel:
+    """A new model with this extractor."""
+    modality = request.modality
+    n_blocks = N_BLOCKS[modality, kind]
+    config = trainer.lab_config(dataset, **{modality: kind, f"n_{modality}_blocks": n_blocks, "photo_px": PHOTO_PX})
     return trainer.new_model(config, request.seed)
 
 
 def _noise(request: ExtractorsRequest) -> Noise:
-    return Noise(**{request.sense: request.noise})
+    return Noise(**{request.modality: request.noise})
 
 
-def _loss(request: ExtractorsRequest, part: Part, model: FusionModel) -> trainer.Loss:
+def _loss(request: ExtractorsRequest, split: DatasetSplit, model: FusionModel) -> trainer.Loss:
     rng = np.random.default_rng(request.seed)
 
     def loss(step: int) -> Tensor:
-        drawn = trainer.draw(part, (request.sense,), trainer.BATCH, rng)
-        found = trainer.streams(model, part, drawn, _noise(request).drawn(rng), rng)
-        return trainer.cross_entropy(trainer.answer(model, found), drawn.labels)
+        examples = trainer.sample(split, (request.modality,), trainer.BATCH, rng)
+        streams = trainer.streams(model, split, examples, _noise(request).sample(rng), rng)
+        return trainer.cross_entropy(trainer.class_logits(model, streams), examples.labels)
 
     return loss
 
@@ -122,62 +124,66 @@ def _loss(request: ExtractorsRequest, part: Part, model: FusionModel) -> trainer
 # --- measuring -----------------------------------------------------------------------------------------------------
 
 
-def measured(request: ExtractorsRequest, material: Material, models: Mapping[str, FusionModel]) -> Table:
-    """Accuracy as asked and without noise, and the numbers that make the extractor up."""
-    drawn = trainer.draw(material.test, (request.sense,), trainer.N_TEST, np.random.default_rng(request.seed + 2))
+def evaluate(request: ExtractorsRequest, dataset: Dataset, models: Mapping[str, FusionModel]) -> Table:
+    """Accuracy with and without noise, and the number of the extractor's parameters."""
+    rng = np.random.default_rng(request.seed + 2)
+    examples = trainer.sample(dataset.test, (request.modality,), trainer.N_TEST, rng)
     rows: list[tuple[Cell, ...]] = []
     for kind, model in models.items():
-        scores = [
-            trainer.accuracy(trainer.chances(model, material.test, drawn, noise, request.seed + 3), drawn.labels)
+        found = [
+            trainer.probabilities(model, dataset.test, examples, noise, request.seed + 3)
             for noise in (_noise(request), Noise())
         ]
-        n_embedding = model.decoder.embedding.weight.numel() if request.sense == "text" else 0
-        rows.append((kind, *scores, trainer.used_parameters(model, (f"{request.sense}.",)) + n_embedding))
+        scores = [trainer.accuracy(each, examples.labels) for each in found]
+        n_embedding = model.decoder.embedding.weight.numel() if request.modality == "text" else 0
+        rows.append((kind, *scores, trainer.used_parameters(model, (f"{request.modality}.",)) + n_embedding))
     return Table("extractors", ("extractor", "accuracy %", "clean %", "parameters"), tuple(rows))
 
 
 def conclusions(table: Table, ms_per_step: Mapping[str, float]) -> tuple[tuple[str, dict[str, Cell]], ...]:
-    """Which was the most accurate, and which the quickest."""
+    """The table in a sentence to be filled in: the most accurate extractor and the fastest."""
     scores = {str(row[0]): float(row[1] or 0.0) for row in table.rows}
-    best, quickest = max(scores, key=scores.__getitem__), min(ms_per_step, key=ms_per_step.__getitem__)
-    return (("extractor_best", {"extractor": best, "percent": 100.0 * scores[best], "quickest": quickest}),)
+    best, fastest = max(scores, key=scores.__getitem__), min(ms_per_step, key=ms_per_step.__getitem__)
+    return (("extractor_best", {"extractor": best, "percent": 100.0 * scores[best], "quickest": fastest}),)
 
 
-# --- looking -------------------------------------------------------------------------------------------------------
+# --- visualisation ---------------------------------------------------------------------------------------------------
 
 
-def looks(request: ExtractorsRequest, material: Material, models: Mapping[str, FusionModel]) -> tuple[Picture, ...]:
-    """One test example, and what each extractor makes of it."""
-    one = example(request, material)
-    found = trainer.pictures_of(material.test, one, _noise(request), request.seed + 3, "example")
+def visualisations(
+    request: ExtractorsRequest, dataset: Dataset, models: Mapping[str, FusionModel]
+) -> tuple[Picture, ...]:
+    """One test example, and each extractor's saliency, attention and first filters."""
+    one, noise, seed = example(request, dataset), _noise(request), request.seed + 3
+    found = trainer.pictures_of(dataset.test, one, noise, seed, "example")
     for kind, model in models.items():
-        found.append(Picture("saliency", kind, saliency(model, material.test, one, _noise(request), request.seed + 3)))
-        seen = attention(model, material.test, one, _noise(request), request.seed + 3)
-        found += [] if seen is None else [Picture("attention", kind, seen)]
-        first = first_layer(model, request.sense)
-        found += [] if first is None else [Picture("filters", kind, tiles(first))]
+        found.append(Picture("saliency", kind, saliency(model, dataset.test, one, noise, seed)))
+        weights = attention_map(model, dataset.test, one, noise, seed)
+        found += [] if weights is None else [Picture("attention", kind, weights)]
+        filters = first_filters(model, request.modality)
+        found += [] if filters is None else [Picture("filters", kind, tiles(filters))]
     return tuple(found)
 
 
-def example(request: ExtractorsRequest, material: Material) -> Draw:
-    """The example that is looked at."""
-    return trainer.draw(material.test, (request.sense,), 1, np.random.default_rng(request.seed + 2))
+def example(request: ExtractorsRequest, dataset: Dataset) -> Examples:
+    """The test example that is visualised."""
+    return trainer.sample(dataset.test, (request.modality,), 1, np.random.default_rng(request.seed + 2))
 
 
-def first_layer(model: FusionModel, sense: str) -> np.ndarray | None:
-    """The filters of the first layer, (n, h, w), of a sense that has any: in time and mel bands, low ones below."""
-    if sense == "text":
+def first_filters(model: FusionModel, modality: str) -> np.ndarray | None:
+    """The filters of the first layer, (n, h, w): for sounds over mel bands (low ones below) and time; None for text."""
+    if modality == "text":
         return None
-    if sense == "sound":
+    if modality == "sound":
         return model.sound.conv1.weight.detach().flip(1).numpy()
     trunk = model.picture.trunk
     first = trunk.get_submodule("patch" if hasattr(trunk, "patch") else "layers.0")
     assert isinstance(first, nn.Conv2d)
-    return first.weight.detach().mean(1).numpy()  # the photos are grey: what counts is the sum over colours
+    return first.weight.detach().mean(1).numpy()  # the photos are grey, so only the sum over colours matters
 
 
 def tiles(filters: np.ndarray) -> np.ndarray:
-    """The first N_FILTERS of (n, h, w) side by side, four to a row; 0.5 is a weight of nothing."""
+    """The first N_FILTERS of (n, h, w) as one image, four to a row; 0.5 stands for a weight of 0."""
     shown = filters[:N_FILTERS]
     scaled = 0.5 + shown / (2.0 * np.abs(shown).max(axis=(1, 2), keepdims=True) + 1e-9)
     padded = np.pad(scaled, ((0, 0), (0, 1), (0, 1)), constant_values=0.5)
@@ -185,61 +191,63 @@ def tiles(filters: np.ndarray) -> np.ndarray:
     return np.concatenate(rows, axis=0)[:-1, :-1].astype(np.float32)
 
 
-def saliency(model: FusionModel, part: Part, one: Draw, noise: Noise, seed: int) -> np.ndarray:
-    """How much each place of one example's input counts for the right answer: (H, W) of a photo, (mel, frames) of a
-    sound, (1, bytes) of a word; 0 to 1.
+def saliency(model: FusionModel, split: DatasetSplit, one: Examples, noise: Noise, seed: int) -> np.ndarray:
+    """The magnitude of the gradient of the target's logit with respect to the input, scaled to 0..1.
+
+    (H, W) for a photo, (mel, frames) for a sound, (1, bytes) for a word.
     """
     rng = np.random.default_rng(seed)
     if one.picture is not None:
-        assert part.pictures is not None
-        x = part.pictures.batch(one.picture, noise=noise.picture, rng=rng, px=model.config.photo_px).requires_grad_()
+        assert split.pictures is not None
+        x = split.pictures.batch(one.picture, noise=noise.picture, rng=rng, px=model.config.photo_px).requires_grad_()
         tokens = model.see(x)
         stream = Stream("picture", tokens, torch.ones(tokens.shape[:2], dtype=torch.bool))
     elif one.sound is not None:
-        assert part.sounds is not None
-        x, n_frames = part.sounds.batch(one.sound, noise=noise.sound, rng=rng)
+        assert split.sounds is not None
+        x, n_frames = split.sounds.batch(one.sound, noise=noise.sound, rng=rng)
         heard = model.hear(x.requires_grad_(), n_frames)
         stream = Stream("sound", heard.mix, heard.mix_mask)
     else:
         assert one.words is not None
-        ids, mask = part.words.batch(one.words, noise=noise.text, rng=rng)
+        ids, mask = split.words.batch(one.words, noise=noise.text, rng=rng)
         x = model.decoder.embedding(ids).detach().requires_grad_()
         stream = Stream("text", model.text(x, mask), mask)
-    (slope,) = torch.autograd.grad(trainer.answer(model, [stream])[0, int(one.labels[0])], x)
-    size = slope[0].abs()
+    target_logit = trainer.class_logits(model, [stream])[0, int(one.labels[0])]
+    (gradient,) = torch.autograd.grad(target_logit, x)
+    magnitude = gradient[0].abs()
     if one.picture is not None:
-        return trainer.scaled(size.sum(0))
-    return trainer.scaled(size.flip(0) if one.sound is not None else size.sum(1)[None])
+        return trainer.scaled(magnitude.sum(0))
+    return trainer.scaled(magnitude.flip(0) if one.sound is not None else magnitude.sum(1)[None])
 
 
-def attention(model: FusionModel, part: Part, one: Draw, noise: Noise, seed: int) -> np.ndarray | None:
-    """The last block's attention on one example, the mean over its heads: how much each patch of a photo is looked at
-    (h, w); who (down) looks at whom (across) among the tokens of a sound or the bytes of a word. None without blocks
-    that attend.
+def attention_map(model: FusionModel, split: DatasetSplit, one: Examples, noise: Noise, seed: int) -> np.ndarray | None:
+    """The last block's attention on one example, averaged over heads; None for a tower without attention.
+
+    For a photo, how much each patch is attended to (h, w); for a sound or a word, queries (down) over keys (across).
     """
     tower: PictureTower | SoundTower | TextTower = (
         model.picture if one.picture is not None else model.sound if one.sound is not None else model.text
     )
     if len(tower.blocks) == 0 or not isinstance(tower.blocks[-1], Block):
         return None
-    kept: list[Tensor] = []
+    weights: list[Tensor] = []
 
     hook = tower.blocks[-1].attention.register_forward_hook(
-        lambda module, args, _: kept.append(weighed(module, args)[0].mean(0))
+        lambda module, args, _: weights.append(attention_weights(module, args)[0].mean(0))
     )
     try:
         with torch.inference_mode():
-            trainer.streams(model, part, one, noise, np.random.default_rng(seed))
+            trainer.streams(model, split, one, noise, np.random.default_rng(seed))
     finally:
         hook.remove()
     if one.picture is None:
-        return trainer.scaled(kept[0])
-    side = round(kept[0].shape[1] ** 0.5)
-    return trainer.scaled(kept[0].mean(0).reshape(side, side))
+        return trainer.scaled(weights[0])
+    side = round(weights[0].shape[1] ** 0.5)
+    return trainer.scaled(weights[0].mean(0).reshape(side, side))
 
 
-def weighed(attention: Attention, args: tuple[Tensor, tuple[Tensor, Tensor], Tensor | None]) -> Tensor:
-    """The weights (B, H, L, M) that an attention gives to what it is called with: softmax(Q K^T / sqrt(d))."""
+def attention_weights(attention: Attention, args: tuple[Tensor, tuple[Tensor, Tensor], Tensor | None]) -> Tensor:
+    """softmax(Q K^T / sqrt(d)), (B, heads, L, M), for the arguments that an attention layer was called with."""
     x, (keys, _), mask = args
     scores = attention.split(attention.query(x)) @ keys.mT / keys.shape[-1] ** 0.5
     return (scores if mask is None else scores.masked_fill(~mask[:, None, None], -torch.inf)).softmax(-1)

@@ -1,6 +1,6 @@
-"""What an experiment has found so far, as values: curves, tables, maps and pictures. No torch, nothing of the page.
+"""The results of an experiment as values: curves, tables, maps and pictures. No torch and nothing of the page.
 
-Names in them ("attention", "picture", "step") are plain words of the field; the page puts them into its language.
+Names in them ("attention", "picture", "step") are English words of the field; the page translates them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Cell: TypeAlias = str | float | int | None
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a chart: what was measured (y) where (x)."""
+    """One line of a chart: measured values y at x."""
 
     name: str
     x: tuple[float, ...] = ()
@@ -32,7 +32,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over one axis. x and y name what is drawn; percent: y is a share, 0 to 1."""
+    """Curves over one axis. x and y name the axes; percent: y is a share, 0 to 1."""
 
     key: str
     x: str
@@ -52,16 +52,16 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Dots:
-    """Points of one sense (or of one set) on a map. places (n, 2); labels: n short words to write there."""
+    """A named group of points on a map. points (n, 2); labels: n short words to write beside them."""
 
     name: str
-    places: np.ndarray
+    points: np.ndarray
     labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """A two-dimensional picture of a space."""
+    """A two-dimensional projection of an embedding space."""
 
     key: str
     name: str
@@ -70,7 +70,7 @@ class Map:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image to look at: a filter, an attention map, an example. pixels (H, W) or (H, W, 3) float32, 0 to 1."""
+    """An image: a filter, an attention map, an example. pixels (H, W) or (H, W, 3) float32, 0 to 1."""
 
     key: str
     name: str
@@ -78,8 +78,8 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class DataList:
-    """What a run learnt from and was measured on. files: those it was read from; digest: SHA-256 over them, as hex."""
+class DatasetRecord:
+    """The data set of a run. files: those it was read from; digest: SHA-256 over them, as hex."""
 
     name: str
     digest: str
@@ -88,14 +88,14 @@ class DataList:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Findings:
-    """All that is known of a run by now; the next one of its stream takes its place.
+    """The state of a run so far; each item of its stream replaces the one before.
 
-    n_done of n_steps steps are made. said: the measured conclusion, as (key, values) for a sentence, once there is one.
-    weights: of every model trained, once the run is done, so that it can be kept and measured again.
+    n_done of n_steps training steps are done. said: conclusions as (key, values) of sentences, once there are any.
+    weights: of every trained model, once the run has finished, so that it can be saved and measured again.
     """
 
     request: LabRequest
-    data: DataList | None = None
+    data: DatasetRecord | None = None
     stage: str = ""
     n_done: int = 0
     n_steps: int = 0

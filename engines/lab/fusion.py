@@ -1,7 +1,9 @@
-"""Fusion: a written and a spoken digit together, by each operator of the product, against one sense alone.
+"""Fusion: a written and a spoken digit together, by each fusion operator of the product, against one modality alone.
 
-The operators are `engines.model.fusion.OPERATORS`: element-wise sum, gated product (after Kiela et al. 2018), tokens
-side by side, and attention between them. "average" is late fusion: the mean of what two models of one sense each say.
+The operators are `engines.model.fusion.OPERATORS`: element-wise sum, gated product (after Kiela et al. 2018),
+concatenated tokens, and attention between them. "average" is late fusion: the mean of two unimodal models' predictions.
+
+Axes: B batch, n examples, C classes.
 """
 
 from __future__ import annotations
@@ -16,208 +18,216 @@ from torch import Tensor
 
 from engines.errors import RequestError
 from engines.lab import trainer
-from engines.lab.data.datasets import Material, Part, digits
+from engines.lab.data.datasets import Dataset, DatasetSplit, digits
 from engines.lab.findings import Cell, Chart, Curve, Findings, Picture, Table
+from engines.lab.recorder import Recorder
 from engines.lab.requests import FusionRequest
-from engines.lab.runs import Watch
-from engines.lab.trainer import Draw, Noise
+from engines.lab.trainer import Examples, Noise
 from engines.model.fusion import FusionModel, Stream
 from engines.protocol import Cancel
 
-ALONE = ("picture", "sound")
-NOISES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Where the curve of accuracy over noise is measured, both senses alike."""
+MODALITIES = ("picture", "sound")
+"""Also the names of the unimodal models."""
+NOISE_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Where the curve of accuracy over noise is measured, with the same noise in both modalities."""
 
-Answers: TypeAlias = Mapping[str, FusionModel]
-"""The models trained, by operator; one sense alone under its name."""
+Models: TypeAlias = Mapping[str, FusionModel]
+"""Trained models by operator; unimodal ones by their modality."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What a test does to the senses. hidden: one of them taken away."""
+    """What a test does to the input. missing: a modality that is masked."""
 
     noise: Noise
-    hidden: str = ""
+    missing: str = ""
 
 
-def run(request: FusionRequest, material: Material | None, cancel: Cancel) -> Iterator[Findings]:
-    """Train one model per operator (and per single sense where needed), then measure all of them alike."""
-    own = digits() if material is None else material
-    if not (own.has_pictures and own.has_sounds):
+def run(request: FusionRequest, dataset: Dataset | None, cancel: Cancel) -> Iterator[Findings]:
+    """Train one model per operator (and per modality where needed), then test all of them under the same conditions."""
+    data = digits() if dataset is None else dataset
+    if not (data.has_pictures and data.has_sounds):
         raise RequestError("fusion_needs_both", "Fusion needs both photos and sounds in every class.")
-    kinds = trained(request)
-    watch = Watch(request, len(kinds) * request.n_steps, own.data)
-    valid = trainer.draw(own.valid, ALONE, trainer.N_VALID, np.random.default_rng(request.seed + 1))
+    names = trained_models(request)
+    recorder = Recorder(request, len(names) * request.n_steps, data.record)
+    valid = trainer.sample(data.valid, MODALITIES, trainer.N_VALID, np.random.default_rng(request.seed + 1))
     noise = Noise(request.picture_noise, request.sound_noise)
     models: dict[str, FusionModel] = {}
-    for kind in kinds:
-        models[kind] = model = build(request, own, kind)
+    for name in names:
+        models[name] = model = build(request, data, name)
 
-        def score(model: FusionModel = model, kind: str = kind) -> dict[str, float]:
-            found = trainer.chances(model, own.valid, _only(valid, kind), noise, request.seed)
-            return {kind: trainer.accuracy(found, valid.labels)}
+        def score(model: FusionModel = model, name: str = name) -> dict[str, float]:
+            found = trainer.probabilities(model, data.valid, _inputs(valid, name), noise, request.seed)
+            return {name: trainer.accuracy(found, valid.labels)}
 
-        loss = _loss(request, own.train, kind, model)
-        yield from trainer.train(watch, kind, model.parameters(), request.n_steps, loss, score, cancel)
+        loss = modality_dropout_loss(request, data.train, name, model)
+        yield from trainer.train(recorder, name, model.parameters(), request.n_steps, loss, score, cancel)
         if cancel.is_set:
-            yield watch.stopped()
+            yield recorder.stopped()
             return
-    yield watch.findings(stage="measuring")
-    tables, noisy = measure_all(request, own, models)
-    watch.draw(noisy)
-    yield watch.finished(
-        tables=(*tables, watch.times("operator")),
-        pictures=shown(request, own),
+    yield recorder.findings(stage="measuring")
+    tables, noise_chart = evaluate(request, data, models)
+    recorder.draw(noise_chart)
+    yield recorder.finished(
+        tables=(*tables, recorder.times("operator")),
+        pictures=example_pictures(request, data),
         said=conclusions(tables),
         weights=trainer.weights_of(models),
     )
 
 
-def measure(request: FusionRequest, material: Material | None, weights: Mapping[str, np.ndarray]) -> tuple[Table, ...]:
+def measure(request: FusionRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray]) -> tuple[Table, ...]:
     """The tables of a finished run again, from its weights."""
-    own = digits() if material is None else material
+    data = digits() if dataset is None else dataset
     models = {}
-    for kind in trained(request):
-        models[kind] = build(request, own, kind)
-        trainer.put_weights(kind, models[kind], weights)
-    return measure_all(request, own, models)[0]
+    for name in trained_models(request):
+        models[name] = build(request, data, name)
+        trainer.load_weights(name, models[name], weights)
+    return evaluate(request, data, models)[0]
 
 
-def trained(request: FusionRequest) -> tuple[str, ...]:
-    """Which models are trained for what was asked: an average needs both senses' own."""
+def trained_models(request: FusionRequest) -> tuple[str, ...]:
+    """The models that a request needs: "average" needs both unimodal ones."""
     asked = request.operator
-    singles = [sense for sense in ALONE if sense in asked or "average" in asked]
-    return (*singles, *(kind for kind in asked if kind not in (*ALONE, "average")))
+    unimodal = [modality for modality in MODALITIES if modality in asked or "average" in asked]
+    return (*unimodal, *(name for name in asked if name not in (*MODALITIES, "average")))
 
 
-def build(request: FusionRequest, material: Material, kind: str) -> FusionModel:
-    """A model from nothing for one operator; for a sense alone the operator is never asked."""
-    fusion = "attention" if kind in ALONE else kind
-    return trainer.new_model(trainer.lab_config(material, fusion=fusion), request.seed)
+def build(request: FusionRequest, dataset: Dataset, name: str) -> FusionModel:
+    """A new model with an operator; in a unimodal model the operator is never called."""
+    operator = "attention" if name in MODALITIES else name
+    return trainer.new_model(trainer.lab_config(dataset, fusion=operator), request.seed)
 
 
-def _only(drawn: Draw, kind: str) -> Draw:
-    """The senses that a model of this kind takes."""
-    return Draw(drawn.labels, None if kind == "sound" else drawn.picture, None if kind == "picture" else drawn.sound)
+def _inputs(examples: Examples, name: str) -> Examples:
+    """The modalities that a model takes."""
+    return Examples(
+        examples.labels,
+        None if name == "sound" else examples.picture,
+        None if name == "picture" else examples.sound,
+    )
 
 
-def _loss(request: FusionRequest, part: Part, kind: str, model: FusionModel) -> trainer.Loss:
-    """Of training with one sense dropped from a share of the examples: its mean over every drop, rather than one drawn
-    drop, since the towers cost far more than fusing what they give.
+def modality_dropout_loss(request: FusionRequest, split: DatasetSplit, name: str, model: FusionModel) -> trainer.Loss:
+    """Cross-entropy where a share of the examples lacks one modality.
+
+    It is the expectation over which modality is dropped, not a sample of it: the towers, which cost most, run once.
     """
     rng = np.random.default_rng(request.seed)
     noise = Noise(request.picture_noise, request.sound_noise)
+    dropout = request.modality_dropout
 
     def loss(step: int) -> Tensor:
-        drawn = trainer.draw(part, ALONE, trainer.BATCH, rng)
-        found = trainer.streams(model, part, _only(drawn, kind), noise.drawn(rng), rng)
-        if kind in ALONE:
-            return trainer.cross_entropy(trainer.answer(model, found), drawn.labels)
+        examples = trainer.sample(split, MODALITIES, trainer.BATCH, rng)
+        streams = trainer.streams(model, split, _inputs(examples, name), noise.sample(rng), rng)
+        if name in MODALITIES:
+            return trainer.cross_entropy(trainer.class_logits(model, streams), examples.labels)
         total = torch.zeros(())
-        for hidden, share in (("", 1.0 - request.dropped), *((sense, request.dropped / 2) for sense in ALONE)):
+        for missing, share in (("", 1.0 - dropout), *((modality, dropout / 2) for modality in MODALITIES)):
             if share > 0:
-                seen = [without(stream) if stream.sense == hidden else stream for stream in found]
-                total = total + share * trainer.cross_entropy(trainer.answer(model, seen), drawn.labels)
+                kept = [masked(stream) if stream.sense == missing else stream for stream in streams]
+                total = total + share * trainer.cross_entropy(trainer.class_logits(model, kept), examples.labels)
         return total
 
     return loss
 
 
-def without(stream: Stream) -> Stream:
-    """The same stream with nothing in it."""
+def masked(stream: Stream) -> Stream:
+    """The same stream with every token masked."""
     return Stream(stream.sense, stream.tokens, torch.zeros_like(stream.mask), stream.times_s)
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
 
 
-def measure_all(request: FusionRequest, material: Material, models: Answers) -> tuple[tuple[Table, ...], Chart]:
-    """(accuracy as asked and with a sense missing, what one example rests on), and the curve over noise."""
-    drawn = trainer.draw(material.test, ALONE, trainer.N_TEST, np.random.default_rng(request.seed + 2))
+def evaluate(request: FusionRequest, dataset: Dataset, models: Models) -> tuple[tuple[Table, ...], Chart]:
+    """The tables (accuracy as asked and with a modality missing; one example's reliance) and the curve over noise."""
+    rng = np.random.default_rng(request.seed + 2)
+    examples = trainer.sample(dataset.test, MODALITIES, trainer.N_TEST, rng)
     asked = Noise(request.picture_noise, request.sound_noise)
-    conditions = [Condition(asked), *(Condition(asked, sense) for sense in ALONE)]
-    curves = {kind: Curve(kind) for kind in request.operator}
-    rows: dict[str, list[Cell]] = {kind: [] for kind in request.operator}
+    conditions = [Condition(asked), *(Condition(asked, modality) for modality in MODALITIES)]
+    curves = {name: Curve(name) for name in request.operator}
+    rows: dict[str, list[Cell]] = {name: [] for name in request.operator}
     for condition in conditions:
-        for kind, found in answers(request, material, models, drawn, condition).items():
-            rows[kind].append(None if kind == condition.hidden else trainer.accuracy(found, drawn.labels))
-    some = drawn.cut(0, trainer.N_VALID)
-    for level in NOISES:
-        for kind, found in answers(request, material, models, some, Condition(Noise(level, level))).items():
-            curves[kind] = curves[kind].then(level, trainer.accuracy(found, some.labels))
-    sizes = {kind: trainer.used_parameters(model, used(kind)) for kind, model in models.items()}
-    sizes["average"] = sum(sizes.get(sense, 0) for sense in ALONE)
+        for name, found in predictions(request, dataset, models, examples, condition).items():
+            rows[name].append(None if name == condition.missing else trainer.accuracy(found, examples.labels))
+    some = examples[: trainer.N_VALID]
+    for level in NOISE_LEVELS:
+        for name, found in predictions(request, dataset, models, some, Condition(Noise(level, level))).items():
+            curves[name] = curves[name].then(level, trainer.accuracy(found, some.labels))
+    sizes = {name: trainer.used_parameters(model, used_parts(name)) for name, model in models.items()}
+    sizes["average"] = sum(sizes.get(modality, 0) for modality in MODALITIES)
     table = Table(
         "fusion",
         ("operator", "accuracy %", "picture missing %", "sound missing %", "parameters"),
-        tuple((kind, *cells, sizes[kind]) for kind, cells in rows.items()),
+        tuple((name, *cells, sizes[name]) for name, cells in rows.items()),
     )
-    noisy = Chart("noise", "noise", "accuracy", tuple(curves.values()), percent=True)
-    return (table, trust(request, material, models, drawn.cut(0, 1), asked)), noisy
+    chart = Chart("noise", "noise", "accuracy", tuple(curves.values()), percent=True)
+    return (table, reliance(request, dataset, models, examples[:1], asked)), chart
 
 
-def used(kind: str) -> tuple[str, ...]:
-    """The parts of the model that a kind of fusion uses, by how the names of their weights begin."""
-    senses = (kind,) if kind in ALONE else ALONE
-    return (*(f"{sense}." for sense in senses), "sense_embedding.", "operator.", "event_head.")
+def used_parts(name: str) -> tuple[str, ...]:
+    """The parts of the model that are used, by how the names of their weights begin."""
+    modalities = (name,) if name in MODALITIES else MODALITIES
+    return (*(f"{modality}." for modality in modalities), "sense_embedding.", "operator.", "event_head.")
 
 
-def answers(
-    request: FusionRequest, material: Material, models: Answers, drawn: Draw, condition: Condition
+def predictions(
+    request: FusionRequest, dataset: Dataset, models: Models, examples: Examples, condition: Condition
 ) -> dict[str, Tensor]:
-    """Probabilities (n, C) by each operator asked for. A model of one sense does not notice that the other is gone."""
-    gone = torch.tensor([sense == condition.hidden for sense in ALONE]).expand(len(drawn), -1)
+    """Class probabilities (n, C) by each operator asked for. Unimodal models ignore that the other is missing."""
+    mask = torch.tensor([modality == condition.missing for modality in MODALITIES]).expand(len(examples), -1)
     found: dict[str, Tensor] = {}
-    for kind, model in models.items():
-        missing = None if kind in ALONE else gone
-        found[kind] = trainer.chances(
-            model, material.test, _only(drawn, kind), condition.noise, request.seed + 3, missing
+    for name, model in models.items():
+        missing = None if name in MODALITIES else mask
+        found[name] = trainer.probabilities(
+            model, dataset.test, _inputs(examples, name), condition.noise, request.seed + 3, missing
         )
     if "average" in request.operator:
-        heard = [found[sense] for sense in ALONE if sense != condition.hidden]
-        found["average"] = torch.stack(heard).mean(0)
-    return {kind: found[kind] for kind in request.operator}
+        found["average"] = torch.stack([found[m] for m in MODALITIES if m != condition.missing]).mean(0)
+    return {name: found[name] for name in request.operator}
 
 
-def trust(request: FusionRequest, material: Material, models: Answers, one: Draw, noise: Noise) -> Table:
-    """Which sense an operator trusted for one example: how far the right answer's probability falls without it."""
-    whole = answers(request, material, models, one, Condition(noise))
-    without = {sense: answers(request, material, models, one, Condition(noise, sense)) for sense in ALONE}
-    right = int(one.labels[0])
+def reliance(request: FusionRequest, dataset: Dataset, models: Models, one: Examples, noise: Noise) -> Table:
+    """How much each operator relies on a modality for one example: the drop in the target's probability without it."""
+    whole = predictions(request, dataset, models, one, Condition(noise))
+    without = {m: predictions(request, dataset, models, one, Condition(noise, m)) for m in MODALITIES}
+    target = int(one.labels[0])
     rows: list[tuple[Cell, ...]] = []
-    for kind, found in whole.items():
-        chance = float(found[0, right])
-        falls = [None if kind in ALONE else chance - float(without[sense][kind][0, right]) for sense in ALONE]
-        said = material.classes[int(found[0].argmax())]
-        rows.append((kind, said, chance, *falls))
+    for name, found in whole.items():
+        probability = float(found[0, target])
+        drops = [None if name in MODALITIES else probability - float(without[m][name][0, target]) for m in MODALITIES]
+        predicted = dataset.classes[int(found[0].argmax())]
+        rows.append((name, predicted, probability, *drops))
     return Table("trust", ("operator", "says", "right answer %", "picture's part %", "sound's part %"), tuple(rows))
 
 
-def shown(request: FusionRequest, material: Material) -> tuple[Picture, ...]:
-    """The example of the trust table as it is seen and heard, and without its noise."""
-    one = trainer.draw(material.test, ALONE, trainer.N_TEST, np.random.default_rng(request.seed + 2)).cut(0, 1)
+def example_pictures(request: FusionRequest, dataset: Dataset) -> tuple[Picture, ...]:
+    """The example of the reliance table as the models receive it, and without noise."""
+    rng = np.random.default_rng(request.seed + 2)
+    one = trainer.sample(dataset.test, MODALITIES, trainer.N_TEST, rng)[:1]
     found = []
     for name, noise in (("noisy", Noise(request.picture_noise, request.sound_noise)), ("clean", Noise())):
-        found += trainer.pictures_of(material.test, one, noise, request.seed + 3, name)
+        found += trainer.pictures_of(dataset.test, one, noise, request.seed + 3, name)
     return tuple(found)
 
 
 def conclusions(tables: tuple[Table, ...]) -> tuple[tuple[str, dict[str, Cell]], ...]:
-    """What the table says, as sentences to fill: the best fusion against the better sense, and what survives."""
+    """The table in sentences to be filled in: the best fusion against the better modality, and with one missing."""
     scores = {str(row[0]): row for row in tables[0].rows}
     said: list[tuple[str, dict[str, Cell]]] = []
-    fused = [kind for kind in scores if kind not in ALONE]
-    if fused and all(sense in scores for sense in ALONE):
-        best = max(fused, key=lambda kind: _number(scores[kind][1]))
-        sense = max(ALONE, key=lambda kind: _number(scores[kind][1]))
-        points = 100.0 * (_number(scores[best][1]) - _number(scores[sense][1]))
+    fused = [name for name in scores if name not in MODALITIES]
+    if fused and all(modality in scores for modality in MODALITIES):
+        best = max(fused, key=lambda name: _number(scores[name][1]))
+        modality = max(MODALITIES, key=lambda name: _number(scores[name][1]))
+        points = 100.0 * (_number(scores[best][1]) - _number(scores[modality][1]))
         key = "fusion_gain" if points > 0 else "fusion_loss" if points < 0 else "fusion_even"
-        said.append((key, {"operator": best, "sense": sense, "points": abs(points)}))
-    whole = [kind for kind in fused if None not in scores[kind][2:4]]
-    if len(whole) > 1:
-        last = max(whole, key=lambda kind: _number(scores[kind][2]) + _number(scores[kind][3]))
-        kept = (_number(scores[last][2]) + _number(scores[last][3])) / 2
-        said.append(("fusion_missing", {"operator": last, "percent": 100.0 * kept}))
+        said.append((key, {"operator": best, "modality": modality, "points": abs(points)}))
+    complete = [name for name in fused if None not in scores[name][2:4]]
+    if len(complete) > 1:
+        best = max(complete, key=lambda name: _number(scores[name][2]) + _number(scores[name][3]))
+        kept = (_number(scores[best][2]) + _number(scores[best][3])) / 2
+        said.append(("fusion_missing", {"operator": best, "percent": 100.0 * kept}))
     return tuple(said)
 
 

@@ -1,8 +1,8 @@
-"""Label sets kept on disk: a folder with one safetensors file for each, its vectors as an array, the rest as JSON.
+"""Label sets on disk: one safetensors file each, embeddings as an array, everything else as JSON in its metadata.
 
-A file is called after the set's name as far as that is plain letters, and after a digest of the whole name: names of
-any language are fine, and none leads out of the folder. It is written beside its place and then moved there, so a
-reader sees the old set or the new one. A damaged file costs one sentence; the others still work.
+A file is named after the plain letters of the set's name and a digest of the whole name, so names of any language work
+and none leads out of the folder. Files are replaced atomically: a reader sees the old set or the new one. A damaged
+file is reported with one sentence; the others still work.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from engines.protocol import KINDS
 
 SUFFIX = ".safetensors"
 MEDIA = "media"
-"""The folder beside the sets in which their examples may have copies: a folder for each set, which goes with it."""
+"""The folder beside the sets that may hold copies of their examples: a sub-folder per set, deleted with it."""
 FORMAT = "fusion-studio labels 1"
 MAX_FILE_BYTES = 2**25
-"""Two hundred vectors of 4,096 numbers are 3 MB; more is none of ours."""
+"""Two hundred embeddings of 4,096 numbers are 3 MB; a larger file is refused unread."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A label set in the folder, without its vectors. failure: why it cannot be used, None where it can."""
+    """A label set in the folder, without its embeddings. failure: why it cannot be used, None where it can."""
 
     name: str
     labels: tuple[str, ...] = ()
@@ -44,14 +44,14 @@ class Entry:
     failure: UserError | None = None
 
 
-class Labels:
-    """The label sets of one folder, which is made when the first is saved."""
+class LabelFolder:
+    """The label sets of one folder, which is created with the first set."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def entries(self) -> list[Entry]:
-        """What there is, by name; a damaged file under its file's name, with the sentence."""
+        """All sets, sorted by name; a damaged file under its file name, with its failure."""
         found = []
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             try:
@@ -74,7 +74,7 @@ class Labels:
         return _read(path)
 
     def save(self, labels: LabelSet) -> None:
-        """Keep a set; one of the same name is replaced. Raises UserError where the folder cannot be written."""
+        """Save a set, replacing one of the same name. Raises UserError where the folder cannot be written."""
         path = self._path(labels.name)
         before = self._copies(path)
         written = _bytes(labels)
@@ -91,7 +91,7 @@ class Labels:
         _drop(before - self._copies(path))
 
     def rename(self, old: str, new: str) -> None:
-        """Give a set another name. Raises RequestError where there is no such set, or one of the new name already."""
+        """Rename a set. Raises RequestError where there is no such set, or already one of the new name."""
         before, after = self._path(old), self._path(new)
         labels = replace(self.load(old), name=tidy(new))
         if after != before and after.exists():
@@ -105,7 +105,7 @@ class Labels:
             self._remove(before)
 
     def delete(self, name: str) -> None:
-        """Delete a set, and its examples' copies; a damaged one goes by the name that `entries` gives it.
+        """Delete a set and the copies of its examples; a damaged one by the name that `entries` gives it.
 
         Raises RequestError.
         """
@@ -113,14 +113,14 @@ class Labels:
         if not path.is_file():
             damaged = [p for p in self._folder.glob(f"*{SUFFIX}") if p.stem == name]
             if not damaged:
-                self.load(name)  # which says that there is none, and what there is
+                self.load(name)  # raises the error that lists the known sets
             path = damaged[0]
         copies = self._copies(path)
         self._remove(path)
         _drop(copies)
 
     def _copies(self, path: Path) -> set[Path]:
-        """The folders with copies that belong to the set of this file; none where it cannot be read, or has none."""
+        """The folders with copies of this set's examples; none where the file cannot be read."""
         media = (self._folder / MEDIA).resolve()
         try:
             paths = [Path(example.path).resolve() for example in _read(path).examples if example.path]
@@ -144,9 +144,9 @@ def _drop(folders: Iterable[Path]) -> None:
 
 
 def slug(name: str) -> str:
-    """A file name for a set's name: its plain letters to recognise it by, and a digest that tells it from others.
+    """The file name for a set's name: its plain letters, for people, and a digest, which makes it unique.
 
-    Names that differ only in case, in spaces or in how an accent is encoded are the same.
+    Names that differ only in case, spaces or the encoding of accents are the same.
     """
     same = tidy(unicodedata.normalize("NFC", name).casefold())
     plain = re.sub(r"[^a-z0-9]+", "-", unicodedata.normalize("NFKD", same)).strip("-")[:40].strip("-")
@@ -173,7 +173,7 @@ def _bytes(labels: LabelSet) -> bytes:
 
 
 def _read(path: Path) -> LabelSet:
-    """A set from its file, checked in every part. Raises CollectionError."""
+    """Read a set, checking every part of the file. Raises CollectionError."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -184,7 +184,7 @@ def _read(path: Path) -> LabelSet:
             vectors = file.get_tensor("vectors")
         labels = _checked(about, vectors)
         if slug(labels.name) != path.stem:
-            raise ValueError("under another name, by which nobody would find it")
+            raise ValueError("the file was renamed")
         return labels
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RequestError) as error:
         raise CollectionError(
@@ -195,12 +195,12 @@ def _read(path: Path) -> LabelSet:
 
 
 def _checked(about: dict[str, Any], vectors: np.ndarray) -> LabelSet:
-    """A set out of what a file says. Raises KeyError, TypeError, ValueError or RequestError where that is no set."""
+    """Build a set from a file's content. Raises KeyError, TypeError, ValueError or RequestError where it is invalid."""
     rows = about["examples"]
     if about["format"] != FORMAT or vectors.ndim != 2 or len(vectors) != len(rows) or vectors.dtype != np.float32:
-        raise ValueError("of another form")
+        raise ValueError("of another format")
     if not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-2):
-        raise ValueError("vectors are not of length 1")
+        raise ValueError("embeddings are not of length 1")
     examples = tuple(
         Example(
             label=_text(row["label"]),
@@ -216,13 +216,13 @@ def _checked(about: dict[str, Any], vectors: np.ndarray) -> LabelSet:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value
 
 
 def _kind(value: object) -> Any:
     if value not in KINDS:
-        raise ValueError(f"{value!r} is no kind")
+        raise ValueError(f"{value!r} is not a kind of media")
     return value
 
 

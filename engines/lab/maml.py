@@ -1,23 +1,22 @@
-"""Learning to learn: weights from which a few steps on a few examples are enough for classes never seen.
+"""Meta-learning: initial weights from which a few gradient steps on a few examples suffice for unseen classes.
 
-Model-agnostic meta-learning (Finn et al. 2017, arXiv:1703.03400): `second_order` differentiates through the steps that
-adapt, `first_order` takes their gradients for constants, `head` adapts the head alone (Raghu et al. 2020,
-arXiv:1909.09157). Compared with `prototypes` (Snell et al. 2017, arXiv:1703.05175), with plain pre-training on all
-classes and fine-tuning, and with no training at all.
+Model-agnostic meta-learning (MAML, Finn et al. 2017, arXiv:1703.03400): `second_order` differentiates through the inner
+gradient steps, `first_order` treats their gradients as constants, `head` adapts the head alone (Raghu et al. 2020,
+arXiv:1909.09157). Baselines: `prototypes` (Snell et al. 2017, arXiv:1703.05175), `fine_tuning` after pre-training on
+all classes, and `scratch`, without any training.
 
-Every task begins with a head of zeros (Kao et al. 2022, arXiv:2106.15367): the order of its classes means nothing, and
-what is learnt is the body, whose steps are a hundredth of the head's. The model is the product's at the size of the
-lab; its convolutions have group norm, so no example of a task leaks into the normalising of another.
+Every task starts from a head of zeros (Kao et al. 2022, arXiv:2106.15367): the order of its classes is arbitrary, so
+only the body is meta-learnt; its inner learning rate is a hundredth of the head's. The model is the product's
+`FusionModel` at the Lab's size; its convolutions use group norm, so no example of a task affects how another is
+normalised.
 
-Axes: T tasks, W ways, n examples, S numbers of steps after which is measured.
+Axes: T tasks, W ways (classes of a task), n examples, S numbers of inner steps.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -29,50 +28,51 @@ from torch.func import functional_call, vmap
 
 from engines.errors import Cancelled
 from engines.lab import trainer
-from engines.lab.data.datasets import MAX_FRAMES, Material, digits
-from engines.lab.data.episodes import PX, Pool, Pools, Tasks, of_omniglot, pools
+from engines.lab.data.arrays import MAX_FRAMES
+from engines.lab.data.datasets import Dataset, digits
+from engines.lab.data.episodes import PX, ClassPool, Episodes, MetaDataset, from_omniglot, meta_dataset
 from engines.lab.findings import Cell, Chart, Curve, Findings, Picture, Table
+from engines.lab.recorder import Recorder
 from engines.lab.requests import MamlRequest
-from engines.lab.runs import Watch
 from engines.model.fusion import FusionModel, Memory, PoolHead, Stream, StreamSense
 from engines.protocol import Cancel
 
 META = ("second_order", "first_order", "head")
+"""The variants of MAML."""
 TUNED = ("fine_tuning", "scratch")
-"""Those whose step is chosen on validation tasks; the others take the step that they learnt with."""
-RATES = (0.02, 0.1, 0.5)
-"""Steps that they choose from, by what helps most in CHOSEN_AT of them."""
-CHOSEN_AT = 3
+"""Baselines whose inner learning rate is chosen on validation tasks; the others keep the one they were trained with."""
+TUNED_RATES = (0.02, 0.1, 0.5)
+TUNED_AT = 3
+"""The rate is the one with the best accuracy after this many steps."""
 STEPS = (0, 1, 3, 5, 10)
-"""After so many steps on a task its queries are named."""
+"""Numbers of inner steps after which accuracy on the queries is measured."""
 LEARNING_RATE = 3e-3
-"""Of learning to learn: tasks are noisier than examples, so less than that of the other experiments."""
-BODY_SHARE = 0.01
-"""The body's step, as a share of the head's."""
+"""Of the outer loop: lower than in the other experiments, since tasks are noisier than examples."""
+BODY_RATE = 0.01
+"""The body's inner learning rate, as a share of the head's."""
 HEAD = "model.event_head."
 WIDTH = 128
-N_QUERIES, N_ASKED = 2, 5
-"""Of each class of a task, in learning and in measuring."""
-N_VALID, N_TEST = 16, 100
-N_YARDSTICK = 600
-"""Tasks that a point of a curve, a table and the yardstick are measured on."""
+N_QUERIES, N_TEST_QUERIES = 2, 5
+"""Queries per class of a task, in meta-training and in measuring."""
+N_VALID, N_TEST, N_BENCHMARK = 16, 100, 600
+"""Tasks behind a point of a curve, a row of the table, and a row of the Omniglot benchmark."""
 CHUNK = 8
 """Tasks measured at a time."""
 
-Weights: TypeAlias = Mapping[str, Tensor]
-"""Those that a task has moved, by name, (T, ...) each; the rest are the model's own."""
+Weights: TypeAlias = dict[str, Tensor]
+"""Weights that differ between tasks, by name, (T, ...) each; all others are the model's."""
 
 
-class Namer(nn.Module):
-    """A `FusionModel` as the function of its weights that names examples of one sense."""
+class Learner(nn.Module):
+    """A `FusionModel` that classifies examples of one modality, as a function of its weights."""
 
-    def __init__(self, model: FusionModel, sense: StreamSense) -> None:
+    def __init__(self, model: FusionModel, modality: StreamSense) -> None:
         super().__init__()
-        self.model, self.sense = model, sense
+        self.model, self.modality = model, modality
 
     def memory(self, x: Tensor) -> Memory:
-        """Photos (n, 3, H, W), or log-mel (n, N_MELS, S) all of which is real."""
-        if self.sense == "picture":
+        """Photos (n, 3, H, W), or log-mel (n, N_MELS, S) without padding."""
+        if self.modality == "picture":
             tokens = self.model.see(x)
             return self.model.fuse([Stream("picture", tokens, torch.ones(tokens.shape[:2], dtype=torch.bool))])
         heard = self.model.hear(x, torch.full((len(x),), x.shape[2]))
@@ -83,32 +83,32 @@ class Namer(nn.Module):
         memory = self.memory(x)
         return self.model.event_logits(memory.tokens, memory.mask)
 
-    def place(self, x: Tensor) -> Tensor:
-        """Examples (n, ...) -> where they lie, (n, E); the product's vectors before they are made unit ones."""
+    def embed(self, x: Tensor) -> Tensor:
+        """Examples (n, ...) -> embeddings (n, E): the product's vectors before they are normalised to unit length."""
         memory = self.memory(x)
-        out: Tensor = self.vector_head()(memory.tokens, memory.mask)
+        out: Tensor = self.embedding_head()(memory.tokens, memory.mask)
         return out
 
-    def vector_head(self) -> nn.Module:
-        return self.model.vectors["photo" if self.sense == "picture" else "sound"]
+    def embedding_head(self) -> nn.Module:
+        return self.model.vectors["photo" if self.modality == "picture" else "sound"]
 
     def body(self) -> dict[str, nn.Parameter]:
-        """All that is used before a head."""
-        starts = [f"model.{self.sense}.", f"model.sense_embedding.{self.sense}"]
-        starts += ["model.layer_weights", "model.mix_norm."] if self.sense == "sound" else []
+        """All parameters below the heads that this modality uses."""
+        starts = [f"model.{self.modality}.", f"model.sense_embedding.{self.modality}"]
+        starts += ["model.layer_weights", "model.mix_norm."] if self.modality == "sound" else []
         return {name: p for name, p in self.named_parameters() if name.startswith(tuple(starts))}
 
-    def adapting(self, kind: str) -> dict[str, nn.Parameter]:
-        """What a learner changes on a task."""
+    def adapted_parameters(self, method: str) -> dict[str, nn.Parameter]:
+        """The parameters that the inner loop of a method changes."""
         head = {name: p for name, p in self.named_parameters() if name.startswith(HEAD)}
-        return head if kind == "head" else self.body() | head
+        return head if method == "head" else self.body() | head
 
 
-def build(request: MamlRequest, sense: StreamSense, **changes: object) -> Namer:
-    """A model from nothing, its head of zeros. changes: fields of `ModelConfig`."""
+def build(request: MamlRequest, modality: StreamSense, **changes: object) -> Learner:
+    """A new model with a head of zeros. changes: fields of `ModelConfig`."""
     sizes: dict[str, object] = {
         "events": tuple(str(i + 1) for i in range(request.n_ways)),
-        "width": WIDTH if sense == "picture" else WIDTH // 2,
+        "width": WIDTH if modality == "picture" else WIDTH // 2,
         "embed_dim": WIDTH,
         "max_sound_tokens": MAX_FRAMES // 2,
         "photo_px": PX,
@@ -121,255 +121,280 @@ def build(request: MamlRequest, sense: StreamSense, **changes: object) -> Namer:
     model = trainer.new_model(trainer.lab_config(digits(), **(sizes | changes)), request.seed)
     for parameter in model.event_head.parameters():
         nn.init.zeros_(parameter)
-    return Namer(model, sense)
+    return Learner(model, modality)
 
 
-# --- a task ----------------------------------------------------------------------------------------------------------
+# --- the algorithm ---------------------------------------------------------------------------------------------------
 
 
-def logits(namer: Namer, weights: Weights, x: Tensor) -> Tensor:
-    """Examples (T, n, ...) of several tasks, each by its own weights -> (T, n, W)."""
+def task_logits(learner: Learner, weights: Weights, x: Tensor) -> Tensor:
+    """Examples (T, n, ...) of T tasks, each classified with its own weights -> (T, n, W)."""
 
-    def one(weights: dict[str, Tensor], x: Tensor) -> Tensor:
-        out: Tensor = functional_call(namer, weights, (x,))
+    def one_task(weights: Weights, x: Tensor) -> Tensor:
+        out: Tensor = functional_call(learner, weights, (x,))
         return out
 
-    return vmap(one)(dict(weights), x)
+    return vmap(one_task)(weights, x)
 
 
-def losses(namer: Namer, weights: Weights, x: Tensor, n_ways: int) -> Tensor:
-    """Cross-entropy of examples that lie class by class, of each task: (T,)."""
+def task_losses(learner: Learner, weights: Weights, x: Tensor, n_ways: int) -> Tensor:
+    """The mean cross-entropy of each task on examples sorted by class: (T,)."""
     labels = torch.arange(n_ways).repeat_interleave(x.shape[1] // n_ways).expand(x.shape[:2])
-    return F.cross_entropy(logits(namer, weights, x).transpose(1, 2), labels, reduction="none").mean(1)
+    return F.cross_entropy(task_logits(learner, weights, x).transpose(1, 2), labels, reduction="none").mean(1)
 
 
-def trail(
-    namer: Namer, kind: str, support: Tensor, n_ways: int, rate: float, *, first_order: bool = True
-) -> Iterator[Weights]:
-    """The weights of each task after 0, 1, 2, ... steps down its support's loss. first_order: slopes are constants.
+def inner_loop(
+    learner: Learner,
+    method: str,
+    support: Tensor,
+    n_ways: int,
+    n_steps: int,
+    learning_rate: float,
+    *,
+    second_order: bool,
+) -> list[Weights]:
+    """The weights of each task after 0, 1, ... n_steps gradient steps on its support set: w <- w - rate * dL/dw.
 
-    All but the first: from a head of zeros that step moves the head alone, to what its examples are, and unless the
-    gradient goes back through it nothing learns what examples make of a head.
+    second_order: later derivatives go through the gradients of these steps; else the gradients are constants. The first
+    step is always differentiated through. From a head of zeros it moves the head alone (no gradient reaches the body),
+    to a function of the support's features; with that gradient a constant, the body would never learn which features
+    make a good head.
 
-    One backward pass gives every task its own slope, since no task's loss knows another's weights. `vmap` holds the
-    forward pass alone: around a gradient it loses a part of group norm's second derivative (torch 2.13).
+    One backward pass gives every task its own gradients, since no task's loss depends on another's weights. `vmap`
+    holds the forward pass alone: around a gradient it loses part of group norm's second derivative (torch 2.13).
     """
-    begun = {name: p.expand(len(support), *p.shape) for name, p in namer.adapting(kind).items()}
-    weights = {name: w for name, w in begun.items() if name.startswith(HEAD)}
-    for n in itertools.count():
-        yield weights
-        weights, constant = (weights, False) if n == 0 else (begun | weights, first_order)
+    initial = {name: p.expand(len(support), *p.shape) for name, p in learner.adapted_parameters(method).items()}
+    rates = {name: learning_rate * (1.0 if name.startswith(HEAD) else BODY_RATE) for name in initial}
+    path: list[Weights] = [{name: w for name, w in initial.items() if name.startswith(HEAD)}]
+    for step in range(n_steps):
+        weights = path[0] if step == 0 else initial | path[step]
+        differentiable = second_order or step == 0
         with torch.enable_grad():
-            at = {name: (w.detach() if constant else w).requires_grad_() for name, w in weights.items()}
-            total = losses(namer, at, support, n_ways).sum()
-            slopes = torch.autograd.grad(total, list(at.values()), create_graph=not constant)
-        rates = (rate if name.startswith(HEAD) else BODY_SHARE * rate for name in weights)
-        weights = {name: w - r * slope for (name, w), r, slope in zip(weights.items(), rates, slopes, strict=True)}
+            at = {name: (w if differentiable else w.detach()).requires_grad_() for name, w in weights.items()}
+            loss = task_losses(learner, at, support, n_ways).sum()
+            gradients = torch.autograd.grad(loss, list(at.values()), create_graph=differentiable)
+        path.append({name: w - rates[name] * g for (name, w), g in zip(weights.items(), gradients, strict=True)})
+    return path
 
 
-def meta_loss(namer: Namer, kind: str, tasks: Tasks, request: MamlRequest) -> Tensor:
-    """The loss on the queries after the steps on the support, the mean over tasks: what MAML makes small."""
-    first_order = kind == "first_order"
-    steps = trail(namer, kind, tasks.support, request.n_ways, request.inner_rate, first_order=first_order)
-    adapted = next(islice(steps, request.n_inner, None))
-    return losses(namer, adapted, tasks.queries, request.n_ways).mean()
+def meta_loss(learner: Learner, method: str, episodes: Episodes, request: MamlRequest) -> Tensor:
+    """The mean loss on the queries after the inner loop on the support: what the outer loop minimises."""
+    *_, adapted = inner_loop(
+        learner,
+        method,
+        episodes.support,
+        request.n_ways,
+        request.n_inner,
+        request.inner_rate,
+        second_order=method != "first_order",
+    )
+    return task_losses(learner, adapted, episodes.queries, request.n_ways).mean()
 
 
-def prototype_logits(namer: Namer, tasks: Tasks, n_ways: int) -> Tensor:
-    """Minus the squared distance of each query to the mean of each class's support: (T, n, W)."""
-    support, queries = (namer.place(x.flatten(0, 1)).unflatten(0, x.shape[:2]) for x in (tasks.support, tasks.queries))
-    centres = support.unflatten(1, (n_ways, -1)).mean(2)  # (T, W, E)
-    return -(queries[:, :, None] - centres[:, None]).pow(2).sum(-1)
+def prototype_logits(learner: Learner, episodes: Episodes, n_ways: int) -> Tensor:
+    """The negative squared distance of each query to each class's mean support embedding: (T, n, W)."""
+    support, queries = (
+        learner.embed(x.flatten(0, 1)).unflatten(0, x.shape[:2]) for x in (episodes.support, episodes.queries)
+    )
+    prototypes = support.unflatten(1, (n_ways, -1)).mean(2)  # (T, W, E)
+    return -(queries[:, :, None] - prototypes[:, None]).pow(2).sum(-1)
 
 
 @torch.no_grad()
-def answers(namer: Namer, kind: str, tasks: Tasks, n_ways: int, rate: float, steps: tuple[int, ...]) -> Tensor:
-    """Logits of the queries after each number of steps on the support: (T, S, n, W). Prototypes take no step."""
-    if kind == "prototypes":
-        return prototype_logits(namer, tasks, n_ways)[:, None].expand(-1, len(steps), -1, -1)
-
-    found = []
-    for n, weights in enumerate(islice(trail(namer, kind, tasks.support, n_ways, rate), steps[-1] + 1)):
-        if n in steps:
-            found.append(logits(namer, weights, tasks.queries))
-    return torch.stack(found, 1)
+def query_logits(
+    learner: Learner, method: str, episodes: Episodes, n_ways: int, learning_rate: float, steps: tuple[int, ...]
+) -> Tensor:
+    """Logits of the queries after each number of inner steps: (T, S, n, W). Prototypes take no steps."""
+    if method == "prototypes":
+        return prototype_logits(learner, episodes, n_ways)[:, None].expand(-1, len(steps), -1, -1)
+    path = inner_loop(learner, method, episodes.support, n_ways, max(steps), learning_rate, second_order=False)
+    return torch.stack([task_logits(learner, path[n], episodes.queries) for n in steps], 1)
 
 
-# --- learning ------------------------------------------------------------------------------------------------------
-
-
-def run(request: MamlRequest, material: Material | None, cancel: Cancel) -> Iterator[Findings]:
-    """Train one model per learner, and let each adapt to tasks it has not seen."""
-    return learnt(request, pools(request.material, material, request.seed), cancel)
-
-
-def yardstick(request: MamlRequest, data: Path, cancel: Cancel) -> Iterator[Findings]:
-    """The same on Omniglot, tested on 600 tasks. data: the folder that holds `fewshot`. Raises RequestError."""
-    with trainer.one_thread():
-        yield from learnt(request, of_omniglot(data), cancel, n_test=N_YARDSTICK)
-
-
-def learnt(request: MamlRequest, of: Pools, cancel: Cancel, n_test: int | None = None) -> Iterator[Findings]:
-    """`run` on any tasks. A learner is measured as soon as it has learnt."""
-    of.check(request.n_ways, request.n_shots)
-    watch = Watch(request, request.n_steps * sum(kind != "scratch" for kind in request.learner), of.data)
-    namers: dict[str, Namer] = {}
-    rows: list[tuple[Cell, ...]] = []
-    try:
-        for kind in request.learner:
-            namers[kind] = namer = build(request, of.train.sense)
-            score = functools.partial(watched, namer, kind, of.valid, request, cancel)
-            if kind != "scratch":
-                parameters, loss_of = training(namer, kind, of, request)
-                yield from trainer.train(
-                    watch, kind, parameters, request.n_steps, loss_of, score, cancel, rate=LEARNING_RATE
-                )
-            yield watch.findings(stage="measuring", tables=(table(rows),))
-            rows.append(row(namer, kind, of, request, cancel, n_test))
-            drawn = Curve(kind, tuple(map(float, STEPS)), scores(rows[-1]))
-            watch.draw(Chart("adaptation", "adaptation steps", "accuracy", (drawn,), percent=True))
-    except Cancelled:
-        yield watch.stopped()
-        return
-    yield watch.finished(
-        tables=(table(rows), watch.times("learner")),
-        pictures=shown(request, of),
-        said=conclusions(table(rows)),
-        weights=trainer.weights_of(namers),
-    )
-
-
-def measure(request: MamlRequest, material: Material | None, weights: Mapping[str, np.ndarray]) -> tuple[Table, ...]:
-    """The table of a finished run again, from its weights."""
-    of = pools(request.material, material, request.seed)
-    rows = []
-    for kind in request.learner:
-        namer = build(request, of.train.sense)
-        trainer.put_weights(kind, namer, weights)
-        rows.append(row(namer, kind, of, request, Cancel()))
-    return (table(rows),)
-
-
-def training(namer: Namer, kind: str, of: Pools, request: MamlRequest) -> tuple[list[nn.Parameter], trainer.Loss]:
-    """What a learner changes in learning, and its loss: each sees as many examples in a step as any other."""
+def meta_training(
+    learner: Learner, method: str, dataset: MetaDataset, request: MamlRequest
+) -> tuple[list[nn.Parameter], trainer.Loss]:
+    """The parameters that a method trains and its loss; every method sees equally many examples per step."""
     rng = np.random.default_rng(request.seed)
-    n_queries = min(N_QUERIES, of.n_examples - request.n_shots)
-    body = list(namer.body().values())
+    n_queries = min(N_QUERIES, dataset.n_examples - request.n_shots)
+    body = list(learner.body().values())
 
-    def tasks() -> Tasks:
-        return of.train.tasks(request.n_tasks, request.n_ways, request.n_shots, n_queries, rng)
+    def episodes() -> Episodes:
+        return dataset.train.episodes(request.n_tasks, request.n_ways, request.n_shots, n_queries, rng)
 
-    if kind == "fine_tuning":
-        head = trainer.seeded(request.seed, lambda: PoolHead(namer.model.config.width, len(of.train.rows)))
+    if method == "fine_tuning":
+        n_classes = len(dataset.train.rows)
+        head = trainer.seeded(request.seed, lambda: PoolHead(learner.model.config.width, n_classes))
         n_examples = request.n_tasks * request.n_ways * (request.n_shots + n_queries)
 
-        def pre_training(step: int) -> Tensor:
-            x, labels = of.train.draw(n_examples, rng)
-            memory = namer.memory(x)
+        def pre_training_loss(step: int) -> Tensor:
+            x, labels = dataset.train.sample(n_examples, rng)
+            memory = learner.memory(x)
             return F.cross_entropy(head(memory.tokens, memory.mask), labels)
 
-        return [*body, *head.parameters()], pre_training
-    if kind == "prototypes":
+        return [*body, *head.parameters()], pre_training_loss
+    if method == "prototypes":
 
-        def placing(step: int) -> Tensor:
-            logits = prototype_logits(namer, tasks(), request.n_ways).flatten(0, 1)
+        def prototype_loss(step: int) -> Tensor:
+            logits = prototype_logits(learner, episodes(), request.n_ways).flatten(0, 1)
             labels = torch.arange(request.n_ways).repeat_interleave(n_queries)
             return F.cross_entropy(logits, labels.repeat(request.n_tasks))
 
-        return [*body, *namer.vector_head().parameters()], placing
-    return body, lambda step: meta_loss(namer, kind, tasks(), request)
+        return [*body, *learner.embedding_head().parameters()], prototype_loss
+    return body, lambda step: meta_loss(learner, method, episodes(), request)
 
 
-# --- measuring -----------------------------------------------------------------------------------------------------
+# --- the experiment --------------------------------------------------------------------------------------------------
+
+
+def run(request: MamlRequest, dataset: Dataset | None, cancel: Cancel) -> Iterator[Findings]:
+    """Train one model per method, then adapt each to tasks of unseen classes."""
+    return run_on(meta_dataset(request.material, dataset, request.seed), request, cancel, N_TEST)
+
+
+def benchmark(request: MamlRequest, data: Path, cancel: Cancel) -> Iterator[Findings]:
+    """The same on Omniglot, tested on N_BENCHMARK tasks. data: the folder that holds `fewshot`. Raises RequestError."""
+    with trainer.one_thread():
+        yield from run_on(from_omniglot(data), request, cancel, N_BENCHMARK)
+
+
+def run_on(dataset: MetaDataset, request: MamlRequest, cancel: Cancel, n_test: int) -> Iterator[Findings]:
+    """Train and test every method in turn. n_test: tasks to test on."""
+    dataset.check(request.n_ways, request.n_shots)
+    n_trained = sum(method != "scratch" for method in request.method)
+    recorder = Recorder(request, request.n_steps * n_trained, dataset.record)
+    learners: dict[str, Learner] = {}
+    rows: list[tuple[Cell, ...]] = []
+    try:
+        for method in request.method:
+            learners[method] = learner = build(request, dataset.train.modality)
+            score = functools.partial(validation_accuracy, learner, method, dataset.valid, request, cancel)
+            if method != "scratch":
+                parameters, loss = meta_training(learner, method, dataset, request)
+                yield from trainer.train(
+                    recorder, method, parameters, request.n_steps, loss, score, cancel, rate=LEARNING_RATE
+                )
+            yield recorder.findings(stage="measuring", tables=(accuracy_table(rows),))
+            rows.append(table_row(learner, method, dataset, request, cancel, n_test))
+            curve = Curve(method, tuple(map(float, STEPS)), step_accuracies(rows[-1]))
+            recorder.draw(Chart("adaptation", "adaptation steps", "accuracy", (curve,), percent=True))
+    except Cancelled:
+        yield recorder.stopped()
+        return
+    table = accuracy_table(rows)
+    yield recorder.finished(
+        tables=(table, recorder.times("method")),
+        pictures=example_task(request, dataset),
+        said=conclusions(table),
+        weights=trainer.weights_of(learners),
+    )
+
+
+def measure(request: MamlRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray]) -> tuple[Table, ...]:
+    """The table of a finished run again, from its weights."""
+    episodes_of = meta_dataset(request.material, dataset, request.seed)
+    rows = []
+    for method in request.method:
+        learner = build(request, episodes_of.train.modality)
+        trainer.load_weights(method, learner, weights)
+        rows.append(table_row(learner, method, episodes_of, request, Cancel(), N_TEST))
+    return (accuracy_table(rows),)
+
+
+# --- measuring -------------------------------------------------------------------------------------------------------
 
 
 def accuracies(
-    namer: Namer,
-    kind: str,
-    pool: Pool,
+    learner: Learner,
+    method: str,
+    pool: ClassPool,
     request: MamlRequest,
-    rate: float,
+    learning_rate: float,
     steps: tuple[int, ...],
     n_tasks: int,
     cancel: Cancel,
 ) -> np.ndarray:
-    """The share of queries named right, of each task and after each number of steps: (T, S). Raises Cancelled."""
-    n_queries = min(N_ASKED, min(map(len, pool.rows)) - request.n_shots)
+    """Query accuracy of each task after each number of inner steps: (T, S). Raises Cancelled."""
+    n_queries = min(N_TEST_QUERIES, min(map(len, pool.rows)) - request.n_shots)
     labels = torch.arange(request.n_ways).repeat_interleave(n_queries)
     rng = np.random.default_rng(request.seed + 1)
     found = []
     for done in range(0, n_tasks, CHUNK):
         if cancel.is_set:
-            raise Cancelled("learning to learn was stopped")
-        tasks = pool.tasks(min(CHUNK, n_tasks - done), request.n_ways, request.n_shots, n_queries, rng)
-        named = answers(namer, kind, tasks, request.n_ways, rate, steps).argmax(-1)
-        found.append((named == labels).double().mean(-1))
+            raise Cancelled("meta-learning was stopped")
+        episodes = pool.episodes(min(CHUNK, n_tasks - done), request.n_ways, request.n_shots, n_queries, rng)
+        predicted = query_logits(learner, method, episodes, request.n_ways, learning_rate, steps).argmax(-1)
+        found.append((predicted == labels).double().mean(-1))
     return torch.cat(found).numpy()
 
 
-def watched(namer: Namer, kind: str, pool: Pool, request: MamlRequest, cancel: Cancel) -> dict[str, float]:
-    """A point of the curve of learning: accuracy after as many steps on a task as in learning."""
+def validation_accuracy(
+    learner: Learner, method: str, pool: ClassPool, request: MamlRequest, cancel: Cancel
+) -> dict[str, float]:
+    """A point of the training curve: accuracy after as many inner steps as in meta-training."""
     steps = (request.n_inner,)
-    return {kind: float(accuracies(namer, kind, pool, request, request.inner_rate, steps, N_VALID, cancel).mean())}
+    found = accuracies(learner, method, pool, request, request.inner_rate, steps, N_VALID, cancel)
+    return {method: float(found.mean())}
 
 
-def row(
-    namer: Namer, kind: str, of: Pools, request: MamlRequest, cancel: Cancel, n_test: int | None = None
+def table_row(
+    learner: Learner, method: str, dataset: MetaDataset, request: MamlRequest, cancel: Cancel, n_test: int
 ) -> tuple[Cell, ...]:
-    """A learner's row of the table. Raises Cancelled."""
-    rate = request.inner_rate
-    if kind in TUNED:
-        rate = max(
-            RATES,
-            key=lambda rate: accuracies(namer, kind, of.valid, request, rate, (CHOSEN_AT,), N_VALID, cancel).mean(),
-        )
-    found = accuracies(namer, kind, of.test, request, rate, STEPS, N_TEST if n_test is None else n_test, cancel)
-    n_adapted = 0 if kind == "prototypes" else sum(p.numel() for p in namer.adapting(kind).values())
-    spread = 1.96 * float(found[:, 1].std(ddof=1)) / len(found) ** 0.5
-    return (kind, *map(float, found.mean(0)), spread, n_adapted)
+    """A method's row of the table. Raises Cancelled."""
+
+    def on_validation(rate: float) -> float:
+        found = accuracies(learner, method, dataset.valid, request, rate, (TUNED_AT,), N_VALID, cancel)
+        return float(found.mean())
+
+    rate = max(TUNED_RATES, key=on_validation) if method in TUNED else request.inner_rate
+    found = accuracies(learner, method, dataset.test, request, rate, STEPS, n_test, cancel)
+    n_adapted = 0 if method == "prototypes" else sum(p.numel() for p in learner.adapted_parameters(method).values())
+    half_interval = 1.96 * float(found[:, 1].std(ddof=1)) / len(found) ** 0.5
+    return (method, *map(float, found.mean(0)), half_interval, n_adapted)
 
 
-def table(rows: list[tuple[Cell, ...]]) -> Table:
-    """± is half of the 95 % interval of the accuracy after one step, over tasks."""
+def accuracy_table(rows: list[tuple[Cell, ...]]) -> Table:
+    """± is half the 95 % interval, over tasks, of the accuracy after one step."""
     after_steps = (f"{n} step{'s' if n != 1 else ''} %" for n in STEPS)
-    return Table("maml", ("learner", *after_steps, "± one step %", "parameters adapted"), tuple(rows))
+    return Table("maml", ("method", *after_steps, "± one step %", "parameters adapted"), tuple(rows))
 
 
-def scores(row: tuple[Cell, ...]) -> tuple[float, ...]:
+def step_accuracies(row: tuple[Cell, ...]) -> tuple[float, ...]:
     """The accuracies in a row of the table, one for each of STEPS."""
     return tuple(float(cell or 0.0) for cell in row[1 : 1 + len(STEPS)])
 
 
-def conclusions(found: Table) -> tuple[tuple[str, dict[str, Cell]], ...]:
-    """What the table says, as sentences to fill: MAML against fine-tuning, and what the second order adds."""
-    percent = {str(row[0]): [100.0 * share for share in scores(row)] for row in found.rows}
+def conclusions(table: Table) -> tuple[tuple[str, dict[str, Cell]], ...]:
+    """The table in sentences to be filled in: MAML against fine-tuning, and what the second order adds."""
+    percent = {str(row[0]): [100.0 * share for share in step_accuracies(row)] for row in table.rows}
     said: list[tuple[str, dict[str, Cell]]] = []
-    meta = [kind for kind in META if kind in percent]
+    meta = [method for method in META if method in percent]
     for n in (1, 3) if meta and "fine_tuning" in percent else ():
         at = STEPS.index(n)
-        best = max(meta, key=lambda kind: percent[kind][at])
+        best = max(meta, key=lambda method: percent[method][at])
         points = percent[best][at] - percent["fine_tuning"][at]
         key = "maml_ahead" if points > 0 else "maml_behind"
-        said.append((key, {"learner": best, "n": n, "points": abs(points)}))
+        said.append((key, {"method": best, "n": n, "points": abs(points)}))
     if "second_order" in percent and "first_order" in percent:
         points = percent["second_order"][1] - percent["first_order"][1]
         said.append(("maml_second" if points > 0 else "maml_first", {"points": abs(points)}))
     return tuple(said)
 
 
-def shown(request: MamlRequest, of: Pools) -> tuple[Picture, ...]:
-    """A task of the test: what is adapted to, and one query of each class."""
-    tasks = of.test.tasks(1, request.n_ways, request.n_shots, 1, np.random.default_rng(request.seed + 1))
-    support, queries = tasks.support[0].unflatten(0, (request.n_ways, -1))[:, 0], tasks.queries[0]
+def example_task(request: MamlRequest, dataset: MetaDataset) -> tuple[Picture, ...]:
+    """A test task: one support example and one query of each class."""
+    rng = np.random.default_rng(request.seed + 1)
+    episodes = dataset.test.episodes(1, request.n_ways, request.n_shots, 1, rng)
+    support, queries = episodes.support[0].unflatten(0, (request.n_ways, -1))[:, 0], episodes.queries[0]
     return tuple(
-        Picture(key, str(i + 1), _seen(one))
+        Picture(key, str(i + 1), _pixels(one))
         for key, examples in (("support", support), ("query", queries))
         for i, one in enumerate(examples)
     )
 
 
-def _seen(one: Tensor) -> np.ndarray:
-    """A photo (3, H, W) or log-mel (N_MELS, S) to look at."""
+def _pixels(one: Tensor) -> np.ndarray:
+    """A photo (3, H, W) or log-mel (N_MELS, S) as an image, 0 to 1."""
     if one.dim() == 2:
         return trainer.scaled(one.flip(0))
     return ((one * 128.0 + 127.0) / 255.0).clamp(0.0, 1.0).permute(1, 2, 0).numpy()

@@ -1,4 +1,4 @@
-"""Tables of the lab as text: for a terminal, and as Markdown; several seeds' as one."""
+"""Tables as text for a terminal and as Markdown; the same table of several seeds merged into one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from engines.lab.findings import Cell, Table
 
 
 def cell(value: Cell, column: str, spread: float | None = None) -> str:
-    """One cell: shares as percent, counts whole, other numbers with three figures; "-" for what does not apply.
+    """A cell as text: shares in percent, counts as whole numbers, others with three digits; "-" for None.
 
-    spread: of the same unit, shown behind ±.
+    spread: in the same unit, shown after ±.
     """
     if value is None:
         return "-"
@@ -33,7 +33,7 @@ def cell(value: Cell, column: str, spread: float | None = None) -> str:
 
 
 def over_seeds(tables: Sequence[Table]) -> Table:
-    """The same table of several seeds as one of words: each number as its mean ± its standard deviation (n - 1).
+    """Merge the same table of several seeds: each number becomes "mean ± standard deviation" (n - 1).
 
     Rows are matched by their first cell, in the order of the first table.
     """
@@ -58,7 +58,7 @@ def _joined(values: Sequence[Cell], column: str) -> Cell:
 
 
 def text(table: Table) -> str:
-    """A table in columns, words to the left and numbers to the right."""
+    """A table in aligned columns for a terminal."""
     rows = [_named(table), *([cell(v, c) for v, c in zip(row, table.columns, strict=True)] for row in table.rows)]
     widths = [max(map(_width, column)) for column in zip_longest(*rows, fillvalue="")]
     lines = []
@@ -70,17 +70,17 @@ def text(table: Table) -> str:
 
 
 def markdown(table: Table) -> str:
-    """A table of Markdown."""
+    """A table in Markdown."""
     rows = [[cell(v, c).replace("|", "\\|") for v, c in zip(row, table.columns, strict=True)] for row in table.rows]
     rule = ["---", *["---:"] * (len(table.columns) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (_named(table), rule, *rows))
 
 
 def _named(table: Table) -> list[str]:
-    """The heads of the columns; what is counted in percent says so."""
+    """The column headers; shares say that they are in percent."""
     return [column.replace(" %", ", %") for column in table.columns]
 
 
 def _width(part: str) -> int:
-    """Places on a terminal: a Chinese sign takes two."""
+    """Columns on a terminal: a Chinese character takes two."""
     return sum(2 if ord(sign) > 0x2E7F else 1 for sign in part)

@@ -1,15 +1,12 @@
-"""A run: watched while it goes on, kept as one file, and measured again from it to the same numbers.
+"""Runs of experiments, saved as one file each and measured again from it to the same numbers.
 
-The file is safetensors: weights, curves, maps and pictures as arrays, all the rest as JSON in its metadata, so opening
-one that somebody sent runs nothing.
+The file is safetensors: weights, maps and pictures as arrays, everything else as JSON in its metadata. Opening a file
+that somebody sent executes no code.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
-import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,108 +16,55 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from engines.errors import RequestError
-from engines.lab.findings import Cell, Chart, Curve, DataList, Dots, Findings, Map, Picture, Table
-from engines.lab.requests import EXPERIMENTS, LabRequest, name_of
+from engines.lab.base import EXPERIMENTS, name_of
+from engines.lab.findings import Chart, Curve, DatasetRecord, Dots, Findings, Map, Picture, Table
 
 if TYPE_CHECKING:
-    from engines.lab.data.datasets import Material
+    from engines.lab.data.datasets import Dataset
 
 FORMAT = "fusion-studio run 1"
 WEIGHT = "weight/"
 MAX_FILE_BYTES = 2**28
-"""A run of every learner is 30 MB; more than this is none of ours."""
+"""A run with every method is 30 MB; a larger file is refused unread."""
+RENAMED = {
+    "sharing": "multitask",
+    "sense": "modality",
+    "dropped": "modality_dropout",
+    "way": "objective",
+    "learner": "method",
+}
+"""Names in files of versions before 0.6 -> names of today, of experiments, request fields and columns."""
 
 
-class Watch:
-    """What a run has found so far: its curves by chart, its steps, its clock."""
+def measure_again(found: Findings, dataset: Dataset | None = None) -> tuple[Table, ...]:
+    """Measure the weights of a finished run again: all tables but that of times, with the same numbers.
 
-    def __init__(self, request: LabRequest, n_steps: int, data: DataList | None = None) -> None:
-        self.request, self.n_steps, self.n_done, self.data = request, n_steps, 0, data
-        self.ms_per_step: dict[str, float] = {}
-        self._charts: dict[str, Chart] = {}
-        self._began = time.monotonic()
-
-    def stepped(self) -> None:
-        """One more step is made."""
-        self.n_done += 1
-
-    def draw(self, chart: Chart) -> None:
-        """Put a chart's curves in; those of other names that were in it stay, in the order they first came."""
-        before = self._charts.get(chart.key)
-        curves = {curve.name: curve for curve in (() if before is None else before.curves)}
-        curves |= {curve.name: curve for curve in chart.curves}
-        self._charts[chart.key] = Chart(chart.key, chart.x, chart.y, tuple(curves.values()), chart.percent)
-
-    def point(self, chart: str, curve: str, x: float, y: float, *, of: tuple[str, str], percent: bool = False) -> None:
-        """One more point of a curve. of: the names of the chart's axes."""
-        before = self._charts.get(chart)
-        held = {each.name: each for each in (() if before is None else before.curves)}
-        self.draw(Chart(chart, *of, (held.get(curve, Curve(curve)).then(x, y),), percent))
-
-    def times(self, what: str) -> Table:
-        """What a step of each training cost, in milliseconds of its thread. what: the name of the first column."""
-        return Table("time", (what, "ms per step"), tuple(self.ms_per_step.items()))
-
-    def findings(self, **more: Any) -> Findings:
-        """All of it now."""
-        return Findings(
-            request=self.request,
-            data=self.data,
-            n_done=self.n_done,
-            n_steps=self.n_steps,
-            seconds=time.monotonic() - self._began,
-            charts=tuple(self._charts.values()),
-            **more,
-        )
-
-    def stopped(self, **more: Any) -> Findings:
-        """The end of a run that somebody stopped."""
-        return self.findings(end="cancelled", **more)
-
-    def finished(
-        self,
-        *,
-        tables: tuple[Table, ...],
-        maps: tuple[Map, ...] = (),
-        pictures: tuple[Picture, ...] = (),
-        said: tuple[tuple[str, Mapping[str, Cell]], ...] = (),
-        weights: Mapping[str, np.ndarray],
-    ) -> Findings:
-        """The end of a run that went through."""
-        return self.findings(tables=tables, maps=maps, pictures=pictures, said=said, weights=weights, end="finished")
-
-
-def again(found: Findings, material: Material | None = None) -> tuple[Table, ...]:
-    """Measure the weights of a finished run once more: the tables that do not tell of time, to the same numbers.
-
-    material: what it learnt from, None for what comes with the program. Raises RequestError where there is nothing to
-    measure, or where it is other material.
+    dataset: what the run was trained on, None for what comes with the program. Raises RequestError where the run was
+    not finished, or where the data set is not the one it was trained on.
     """
     if not found.weights:
         raise RequestError("run_unfinished", "This run was not finished; there is nothing to measure.")
     from engines.lab.data.datasets import bundled
     from engines.lab.trainer import one_thread
 
-    module: Any = importlib.import_module(f"engines.lab.{name_of(found.request)}")
-    if found.data is not None and found.data != (bundled(found.data.name) if material is None else material.data):
+    if found.data is not None and found.data != (bundled(found.data.name) if dataset is None else dataset.record):
         raise RequestError(
             "run_data_missing",
             "This run learnt from {name!r}, which is not here as it was then; give its folder.",
             name=found.data.name,
         )
     with one_thread():
-        tables: tuple[Table, ...] = module.measure(found.request, material, found.weights)
-    return tables
+        return EXPERIMENTS[name_of(found.request)].load().measure(found.request, dataset, found.weights)
 
 
 # --- one file --------------------------------------------------------------------------------------------------------
 
 
 def save(path: Path, found: Findings) -> None:
-    """Keep a run that is over. Raises RequestError where the file cannot be written."""
+    """Write a run that has ended to a file. Raises RequestError where the file cannot be written."""
     arrays = {f"{WEIGHT}{name}": value for name, value in found.weights.items()}
     for i, each in enumerate(found.maps):
-        arrays |= {f"map/{i}/{k}": group.places for k, group in enumerate(each.groups)}
+        arrays |= {f"map/{i}/{k}": group.points for k, group in enumerate(each.groups)}
     arrays |= {f"picture/{i}": each.pixels for i, each in enumerate(found.pictures)}
     about = {
         "format": FORMAT,
@@ -137,9 +81,9 @@ def save(path: Path, found: Findings) -> None:
         "pictures": [[each.key, each.name] for each in found.pictures],
         "said": [[key, dict(values)] for key, values in found.said],
     }
-    whole = {name: np.ascontiguousarray(value) for name, value in arrays.items()} or {"nothing": np.zeros(1)}
+    stored = {name: np.ascontiguousarray(value) for name, value in arrays.items()} or {"nothing": np.zeros(1)}
     try:
-        save_file(whole, path, {"run": json.dumps(about, ensure_ascii=False)})
+        save_file(stored, path, {"run": json.dumps(about, ensure_ascii=False)})
     except (OSError, SafetensorError) as error:
         raise RequestError(
             "run_not_written", "The run cannot be written to {name}; choose a folder you may write to.", name=path.name
@@ -147,7 +91,7 @@ def save(path: Path, found: Findings) -> None:
 
 
 def load(path: Path) -> Findings:
-    """Open a run that was kept. Raises RequestError for a file that is none, or that another version wrote."""
+    """Read a saved run. Raises RequestError for any other file, and for a damaged one."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ValueError("larger than any run")
@@ -165,17 +109,17 @@ def load(path: Path) -> Findings:
 
 def _findings(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> Findings:
     if about["format"] != FORMAT or about["end"] not in ("finished", "cancelled"):
-        raise ValueError("another version wrote it")
-    asked: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in about["request"].items()}
+        raise ValueError("written by another version")
+    asked = {_renamed(n): tuple(v) if isinstance(v, list) else v for n, v in about["request"].items()}
     return Findings(
-        request=EXPERIMENTS[about["experiment"]](**asked),
-        data=None if about["data"] is None else DataList(**about["data"] | {"files": tuple(about["data"]["files"])}),
+        request=EXPERIMENTS[_renamed(about["experiment"])].request(**asked),
+        data=_record(about["data"]),
         n_done=int(about["n_done"]),
         n_steps=int(about["n_steps"]),
         seconds=float(about["seconds"]),
         charts=tuple(_chart(**chart) for chart in about["charts"]),
         tables=tuple(
-            Table(str(t["key"]), tuple(map(str, t["columns"])), tuple(tuple(row) for row in t["rows"]))
+            Table(_renamed(str(t["key"])), tuple(_renamed(str(c)) for c in t["columns"]), tuple(map(tuple, t["rows"])))
             for t in about["tables"]
         ),
         maps=tuple(
@@ -183,10 +127,21 @@ def _findings(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> Findings:
             for i, (key, name, groups) in enumerate(about["maps"])
         ),
         pictures=tuple(Picture(key, name, arrays[f"picture/{i}"]) for i, (key, name) in enumerate(about["pictures"])),
-        said=tuple((str(key), dict(values)) for key, values in about["said"]),
+        said=tuple(
+            (str(key).replace("sharing_", "multitask_"), {_renamed(n): v for n, v in values.items()})
+            for key, values in about["said"]
+        ),
         weights={name.removeprefix(WEIGHT): value for name, value in arrays.items() if name.startswith(WEIGHT)},
         end=about["end"],
     )
+
+
+def _renamed(name: str) -> str:
+    return RENAMED.get(name, name)
+
+
+def _record(about: dict[str, Any] | None) -> DatasetRecord | None:
+    return None if about is None else DatasetRecord(**about | {"files": tuple(about["files"])})
 
 
 def _chart(key: str, x: str, y: str, curves: list[dict[str, Any]], percent: bool) -> Chart:
@@ -194,7 +149,7 @@ def _chart(key: str, x: str, y: str, curves: list[dict[str, Any]], percent: bool
     return Chart(str(key), str(x), str(y), drawn, bool(percent))
 
 
-def _dots(places: np.ndarray, name: str, labels: list[str]) -> Dots:
-    if places.shape != (len(labels), 2):
-        raise ValueError("a map's places and labels are not as many")
-    return Dots(str(name), places, tuple(map(str, labels)))
+def _dots(points: np.ndarray, name: str, labels: list[str]) -> Dots:
+    if points.shape != (len(labels), 2):
+        raise ValueError("a map has another number of points than labels")
+    return Dots(str(name), points, tuple(map(str, labels)))

@@ -61,7 +61,7 @@ def until(seen: Visit, name: str, text: str) -> None:
 
 
 def test_every_experiment_has_its_question_its_dials_and_fits_a_desktop(wide: Visit) -> None:
-    for name, kind in EXPERIMENTS.items():
+    for name, kind in ((name, entry.request) for name, entry in EXPERIMENTS.items()):
         turn_to(wide, name)
         panel = wide.page.locator(f"#lab-{name}")
         assert panel.locator(".question-of").inner_text().strip().endswith("?")

@@ -1,4 +1,6 @@
+import gzip
 import json
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,12 @@ import numpy as np
 import pytest
 
 from engines.lab import ExtractorsRequest, Findings, FusionRequest, MamlRequest, MultitaskRequest, Table
-from engines.lab.data.datasets import Sounds, digits
+from engines.lab.data.arrays import Sounds
+from engines.lab.data.datasets import digits
 from engines.protocol import Cancel
 from scripts import lab_tables
-from scripts.lab_tables import fill, main, measured, shown, spoken_by
+from scripts.lab_tables import fill, main, measured, real_voices, shown
+from tests.engines.lab.makers import save_sound, tone
 
 ROOT = Path(__file__).resolve().parents[2]
 FOUND: dict[str, Any] = {
@@ -25,7 +29,7 @@ FOUND: dict[str, Any] = {
 
 
 def test_several_seeds_become_one_table_with_what_a_step_cost(capsys: pytest.CaptureFixture[str]) -> None:
-    found = measured({"extractors of text": ExtractorsRequest(sense="text", n_steps=10)}, None, seeds=(0, 1))
+    found = measured({"extractors of text": ExtractorsRequest(modality="text", n_steps=10)}, None, seeds=(0, 1))
     ((table,),) = found.values()
     assert table["columns"] == ("extractor", "accuracy %", "clean %", "parameters", "ms per step")
     assert all(" ± " in str(row[1]) for row in table["rows"])
@@ -35,18 +39,10 @@ def test_several_seeds_become_one_table_with_what_a_step_cost(capsys: pytest.Cap
 def test_tables_of_one_example_stay_out() -> None:
     quick = {
         "fusion": FusionRequest(n_steps=10, operator=("sum", "concat")),
-        "many tasks": MultitaskRequest(n_steps=10, task=("digit", "parity")),
+        "multi-task learning": MultitaskRequest(n_steps=10, task=("digit", "parity")),
     }
     found = measured(quick, None, seeds=(0,))
     assert [[table["key"] for table in tables] for tables in found.values()] == [["fusion"], ["multitask"]]
-
-
-def test_other_voices_speak_in_the_test_alone() -> None:
-    sounds = digits().valid.sounds
-    assert sounds is not None
-    other = spoken_by(digits(), sounds)
-    assert other.test.sounds is sounds and other.test.pictures is digits().test.pictures
-    assert other.train is digits().train
 
 
 def test_real_voices_are_measured_beside_fusion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -62,15 +58,15 @@ def test_real_voices_are_measured_beside_fusion(monkeypatch: pytest.MonkeyPatch,
     assert [row[0] for row in found[lab_tables.VOICES][0]["rows"]] == ["sum", "sound"]
 
 
-def test_omniglot_is_learnt_beside_learning_to_learn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def yardstick(request: MamlRequest, data: Path, cancel: Cancel) -> Iterator[Findings]:
-        assert (request, data) == (lab_tables.YARDSTICK, tmp_path)
-        yield Findings(request=request, tables=(Table("maml", ("learner", "1 step %"), (("first_order", 0.96),)),))
+def test_omniglot_is_measured_beside_meta_learning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def benchmark(request: MamlRequest, data: Path, cancel: Cancel) -> Iterator[Findings]:
+        assert (request, data) == (lab_tables.BENCHMARK, tmp_path)
+        yield Findings(request=request, tables=(Table("maml", ("method", "1 step %"), (("first_order", 0.96),)),))
 
-    monkeypatch.setattr(lab_tables.maml, "yardstick", yardstick)
-    quick = {"learning to learn": MamlRequest(learner=("head",), n_steps=10)}
+    monkeypatch.setattr(lab_tables.maml, "benchmark", benchmark)
+    quick = {"meta-learning": MamlRequest(method=("head",), n_steps=10)}
     found = measured(quick, None, tmp_path, seeds=(0,))
-    assert list(found) == ["learning to learn", lab_tables.OMNIGLOT]
+    assert list(found) == ["meta-learning", lab_tables.OMNIGLOT]
     assert found[lab_tables.OMNIGLOT][0]["rows"] == (("first_order", "96.0"),)
 
 
@@ -83,7 +79,7 @@ def test_a_document_keeps_all_but_its_block() -> None:
 
 
 def test_titles_and_columns_are_put_into_chinese_and_names_stay() -> None:
-    told = shown(FOUND, "zh")
+    told = shown(FOUND, chinese=True)
     assert "**融合**" in told and "| 融合方式 | 准确率, % | 缺图片, % |" in told and "| sum |" in told
 
 
@@ -106,3 +102,17 @@ def test_the_lab_page_holds_what_was_measured_and_nothing_typed_by_hand(name: st
     found = json.loads((ROOT / "assets" / "lab" / "results.json").read_text(encoding="utf-8"))
     assert lab_tables.BLOCK.search(document)
     assert fill(document, found) == document
+
+
+def test_real_voices_carry_the_digit_said_and_who_said_it(tmp_path: Path) -> None:
+    rows = [("7_theo_0", 7, "theo"), ("0_anna_3", 0, "anna"), ("1_theo_1", 1, "theo")]
+    for name, digit, _ in rows:
+        save_sound(tmp_path / f"{name}.wav", tone(0.2 + digit / 20))
+    with tarfile.open(tmp_path / "fsdd.tar", "w:") as tar:
+        for name, _, _ in rows:
+            tar.add(tmp_path / f"{name}.wav", f"{name}.wav")
+    with gzip.open(tmp_path / "fsdd.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps({"id": n, "digit": str(d), "speaker": s, "take": 0}) + "\n" for n, d, s in rows)
+    found = real_voices(tmp_path)
+    assert found.labels.tolist() == [7, 0, 1] and found.voices.tolist() == [1, 0, 1]
+    assert np.diff(np.concatenate(([0], found.ends))).tolist() == [55, 20, 25]

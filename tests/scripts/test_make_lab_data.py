@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.lab.data import datasets as material
+from engines.lab.data import datasets
 from scripts import character_drawings as drawings
 from scripts import make_lab_data as make
 from scripts.make_lab_data import ESPEAK, FAMILIES, FLITE, PINYIN, WORDS, Speaker, speakers
@@ -16,8 +16,8 @@ from scripts.make_lab_data import ESPEAK, FAMILIES, FLITE, PINYIN, WORDS, Speake
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the material is looked for and written to."""
-    monkeypatch.setattr(material, "BUNDLED", tmp_path)
+    """Where the data sets are looked for and written to."""
+    monkeypatch.setattr(datasets, "BUNDLED", tmp_path)
     return tmp_path
 
 
@@ -30,7 +30,7 @@ def test_every_family_has_voices_in_every_split() -> None:
     everyone = speakers(np.random.default_rng(0))
     assert len({p.name for p in everyone}) == len(everyone) >= 40
     shares = Counter((p.family, p.split) for p in everyone if p.accents)
-    assert set(shares) == {(family, split) for family in FAMILIES for split in material.SPLITS}
+    assert set(shares) == {(family, split) for family in FAMILIES for split in datasets.SPLITS}
     assert set(ESPEAK) == set(FAMILIES) >= set(FLITE)
 
 
@@ -49,17 +49,17 @@ def test_digits_made_with_two_voices_read_back_as_material(here: Path, capsys: p
         pytest.skip("espeak-ng is not installed")
     if importlib.util.find_spec("sklearn") is None:
         pytest.skip("scikit-learn is not installed")
-    make.make_digits(here / material.DIGITS, two_voices())
-    made = material.digits.__wrapped__()
+    make.make_digits(here / datasets.DIGITS, two_voices())
+    made = datasets.digits.__wrapped__()
     assert made.train.sounds is not None and made.test.sounds is not None and made.train.pictures is not None
     assert len(made.train.sounds) == len(made.test.sounds) == 40
     assert set(made.train.sounds.voices) == {0} and set(made.test.sounds.voices) == {1}
     assert np.diff(made.train.sounds.ends).min() >= 10  # every digit takes a tenth of a second
     assert len(made.train.pictures) == pytest.approx(0.6 * 1797, abs=6)
-    assert f"{material.DIGITS}: " in capsys.readouterr().out
+    assert f"{datasets.DIGITS}: " in capsys.readouterr().out
     first = made.digest
-    make.make_digits(here / material.DIGITS, two_voices())
-    assert material.digits.__wrapped__().digest == first
+    make.make_digits(here / datasets.DIGITS, two_voices())
+    assert datasets.digits.__wrapped__().digest == first
 
 
 def test_a_voice_that_says_nothing_is_left_out_and_named(
@@ -74,8 +74,8 @@ def test_a_voice_that_says_nothing_is_left_out_and_named(
 def test_characters_made_of_two_scripts_read_back_each_in_its_split(here: Path) -> None:
     if not drawings._files(drawings.SCRIPTS["Armenian"].fonts):
         pytest.skip("fonts-noto-core is not installed")
-    make.make_characters(here / material.CHARACTERS, ["Latin", "Armenian"], n_characters=3)
-    train, test = (material.characters.__wrapped__(split) for split in ("train", "test"))
+    make.make_characters(here / datasets.CHARACTERS, ["Latin", "Armenian"], n_characters=3)
+    train, test = (datasets.characters.__wrapped__(split) for split in ("train", "test"))
     assert train.drawings.shape == test.drawings.shape == (3, 20, 28, 28)
     assert set(train.scripts) == {"Latin"} and all(name.startswith("ARMENIAN") for name in test.names)
 

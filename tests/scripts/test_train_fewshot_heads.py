@@ -1,4 +1,4 @@
-"""Learning to adapt: tasks as a person would set them, a head that gets better at them, and the shipped file."""
+"""Meta-learning the heads: tasks like a person's, a head that gets better at them, and the shipped file."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from engines.lab.fewshot import HEADS, MAX_LABELS, MIN_LABELS, MIXED, heads
+from engines.lab.fewshot import MAX_LABELS, MIN_LABELS
+from engines.lab.fewshot_head import HEADS, MIXED, Head, load_heads
 from engines.model.checkpoint import BUILTIN
 from engines.training.nouns import UNSEEN
 from scripts.train_fewshot_heads import (
     IN_BOTH,
     MAX_SHOTS,
+    N_OUT_OF_SET,
     N_QUERIES,
-    N_STRANGERS,
     Source,
     draw,
-    first,
-    learn,
+    initial_head,
     loss,
     main,
+    meta_learn,
     save,
     spread,
 )
@@ -51,26 +52,28 @@ def test_tasks_are_as_a_person_would_set_them() -> None:
     seen_labels, seen_shots = set(), set()
     for _ in range(60):
         tasks = draw(source, rng, n_tasks=3)
-        n_labels = tasks.owners.shape[-1]
-        counts = tasks.owners.sum(-2)
-        assert MIN_LABELS <= n_labels <= MAX_LABELS and tasks.right.shape == tasks.queries.shape[:2]
+        n_labels = tasks.one_hot.shape[-1]
+        counts = tasks.one_hot.sum(-2)
+        assert MIN_LABELS <= n_labels <= MAX_LABELS and tasks.targets.shape == tasks.queries.shape[:2]
         assert counts.min() >= 1 and counts.max() <= MAX_SHOTS
-        assert set(tasks.owners.sum(-1).unique().tolist()) <= {0.0, 1.0}, "an example is of one label, or left out"
-        assert int((tasks.right == n_labels).sum()) == 3 * N_STRANGERS
-        assert tasks.right.shape[1] - N_STRANGERS <= n_labels * N_QUERIES
+        assert set(tasks.one_hot.sum(-1).unique().tolist()) <= {0.0, 1.0}, "an example is of one label, or left out"
+        assert int((tasks.targets == n_labels).sum()) == 3 * N_OUT_OF_SET
+        assert tasks.targets.shape[1] - N_OUT_OF_SET <= n_labels * N_QUERIES
         seen_labels.add(n_labels)
         seen_shots |= set(counts.flatten().int().tolist())
     assert {2, 10} <= seen_labels and {1, 5} <= seen_shots
 
 
-def test_no_query_is_among_the_examples_and_strangers_are_of_other_classes() -> None:
+def test_no_query_is_among_the_examples_and_out_of_set_queries_are_of_other_classes() -> None:
     source = made_up()
     of_row = {tuple(row.tolist()): label for label, own in source.classes.items() for row in own}
     tasks = draw(source, np.random.default_rng(1), n_tasks=2)
-    for support, owners, queries, right in zip(tasks.support, tasks.owners, tasks.queries, tasks.right, strict=True):
+    for support, one_hot, queries, targets in zip(
+        tasks.support, tasks.one_hot, tasks.queries, tasks.targets, strict=True
+    ):
         examples = {tuple(row.tolist()) for row in support}
-        labels = [of_row[tuple(support[int(owners[:, c].argmax())].tolist())] for c in range(owners.shape[1])]
-        for query, place in zip(queries, right, strict=True):
+        labels = [of_row[tuple(support[int(one_hot[:, c].argmax())].tolist())] for c in range(one_hot.shape[1])]
+        for query, place in zip(queries, targets, strict=True):
             row = tuple(query.tolist())
             assert row not in examples
             assert of_row[row] == labels[place] if place < len(labels) else of_row[row] not in labels
@@ -85,27 +88,27 @@ def test_what_is_chosen_of_many_is_spread_evenly() -> None:
 
 
 def test_the_first_metric_takes_the_variance_inside_classes_away() -> None:
-    head = first([made_up(noise=2.0)])
+    head = initial_head([made_up(noise=2.0)])
     assert head.metric[-1, -1] < 0.7 * head.metric[0, 0]
-    assert first([made_up()], metric=False).metric is None
+    assert initial_head([made_up()], metric=False).metric is None
 
 
 def test_a_head_learns_to_adapt_to_tasks_it_has_not_seen() -> None:
     others, rng = made_up(seed=1), np.random.default_rng(5)
     tasks = [draw(others, rng) for _ in range(8)]
 
-    def mean_loss(head) -> float:
+    def mean_loss(head: Head) -> float:
         return float(torch.stack([loss(head, each) for each in tasks]).mean())
 
-    plain, start = first([made_up()], metric=False), first([made_up()])
-    learnt = learn([made_up()], n_steps=30)
+    plain, start = initial_head([made_up()], metric=False), initial_head([made_up()])
+    learnt = meta_learn([made_up()], n_steps=30)
     assert mean_loss(learnt) < mean_loss(start) < mean_loss(plain)
 
 
 def test_learning_goes_through_the_adaptation_itself() -> None:
     """The gradient of a step size is that of finite differences: second order."""
     source, rng = made_up(), np.random.default_rng(2)
-    start, tasks = first([source]), draw(source, rng, n_tasks=2)
+    start, tasks = initial_head([source]), draw(source, rng, n_tasks=2)
 
     def value(rates: torch.Tensor) -> torch.Tensor:
         exact = {name: part.double() for name, part in vars(start).items()} | {"rates": rates}
@@ -117,9 +120,9 @@ def test_learning_goes_through_the_adaptation_itself() -> None:
 
 
 def test_the_same_seed_learns_the_same() -> None:
-    one, other = (learn([made_up()], n_steps=3, seed=4) for _ in range(2))
-    assert torch.equal(one.rates, other.rates) and torch.equal(one.refusal, other.refusal)
-    assert not torch.equal(one.refusal, learn([made_up()], n_steps=3, seed=5).refusal)
+    one, other = (meta_learn([made_up()], n_steps=3, seed=4) for _ in range(2))
+    assert torch.equal(one.rates, other.rates) and torch.equal(one.rejection, other.rejection)
+    assert not torch.equal(one.rejection, meta_learn([made_up()], n_steps=3, seed=5).rejection)
 
 
 # --- the file ------------------------------------------------------------------------------------------------------
@@ -127,8 +130,12 @@ def test_the_same_seed_learns_the_same() -> None:
 
 def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
     file = tmp_path / "heads.safetensors"
-    save(file, {"photo": first([made_up()]), MIXED: first([made_up()], metric=False)}, {"model_digest": "abc"})
-    digest, known = heads(file)
+    save(
+        file,
+        {"photo": initial_head([made_up()]), MIXED: initial_head([made_up()], metric=False)},
+        {"model_digest": "abc"},
+    )
+    digest, known = load_heads(file)
     assert digest == "abc" and known.keys() == {"photo", MIXED}
     assert known["photo"].metric.shape == (D, D) and known[MIXED].centre is None
 
@@ -141,7 +148,7 @@ def test_data_that_is_not_there_is_a_sentence(tmp_path: Path, capsys: pytest.Cap
 
 def test_the_shipped_heads_belong_to_the_shipped_model() -> None:
     config = json.loads((BUILTIN / "config.json").read_text(encoding="utf-8"))
-    digest, known = heads()
+    digest, known = load_heads()
     assert digest == config["weights_sha256"]
     assert known.keys() == {"photo", "sound", MIXED}
     width = config["model"]["embed_dim"]

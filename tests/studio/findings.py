@@ -14,7 +14,7 @@ from engines.lab import (
     AlignmentRequest,
     Chart,
     Curve,
-    DataList,
+    DatasetRecord,
     Dots,
     Findings,
     FusionRequest,
@@ -44,7 +44,7 @@ def finished() -> Findings:
     times = Table("time", ("operator", "ms per step"), (("picture", 12.3), ("sound", 20.0), ("attention", 30.0)))
     return replace(
         under_way(),
-        data=DataList("digits", "0" * 64, ("digits.safetensors",)),
+        data=DatasetRecord("digits", "0" * 64, ("digits.safetensors",)),
         stage="",
         n_done=120,
         seconds=12.5,
@@ -59,7 +59,7 @@ def finished() -> Findings:
         ),
         tables=(table, times),
         pictures=(Picture("picture", "noisy", np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)),),
-        said=(("fusion_gain", {"operator": "attention", "sense": "picture", "points": 3.04}),),
+        said=(("fusion_gain", {"operator": "attention", "modality": "picture", "points": 3.04}),),
         weights={"attention/x": np.ones((2, 2), np.float32)},
         end="finished",
     )
@@ -74,7 +74,7 @@ def mapped(n: int = 6) -> Findings:
         return Map(key, name, (Dots("written", places, labels), Dots("spoken", places + apart, labels)))
 
     return Findings(
-        request=AlignmentRequest(way=("contrastive",), seed=3),
+        request=AlignmentRequest(objective=("contrastive",), seed=3),
         maps=(drawn("start", "before", 9.0), drawn("contrastive", "after", 2.0)),
         weights={"contrastive/x": np.zeros(1, np.float32)},
         end="finished",

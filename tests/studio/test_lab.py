@@ -13,7 +13,7 @@ import gradio as gr
 import pytest
 
 from engines import RequestError
-from engines.lab import EXPERIMENTS, DataList, Findings, FusionRequest, Table, runs
+from engines.lab import EXPERIMENTS, DatasetRecord, Findings, FusionRequest, Table, runs
 from engines.lab.data import datasets
 from studio import exports
 from studio.app import open_state
@@ -302,7 +302,7 @@ def test_a_run_from_a_folder_is_measured_on_that_folder(
     measured: Callable[[object], list[Any]],
     tmp_path: Path,
 ) -> None:
-    own = replace(finished(), data=DataList("pets", "1" * 64, ("cat/a.jpg",)))
+    own = replace(finished(), data=DatasetRecord("pets", "1" * 64, ("cat/a.jpg",)))
     given = measured(own.tables[:1])
     Page(lab.reopen(state, line, panel, "me", own, str(tmp_path))).last()
     Page(lab.reopen(state, line, panel, "me", finished(), str(tmp_path))).last()
@@ -315,7 +315,7 @@ def test_the_dials_turn_to_what_an_opened_run_was_asked(panel: Panel) -> None:
     assert updates[panel.parts["seed"]]["value"] == 7
     assert updates[panel.parts["operator"]]["value"] == ["picture", "sound", "attention"]
     assert updates[panel.parts[lab.WHERE]] == form.DIGITS
-    own = panel.show(replace(finished(), data=DataList("pets", "1" * 64, ())))
+    own = panel.show(replace(finished(), data=DatasetRecord("pets", "1" * 64, ())))
     assert own[panel.parts[lab.WHERE]] == FOLDER and own[panel.parts[FOLDER]]["visible"]
 
 

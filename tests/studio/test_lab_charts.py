@@ -25,7 +25,7 @@ def drawn(html: str) -> list[ElementTree.Element]:
 LOOKS = charts.looks_of(FusionRequest())
 
 
-@pytest.mark.parametrize("kind", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
+@pytest.mark.parametrize("kind", [entry.request for entry in EXPERIMENTS.values()], ids=list(EXPERIMENTS))
 def test_no_two_curves_of_an_experiment_look_alike_without_their_colour(kind: type) -> None:
     looks = charts.looks_of(kind())
     known = [word for each in kind.__dataclass_fields__.values() for word in each.metadata.get("known", ())]
@@ -34,7 +34,7 @@ def test_no_two_curves_of_an_experiment_look_alike_without_their_colour(kind: ty
 
 
 def test_a_sense_looks_the_same_wherever_it_is_drawn() -> None:
-    for kind in EXPERIMENTS.values():
+    for kind in (entry.request for entry in EXPERIMENTS.values()):
         looks = charts.looks_of(kind(), ["sound"])
         assert (looks["sound"].hue, looks["sound"].marker) == ("sound", "square")
 

@@ -12,7 +12,7 @@ from studio import i18n
 from studio.tabs.lab import form
 from studio.tabs.lab.terms import key_of
 
-KINDS = pytest.mark.parametrize("kind", EXPERIMENTS.values(), ids=list(EXPERIMENTS))
+KINDS = pytest.mark.parametrize("kind", [entry.request for entry in EXPERIMENTS.values()], ids=list(EXPERIMENTS))
 
 
 def values_of(request: LabRequest) -> dict[str, Any]:

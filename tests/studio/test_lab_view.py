@@ -75,7 +75,7 @@ def test_only_maps_of_what_was_learnt_can_be_closed_and_only_once_the_run_is_ove
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_before_a_run_it_is_seen_what_will_come(name: str) -> None:
-    html = view.empty(name, EXPERIMENTS[name])
+    html = view.empty(name, EXPERIMENTS[name].request)
     assert "is-empty" in html and "Run it" in words(html)
     assert 'aria-hidden="true"' in html and html.count('class="end"') >= 2
 
@@ -91,7 +91,10 @@ def test_while_it_runs_the_first_map_and_the_latest_are_seen_and_then_all() -> N
     ("request_", "command"),
     [
         (FusionRequest(), "fusion --seed 0"),
-        (AlignmentRequest(way=("both",), temperature=0.25), "alignment --way both --temperature 0.25 --seed 0"),
+        (
+            AlignmentRequest(objective=("both",), temperature=0.25),
+            "alignment --objective both --temperature 0.25 --seed 0",
+        ),
         (MamlRequest(material="digits", n_ways=3, seed=5), "maml --material digits --n-ways 3 --seed 5"),
     ],
 )

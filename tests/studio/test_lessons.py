@@ -37,7 +37,7 @@ def test_a_piece_of_code_says_where_it_stands() -> None:
         ("studio.lessons.lesson", "@cache"),
         ("studio.lessons.ROOT", "ROOT = "),
         ("studio.background.FairQueue.turn", "@contextmanager"),
-        ("engines.lab.requests.EXPERIMENTS", "EXPERIMENTS: dict"),
+        ("engines.lab.base.EXPERIMENTS", "EXPERIMENTS: Mapping"),
     ],
 )
 def test_functions_methods_and_constants_can_be_shown(name: str, first: str) -> None:

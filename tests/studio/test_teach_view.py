@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from engines import HostInfo, MediaError, Progress, UserError
-from engines.lab.fewshot import Example, LabelSet, Naming
+from engines.lab.fewshot import Example, LabelSet, Prediction
 from engines.lab.label_store import Entry
 from studio.label_store import UploadedFile
 from studio.tabs.teach import view
@@ -18,9 +18,9 @@ def example(label: str, path: str = "/home/me/secret/dog.jpg") -> Example:
     return Example(label, Path(path).name, path, "photo", VECTOR)
 
 
-def named(label: str | None, none: float = 0.1) -> Naming:
+def named(label: str | None, none: float = 0.1) -> Prediction:
     near = ((example("dog"), 0.9), (example("c<a>t"), -0.001))
-    return Naming(label, 0.7, (("dog", 0.7), ("c<a>t", 0.2)), none, near)
+    return Prediction(label, 0.7, (("dog", 0.7), ("c<a>t", 0.2)), none, near)
 
 
 NEAR = [UploadedFile(Path("dog.jpg"), "photo", "near-1"), UploadedFile(Path("cat.jpg"), "photo", "near-2")]

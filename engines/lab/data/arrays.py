@@ -1,6 +1,6 @@
-"""Rows of small integers and what towers take of them: pictures, sounds and words of one split of the Lab's material.
+"""Pictures, sounds and words of one split as arrays of small integers, and the batches of tensors made of them.
 
-`batch` turns rows into tensors, with noise where it is asked for; the same generator gives the same noise.
+`batch` turns rows into tensors and adds noise; generators in the same state give the same noise.
 
 Axes: n rows, B rows of a batch, S mel frames (100 a second), L bytes of text.
 """
@@ -23,11 +23,11 @@ PX, N_MELS, MAX_FRAMES = 64, 40, 100
 N_BYTES = 257
 """The vocabulary of words: UTF-8 byte b is b + 1, 0 pads."""
 MEL_LOW, MEL_HIGH = -1.5, 2.5
-"""The range of log-mel values kept in a byte: `log_mel` of sounds at LOUDNESS lies inside it."""
+"""The range of log-mel values that a byte stores; `log_mel` of sounds at LOUDNESS lies inside it."""
 LOUDNESS = 0.1
-"""Root mean square of every sound before its mel: -20 dB below full scale."""
+"""Root mean square to which every sound is scaled: 20 dB below full scale."""
 SILENCE_DB = 40.0
-"""Frames this far below the loudest one are trimmed off both ends."""
+"""Frames this far below the loudest one are trimmed at both ends."""
 
 _LEVELS = np.linspace(MEL_LOW, MEL_HIGH, 256, dtype=np.float32)
 _POWERS = 10.0 ** (4.0 * _LEVELS.astype(np.float64) - 4.0)
@@ -46,8 +46,8 @@ class Pictures:
     def batch(self, index: np.ndarray, *, noise: float = 0.0, rng: np.random.Generator, px: int = PX) -> Tensor:
         """Rows `index` as (B, 3, px, px) float32, scaled as `features.photo_tensor` does.
 
-        noise: standard deviation of Gaussian noise as a share of the full range. It is added at the picture's own
-        resolution, before it is enlarged, so that averaging neighbours cannot take it out of an 8 x 8 digit.
+        noise: standard deviation of Gaussian noise as a share of the full range. It is added at the original
+        resolution, before enlarging: in an enlarged 8 x 8 digit, averaging over neighbours would remove it.
         """
         pixels = self.pixels[index].astype(np.float32)  # (B, h, w, c)
         if noise > 0:
@@ -60,10 +60,10 @@ class Pictures:
 
 @dataclass(frozen=True, eq=False)
 class Sounds:
-    """Log-mel frames of n sounds, one after the other.
+    """Log-mel frames of n sounds, concatenated.
 
-    mel: (total, N_MELS) uint8, `_LEVELS` of it are the values. ends: (n,) where each sound ends. labels, languages,
-    voices: (n,) int64, the last two as indices into `Material.languages` and `Material.voices`.
+    mel: (total, N_MELS) uint8, indices into `_LEVELS`. ends: (n,) where each sound ends. labels, languages, voices:
+    (n,) int64, the last two as indices into `Dataset.languages` and `Dataset.voices`.
     """
 
     mel: np.ndarray
@@ -77,13 +77,13 @@ class Sounds:
 
     @classmethod
     def of(cls, codes: Sequence[np.ndarray], labels: np.ndarray) -> Sounds:
-        """Out of single sounds, all of the first language and voice."""
+        """Concatenate single sounds, all of language 0 and voice 0."""
         zeros = np.zeros(len(codes), np.int64)
         ends = np.cumsum([len(code) for code in codes], dtype=np.int64)
         return cls(np.concatenate(codes), ends, np.asarray(labels, np.int64), zeros, zeros)
 
     def rows(self, index: np.ndarray) -> Sounds:
-        """Only the sounds of `index`, in its order."""
+        """The sounds of `index`, in its order."""
         index = np.asarray(index, np.int64)
         starts, ends = np.concatenate(([0], self.ends))[index], self.ends[index]
         mel = np.concatenate([np.zeros((0, N_MELS), np.uint8), *map(lambda a, b: self.mel[a:b], starts, ends)])
@@ -92,9 +92,9 @@ class Sounds:
     def batch(self, index: np.ndarray, *, noise: float = 0.0, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Rows `index` as mel (B, N_MELS, S) float32 and n_frames (B,) int64, S the longest of them.
 
-        noise: background noise, mixed in as power before the logarithm: 0 is clean, 1 as loud on average as the sound
-        itself. It is pink (as much in every octave) and the same for every class, so it gives none away. What lies
-        past a sound's end is as quiet as its quietest cell.
+        noise: background noise, added as power before the logarithm: 0 is clean, 1 has the mean power of the sound. It
+        is pink (equal power per octave) and alike for every class, so it carries no label. Padding after a sound's end
+        is as quiet as its quietest cell.
         """
         starts, ends = np.concatenate(([0], self.ends))[index], self.ends[index]
         n_frames = ends - starts
@@ -128,13 +128,13 @@ class Words:
     def batch(self, index: np.ndarray, *, noise: float = 0.0, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Rows `index` as ids (B, L) int64 and mask (B, L) bool, true where there is a byte.
 
-        noise: the share of letters that are spoiled, half of them dropped, half replaced by any letter of the words
-        of the same language. At least one letter is left.
+        noise: the share of letters that are corrupted, half of them deleted, half replaced by random letters of the
+        same language's words. At least one letter is left.
         """
         texts = [self.texts[i] for i in index]
         if noise > 0:
             texts = [
-                _spoiled(t, self._letters[int(self.languages[i])], noise, rng)
+                _corrupted(t, self._letters[int(self.languages[i])], noise, rng)
                 for t, i in zip(texts, index, strict=True)
             ]
         coded = [np.frombuffer(text.encode(), np.uint8).astype(np.int64) + 1 for text in texts]
@@ -145,7 +145,7 @@ class Words:
 
     @functools.cached_property
     def _letters(self) -> dict[int, str]:
-        """By language, every letter of its words."""
+        """All letters of a language's words."""
         return {
             int(which): "".join(
                 sorted({c for t, of in zip(self.texts, self.languages, strict=True) if of == which for c in t})
@@ -154,7 +154,7 @@ class Words:
         }
 
 
-def _spoiled(text: str, letters: str, noise: float, rng: np.random.Generator) -> str:
+def _corrupted(text: str, letters: str, noise: float, rng: np.random.Generator) -> str:
     fate, other = rng.random(len(text)), rng.integers(len(letters), size=len(text))
     kept = [
         letters[j] if f < noise / 2 else c
@@ -166,16 +166,16 @@ def _spoiled(text: str, letters: str, noise: float, rng: np.random.Generator) ->
 
 @functools.cache
 def _pink() -> np.ndarray:
-    """The power of pink noise in each mel band, (N_MELS,), 1 on average."""
+    """The power of pink noise in each mel band, (N_MELS,), with mean 1."""
     bank = mel_bank(N_MELS).numpy()
     centres_hz = bank @ np.linspace(0.0, RATE_HZ / 2, N_FFT // 2 + 1) / bank.sum(axis=1)
     return (1.0 / centres_hz) / (1.0 / centres_hz).mean()
 
 
 def sound_codes(samples: np.ndarray) -> np.ndarray | None:
-    """A sound (n,) at 16 kHz -> its mel (S, N_MELS) uint8, at most MAX_FRAMES; None when it is silent.
+    """A sound (n,) at 16 kHz -> log-mel codes (S, N_MELS) uint8, S at most MAX_FRAMES; None when it is silent.
 
-    The silence at both ends is trimmed and the loudness made the same for all.
+    Silence is trimmed at both ends and the sound is scaled to LOUDNESS.
     """
     step = RATE_HZ // MEL_HZ
     frames = np.asarray(samples, np.float32)[: len(samples) // step * step].reshape(-1, step)

@@ -1,7 +1,7 @@
-"""Small tasks for learning to learn: a few classes, few examples of each to adapt to, and others of them to name.
+"""Episodes for few-shot learning: small tasks of a few classes, each with a support set and a query set.
 
-Tasks to learn from and tasks to be tested on share no class: other scripts, another language with other voices, or the
-other half of a folder's classes.
+Classes for training and for testing are disjoint: other scripts, another language and other voices, or the other half
+of a folder's classes.
 
 Axes: T tasks, W ways (classes of a task), n examples.
 """
@@ -18,32 +18,21 @@ import torch
 from torch import Tensor
 
 from engines.errors import RequestError
-from engines.lab.data.datasets import (
-    Characters,
-    Material,
-    Part,
-    Pictures,
-    Sounds,
-    bundled,
-    characters,
-    digits,
-    omniglot,
-)
-from engines.lab.findings import DataList
+from engines.lab.data.arrays import Pictures, Sounds
+from engines.lab.data.datasets import Characters, Dataset, DatasetSplit, bundled, characters, digits, omniglot
+from engines.lab.findings import DatasetRecord
 from engines.model.fusion import StreamSense
 
 PX = 32
-"""The side of a picture in a task, the least that the picture tower takes: a drawing has 28."""
+"""The side of a picture, the least that the picture tower takes; a drawing has 28."""
 MAX_NOISE = 0.5
-"""Of spoken digits: every draw of tasks has its own noise, up to this."""
-LEARNT, NEW = ("en", "de", "fr"), ("zh",)
-"""Languages whose spoken digits are learnt from, and those of the test."""
+"""Of spoken digits: each batch of episodes has its own noise level, uniform up to this."""
+TRAIN_LANGUAGES, TEST_LANGUAGES = ("en", "de", "fr"), ("zh",)
 
 
 @dataclass(frozen=True, eq=False)
-class Tasks:
-    """T tasks. support: what is adapted to, (T, W * n_shots, ...); queries: what is to be named, (T, W * n_queries,
-    ...), both class by class."""
+class Episodes:
+    """T tasks, examples sorted by class. support: (T, W * n_shots, ...); queries: (T, W * n_queries, ...)."""
 
     support: Tensor
     queries: Tensor
@@ -53,39 +42,39 @@ class Tasks:
 
 
 @dataclass(frozen=True, eq=False)
-class Pool:
-    """Classes that tasks are drawn from. rows: of each class, its places in `examples`; noise: the most there is."""
+class ClassPool:
+    """Classes that tasks are drawn from. rows: of each class, its rows in `examples`; noise: its maximum."""
 
     examples: Pictures | Sounds
     rows: tuple[np.ndarray, ...]
     noise: float = 0.0
 
     @property
-    def sense(self) -> StreamSense:
+    def modality(self) -> StreamSense:
         return "picture" if isinstance(self.examples, Pictures) else "sound"
 
-    def tasks(self, n_tasks: int, n_ways: int, n_shots: int, n_queries: int, rng: np.random.Generator) -> Tasks:
-        """Every task with classes and examples of its own; no example of a task is there twice."""
+    def episodes(self, n_tasks: int, n_ways: int, n_shots: int, n_queries: int, rng: np.random.Generator) -> Episodes:
+        """Draw tasks, the classes and examples of each without replacement."""
         index = np.array(
             [
-                [rng.choice(self.rows[c], n_shots + n_queries, replace=False) for c in self._classes(n_ways, rng)]
+                [
+                    rng.choice(self.rows[c], n_shots + n_queries, replace=False)
+                    for c in rng.choice(len(self.rows), n_ways, replace=False)
+                ]
                 for _ in range(n_tasks)
             ]
         )  # (T, W, n)
         x = self._batch(index.ravel(), rng).unflatten(0, index.shape)
-        return Tasks(x[:, :, :n_shots].flatten(1, 2), x[:, :, n_shots:].flatten(1, 2))
+        return Episodes(x[:, :, :n_shots].flatten(1, 2), x[:, :, n_shots:].flatten(1, 2))
 
-    def _classes(self, n_ways: int, rng: np.random.Generator) -> np.ndarray:
-        return rng.choice(len(self.rows), n_ways, replace=False)
-
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """n examples of any classes (n, ...) and which ones they are (n,)."""
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Draw n examples of random classes (n, ...), and the numbers of those classes (n,)."""
         classes = rng.integers(len(self.rows), size=n)
         index = np.array([rng.choice(self.rows[c]) for c in classes])
         return self._batch(index, rng), torch.from_numpy(classes)
 
     def _batch(self, index: np.ndarray, rng: np.random.Generator) -> Tensor:
-        """Pictures (n, 3, PX, PX), or log-mel (n, N_MELS, S), S the longest sound: past its end a sound is quiet."""
+        """Pictures (n, 3, PX, PX), or log-mel (n, N_MELS, S); shorter sounds are padded with silence."""
         noise = rng.uniform(0.0, self.noise)
         if isinstance(self.examples, Pictures):
             return self.examples.batch(index, noise=noise, rng=rng, px=PX)
@@ -93,18 +82,17 @@ class Pool:
 
 
 @dataclass(frozen=True, eq=False)
-class Pools:
-    """Where tasks come from: to learn, to watch the learning by, and to test."""
+class MetaDataset:
+    """Classes for meta-training, for validation and for testing."""
 
-    train: Pool
-    valid: Pool
-    test: Pool
-    data: DataList
+    train: ClassPool
+    valid: ClassPool
+    test: ClassPool
+    record: DatasetRecord
 
     def check(self, n_ways: int, n_shots: int) -> None:
-        """Raises RequestError where there are too few classes, or examples of one, for such tasks."""
-        pools = (self.train, self.valid, self.test)
-        n_classes = min(len(pool.rows) for pool in pools)
+        """Raises RequestError where there are too few classes, or too few examples of one, for such tasks."""
+        n_classes = min(len(pool.rows) for pool in (self.train, self.valid, self.test))
         if n_ways > n_classes:
             raise RequestError(
                 "too_few_classes",
@@ -124,73 +112,82 @@ class Pools:
 
     @property
     def n_examples(self) -> int:
-        """Those of the class that has the fewest."""
+        """The number of examples of the smallest class."""
         return min(len(rows) for pool in (self.train, self.valid, self.test) for rows in pool.rows)
 
 
-def pools(material: str, own: Material | None, seed: int) -> Pools:
-    """Of "characters" or of "digits"; of a person's own material where there is one. Raises RequestError."""
-    if own is not None:
-        return of_own(own, seed)
-    return of_characters() if material == "characters" else of_digits()
+def meta_dataset(name: str, dataset: Dataset | None, seed: int) -> MetaDataset:
+    """A person's own data set split by classes; without one, "characters" or "digits". Raises RequestError."""
+    if dataset is not None:
+        return from_dataset(dataset, seed)
+    return from_characters() if name == "characters" else from_digits()
 
 
 @functools.cache
-def of_characters() -> Pools:
-    """Drawn characters; each split has scripts of its own."""
-    data = bundled("characters")
-    assert data is not None
-    return Pools(_drawn(characters("train"), True), _drawn(characters("valid")), _drawn(characters("test")), data)
+def from_characters() -> MetaDataset:
+    """Drawn characters; the scripts of the splits are disjoint."""
+    record = bundled("characters")
+    assert record is not None
+    return MetaDataset(
+        _drawn(characters("train"), rotated=True), _drawn(characters("valid")), _drawn(characters("test")), record
+    )
 
 
-def of_omniglot(data: Path) -> Pools:
-    """Omniglot (Lake et al. 2015): the alphabets of "train" to learn from, of "dev" to test on. Raises RequestError."""
+def from_omniglot(data: Path) -> MetaDataset:
+    """Omniglot (Lake et al. 2015): train on the alphabets of "train", test on those of "dev". Raises RequestError."""
     train, dev = omniglot(data, "train"), omniglot(data, "dev")
     digest = hashlib.sha256(train.drawings.tobytes() + dev.drawings.tobytes()).hexdigest()
-    return Pools(_drawn(train, True), _drawn(train), _drawn(dev), DataList("omniglot", digest, ("omniglot28.tar",)))
+    record = DatasetRecord("omniglot", digest, ("omniglot28.tar",))
+    return MetaDataset(_drawn(train, rotated=True), _drawn(train), _drawn(dev), record)
 
 
-def of_digits() -> Pools:
-    """Spoken digits, a class for each digit of each language: three languages to learn from, by some voices; watched
-    by others, and tested in a language not heard before, by voices not heard before."""
-    all_of_it = digits()
-    data = bundled("digits")
-    assert data is not None
+def from_digits() -> MetaDataset:
+    """Spoken digits, a class for each digit of each language.
 
-    def spoken(part: Part, languages: tuple[str, ...]) -> Pool:
-        sounds = part.sounds
+    Training and validation are in three languages with different voices; the test is in a fourth, with new voices.
+    """
+    dataset, record = digits(), bundled("digits")
+    assert record is not None
+
+    def spoken(split: DatasetSplit, languages: tuple[str, ...]) -> ClassPool:
+        sounds = split.sounds
         assert sounds is not None
-        named = [(all_of_it.languages.index(language), label) for language in languages for label in range(10)]
-        rows = (np.flatnonzero((sounds.languages == spoken) & (sounds.labels == label)) for spoken, label in named)
-        return Pool(sounds, tuple(rows), MAX_NOISE)
+        classes = [(dataset.languages.index(language), label) for language in languages for label in range(10)]
+        rows = (np.flatnonzero((sounds.languages == number) & (sounds.labels == label)) for number, label in classes)
+        return ClassPool(sounds, tuple(rows), MAX_NOISE)
 
-    return Pools(spoken(all_of_it.train, LEARNT), spoken(all_of_it.valid, LEARNT), spoken(all_of_it.test, NEW), data)
-
-
-def of_own(own: Material, seed: int) -> Pools:
-    """Pictures, else sounds, of half of the classes to learn from (and to watch by), of the other half to test on."""
-    parts = (own.train, own.valid, own.test)
-    pictures = [part.pictures for part in parts if part.pictures is not None]
-    sounds = [part.sounds for part in parts if part.sounds is not None]
-    examples = _joined_pictures(pictures) if pictures else _joined_sounds(sounds)
-    order = np.random.default_rng(seed).permutation(len(own.classes))
-    half = (len(order) + 1) // 2
-    known, new = (
-        Pool(examples, tuple(np.flatnonzero(examples.labels == label) for label in some))
-        for some in (order[:half], order[half:])
+    return MetaDataset(
+        spoken(dataset.train, TRAIN_LANGUAGES),
+        spoken(dataset.valid, TRAIN_LANGUAGES),
+        spoken(dataset.test, TEST_LANGUAGES),
+        record,
     )
-    return Pools(known, known, new, own.data)
 
 
-def _drawn(found: Characters, turned: bool = False) -> Pool:
-    """turned: each character also by quarter turns, as further classes (Santoro et al. 2016, arXiv:1605.06065)."""
+def from_dataset(dataset: Dataset, seed: int) -> MetaDataset:
+    """Its pictures, else its sounds: half of the classes to train and validate on, the other half to test on."""
+    splits = (dataset.train, dataset.valid, dataset.test)
+    pictures = [split.pictures for split in splits if split.pictures is not None]
+    sounds = [split.sounds for split in splits if split.sounds is not None]
+    examples = _joined_pictures(pictures) if pictures else _joined_sounds(sounds)
+    order = np.random.default_rng(seed).permutation(len(dataset.classes))
+    half = (len(order) + 1) // 2
+    train, test = (
+        ClassPool(examples, tuple(np.flatnonzero(examples.labels == label) for label in labels))
+        for labels in (order[:half], order[half:])
+    )
+    return MetaDataset(train, train, test, dataset.record)
+
+
+def _drawn(found: Characters, *, rotated: bool = False) -> ClassPool:
+    """rotated: each character also by quarter turns, as further classes (Santoro et al. 2016, arXiv:1605.06065)."""
     drawings = found.drawings  # (C, n, 28, 28)
-    if turned:
+    if rotated:
         drawings = np.concatenate([np.rot90(drawings, turn, (2, 3)) for turn in range(4)])
     n_classes, n_each, *side = drawings.shape
     labels = np.repeat(np.arange(n_classes), n_each)
     rows = np.arange(len(labels)).reshape(n_classes, n_each)
-    return Pool(Pictures(255 * drawings.reshape(-1, *side, 1), labels), tuple(rows))
+    return ClassPool(Pictures(255 * drawings.reshape(-1, *side, 1), labels), tuple(rows))
 
 
 def _joined_pictures(parts: list[Pictures]) -> Pictures:

@@ -1,7 +1,7 @@
-"""A person's own folder, read class by class: sub-folders are classes, photos and sounds in them their examples.
+"""Read a person's folder: each sub-folder is a class, the photos and sounds in it are its examples.
 
-What is wrong with a folder is said in one sentence, in English and Chinese. A file that cannot be read, is silent or
-was there before (the same bytes, in any class) is left out; only a class that falls short stops the reading.
+A problem with the folder raises one sentence. A file that cannot be read, is silent or repeats another's bytes (in any
+class) is skipped; reading fails only when a class is left with too few.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from engines.media import PHOTO_SUFFIXES, SOUND_SUFFIXES, content_digest, load_p
 from engines.protocol import RATE_HZ, Cancel
 
 MAX_CLASSES, MAX_PER_CLASS, MIN_PER_CLASS = 100, 200, 5
-"""Of each class at most MAX_PER_CLASS photos and as many sounds are taken, drawn at random."""
+"""At most MAX_PER_CLASS photos and as many sounds of each class are used, drawn at random."""
 MAX_SOUND_S = 120.0
-"""The loudest second of a sound is looked for in its first two minutes."""
+"""Of each sound its loudest second is used, searched for in its first two minutes."""
 
-SENSES: Mapping[str, frozenset[str]] = {"photos": PHOTO_SUFFIXES, "sounds": SOUND_SUFFIXES}
-"""What is looked for, by the suffixes it has."""
+SUFFIXES: Mapping[str, frozenset[str]] = {"photos": PHOTO_SUFFIXES, "sounds": SOUND_SUFFIXES}
+"""The files of each modality, by their suffixes."""
 WORDS = {"photos": Message("word.photos", "photos"), "sounds": Message("word.sounds", "sounds")}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Examples:
-    """What a folder holds, by class and in random order; None for a sense that not every class has.
+class FolderContents:
+    """The examples of a folder by class, in random order; None for a modality that not every class has.
 
     photos: (PX, PX, 3) uint8 each. sounds: (S, N_MELS) uint8 each. files: those read, "class/name"; digest: SHA-256
     over them and their content, as hex.
@@ -45,14 +45,14 @@ class Examples:
     digest: str
 
 
-def read(folder: Path, rng: np.random.Generator, cancel: Cancel | None = None) -> Examples:
-    """Read all of a folder; at least MIN_PER_CLASS examples of each class. Raises RequestError, and Cancelled."""
+def read(folder: Path, rng: np.random.Generator, cancel: Cancel | None = None) -> FolderContents:
+    """Read a folder with at least MIN_PER_CLASS examples of each class. Raises RequestError, and Cancelled."""
     classes = _class_folders(folder)
     names = [path.name for path in classes]
-    files = {sense: [_listed(path, suffixes) for path in classes] for sense, suffixes in SENSES.items()}
-    used = [sense for sense in SENSES if all(files[sense])]
+    files = {modality: [_listed(path, suffixes) for path in classes] for modality, suffixes in SUFFIXES.items()}
+    used = [modality for modality in SUFFIXES if all(files[modality])]
     if not used:
-        no_photo, no_sound = (names[files[sense].index([])] for sense in SENSES)
+        no_photo, no_sound = (names[files[modality].index([])] for modality in SUFFIXES)
         raise RequestError(
             "classes_without_common_media",
             "Every class needs photos, or every class sounds: {no_photo} has no photos and {no_sound} no sounds.",
@@ -61,22 +61,24 @@ def read(folder: Path, rng: np.random.Generator, cancel: Cancel | None = None) -
         )
     seen: dict[str, str] = {}  # content digest -> class/name
     rows = {
-        sense: [_read(name, own, sense, seen, rng, cancel) for name, own in zip(names, files[sense], strict=True)]
-        for sense in used
+        modality: [
+            _read(name, found, modality, seen, rng, cancel) for name, found in zip(names, files[modality], strict=True)
+        ]
+        for modality in used
     }
     if not seen:
-        n_files = sum(len(own) for sense in used for own in files[sense])
+        n_files = sum(len(found) for modality in used for found in files[modality])
         raise RequestError(
             "no_file_readable",
             "None of the {n} files in {folder} can be read; JPEG, PNG, WAV and MP3 are safe choices.",
             n=n_files,
             folder=folder.name,
         )
-    for sense in used:
-        for name, own, listed in zip(names, rows[sense], files[sense], strict=True):
-            _check_enough(name, sense, len(own), min(len(listed), MAX_PER_CLASS))
+    for modality in used:
+        for name, found, listed in zip(names, rows[modality], files[modality], strict=True):
+            _check_enough(name, modality, len(found), min(len(listed), MAX_PER_CLASS))
     digest = hashlib.sha256(json.dumps([names, sorted(seen.items())]).encode()).hexdigest()
-    return Examples(
+    return FolderContents(
         classes=tuple(names),
         photos=rows.get("photos"),
         sounds=rows.get("sounds"),
@@ -128,13 +130,13 @@ def _listed(folder: Path, suffixes: frozenset[str]) -> list[Path]:
 def _read(
     name: str,
     files: list[Path],
-    sense: str,
+    modality: str,
     seen: dict[str, str],
     rng: np.random.Generator,
     cancel: Cancel | None,
 ) -> list[np.ndarray]:
-    """What can be read of a class, in an order drawn by `rng`."""
-    one: Callable[[Path], np.ndarray | None] = _photo if sense == "photos" else _loudest_second
+    """The readable examples of a class, in an order drawn by `rng`."""
+    one: Callable[[Path], np.ndarray | None] = _photo if modality == "photos" else _loudest_second
     rows = []
     for i in rng.permutation(len(files))[:MAX_PER_CLASS]:
         if cancel is not None and cancel.is_set:
@@ -162,10 +164,10 @@ def _loudest_second(path: Path) -> np.ndarray | None:
     return sound_codes(samples[start : start + RATE_HZ])
 
 
-def _check_enough(name: str, sense: str, n: int, n_files: int) -> None:
+def _check_enough(name: str, modality: str, n: int, n_files: int) -> None:
     if n >= MIN_PER_CLASS:
         return
-    values = {"n_needed": MIN_PER_CLASS, "what": WORDS[sense], "name": name, "n": n}
+    values = {"n_needed": MIN_PER_CLASS, "what": WORDS[modality], "name": name, "n": n}
     if n == n_files:
         raise RequestError(
             "class_too_small", "Of the {n_needed} {what} a class needs, {name} has {n}; add some.", **values

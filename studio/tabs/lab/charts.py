@@ -328,10 +328,10 @@ def scatter(drawn: Map, looks: Mapping[str, Look], *, can_close: bool = False) -
 
     can_close: each group carries how far it is from the middle of all, so that the page can move it there.
     """
-    groups = [group for group in drawn.groups if len(group.places)]
+    groups = [group for group in drawn.groups if len(group.points)]
     if not groups:
         return ""
-    places = np.concatenate([np.asarray(group.places, np.float64) for group in groups])
+    places = np.concatenate([np.asarray(group.points, np.float64) for group in groups])
     places = places[np.isfinite(places).all(1)]
     if not len(places):
         return ""
@@ -342,11 +342,11 @@ def scatter(drawn: Map, looks: Mapping[str, Look], *, can_close: bool = False) -
     is_crowded = len(places) > CROWDED
     body = ""
     for group in groups:
-        spots = (np.asarray(group.places, np.float64) - centre) * (scale, -scale) + MAP_PX / 2  # (n, 2) on the drawing
+        spots = (np.asarray(group.points, np.float64) - centre) * (scale, -scale) + MAP_PX / 2  # (n, 2) on the drawing
         dx, dy = middle + MAP_PX / 2 - spots[np.isfinite(spots).all(1)].mean(0)
         move = f' style="--dx:{dx:.1f}px;--dy:{dy:.1f}px"' if can_close else ""
         body += f'<g class="dots hue-{looks[group.name].hue}"{move}>{_dots(group, spots, looks, is_crowded)}</g>'
-    kinds = ", ".join(f"{len(group.places)} {plain(group.name)}" for group in groups)
+    kinds = ", ".join(f"{len(group.points)} {plain(group.name)}" for group in groups)
     told = html.escape(f"{plain(drawn.key)}: {kinds}")
     return (
         f'<figure class="plot map"><svg viewBox="0 0 {MAP_PX:g} {MAP_PX:g}" role="img" aria-label="{told}">{body}</svg>'

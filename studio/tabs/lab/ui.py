@@ -173,7 +173,7 @@ def reopen(state: AppState, line: FairQueue, panel: Panel, session: str, found: 
 
         try:
             is_given = typed and comes_from_folder(found)
-            yield runs.again(found, from_folder(form.folder_of(typed), cancel=cancel) if is_given else None)
+            yield runs.measure_again(found, from_folder(form.folder_of(typed), cancel=cancel) if is_given else None)
         except UserError as error:  # what was kept is still to be seen
             yield error
 
@@ -224,7 +224,7 @@ def create_ui(state: AppState) -> Lab:
                 others[name] = OTHERS[name].create_ui(state)
                 _lesson(name)
             else:
-                panels[name] = _panel(state, name, EXPERIMENTS[name])
+                panels[name] = _panel(state, name, EXPERIMENTS[name].request)
     return Lab(which, opened, frames, panels, others)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from engines import Cancel, Cancelled, EmbedRequest, Host, Kind, MediaError, Progress, RequestError
-from engines.lab.fewshot import LabelSet, Lesson, check_digest, name_file, recognise, teach, tidy
+from engines.lab.fewshot import LabelSet, TeachRequest, check_digest, recognise, recognise_file, teach, tidy
 from engines.lab.label_store import slug
 from studio import stream, views
 from studio.label_store import Draft, UploadedFile
@@ -28,7 +28,7 @@ Frames: TypeAlias = Iterator[tuple[str, bool]]
 # --- what is asked ---------------------------------------------------------------------------------------------------
 
 
-def lesson(draft: Draft, name: str | None, labels: Sequence[str | None]) -> Lesson:
+def lesson(draft: Draft, name: str | None, labels: Sequence[str | None]) -> TeachRequest:
     """What the rows say. A row without label and files is left out; lines pasted into one are labels each.
 
     Raises RequestError where it can become no set.
@@ -40,7 +40,7 @@ def lesson(draft: Draft, name: str | None, labels: Sequence[str | None]) -> Less
         if not lines and paths:
             raise RequestError("label_name_needed", "Give label {number} a name.", number=n + 1)
         files += [(line, () if i else paths) for i, line in enumerate(lines)]
-    return Lesson(tidy(name or ""), tuple(files))
+    return TeachRequest(tidy(name or ""), tuple(files))
 
 
 def spread(draft: Draft, labels: Sequence[str | None]) -> list[str]:
@@ -132,7 +132,7 @@ def _name(state: AppState, session: str, head: str, cancel: Cancel) -> Frames:
     for n, file in enumerate(files):
         yield view.named(head, cards, Progress("looking", n, len(files), "files")), True
         try:
-            found = name_file(host, labels, file.path, cancel)
+            found = recognise_file(host, labels, file.path, cancel)
             near = [UploadedFile(Path(each.path), each.kind, _put(state, each.path)) for each, _ in found.nearest]
             cards.append(view.card(file, found, near))
         except MediaError as error:

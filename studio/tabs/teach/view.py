@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from engines import HostInfo, Progress, UserError
-from engines.lab.fewshot import MAX_EXAMPLES, LabelSet, Naming
+from engines.lab.fewshot import MAX_EXAMPLES, LabelSet, Prediction
 from engines.lab.label_store import Entry, slug
 from studio import model_routing, theme, views
 from studio.i18n import both, spans
@@ -174,10 +174,10 @@ def warning(error: UserError) -> str:
 # --- what was named ------------------------------------------------------------------------------------------------
 
 
-def card(file: UploadedFile, naming: Naming, near: Sequence[UploadedFile]) -> str:
+def card(file: UploadedFile, naming: Prediction, near: Sequence[UploadedFile]) -> str:
     """One medium with its name, a bar for each label, and the examples it is nearest to."""
     name, label = html.escape(file.path.name), naming.label
-    bars = "".join(_bar(each, chance, is_said=each == label) for each, chance in naming.chances)
+    bars = "".join(_bar(each, chance, is_said=each == label) for each, chance in naming.probabilities)
     beside = "".join(
         tile(shown, f'<b>{html.escape(example.label)}</b> <span class="number">{round(likeness, 2) + 0.0:.2f}</span>')
         for shown, (example, likeness) in zip(near, naming.nearest, strict=True)

@@ -66,14 +66,14 @@ def measured(request: LabRequest) -> dict[str, Numbers]:
 
 
 def test_convolutions_read_pictures_best_with_the_fewest_weights() -> None:
-    found = measured(ExtractorsRequest(sense="picture"))["extractors"]
+    found = measured(ExtractorsRequest(modality="picture"))["extractors"]
     cnn, transformer = found["cnn"], found["transformer"]
     assert cnn["accuracy %"] > transformer["accuracy %"] + 10.0
     assert cnn["parameters"] < transformer["parameters"] / 5
 
 
 def test_a_recurrent_network_hears_best_and_takes_longest() -> None:
-    found = measured(ExtractorsRequest(sense="sound"))
+    found = measured(ExtractorsRequest(modality="sound"))
     accuracy = {kind: row["accuracy %"] for kind, row in found["extractors"].items()}
     assert accuracy.pop("gru") > max(accuracy.values()) + 2.0
     spent = {kind: row["ms per step"] for kind, row in found["time"].items()}
@@ -81,7 +81,7 @@ def test_a_recurrent_network_hears_best_and_takes_longest() -> None:
 
 
 def test_on_words_the_two_end_level_and_know_every_word_that_is_not_spoiled() -> None:
-    found = measured(ExtractorsRequest(sense="text"))["extractors"]
+    found = measured(ExtractorsRequest(modality="text"))["extractors"]
     assert abs(found["gru"]["accuracy %"] - found["transformer"]["accuracy %"]) < 5.0
     assert all(row["clean %"] > 98.0 for row in found.values())
 
@@ -89,7 +89,7 @@ def test_on_words_the_two_end_level_and_know_every_word_that_is_not_spoiled() ->
 # --- fusion --------------------------------------------------------------------------------------------------------
 
 WITH_DROPS = FusionRequest(operator=("picture", "sound", "average", "concat", "attention"))
-WHOLE = FusionRequest(operator=("concat", "attention"), dropped=0.0)
+WHOLE = FusionRequest(operator=("concat", "attention"), modality_dropout=0.0)
 
 
 @pytest.mark.parametrize("operator", ["average", "concat", "attention"])
@@ -112,7 +112,7 @@ def test_trained_on_whole_examples_alone_a_fusion_never_listens(operator: str) -
 # --- alignment -----------------------------------------------------------------------------------------------------
 
 
-ALIGNED = AlignmentRequest(way=("none", "contrastive", "adversarial"))
+ALIGNED = AlignmentRequest(objective=("none", "contrastive", "adversarial"))
 
 
 def test_only_what_knows_the_pairs_aligns() -> None:
@@ -146,9 +146,9 @@ def test_the_discriminator_still_tells_the_senses_apart() -> None:
 
 def test_before_training_every_sense_sits_in_a_corner_of_its_own() -> None:
     start = run(ALIGNED).maps[0]
-    places = [group.places for group in start.groups]
-    spread = max(float(own.std(0).max()) for own in places)
-    apart = min(float(np.linalg.norm(a.mean(0) - b.mean(0))) for a, b in itertools.combinations(places, 2))
+    points = [group.points for group in start.groups]
+    spread = max(float(group.std(0).max()) for group in points)
+    apart = min(float(np.linalg.norm(a.mean(0) - b.mean(0))) for a, b in itertools.combinations(points, 2))
     assert apart > 5 * spread
 
 

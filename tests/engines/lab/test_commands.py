@@ -11,7 +11,7 @@ import pytest
 
 from engines.cli import main
 from engines.errors import MediaError
-from engines.lab.label_store import Labels
+from engines.lab.label_store import LabelFolder
 from engines.protocol import Ability, CaptionRequest, EmbedRequest, EmbedResult, Progress, Request, Result
 from tests.fake_host import FakeHost
 
@@ -45,7 +45,7 @@ def told(*arguments: str, host: FakeHost | None = None) -> int:
 def test_what_is_taught_is_kept_and_names_new_files(capsys: pytest.CaptureFixture[str], home: Path) -> None:
     assert told("teach", "Pets", "cat=a1.jpg,a2.jpg", "dog=b1.jpg") == 0
     assert capsys.readouterr().out == "Pets: cat (2), dog (1)\n"
-    assert Labels(home).load("pets").labels == ("cat", "dog")
+    assert LabelFolder(home).load("pets").labels == ("cat", "dog")
     assert told("recognise", "pets", "b9.jpg", "z.jpg") == 0
     dog, none = capsys.readouterr().out.splitlines()
     assert dog.split()[1:3] == ["dog", "b9.jpg"] and "(nearest: b1.jpg 1.00, " in dog
@@ -154,5 +154,5 @@ def test_a_stop_in_the_middle_keeps_the_set_as_it_was(home: Path, capsys: pytest
     told("teach", "Pets", "cat=a1", "dog=b1")
     stopped = FakeHost(scripts={EmbedRequest: ctrl_c})
     assert told("teach", "Pets", "bird=c1", "fish=d1", host=stopped) == 130
-    assert Labels(home).load("Pets").labels == ("cat", "dog")
+    assert LabelFolder(home).load("Pets").labels == ("cat", "dog")
     assert "stopped" in capsys.readouterr().err

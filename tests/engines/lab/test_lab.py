@@ -8,7 +8,7 @@ from engines.errors import RequestError
 from engines.lab import Cancel, ExtractorsRequest, Findings, FusionRequest, experiment
 from tests.engines.lab.trials import assert_same, last
 
-QUICK = ExtractorsRequest(sense="text", n_steps=20)
+QUICK = ExtractorsRequest(modality="text", n_steps=20)
 
 
 def test_a_stop_before_the_start_ends_it_at_its_first_step() -> None:
@@ -19,11 +19,11 @@ def test_a_stop_before_the_start_ends_it_at_its_first_step() -> None:
 
 
 def test_two_runs_at_once_do_not_disturb_each_other() -> None:
-    alone = {seed: last(ExtractorsRequest(sense="text", n_steps=20, seed=seed)) for seed in (1, 2)}
+    alone = {seed: last(ExtractorsRequest(modality="text", n_steps=20, seed=seed)) for seed in (1, 2)}
     beside: dict[int, Findings] = {}
 
     def run(seed: int) -> None:
-        beside[seed] = last(ExtractorsRequest(sense="text", n_steps=20, seed=seed))
+        beside[seed] = last(ExtractorsRequest(modality="text", n_steps=20, seed=seed))
 
     threads = [threading.Thread(target=run, args=(seed,)) for seed in alone]
     for thread in threads:

@@ -8,7 +8,7 @@ from engines.lab import __main__ as command
 from engines.lab.__main__ import main
 from tests.engines.lab.makers import save_photos
 
-QUICK = ["extractors", "--sense", "text", "--n-steps", "10"]
+QUICK = ["extractors", "--modality", "text", "--n-steps", "10"]
 
 
 def test_an_experiment_prints_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,10 +23,10 @@ def test_several_seeds_print_their_spread(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_every_field_is_an_option() -> None:
-    typed = "fusion --operator sum attention --n-steps 50 --sound-noise 0.25 --picture-noise 1 --dropped 0 --seed 4"
-    options = command._parser().parse_args(typed.split())
+    typed = "fusion --operator sum attention --n-steps 50 --sound-noise 0.25 --picture-noise 1 --seed 4"
+    options = command._parser().parse_args([*typed.split(), "--modality-dropout", "0"])
     assert command.request_of(options) == FusionRequest(
-        operator=("sum", "attention"), n_steps=50, sound_noise=0.25, picture_noise=1.0, dropped=0.0, seed=4
+        operator=("sum", "attention"), n_steps=50, sound_noise=0.25, picture_noise=1.0, modality_dropout=0.0, seed=4
     )
 
 
@@ -36,7 +36,7 @@ def test_a_run_is_kept_and_measured_again(tmp_path: Path, capsys: pytest.Capture
     printed = capsys.readouterr().out
     assert main(["again", str(path)]) == 0
     again = capsys.readouterr()
-    assert again.err == "the same numbers as when it was kept\n"
+    assert again.err == "the same numbers as when it was saved\n"
     assert printed.startswith(again.out.rstrip("\n"))
 
 
@@ -48,7 +48,7 @@ def test_weights_that_were_changed_are_told(tmp_path: Path, capsys: pytest.Captu
     runs.save(path, found)
     capsys.readouterr()
     assert main(["again", str(path)]) == 0
-    assert capsys.readouterr().err == "not the same numbers as when it was kept\n"
+    assert capsys.readouterr().err == "not the same numbers as when it was saved\n"
 
 
 def test_a_folder_of_ones_own_takes_the_place_of_the_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,7 +65,7 @@ def test_a_folder_of_ones_own_takes_the_place_of_the_digits(tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        (["extractors", "--sense", "smell"], "sense: 'smell' is not known; choose from picture, sound, text."),
+        (["extractors", "--modality", "smell"], "modality: 'smell' is not known; choose from picture, sound, text."),
         (["fusion", "--sound-noise", "9"], "sound_noise is 9.0; choose 0 to 1."),
         (["again", "nothing.here"], "nothing.here is not a run of the Lab, or is damaged"),
         (["maml", "--n-steps", "10", "--omniglot", "nowhere"], "Omniglot cannot be read from this folder"),

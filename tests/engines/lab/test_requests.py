@@ -7,7 +7,7 @@ from engines.errors import RequestError
 from engines.lab import EXPERIMENTS, FusionRequest, LabRequest, MamlRequest, name_of
 
 
-@pytest.mark.parametrize("kind", EXPERIMENTS.values(), ids=EXPERIMENTS.keys())
+@pytest.mark.parametrize("kind", [entry.request for entry in EXPERIMENTS.values()], ids=[*EXPERIMENTS])
 def test_what_a_request_is_made_of_can_all_be_laid_out_and_typed(kind: type[LabRequest]) -> None:
     for each in fields(kind):
         assert ("known" in each.metadata) != ("low" in each.metadata), each.name
@@ -20,7 +20,7 @@ def test_what_a_request_is_made_of_can_all_be_laid_out_and_typed(kind: type[LabR
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_is_known_by_its_request(name: str) -> None:
-    assert name_of(EXPERIMENTS[name]()) == name
+    assert name_of(EXPERIMENTS[name].request()) == name
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [

@@ -12,7 +12,7 @@ from engines.errors import RequestError
 from engines.lab import (
     Chart,
     Curve,
-    DataList,
+    DatasetRecord,
     Dots,
     ExtractorsRequest,
     Findings,
@@ -22,17 +22,17 @@ from engines.lab import (
     Table,
     runs,
 )
-from engines.lab.runs import Watch
+from engines.lab.recorder import Recorder
 from tests.engines.lab.trials import N_STEPS, last
 
-SMALL = ExtractorsRequest(sense="text", n_steps=N_STEPS, seed=7)
+SMALL = ExtractorsRequest(modality="text", n_steps=N_STEPS, seed=7)
 
 
 def some_findings(**changes: Any) -> Findings:
     rng = np.random.default_rng(0)
     parts: dict[str, Any] = {
         "request": FusionRequest(operator=("sum", "attention"), sound_noise=0.25),
-        "data": DataList("猫和狗", "ab" * 32, ("猫/1.jpg", "狗/2.wav")),
+        "data": DatasetRecord("猫和狗", "ab" * 32, ("猫/1.jpg", "狗/2.wav")),
         "n_done": 20,
         "n_steps": 600,
         "seconds": 1.5,
@@ -60,7 +60,7 @@ def assert_equal(one: Findings, other: Findings) -> None:
     for a, b in zip(one.maps, other.maps, strict=True):
         for x, y in zip(a.groups, b.groups, strict=True):
             assert (x.name, x.labels) == (y.name, y.labels)
-            np.testing.assert_array_equal(x.places, y.places)
+            np.testing.assert_array_equal(x.points, y.points)
     for p, q in zip(one.pictures, other.pictures, strict=True):
         assert (p.key, p.name) == (q.key, q.name)
         np.testing.assert_array_equal(p.pixels, q.pixels)
@@ -159,30 +159,30 @@ def test_a_kept_run_is_measured_again_to_the_same_numbers(tmp_path: Path) -> Non
     runs.save(tmp_path / "a", found)
     opened = runs.load(tmp_path / "a")
     assert opened.request == SMALL
-    assert runs.again(opened) == tuple(table for table in found.tables if table.key != "time")
+    assert runs.measure_again(opened) == tuple(table for table in found.tables if table.key != "time")
 
 
 def test_weights_that_were_changed_are_found_out() -> None:
     found = last(SMALL)
     spoiled = {name: np.zeros_like(value) for name, value in found.weights.items()}
-    assert runs.again(replace(found, weights=spoiled)) != runs.again(found)
+    assert runs.measure_again(replace(found, weights=spoiled)) != runs.measure_again(found)
 
 
 def test_a_run_that_was_stopped_has_nothing_to_measure() -> None:
     with pytest.raises(RequestError, match=r"^This run was not finished"):
-        runs.again(some_findings(end="cancelled", weights={}))
+        runs.measure_again(some_findings(end="cancelled", weights={}))
 
 
 def test_a_run_is_measured_only_on_what_it_learnt_from() -> None:
     with pytest.raises(RequestError, match=r"^This run learnt from '猫和狗', which is not here"):
-        runs.again(some_findings())
+        runs.measure_again(some_findings())
 
 
 # --- watched ---------------------------------------------------------------------------------------------------------
 
 
 def test_curves_grow_point_by_point_each_in_its_chart() -> None:
-    watch = Watch(SMALL, 10)
+    watch = Recorder(SMALL, 10)
     watch.point("training", "gru", 1, 0.1, of=("step", "accuracy"), percent=True)
     watch.point("training", "transformer", 1, 0.2, of=("step", "accuracy"), percent=True)
     watch.point("training", "gru", 5, 0.4, of=("step", "accuracy"), percent=True)
@@ -195,10 +195,10 @@ def test_curves_grow_point_by_point_each_in_its_chart() -> None:
 
 
 def test_what_was_found_before_is_not_changed_by_what_comes_after() -> None:
-    watch = Watch(SMALL, 10)
+    watch = Recorder(SMALL, 10)
     watch.point("training", "gru", 1, 0.1, of=("step", "accuracy"))
     early = watch.findings()
-    watch.stepped()
+    watch.count_step()
     watch.point("training", "gru", 2, 0.2, of=("step", "accuracy"))
     assert early.n_done == 0 and early.charts[0].curves[0].x == (1,)
     assert watch.stopped().end == "cancelled" and watch.stopped().n_done == 1

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from engines.lab import trainer
 from engines.lab.data.datasets import digits, from_folder
-from engines.lab.trainer import Draw, Noise, lab_config, measured_at, new_model
+from engines.lab.trainer import Noise, SeededRandomness, lab_config, measured_at, new_model, sample
 from engines.model.fusion import FusionModel
 from tests.engines.lab.makers import save_photos
 
@@ -23,24 +23,19 @@ def test_a_curve_has_points_from_the_first_step_to_the_last(n_steps: int) -> Non
     assert len(points) <= 17
 
 
-def test_one_seed_gives_one_model_and_another_another() -> None:
-    config = lab_config(digits())
-    one, same, other = (new_model(config, seed).state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert any(not torch.equal(one[name], other[name]) for name in one)
+# --- models and their seeds ------------------------------------------------------------------------------------------
 
 
-def test_weights_are_those_that_torchs_own_seed_gives() -> None:
+def test_weights_are_those_that_torchs_manual_seed_gives() -> None:
     config = lab_config(digits(), picture="transformer", sound="gru")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         wanted = FusionModel(config).state_dict()
     assert all(torch.equal(wanted[name], value) for name, value in new_model(config, 3).state_dict().items())
+    assert any(not torch.equal(wanted[name], value) for name, value in new_model(config, 4).state_dict().items())
 
 
-def test_weights_are_the_same_while_others_draw_numbers() -> None:
-    """Between two layers somebody else draws: on torch's one generator that would change the second."""
-
+def test_weights_do_not_depend_on_what_other_threads_draw() -> None:
     def made(other: Callable[[], object]) -> nn.Module:
         first = nn.Linear(4, 4)
         thread = threading.Thread(target=other)
@@ -57,8 +52,6 @@ def test_weights_are_the_same_while_others_draw_numbers() -> None:
     "draw",
     [
         lambda: torch.rand(3),
-        lambda: torch.randn(3),
-        lambda: torch.randint(9, (3,)),
         lambda: torch.randint(4, 9, (3,)),
         lambda: torch.randperm(5),
         lambda: torch.rand_like(torch.ones(3)),
@@ -69,115 +62,108 @@ def test_weights_are_the_same_while_others_draw_numbers() -> None:
         lambda: nn.functional.dropout(torch.ones(9)),
     ],
 )
-def test_whatever_is_drawn_is_as_after_torchs_own_seed(draw: Callable[[], Tensor]) -> None:
+def test_random_operators_use_a_private_generator(draw: Callable[[], Tensor]) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         wanted, state = draw(), torch.get_rng_state()
-        with trainer.OwnNumbers(3):
+        with SeededRandomness(3):
             assert torch.equal(draw(), wanted)
-        assert torch.equal(torch.get_rng_state(), state), "none is taken from the generator of all"
+        assert torch.equal(torch.get_rng_state(), state), "torch's global generator is untouched"
 
 
 def test_a_random_operator_that_takes_no_generator_is_refused() -> None:
-    with trainer.OwnNumbers(0), pytest.raises(RuntimeError, match="native_dropout"):
+    with SeededRandomness(0), pytest.raises(RuntimeError, match="native_dropout"):
         torch.native_dropout(torch.ones(3), 0.5, True)
 
 
-def test_a_model_is_the_products_with_a_head_for_the_classes() -> None:
+def test_a_model_has_a_head_for_the_classes_and_hears_every_sound_whole(tmp_path: Path) -> None:
     model = new_model(lab_config(digits()), 0)
     assert type(model) is FusionModel
     assert model.config.events == tuple("0123456789")
-    n_frames = max(
-        int(np.diff(part.sounds.ends, prepend=0).max()) for part in (digits().train, digits().test) if part.sounds
-    )
-    assert 2 * model.config.max_sound_tokens >= n_frames, "every sound is heard whole"
-
-
-def test_a_material_without_sounds_has_a_model_too(tmp_path: Path) -> None:
+    splits = (digits().train, digits().test)
+    n_frames = max(int(np.diff(split.sounds.ends, prepend=0).max()) for split in splits if split.sounds)
+    assert 2 * model.config.max_sound_tokens >= n_frames
     for name in ("cat", "dog"):
         save_photos(tmp_path / name, 5)
-    assert lab_config(from_folder(tmp_path)).events == ("cat", "dog")
+    assert lab_config(from_folder(tmp_path)).events == ("cat", "dog"), "also without sounds"
 
 
-@pytest.mark.parametrize("senses", [("picture",), ("sound", "text"), ("picture", "sound", "text")])
-def test_examples_are_balanced_and_their_senses_agree(senses: tuple[str, ...]) -> None:
-    part = digits().train
-    drawn = trainer.draw(part, senses, 40, np.random.default_rng(0))
-    assert np.bincount(drawn.labels, minlength=10).tolist() == [4] * 10
-    held = {
-        "picture": (part.pictures, drawn.picture),
-        "sound": (part.sounds, drawn.sound),
-        "text": (part.words, drawn.words),
+def test_weights_are_saved_and_loaded_by_model() -> None:
+    config = lab_config(digits())
+    one, other = new_model(config, 0), new_model(config, 1)
+    trainer.load_weights("b", other, trainer.weights_of({"a": new_model(config, 2), "b": one}))
+    assert all(torch.equal(x, y) for x, y in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+# --- examples and noise ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("modalities", [("picture",), ("sound", "text"), ("picture", "sound", "text")])
+def test_sampled_classes_are_balanced_and_all_modalities_agree(modalities: tuple[str, ...]) -> None:
+    split = digits().train
+    examples = sample(split, modalities, 40, np.random.default_rng(0))
+    assert np.bincount(examples.labels, minlength=10).tolist() == [4] * 10
+    arrays = {
+        "picture": (split.pictures, examples.picture),
+        "sound": (split.sounds, examples.sound),
+        "text": (split.words, examples.words),
     }
-    for sense, (own, places) in held.items():
-        assert (places is not None) == (sense in senses)
-        if places is not None:
-            assert own is not None
-            np.testing.assert_array_equal(own.labels[places], drawn.labels)
+    for modality, (held, rows) in arrays.items():
+        assert (rows is not None) == (modality in modalities)
+        if rows is not None:
+            assert held is not None
+            np.testing.assert_array_equal(held.labels[rows], examples.labels)
 
 
-def test_a_cut_keeps_rows_together() -> None:
-    drawn = trainer.draw(digits().train, ("picture", "sound"), 30, np.random.default_rng(0))
-    cut = drawn.cut(10, 20)
-    assert len(cut) == 10 and cut.words is None
-    assert cut.picture is not None and drawn.picture is not None
-    np.testing.assert_array_equal(cut.picture, drawn.picture[10:20])
+def test_a_slice_keeps_the_rows_of_an_example_together() -> None:
+    examples = sample(digits().train, ("picture", "sound"), 30, np.random.default_rng(0))
+    some = examples[10:20]
+    assert len(some) == 10 and some.words is None
+    assert some.picture is not None and examples.picture is not None
+    np.testing.assert_array_equal(some.picture, examples.picture[10:20])
 
 
-def test_noise_of_a_training_batch_is_none_now_and_then_and_never_more_than_asked() -> None:
+def test_training_noise_is_zero_for_a_third_of_the_batches_and_independent_between_modalities() -> None:
     rng = np.random.default_rng(0)
-    drawn = [Noise(0.5, 0.8, 0.2).drawn(rng) for _ in range(600)]
-    sounds = np.array([noise.sound for noise in drawn])
+    levels = [Noise(0.5, 0.8, 0.2).sample(rng) for _ in range(600)]
+    sounds, pictures = (np.array([getattr(level, name) for level in levels]) for name in ("sound", "picture"))
     assert sounds.max() <= 0.8 and (sounds == 0).mean() == pytest.approx(1 / 3, abs=0.07)
-    pictures = np.array([noise.picture for noise in drawn])
-    assert abs(np.corrcoef(sounds, pictures)[0, 1]) < 0.15, "each sense for itself"
+    assert abs(np.corrcoef(sounds, pictures)[0, 1]) < 0.15
 
 
-def test_what_is_missing_is_not_seen() -> None:
+def test_missing_modalities_are_masked_in_single_examples() -> None:
     model = new_model(lab_config(digits()), 0)
-    drawn = trainer.draw(digits().test, ("picture", "sound"), 6, np.random.default_rng(0))
+    examples = sample(digits().test, ("picture", "sound"), 6, np.random.default_rng(0))
     missing = torch.tensor([[True, False]] * 3 + [[False, False]] * 3)
-    picture, sound = trainer.streams(model, digits().test, drawn, Noise(), np.random.default_rng(0), missing)
+    picture, sound = trainer.streams(model, digits().test, examples, Noise(), np.random.default_rng(0), missing)
     assert not picture.mask[:3].any() and picture.mask[3:].all()
     assert sound.mask.any(1).all()
 
 
-def test_fitting_lowers_a_loss_and_says_each_step() -> None:
+# --- training and measuring ------------------------------------------------------------------------------------------
+
+
+def test_fitting_lowers_a_loss_and_reports_each_step() -> None:
     weight = nn.Parameter(torch.tensor([3.0, -2.0]))
-    said = list(trainer.fit([weight], 50, lambda step: (weight**2).sum(), rate=0.2))
-    assert [step for step, _ in said] == list(range(1, 51))
-    assert said[-1][1] < 0.2 * said[0][1]
+    steps = list(trainer.fit([weight], 50, lambda step: (weight**2).sum(), rate=0.2))
+    assert [step for step, _ in steps] == list(range(1, 51))
+    assert steps[-1][1] < 0.2 * steps[0][1]
 
 
-def test_chances_do_not_depend_on_how_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probabilities_do_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     model = new_model(lab_config(digits()), 0)
-    drawn = trainer.draw(digits().test, ("picture",), 12, np.random.default_rng(0))
-    whole = trainer.chances(model, digits().test, drawn, Noise(), 0)
+    examples = sample(digits().test, ("picture",), 12, np.random.default_rng(0))
+    whole = trainer.probabilities(model, digits().test, examples, Noise(), 0)
     monkeypatch.setattr(trainer, "CHUNK", 5)
-    torch.testing.assert_close(trainer.chances(model, digits().test, drawn, Noise(), 0), whole)
+    torch.testing.assert_close(trainer.probabilities(model, digits().test, examples, Noise(), 0), whole)
     assert whole.shape == (12, 10)
+    assert trainer.accuracy(torch.eye(4), np.array([0, 1, 1, 3])) == 0.75
 
 
-def test_accuracy_is_the_share_of_right_answers() -> None:
-    found = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
-    assert trainer.accuracy(found, np.array([0, 1, 1, 1])) == 0.75
-
-
-def test_weights_go_out_and_come_back() -> None:
-    config = lab_config(digits())
-    one, other = new_model(config, 0), new_model(config, 1)
-    trainer.put_weights("b", other, trainer.weights_of({"a": new_model(config, 2), "b": one}))
-    assert all(torch.equal(x, y) for x, y in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
-
-
-def test_numbers_are_spread_over_their_range_and_equal_ones_are_no_error() -> None:
-    np.testing.assert_allclose(trainer.scaled(torch.tensor([2.0, 4.0, 3.0])), [0.0, 1.0, 0.5])
-    assert not trainer.scaled(torch.ones(3)).any()
-
-
-def test_an_example_is_shown_as_the_model_gets_it() -> None:
-    drawn = trainer.draw(digits().test, ("picture", "sound"), 2, np.random.default_rng(0))
-    photo, sound = trainer.pictures_of(digits().test, drawn, Noise(), 0, "clean")
+def test_an_example_is_shown_as_the_model_receives_it_scaled_to_its_range() -> None:
+    examples = sample(digits().test, ("picture", "sound"), 2, np.random.default_rng(0))
+    photo, sound = trainer.pictures_of(digits().test, examples, Noise(), 0, "clean")
     assert (photo.key, sound.key) == ("picture", "sound") and photo.name == "clean"
     assert photo.pixels.shape == (64, 64, 3) and sound.pixels.shape[0] == 40
-    assert len(Draw(np.zeros(3, np.int64))) == 3
+    np.testing.assert_allclose(trainer.scaled(torch.tensor([2.0, 4.0, 3.0])), [0.0, 1.0, 0.5])
+    assert not trainer.scaled(torch.ones(3)).any()

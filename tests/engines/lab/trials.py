@@ -40,7 +40,7 @@ def assert_same(one: Findings, other: Findings) -> None:
     assert one.charts == other.charts
     for a, b in zip(one.maps, other.maps, strict=True):
         for x, y in zip(a.groups, b.groups, strict=True):
-            np.testing.assert_array_equal(x.places, y.places)
+            np.testing.assert_array_equal(x.points, y.points)
     assert one.weights.keys() == other.weights.keys()
     for name, value in one.weights.items():
         np.testing.assert_array_equal(value, other.weights[name])
@@ -67,5 +67,5 @@ def assert_an_experiment(request: LabRequest) -> Findings:
     assert stopped[-1].end == "cancelled" and not stopped[-1].weights
     assert stopped[-1].n_done <= stopped[-2].n_done + 1, "it stops at the next step"
 
-    assert runs.again(end) == untimed(end)
+    assert runs.measure_again(end) == untimed(end)
     return end

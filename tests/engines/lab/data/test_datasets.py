@@ -9,17 +9,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from engines.errors import RequestError
-from engines.lab.data import datasets as material
-from engines.lab.data.datasets import SPLITS, Split, characters, digits, from_folder, omniglot, pairs, real_voices
-from tests.engines.lab.makers import save_photos, save_sound, save_sounds, tone
+from engines.lab.data import datasets
+from engines.lab.data.arrays import Sounds
+from engines.lab.data.datasets import (
+    SPLITS,
+    Dataset,
+    DatasetSplit,
+    SplitName,
+    characters,
+    digits,
+    from_folder,
+    omniglot,
+)
+from tests.engines.lab.makers import save_photos, save_sounds
 
-FILES = [material.BUNDLED / name for name in (material.DIGITS, material.CHARACTERS)]
+FILES = [datasets.BUNDLED / name for name in (datasets.DIGITS, datasets.CHARACTERS)]
 each_split = pytest.mark.parametrize("split", SPLITS)
+
+
+def split_of(dataset: Dataset, name: SplitName) -> DatasetSplit:
+    split: DatasetSplit = getattr(dataset, name)
+    return split
 
 
 # --- the bundled digits ------------------------------------------------------------------------------------------
@@ -27,18 +40,18 @@ each_split = pytest.mark.parametrize("split", SPLITS)
 
 def test_what_is_bundled_is_small_and_its_sources_are_named() -> None:
     assert sum(path.stat().st_size for path in FILES) < 6_000_000
-    sources = (material.BUNDLED / "SOURCES.md").read_text(encoding="utf-8")
+    sources = (datasets.BUNDLED / "SOURCES.md").read_text(encoding="utf-8")
     assert "The writing is real, the speech is synthetic." in sources
     assert all(path.name in sources for path in FILES)
 
 
 def test_digits_are_seen_heard_in_four_languages_and_written() -> None:
-    all_of_it = digits()
-    assert all_of_it.has_pictures and all_of_it.has_sounds
-    assert all_of_it.classes == tuple("0123456789") and all_of_it.languages == ("en", "de", "fr", "zh")
-    assert all_of_it.digest == hashlib.sha256(FILES[0].read_bytes()).hexdigest()
-    assert sum(len(all_of_it.part(split).pictures or ()) for split in SPLITS) == 1797
-    assert sum(len(all_of_it.part(split).sounds or ()) for split in SPLITS) == 2000
+    dataset = digits()
+    assert dataset.has_pictures and dataset.has_sounds
+    assert dataset.classes == tuple("0123456789") and dataset.languages == ("en", "de", "fr", "zh")
+    assert dataset.digest == hashlib.sha256(FILES[0].read_bytes()).hexdigest()
+    assert sum(len(split_of(dataset, split).pictures or ()) for split in SPLITS) == 1797
+    assert sum(len(split_of(dataset, split).sounds or ()) for split in SPLITS) == 2000
 
 
 def test_digits_are_read_once() -> None:
@@ -46,23 +59,27 @@ def test_digits_are_read_once() -> None:
 
 
 @each_split
-def test_every_split_has_every_digit_in_every_language_and_every_family_of_voices(split: Split) -> None:
-    all_of_it, part = digits(), digits().part(split)
+def test_every_split_has_every_digit_in_every_language_and_every_family_of_voices(split: SplitName) -> None:
+    dataset, part = digits(), split_of(digits(), split)
     assert part.pictures is not None and part.sounds is not None
     assert set(part.pictures.labels) == set(range(10))
     said = set(zip(part.sounds.labels.tolist(), part.sounds.languages.tolist(), strict=True))
     assert said == set(itertools.product(range(10), range(4)))
-    families = {all_of_it.voices[v].family for v in part.sounds.voices}
-    assert families == set(all_of_it.families)
+    families = {dataset.voices[v].family for v in part.sounds.voices}
+    assert families == set(dataset.families)
 
 
 def test_no_voice_is_heard_in_two_splits_and_there_are_many() -> None:
-    heard = [set(sounds.voices.tolist()) for split in SPLITS if (sounds := digits().part(split).sounds) is not None]
+    heard = [
+        set(sounds.voices.tolist()) for split in SPLITS if (sounds := split_of(digits(), split).sounds) is not None
+    ]
     assert sum(map(len, heard)) == len(set.union(*heard)) == len(digits().voices) >= 40
 
 
 def test_no_picture_is_seen_in_two_splits() -> None:
-    seen = [{p.tobytes() for p in own.pixels} for split in SPLITS if (own := digits().part(split).pictures) is not None]
+    seen = [
+        {p.tobytes() for p in own.pixels} for split in SPLITS if (own := split_of(digits(), split).pictures) is not None
+    ]
     assert all(a.isdisjoint(b) for a, b in itertools.combinations(seen, 2))
 
 
@@ -78,7 +95,7 @@ def test_the_spoken_digits_of_unheard_voices_can_be_told_apart() -> None:
     train, test = digits().train.sounds, digits().test.sounds
     assert train is not None and test is not None
 
-    def shapes(sounds: material.Sounds) -> tuple[np.ndarray, np.ndarray]:
+    def shapes(sounds: Sounds) -> tuple[np.ndarray, np.ndarray]:
         index = np.flatnonzero(sounds.languages == 0)
         mel, n_frames = sounds.batch(index, rng=np.random.default_rng(0))
         at = [np.linspace(0, n - 1, 10).round().astype(int) for n in n_frames.tolist()]
@@ -90,33 +107,18 @@ def test_the_spoken_digits_of_unheard_voices_can_be_told_apart() -> None:
     assert (guesses == y_test).mean() > 0.5
 
 
-# --- pairs -------------------------------------------------------------------------------------------------------
-
-
-@given(st.integers(0, 60), st.integers(0, 2**31))
-def test_pairs_have_equal_labels_each_about_as_often(n: int, seed: int) -> None:
-    a, b = np.array([3, 1, 1, 1, 2, 0]), np.array([1, 2, 3, 3, 9])
-    i, j = pairs(a, b, n, np.random.default_rng(seed))
-    assert len(i) == len(j) == n and (a[i] == b[j]).all()
-    counts = [int((a[i] == label).sum()) for label in (1, 2, 3)]
-    assert sum(counts) == n and max(counts) - min(counts) <= 1
-
-
-def test_sides_without_a_common_label_have_no_pairs() -> None:
-    with pytest.raises(ValueError, match="no label in common"):
-        pairs(np.array([0]), np.array([1]), 4, np.random.default_rng(0))
-
-
 # --- a person's own folder ---------------------------------------------------------------------------------------
 
 
-def test_a_folder_becomes_material_whose_words_are_the_names_of_its_classes(tmp_path: Path) -> None:
+def test_a_folder_becomes_a_data_set_whose_words_are_the_names_of_its_classes(tmp_path: Path) -> None:
     for name in ("grey_cat", "狗"):
         save_photos(tmp_path / "pets" / name, 10)
         save_sounds(tmp_path / "pets" / name, 5)
     own = from_folder(tmp_path / "pets")
     assert own.name == "pets" and own.classes == own.train.words.texts == ("grey cat", "狗")
-    sizes = {split: (len(own.part(split).pictures or ()), len(own.part(split).sounds or ())) for split in SPLITS}
+    sizes = {
+        split: (len(split_of(own, split).pictures or ()), len(split_of(own, split).sounds or ())) for split in SPLITS
+    }
     assert sizes == {"train": (12, 6), "valid": (4, 2), "test": (4, 2)}
     assert own.train.pictures is not None
     assert own.train.pictures.batch(np.array([0]), rng=np.random.default_rng(0)).shape == (1, 3, 64, 64)
@@ -135,7 +137,7 @@ def test_a_folder_is_shared_out_the_same_for_the_same_seed_and_never_twice(tmp_p
 
     def shares(seed: int) -> list[set[bytes]]:
         own = from_folder(tmp_path, seed=seed)
-        return [{p.tobytes() for p in x.pixels} for s in SPLITS if (x := own.part(s).pictures) is not None]
+        return [{p.tobytes() for p in x.pixels} for s in SPLITS if (x := split_of(own, s).pictures) is not None]
 
     assert shares(1) == shares(1) != shares(2)
     assert sum(map(len, shares(1))) == len(set.union(*shares(1))) == 14
@@ -161,7 +163,7 @@ def test_no_script_is_in_two_splits() -> None:
 def test_a_bundled_file_that_is_missing_or_damaged_says_so(
     read: object, content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(material, "BUNDLED", tmp_path)
+    monkeypatch.setattr(datasets, "BUNDLED", tmp_path)
     if content is not None:
         for path in FILES:
             (tmp_path / path.name).write_bytes(content)
@@ -204,21 +206,3 @@ def test_omniglot_that_is_not_there_says_so(corpus: str | None, tmp_path: Path) 
     with pytest.raises(RequestError, match="Omniglot cannot be read from this folder") as caught:
         omniglot(tmp_path, "dev")
     assert "Omniglot" in caught.value.zh and "请" in caught.value.zh
-
-
-def test_real_voices_carry_the_digit_said_and_who_said_it(tmp_path: Path) -> None:
-    rows = [("7_theo_0", 7, "theo"), ("0_anna_3", 0, "anna"), ("1_theo_1", 1, "theo")]
-    for name, digit, _ in rows:
-        save_sound(tmp_path / f"{name}.wav", tone(0.2 + digit / 20))
-    packed(tmp_path / "fsdd.tar", [tmp_path / f"{name}.wav" for name, _, _ in rows])
-    with gzip.open(tmp_path / "fsdd.jsonl.gz", "wt") as file:
-        file.writelines(json.dumps({"id": n, "digit": str(d), "speaker": s, "take": 0}) + "\n" for n, d, s in rows)
-    found = real_voices(tmp_path)
-    assert found.labels.tolist() == [7, 0, 1] and found.voices.tolist() == [1, 0, 1]
-    assert np.diff(np.concatenate(([0], found.ends))).tolist() == [55, 20, 25]
-
-
-def test_real_voices_that_are_not_there_say_so(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="The recordings of real voices cannot be read from this folder") as caught:
-        real_voices(tmp_path)
-    assert "真人录音" in caught.value.zh

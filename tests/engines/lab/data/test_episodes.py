@@ -7,9 +7,17 @@ import pytest
 import torch
 
 from engines.errors import RequestError
-from engines.lab.data import episodes as tasks
-from engines.lab.data.datasets import Pictures, characters, digits, from_folder
-from engines.lab.data.episodes import PX, Pool, of_characters, of_digits, of_own, pools
+from engines.lab.data.arrays import Pictures
+from engines.lab.data.datasets import characters, digits, from_folder
+from engines.lab.data.episodes import (
+    PX,
+    ClassPool,
+    from_characters,
+    from_dataset,
+    from_digits,
+    from_omniglot,
+    meta_dataset,
+)
 from tests.engines.lab.makers import save_photos, save_sounds
 
 
@@ -18,16 +26,16 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 @pytest.fixture
-def grey() -> Pool:
+def grey() -> ClassPool:
     """Six classes of eight pictures, each of one grey that tells class and example."""
     greys = np.arange(48, dtype=np.uint8) * 5
     pixels = np.broadcast_to(greys[:, None, None, None], (48, 8, 8, 1)).copy()
     labels = np.repeat(np.arange(6), 8)
-    return Pool(Pictures(pixels, labels), tuple(np.arange(48).reshape(6, 8)))
+    return ClassPool(Pictures(pixels, labels), tuple(np.arange(48).reshape(6, 8)))
 
 
-def test_a_task_has_its_classes_in_order_and_no_example_twice(grey: Pool) -> None:
-    drawn = grey.tasks(20, n_ways=4, n_shots=2, n_queries=3, rng=rng())
+def test_a_task_has_its_classes_in_order_and_no_example_twice(grey: ClassPool) -> None:
+    drawn = grey.episodes(20, n_ways=4, n_shots=2, n_queries=3, rng=rng())
     assert drawn.support.shape == (20, 8, 3, PX, PX) and drawn.queries.shape == (20, 12, 3, PX, PX) and len(drawn) == 20
     support, queries = (
         ((x[:, :, 0, 0, 0] * 128 + 127) / 5).round().int().unflatten(1, (4, -1)) for x in (drawn.support, drawn.queries)
@@ -39,22 +47,22 @@ def test_a_task_has_its_classes_in_order_and_no_example_twice(grey: Pool) -> Non
     assert len({tuple(task[:, 0].tolist()) for task in classes}) > 10, "the order of classes is drawn too"
 
 
-def test_the_same_seed_draws_the_same_tasks(grey: Pool) -> None:
-    one, same, other = (grey.tasks(3, 2, 1, 1, rng(seed)) for seed in (1, 1, 2))
+def test_the_same_seed_draws_the_same_tasks(grey: ClassPool) -> None:
+    one, same, other = (grey.episodes(3, 2, 1, 1, rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(one.support, same.support) and not torch.equal(one.support, other.support)
 
 
-def test_single_examples_come_with_their_class(grey: Pool) -> None:
-    x, labels = grey.draw(30, rng())
+def test_single_examples_come_with_their_class(grey: ClassPool) -> None:
+    x, labels = grey.sample(30, rng())
     assert torch.equal(((x[:, 0, 0, 0] * 128 + 127) / 5).round().int() // 8, labels.int())
 
 
 def test_characters_share_no_script_and_are_turned_to_learn_from() -> None:
-    found = of_characters()
+    found = from_characters()
     assert [len(pool.rows) for pool in (found.train, found.valid, found.test)] == [
         4 * len(characters("train").names), len(characters("valid").names), len(characters("test").names),
     ]  # fmt: skip
-    assert found.train.sense == "picture" and found.n_examples == 20
+    assert found.train.modality == "picture" and found.n_examples == 20
     n = len(found.train.rows) // 4
     upright, turned = (
         found.train.examples.pixels[found.train.rows[i][0], :, :, 0]  # type: ignore[union-attr]
@@ -63,42 +71,42 @@ def test_characters_share_no_script_and_are_turned_to_learn_from() -> None:
     np.testing.assert_array_equal(turned, np.rot90(upright))
 
 
-def test_digits_are_tested_in_another_language_by_other_voices() -> None:
-    found, all_of_it = of_digits(), digits()
+def test_digits_are_tested_in_another_language_with_other_voices() -> None:
+    found, dataset = from_digits(), digits()
 
-    def heard(pool: Pool) -> tuple[set[str], set[int]]:
+    def heard(pool: ClassPool) -> tuple[set[str], set[int]]:
         own, rows = pool.examples, np.concatenate(pool.rows)
         assert not isinstance(own, Pictures)
-        return {all_of_it.languages[i] for i in own.languages[rows]}, set(own.voices[rows].tolist())
+        return {dataset.languages[i] for i in own.languages[rows]}, set(own.voices[rows].tolist())
 
-    (learnt, voices), (watched, others), (new, unheard) = map(heard, (found.train, found.valid, found.test))
-    assert learnt == watched == {"en", "de", "fr"} and new == {"zh"}
+    (train, voices), (valid, others), (test, unheard) = map(heard, (found.train, found.valid, found.test))
+    assert train == valid == {"en", "de", "fr"} and test == {"zh"}
     assert not voices & others and not (voices | others) & unheard
     assert [len(pool.rows) for pool in (found.train, found.valid, found.test)] == [30, 30, 10]
-    assert found.train.sense == "sound"
+    assert found.train.modality == "sound"
 
 
 def test_spoken_tasks_differ_in_noise_from_draw_to_draw() -> None:
-    pool = of_digits().test
+    pool = from_digits().test
     assert pool.noise > 0
-    quiet = Pool(pool.examples, pool.rows)
-    assert torch.equal(quiet.tasks(1, 2, 1, 1, rng(3)).support, quiet.tasks(1, 2, 1, 1, rng(3)).support)
-    assert not torch.equal(pool.tasks(1, 2, 1, 1, rng(3)).support, quiet.tasks(1, 2, 1, 1, rng(3)).support)
+    quiet = ClassPool(pool.examples, pool.rows)
+    assert torch.equal(quiet.episodes(1, 2, 1, 1, rng(3)).support, quiet.episodes(1, 2, 1, 1, rng(3)).support)
+    assert not torch.equal(pool.episodes(1, 2, 1, 1, rng(3)).support, quiet.episodes(1, 2, 1, 1, rng(3)).support)
 
 
-@pytest.mark.parametrize("sense", ["picture", "sound"])
-def test_of_a_folder_half_of_the_classes_are_never_learnt_from(sense: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("modality", ["picture", "sound"])
+def test_of_a_folder_half_of_the_classes_are_kept_for_testing(modality: str, tmp_path: Path) -> None:
     for i in range(5):
-        (save_photos if sense == "picture" else save_sounds)(tmp_path / f"class {i}", 5)
-    found = of_own(from_folder(tmp_path), seed=1)
-    assert found.test.sense == sense
+        (save_photos if modality == "picture" else save_sounds)(tmp_path / f"class {i}", 5)
+    found = from_dataset(from_folder(tmp_path), seed=1)
+    assert found.test.modality == modality
     assert [len(pool.rows) for pool in (found.train, found.valid, found.test)] == [3, 3, 2]
     known, new = (set(np.concatenate(pool.rows).tolist()) for pool in (found.train, found.test))
     assert len(known) == 15 and len(new) == 10 and not known & new
-    assert {tuple(rows) for rows in of_own(from_folder(tmp_path), seed=1).test.rows} == {
+    assert {tuple(rows) for rows in from_dataset(from_folder(tmp_path), seed=1).test.rows} == {
         tuple(rows) for rows in found.test.rows
     }
-    found.test.tasks(2, 2, 1, 2, rng())
+    found.test.episodes(2, 2, 1, 2, rng())
 
 
 @pytest.mark.parametrize(
@@ -112,18 +120,21 @@ def test_too_little_for_such_tasks_is_one_sentence(n_ways: int, n_shots: int, se
     for i in range(4):
         save_photos(tmp_path / str(i), 5)
     with pytest.raises(RequestError, match=sentence) as caught:
-        of_own(from_folder(tmp_path), seed=0).check(n_ways, n_shots)
+        from_dataset(from_folder(tmp_path), seed=0).check(n_ways, n_shots)
     assert "请" in caught.value.zh
 
 
-def test_a_material_of_ones_own_takes_the_place_of_any(tmp_path: Path) -> None:
+def test_a_persons_data_set_takes_the_place_of_any(tmp_path: Path) -> None:
     for i in range(4):
         save_photos(tmp_path / str(i), 5)
     own = from_folder(tmp_path)
-    assert pools("characters", own, 0).data == pools("digits", own, 0).data == own.data
-    assert pools("characters", None, 0).data.name == "characters" and pools("digits", None, 0).data.name == "digits"
+    assert meta_dataset("characters", own, 0).record == meta_dataset("digits", own, 0).record == own.record
+    assert (
+        meta_dataset("characters", None, 0).record.name == "characters"
+        and meta_dataset("digits", None, 0).record.name == "digits"
+    )
 
 
 def test_omniglot_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="Omniglot cannot be read from this folder"):
-        tasks.of_omniglot(tmp_path)
+        from_omniglot(tmp_path)

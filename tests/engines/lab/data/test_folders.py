@@ -13,7 +13,7 @@ from engines.protocol import Cancel
 from tests.engines.lab.makers import save_photos, save_sound, save_sounds, tone
 
 
-def read(folder: Path, seed: int = 0) -> folders.Examples:
+def read(folder: Path, seed: int = 0) -> folders.FolderContents:
     return folders.read(folder, np.random.default_rng(seed))
 
 

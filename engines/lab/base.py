@@ -1,0 +1,90 @@
+"""What an experiment of the Lab is, and the registry of those there are. Importing this loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from engines.lab.requests import (
+    AlignmentRequest,
+    ExtractorsRequest,
+    FusionRequest,
+    LabRequest,
+    MamlRequest,
+    MultitaskRequest,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from engines.lab.data.datasets import Dataset
+    from engines.lab.findings import Findings, Table
+    from engines.protocol import Cancel
+
+Asked = TypeVar("Asked", bound=LabRequest, contravariant=True)
+Registered = TypeVar("Registered", bound=LabRequest)
+
+
+class Experiment(Protocol[Asked]):
+    """A module that trains models and measures them. dataset: None for the one that comes with the program."""
+
+    def run(self, request: Asked, dataset: Dataset | None, cancel: Cancel, /) -> Iterator[Findings]:
+        """Train and measure; the last findings are done. Raises RequestError. Stopped, it ends as "cancelled"."""
+
+    def measure(
+        self, request: Asked, dataset: Dataset | None, weights: Mapping[str, np.ndarray], /
+    ) -> tuple[Table, ...]:
+        """The tables of a finished run again, from its weights."""
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Registered]):
+    """An experiment in the registry. load: imports its module, and torch with it."""
+
+    request: type[Registered]
+    load: Callable[[], Experiment[Registered]]
+
+
+def _extractors() -> Experiment[ExtractorsRequest]:
+    from engines.lab import extractors
+
+    return extractors
+
+
+def _fusion() -> Experiment[FusionRequest]:
+    from engines.lab import fusion
+
+    return fusion
+
+
+def _alignment() -> Experiment[AlignmentRequest]:
+    from engines.lab import alignment
+
+    return alignment
+
+
+def _multitask() -> Experiment[MultitaskRequest]:
+    from engines.lab import multitask
+
+    return multitask
+
+
+def _maml() -> Experiment[MamlRequest]:
+    from engines.lab import maml
+
+    return maml
+
+
+EXPERIMENTS: Mapping[str, Entry[Any]] = {
+    "extractors": Entry(ExtractorsRequest, _extractors),
+    "fusion": Entry(FusionRequest, _fusion),
+    "alignment": Entry(AlignmentRequest, _alignment),
+    "multitask": Entry(MultitaskRequest, _multitask),
+    "maml": Entry(MamlRequest, _maml),
+}
+
+
+def name_of(request: LabRequest) -> str:
+    """The name of the experiment that a request is for."""
+    return next(name for name, entry in EXPERIMENTS.items() if type(request) is entry.request)
