@@ -73,8 +73,10 @@ def tables() -> dict[str, Callable[[str], str]]:
 
 
 def fill(document: str, made: Mapping[str, Callable[[str], str]]) -> str:
-    """A document with its tables written anew."""
-    return BLOCK.sub(lambda found: found[1] + made[found[2]](found[3]) + found[4], document)
+    """A document with its tables written anew; those that are not made stay."""
+    return BLOCK.sub(
+        lambda found: found[1] + made[found[2]](found[3]) + found[4] if found[2] in made else found[0], document
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

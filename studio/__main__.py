@@ -25,9 +25,9 @@ def main(argv: list[str] | None = None, program: str = "") -> int:
         from engines.hosts import publish
 
         return publish.main(arguments[1:], called)
-    from engines import cli
+    from engines.cli import main as run
 
-    return cli.main(arguments)
+    return run(arguments)
 
 
 if __name__ == "__main__":

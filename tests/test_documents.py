@@ -67,8 +67,11 @@ def test_both_readmes_have_the_same_sections_and_commands() -> None:
         assert english.count(mark) == chinese.count(mark)
 
 
-def test_every_table_of_figures_is_the_generated_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert tables.main(["--check"]) == 0, capsys.readouterr().out
+def test_every_table_of_figures_is_the_generated_one() -> None:
+    made = {name: table for name, table in tables.tables().items() if name != "known"}  # a minute; it has its own test
+    for path in DOCUMENTS:
+        text = path.read_text("utf-8")
+        assert tables.fill(text, made) == text, f"run python -m scripts.tables: {path.relative_to(ROOT)} is out of date"
 
 
 def test_every_command_is_one_that_there_is() -> None:

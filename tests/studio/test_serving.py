@@ -32,6 +32,9 @@ BUILT_IN = {
     "model": [],
     "share": False,
     "no_browser": False,
+    "root_path": None,
+    "allow_host": [],
+    "no_mcp": False,
 }
 
 
@@ -49,10 +52,11 @@ def test_without_flags_the_built_in_model_is_served_to_this_machine_only() -> No
 
 
 def test_every_flag_reaches_its_option() -> None:
-    flags = "--host 0.0.0.0 --port 80 --device cuda:1 --model mine --model ask=yours --share --no-browser"
+    flags = "--host 0.0.0.0 --port 80 --device cuda:1 --model mine --model ask=yours --share --no-browser "
+    flags += "--root-path /studio --allow-host a.example --allow-host b.example --no-mcp"
     assert vars(parse(flags.split())) == {
         "host": "0.0.0.0", "port": 80, "device": "cuda:1", "model": ["mine", "ask=yours"], "share": True,
-        "no_browser": True,
+        "no_browser": True, "root_path": "/studio", "allow_host": ["a.example", "b.example"], "no_mcp": True,
     }  # fmt: skip
 
 
