@@ -54,10 +54,7 @@ def add_tools(app: FastAPI, state: AppState, tasks: Sequence[api.Task]) -> Abstr
         def work() -> dict[str, Any]:
             task = by_name.get(params.name)
             if task is None:
-                known = ", ".join(by_name)
-                raise RequestError(
-                    "api.tool", "There is no tool {name}; there are {known}.", name=params.name, known=known
-                )
+                raise RequestError("api.tool", "There is no such tool; there are {known}.", known=", ".join(by_name))
             values = api.parsed(task, params.arguments or {}, lambda value: _file(value, local=state.rules.folders))
             return to_json(deque(api.results(state, task.build(values), cancel), maxlen=1)[0])
 
