@@ -60,6 +60,15 @@ def test_every_link_leads_to_a_file() -> None:
                 assert (path.parent / target).exists(), f"{path.relative_to(ROOT)} links to {target}"
 
 
+def test_every_source_file_that_is_named_is_there() -> None:
+    for path in DOCUMENTS:
+        if path.name != "CHANGELOG.md":
+            for name in re.findall(
+                r"`((?:engines|studio|scripts|tests|assets|docs)/[\w./-]+\.\w+)`", path.read_text("utf-8")
+            ):
+                assert (ROOT / name).exists(), f"{path.relative_to(ROOT)} names {name}"
+
+
 def test_both_readmes_have_the_same_sections_and_commands() -> None:
     english, chinese = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh.md"))
     assert len(re.findall("^## ", english, re.M)) == len(re.findall("^## ", chinese, re.M))
