@@ -230,9 +230,9 @@ def _refuse(request: Request) -> tuple[int, UserError] | None:
 
 
 def _body_limit(path: str) -> int | None:
-    if path.startswith(UPLOAD_PATH):
+    if UPLOAD_PATH in path:  # below the root path, where a proxy leaves that on
         return None
-    return MAX_MEDIA_BYTES if path.startswith(MEDIA_PATHS) else MAX_BODY_BYTES
+    return MAX_MEDIA_BYTES if any(part in path for part in MEDIA_PATHS) else MAX_BODY_BYTES
 
 
 def _too_large(limit: int) -> UserError:
