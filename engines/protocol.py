@@ -8,6 +8,7 @@ Units: seconds (`_s`), hertz (`_hz`), counts (`n_`). Photos are (H, W, 3) uint8,
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -181,20 +182,75 @@ class IndexRequest:
     prune: bool = False
 
 
+@dataclass(frozen=True)
+class Metadata:
+    """What a photo or clip says about itself.
+
+    taken: local date and time, "2024-06-01T12:30:00", "" where the file does not say. latitude, longitude: degrees,
+    both or neither. camera: make and model.
+    """
+
+    taken: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    camera: str = ""
+
+
+@dataclass(frozen=True)
+class Term:
+    """A part of a mixed query: text or media, with its weight; a negative weight takes away what is like it."""
+
+    media: Media | str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which files are searched, by what they say about themselves.
+
+    since, until: dates as "2024", "2024-06" or "2024-06-01", both included; a file without a date of its own has that
+    of its last change. near: latitude and longitude in degrees, within_km around them. camera: a part of make or model.
+    """
+
+    since: str = ""
+    until: str = ""
+    near: tuple[float, float] | None = None
+    within_km: float = 10.0
+    camera: str = ""
+
+    def __post_init__(self) -> None:
+        for date in (self.since, self.until):
+            if date and not _DATE.fullmatch(date):
+                raise RequestError("date_unknown", "{date!r} is no date; write 2024, 2024-06 or 2024-06-01.", date=date)
+        if self.near is not None and not (abs(self.near[0]) <= 90.0 and abs(self.near[1]) <= 180.0):
+            raise RequestError("place_unknown", "A latitude is -90 to 90 degrees, a longitude -180 to 180.")
+        if not 0.0 < self.within_km <= 20_100.0:
+            raise RequestError("distance_unknown", "{km:g} km is no distance on Earth.", km=self.within_km)
+
+
+_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchRequest:
-    """Find what fits a query best. query: text (any language served) or media. kinds: which kinds of hit to give."""
+    """Find what fits a query best. query: text (any language served), media, or a mixture. kinds: which kinds of hit
+    to give. only: the files to search, None for all."""
 
-    query: Media | str
+    query: Media | str | tuple[Term, ...]
     collection: Path | str
     kinds: frozenset[Kind] = frozenset(KINDS)
     k: int = 12
+    only: Filter | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.query, str):
-            if not self.query.strip():
-                raise RequestError("query_needed", "Type what to look for, or drop a file.")
-            _length(self.query, 2_000)
+        terms = self.query if isinstance(self.query, tuple) else (Term(self.query),)
+        if not any(term.weight > 0.0 for term in terms):
+            raise RequestError("query_negative", "Say what to look for, too, not only what to take away.")
+        for term in terms:
+            if isinstance(term.media, str):
+                if not term.media.strip():
+                    raise RequestError("query_needed", "Type what to look for, or drop a file.")
+                _length(term.media, 2_000)
         if not 1 <= self.k <= 1_000:
             raise RequestError("k_out_of_range", "k is {k}; choose 1 to 1000 hits.", k=self.k)
         if not self.kinds:

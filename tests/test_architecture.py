@@ -77,8 +77,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "engines.__main__": ("engines.cli",),
     "engines.cli": (
-        *BASE, "engines", "engines.hosts", "engines.lab.commands", "engines.report", "engines.subtitles",
-        "engines.tasks.crowd",
+        *BASE, "engines", "engines.hosts", "engines.index", "engines.media", "engines.report", "engines.subtitles",
+        "engines.tasks.workers",
+    ),
+    "engines.cli.labels": (*BASE, "engines.cli", "engines.home", "engines.lab", "engines.media"),
+    # Whole programs, each with a parser of its own.
+    "engines.cli.programs": (
+        "engines.evaluation.__main__", "engines.hosts.publish", "engines.lab.__main__", "engines.training.train",
+        "studio.serving",
     ),
     "scripts": ("engines",),
     "scripts.load": ("engines", "studio.app"),

@@ -114,12 +114,14 @@ def test_an_error_inside_another_is_shown_in_each_language() -> None:
 
 
 def test_braces_in_a_value_stay_as_they_are() -> None:
-    error = MediaError("media_missing", "There is no file {name} any more; choose it again.", name="{0}{name}.jpg")
-    assert "{0}{name}.jpg" in error.en and "{0}{name}.jpg" in error.zh
+    error = MediaError(
+        "media_missing", "There is no file {name}; check the path or choose it again.", name="{0}{name}.jpg"
+    )
+    assert "{0}{a}.jpg" in error.en and "{0}{a}.jpg" in error.zh
 
 
 def test_an_error_comes_whole_out_of_another_process() -> None:
-    error = MediaError("media_missing", "There is no file {name} any more; choose it again.", name="a.jpg")
+    error = MediaError("media_missing", "There is no file {name}; check the path or choose it again.", name="a.jpg")
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is MediaError and (again.en, again.zh) == (error.en, error.zh)
     made = MediaError(*error.parts()[:2], **json.loads(json.dumps(error.parts()[2])))

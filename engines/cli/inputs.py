@@ -42,17 +42,20 @@ class Inputs:
 def gathered(words: Sequence[str], suffixes: Collection[str]) -> Iterator[Inputs]:
     """The files that `words` name. suffixes: of the files to take from folders. A media file from standard input lies
     in a temporary folder until the block ends."""
-    found: list[Input] = []
+    found: dict[Path, Input] = {}
     missing: list[tuple[str, str]] = []
     with tempfile.TemporaryDirectory(prefix="fusion-studio-", ignore_cleanup_errors=True) as scratch:
         for word in words:
-            for path in _standard_input(Path(scratch)) if word == "-" else [word]:
-                files = list(_expanded(path, suffixes)) if isinstance(path, str) else [path]
-                found += files
+            sources = list(_standard_input(Path(scratch))) if word == "-" else [word]
+            if not sources:
+                missing.append((word, "nothing came on standard input"))
+            for source in sources:
+                files = [source] if isinstance(source, Input) else list(_expanded(source, suffixes))
                 if not files:
-                    missing.append((path, _absence(path)) if isinstance(path, str) else ("-", "nothing came"))
-        once = {each.path.absolute(): each for each in reversed(found)}
-        yield Inputs(tuple(_told_apart(list(reversed(once.values())))), tuple(missing))
+                    missing.append((str(source), _absence(str(source))))
+                for file in files:
+                    found.setdefault(file.path.absolute(), file)
+        yield Inputs(tuple(_told_apart(list(found.values()))), tuple(missing))
 
 
 def is_path(word: str) -> bool:

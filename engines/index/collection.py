@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,10 @@ import numpy as np
 
 from engines.errors import CollectionError
 from engines.index.matrix import Matrix, unit
-from engines.protocol import KINDS, Kind
+from engines.protocol import KINDS, Filter, Kind, Metadata
 
 _APPLICATION_ID = 0x46757331  # "Fus1" in the SQLite header tells a collection from any other database
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE model (digest TEXT NOT NULL);
 CREATE TABLE files (
@@ -40,7 +42,15 @@ CREATE TABLE rows (
 );
 CREATE INDEX rows_by_file ON rows (file_id);
 """
-"""Paths are the system's own bytes (os.fsencode), since a name on disk need not be text. kind: place in KINDS."""
+"""Paths are the system's own bytes (os.fsencode), since a name on disk need not be text; what lies below the
+collection's folder is written as ./path, so that both can be moved together. kind: place in KINDS."""
+_METADATA = """
+CREATE TABLE metadata (
+    file_id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
+    taken TEXT NOT NULL, latitude REAL, longitude REAL, camera TEXT NOT NULL
+)
+"""
+"""What files say about themselves, since version 2; a file without a row was not asked yet."""
 _ODD_TYPES = """
 SELECT 1 FROM files WHERE typeof(path) <> 'blob' OR typeof(digest) <> 'text' OR typeof(size) <> 'integer'
     OR typeof(modified_ns) <> 'integer' OR typeof(failure) NOT IN ('text', 'null')
@@ -77,6 +87,7 @@ class Collection:
 
     def __init__(self, file: Path, *, model_digest: str | None = None, create: bool = False) -> None:
         self._file, self._name = file, file.name
+        self._folder = file.parent.resolve()
         self._lock = threading.RLock()
         if not create and not file.is_file():
             raise CollectionError(
@@ -122,17 +133,17 @@ class Collection:
 
     def files(self) -> set[str]:
         """Paths of all files, those that could not be read among them."""
-        return {os.fsdecode(path) for (path,) in self._all("SELECT path FROM files")}
+        return {self._path(path) for (path,) in self._all("SELECT path FROM files")}
 
     def failures(self) -> list[tuple[str, str]]:
         """(path, reason) of the files that could not be read, in order of their paths."""
         failed = self._all("SELECT path, failure FROM files WHERE failure IS NOT NULL ORDER BY path")
-        return [(os.fsdecode(path), reason) for path, reason in failed]
+        return [(self._path(path), reason) for path, reason in failed]
 
     def rows_of(self, path: Path) -> list[Row]:
         """All rows of a file, in the order they were put."""
         query = "SELECT rows.id, vector FROM rows JOIN files ON files.id = file_id WHERE path = ? ORDER BY rows.id"
-        halves = [(i, np.frombuffer(half, "<f2")) for i, half in self._all(query, _key(path))]
+        halves = [(i, np.frombuffer(half, "<f2")) for i, half in self._all(query, self._key(path))]
         return [row for i, half in halves if (row := self._row(i, half.astype(np.float32))) is not None]
 
     def unchanged(self, path: Path) -> bool:
@@ -140,7 +151,9 @@ class Collection:
 
         A file that failed is never unchanged: what could not be read may be readable by now.
         """
-        known = self._all("SELECT digest, size, modified_ns FROM files WHERE path = ? AND failure IS NULL", _key(path))
+        known = self._all(
+            "SELECT digest, size, modified_ns FROM files WHERE path = ? AND failure IS NULL", self._key(path)
+        )
         stamp = _stamp(path)
         if not known or stamp is None or known[0][1] != stamp[0]:
             return False
@@ -153,13 +166,14 @@ class Collection:
             return False
         if same:
             with self._transaction():
-                self._db.execute("UPDATE files SET modified_ns = ? WHERE path = ?", (stamp[1], _key(path)))
+                self._db.execute("UPDATE files SET modified_ns = ? WHERE path = ?", (stamp[1], self._key(path)))
         return same
 
     # --- changing it ---
 
-    def put(self, path: Path, digest: str, rows: Sequence[Row]) -> None:
-        """Write all rows of a file, in place of those it had. digest: SHA-256 of its bytes, as hex."""
+    def put(self, path: Path, digest: str, rows: Sequence[Row], metadata: Metadata | None = None) -> None:
+        """Write all rows of a file, in place of those it had. digest: SHA-256 of its bytes, as hex. metadata: None
+        where nobody has looked."""
         kinds = [KINDS.index(row.kind) for row in rows]
         vectors = [unit(row.vector) for row in rows]
         query = "INSERT INTO rows (file_id, kind, start_s, end_s, text, vector) VALUES (?, ?, ?, ?, ?, ?)"
@@ -171,6 +185,8 @@ class Collection:
                 if len(widths) > 1:
                     raise ValueError(f"vectors of {sorted(widths)} numbers in one collection")
                 file_id = self._replace_file(path, digest, None)
+                if metadata is not None:
+                    self._describe(file_id, metadata)
                 ids = []
                 for row, kind, vector in zip(rows, kinds, vectors, strict=True):
                     half = vector.astype("<f2").tobytes()
@@ -178,6 +194,21 @@ class Collection:
                     ids.append(int(self._db.execute(query, values).lastrowid or 0))
             if rows:
                 self._matrix.append(ids, file_id, kinds, np.stack(vectors))
+
+    def is_described(self, path: Path) -> bool:
+        """Whether what a file says about itself is here."""
+        query = "SELECT 1 FROM metadata JOIN files ON files.id = file_id WHERE path = ?"
+        return bool(self._all(query, self._key(path)))
+
+    def describe(self, path: Path, metadata: Metadata) -> None:
+        """Write what a file says about itself."""
+        with self._transaction():
+            for (file_id,) in self._all("SELECT id FROM files WHERE path = ?", self._key(path)):
+                self._describe(file_id, metadata)
+
+    def _describe(self, file_id: int, metadata: Metadata) -> None:
+        values = (file_id, metadata.taken, metadata.latitude, metadata.longitude, metadata.camera)
+        self._db.execute("INSERT OR REPLACE INTO metadata VALUES (?, ?, ?, ?, ?)", values)
 
     def fail(self, path: Path, reason: str) -> None:
         """Note that a file could not be read; rows it had are dropped.
@@ -205,17 +236,30 @@ class Collection:
 
     # --- finding ---
 
-    def search(self, vector: np.ndarray, *, kinds: frozenset[Kind], k: int) -> list[tuple[Row, float]]:
-        """The k rows of these kinds nearest to `vector` (D,), with their cosines.
+    def search(
+        self, vector: np.ndarray, *, kinds: frozenset[Kind], k: int, only: Filter | None = None
+    ) -> list[tuple[Row, float]]:
+        """The k rows of these kinds nearest to `vector` (D,), with their cosines. only: the files to look in.
 
         First the best row of each file, best file first; only if there are fewer than k files, further rows of theirs.
         """
         query, matrix = unit(vector), self._now()
         if matrix.width not in (None, len(query)):  # though the same model is named as its own
             raise _sentence(self._file, sqlite3.DatabaseError("vectors of another width than the model's"))
-        nearest = matrix.nearest(query, [KINDS.index(kind) for kind in kinds], k)
+        files = None if only is None else self._matching(only)
+        nearest = matrix.nearest(query, [KINDS.index(kind) for kind in kinds], k, files)
         found = [(self._row(row_id, stored), score) for row_id, score, stored in nearest]
         return [(row, score) for row, score in found if row is not None]  # it may have been dropped since
+
+    def _matching(self, only: Filter) -> list[int]:
+        """The ids of the files that a filter lets through."""
+        query = """SELECT id, modified_ns, taken, latitude, longitude, camera
+                   FROM files LEFT JOIN metadata ON files.id = file_id WHERE failure IS NULL"""
+        return [
+            file_id
+            for file_id, modified_ns, taken, latitude, longitude, camera in self._all(query)
+            if _passes(only, Metadata(taken or _date(modified_ns), latitude, longitude, camera or ""))
+        ]
 
     def near_duplicates(self, threshold: float = 0.97) -> list[tuple[str, str, float]]:
         """Pairs of files with the same bytes (score 1), or the same kind and a cosine of at least `threshold`.
@@ -228,7 +272,7 @@ class Collection:
         for file_id, path, digest in self._all(
             "SELECT id, path, digest FROM files WHERE failure IS NULL ORDER BY path"
         ):
-            paths[file_id] = os.fsdecode(path)
+            paths[file_id] = self._path(path)
             same.setdefault(digest, []).append(file_id)
         matrix = self._now()
         pairs = {(twins[0], twin): 1.0 for twins in same.values() for twin in twins[1:]}
@@ -250,6 +294,9 @@ class Collection:
             raise CollectionError(
                 "not_a_collection", "{name} is not a collection; choose another file or a new name.", name=self._name
             )
+        if version == 1:
+            self._upgrade()
+            version = _SCHEMA_VERSION
         if version != _SCHEMA_VERSION:
             raise CollectionError(
                 "collection_of_other_version",
@@ -269,12 +316,32 @@ class Collection:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("BEGIN IMMEDIATE")
         if self._pragma("schema_version") == 0:  # else another program made it just now
-            for statement in _SCHEMA.split(";"):
+            for statement in (*_SCHEMA.split(";"), _METADATA):
                 self._db.execute(statement)
             self._db.execute("INSERT INTO model VALUES (?)", (model_digest,))
             self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         self._db.execute("COMMIT")
+
+    def _upgrade(self) -> None:
+        """From version 1: room for metadata, and paths from here where files lie beside the collection."""
+        self._db.execute("BEGIN IMMEDIATE")
+        if self._pragma("user_version") == 1:  # else another program did it just now
+            self._db.execute(_METADATA)
+            for file_id, path in self._db.execute("SELECT id, path FROM files").fetchall():
+                values = (self._key(os.fsdecode(path)), file_id)
+                self._db.execute("UPDATE files SET path = ? WHERE id = ?", values)
+            self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        self._db.execute("COMMIT")
+
+    def _key(self, path: Path | str) -> bytes:
+        """A path as it is written in the file."""
+        whole, folder = os.fsencode(path), os.fsencode(self._folder) + os.sep.encode()
+        return b"./" + whole[len(folder) :] if whole.startswith(folder) else whole
+
+    def _path(self, key: bytes) -> str:
+        """The path that is written so."""
+        return str(self._folder / os.fsdecode(key[2:])) if key.startswith(b"./") else os.fsdecode(key)
 
     def _pragma(self, name: str) -> int:
         return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
@@ -314,18 +381,18 @@ class Collection:
             row_id,
         )
         for path, kind, start_s, end_s, text in found:
-            return Row(os.fsdecode(path), KINDS[kind], start_s, end_s, vector, text)
+            return Row(self._path(path), KINDS[kind], start_s, end_s, vector, text)
         return None
 
     def _replace_file(self, path: Path, digest: str, failure: str | None) -> int:
         self._drop_file(path)
         size, modified_ns = _stamp(path) or (-1, -1)  # gone already: never unchanged
-        values = (_key(path), digest, size, modified_ns, failure)
+        values = (self._key(path), digest, size, modified_ns, failure)
         query = "INSERT INTO files (path, digest, size, modified_ns, failure) VALUES (?, ?, ?, ?, ?)"
         return int(self._db.execute(query, values).lastrowid or 0)
 
     def _drop_file(self, path: Path) -> None:
-        for (file_id,) in self._all("SELECT id FROM files WHERE path = ?", _key(path)):
+        for (file_id,) in self._all("SELECT id FROM files WHERE path = ?", self._key(path)):
             self._db.execute("DELETE FROM files WHERE id = ?", (file_id,))
             self._matrix.drop(file_id)
 
@@ -356,8 +423,31 @@ class Collection:
             self._load()
 
 
-def _key(path: Path) -> bytes:
-    return os.fsencode(path)
+def _date(modified_ns: int) -> str:
+    return datetime.fromtimestamp(modified_ns / 1e9).isoformat(timespec="seconds")
+
+
+def _passes(only: Filter, metadata: Metadata) -> bool:
+    """Whether a file is among those that a filter lets through."""
+    if only.since and metadata.taken[: len(only.since)] < only.since:
+        return False
+    if only.until and metadata.taken[: len(only.until)] > only.until:
+        return False
+    if only.camera.lower() not in metadata.camera.lower():
+        return False
+    if only.near is None:
+        return True
+    if metadata.latitude is None or metadata.longitude is None:
+        return False
+    return _distance_km(only.near, (metadata.latitude, metadata.longitude)) <= only.within_km
+
+
+def _distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """The length of the great circle between two places in degrees (haversine; the Earth a ball of 6371 km)."""
+    (lat_a, lon_a), (lat_b, lon_b) = (tuple(map(math.radians, place)) for place in (a, b))
+    half = math.sin((lat_b - lat_a) / 2) ** 2
+    half += math.cos(lat_a) * math.cos(lat_b) * math.sin((lon_b - lon_a) / 2) ** 2
+    return 2 * 6371.0 * math.asin(min(1.0, math.sqrt(half)))
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -25,10 +25,10 @@ from urllib.request import url2pathname
 
 import numpy as np
 
-from engines.errors import CollectionError
+from engines.errors import CollectionError, RequestError
 from engines.index.collection import Row
 from engines.index.matrix import Matrix, unit
-from engines.protocol import KINDS, Kind
+from engines.protocol import KINDS, Filter, Kind, Metadata
 
 _TABLE = "collection"
 _VERSION = b"1"
@@ -158,8 +158,9 @@ class LanceCollection:
 
     # --- changing it ---
 
-    def put(self, path: Path, digest: str, rows: Sequence[Row]) -> None:
-        """Write all rows of a file, in place of those it had. digest: SHA-256 of its bytes, as hex."""
+    def put(self, path: Path, digest: str, rows: Sequence[Row], metadata: Metadata | None = None) -> None:
+        """Write all rows of a file, in place of those it had. digest: SHA-256 of its bytes, as hex. metadata: not kept
+        here."""
         kinds = [KINDS.index(row.kind) for row in rows]
         vectors = [unit(row.vector) for row in rows]
         with self._lock:
@@ -190,13 +191,26 @@ class LanceCollection:
             self._table = self._made(model_digest)
             self._known = self._counted = None
 
+    def is_described(self, path: Path) -> bool:
+        """Metadata are not kept here, so nothing is left to do."""
+        return True
+
+    def describe(self, path: Path, metadata: Metadata) -> None:
+        """Metadata are not kept here."""
+
     # --- finding ---
 
-    def search(self, vector: np.ndarray, *, kinds: frozenset[Kind], k: int) -> list[tuple[Row, float]]:
-        """The k rows of these kinds nearest to `vector` (D,), with their cosines.
+    def search(
+        self, vector: np.ndarray, *, kinds: frozenset[Kind], k: int, only: Filter | None = None
+    ) -> list[tuple[Row, float]]:
+        """The k rows of these kinds nearest to `vector` (D,), with their cosines. Raises RequestError for a filter.
 
         First the best row of each file, best file first; only if there are fewer than k files, further rows of theirs.
         """
+        if only is not None:
+            raise RequestError(
+                "filter_at_address", "Dates, places and cameras are kept by collections in a file only; index into one."
+            )
         query = unit(vector)
         places = sorted(KINDS.index(kind) for kind in kinds)
         with self._speaking():

@@ -68,15 +68,21 @@ class Matrix:
         rows = self._rows
         rows.alive[: rows.n][rows.files[: rows.n] == file] = False
 
-    def nearest(self, query: np.ndarray, kinds: Collection[int], k: int) -> list[tuple[int, float, np.ndarray]]:
-        """(row id, cosine, vector) of the k rows of these kinds nearest to the query (D,) of length 1.
+    def nearest(
+        self, query: np.ndarray, kinds: Collection[int], k: int, files: Collection[int] | None = None
+    ) -> list[tuple[int, float, np.ndarray]]:
+        """(row id, cosine, vector) of the k rows of these kinds, and of these files if any are named, nearest to the
+        query (D,) of length 1.
 
         First the best row of each file, best file first; only if there are fewer than k files, further rows of theirs.
         """
         rows = self._rows
         if rows.n == 0:
             return []
-        wanted = np.flatnonzero(rows.alive[: rows.n] & np.isin(rows.kinds[: rows.n], list(kinds)))
+        mask = rows.alive[: rows.n] & np.isin(rows.kinds[: rows.n], list(kinds))
+        if files is not None:
+            mask &= np.isin(rows.files[: rows.n], list(files))
+        wanted = np.flatnonzero(mask)
         scores = (rows.vectors[: rows.n] @ query)[wanted]
         best = [(wanted[i], scores[i]) for i in _best(scores, rows.files[wanted], k)]
         return [(int(rows.ids[i]), float(score), rows.vectors[i].copy()) for i, score in best]

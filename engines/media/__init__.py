@@ -36,6 +36,7 @@ __all__ = [
     "MediaInfo",
     "content_digest",
     "load_clip",
+    "load_metadata",
     "load_photo",
     "load_sound",
     "probe",
@@ -64,6 +65,7 @@ probe = apart(reading.probe)
 load_photo = apart(reading.load_photo)
 load_sound = apart(reading.load_sound)
 load_clip = apart(reading.load_clip)
+load_metadata = apart(reading.load_metadata)
 stream_sound = apart_in_turn(reading.stream_sound)
 
 

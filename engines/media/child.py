@@ -31,7 +31,7 @@ import numpy as np
 from engines.errors import MediaError
 from engines.media import reading
 from engines.media.refusals import refusal
-from engines.protocol import Clip, Photo, Sound
+from engines.protocol import Clip, Metadata, Photo, Sound
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,7 +47,9 @@ _N_IDLE = 2
 _ROOT = Path(__file__).resolve().parents[2]
 # -P: the folder the program was started in, perhaps one of downloads, is no place to import from
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from engines.media.child import serve; serve()"
-_RECORDS: dict[str, type[Any]] = {record.__name__: record for record in (reading.MediaInfo, Photo, Sound, Clip)}
+_RECORDS: dict[str, type[Any]] = {
+    record.__name__: record for record in (reading.MediaInfo, Metadata, Photo, Sound, Clip)
+}
 _NUMBERS = ("|u1", "<f4")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from engines.errors import MediaError
 from engines.media import photos, tracks
+from engines.media.metadata import load_metadata as load_metadata
 from engines.media.refusals import refusal
 from engines.protocol import RATE_HZ, Clip, Photo, Sound
 

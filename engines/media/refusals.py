@@ -19,7 +19,7 @@ _PLAYLIST_HEADS = (b"#extm3u", b"ffconcat", b"[playlist]", b"[reference]", b"<as
 _PLAYLIST_SUFFIXES = (".asx", ".cue", ".ffconcat", ".m3u", ".m3u8", ".mpd", ".pls", ".smil", ".wpl", ".xspf")
 
 SENTENCES = {
-    "missing": "There is no file {name} any more; choose it again.",
+    "missing": "There is no file {name}; check the path or choose it again.",
     "folder": "{name} is not a file; choose a photo, sound or clip.",
     "forbidden": "{name} may not be read; allow reading it or copy it elsewhere, then choose it again.",
     "empty": "{name} is empty (0 bytes); record or download it again.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +24,11 @@ from engines.protocol import (
     IndexResult,
     Kind,
     Media,
+    Metadata,
     Progress,
     SearchRequest,
     SearchResult,
+    Term,
 )
 from engines.text import fold_query
 
@@ -67,6 +70,7 @@ class Reading:
     path: Path
     digest: str = ""
     rows: tuple[Row, ...] = ()
+    metadata: Metadata | None = None
     failure: str = ""
 
 
@@ -96,25 +100,34 @@ def search(space: Space, request: SearchRequest) -> Iterator[SearchResult]:
     """
     yield SearchResult(request=request, progress=Progress("searching"))
     with open_collection(request.collection, model_digest=space.model_digest) as collection:
-        if isinstance(request.query, str):
-            query = Window("text", space.text_vector(fold_query(request.query)))
-        else:
-            query = space.vector(request.query)
+        terms = request.query if isinstance(request.query, tuple) else (Term(request.query),)
+        parts = [(_placed(space, term.media), term.weight) for term in terms]
+        vector = np.sum([weight * part.vector for part, weight in parts], axis=0)
+        vector = vector / max(float(np.linalg.norm(vector)), 1e-9)
         hits = [
-            Hit(
-                Path(row.path),
-                row.kind,
-                score,
-                space.fit(score, query.kind, row.kind),
-                row.start_s,
-                row.end_s,
-                row.text,
-            )
+            Hit(Path(row.path), row.kind, score, _fit(space, parts, row), row.start_s, row.end_s, row.text)
             for kind in sorted(request.kinds)
-            for row, score in collection.search(query.vector, kinds=frozenset({kind}), k=request.k)
+            for row, score in collection.search(vector, kinds=frozenset({kind}), k=request.k, only=request.only)
         ]
     hits.sort(key=lambda hit: (-hit.fit, -hit.score))
     yield SearchResult(request=request, hits=tuple(hits[: request.k]), end="finished" if hits else "empty")
+
+
+def _placed(space: Space, query: Media | str) -> Window:
+    if isinstance(query, str):
+        return Window("text", space.text_vector(fold_query(query)))
+    return space.vector(query)
+
+
+def _fit(space: Space, parts: Sequence[tuple[Window, float]], row: Row) -> float:
+    """How well a row fits a mixed query, 0 to 1: the mean, weighted and geometric, of how well it fits what is wanted
+    and how little what is taken away. Each part has the calibration of its own kind."""
+    total = sum(abs(weight) for _, weight in parts)
+    log = 0.0
+    for part, weight in parts:
+        fit = space.fit(float(part.vector @ row.vector), part.kind, row.kind)
+        log += abs(weight) / total * math.log(max(fit if weight > 0.0 else 1.0 - fit, 1e-9))
+    return math.exp(log)
 
 
 # --- indexing ----------------------------------------------------------------------------------------------------
@@ -168,6 +181,8 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
             yield result()
             if collection.unchanged(path):
                 n_unchanged += 1
+                if not collection.is_described(path):  # by an earlier version of this program
+                    collection.describe(path, metadata_of(path))
             else:
                 changed.append(path)
         for reading in reader(changed):
@@ -178,7 +193,7 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
                 collection.fail(reading.path, reading.failure)
                 failures += ((_printable(reading.path.name), _printable(reading.failure)),)
             else:
-                collection.put(reading.path, reading.digest, reading.rows)
+                collection.put(reading.path, reading.digest, reading.rows, reading.metadata)
                 n_added += 1
             n_rows = collection.n_rows
     yield replace(result(), progress=None, end="finished" if n_rows else "empty")
@@ -193,11 +208,21 @@ def read(space: Space, paths: Sequence[Path]) -> Iterator[Reading | None]:
             for window in _windows(space, path):
                 rows.append(Row(str(path), window.kind, window.start_s, window.end_s, window.vector, window.text))
                 yield None
-            reading = Reading(path, files.content_digest(path), tuple(rows))
+            reading = Reading(path, files.content_digest(path), tuple(rows), metadata_of(path))
         except (MediaError, OSError, UnicodeError) as error:
             unreadable = f"{path.name} cannot be read; check its rights."
             reading = Reading(path, failure=error.en if isinstance(error, MediaError) else unreadable)
         yield reading
+
+
+def metadata_of(path: Path) -> Metadata:
+    """What a file says about itself; nothing for text, and for a file that ends the process that reads it."""
+    if path.suffix.lower() in TEXT_SUFFIXES:
+        return Metadata()
+    try:
+        return files.load_metadata(path)
+    except MediaError:
+        return Metadata()
 
 
 def _collection(where: Path | str, model_digest: str) -> tuple[Collection | LanceCollection, bool]:

@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,7 +226,8 @@ class Trainer:
         return self.model
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train one stage by a recipe, from where it was stopped."""
     parser = argparse.ArgumentParser(description="Train the fusion model by a recipe; goes on where it was stopped.")
     parser.add_argument("data", type=Path)
     parser.add_argument("run", type=Path)
@@ -248,7 +250,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--export", type=Path, help="write the averaged model to this folder at the end")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)  # moments of rarely touched weights would end there, and cost many times as much
     recipe = RECIPES[args.recipe]

@@ -37,7 +37,7 @@ def said(read: Callable[[Path], Any], path: Path) -> tuple[str, str]:
 @each_reader
 def test_a_missing_file_is_named(read: Callable[[Path], Any], tmp_path: Path) -> None:
     en, zh = said(read, tmp_path / "gone.jpg")
-    assert en == "There is no file gone.jpg any more; choose it again."
+    assert en == "There is no file gone.jpg; check the path or choose it again."
     assert zh == "找不到文件 gone.jpg，请重新选择。"
 
 

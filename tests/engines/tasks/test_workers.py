@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import CheckpointError, DeviceError
+from engines.errors import CheckpointError, DeviceError, RequestError
 from engines.index import Collection, open_collection
 from engines.protocol import IndexRequest, IndexResult
-from engines.tasks import crowd
+from engines.tasks import workers
 from tests.engines.tasks import plain_host
 
 pytestmark = [
@@ -42,7 +42,7 @@ def request_for(folder: Path) -> IndexRequest:
 
 
 def indexed(folder: Path, opener: Callable[[], object] = plain_host.opened) -> IndexResult:
-    *_, last = crowd.index(opener, request_for(folder), 2)  # type: ignore[arg-type]
+    *_, last = workers.index(opener, request_for(folder), 2)  # type: ignore[arg-type]
     return last
 
 
@@ -59,7 +59,7 @@ def until(happened: Callable[[], bool]) -> None:
 
 def test_two_read_each_file_once_and_what_is_unchanged_is_left(folder: Path) -> None:
     (folder / "photo.png").write_bytes(b"no photo")
-    results = list(crowd.index(plain_host.opened, request_for(folder), 2))
+    results = list(workers.index(plain_host.opened, request_for(folder), 2))
     last = results[-1]
     assert (last.n_added, last.n_rows, last.end, last.host, last.model_digest) == (6, 6, "finished", "plain", "letters")
     assert last.failures == (("photo.png", "photo.png is no text."),)
@@ -85,15 +85,15 @@ def test_a_reader_that_is_killed_has_its_file_read_by_another(folder: Path) -> N
 def test_a_file_that_kills_two_readers_becomes_a_failure_and_the_rest_goes_on(folder: Path) -> None:
     (folder / "2.txt").write_text("die always")
     last = indexed(folder)
-    sentence = "2.txt ended two processes that read it; it may be damaged, or too large for the memory."
+    sentence = "2.txt ended two workers that read it; it may be damaged, or too large for the memory."
     assert (last.n_added, last.n_rows, last.failures) == (5, 5, (("2.txt", sentence),))
-    assert was_read(folder).count("die always") == crowd.TRIES
+    assert was_read(folder).count("die always") == workers.TRIES
 
 
 def test_a_stop_ends_the_readers_and_the_next_run_goes_on(folder: Path) -> None:
     (folder / "5.txt").write_text("sleep")
     before = set(multiprocessing.active_children())
-    steps = crowd.index(plain_host.opened, request_for(folder), 2)
+    steps = workers.index(plain_host.opened, request_for(folder), 2)
     for result in steps:
         if result.n_added == 5:
             break
@@ -109,13 +109,13 @@ PARENT = """
 import sys
 from pathlib import Path
 from engines.protocol import IndexRequest
-from engines.tasks import crowd
+from engines.tasks import workers
 from tests.engines.tasks import plain_host
 
 if __name__ == "__main__":
     request = IndexRequest(folder=Path(sys.argv[1]), collection=Path(sys.argv[2]))
-    for result in crowd.index(plain_host.opened, request, 2):
-        print(result.n_added, *[str(child.pid) for child in crowd.multiprocessing.active_children()], flush=True)
+    for result in workers.index(plain_host.opened, request, 2):
+        print(result.n_added, *[str(child.pid) for child in workers.multiprocessing.active_children()], flush=True)
 """
 
 
@@ -163,6 +163,26 @@ def test_readers_that_die_before_they_read_end_the_run(folder: Path) -> None:
     with pytest.raises(DeviceError) as caught:
         indexed(folder, plain_host.dead)
     assert caught.value.en == (
-        "Processes ended before they had read anything, perhaps for want of memory; choose fewer with --processes."
+        "Workers ended before they had read anything, perhaps for want of memory; choose fewer with --workers."
     )
-    assert caught.value.zh == "进程在读取任何文件之前就结束了，可能内存不足；请用 --processes 减少进程数。"
+    assert caught.value.zh == "进程在读取任何文件之前就结束了，可能内存不足；请用 --workers 减少进程数。"
+
+
+def test_a_ray_cluster_reads_each_file_once_though_a_worker_dies(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed (the extra `cluster`)")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (folder / "2.txt").write_text("die once")
+    with workers.ray_workers("local") as (start, n_cores):
+        assert n_cores >= 1
+        *_, last = workers.index(plain_host.opened, request_for(folder), 2, start)  # type: ignore[arg-type]
+    assert (last.n_added, last.n_rows, last.failures, last.host) == (6, 6, (), "plain")
+    assert was_read(folder).count("die once") == 2
+
+
+def test_ray_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with (
+        pytest.raises(RequestError, match=r"^--ray needs the package ray; install it with: "),
+        workers.ray_workers("auto"),
+    ):
+        pass

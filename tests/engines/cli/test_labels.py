@@ -31,13 +31,16 @@ def by_name(request: Request) -> Iterator[Result]:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FUSION_STUDIO_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("a1", "a2", "a2.jpg", "a3.jpg", "b9.jpg", "z", "z.jpg", "broken", "broken.jpg", "a.jpg"):
+        (tmp_path / name).write_bytes(b"media")
     return tmp_path / "labels"
 
 
 def told(*arguments: str, host: FakeHost | None = None) -> int:
     """The exit code."""
     fake = host or FakeHost(scripts={EmbedRequest: by_name})
-    code = main(list(arguments), opener=lambda name, settings: fake)
+    code = main(list(arguments), opener=lambda routes, settings: fake)
     assert fake.closed or not fake.requests
     return code
 
@@ -77,7 +80,7 @@ def test_one_json_object_tells_it_all(capsys: pytest.CaptureFixture[str]) -> Non
     plain = json.loads(capsys.readouterr().out)
     assert [each["label"] for each in plain["files"]] == ["cat", None] and "broken" in plain["failures"]
     found = plain["files"][0]
-    assert sum(found["chances"].values()) + found["none"] == pytest.approx(1, abs=1e-3)
+    assert sum(found["probabilities"].values()) + found["none"] == pytest.approx(1, abs=1e-3)
     assert found["nearest"][0] == {"label": "cat", "file": "a1", "cosine": 1.0}
     assert told("labels", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {
@@ -114,7 +117,7 @@ def test_sets_are_listed_renamed_and_deleted(home: Path, capsys: pytest.CaptureF
     ("arguments", "sentence"),
     [
         ("teach Pets cat=a1", "One label cannot be told apart; teach 2 or more."),
-        ("teach Pets cat=a1 dog=broken.jpg", "No example of 'dog' could be read (broken.jpg is damaged)"),
+        ("teach Pets cat=a1 dog=broken.jpg", "No example of 'dog' could be read; give it another file."),
         ("teach Pets " + " ".join(f"{n}=a" for n in range(500)), "There are 500 labels; at most 10"),
         ("teach Pets cat=a =b", "Give the label a name."),
         ("recognise Cars a.jpg", "No label set is called 'Cars'; there are: none yet."),

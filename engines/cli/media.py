@@ -1,0 +1,356 @@
+"""caption, transcribe, translate, ask and embed: one request for each input, one model for all of them."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path, PurePath
+from typing import TypeAlias
+
+from engines import subtitles
+from engines.cli.inputs import Input, gathered, is_path, media_in
+from engines.cli.models import open_for
+from engines.cli.outputs import Output, Render, add_output_options
+from engines.cli.progress import Meter
+from engines.errors import MediaError, RequestError, UserError
+from engines.protocol import (
+    LANGUAGES,
+    AskRequest,
+    AskResult,
+    CaptionRequest,
+    CaptionResult,
+    EmbedRequest,
+    EmbedResult,
+    Host,
+    Result,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    TranslateResult,
+)
+
+logger = logging.getLogger(__name__)
+
+Ask: TypeAlias = Callable[[Host, Input], Iterator[Result]]
+"""The results of one input, the last of which has an `end`."""
+
+WATCH_S = 2.0
+"""Seconds between two looks at a watched folder; a file is taken when two looks find the same size and time."""
+_FILES = "files, folders, glob patterns, or - for standard input: one media file, or a list of paths"
+_LANGUAGES = ", ".join(LANGUAGES)
+
+
+# --- caption -----------------------------------------------------------------------------------------------------
+
+
+def caption_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
+    sub.add_argument("--language", default="en", help=f"{_LANGUAGES} (default: en)")
+    add_output_options(sub, ("txt", "json"))
+
+
+def caption(options: argparse.Namespace) -> int:
+    def ask(host: Host, source: Input) -> Iterator[Result]:
+        return host.stream(CaptionRequest(media=source.path, language=options.language))
+
+    CaptionRequest(media=Path(), language=options.language)  # a wrong language is said before a model is opened
+    return _over_files(options, ask, ("caption",), {"txt": _text})
+
+
+# --- transcribe --------------------------------------------------------------------------------------------------
+
+
+def transcribe_arguments(sub: argparse.ArgumentParser) -> None:
+    timed = ", ".join(subtitles.TIMED_WORDS)
+    sub.add_argument("files", nargs="*", metavar="FILE", help=_FILES)
+    sub.add_argument("--language", help=f"what is spoken: {_LANGUAGES} (default: detected)")
+    sub.add_argument("--translate-to", metavar="LANGUAGE", help="also translate each segment into this language")
+    sub.add_argument("--text", choices=subtitles.TEXTS, help="what is written when translating (default: translation)")
+    sub.add_argument("--words", action="store_true", help=f"mark when each word is said ({timed})")
+    sub.add_argument("--watch", type=Path, metavar="FOLDER", help="transcribe what arrives there, until Ctrl-C")
+    add_output_options(sub, subtitles.FORMATS)
+
+
+def transcribe(options: argparse.Namespace) -> int:
+    def ask(host: Host, source: Input) -> Iterator[Result]:
+        return host.stream(_transcription(options, source.path))
+
+    _transcription(options, Path())
+    if options.text in ("translation", "both") and options.translate_to is None:
+        raise RequestError("cli_text", "--text {text} needs a language; add --translate-to.", text=options.text)
+    text: subtitles.Text = options.text or ("original" if options.translate_to is None else "translation")
+
+    def written_as(form: subtitles.Format) -> Render:
+        def render(result: TranscribeResult) -> str:
+            if form == "txt" and not result.segments:
+                return "" if options.output_dir is not None else "(no speech)\n"
+            return subtitles.write(result.segments, form, text=text, words=options.words)
+
+        return render
+
+    renders: dict[str, Render] = {form: written_as(form) for form in subtitles.FORMATS}
+    tasks = ("transcribe",) if options.translate_to is None else ("transcribe", "translate")
+    if options.watch is not None:
+        return _watch(options, ask, tasks, renders)
+    if not options.files:
+        raise RequestError("cli_no_files", "Name files to transcribe, or a folder to watch with --watch.")
+    return _over_files(options, ask, tasks, renders)
+
+
+def _transcription(options: argparse.Namespace, path: Path) -> TranscribeRequest:
+    return TranscribeRequest(media=path, language=options.language, translate_to=options.translate_to)
+
+
+# --- translate ---------------------------------------------------------------------------------------------------
+
+
+def translate_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("texts", nargs="+", metavar="TEXT", help="text, text files, folders, or - for standard input")
+    sub.add_argument("--from", dest="source", required=True, metavar="LANGUAGE", help=_LANGUAGES)
+    sub.add_argument("--to", dest="target", required=True, metavar="LANGUAGE", help=_LANGUAGES)
+    add_output_options(sub, ("txt", "json"))
+
+
+def translate(options: argparse.Namespace) -> int:
+    TranslateRequest(text="?", source=options.source, target=options.target)
+
+    def ask(host: Host, source: Input) -> Iterator[Result]:
+        text = written.get(source) or _read_text(source.path)
+        yield from _translated(host, text, options.source, options.target)
+
+    written: dict[Input, str] = {}
+    words = []
+    for word in options.texts:
+        if word == "-":
+            written[Input(Path("stdin"), "stdin", PurePath("stdin"))] = _standard_text()
+        elif is_path(word):
+            words.append(word)
+        else:
+            written[Input(Path(word), word, PurePath(f"text {len(written) + 1}"))] = word
+    return _over_files(options, ask, ("translate",), {"txt": _text}, words, frozenset({".txt", ".md"}), tuple(written))
+
+
+def _translated(host: Host, text: str, source: str, target: str) -> Iterator[Result]:
+    """A text of any length, paragraph by paragraph; empty lines stay where they are."""
+    whole = TranslateRequest(text=text[:_TEXT_LENGTH], source=source, target=target)
+    if len(text) <= _TEXT_LENGTH and "\n" not in text.strip():
+        yield from host.stream(whole)
+        return
+    lines: list[str] = []
+    last: Result | None = None
+    for line in text.splitlines():
+        for start in range(0, max(1, len(line)), _TEXT_LENGTH):
+            part = line[start : start + _TEXT_LENGTH]
+            lines.append("")
+            if not part.strip():
+                continue
+            for last in host.stream(TranslateRequest(text=part, source=source, target=target)):
+                lines[-1] = getattr(last, "text", "")
+                if not last.done:
+                    yield TranslateResult(request=whole, text="\n".join(lines))
+    if last is not None:
+        yield TranslateResult(
+            request=whole,
+            text="\n".join(lines),
+            end=last.end,
+            host=last.host,
+            model_digest=last.model_digest,
+            seconds=last.seconds,
+        )
+
+
+_TEXT_LENGTH = 20_000
+"""Characters that one request takes."""
+
+
+def _standard_text() -> str:
+    return sys.stdin.buffer.read().decode("utf-8", errors="replace")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise MediaError("cli_text_file", "{name} cannot be read; check its rights.", name=path.name) from error
+
+
+# --- ask ---------------------------------------------------------------------------------------------------------
+
+
+def ask_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
+    sub.add_argument("question", help="the question, asked of every file")
+    sub.add_argument("--language", default="en", help=f"of the answer: {_LANGUAGES} (default: en)")
+    sub.add_argument("--hide", action="append", default=[], choices=("picture", "sound"), help="leave one modality out")
+    add_output_options(sub, ("txt", "json"))
+
+
+def ask(options: argparse.Namespace) -> int:
+    def request(path: Path) -> AskRequest:
+        return AskRequest(
+            media=path, question=options.question, language=options.language, hide=frozenset(options.hide)
+        )
+
+    request(Path())
+    return _over_files(options, lambda host, source: host.stream(request(source.path)), ("ask",), {"txt": _answer})
+
+
+# --- embed -------------------------------------------------------------------------------------------------------
+
+
+def embed_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("inputs", nargs="*", metavar="INPUT", help=f"text, or {_FILES}")
+    sub.add_argument("--file", action="append", default=[], metavar="FILE", help="a file, whatever its name looks like")
+    add_output_options(sub, ("txt", "json"))
+
+
+def embed(options: argparse.Namespace) -> int:
+    texts = {Input(Path(word), word, PurePath(f"text {n}")): word for n, word in enumerate(options.inputs, 1)
+             if word != "-" and not is_path(word)}  # fmt: skip
+    words = [word for word in options.inputs if word not in texts.values()] + options.file
+    if not (texts or words):
+        raise RequestError("cli_no_inputs", "Name a text or a file.")
+
+    def ask(host: Host, source: Input) -> Iterator[Result]:
+        return host.stream(EmbedRequest(media=texts.get(source, source.path)))
+
+    return _over_files(options, ask, ("search",), {"txt": _vector}, words, None, tuple(texts))
+
+
+# --- the run over all inputs -------------------------------------------------------------------------------------
+
+
+def _over_files(
+    options: argparse.Namespace,
+    ask: Ask,
+    tasks: Sequence[str],
+    renders: dict[str, Render],
+    words: Sequence[str] | None = None,
+    suffixes: frozenset[str] | None = None,
+    texts: tuple[Input, ...] = (),
+) -> int:
+    """Ask about every input with one model; returns the exit code. words: what is to be read, by default the files of
+    the command. suffixes: what to take from a folder, by default media that the task can read."""
+    with gathered(options.files if words is None else words, suffixes or _suffixes(tasks[0])) as inputs:
+        output = Output(options, renders, len(inputs.found) + len(inputs.missing) + len(texts))
+        for name, sentence in inputs.missing:
+            output.fail(name, sentence)
+        todo = [*texts, *inputs.found]
+        if getattr(options, "resume", False):
+            n_before = len(todo)
+            todo = [source for source in todo if not output.is_done(source)]
+            if n_before > len(todo):
+                logger.info("%d of %d inputs are done already", n_before - len(todo), n_before)
+        n_failed = _run(options, ask, tasks, output, todo, len(todo)) if todo else 0
+        return 1 if n_failed or inputs.missing else 0
+
+
+def _run(
+    options: argparse.Namespace, ask: Ask, tasks: Sequence[str], output: Output, sources: Iterable[Input], total: int
+) -> int:
+    """Ask about the inputs one after the other; returns how many failed."""
+    n_failed = 0
+    with closing(open_for(options, *tasks)) as host, Meter(options, total) as meter:
+        for source in sources:
+            meter.begin(source.name)
+            try:
+                last: Result | None = None
+                for last in ask(host, source):
+                    meter.show(last)
+                with meter.aside():
+                    _deliver(output, source, last)
+            except (MediaError, RequestError) as error:
+                n_failed += 1
+                with meter.aside():
+                    output.fail(source.name, error.en)
+            except (UserError, BrokenPipeError):  # the device, the model or the output: the next file would fare alike
+                raise
+            except Exception as error:
+                # the edge of the program: a defect on one file must not cost the other thousand
+                logger.debug("%s failed", source.name, exc_info=True)
+                if options.verbose:
+                    logger.exception("%s failed", source.name)
+                n_failed += 1
+                with meter.aside():
+                    output.fail(source.name, f"this failed unexpectedly ({error!r}); --verbose shows where")
+            meter.done()
+    if output.n_files and not options.quiet:
+        print(f"{output.n_files} files written", file=sys.stderr)
+    return n_failed
+
+
+def _deliver(output: Output, source: Input, result: Result | None) -> None:
+    if result is None:
+        raise RequestError("cli_nothing", "there is nothing in it.")
+    output.put(source, result)
+    if result.end == "cut":
+        print(f"{source.name}: the text breaks off here; this model writes no more at a time", file=sys.stderr)
+
+
+def _suffixes(task: str) -> frozenset[str]:
+    from engines import media
+
+    heard = media.SOUND_SUFFIXES | media.CLIP_SUFFIXES
+    return heard if task == "transcribe" else heard | media.PHOTO_SUFFIXES
+
+
+# --- watching a folder -------------------------------------------------------------------------------------------
+
+
+def _watch(options: argparse.Namespace, ask: Ask, tasks: Sequence[str], renders: dict[str, Render]) -> int:
+    """Transcribe what lies in a folder and what arrives there, until Ctrl-C ends it."""
+    if options.files:
+        raise RequestError("cli_watch_files", "Name either files or a folder to watch, not both.")
+    if not options.watch.is_dir():
+        raise RequestError("cli_watch", "There is no folder {path} to watch.", path=options.watch)
+    output = Output(options, renders, 2)
+    arrivals = arriving(options.watch, _suffixes("transcribe"), time.sleep)
+    _run(options, ask, tasks, output, (source for source in arrivals if not output.is_done(source)), 0)
+    return 0
+
+
+def arriving(folder: Path, suffixes: frozenset[str], sleep: Callable[[float], object]) -> Iterator[Input]:
+    """Files in a folder, each once its size and time have stayed the same from one look to the next; without end.
+
+    A file that is written anew is taken again.
+    """
+    seen: dict[Path, tuple[int, int]] = {}
+    taken: dict[Path, tuple[int, int]] = {}
+    while True:
+        now: dict[Path, tuple[int, int]] = {}
+        for path in media_in(folder, suffixes):
+            try:
+                status = path.stat()
+            except OSError:  # gone between the two
+                continue
+            now[path] = status.st_size, status.st_mtime_ns
+        for path, stamp in now.items():
+            if stamp[0] and seen.get(path) == stamp and taken.get(path) != stamp:
+                taken[path] = stamp
+                yield Input(path, str(path), path.relative_to(folder).with_suffix(""))
+        seen = now
+        sleep(WATCH_S)
+
+
+# --- results as text ---------------------------------------------------------------------------------------------
+
+
+def _text(result: CaptionResult | TranslateResult) -> str:
+    return f"{result.text or '(nothing to say)'}\n"
+
+
+def _answer(result: AskResult) -> str:
+    if result.end == "empty":
+        return "(nothing to hear)\n"
+    about = [f"{result.confidence:.0%} sure"] if result.confidence > 0.0 else []  # most models do not tell
+    about += [f"{sense} {share:.0%}" for sense, share in result.senses]
+    about += [f"at {moment_s:.1f} s" for moment_s in result.moments_s]
+    return (result.text or "(nothing to say)") + (f"  ({', '.join(about)})" if about else "") + "\n"
+
+
+def _vector(result: EmbedResult) -> str:
+    return f"{result.kind}: {' '.join(f'{value:.4f}' for value in result.vector)}\n"

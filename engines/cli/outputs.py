@@ -1,0 +1,135 @@
+"""Where results go: lines of text or JSON on standard output, or a file for each input and format."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from engines.cli.inputs import Input
+from engines.errors import RequestError
+from engines.protocol import Result
+from engines.report import to_json
+
+Render: TypeAlias = Callable[[Any], str]
+"""A result as text that ends with a line break, or "" for nothing."""
+
+
+def add_output_options(sub: argparse.ArgumentParser, formats: Sequence[str]) -> None:
+    """--format, --output-dir and --resume."""
+    known = ", ".join(formats)
+    sub.add_argument("--format", metavar="FORMAT", help=f"{known}; with --output-dir several with commas, or all "
+                     "(default: txt)")  # fmt: skip
+    sub.add_argument("--output-dir", type=Path, metavar="DIR", help="write one file for each input and format there")
+    sub.add_argument("--resume", action="store_true", help="skip inputs whose files are all there (with --output-dir)")
+
+
+class Output:
+    """Writes the results of a command. renders: format → how a result is written in it, "txt" among them.
+
+    Raises RequestError for formats that are unknown, or too many for standard output.
+    """
+
+    def __init__(self, options: argparse.Namespace, renders: Mapping[str, Render], n_inputs: int) -> None:
+        self._renders: dict[str, Render] = {**renders, "json": _json}
+        self._folder: Path | None = getattr(options, "output_dir", None)
+        self._as_json, self._n_inputs = options.json, n_inputs
+        self.formats = self._chosen(getattr(options, "format", None) or "txt")
+        if getattr(options, "resume", False) and self._folder is None:
+            raise RequestError("cli_resume", "--resume needs the folder of the files; add --output-dir.")
+        if self._folder is None and len(self.formats) > 1:
+            raise RequestError("cli_formats", "Standard output takes one format; name a folder with --output-dir.")
+        self.n_files = 0
+
+    def _chosen(self, words: str) -> list[str]:
+        chosen = [word.strip() for word in words.split(",") if word.strip()]
+        if "all" in chosen:
+            return [*self._renders]
+        for word in chosen:
+            if word not in self._renders:
+                raise RequestError(
+                    "cli_format",
+                    "{word!r} is no format of this command; choose {known}.",
+                    word=word,
+                    known=list(self._renders),
+                )
+        return list(dict.fromkeys(chosen))
+
+    def files(self, source: Input) -> list[Path]:
+        """The files one input is written to."""
+        assert self._folder is not None
+        return [self._folder / source.output.with_name(f"{source.output.name}.{form}") for form in self.formats]
+
+    def is_done(self, source: Input) -> bool:
+        """Whether all files of an input are there. Each is written whole or not at all."""
+        return self._folder is not None and all(file.is_file() for file in self.files(source))
+
+    def put(self, source: Input, result: Result) -> None:
+        """Write one result. Raises RequestError where its file cannot be written."""
+        if self._folder is not None:
+            for form, file in zip(self.formats, self.files(source), strict=True):
+                write_whole(file, self._renders[form](result))
+                self.n_files += 1
+        if self._as_json:
+            print(_dumped({"file": source.name, **plain(result)}), flush=True)
+        elif self._folder is None:
+            self._print(source.name, self._renders[self.formats[0]](result))
+
+    def _print(self, name: str, text: str) -> None:
+        if self._n_inputs == 1:
+            print(text, end="", flush=True)
+        elif text.count("\n") <= 1:
+            print(f"{name}: {text}", end="" if text.endswith("\n") else "\n", flush=True)
+        else:
+            print(f"==> {name} <==\n{text}", flush=True)
+
+    def fail(self, name: str, sentence: str) -> None:
+        """Say why there is no result for an input."""
+        if self._as_json:
+            print(_dumped({"file": name, "error": sentence}), flush=True)
+        print(f"{name}: {sentence}", file=sys.stderr, flush=True)
+
+
+def plain(result: Result) -> dict[str, Any]:
+    """A result as JSON has it, with whole paths: this is the person's own machine."""
+    return to_json(result, whole_paths=True)
+
+
+def _json(result: Result) -> str:
+    return _dumped(plain(result)) + "\n"
+
+
+def print_json(value: object) -> None:
+    """One JSON object on a line."""
+    print(_dumped(value), flush=True)
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all. Raises RequestError."""
+    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
+        part.replace(file)
+    except OSError as error:
+        raise RequestError(
+            "cli_unwritable", "{path} cannot be written: {why}.", path=file, why=error.strerror or error
+        ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _dumped(value: object) -> str:
+    """JSON on one line. A file name that is not text is escaped, so that the line is UTF-8 in any case."""
+    line = json.dumps(value, ensure_ascii=False)
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return line

@@ -1,0 +1,246 @@
+"""index, search and duplicates: collections on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+from engines.cli.inputs import is_path
+from engines.cli.models import open_for, routes_of
+from engines.cli.outputs import plain, print_json, write_whole
+from engines.cli.progress import Meter
+from engines.errors import MediaError, RequestError
+from engines.protocol import (
+    KINDS,
+    Filter,
+    Hit,
+    IndexRequest,
+    IndexResult,
+    Result,
+    SearchRequest,
+    SearchResult,
+    Term,
+    run,
+)
+from engines.settings import Settings
+
+
+def _where(word: str) -> Path | str:
+    return word if "://" in word else Path(word).expanduser()
+
+
+# --- index -------------------------------------------------------------------------------------------------------
+
+
+def index_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("folder", type=Path, help="what is to be searched; a single file is fine, too")
+    sub.add_argument("collection", type=_where, help="a file or s3://bucket/prefix; made if it is not there")
+    sub.add_argument("--workers", type=int, metavar="N", help="processes that read files (default: 1; with --ray, one "
+                     "for each core of the cluster)")  # fmt: skip
+    sub.add_argument("--ray", metavar="ADDRESS", help="read on a Ray cluster: auto, local, or ray://host:10001")
+    sub.add_argument("--prune", action="store_true", help="take files out even if every file of the folder is gone")
+
+
+def index(options: argparse.Namespace) -> int:
+    if options.workers is not None and options.workers < 1:
+        raise RequestError("cli_workers", "{n} workers read nothing; choose 1 or more.", n=options.workers)
+    request = IndexRequest(folder=options.folder.expanduser(), collection=options.collection, prune=options.prune)
+    if options.ray is None and options.workers in (None, 1):
+        with closing(open_for(options, "search")) as host:
+            result = _last(options, host.stream(request))
+    else:
+        result = _by_workers(options, request)
+    assert isinstance(result, IndexResult)
+    if options.json:
+        print_json(plain(result))
+    else:
+        counts = f"{result.n_added} added, {result.n_unchanged} unchanged, {result.n_removed} removed"
+        print(f"{counts}; {result.n_rows} rows in all")
+    if result.renewed:
+        print("the collection was made anew: it was damaged, or another model made it", file=sys.stderr)
+    if result.n_missing:
+        print(f"every file is gone: nothing was removed; --prune removes the {result.n_missing}", file=sys.stderr)
+    for name, sentence in result.failures:
+        print(f"{name}: {sentence}", file=sys.stderr)
+    return 1 if result.failures else 0
+
+
+def _by_workers(options: argparse.Namespace, request: IndexRequest) -> Result:
+    from engines.tasks import workers
+
+    opener = partial(options.opener, routes_of(options, "search"), Settings(device=options.device, n_threads=1))
+    if options.ray is None:
+        return _last(options, workers.index(opener, request, options.workers))
+    with workers.ray_workers(options.ray) as (start, n_cores):
+        return _last(options, workers.index(opener, request, options.workers or n_cores, start))
+
+
+def _last(options: argparse.Namespace, results: Iterator[Result]) -> Result:
+    last: Result | None = None
+    with Meter(options, 1) as meter:
+        for last in results:
+            meter.show(last)
+    assert last is not None, "a stream ends with a result"
+    return last
+
+
+# --- search ------------------------------------------------------------------------------------------------------
+
+
+def search_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("collection", type=_where, help="a file or address that `index` made")
+    sub.add_argument("query", nargs="*", metavar="QUERY", help=_QUERY)
+    sub.add_argument("--file", action="append", default=[], metavar="FILE", help="a file, whatever its name looks like")
+    sub.add_argument("--kinds", default=",".join(KINDS), help=f"of hits, with commas (default: {','.join(KINDS)})")
+    sub.add_argument("-k", type=int, default=12, help="how many hits (default: 12)")
+    sub.add_argument("--since", default="", metavar="DATE", help="files from this date on: 2024, 2024-06 or 2024-06-01")
+    sub.add_argument("--until", default="", metavar="DATE", help="files up to this date, which is included")
+    sub.add_argument("--near", metavar="LAT,LON[,KM]", help="files taken near a place (default: within 10 km)")
+    sub.add_argument("--camera", default="", metavar="NAME", help="files whose camera has this in its make or model")
+    forms = sub.add_mutually_exclusive_group()
+    forms.add_argument("--paths", action="store_true", help="print only the paths of the hits, each file once")
+    forms.add_argument("--csv", action="store_true", help="print a table with commas")
+    forms.add_argument("--html", type=Path, metavar="FILE", help="write a page with a picture of each hit")
+    sub.add_argument("-0", "--null", action="store_true", help="the same with NUL after each path, for `xargs -0`")
+
+
+def search(options: argparse.Namespace) -> int:
+    terms = (*terms_of(options.query), *(Term(_query_file(name)) for name in options.file))
+    request = SearchRequest(
+        query=terms[0].media if len(terms) == 1 and terms[0].weight == 1.0 else terms,
+        collection=options.collection,
+        kinds=frozenset(kind.strip() for kind in options.kinds.split(",") if kind.strip()),
+        k=options.k,
+        only=_filter(options),
+    )
+    with closing(open_for(options, "search")) as host:
+        result = run(host, request)
+    assert isinstance(result, SearchResult)
+    if options.json:
+        print_json(plain(result))
+    elif options.paths or options.null:
+        _print_paths(dict.fromkeys(str(hit.path) for hit in result.hits), options.null)
+    elif options.csv:
+        _print_csv(result.hits)
+    elif options.html is not None:
+        from engines.cli.contact_sheet import contact_sheet
+
+        write_whole(options.html, contact_sheet(result))
+    else:
+        for hit in result.hits:
+            print(f"{hit.fit:4.0%}  {hit.kind:6}  {hit.path}{_span(hit)}")
+        if not result.hits:
+            print("(nothing found)")
+    return 0
+
+
+_QUERY = """text or a file, or a mixture of them: + and - between two (as words of their own) add the next one or take
+it away, a number and a colon in front give its weight (2:snow)"""
+_WEIGHT = re.compile(r"(\d+(?:\.\d+)?):(.+)", re.DOTALL)
+
+
+def terms_of(words: Sequence[str]) -> tuple[Term, ...]:
+    """The terms that words make: "2:a dog" + photo.jpg - snow. Words that follow each other are one text.
+
+    Raises RequestError for a sign without a term, MediaError for a file that is not there.
+    """
+    terms: list[Term] = []
+    sign, held = 1.0, list[str]()
+
+    def close(by: str) -> None:
+        if not held:
+            if terms or by != "-":  # one minus in front is a negative term, which is refused later
+                raise RequestError("cli_query", "Something to look for is missing beside {word!r}.", word=by)
+            return
+        found = _WEIGHT.fullmatch(" ".join(held))
+        weight, text = (float(found[1]), found[2]) if found else (1.0, " ".join(held))
+        terms.append(Term(_query_file(text) if is_path(text) else text, sign * weight))
+        held.clear()
+
+    for word in words:
+        if word in ("+", "-"):
+            close(word)
+            sign = 1.0 if word == "+" else -1.0
+        else:
+            held.append(word)
+    if words:
+        close(words[-1])
+    return tuple(terms)
+
+
+def _query_file(name: str) -> Path:
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise MediaError("cli_no_query_file", "There is no file {path}.", path=name)
+    return path
+
+
+def _filter(options: argparse.Namespace) -> Filter | None:
+    """The files that --since, --until, --near and --camera leave."""
+    near, within_km = None, 10.0
+    if options.near is not None:
+        try:
+            latitude, longitude, *rest = (float(part) for part in options.near.split(","))
+            within_km = rest[0] if rest else within_km
+        except ValueError as error:
+            raise RequestError(
+                "cli_place", "{word!r} is no place; write LAT,LON or LAT,LON,KM in degrees.", word=options.near
+            ) from error
+        near = latitude, longitude
+    only = Filter(since=options.since, until=options.until, near=near, within_km=within_km, camera=options.camera)
+    return None if only == Filter() else only
+
+
+def _span(hit: Hit) -> str:
+    return f"  {hit.start_s:.0f}-{hit.end_s:.0f} s" if hit.end_s > 0.0 else ""
+
+
+def _print_paths(paths: Sequence[str] | dict[str, None], with_null: bool) -> None:
+    for path in paths:
+        print(path, end="\0" if with_null else "\n")
+
+
+def _print_csv(hits: Sequence[Hit]) -> None:
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(("file", "kind", "start_s", "end_s", "fit", "score", "text"))
+    for hit in hits:
+        numbers = [f"{value:.4f}".rstrip("0").rstrip(".") for value in (hit.start_s, hit.end_s, hit.fit, hit.score)]
+        rows.writerow((hit.path, hit.kind, *numbers, " ".join(hit.text.split())))
+
+
+# --- duplicates --------------------------------------------------------------------------------------------------
+
+
+def duplicates_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("collection", type=_where, help="a file that `index` made")
+    sub.add_argument("--threshold", type=float, default=0.97, metavar="COSINE", help="how alike, to 1 (default: 0.97)")
+    sub.add_argument("--paths", action="store_true", help="print only the later file of each pair, each once")
+    sub.add_argument("-0", "--null", action="store_true", help="the same with NUL after each path, for `xargs -0`")
+
+
+def duplicates(options: argparse.Namespace) -> int:
+    from engines.index import Collection, open_collection
+
+    if not 0.0 < options.threshold <= 1.0:
+        raise RequestError("cli_threshold", "The threshold is {value:g}; choose 0 to 1.", value=options.threshold)
+    with open_collection(options.collection) as collection:
+        if not isinstance(collection, Collection):
+            raise RequestError("cli_duplicates", "Duplicates are found in collections in a file only.")
+        pairs = collection.near_duplicates(options.threshold)
+    if options.json:
+        for first, second, score in pairs:
+            print_json({"files": [first, second], "score": round(score, 4)})
+    elif options.paths or options.null:
+        _print_paths(dict.fromkeys(second for _, second, _ in pairs), options.null)
+    else:
+        for first, second, score in pairs:
+            print(f"{'same' if score == 1.0 else f'{score:.3f}'}  {first}  {second}")
+        if not pairs:
+            print("(no duplicates)")
+    return 0

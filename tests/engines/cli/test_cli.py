@@ -1,0 +1,285 @@
+"""The program as a whole: its table, exit codes, output streams, signals."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from engines.cli import main
+from engines.cli.table import COMMANDS, command_parser
+from engines.errors import DeviceError, MediaError, RequestError
+from engines.protocol import AskRequest, AskResult, CaptionRequest
+from engines.settings import Settings
+from studio import serving
+from tests.engines.cli.conftest import Run
+from tests.fake_host import FakeHost
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_table_holds_every_command_once_and_its_parser_explains_it(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [command.name for command in COMMANDS]
+    assert len(set(names)) == len(names)
+    assert {*names} == {"serve", *serving.COMMANDS}, "the page's help lists the same"
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    shown = capsys.readouterr().out
+    assert left.value.code == 0
+    for command in COMMANDS:
+        assert command.name in shown and command.help in shown
+        if command.program is None:
+            text = command_parser(command).format_help()
+            assert all(option in text for option in ("--model", "--device", "--json", "--quiet", "--verbose"))
+
+
+def test_the_help_needs_neither_torch_nor_a_media_library() -> None:
+    heavy = "{'torch', 'av', 'PIL', 'transformers', 'gradio', 'tqdm', 'sentencepiece'}"
+    program = f"""
+import sys
+from engines.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    print({heavy} & sys.modules.keys())
+"""
+    for words in (["--help"], ["--version"], ["transcribe", "--help"]):
+        shown = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, cwd=ROOT)
+        assert shown.stdout.endswith("set()\n"), shown.stdout + shown.stderr
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0 and capsys.readouterr().out.startswith("fusion-studio ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "the following arguments are required: COMMAND"),
+        ("sing", "invalid choice: 'sing'"),
+        ("answer a.mp4 Who?", "invalid choice: 'answer'"),
+        ("caption", "the following arguments are required: FILE"),
+        ("caption a.jpg --loud", "unrecognized arguments: --loud"),
+        ("caption a.jpg -q -v", "not allowed with argument"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words.split())
+    assert left.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_commands_with_a_parser_of_their_own_get_the_rest_of_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, word in (("lab", "fusion"), ("evaluate", "--split"), ("train", "--recipe")):
+        with pytest.raises(SystemExit) as left:
+            main([name, "--help"])
+        assert left.value.code == 0 and word in capsys.readouterr().out
+    assert main(["lab", "extractors", "--sense", "smell"]) == 1
+    assert capsys.readouterr().err.startswith("sense: 'smell' is not known")
+
+
+# --- failures ----------------------------------------------------------------------------------------------------
+
+
+def test_what_ends_a_run_is_one_sentence_and_the_host_is_closed(
+    command: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, host = command("caption", "a.jpg", "b.jpg", host=FakeHost(error=DeviceError("test", "The card was lost.")))
+    assert code == 1 and host.closed and capsys.readouterr() == ("", "The card was lost.\n")
+
+
+def test_a_host_that_does_not_open_is_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def opener(routes: Mapping[str, str], settings: Settings) -> FakeHost:
+        raise RequestError("test", f"No host is called {routes['']!r}.")
+
+    assert main(["embed", "dog", "--model", "nobody"], opener=opener) == 1
+    assert capsys.readouterr().err == "No host is called 'nobody'.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("caption a.jpg --language xx", "The language 'xx' is not known; choose one of en, de, fr, zh."),
+        ("search my.db dog --kinds smell", "Unknown kinds smell; known are photo, sound, speech, clip, text."),
+        ("index pictures my.db --workers 0", "0 workers read nothing; choose 1 or more."),
+        ("translate x --from en --to en", "Source and target are the same language; choose two different ones."),
+        ("transcribe a.wav --text both", "--text both needs a language; add --translate-to."),
+        ("transcribe a.wav --resume", "--resume needs the folder of the files; add --output-dir."),
+        ("transcribe a.wav --format srt,vtt", "Standard output takes one format; name a folder with --output-dir."),
+        ("transcribe a.wav --format doc", "'doc' is no format of this command; choose "),
+        ("transcribe", "Name files to transcribe, or a folder to watch with --watch."),
+        ("transcribe a.wav --watch talks", "Name either files or a folder to watch, not both."),
+        ("transcribe --watch nowhere", "There is no folder nowhere to watch."),
+        ("duplicates gone.db", "There is no collection gone.db; index a folder first."),
+        ("duplicates gone.db --threshold 7", "The threshold is 7; choose 0 to 1."),
+        ("caption a.jpg --model sing=whisper", "No task is called 'sing'; known are "),
+    ],
+)
+def test_a_wrong_request_is_one_sentence_and_no_model_is_asked(
+    words: str, said: str, command: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, requests, _ = command(*words.split())
+    shown = capsys.readouterr()
+    assert code == 1 and not requests and shown.out == ""
+    assert shown.err.startswith(said) and shown.err.count("\n") == 1
+
+
+def test_ctrl_c_ends_with_130(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, host = command("caption", "a.jpg", host=FakeHost(error=KeyboardInterrupt()))
+    assert code == 130 and host.closed and "stopped" in capsys.readouterr().err
+
+
+# --- models ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "routes"),
+    [
+        ("embed dog", {"": "builtin"}),
+        ("embed dog --model mine", {"": "mine"}),
+        ("embed dog --model mine --model search=theirs", {"": "theirs"}),
+        ("embed dog --model ask=theirs", {"": "builtin"}),
+        ("transcribe a.wav --model transcribe=w --model translate=m", {"": "w"}),
+        ("transcribe a.wav --translate-to de --model transcribe=w", {"": "w", "translate": "builtin"}),
+        ("transcribe a.wav --translate-to de --model m", {"": "m"}),
+    ],
+)
+def test_only_the_models_of_the_command_are_opened(words: str, routes: dict[str, str], folder: Path) -> None:
+    seen: list[tuple[Mapping[str, str], Settings]] = []
+
+    def opener(routes: Mapping[str, str], settings: Settings) -> FakeHost:
+        seen.append((routes, settings))
+        return FakeHost()
+
+    assert main([*words.split(), "--device", "cpu"], opener=opener) == 0
+    assert seen == [(routes, Settings(device="cpu"))]
+
+
+# --- streams and signals ------------------------------------------------------------------------------------------
+
+
+def test_output_is_utf8_whatever_the_console_says(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert command("caption", "a.jpg", "--language", "zh")[0] == 0
+    assert written.getvalue().decode("utf-8") == "一只狗在沙滩上奔跑。\n"
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="no such file names there")
+def test_a_file_name_that_is_no_text_comes_out_as_its_bytes_and_json_stays_utf8(
+    command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"media")
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="utf-8"))
+    assert command("caption", "a.jpg", os.fsdecode(b"caf\xe9.jpg"))[0] == 0
+    assert written.getvalue().splitlines()[1].startswith(b"caf\xe9.jpg: A dog")
+    before = len(written.getvalue())
+    assert command("caption", os.fsdecode(b"caf\xe9.jpg"), "--json")[0] == 0
+    assert json.loads(written.getvalue()[before:].decode("utf-8"))["file"] == "caf\udce9.jpg"
+
+
+def scripted(tmp_path: Path, script: str) -> list[str]:
+    """A program that runs `main` with a scripted host."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, time\n"
+        "from engines.cli import main\n"
+        "from engines.protocol import *\n"
+        "from tests.fake_host import FakeHost\n"
+        f"{script}\n"
+        "host = FakeHost(scripts={CaptionRequest: answers})\n"
+        "sys.exit(main(sys.argv[1:], opener=lambda routes, settings: host))\n"
+    )
+    return [sys.executable, str(program)]
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+LONG = "def answers(request):\n    yield CaptionResult(request=request, text='word ' * 30_000, end='finished')"
+DEAF = """
+def answers(request):
+    yield CaptionResult(request=request)
+    print("begun", file=sys.stderr, flush=True)
+    end = time.monotonic() + 30
+    while time.monotonic() < end:  # like a step of a model that no stop reaches
+        try:
+            time.sleep(30)
+        except KeyboardInterrupt:
+            pass
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt" or shutil.which("head") is None, reason="no pipes of this kind here")
+def test_a_reader_that_goes_away_ends_it_quietly(folder: Path) -> None:
+    words = [*scripted(folder, LONG), "caption", *["a.jpg", "b.jpg"] * 200]
+    program = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder, env=ENVIRONMENT, text=True
+    )
+    assert program.stdout is not None and program.stderr is not None
+    assert program.stdout.read(10) == "a.jpg: wor"
+    program.stdout.close()
+    assert program.stderr.read() == ""
+    assert program.wait(60) == 141
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT there")
+def test_ctrl_c_ends_even_what_swallows_it(folder: Path) -> None:
+    words = [*scripted(folder, DEAF), "caption", "a.jpg"]
+    program = subprocess.Popen(words, stderr=subprocess.PIPE, cwd=folder, env=ENVIRONMENT, text=True)
+    assert program.stderr is not None
+    assert program.stderr.readline() == "begun\n"
+    asked_s = time.monotonic()
+    program.send_signal(signal.SIGINT)
+    assert program.wait(20) == 130, "the sleep alone would take 30 s"
+    assert "stopped" in program.stderr.read() and time.monotonic() - asked_s < 20
+
+
+@pytest.mark.slow
+def test_the_module_is_the_same_program_and_a_missing_file_is_one_sentence_with_its_path() -> None:
+    command = [sys.executable, "-m", "engines", "caption", "photos/gone.jpg", "--device", "cpu"]
+    shown = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert (shown.returncode, shown.stderr) == (1, "photos/gone.jpg: there is no such file\n")
+
+
+def test_logging_is_more_or_less_as_asked(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(request: object) -> object:
+        raise ZeroDivisionError("a defect")
+
+    code, _, _ = command("caption", "a.jpg", "b.jpg", host=FakeHost(scripts={CaptionRequest: broken}))  # type: ignore[dict-item]
+    err = capsys.readouterr().err
+    assert code == 1 and err.count("this failed unexpectedly (ZeroDivisionError('a defect'))") == 2
+    assert "Traceback" not in err
+
+
+def test_a_text_that_breaks_off_says_so_beside_it(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    cut = {AskRequest: lambda request: iter([AskResult(request=request, text="A dog and", end="cut")])}
+    assert command("ask", "a.mp4", "Who?", host=FakeHost(scripts=cut))[0] == 0
+    said = capsys.readouterr()
+    assert said.out == "A dog and\n" and said.err.startswith("a.mp4: the text breaks off here")
+
+
+def test_one_bad_file_does_not_stop_the_rest(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def some(request: CaptionRequest) -> object:
+        if request.media == Path("a.jpg"):
+            raise MediaError("test", "a.jpg is damaged.")
+        yield from FakeHost().stream(request)
+
+    code, _, _ = command("caption", "a.jpg", "gone.jpg", "b.jpg", host=FakeHost(scripts={CaptionRequest: some}))  # type: ignore[dict-item]
+    assert code == 1
+    assert capsys.readouterr() == (
+        "b.jpg: A dog runs on the beach.\n",
+        "gone.jpg: there is no such file\na.jpg: a.jpg is damaged.\n",
+    )

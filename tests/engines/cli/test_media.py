@@ -1,0 +1,418 @@
+"""caption, transcribe, translate, ask and embed: what is read, what is asked, where the results go."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.cli import main
+from engines.cli.media import WATCH_S, arriving
+from engines.protocol import (
+    AskRequest,
+    AskResult,
+    CaptionRequest,
+    EmbedRequest,
+    Request,
+    Result,
+    Segment,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+)
+from tests.engines.cli.conftest import Run
+from tests.fake_host import FakeHost
+
+
+@pytest.mark.parametrize(
+    ("words", "request_made", "printed"),
+    [
+        ("caption a.jpg --language de", CaptionRequest(media=Path("a.jpg"), language="de"), "Ein Hund läuft am Str"),
+        ("transcribe a.wav", TranscribeRequest(media=Path("a.wav")), "Good morning.\nThe train leaves at nine."),
+        (
+            "transcribe a.wav --language en --translate-to de",
+            TranscribeRequest(media=Path("a.wav"), language="en", translate_to="de"),
+            "Guten Morgen.\nDer Zug",
+        ),
+        ("translate Hello --from en --to fr", TranslateRequest(text="Hello", source="en", target="fr"), "Bonjour."),
+        (
+            "ask a.mp4 Who? --hide sound",
+            AskRequest(media=Path("a.mp4"), question="Who?", hide=frozenset({"sound"})),
+            "A dog is barking.  (80% sure, picture 20%, at 1.5 s)",
+        ),
+        ("embed dog", EmbedRequest(media="dog"), "text: 1.0000 0.0000"),
+        ("embed a.jpg", EmbedRequest(media=Path("a.jpg")), "photo: 1.0000"),
+        ("embed --file a.jpg", EmbedRequest(media=Path("a.jpg")), "photo: 1.0000"),
+    ],
+)
+def test_a_command_becomes_a_request_and_its_result_is_printed(
+    words: str, request_made: Request, printed: str, command: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, requests, host = command(*words.split())
+    out, err = capsys.readouterr()
+    assert code == 0 and requests == [request_made] and host.closed
+    assert out.startswith(printed) and err == ""
+
+
+@pytest.mark.parametrize("words", ["caption a.jpg", "transcribe a.wav", "ask a.mp4 Who?", "embed dog"])
+def test_json_is_one_object_of_the_last_result(words: str, command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(*words.split(), "--json")[0] == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert plain["end"] == "finished" and plain["result"] == words.split()[0] and plain["host"] == "fake"
+    assert plain["file"] == words.split()[1]
+
+
+def test_an_empty_result_is_said_and_not_a_failure(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    silent = {
+        AskRequest: lambda request: iter([AskResult(request=request, silent=True, end="empty")]),
+        TranscribeRequest: lambda request: iter([TranscribeResult(request=request, end="empty")]),
+    }
+    assert command("ask", "a.wav", "Who?", host=FakeHost(scripts=silent))[0] == 0
+    assert command("transcribe", "a.wav", host=FakeHost(scripts=silent))[0] == 0
+    assert capsys.readouterr().out == "(nothing to hear)\n(no speech)\n"
+
+
+def test_an_answer_says_how_sure_it_is_only_if_it_knows(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    unsure = {AskRequest: lambda request: iter([AskResult(request=request, text="A dog.", end="finished")])}
+    assert command("ask", "a.mp4", "Who?", host=FakeHost(scripts=unsure))[0] == 0
+    assert capsys.readouterr().out == "A dog.\n"
+
+
+# --- what is read ------------------------------------------------------------------------------------------------
+
+
+def names(requests: list[Request]) -> list[str]:
+    return [Path(str(request.media)).as_posix() for request in requests]  # type: ignore[union-attr]
+
+
+def test_files_folders_and_patterns_are_read_once_by_one_model(folder: Path, command: Run) -> None:
+    opened = []
+
+    def opener(routes: object, settings: object) -> FakeHost:
+        opened.append(FakeHost())
+        return opened[-1]
+
+    assert main(["caption", "a.jpg", "*.jpg", "talks", "./a.jpg", "talks/**/*.mp3"], opener=opener) == 0
+    (host,) = opened
+    assert names(host.requests) == ["a.jpg", "b.jpg", "talks/two.wav", "talks/monday/one.mp3"]
+
+
+def test_a_folder_gives_transcribe_what_can_be_heard(command: Run) -> None:
+    assert names(command("transcribe", ".")[1]) == ["a.mp4", "a.wav", "talks/two.wav", "talks/monday/one.mp3"]
+
+
+def test_what_is_missing_is_said_with_its_path_and_the_rest_is_read(
+    command: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path("empty")).mkdir()
+    code, requests, _ = command("caption", "talks/gone.jpg", "x*.jpg", "empty", "a.jpg", "--json")
+    out, err = capsys.readouterr()
+    assert code == 1 and names(requests) == ["a.jpg"]
+    assert err.splitlines() == [
+        "talks/gone.jpg: there is no such file",
+        "x*.jpg: no file fits this pattern",
+        "empty: there are no media files in this folder",
+    ]
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert lines[0] == {"file": "talks/gone.jpg", "error": "there is no such file"} and lines[-1]["file"] == "a.jpg"
+
+
+def test_no_model_is_opened_when_nothing_is_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def opener(routes: object, settings: object) -> FakeHost:
+        raise AssertionError("opened for nothing")
+
+    assert main(["caption", "gone.jpg"], opener=opener) == 1
+    assert capsys.readouterr().err == "gone.jpg: there is no such file\n"
+
+
+class Standard:
+    """Stands for sys.stdin."""
+
+    def __init__(self, data: bytes) -> None:
+        self.buffer = io.BytesIO(data)
+
+
+@pytest.mark.parametrize("data", [b"a.jpg\nb.jpg\n", b"a.jpg\r\nb.jpg", b"a.jpg\0b.jpg\0"])
+def test_standard_input_may_list_paths(data: bytes, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", Standard(data))
+    assert names(command("caption", "-")[1]) == ["a.jpg", "b.jpg"]
+
+
+def test_a_listed_path_that_is_missing_is_said(
+    command: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Standard("déjà vu.jpg\na.jpg\n".encode()))
+    code, requests, _ = command("caption", "-")
+    assert code == 1 and names(requests) == ["a.jpg"]
+    assert capsys.readouterr().err == "déjà vu.jpg: there is no such file\n"
+
+
+def test_standard_input_may_be_the_media(
+    command: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 100
+    seen: list[tuple[Path, bytes]] = []
+
+    def look(request: CaptionRequest) -> Iterator[Result]:
+        assert isinstance(request.media, Path)
+        seen.append((request.media, request.media.read_bytes()))
+        yield from FakeHost().stream(request)
+
+    monkeypatch.setattr(sys, "stdin", Standard(data))
+    assert command("caption", "-", host=FakeHost(scripts={CaptionRequest: look}))[0] == 0  # type: ignore[dict-item]
+    ((path, read),) = seen
+    assert read == data and not path.exists() and capsys.readouterr().out == "A dog runs on the beach.\n"
+
+
+def test_empty_standard_input_is_a_failure(
+    command: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Standard(b""))
+    assert command("caption", "-")[0] == 1
+    assert capsys.readouterr().err == "-: nothing came on standard input\n"
+
+
+# --- translate ---------------------------------------------------------------------------------------------------
+
+
+def test_text_comes_from_words_files_and_standard_input(
+    command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "letter.txt").write_text("From a file.", encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", Standard("Déjà vu.".encode()))
+    code, requests, _ = command("translate", "Hello.", "-", "letter.txt", "--from", "en", "--to", "de")
+    assert code == 0
+    assert [request.text for request in requests] == ["Hello.", "Déjà vu.", "From a file."]  # type: ignore[union-attr]
+    assert capsys.readouterr().out.splitlines()[-1] == "letter.txt: Guten Morgen."
+
+
+def test_a_long_text_is_translated_line_by_line_and_keeps_its_empty_lines(
+    command: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "letter.txt").write_text("One.\n\nTwo.\n")
+    code, requests, _ = command("translate", "letter.txt", "--from", "en", "--to", "de")
+    assert code == 0 and [request.text for request in requests] == ["One.", "Two."]  # type: ignore[union-attr]
+    assert capsys.readouterr().out == "Guten Morgen.\n\nGuten Morgen.\n"
+
+
+# --- where results go --------------------------------------------------------------------------------------------
+
+
+def test_results_of_several_files_are_told_apart(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("caption", "a.jpg", "b.jpg")[0] == 0
+    assert capsys.readouterr().out == "a.jpg: A dog runs on the beach.\nb.jpg: A dog runs on the beach.\n"
+    assert command("transcribe", "a.wav", "a.mp4")[0] == 0
+    first, second = capsys.readouterr().out.split("==> a.mp4 <==\n")
+    assert first == f"==> a.wav <==\n{second}" and second.startswith("Good morning.\nThe train")
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [("srt", "1\n00:00:00,500 -->"), ("vtt", "WEBVTT"), ("json", '{"result": "transcribe"'), ("tsv", "start\tend\tte"),
+     ("lrc", "[00:00.50]Good"), ("ass", "[Script Info]")],
+)  # fmt: skip
+def test_a_transcript_comes_in_every_format(
+    form: str, start: str, command: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("transcribe", "a.wav", "--format", form)[0] == 0
+    assert capsys.readouterr().out.startswith(start)
+
+
+def test_original_and_translation_are_written_as_asked(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = {}
+    for text in ("original", "translation", "both"):
+        assert command("transcribe", "a.wav", "--translate-to", "fr", "--text", text, "--format", "srt")[0] == 0
+        shown[text] = capsys.readouterr().out.splitlines()[2:4]
+    assert shown == {
+        "original": ["Good morning.", ""],
+        "translation": ["Bonjour.", ""],
+        "both": ["Good morning.", "Bonjour."],
+    }
+
+
+def test_words_light_up_when_asked(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("transcribe", "a.wav", "--format", "ass", "--words")[0] == 0
+    assert "{\\k30}Good {\\k30}morning." in capsys.readouterr().out
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_each_input_gets_a_file_of_each_format_at_its_place(command: Run, folder: Path) -> None:
+    code, _, _ = command("transcribe", "a.wav", "talks", "--output-dir", "out", "--format", "srt,txt")
+    assert code == 0
+    assert listing(folder / "out") == ["a.srt", "a.txt", "monday/one.srt", "monday/one.txt", "two.srt", "two.txt"]
+    assert (folder / "out/two.txt").read_text() == "Good morning.\nThe train leaves at nine.\n"
+
+
+def test_all_formats_may_be_written_at_once(command: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("transcribe", "a.wav", "--output-dir", "out", "--format", "all")[0] == 0
+    assert listing(folder / "out") == [f"a.{form}" for form in ("ass", "json", "lrc", "srt", "tsv", "txt", "vtt")]
+    assert json.loads((folder / "out/a.json").read_text())["text"] == "Good morning. The train leaves at nine."
+    assert capsys.readouterr() == ("", "7 files written\n")
+
+
+def test_inputs_of_one_name_keep_apart(command: Run, folder: Path) -> None:
+    (folder / "talks/a.wav").write_bytes(b"media")
+    assert command("transcribe", "a.wav", "a.mp4", "talks/a.wav", "--output-dir", "out", "-q")[0] == 0
+    assert listing(folder / "out") == ["a.mp4.txt", "a.wav (2).txt", "a.wav.txt"]
+
+
+def test_resume_skips_what_is_done(command: Run, folder: Path) -> None:
+    words = ["caption", "a.jpg", "b.jpg", "--output-dir", "out", "--resume"]
+    assert names(command(*words)[1]) == ["a.jpg", "b.jpg"]
+    (folder / "out/b.txt").unlink()
+    assert names(command(*words)[1]) == ["b.jpg"]
+    assert names(command(*words)[1]) == []
+    assert names(command(*words, "--format", "txt,json")[1]) == ["a.jpg", "b.jpg"]
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence_for_each_file(
+    command: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "out").write_text("a file")
+    assert command("caption", "a.jpg", "--output-dir", "out")[0] == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"a.jpg: {Path('out/a.txt')} cannot be written: ") and err.count("\n") == 1
+
+
+def test_json_lines_come_as_results_come(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    shown: list[int] = []
+
+    def counting(request: CaptionRequest) -> Iterator[Result]:
+        shown.append(capsys.readouterr().out.count("\n"))
+        yield from FakeHost().stream(request)
+
+    host = FakeHost(scripts={CaptionRequest: counting})  # type: ignore[dict-item]
+    assert command("caption", "a.jpg", "b.jpg", "--json", host=host)[0] == 0
+    assert shown == [0, 1]
+
+
+# --- progress ----------------------------------------------------------------------------------------------------
+
+
+def be_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+
+
+def test_a_terminal_shows_how_many_files_are_done(
+    command: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_a_terminal(monkeypatch)
+    assert command("caption", "a.jpg", "b.jpg", host=FakeHost(delay_s=0.03))[0] == 0
+    out, err = capsys.readouterr()
+    assert "b.jpg" in err and "2/2" in err and "file/s" in err
+    assert out == "a.jpg: A dog runs on the beach.\nb.jpg: A dog runs on the beach.\n"
+
+
+def test_a_terminal_shows_how_far_a_single_file_is(
+    command: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_a_terminal(monkeypatch)
+    assert command("transcribe", "a.wav")[0] == 0
+    err = capsys.readouterr().err
+    assert "listening" in err and "5.0/5.0" in err and "Good morning." in err
+
+
+def test_quiet_shows_results_and_failures_only(
+    command: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_a_terminal(monkeypatch)
+    assert command("caption", "a.jpg", "gone.jpg", "--quiet")[0] == 1
+    assert capsys.readouterr() == ("a.jpg: A dog runs on the beach.\n", "gone.jpg: there is no such file\n")
+
+
+# --- watching ----------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_taken_when_it_has_stopped_growing(tmp_path: Path) -> None:
+    looks = 0
+
+    def step(seconds: float) -> None:
+        nonlocal looks
+        assert seconds == WATCH_S
+        looks += 1
+        if looks <= 3:  # it grows for three looks
+            with (tmp_path / "long.wav").open("ab") as file:
+                file.write(b"part")
+        if looks == 6:  # and is written anew
+            (tmp_path / "long.wav").write_bytes(b"another recording")
+        if looks == 9:
+            raise KeyboardInterrupt
+
+    (tmp_path / "first.mp3").write_bytes(b"media")
+    (tmp_path / "empty.mp3").touch()
+    (tmp_path / "notes.txt").write_text("no media")
+    taken: list[tuple[int, str]] = []
+    with suppress(KeyboardInterrupt):
+        for source in arriving(tmp_path, frozenset({".wav", ".mp3"}), step):
+            taken.append((looks, source.output.as_posix()))  # noqa: PERF401 (what came before the stop is kept)
+    assert [name for _, name in taken] == ["first", "long", "long"]
+    assert taken[1][0] == 4 and taken[2][0] == 7
+
+
+def test_watching_transcribes_what_arrives_and_leaves_what_is_done(
+    command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sleep(seconds: float) -> None:
+        if seconds != WATCH_S:  # the scripted host's own
+            return
+        looks.append(seconds)
+        if len(looks) == 2:
+            (folder / "talks/new.wav").write_bytes(b"media")
+        if len(looks) == 5:
+            raise KeyboardInterrupt
+
+    (folder / "out").mkdir()
+    (folder / "out/two.txt").write_text("done before")
+    looks: list[float] = []
+    monkeypatch.setattr("time.sleep", sleep)
+    code, requests, host = command("transcribe", "--watch", "talks", "--output-dir", "out")
+    assert code == 130 and host.closed
+    assert names(requests) == ["talks/monday/one.mp3", "talks/new.wav"]
+    assert (folder / "out/two.txt").read_text() == "done before"
+
+
+# --- with a model ------------------------------------------------------------------------------------------------
+
+
+def test_a_model_reads_a_folder_and_one_bad_file_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tiny model has learnt nothing; the media are real."""
+    from PIL import Image
+
+    from engines.hosts.builtin import BuiltinHost
+    from engines.model import checkpoint
+
+    def opener(routes: object, settings: object) -> BuiltinHost:
+        return BuiltinHost(checkpoint.tiny(), cache_bytes=2**20)
+
+    monkeypatch.chdir(tmp_path)
+    for n in range(2):
+        Image.fromarray(np.full((40, 60, 3), 80 * n, np.uint8)).save(tmp_path / f"{n}.png")
+    (tmp_path / "bad.jpg").write_bytes(os.urandom(500))
+    assert main(["embed", ".", "a dog", "--json"], opener=opener) == 1
+    out, err = capsys.readouterr()
+    lines = {line["file"]: line for line in map(json.loads, out.splitlines())}
+    assert [name for name, line in lines.items() if "error" in line] == ["bad.jpg"]
+    assert {name: line["kind"] for name, line in lines.items() if "kind" in line} == {
+        "a dog": "text", "0.png": "photo", "1.png": "photo",
+    }  # fmt: skip
+    assert err.startswith("bad.jpg: bad.jpg ") and err.count("\n") == 1
+
+
+def test_segments_without_words_are_fine_in_every_format(command: Run, folder: Path) -> None:
+    segments = (Segment(0.0, 1.0, "Good morning."),)
+    plain = {TranscribeRequest: lambda r: iter([TranscribeResult(request=r, segments=segments, end="finished")])}
+    words = ["transcribe", "a.wav", "--format", "all", "--words", "--output-dir", "out"]
+    assert command(*words, host=FakeHost(scripts=plain))[0] == 0
+    assert all("Good morning." in (folder / "out" / name).read_text() for name in listing(folder / "out"))

@@ -1,0 +1,285 @@
+"""index, search and duplicates: requests, queries, filters, and the forms of what is found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engines.cli import main
+from engines.cli.search import terms_of
+from engines.errors import RequestError, UserError
+from engines.index import Collection, Row
+from engines.protocol import (
+    Filter,
+    Host,
+    IndexRequest,
+    IndexResult,
+    Metadata,
+    Request,
+    Result,
+    SearchRequest,
+    Term,
+)
+from engines.settings import Settings
+from tests.engines.cli.conftest import Run
+from tests.fake_host import FakeHost
+
+
+@pytest.mark.parametrize(
+    ("words", "request_made", "printed"),
+    [
+        (
+            "index pictures s3://bucket/pictures",
+            IndexRequest(folder=Path("pictures"), collection="s3://bucket/pictures"),
+            "2 added, 0 unchanged, 0 removed; 2 rows in all\n",
+        ),
+        ("search s3://bucket/a dog", SearchRequest(query="dog", collection="s3://bucket/a"), " 90%  photo"),
+        (
+            "search my.db a dog --kinds photo,sound -k 2",
+            SearchRequest(query="a dog", collection=Path("my.db"), kinds=frozenset({"photo", "sound"}), k=2),
+            " 90%  photo   dog.jpg\n 70%  sound   bark.wav  0-10 s\n",
+        ),
+        ("search my.db --file a.jpg", SearchRequest(query=Path("a.jpg"), collection=Path("my.db")), " 90%  photo"),
+        ("search my.db a.jpg", SearchRequest(query=Path("a.jpg"), collection=Path("my.db")), " 90%  photo"),
+        (
+            "search my.db 2:dog + a.jpg - snow --since 2024 --near 48.8,-2.3,5 --camera pixel",
+            SearchRequest(
+                query=(Term("dog", 2.0), Term(Path("a.jpg")), Term("snow", -1.0)),
+                collection=Path("my.db"),
+                only=Filter(since="2024", near=(48.8, -2.3), within_km=5.0, camera="pixel"),
+            ),
+            " 90%  photo",
+        ),
+        (
+            "search my.db dog --kinds text",
+            SearchRequest(query="dog", collection=Path("my.db"), kinds=frozenset({"text"})),
+            "(nothing found)\n",
+        ),
+    ],
+)  # fmt: skip
+def test_a_command_becomes_a_request_and_its_result_is_printed(
+    words: str, request_made: Request, printed: str, command: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, requests, host = command(*words.split())
+    assert requests == [request_made] and host.closed
+    assert capsys.readouterr().out.startswith(printed)
+
+
+def test_files_that_could_not_be_indexed_are_failures(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("index", "pictures", "my.db")[0] == 1
+    assert capsys.readouterr().err.startswith("broken.jpg: broken.jpg is damaged")
+
+
+def test_an_emptied_folder_is_said_and_pruned_when_asked(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def emptied(request: IndexRequest) -> Iterator[Result]:
+        yield IndexResult(request=request, n_missing=0 if request.prune else 7, end="finished")
+
+    host = FakeHost(scripts={IndexRequest: emptied})  # type: ignore[dict-item]
+    assert command("index", "pictures", "my.db", host=host)[0] == 0
+    assert capsys.readouterr().err == "every file is gone: nothing was removed; --prune removes the 7\n"
+    assert command("index", "pictures", "my.db", "--prune", host=FakeHost(scripts={IndexRequest: emptied}))[0] == 0  # type: ignore[dict-item]
+    assert capsys.readouterr().err == ""
+
+
+# --- queries -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "terms"),
+    [
+        (["a", "dog"], (Term("a dog"),)),
+        (["a dog", "+", "a cat"], (Term("a dog"), Term("a cat"))),
+        (["1.5:a dog", "-", "0.5:wet", "snow"], (Term("a dog", 1.5), Term("wet snow", -0.5))),
+        (["at 10:30"], (Term("at 10:30"),)),
+        (["+1 dog", "e-mail"], (Term("+1 dog e-mail"),)),
+    ],
+)
+def test_words_make_terms(words: list[str], terms: tuple[Term, ...]) -> None:
+    assert terms_of(words) == terms
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["dog", "+"], "Something to look for is missing beside '+'."),
+        (["dog", "+", "-", "cat"], "Something to look for is missing beside '-'."),
+        (["+", "dog"], "Something to look for is missing beside '+'."),
+        (["./gone.jpg"], "There is no file ./gone.jpg."),
+    ],
+)
+def test_half_a_query_is_one_sentence(words: list[str], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        terms_of(words)
+    assert caught.value.en == said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("search my.db - dog", "Say what to look for, too, not only what to take away."),
+        ("search my.db", "Say what to look for, too, not only what to take away."),
+        ("search my.db dog --since June", "'June' is no date; write 2024, 2024-06 or 2024-06-01."),
+        ("search my.db dog --near Paris", "'Paris' is no place; write LAT,LON or LAT,LON,KM in degrees."),
+        ("search my.db dog --near 99,0", "A latitude is -90 to 90 degrees, a longitude -180 to 180."),
+        ("search my.db dog --near 9,0,0", "0 km is no distance on Earth."),
+    ],
+)
+def test_a_search_that_makes_no_sense_is_one_sentence(
+    words: str, said: str, command: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, requests, _ = command(*words.split())
+    assert code == 1 and not requests and capsys.readouterr().err == said + "\n"
+
+
+# --- forms -------------------------------------------------------------------------------------------------------
+
+
+def test_paths_are_for_other_programs(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("search", "my.db", "dog", "--paths")[0] == 0
+    assert capsys.readouterr().out == "dog.jpg\nbark.wav\nwalk.mp4\n"
+    assert command("search", "my.db", "dog", "-0")[0] == 0
+    assert capsys.readouterr().out == "dog.jpg\0bark.wav\0walk.mp4\0"
+
+
+def test_csv_has_a_row_for_each_hit(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("search", "my.db", "dog", "--csv", "-k", "2")[0] == 0
+    assert capsys.readouterr().out == (
+        "file,kind,start_s,end_s,fit,score,text\ndog.jpg,photo,0,0,0.9,0.42,\nbark.wav,sound,0,10,0.7,0.31,\n"
+    )
+
+
+def test_json_has_whole_paths(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("search", "my.db", "dog", "--json")[0] == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert plain["result"] == "search" and plain["hits"][0]["file"] == "dog.jpg"
+
+
+def test_a_contact_sheet_shows_what_can_be_seen_and_names_the_rest(
+    command: Run, folder: Path, make_photo: Callable[..., Path]
+) -> None:
+    make_photo(folder / "dog.jpg")
+    assert command("search", "my.db", "dog", "--html", "sheet.html")[0] == 0
+    page = (folder / "sheet.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") == 3 and page.count('src="data:image/jpeg;base64,') == 1
+    assert "90% · photo<br>dog.jpg" in page and "70% · sound · 0-10 s<br>bark.wav" in page
+    assert "http" not in page and "<script" not in page
+
+
+# --- with a model and a collection --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny() -> Callable[[Mapping[str, str], Settings], Host]:
+    from engines.hosts.builtin import BuiltinHost
+    from engines.model import checkpoint
+
+    return lambda routes, settings: BuiltinHost(checkpoint.tiny(), cache_bytes=2**20)
+
+
+def test_a_folder_is_indexed_filtered_moved_and_its_copies_are_found(
+    tmp_path: Path,
+    make_photo: Callable[..., Path],
+    tiny: Callable[..., Host],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The tiny model has learnt nothing, so only which files are found counts, not in which order."""
+    monkeypatch.chdir(tmp_path)
+    for name, colour, taken, place in (
+        ("old.jpg", 10, "2019:05:04 10:00:00", (48.8566, 2.3522)),
+        ("new.jpg", 120, "2024:06:01 12:30:00", (53.5511, 9.9937)),
+        ("copy.jpg", 120, "2024:06:01 12:30:00", (53.5511, 9.9937)),
+    ):
+        make_photo(tmp_path / "album" / name, colour=colour, taken=taken, place=place, camera=("Apple", "iPhone 15"))
+    assert main(["index", "album", "album/album.db"], opener=tiny) == 0
+
+    def found(*words: str) -> list[str]:
+        capsys.readouterr()
+        assert main(["search", "album/album.db", "dog", "--paths", *words], opener=tiny) == 0
+        return sorted(Path(line).name for line in capsys.readouterr().out.splitlines())
+
+    assert found() == ["copy.jpg", "new.jpg", "old.jpg"]
+    assert found("--since", "2024-06") == ["copy.jpg", "new.jpg"] and found("--until", "2023") == ["old.jpg"]
+    assert found("--near", "48.85,2.35") == ["old.jpg"] and found("--near", "48.85,2.35,1000") == found()
+    assert found("--camera", "iphone", "--since", "2030") == [] and found("--camera", "pixel") == []
+    assert main(["duplicates", "album/album.db", "-0"]) == 0
+    assert Path(capsys.readouterr().out.rstrip("\0")).name == "new.jpg"
+    (tmp_path / "album").rename(tmp_path / "moved")
+    assert main(["search", "moved/album.db", "dog", "--paths"], opener=tiny) == 0
+    assert {Path(line).parent for line in capsys.readouterr().out.splitlines()} == {tmp_path / "moved"}
+    assert main(["index", "moved", "moved/album.db"], opener=tiny) == 0
+    assert capsys.readouterr().out == "0 added, 3 unchanged, 0 removed; 3 rows in all\n"
+
+
+def test_a_mixed_query_takes_away_what_is_like_it(tmp_path: Path) -> None:
+    from engines.tasks import search
+
+    class Space:
+        """Three directions: words and photos of x, of y, and of both."""
+
+        model_digest = "axes"
+
+        def text_vector(self, text: str) -> np.ndarray:
+            vector = np.array([float("x" in text), float("y" in text), 0.0], np.float32)
+            return vector / np.linalg.norm(vector)
+
+        def fit(self, score: float, query: str, row: str) -> float:
+            return max(0.0, min(1.0, score))
+
+    space = Space()
+    with Collection(tmp_path / "my.db", model_digest="axes", create=True) as collection:
+        for name in ("x", "y", "x and y"):
+            row = Row(str(tmp_path / name), "photo", 0.0, 0.0, space.text_vector(name))
+            collection.put(tmp_path / name, name, [row])
+
+    def best(*terms: Term) -> list[str]:
+        request = SearchRequest(query=terms, collection=tmp_path / "my.db", kinds=frozenset({"photo"}))
+        *_, last = search.search(space, request)  # type: ignore[arg-type]
+        return [hit.path.name for hit in last.hits]
+
+    assert best(Term("x")) == ["x", "x and y", "y"]
+    assert best(Term("x"), Term("y")) == ["x and y", *best(Term("x"), Term("y"))[1:]]
+    assert best(Term("x and y"), Term("y", -1.0))[0] == "x"
+
+
+def test_a_collection_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    import sqlite3
+
+    file, vector = tmp_path / "my.db", np.array([1.0, 0.0], np.float32)
+    with Collection(file, model_digest="m", create=True) as collection:
+        collection.put(tmp_path / "a.jpg", "1", [Row(str(tmp_path / "a.jpg"), "photo", 0.0, 0.0, vector)])
+    db = sqlite3.connect(file)
+    db.execute("DROP TABLE metadata")
+    db.execute("UPDATE files SET path = ?", (str(tmp_path / "a.jpg").encode(),))
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    with Collection(file, model_digest="m") as collection:
+        assert collection.files() == {str(tmp_path / "a.jpg")} and not collection.is_described(tmp_path / "a.jpg")
+        collection.describe(tmp_path / "a.jpg", Metadata(camera="Pixel 8"))
+        found = collection.search(vector, kinds=frozenset({"photo"}), k=1, only=Filter(camera="pixel"))
+        assert [row.path for row, _ in found] == [str(tmp_path / "a.jpg")]
+
+
+def test_a_filter_needs_a_collection_in_a_file() -> None:
+    pytest.importorskip("lancedb")
+    from engines.index import LanceCollection
+
+    with pytest.raises(RequestError, match="kept by collections in a file only"):
+        LanceCollection.search(object(), np.ones(2), kinds=frozenset({"photo"}), k=1, only=Filter(since="2024"))  # type: ignore[arg-type]
+
+
+def test_what_photos_say_about_themselves_is_read(make_photo: Callable[..., Path], tmp_path: Path) -> None:
+    from engines import media
+
+    sydney = (-33.8568, 151.2153)
+    path = make_photo(tmp_path / "a.jpg", taken="2024:06:01 12:30:00", place=sydney, camera=("Google", "Pixel 8"))
+    assert media.load_metadata(path) == Metadata("2024-06-01T12:30:00", pytest.approx(-33.8568, abs=1e-4),
+                                                 pytest.approx(151.2153, abs=1e-4), "Google Pixel 8")  # fmt: skip
+    assert media.load_metadata(make_photo(tmp_path / "b.jpg")) == Metadata()
+    (tmp_path / "c.jpg").write_bytes(b"no photo")
+    assert media.load_metadata(tmp_path / "c.jpg") == Metadata()
