@@ -84,7 +84,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     # Whole programs, each with a parser of its own.
     "engines.cli.programs": (
         "engines.evaluation.__main__", "engines.hosts.publish", "engines.lab.__main__", "engines.training.train",
-        "studio.serving",
+        "studio.offline", "studio.serving",
     ),
     "scripts": ("engines",),
     "scripts.load": ("engines", "studio.app"),

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 def serve(argv: Sequence[str]) -> int:
     """The page in the browser."""
     from studio import serving
+    from studio.offline import stay_offline
 
-    serving.stay_offline()
+    stay_offline()
     serving.serve(serving.parse(["serve", *argv], "fusion-studio"))
     return 0
 
