@@ -177,8 +177,9 @@ def test_a_file_that_cannot_be_read_is_named_and_left_out(host: FakeHost) -> Non
 def test_a_label_of_which_nothing_can_be_read_is_a_sentence_with_its_own_reason(host: FakeHost) -> None:
     with pytest.raises(RequestError) as caught:
         list(teach(host, pets(cat="a1 broken0.jpg", dog="broken1.jpg broken2.jpg")))
-    assert caught.value.en == "No example of 'dog' could be read (broken2.jpg is damaged); give it another file."
-    assert caught.value.zh == "“dog”的示例都无法读取（broken2.jpg 已损坏）；请换一个文件。"
+    said = "No example of 'dog' could be read; give it another file. The last one: broken2.jpg is damaged."
+    assert caught.value.en == said
+    assert caught.value.zh == "“dog”的示例都无法读取；请换一个文件。最后一个：broken2.jpg is damaged."
 
 
 def test_a_stop_before_the_next_file_ends_teaching(host: FakeHost) -> None:

@@ -18,6 +18,7 @@ from engines.lab import (
     Findings,
     FusionRequest,
     Map,
+    MultitaskRequest,
     Picture,
     Table,
     runs,
@@ -121,6 +122,19 @@ def test_a_file_that_is_no_run_is_one_sentence(tmp_path: Path, damage: str) -> N
     rewritten(path, DAMAGES[damage])
     with pytest.raises(RequestError, match=r"^a\.run\.safetensors is not a run of the Lab, or is damaged"):
         runs.load(path)
+
+
+def test_a_run_saved_under_the_names_of_earlier_versions_opens(tmp_path: Path) -> None:
+    def to_old_names(about: dict[str, Any], arrays: object) -> None:
+        about["experiment"] = "sharing"
+        about["request"] = {"seed": 7, "n_steps": 20, "noise": 0.3, "task": ["digit"]}
+        about["said"] = [["sharing_size", {"percent": 25.0}]]
+
+    runs.save(tmp_path / "a", some_findings())
+    rewritten(tmp_path / "a", to_old_names)
+    found = runs.load(tmp_path / "a")
+    assert found.request == MultitaskRequest(seed=7, n_steps=20, task=("digit",))
+    assert found.said == (("multitask_size", {"percent": 25.0}),)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a run", b"\x00" * 100])
