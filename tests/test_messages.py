@@ -117,7 +117,7 @@ def test_braces_in_a_value_stay_as_they_are() -> None:
     error = MediaError(
         "media_missing", "There is no file {name}; check the path or choose it again.", name="{0}{name}.jpg"
     )
-    assert "{0}{a}.jpg" in error.en and "{0}{a}.jpg" in error.zh
+    assert "{0}{name}.jpg" in error.en and "{0}{name}.jpg" in error.zh
 
 
 def test_an_error_comes_whole_out_of_another_process() -> None:

@@ -92,7 +92,7 @@ def _teach(state: AppState, session: str, name: str | None, labels: Sequence[str
     wanted = lesson(draft, name, labels)
     if state.label_store.has(session, wanted.name) and slug(wanted.name) != slug(draft.taught):
         raise RequestError(
-            "label_set_exists",
+            "label_set_taken",
             "There is a label set {name!r} already; open it, or choose another name.",
             name=wanted.name,
         )
