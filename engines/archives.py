@@ -1,6 +1,7 @@
 """Readers of training and test data in the shared layout: photos, speech, sounds, text pairs, few-shot sets, clips.
 
-A folder holds `photos/`, `speech/`, `sounds/`, `text/`, `fewshot/`, `video/`; what belongs to which split is said by
+A folder holds `photos/`, `naming/`, `photo_qa/`, `captions/`, `speech/`, `sounds/`, `text/`, `fewshot/`, `video/`;
+what belongs to which split is said by
 file names (`flickr8k_dev.jsonl.gz`, `en-de.dev.tsv.gz`) or by a `split` field in the lines. Lists are gzipped JSON
 lines or tab-separated text; media lie in plain .tar files and are read by offset, so nothing is unpacked and nothing
 but the lists is held in memory. A part that is not there raises `MissingPart` with the reason.
@@ -8,6 +9,7 @@ but the lists is held in memory. A part that is not there raises `MissingPart` w
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -208,11 +210,82 @@ class CaptionsRecord:
 
 
 def captions_only(data: Path) -> list[CaptionsRecord]:
-    """Captions of further photos, for text-only training. Raises MissingPart."""
-    path = data / "photos" / CAPTIONS_ONLY
-    if not path.is_file():
+    """Captions of photos that are not there, for text-only training. Raises MissingPart."""
+    lists = [data / "photos" / CAPTIONS_ONLY, *sorted((data / "captions").glob("*.jsonl.gz"))]
+    lists = [path for path in lists if path.is_file()]
+    if not lists:
         raise MissingPart("the data has no captions without photos")
-    return [CaptionsRecord(row["image"], _written(row)) for row in map(json.loads, _lines(path))]
+    return [CaptionsRecord(row["image"], _written(row)) for path in lists for row in map(json.loads, _lines(path))]
+
+
+@dataclass(frozen=True)
+class ConceptRecord:
+    """A class of ImageNet's classifier: its names by language, and the English words that count as naming it."""
+
+    wnid: str
+    names: Mapping[str, str]
+    accepted: tuple[str, ...]
+    group: str
+
+
+def concepts(data: Path) -> list[ConceptRecord]:
+    """All classes in the classifier's order. Raises MissingPart."""
+    path = data / "naming" / "concepts.tsv"
+    if not path.is_file():
+        raise MissingPart("the data has no list of concepts")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return [
+        ConceptRecord(
+            wnid=row["wnid"],
+            names={language: row[language] for language in ("en", "de", "fr", "zh")},
+            accepted=tuple(word.strip() for word in row["accept"].split(",") if word.strip()),
+            group=row["group"],
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True)
+class NamedPhotoRecord:
+    """A photo of one of the `concepts`. label: its place in that list."""
+
+    id: str
+    corpus: str
+    source: Member
+    label: int
+
+    def load(self) -> Photo:
+        return self.source.photo()
+
+
+def named_photos(data: Path, split: str) -> list[NamedPhotoRecord]:
+    """The photos of a split whose class is known. Raises MissingPart."""
+    return [
+        NamedPhotoRecord(row["image"], corpus, source, int(row["class"]))
+        for corpus, row, source in _found(data, "naming", split, "image", "file")
+    ]
+
+
+@dataclass(frozen=True)
+class AskedPhotoRecord:
+    """A photo with (question, answer) pairs written by people, in English."""
+
+    id: str
+    corpus: str
+    source: Member
+    questions: tuple[tuple[str, str], ...]
+
+    def load(self) -> Photo:
+        return self.source.photo()
+
+
+def asked_photos(data: Path, split: str) -> list[AskedPhotoRecord]:
+    """The photos of a split with their questions. Raises MissingPart."""
+    return [
+        AskedPhotoRecord(row["image"], corpus, source, tuple((pair["q"], pair["a"]) for pair in row["qa"]))
+        for corpus, row, source in _found(data, "photo_qa", split, "image", "file")
+    ]
 
 
 # --- speech and sounds -------------------------------------------------------------------------------------------

@@ -34,7 +34,9 @@ class DecodeOptions:
     many texts are followed side by side, 1 = greedy. max_new: most tokens. temperature: 0 takes the likeliest token,
     above it draws, with `seed`. length_penalty: 0 prefers short texts, 1 the best mean. no_repeat: no run of this many
     tokens comes twice, 0 = any may. loop_tokens: a loop ends the text; one of up to this many tokens, which
-    somebody may really have said, does not.
+    somebody may really have said, does not. favoured: token sequences, each the name of something that may be written;
+    a text that has begun one gets `favour` added to the log-probability of its next token, and one that holds none of
+    them yet a `nudge` to begin one (contextual biasing, Pundak et al. 2018), so that rare names are said and spelt out.
     """
 
     task: Task = "caption"
@@ -45,6 +47,9 @@ class DecodeOptions:
     length_penalty: float = 0.6
     no_repeat: int = 3
     loop_tokens: int = 0
+    favoured: tuple[tuple[int, ...], ...] = ()
+    favour: float = 6.0
+    nudge: float = 3.0
 
     def __post_init__(self) -> None:
         if self.beam < 1 or self.max_new < 1:
@@ -71,7 +76,8 @@ class Hypothesis:
     """A text as far as it is written. ids: its tokens, without an end token and cut before a loop.
 
     mean_logprob: of its tokens and its end. no_speech: probability that the first token was "no speech".
-    looped: it began to repeat itself and was stopped. logprobs: of each of `ids`.
+    looped: it began to repeat itself and was stopped. logprobs: of each of `ids`. alternatives: at the end, the texts
+    of all beams with their mean log-probabilities, the best first.
     """
 
     ids: tuple[int, ...]
@@ -80,6 +86,7 @@ class Hypothesis:
     no_speech: float = 0.0
     looped: bool = False
     logprobs: tuple[float, ...] = ()
+    alternatives: tuple[tuple[tuple[int, ...], float], ...] = ()
 
 
 class Writer(Protocol):
@@ -134,6 +141,8 @@ class _Filter:
         self.at_first[tokenizer.no_speech_id] = options.task != "transcribe"
         self.at_first[tokenizer.eos_id] = options.task != "transcribe"
         self.no_repeat = options.no_repeat
+        self.favoured, self.favour, self.nudge = options.favoured, options.favour, options.nudge
+        self.beginnings = sorted({sequence[0] for sequence in options.favoured if sequence})
 
     def __call__(self, log_probs: Tensor, written: Sequence[Sequence[Sequence[int]]]) -> Tensor:
         """log_probs (B, K, V) and the B x K texts so far -> (B, K, V)."""
@@ -143,7 +152,23 @@ class _Filter:
             for b, row in enumerate(written):
                 for k, ids in enumerate(row):
                     log_probs[b, k, repeating(ids, self.no_repeat)] = -torch.inf
+        if self.favoured:
+            for b, row in enumerate(written):
+                for k, ids in enumerate(row):
+                    log_probs[b, k, continuing(ids, self.favoured)] += self.favour
+                    if not set(self.beginnings) & set(ids):
+                        log_probs[b, k, self.beginnings] += self.nudge
         return log_probs
+
+
+def continuing(ids: Sequence[int], favoured: Sequence[Sequence[int]]) -> list[int]:
+    """The tokens that would continue a favoured sequence which a text has begun."""
+    found = set()
+    for sequence in favoured:
+        for n in range(1, min(len(sequence) - 1, len(ids)) + 1):
+            if tuple(ids[-n:]) == tuple(sequence[:n]):
+                found.add(sequence[n])
+    return sorted(found)
 
 
 def repeating(ids: Sequence[int], n: int) -> list[int]:
@@ -236,5 +261,17 @@ class _Beams:
             mean = float(self.score[b, k]) / max(float(self.length[b, k]), 1.0)
             done = last or bool(self.done[b])
             looped = cut is not None
-            found.append(Hypothesis(tuple(ids), mean, done, no_speech[b], looped, tuple(logprobs)))
+            others = self._alternatives(b) if last else ()
+            found.append(Hypothesis(tuple(ids), mean, done, no_speech[b], looped, tuple(logprobs), others))
+        return tuple(found)
+
+    def _alternatives(self, b: int) -> tuple[tuple[tuple[int, ...], float], ...]:
+        """All texts of a row with their mean log-probabilities, the best first."""
+        order = self._rank(self.score, self.length)[b].argsort(descending=True).tolist()
+        found = []
+        for k in order:
+            ids: list[int] = self.tokens[b, k].tolist()
+            ends = [i for i, token in enumerate(ids) if token in self.ends]
+            mean = float(self.score[b, k]) / max(float(self.length[b, k]), 1.0)
+            found.append((tuple(ids[: ends[0]] if ends else ids), mean))
         return tuple(found)

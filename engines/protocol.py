@@ -28,7 +28,7 @@ RATE_HZ = 16_000
 
 Kind: TypeAlias = Literal["photo", "sound", "speech", "clip", "text"]
 KINDS: tuple[Kind, ...] = ("photo", "sound", "speech", "clip", "text")
-Sense: TypeAlias = Literal["picture", "sound"]
+Sense: TypeAlias = Literal["picture", "sound", "names"]
 End: TypeAlias = Literal["finished", "cut", "empty", "cancelled"]
 """How a stream came to its end. "cut": the text breaks off, for the host writes no more at a time. "empty" is an answer
 too: no speech in the sound, no hit in the collection. A failure is not a result; it is raised."""
@@ -153,8 +153,8 @@ class AskRequest:
         if not self.question.strip():
             raise RequestError("question_needed", "Type a question first.")
         _length(self.question, 500)
-        if odd := sorted(self.hide - {"picture", "sound"}):
-            raise RequestError("cannot_hide", "Only picture and sound can be hidden, not {odd}.", odd=odd)
+        if odd := sorted(self.hide - {"picture", "sound", "names"}):
+            raise RequestError("cannot_hide", "Only picture, sound and names can be hidden, not {odd}.", odd=odd)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,9 +296,18 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionResult(Result):
-    """text: one sentence. end "empty" = a silent sound, of which there is none."""
+    """text: one sentence. end "empty" = a silent sound, of which there is none.
+
+    confidence: how likely the sentence is right, 0 to 1, by what was measured on dev data; None where the host cannot
+    tell. unsure: it is below what the model's config calls sure. guesses: what it may be then, the likeliest first.
+    names: what is probably shown, each with its probability; the sentence was written with them in view.
+    """
 
     text: str = ""
+    confidence: float | None = None
+    unsure: bool = False
+    guesses: tuple[str, ...] = ()
+    names: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -346,7 +355,8 @@ class TranslateResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class AskResult(Result):
-    """text: the answer. confidence: mean probability of its pieces, 0 to 1. moments_s: where in the clip to look.
+    """text: the answer. confidence, unsure, guesses, names: as of a `CaptionResult`; a confidence of 0 where the host
+    cannot tell. moments_s: where in the clip to look.
 
     senses: how far the answer moves when one sense is taken away, 0 (not at all) to 1; empty until it is known.
     silent: whether a clip or sound holds nothing to hear, as far as it was listened to: no sound track, or a silent
@@ -358,6 +368,9 @@ class AskResult(Result):
     moments_s: tuple[float, ...] = ()
     senses: tuple[tuple[Sense, float], ...] = ()
     silent: bool = False
+    unsure: bool = False
+    guesses: tuple[str, ...] = ()
+    names: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

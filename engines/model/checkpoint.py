@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from engines.errors import CheckpointError, Message
-from engines.model.config import ModelConfig
+from engines.model.config import Concept, ConceptGroup, ModelConfig
 from engines.model.config import tiny as tiny_config
 from engines.model.fusion import FusionModel
 from engines.paths import ASSETS
@@ -104,7 +104,7 @@ def save(
         "tokenizer_sha256": hashlib.sha256(pieces).hexdigest(),
         "model": asdict(model.config),
     }
-    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if card:
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
     return digest
@@ -199,7 +199,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def _model_config(values: Any) -> ModelConfig:
     known = {field.name for field in fields(ModelConfig)}
-    optional = {"calibration"}
+    optional = {"calibration", "concepts", "concept_groups"}
     if not isinstance(values, dict):
         raise _damaged(Message("word.the_file", "The file {name}", name=CONFIG_FILE))
     if odd_keys := (values.keys() ^ known) - (optional - values.keys()):
@@ -212,7 +212,17 @@ def _model_config(values: Any) -> ModelConfig:
     try:
         tables = values.get("calibration", {})
         calibration = {name: {row: tuple(tables[name][row]) for row in tables[name]} for name in tables}
-        return ModelConfig(**{**values, "events": tuple(values["events"]), "calibration": calibration})
+        concepts = tuple(Concept(**names) for names in values.get("concepts", ()))
+        groups = tuple(
+            ConceptGroup(Concept(**g["name"]), tuple(g["members"])) for g in values.get("concept_groups", ())
+        )
+        rest = {
+            "events": tuple(values["events"]),
+            "concepts": concepts,
+            "concept_groups": groups,
+            "calibration": calibration,
+        }
+        return ModelConfig(**{**values, **rest})
     except (TypeError, ValueError) as error:
         raise CheckpointError(
             "model_config_invalid", "The model's config makes no sense: {reason}.", reason=error

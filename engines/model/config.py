@@ -34,6 +34,24 @@ EVENTS = (
 """What the event head can tell: three states of a sound, then the classes of ESC-10 and UrbanSound8K (dogs in both)."""
 
 
+@dataclass(frozen=True)
+class Concept:
+    """A class of the concept head by its everyday name in each language."""
+
+    en: str
+    de: str
+    fr: str
+    zh: str
+
+
+@dataclass(frozen=True)
+class ConceptGroup:
+    """Classes that one everyday word names: "dog" for 122 breeds. members: their places among the concepts."""
+
+    name: Concept
+    members: tuple[int, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Sizes and choices of one model. Lengths are in tokens; mel frames are 100 Hz, sound tokens 50 Hz."""
@@ -61,6 +79,10 @@ class ModelConfig:
     calibration: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict, hash=False)
     """Numbers that belong to these weights and turn raw scores into probabilities: table -> row -> numbers. Whoever
     reads a table says what its rows mean; "search", for one, is read in `engines/encoder.py`."""
+    concepts: tuple[Concept, ...] = ()
+    """What the concept head of the picture tower can name; without any there is no such head."""
+    concept_groups: tuple[ConceptGroup, ...] = ()
+    """What several of them have in common, for when it is not sure which one it is."""
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -19,9 +19,10 @@ from engines.model.parts import Block, KVCache, masked_mean, time_encoding
 from engines.model.picture import PictureTower
 from engines.model.sound import SoundTower
 from engines.model.text import Decoder, TextTower
+from engines.protocol import LANGUAGES
 
-StreamSense: TypeAlias = Literal["picture", "sound", "text"]
-SENSES: tuple[StreamSense, ...] = ("picture", "sound", "text")
+StreamSense: TypeAlias = Literal["picture", "sound", "text", "names"]
+SENSES: tuple[StreamSense, ...] = ("picture", "sound", "text", "names")
 VectorKind: TypeAlias = Literal["photo", "sound", "text"]
 VECTOR_KINDS: tuple[VectorKind, ...] = ("photo", "sound", "text")
 """What has a head of its own into the shared space; speech is placed by its words."""
@@ -116,7 +117,7 @@ class GatedFusion(nn.Module):
         super().__init__()
         self.mean = SumFusion(config)
         gates: dict[str, nn.Module] = {}
-        for sense in SENSES:
+        for sense in SENSES if config.concepts else SENSES[:-1]:
             gates[sense] = gate = nn.Linear(config.width, config.width)
             nn.init.zeros_(gate.weight)
             nn.init.zeros_(gate.bias)
@@ -209,7 +210,8 @@ class FusionModel(nn.Module):
         self.layer_weights = nn.Parameter(torch.zeros(config.n_sound_blocks + 1))
         self.mix_norm = nn.LayerNorm(width)
         self.sound_bridge = nn.Linear(width, width)
-        self.sense_embedding = nn.ParameterDict({sense: nn.Parameter(torch.zeros(width)) for sense in SENSES})
+        senses = SENSES if config.concepts else SENSES[:-1]
+        self.sense_embedding = nn.ParameterDict({sense: nn.Parameter(torch.zeros(width)) for sense in senses})
         self.clock = nn.Linear(width, width, bias=False)
         with torch.no_grad():
             self.clock.weight.copy_(CLOCK_START * torch.eye(width))
@@ -218,6 +220,9 @@ class FusionModel(nn.Module):
         self.vectors = nn.ModuleDict({kind: PoolHead(width, config.embed_dim) for kind in VECTOR_KINDS})
         self.event_head = PoolHead(width, len(config.events))
         self.ctc_head = nn.Linear(width, N_CTC)
+        if config.concepts:  # names of concepts and groups in the shared space, one language after the other
+            n_names = len(LANGUAGES) * (len(config.concepts) + len(config.concept_groups))
+            self.concept_vectors = nn.Parameter(torch.zeros(n_names, config.embed_dim))
 
     @property
     def device(self) -> torch.device:
@@ -233,6 +238,11 @@ class FusionModel(nn.Module):
         """Photos (B, 3, H, W) -> (B, N, D)."""
         out: Tensor = self.picture(photos.to(self.dtype))
         return out
+
+    def see_and_name(self, photos: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Photos (B, 3, H, W) -> (B, N, D), and probabilities (B, C) of the concepts where the model has any."""
+        feature_map, logits = self.picture.maps(photos.to(self.dtype))
+        return self.picture.adapt(feature_map), None if logits is None else logits.float().softmax(-1)
 
     def hear(self, mel: Tensor, n_frames: Tensor) -> Heard:
         """Log-mel (B, 80, S) of at most 30 s, n_frames (B,) real ones -> Heard."""

@@ -40,6 +40,10 @@ LITE2_STAGES = (
 """EfficientNet-B0's stages at width 1.1 and depth 1.2; stem and head stay at 32 and 1,280 channels (the Lite rule)."""
 
 
+N_SHARED = 7
+"""Blocks of EfficientNet-Lite2, of 21, that training leaves as they are, so that the classifier can start from them."""
+
+
 class SameConv(nn.Conv2d):
     """A convolution padded as TensorFlow's SAME: the odd pixel goes right and below, as the public weights expect."""
 
@@ -87,8 +91,16 @@ class EfficientNetLite(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Conv2d(n, self.channels, 1)
 
+    def early(self, photos: Tensor) -> Tensor:
+        """The stem and the first N_SHARED blocks: edges and textures, (B, 3, H, W) -> (B, 48, H / 8, W / 8)."""
+        return self.blocks[:N_SHARED](F.relu6(self.stem(photos)))
+
+    def late(self, x: Tensor) -> Tensor:
+        """The other blocks and the head: (B, 48, H / 8, W / 8) -> (B, 1280, H / 32, W / 32)."""
+        return F.relu6(self.head(self.blocks[N_SHARED:](x)))
+
     def forward(self, photos: Tensor) -> Tensor:
-        return F.relu6(self.head(self.blocks(F.relu6(self.stem(photos)))))
+        return self.late(self.early(photos))
 
 
 class Cnn(nn.Module):
@@ -121,6 +133,28 @@ class Patches(nn.Module):
         return out
 
 
+class ConceptHead(nn.Module):
+    """The extractor's own ImageNet classifier, kept as it was: what a photo shows, as one of `ModelConfig.concepts`.
+
+    Training on captions moves the extractor's later blocks and makes it forget classes that the captions never name.
+    So the public blocks stand here a second time, after the N_SHARED ones that both use.
+    """
+
+    def __init__(self, trunk: EfficientNetLite | Cnn | Patches, n_classes: int) -> None:
+        super().__init__()
+        self.blocks: nn.Module = nn.Sequential()
+        self.head: nn.Module = nn.Sequential()
+        if isinstance(trunk, EfficientNetLite):
+            whole = EfficientNetLite()
+            self.blocks, self.head = whole.blocks[N_SHARED:], nn.Sequential(whole.head, nn.ReLU6())
+        self.classify = nn.Linear(trunk.channels, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the shared blocks give (or, of a trunk without any, its map) -> logits (B, n_classes)."""
+        out: Tensor = self.classify(self.head(self.blocks(x)).mean((2, 3)))
+        return out
+
+
 class PictureTower(nn.Module):
     """Extractor, projection to the model's width, a learned place for each token, Transformer blocks."""
 
@@ -140,6 +174,7 @@ class PictureTower(nn.Module):
             Block(config.width, config.n_heads, mlp_ratio=2) for _ in range(config.n_picture_blocks)
         )
         self.norm = nn.LayerNorm(config.width)
+        self.concepts = ConceptHead(self.trunk, len(config.concepts)) if config.concepts else None
 
     def adapt(self, feature_map: Tensor) -> Tensor:
         """The extractor's map (B, C, h, w) -> tokens (B, h * w, D). Training on stored maps starts here."""
@@ -152,6 +187,14 @@ class PictureTower(nn.Module):
             x = block(x)
         out: Tensor = self.norm(x)
         return out
+
+    def maps(self, photos: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Photos (B, 3, H, W) -> the extractor's map (B, C, h, w), and logits (B, n_concepts) where there are any."""
+        if isinstance(self.trunk, EfficientNetLite):
+            early = self.trunk.early(photos)
+            return self.trunk.late(early), None if self.concepts is None else self.concepts(early)
+        feature_map = self.trunk(photos)
+        return feature_map, None if self.concepts is None else self.concepts(feature_map)
 
     def forward(self, photos: Tensor) -> Tensor:
         return self.adapt(self.trunk(photos))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engines.errors import CheckpointError
 from engines.model.fusion import FusionModel
+from engines.model.picture import N_SHARED
 
 BATCH_NORM_EPS = 1e-3
 """TensorFlow's default for EfficientNet, with which the public weights were trained."""
@@ -92,6 +93,28 @@ def load_efficientnet(model: FusionModel, state: Mapping[str, Tensor]) -> list[s
 
     Raises CheckpointError when the state dict is of another network or size.
     """
+    ours = {f"picture.trunk.{name}": value for name, value in _folded(state).items()}
+    return _copy(model, ours, "EfficientNet-Lite2")
+
+
+def load_concepts(model: FusionModel, state: Mapping[str, Tensor]) -> list[str]:
+    """Copy EfficientNet-Lite2's late blocks and its ImageNet classifier into the concept head, as they are.
+
+    Gives the names that were set. Raises CheckpointError when the state dict is of another network or size.
+    """
+    ours = {}
+    for name, value in _folded(state).items():
+        if name.startswith("head."):
+            ours[f"picture.concepts.head.0.{name.removeprefix('head.')}"] = value
+        elif name.startswith("blocks.") and int(name.split(".")[1]) >= N_SHARED:
+            ours[f"picture.concepts.{name}"] = value
+    for kind in ("weight", "bias"):
+        ours[f"picture.concepts.classify.{kind}"] = state[f"_fc.{kind}"]
+    return _copy(model, ours, "EfficientNet-Lite2")
+
+
+def _folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights and biases of the convolutions by our names, each with the batch norm behind it folded in."""
     if lost := {"_conv_stem.weight", "_bn0.weight", "_conv_head.weight", "_bn1.weight"} - state.keys():
         raise CheckpointError(
             "not_efficientnet", "This is no EfficientNet-Lite2: it lacks {missing}.", missing=min(lost)
@@ -99,9 +122,8 @@ def load_efficientnet(model: FusionModel, state: Mapping[str, Tensor]) -> list[s
 
     def folded(convolution: str, norm: str, name: str) -> dict[str, Tensor]:
         scale = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + BATCH_NORM_EPS)
-        weight = state[f"{convolution}.weight"] * scale[:, None, None, None]
         bias = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
-        return {f"picture.trunk.{name}.weight": weight, f"picture.trunk.{name}.bias": bias}
+        return {f"{name}.weight": state[f"{convolution}.weight"] * scale[:, None, None, None], f"{name}.bias": bias}
 
     ours = folded("_conv_stem", "_bn0", "stem") | folded("_conv_head", "_bn1", "head")
     for i in sorted({int(name.split(".")[1]) for name in state if name.startswith("_blocks.")}):
@@ -110,7 +132,7 @@ def load_efficientnet(model: FusionModel, state: Mapping[str, Tensor]) -> list[s
             ours |= folded(f"{theirs}._expand_conv", f"{theirs}._bn0", f"blocks.{i}.expand")
         ours |= folded(f"{theirs}._depthwise_conv", f"{theirs}._bn1", f"blocks.{i}.depthwise")
         ours |= folded(f"{theirs}._project_conv", f"{theirs}._bn2", f"blocks.{i}.project")
-    return _copy(model, ours, "EfficientNet-Lite2")
+    return ours
 
 
 def _copy(model: FusionModel, ours: Mapping[str, Tensor], what: str) -> list[str]:

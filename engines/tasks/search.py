@@ -50,6 +50,10 @@ class Space(Protocol):
         """(D,) float32 of length 1."""
         ...
 
+    def query_vector(self, text: str, kind: Kind) -> np.ndarray:
+        """What rows of a kind are compared with when a text is searched for: (D,) float32 of length 1."""
+        ...
+
     def vector(self, media: Media) -> Window:
         """A whole medium as one point, of long media the first minute."""
         ...
@@ -82,7 +86,7 @@ def embed(space: Space, request: EmbedRequest) -> Iterator[EmbedResult]:
     """One vector; of long media that of their first minute."""
     yield EmbedResult(request=request, progress=Progress("looking"))
     if isinstance(request.media, str):
-        vector = space.text_vector(fold_query(request.media))
+        vector = space.query_vector(fold_query(request.media), "photo")
         yield EmbedResult(request=request, vector=vector, kind="text", end="finished")
         return
     window = space.vector(request.media)
@@ -101,22 +105,29 @@ def search(space: Space, request: SearchRequest) -> Iterator[SearchResult]:
     yield SearchResult(request=request, progress=Progress("searching"))
     with open_collection(request.collection, model_digest=space.model_digest) as collection:
         terms = request.query if isinstance(request.query, tuple) else (Term(request.query),)
-        parts = [(_placed(space, term.media), term.weight) for term in terms]
-        vector = np.sum([weight * part.vector for part, weight in parts], axis=0)
-        vector = vector / max(float(np.linalg.norm(vector)), 1e-9)
-        hits = [
-            Hit(Path(row.path), row.kind, score, _fit(space, parts, row), row.start_s, row.end_s, row.text)
-            for kind in sorted(request.kinds)
-            for row, score in collection.search(vector, kinds=frozenset({kind}), k=request.k, only=request.only)
-        ]
+        placed = [(_placed(space, term.media), term.weight) for term in terms]
+        hits = []
+        for kind in sorted(request.kinds):
+            parts = [(_for_kind(space, part, kind), weight) for part, weight in placed]
+            vector = np.sum([weight * part.vector for part, weight in parts], axis=0)
+            vector = vector / max(float(np.linalg.norm(vector)), 1e-9)
+            for row, score in collection.search(vector, kinds=frozenset({kind}), k=request.k, only=request.only):
+                fit = _fit(space, parts, row)
+                hits.append(Hit(Path(row.path), row.kind, score, fit, row.start_s, row.end_s, row.text))
     hits.sort(key=lambda hit: (-hit.fit, -hit.score))
     yield SearchResult(request=request, hits=tuple(hits[: request.k]), end="finished" if hits else "empty")
 
 
 def _placed(space: Space, query: Media | str) -> Window:
     if isinstance(query, str):
-        return Window("text", space.text_vector(fold_query(query)))
+        text = fold_query(query)
+        return Window("text", space.text_vector(text), text=text)
     return space.vector(query)
+
+
+def _for_kind(space: Space, part: Window, kind: Kind) -> Window:
+    """A part of a query as rows of a kind are compared with it: a text may name what pictures show."""
+    return replace(part, vector=space.query_vector(part.text, kind)) if part.text else part
 
 
 def _fit(space: Space, parts: Sequence[tuple[Window, float]], row: Row) -> float:

@@ -21,16 +21,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.model.config import EVENTS
+from engines.model.concepts import MAX_NAMES, listed
+from engines.model.concepts import names as concept_names
+from engines.model.config import EVENTS, ModelConfig
 from engines.model.features import HOP
 from engines.protocol import LANGUAGES
 from engines.text import Task, Tokenizer, normalise
-from engines.training import composed, consensus
+from engines.training import caption_questions, composed, consensus, content_words
+from engines.training.caption_questions import Question
 from engines.training.clips import ClipPlan, plan
 from engines.training.facts import SOUND_NAMES, photo_facts, sound_prompt
 from engines.training.pairs import POOL, Pair, Pairs, of_like_length
 from engines.training.questions import DESCRIBE, Material
-from engines.training.shelf import Pictures, Shelf, Sounding
+from engines.training.shelf import Meta, Pictures, Shelf, Sounding
 from engines.training.store import opened
 from engines.training.teacher import Teacher
 
@@ -57,6 +60,10 @@ N_POOL = 64
 """Photos that a batch of clips is made of, at most: as many as clips, and some even if those are few."""
 FRAMES = {8: 0.4, 12: 0.2, 16: 0.4}
 """Of a clip, and how often."""
+NAMED_LANGUAGES = {"en": 0.55, "de": 0.2, "zh": 0.25}
+"""Of captions written from names."""
+UNTOLD_SHARE = 0.06
+"""Questions that the media cannot answer."""
 SIDED = re.compile(r"\b(left|right|links|rechts|linken|rechten)\b|[左右]")
 """Captions that name a side are not given to a mirrored photo."""
 
@@ -85,8 +92,17 @@ class Feeds:
     shelf: where photos and sounds are; None for the stores in RUN.
     """
 
-    def __init__(self, data: Path, run: Path, teacher: Teacher | None = None, shelf: Shelf | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        run: Path,
+        teacher: Teacher | None = None,
+        shelf: Shelf | None = None,
+        config: ModelConfig | None = None,
+    ) -> None:
         shelf = shelf or opened(run)
+        self.config = config
+        self.named, self.asked, self.grey = shelf.named, shelf.asked, shelf.grey
         self.photos, self.sounds, self.quiet, self.spoken = shelf.photos, shelf.sounds, shelf.quiet, shelf.spoken
         self.teacher = teacher
         self.tokenizer = Tokenizer.load(run / "tokenizer.model")
@@ -94,6 +110,7 @@ class Feeds:
         self.sound_labels: list[str] = []
         self.sound_rows: list[tuple[Sounding, int]] = []
         self.rarity: tuple[Tensor, Tensor] | None = None
+        self.exchange: content_words.Exchange | None = None
 
     def draw(self, task: str, size: int, rng: np.random.Generator) -> Batch:
         """A batch of a task of `objectives.OBJECTIVES`."""
@@ -199,6 +216,140 @@ class Feeds:
         if not among:
             language, among = "en", captions["en"]
         return language, str(rng.choice(among))
+
+    # --- photos with the names of what is on them
+
+    def _likely(self, meta: Meta, language: str, rng: np.random.Generator) -> list[str]:
+        """What the concept head found in a photo, at a bar drawn anew each time."""
+        assert self.config is not None
+        probabilities = np.zeros(len(self.config.concepts), np.float32)
+        for i, probability in meta["concepts"]:  # type: ignore[attr-defined]
+            probabilities[i] = probability
+        found = concept_names(probabilities, self.config, least=float(rng.uniform(0.08, 0.3)))
+        return [name.text(language) for name in found]
+
+    def _any_name(self, language: str, rng: np.random.Generator) -> str:
+        assert self.config is not None
+        return str(getattr(self.config.concepts[int(rng.integers(len(self.config.concepts)))], language))
+
+    def _names(self, meta: Meta, caption: str, language: str, rng: np.random.Generator) -> list[str]:
+        """Names beside a captioned photo: what the head found, the caption's own nouns, wrong ones, or none."""
+        chance = rng.random()
+        if chance < 0.45:
+            return self._likely(meta, language, rng)
+        if chance < 0.7:
+            return content_words.drawn(content_words.nouns(caption, language), rng)
+        if chance < 0.85:
+            found = [*self._likely(meta, language, rng)[:2], self._any_name(language, rng)]
+            return [str(name) for name in rng.permutation(found)]
+        return []
+
+    def _with_names(self, rows: Sequence[Sequence[str]], languages: Sequence[str]) -> Batch:
+        """Names as tokens; a row without any is masked whole."""
+        texts = [listed(list(names), language) for names, language in zip(rows, languages, strict=True)]
+        batch = self._read(texts, "names")
+        batch["names_mask"] &= torch.tensor([bool(text) for text in texts])[:, None]
+        return batch
+
+    def draw_name(self, size: int, rng: np.random.Generator) -> Batch:
+        """Photos and names of what is on them, each with a caption to write; one in eight is of a class of ImageNet."""
+        view, rows = self._photos(size * 7 // 8, rng)
+        maps = [view[i] for i in rows]
+        said: list[tuple[str, str]] = []
+        names: list[list[str]] = []
+        for i in rows:
+            language, caption = self._caption(view.meta[i], rng, NAMED_LANGUAGES)
+            said.append((language, caption))
+            names.append(self._names(view.meta[i], caption, language, rng))
+        named = self.named[int(rng.integers(len(self.named)))]
+        for i in rng.choice(len(named), size - len(rows), replace=False):
+            meta, language = named.meta[int(i)], str(rng.choice(list(PHRASES)))
+            label: int = meta["label"]  # type: ignore[assignment]
+            name = str(getattr(self.config.concepts[label], language))  # type: ignore[union-attr]
+            found = self._likely(meta, language, rng) if rng.random() < 0.7 else [name]
+            chosen = found[0] if found else name
+            maps.append(named[int(i)])
+            said.append((language, phrase(chosen, language, rng)))
+            names.append(found or [name])
+        languages, captions = zip(*said, strict=True)
+        return {
+            "maps": torch.stack(maps),
+            **self._said("caption", languages, captions),
+            **self._with_names(names, languages),
+        }
+
+    def draw_write(self, size: int, rng: np.random.Generator) -> Batch:
+        """Captions to be written from names alone, half of them with a noun exchanged for another."""
+        assert self.config is not None
+        if self.exchange is None:
+            self.exchange = content_words.Exchange(self.config.concepts, self.config.concept_groups)
+        said: list[tuple[str, str]] = []
+        names: list[list[str]] = []
+        while len(said) < size:
+            language = str(rng.choice(list(NAMED_LANGUAGES), p=list(NAMED_LANGUAGES.values())))
+            caption = self._unseen_caption(language, rng)
+            exchanged = self.exchange(caption, language, rng) if rng.random() < 0.5 else None
+            if exchanged is not None:
+                given = [exchanged.name, *content_words.drawn(exchanged.others, rng, 2)[: int(rng.integers(3))]]
+                given = [str(name) for name in rng.permutation(given)]
+                caption = exchanged.caption
+            else:
+                given = content_words.drawn(content_words.nouns(caption, language), rng)
+            if given:
+                said.append((language, caption))
+                names.append(given)
+        languages, captions = zip(*said, strict=True)
+        return {**self._said("caption", languages, captions), **self._with_names(names, languages)}
+
+    def _unseen_caption(self, language: str, rng: np.random.Generator) -> str:
+        """A caption of a photo that is not at hand; in Chinese, of any photo."""
+        if language == "zh":
+            view = self.photos[0]
+            return self._caption({**view.meta[int(rng.integers(len(view)))], "mirrored": False}, rng, {"zh": 1.0})[1]
+        while True:
+            captions = self.pairs.unseen[int(rng.integers(len(self.pairs.unseen)))]
+            if language in captions:
+                return str(rng.choice(captions[language]))
+
+    def draw_question(self, size: int, rng: np.random.Generator) -> Batch:
+        """Photos with questions as people ask them: by people, and made of captions; what cannot be told, too."""
+        maps, asked, names = [], [], []
+        assert self.grey is not None
+        by_people = self.asked[int(rng.integers(len(self.asked)))]
+        view, rows = self._photos(size, rng)
+        for i in rows:
+            chance = rng.random()
+            if chance < 0.45:
+                k = int(rng.integers(len(by_people)))
+                meta, photo = by_people.meta[k], by_people[k]
+                if meta["mirrored"]:
+                    pairs = [qa for qa in meta["qa"] if not SIDED.search(qa[0].lower())] or [None]  # type: ignore
+                else:
+                    pairs = meta["qa"]  # type: ignore[assignment]
+                pair = pairs[int(rng.integers(len(pairs)))]
+                question = caption_questions.untold(rng, "en") if pair is None else Question(pair[0], pair[1], "en")
+            else:
+                grey = chance < 0.5
+                source, k = (self.grey, int(rng.integers(len(self.grey)))) if grey else (view, i)
+                meta, photo = source.meta[k], source[k]
+                language = "zh" if rng.random() < 0.25 else "en"
+                captions: dict[str, list[str]] = meta["captions"]  # type: ignore[assignment]
+                found = caption_questions.questions(captions["en"], rng, language, grey=grey)
+                if grey:
+                    found = found[-1:] * 2 + found
+                question = found[int(rng.integers(len(found)))]
+                if rng.random() < UNTOLD_SHARE:
+                    question = caption_questions.untold(rng, language)
+            maps.append(photo)
+            asked.append(question)
+            names.append(self._likely(meta, question.language, rng) if rng.random() < 0.75 else [])
+        languages = [question.language for question in asked]
+        return {
+            "maps": torch.stack(maps),
+            **self._said("answer", languages, [question.answer for question in asked]),
+            **self._read([question.text for question in asked]),
+            **self._with_names(names, languages),
+        }
 
     # --- speech
 
@@ -357,15 +508,18 @@ class Feeds:
         material = Material([photo_facts(meta["captions"]["en"]) for meta in metas], labels)  # type: ignore[index]
         side = round(int(view.lengths[0]) ** 0.5)
         n_frames = int(rng.choice(list(FRAMES), p=list(FRAMES.values())))
-        shown, crop, times, mixes, heard, said = [], [], [], [], [], []
+        shown, crop, times, mixes, heard, said, names = [], [], [], [], [], [], []
         plans = sorted((plan(rng, material, languages=("en", "en", "zh")) for _ in range(2 * size)), key=_duration_s)
         start = int(rng.integers(size + 1))
         for clip in plans[start : start + size]:  # of like lengths
             asked = clip.question, clip.answer, clip.language
             if describe:
                 clip = replace(clip, scenes=clip.scenes[:1])
-                language, caption = self._caption(metas[clip.scenes[0].photo], rng, {clip.language: 1.0})
-                asked = str(rng.choice(DESCRIBE[language])), caption, language
+                asked = self._of_one_scene(metas[clip.scenes[0].photo], clip.language, rng)
+            here = dict.fromkeys(
+                name for scene in clip.scenes for name in self._likely(metas[scene.photo], asked[2], rng)
+            )
+            names.append(list(here)[:MAX_NAMES] if rng.random() < 0.75 else [])
             photos, weights = composed.crops(clip, n_frames, side)
             shown.append(torch.tensor(photos))
             crop.append(weights)
@@ -387,7 +541,44 @@ class Feeds:
             "mix_mask": mask,
             **self._said("answer", languages, answers),
             **self._read(questions),
+            **self._with_names(names, languages),
         }
+
+    def _of_one_scene(self, meta: Meta, language: str, rng: np.random.Generator) -> tuple[str, str, str]:
+        """A question about a clip of one photo: what happens, or what people ask. Question, answer, language."""
+        captions: dict[str, list[str]] = meta["captions"]  # type: ignore[assignment]
+        if rng.random() < 0.3:
+            language, caption = self._caption(meta, rng, {language: 1.0})
+            return str(rng.choice(DESCRIBE[language])), caption, language
+        if rng.random() < UNTOLD_SHARE:
+            question = caption_questions.untold(rng, language)
+        else:
+            found = caption_questions.questions(captions["en"], rng, language)
+            question = found[int(rng.integers(len(found)))]
+        return question.text, question.answer, question.language
+
+
+PHRASES = {
+    "en": (
+        "A {}.",
+        "There is a {}.",
+        "A photo of a {}.",
+        "A close up of a {}.",
+        "This is a {}.",
+        "A {} in the picture.",
+        "A picture of a {}.",
+    ),
+    "de": ("Auf dem Bild ist {}.", "{}.", "Zu sehen: {}."),
+    "zh": ("一张{}的照片。", "图中有{}。", "这是{}。", "{}。"),
+}
+"""What is written of a photo of which the class alone is known."""
+
+
+def phrase(name: str, language: str, rng: np.random.Generator) -> str:
+    text = str(rng.choice(list(PHRASES[language]))).format(name)
+    if language == "en" and name[0].lower() in "aeiou":
+        text = re.sub(rf"\b([Aa]) (?={re.escape(name)})", r"\1n ", text)
+    return text
 
 
 assert set(LANGUAGES) >= {"en", "de", "zh"}

@@ -114,6 +114,42 @@ def _captioned(model: FusionModel, batch: Batch, tokens: Tensor) -> Tensor:
     return _written(model, batch, model.fuse([Stream("picture", tokens, kept)]))
 
 
+def _named(model: FusionModel, batch: Batch) -> list[Stream]:
+    """The names of what is there, as a stream; none for a model without concepts."""
+    if "names" not in batch or not model.config.concepts:
+        return []
+    mask = batch["names_mask"]
+    return [Stream("names", model.read(batch["names"], mask), mask)]
+
+
+def name(model: FusionModel, batch: Batch) -> Record:
+    """Write a photo's caption from the photo and the names of what is on it."""
+    tokens = _picture(model, batch)
+    kept = _some(tokens) if model.training else _all(tokens)
+    memory = model.fuse([Stream("picture", tokens, kept), *_named(model, batch)])
+    return _record(name=(1.0, _written(model, batch, memory)))
+
+
+def write(model: FusionModel, batch: Batch) -> Record:
+    """Write a caption from names alone: the picture is there, and masked."""
+    names = _named(model, batch)
+    nothing = names[0].tokens.new_zeros(len(names[0].tokens), 1, model.config.width)
+    unseen = Stream("picture", nothing, torch.zeros(nothing.shape[:2], dtype=torch.bool, device=nothing.device))
+    return _record(write=(1.0, _written(model, batch, model.fuse([unseen, *names]))))
+
+
+def question(model: FusionModel, batch: Batch) -> Record:
+    """Answer a question about a photo, now and then with the photo gone."""
+    tokens = _picture(model, batch)
+    kept = _some(tokens) if model.training else _all(tokens)
+    streams = [
+        Stream("picture", tokens, kept),
+        Stream("text", model.read(batch["text"], batch["text_mask"]), batch["text_mask"]),
+        *_named(model, batch),
+    ]
+    return _record(question=(1.0, _written(model, batch, model.fuse(streams))))
+
+
 def look(model: FusionModel, batch: Batch) -> Record:
     """Write a photo's caption and match it, both of one pass through the tower."""
     tokens = _picture(model, batch)
@@ -263,12 +299,16 @@ def answer(model: FusionModel, batch: Batch) -> Record:
         Stream("picture", tokens, seen, times),
         Stream("sound", model.bridge(mix), heard, _clock(heard)),
         Stream("text", model.read(batch["text"], batch["text_mask"]), batch["text_mask"]),
+        *_named(model, batch),
     ]
     return _record(answer=(1.0, _written(model, batch, model.fuse(streams))))
 
 
 OBJECTIVES: dict[str, Callable[[FusionModel, Batch], Record]] = {
     "caption": caption,
+    "name": name,
+    "write": write,
+    "question": question,
     "look": look,
     "consensus": agree,
     "match": match,

@@ -64,3 +64,6 @@ class Shelf:
     sounds: Sequence[Sounding]
     quiet: Sequence[Sounding]
     spoken: Sequence[tuple[Sounding, Sounding]]
+    named: Sequence[Pictures] = ()
+    asked: Sequence[Pictures] = ()
+    grey: Pictures | None = None

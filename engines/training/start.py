@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from engines import archives
 from engines.model import checkpoint, public
 from engines.model.config import small
 from engines.model.fusion import FusionModel
 from engines.text import Tokenizer
+from engines.training import groups
 
 ROWS_FILE = "whisper_rows.json"
 """Beside the tokenizer: for each token, the rows of Whisper's embedding whose mean it starts from
 (`scripts.make_vocabulary`)."""
 
 
-def fresh_model(run: Path, whisper: str | None, efficientnet: Path | None) -> FusionModel:
-    """A SMALL model, its towers and decoder started from public weights where those are given."""
+def fresh_model(run: Path, whisper: str | None, efficientnet: Path | None, data: Path | None = None) -> FusionModel:
+    """A SMALL model, its towers and decoder started from public weights where those are given.
+
+    data: the training folder, whose list of concepts the model gets a head for where it has one.
+    """
     tokenizer = Tokenizer.load(run / "tokenizer.model")
-    model = FusionModel(small(tokenizer.vocab_size))
+    config = small(tokenizer.vocab_size)
+    if data is not None and (data / "naming").is_dir():
+        classes, concept_groups = groups.concepts(archives.concepts(data))
+        config = replace(config, concepts=classes, concept_groups=concept_groups)
+    model = FusionModel(config)
     if whisper is not None:
         public.load_whisper(model, public.read_whisper(whisper), json.loads((run / ROWS_FILE).read_text()))
     if efficientnet is not None:
-        public.load_efficientnet(model, public.read_efficientnet(efficientnet))
+        state = public.read_efficientnet(efficientnet)
+        public.load_efficientnet(model, state)
+        if config.concepts:
+            public.load_concepts(model, state)
     return model
 
 

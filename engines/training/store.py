@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,12 @@ from engines.training.start import begin_from, fresh_model, stage
 N_PHOTO_VIEWS = 3
 N_SOUND_VIEWS = 2
 MAX_SPEECH_S = 27.0
+N_CONCEPTS = 10
+"""Likeliest concepts kept of a photo."""
+GREY_EVERY = 8
+"""One photo in so many is kept without its colours, too: for the question whether a film is in colour."""
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Of red, green and blue (ITU-R BT.601)."""
 MIX_HZ = 5
 """Rows a second of all layers of a sound."""
 
@@ -108,6 +114,9 @@ def opened(run: Path, *, synthetic: bool = True) -> Shelf:
         sounds=stores("sounds_train_?"),
         quiet=stores("quiet_train"),
         spoken=list(zip(last, mix, strict=True)),
+        named=stores("named_?"),
+        asked=stores("asked_?"),
+        grey=next(iter(stores("grey_0")), None),
     )
 
 
@@ -183,10 +192,16 @@ class Towers:
         self.model.picture.trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
-    def maps(self, photos: list[np.ndarray]) -> Tensor:
-        """Photos -> (B, 64, 1280)."""
+    def maps(self, photos: Sequence[np.ndarray]) -> tuple[Tensor, list[list[tuple[int, float]]]]:
+        """Photos -> (B, 64, 1280), and the likeliest concepts of each with their probabilities."""
         batch = torch.stack([photo_tensor(p, self.model.config.photo_px) for p in photos]).to(torch.bfloat16)
-        return self.model.picture.trunk(batch.to(memory_format=torch.channels_last)).flatten(2).transpose(1, 2)
+        maps, logits = self.model.picture.maps(batch.to(memory_format=torch.channels_last))
+        found: list[list[tuple[int, float]]] = [[] for _ in photos]
+        if logits is not None:
+            best = logits.float().softmax(-1).topk(N_CONCEPTS)
+            pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            found = [[(i, round(p, 4)) for i, p in zip(*pair, strict=True)] for pair in pairs]
+        return maps.flatten(2).transpose(1, 2), found
 
     @torch.inference_mode()
     def layers(self, samples: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -196,16 +211,34 @@ class Towers:
         return last[0], pooled[0]
 
 
-def photo_rows(towers: Towers, records: list[archives.PhotoRecord], view: int) -> Iterator[tuple[Tensor, Meta]]:
-    """Maps of one view; view 0 is the photo as it is, odd views are mirrored."""
+AnyPhoto = archives.PhotoRecord | archives.NamedPhotoRecord | archives.AskedPhotoRecord
+
+
+def known_of(record: AnyPhoto) -> Meta:
+    """What is known of a photo: its captions, its class, or questions with their answers."""
+    match record:
+        case archives.PhotoRecord():
+            return {"captions": dict(record.captions)}
+        case archives.NamedPhotoRecord():
+            return {"label": record.label}
+        case archives.AskedPhotoRecord():
+            return {"qa": record.questions}
+
+
+def photo_rows(
+    towers: Towers, records: Sequence[AnyPhoto], view: int, *, grey: bool = False
+) -> Iterator[tuple[Tensor, Meta]]:
+    """Maps of one view; view 0 is the photo as it is, odd views are mirrored. grey: without its colours."""
     for start in range(0, len(records), 32):
         batch = records[start : start + 32]
         photos = [record.load().pixels for record in batch]
         if view:
             rngs = (np.random.default_rng((view, start + i)) for i in range(len(batch)))
             photos = [vary_photo(p, rng, flip=view % 2 == 1) for p, rng in zip(photos, rngs, strict=True)]
-        for record, row in zip(batch, towers.maps(photos), strict=True):
-            yield row, {"id": record.id, "captions": dict(record.captions), "mirrored": view % 2 == 1}
+        if grey:
+            photos = [np.repeat((p @ LUMA)[..., None], 3, axis=2).astype(np.uint8) for p in photos]
+        for record, row, concepts in zip(batch, *towers.maps(photos), strict=True):
+            yield row, {"id": record.id, **known_of(record), "mirrored": view % 2 == 1, "concepts": concepts}
 
 
 Spoken = tuple[np.ndarray, Meta]
@@ -271,13 +304,13 @@ def main() -> None:
     parser.add_argument("--whisper", required=True)
     parser.add_argument("--efficientnet", type=Path, required=True)
     parser.add_argument("--from", dest="start", type=Path, help="a later stage's weights, where towers were trained")
-    parser.add_argument("--only", default="sounds,quiet,photos,speech,voices")
+    parser.add_argument("--only", default="sounds,quiet,photos,named,speech,voices")
     args = parser.parse_args()
     only = args.only.split(",")
     torch.set_num_threads(1)
     folder = args.run / "features"
     folder.mkdir(parents=True, exist_ok=True)
-    model = fresh_model(args.run, args.whisper, args.efficientnet)
+    model = fresh_model(args.run, args.whisper, args.efficientnet, args.data)
     if args.start is not None:
         begin_from(model, [stage(args.start)])
     towers = Towers(model)
@@ -294,6 +327,17 @@ def main() -> None:
             if not (folder / f"photos_train_{view}.json").exists():
                 rows = photo_rows(towers, archives.photos(args.data, "train"), view)
                 Ragged.write(folder / f"photos_train_{view}", rows, log=f"photos {view}")
+    if "named" in only:
+        named, asked = archives.named_photos(args.data, "train"), archives.asked_photos(args.data, "train")
+        views: dict[str, tuple[Sequence[AnyPhoto], int]] = {}
+        for view in range(N_PHOTO_VIEWS):
+            views |= {f"named_{view}": (named, view), f"asked_{view}": (asked, view)}
+        for name, (photos, view) in views.items():
+            if not (folder / f"{name}.json").exists():
+                Ragged.write(folder / name, photo_rows(towers, photos, view), log=name)
+        if not (folder / "grey_0.json").exists():
+            some = archives.photos(args.data, "train")[::GREY_EVERY]
+            Ragged.write(folder / "grey_0", photo_rows(towers, some, 0, grey=True), log="grey")
     if "speech" in only:
         records = archives.speech(args.data, "train")
         texts = casing.kept(args.run, records, args.whisper)

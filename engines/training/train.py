@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from engines.model import checkpoint
 from engines.model.fusion import FusionModel
-from engines.training import library
+from engines.training import groups, library
 from engines.training.batches import Batch, Feeds
 from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import RECIPES, Recipe
@@ -257,20 +257,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.total_steps is not None:
         recipe = replace(recipe, n_steps=args.total_steps)
     torch.manual_seed(recipe.seed)
-    model = fresh_model(args.run, args.whisper, args.efficientnet)
+    model = fresh_model(args.run, args.whisper, args.efficientnet, args.data)
     if args.start is not None:
         begin_from(model, [stage(path) for path in args.start], public=args.public)
     shelf = None
     if args.library or recipe.from_media:
         shelf = library.opened(args.data, args.run, model.config.photo_px, n_processes=max(1, args.workers))
-    feeds = Feeds(args.data, args.run, None if args.teacher is None else Teacher(args.teacher), shelf=shelf)
+    teacher = None if args.teacher is None else Teacher(args.teacher)
+    feeds = Feeds(args.data, args.run, teacher, shelf=shelf, config=model.config)
     folder = args.run / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(model, recipe, feeds, folder, device=args.device, n_workers=args.workers)
     print("resumed" if trainer.resume() else "started", f"{recipe.name} at step {trainer.step}", flush=True)
     trainer.fit(args.steps)
     if args.export is not None and trainer.accelerator.is_main_process:
-        digest = checkpoint.save(args.export, trainer.averaged(), args.run / "tokenizer.model")
+        averaged = trainer.averaged().eval()
+        groups.place_names(averaged, feeds.tokenizer)
+        digest = checkpoint.save(args.export, averaged, args.run / "tokenizer.model")
         print(f"exported {args.export} {digest}")
 
 

@@ -90,6 +90,10 @@ class Space:
         inputs = self._tokenizer(text, return_tensors="pt", truncation=True, max_length=n_most, **pad)
         return self._vector(self._model.get_text_features, inputs)
 
+    def query_vector(self, text: str, kind: Kind) -> np.ndarray:
+        """The same for rows of every kind."""
+        return self.text_vector(text)
+
     def vector(self, media: Media, *, max_s: float = ASKED_S) -> Window:
         """A whole medium as one point: the normalised mean of its windows in the first `max_s` seconds."""
         windows = list(self.windows(media, max_s=max_s))

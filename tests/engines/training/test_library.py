@@ -65,7 +65,7 @@ def test_photos_are_there_once_more_in_a_mirror(shelf: Shelf) -> None:
 
 def test_a_photo_is_as_many_tokens_as_the_tower_makes_of_it(shelf: Shelf, towers: Towers) -> None:
     pixels = np.ascontiguousarray(shelf.photos[0][0].permute(1, 2, 0).numpy())
-    assert shelf.photos[0].lengths.tolist() == [len(towers.maps([pixels])[0])] * len(PHOTOS)
+    assert shelf.photos[0].lengths.tolist() == [len(towers.maps([pixels])[0][0])] * len(PHOTOS)
 
 
 # --- sounds ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""From the concept head's probabilities to the names that are worth saying.
+
+A classifier of 1,000 classes splits what it knows: a photo of a cat gives "tabby 0.4, tiger cat 0.3, Egyptian cat 0.2",
+none of them sure, though "cat" is. So where no class reaches the bar, the sum over a group of classes may (the back-off
+of Deng et al., "Hedging Your Bets", CVPR 2012, with two levels). C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.model.config import Concept, ModelConfig
+
+MAX_NAMES = 3
+"""Names given to the decoder, at most."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """Something that is probably there. probability: 0 to 1."""
+
+    concept: Concept
+    probability: float
+
+    def text(self, language: str) -> str:
+        name: str = getattr(self.concept, language)
+        return name
+
+
+def names(probabilities: np.ndarray, config: ModelConfig, *, sure: float = 0.5, least: float = 0.3) -> tuple[Name, ...]:
+    """(C,) probabilities of one photo -> its likely names, the likeliest first, at most MAX_NAMES.
+
+    A class at or above `sure` stands for itself. Else the smallest group whose sum is at or above it does, and what is
+    left are classes and groups at or above `least` that do not belong to it.
+    """
+    classes = [(float(probabilities[i]), i) for i in np.argsort(-probabilities)[: 2 * MAX_NAMES]]
+    found: list[Name] = []
+    taken: set[int] = set()
+    for probability, i in classes:
+        if len(found) == MAX_NAMES or i in taken:
+            continue
+        if probability < sure:
+            sums = [(float(probabilities[list(g.members)].sum()), g) for g in config.concept_groups if i in g.members]
+            sure_groups = [(total, group) for total, group in sums if total >= sure]
+            if sure_groups:
+                total, group = min(sure_groups, key=lambda item: len(item[1].members))
+                found.append(Name(group.name, total))
+                taken |= set(group.members)
+                continue
+        if probability >= least:
+            found.append(Name(config.concepts[i], probability))
+            taken.add(i)
+        if probability >= sure:  # the rest of its groups are other words for the same thing
+            taken |= {member for group in config.concept_groups if i in group.members for member in group.members}
+    return tuple(found)
+
+
+def listed(texts: list[str], language: str) -> str:
+    """Names as one text for the text tower: "espresso, cup"."""
+    return ("、" if language == "zh" else ", ").join(texts)
+
+
+def likeliest(probabilities: np.ndarray, config: ModelConfig, n: int) -> tuple[Name, ...]:
+    """The n likeliest classes as they are, for guesses where nothing is sure."""
+    return tuple(Name(config.concepts[i], float(probabilities[i])) for i in np.argsort(-probabilities)[:n])

@@ -1,0 +1,95 @@
+"""From the concept head's probabilities to names: what is sure by itself, what only its group is, what goes unsaid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from engines.encoder import MediaEncoder, NameTable
+from engines.model import checkpoint
+from engines.model.checkpoint import Checkpoint
+from engines.model.concepts import likeliest, listed, names
+from engines.model.config import Concept, ConceptGroup, ModelConfig
+from engines.model.fusion import FusionModel
+from engines.protocol import Photo
+
+TABBY, TIGER, CUP = (
+    Concept("tabby cat", "Tigerkatze", "chat tigré", "虎斑猫"),
+    Concept("tiger cat", "getigerte Katze", "chat rayé", "虎纹猫"),
+    Concept("cup", "Tasse", "tasse", "杯子"),
+)
+CAT = Concept("cat", "Katze", "chat", "猫")
+
+
+@pytest.fixture(scope="module")
+def knowing(checkpoint: Checkpoint) -> Checkpoint:
+    """The tiny model with a concept head of three classes, two of which are cats."""
+    from engines.training.groups import place_names
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = replace(
+            checkpoint.model.config, concepts=(TABBY, TIGER, CUP), concept_groups=(ConceptGroup(CAT, (0, 1)),)
+        )
+        model = FusionModel(config).eval().requires_grad_(False)
+    place_names(model, checkpoint.tokenizer)
+    return replace(checkpoint, model=model)
+
+
+def found(config: ModelConfig, *probabilities: float) -> list[str]:
+    return [name.text("en") for name in names(np.array(probabilities, np.float32), config)]
+
+
+def test_a_class_that_is_sure_stands_for_itself(knowing: Checkpoint):
+    assert found(knowing.model.config, 0.9, 0.05, 0.05) == ["tabby cat"]
+
+
+def test_where_no_class_is_sure_but_their_group_is_the_group_is_named(knowing: Checkpoint):
+    assert found(knowing.model.config, 0.45, 0.4, 0.15) == ["cat"]
+
+
+def test_what_is_unlikely_goes_unsaid(knowing: Checkpoint):
+    assert found(knowing.model.config, 0.1, 0.1, 0.1) == []
+    assert found(knowing.model.config, 0.1, 0.1, 0.35) == ["cup"]
+
+
+def test_guesses_are_classes_as_they_are(knowing: Checkpoint):
+    best = likeliest(np.array([0.2, 0.3, 0.1]), knowing.model.config, 2)
+    assert [name.text("de") for name in best] == ["getigerte Katze", "Tigerkatze"]
+
+
+def test_names_are_listed_as_each_language_does():
+    assert listed(["cup", "cat"], "en") == "cup, cat"
+    assert listed(["杯子", "猫"], "zh") == "杯子、猫"
+
+
+def test_a_picture_brings_its_names_as_a_stream_that_goes_with_it(knowing: Checkpoint, photo: Photo):
+    encoder = MediaEncoder(knowing)
+    encoded = replace(encoder.encode(photo), names=names(np.array([0.0, 0.0, 1.0]), knowing.model.config))
+    assert [stream.sense for stream in encoder.streams(encoded)] == ["picture", "names"]
+    for hidden in ("names", "picture"):
+        shown = encoder.streams(encoded, hide=frozenset({hidden}))  # type: ignore[arg-type]
+        assert "names" not in [stream.sense for stream in shown]
+
+
+@pytest.mark.parametrize("text", ["cup", "Tasse", "杯子"])
+def test_a_query_that_names_a_concept_in_any_language_is_moved_to_its_code(knowing: Checkpoint, text: str):
+    encoder = MediaEncoder(knowing)
+    table = NameTable(knowing.model.config, knowing.model.concept_vectors.numpy())
+    query = encoder.query_vector(text, "photo")
+    assert int(np.argmax(table.codes @ query)) == 2
+    assert np.allclose(encoder.query_vector(text, "sound"), encoder.text_vector(text))
+
+
+def test_a_vector_that_resembles_no_name_has_no_code(knowing: Checkpoint):
+    table = NameTable(knowing.model.config, knowing.model.concept_vectors.numpy())
+    assert table.found(-table.vectors.reshape(-1, table.vectors.shape[-1]).mean(0)) is None
+
+
+def test_a_model_with_concepts_comes_back_from_disk_with_their_names(knowing: Checkpoint, tmp_path):
+    checkpoint.save(tmp_path, knowing.model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE, licence="none")
+    config = checkpoint.load(tmp_path).model.config
+    assert config.concepts == (TABBY, TIGER, CUP) and config.concept_groups[0].name == CAT
