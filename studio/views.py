@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engines import (
+    AskRequest,
     AskResult,
     CaptionResult,
     Hit,
@@ -138,8 +139,23 @@ def caption(result: CaptionResult, downloads: DownloadRegistry, info: HostInfo) 
     if not result.done:
         return _finished(result, written or stage(result.progress), "")
     why = {"cancelled": "ui.stopped.early", "empty": "ui.silent"}.get(result.end or "", "ui.caption.nothing")
-    body = written or _nothing(why)
+    body = (written or _nothing(why)) + judgement(result, language)
     return _finished(result, body, foot(result, downloads, info, saves=("txt", "json"), sends=("video", "search")))
+
+
+def judgement(result: CaptionResult | AskResult, language: str) -> str:
+    """The names that were seen, how sure the result is, and in doubt the best guesses."""
+    lines = []
+    if result.unsure:
+        gap = "、" if language == "zh" else ", "
+        guesses = gap.join(result.guesses)
+        lines.append(both("ui.unsure.guesses", guesses=guesses) if guesses else both("ui.unsure"))
+    if result.names:
+        names = ", ".join(f"{name} {100 * probability:.0f} %" for name, probability in result.names)
+        lines.append(theme.mark("text") + " " + both("ui.names", names=names))
+    if result.confidence:
+        lines.append(both("ui.video.sure", percent=f"{100 * result.confidence:.0f}"))
+    return "".join(f'<p class="quiet number">{line}</p>' for line in lines)
 
 
 def translation(result: TranslateResult, downloads: DownloadRegistry, info: HostInfo) -> str:
@@ -230,9 +246,9 @@ def _senses(turn: AskResult) -> str:
         f'<button type="button" class="chip time number" data-seek="{at_s:.2f}">{clock(at_s)}</button>'
         for at_s in turn.moments_s
     )
-    sure = f'<p class="quiet number">{both("ui.video.sure", percent=f"{100 * turn.confidence:.0f}")}</p>'
+    judged = judgement(turn, turn.request.language if isinstance(turn.request, AskRequest) else "en")
     look = f'<p class="moments"><span class="quiet">{both("ui.video.moments")}</span>{moments}</p>' if moments else ""
-    return f'<div class="why">{_rests(turn)}{silent}{look}{sure if turn.confidence > 0 else ""}</div>'
+    return f'<div class="why">{_rests(turn)}{silent}{look}{judged}</div>'
 
 
 def _rests(turn: AskResult) -> str:
@@ -242,12 +258,17 @@ def _rests(turn: AskResult) -> str:
         which = turn.senses[0][0] if len(turn.senses) == 1 else "either"
         return f'<p class="quiet">{both(f"ui.video.spare.{which}")}</p>'
     shares = "".join(
-        f'<div class="share"><span>{theme.mark(sense)}{both(f"ui.sense.{sense}")}</span>'
+        f'<div class="share"><span>{_sense_mark(sense)}{both(f"ui.sense.{sense}")}</span>'
         f'<div class="meter meter-{sense}"><i style="width:{100 * min(1.0, max(0.0, share)):.0f}%"></i></div>'
         f'<span class="number">{100 * share:.0f} %</span></div>'
         for sense, share in turn.senses
     )
     return f'<div class="shares"><p class="over">{both("ui.video.senses")}</p>{shares}</div>'
+
+
+def _sense_mark(sense: str) -> str:
+    """Names of things are text, and carry its mark."""
+    return theme.mark("text" if sense == "names" else sense)
 
 
 # --- search ----------------------------------------------------------------------------------------------------------

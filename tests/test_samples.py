@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engines import media
+from engines.evaluation.naming import names
+from engines.protocol import (
+    CaptionRequest,
+    CaptionResult,
+    Host,
+    IndexRequest,
+    SearchRequest,
+    SearchResult,
+    run,
+)
 from tests.conftest import SAMPLES
 
 MEDIA_SUFFIXES = media.PHOTO_SUFFIXES | media.SOUND_SUFFIXES | media.CLIP_SUFFIXES
@@ -131,3 +142,47 @@ def test_the_sounds_come_in_all_the_usual_formats() -> None:
         ".opus",
         ".wav",
     }
+
+
+SHOWN = {
+    "dog.jpg": "dog",
+    "astronaut.jpg": "man woman person astronaut",
+    "horses.jpg": "horse",
+    "cat.jpg": "cat kitten",
+    "cow.jpg": "cow ox bull animal",
+    "coffee.jpg": "coffee espresso cup",
+    "pagoda.jpg": "palace temple building tower pagoda bridge",
+    "kingfisher.webp": "bird kingfisher eater",
+    "rocket.jpg": "rocket missile tower rig",
+    "dog.mp4": "dog",
+    "astronaut-and-dog.mp4": "dog woman man person",
+    "coffee-and-rain.mp4": "coffee espresso cup",
+    "palace.mp4": "palace building castle wall",
+    "silent-horses.mp4": "horse",
+    "kitten-on-the-phone.mp4": "cat kitten",
+}
+"""Words of which a caption that names what is there holds one."""
+
+
+@pytest.mark.parametrize("file", sorted(SHOWN))
+def test_a_photo_or_clip_gets_a_caption_that_names_what_is_on_it(file: str, builtin: Host) -> None:
+    result = run(builtin, CaptionRequest(media=SAMPLES / file))
+    assert isinstance(result, CaptionResult)
+    assert names(result.text, tuple(SHOWN[file].split()), "en"), result.text
+
+
+def test_the_title_of_a_photo_finds_it_first(builtin: Host, tmp_path: Path) -> None:
+    photos = [row for row in ROWS if row["kind"] == "photo"]
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for row in photos:
+        shutil.copy(SAMPLES / row["file"], folder)
+    collection = tmp_path / "photos.db"
+    run(builtin, IndexRequest(folder=folder, collection=collection))
+    missed = []
+    for row in photos:
+        found = run(builtin, SearchRequest(query=row["title_en"], collection=collection, k=1))
+        assert isinstance(found, SearchResult)
+        if found.hits[0].path.name != row["file"]:
+            missed.append((row["title_en"], found.hits[0].path.name))
+    assert not missed

@@ -340,7 +340,8 @@ def arriving(folder: Path, suffixes: frozenset[str], sleep: Callable[[float], ob
 
 
 def _text(result: CaptionResult | TranslateResult) -> str:
-    return f"{result.text or '(nothing to say)'}\n"
+    doubt = _doubt(result) if isinstance(result, CaptionResult) else ""
+    return f"{result.text or '(nothing to say)'}{doubt}\n"
 
 
 def _answer(result: AskResult) -> str:
@@ -349,8 +350,15 @@ def _answer(result: AskResult) -> str:
     about = [f"{result.confidence:.0%} sure"] if result.confidence > 0.0 else []  # most models do not tell
     about += [f"{sense} {share:.0%}" for sense, share in result.senses]
     about += [f"at {moment_s:.1f} s" for moment_s in result.moments_s]
-    return (result.text or "(nothing to say)") + (f"  ({', '.join(about)})" if about else "") + "\n"
+    return (result.text or "(nothing to say)") + (f"  ({', '.join(about)})" if about else "") + _doubt(result) + "\n"
 
 
 def _vector(result: EmbedResult) -> str:
     return f"{result.kind}: {' '.join(f'{value:.4f}' for value in result.vector)}\n"
+
+
+def _doubt(result: CaptionResult | AskResult) -> str:
+    """What is said of a result that is probably wrong: the best guesses, where there are any."""
+    if not result.unsure:
+        return ""
+    return f"  (not sure: {'? '.join(result.guesses)}?)" if result.guesses else "  (not sure)"

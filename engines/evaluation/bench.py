@@ -13,7 +13,7 @@ import numpy as np
 
 from engines.archives import MissingPart
 from engines.errors import UserError
-from engines.evaluation.metrics import MissingTool
+from engines.evaluation.metrics import MissingTool, accuracy
 from engines.protocol import EmbedRequest, EmbedResult, Host, Media, Request, Result, run
 
 T = TypeVar("T")
@@ -47,6 +47,8 @@ class Row:
         return row | ({"note": self.note} if self.note else {})
 
 
+SHARES = (60, 80)
+"""Percent of a task's results, the surest first, of which the accuracy is told."""
 Rows: TypeAlias = dict[str, Row]
 """By `task.dataset.metric`."""
 
@@ -54,6 +56,21 @@ Rows: TypeAlias = dict[str, Row]
 def skipped(reason: Exception) -> Row:
     """A row without a value."""
     return Row(None, skipped=str(reason))
+
+
+def surest_rows(key: str, right: Sequence[bool], confidences: Sequence[float | None]) -> Rows:
+    """`<key>.accuracy_at_{60,80}`: how many of the 60 or 80 % are right that the host is surest of."""
+    known = [(value, mark) for value, mark in zip(confidences, right, strict=True) if value is not None]
+    if not known or len(known) < len(right):
+        reason = "the host gives no confidence"
+        return {f"{key}.accuracy_at_{share}": Row(None, skipped=reason) for share in SHARES}
+    known.sort(key=lambda item: -item[0])
+    rows: Rows = {}
+    for share in SHARES:
+        marks = [mark for _, mark in known[: max(1, round(len(known) * share / 100))]]
+        value, interval = accuracy(sum(marks), len(marks))
+        rows[f"{key}.accuracy_at_{share}"] = Row(value, len(marks), interval=interval, note="the surest ones")
+    return rows
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from engines.archives import PhotoRecord, photos
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
-from engines.evaluation.metrics import caption_bleu, cider
+from engines.evaluation.metrics import caption_bleu, cider, require_bleu
 from engines.protocol import CaptionRequest, CaptionResult, TranslateRequest, TranslateResult
 from engines.text import normalise
 
@@ -17,6 +17,7 @@ LANGUAGES = ("en", "zh", "de")
 
 def caption_rows(bench: Bench) -> Rows:
     """`caption.<corpus>.<language>.{bleu4,cider}` for the languages people described the photos in."""
+    require_bleu()  # before ten minutes of captions that nothing could score
     rows: Rows = {}
     records = photos(bench.data, bench.split)
     for corpus in sorted({record.corpus for record in records}):

@@ -33,6 +33,11 @@ def caption_bleu(written: Sequence[str], references: Sequence[Sequence[str]], *,
     return _sacre_bleu(written, references, tokenize="none", order=order)
 
 
+def require_bleu() -> None:
+    """Raise MissingTool where sacreBLEU is not installed."""
+    _sacre_bleu(["a"], [["a"]], tokenize="none", order=1)
+
+
 def _sacre_bleu(written: Sequence[str], references: Sequence[Sequence[str]], *, tokenize: str, order: int) -> float:
     try:
         from sacrebleu.metrics import BLEU
@@ -137,9 +142,20 @@ def accuracy(n_right: int, n: int) -> tuple[float, tuple[float, float]]:
 
 
 def same_answer(written: str, right: str, language: str = "en") -> bool:
-    """Whether two answers are the same but for case, punctuation and articles."""
+    """Whether two answers are the same but for case, punctuation and articles; small numbers as digits or words."""
     return _bare(written, language) == _bare(right, language)
 
 
+def holds_answer(written: str, right: str, language: str = "en") -> bool:
+    """Whether the words of an answer stand in a reply, one after the other."""
+    own, wanted = _bare(written, language), _bare(right, language)
+    return any(own[i : i + len(wanted)] == wanted for i in range(len(own) - len(wanted) + 1))
+
+
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_DIGITS = {word: str(i) for i, word in enumerate(_NUMBERS)}
+
+
 def _bare(answer: str, language: str) -> list[str]:
-    return [word for word in normalise(answer, language).split() if word not in ("a", "an", "the")]
+    words = normalise(answer, language).split()
+    return [_DIGITS.get(word, word) for word in words if word not in ("a", "an", "the")]

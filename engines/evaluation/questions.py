@@ -13,10 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.archives import MissingPart, PhotoRecord, SoundRecord, SpeechRecord, photos, sounds, speech, videos
+from engines.archives import (
+    MissingPart,
+    PhotoRecord,
+    SoundRecord,
+    SpeechRecord,
+    asked_photos,
+    photos,
+    sounds,
+    speech,
+    videos,
+)
 from engines.errors import MediaError
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
-from engines.evaluation.metrics import accuracy, same_answer
+from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped, surest_rows
+from engines.evaluation.metrics import accuracy, holds_answer, same_answer
 from engines.protocol import AskRequest, AskResult, Media, Sense
 from engines.training.clips import ClipPlan, NothingToAsk, plan, render
 from engines.training.facts import photo_facts
@@ -47,34 +57,34 @@ def composed_rows(bench: Bench) -> Rows:
     material = Material([photo_facts(record.captions.get("en", ())) for record in seen], labels)
     n = N_COMPOSED if bench.limit is None else min(bench.limit, N_COMPOSED)
     try:
-        plans = _plans(material, n, "en", bench.seed)
-        right = _answered(bench, plans, seen, heard, HIDDEN)
+        made = plans(material, n, "en", bench.seed)
+        right = _answered(bench, made, seen, heard, HIDDEN)
     except (*REASONS, NothingToAsk) as reason:
         return {"video_qa.composed.accuracy": skipped(reason)}
     rows = _hidden_rows("video_qa.composed.accuracy", right)
-    rows |= _kind_rows(plans, right)
-    rows |= _cost_rows(plans, right)
+    rows |= _kind_rows(made, right)
+    rows |= _cost_rows(made, right)
     try:
-        plans = _plans(material, max(n // 4, 1), "zh", bench.seed + 1)
-        right = _answered(bench, plans, seen, heard, {"": frozenset(), "blind": HIDDEN["blind"]})
+        made = plans(material, max(n // 4, 1), "zh", bench.seed + 1)
+        right = _answered(bench, made, seen, heard, {"": frozenset(), "blind": HIDDEN["blind"]})
         rows |= _hidden_rows("video_qa.composed.zh.accuracy", right)
     except REASONS as reason:
         rows["video_qa.composed.zh.accuracy"] = skipped(reason)
     return rows
 
 
-def _plans(material: Material, n: int, language: str, seed: int) -> list[ClipPlan]:
+def plans(material: Material, n: int, language: str, seed: int) -> list[ClipPlan]:
     """n plans, the kinds in turn, as far as the material has something for a kind."""
     rng = np.random.default_rng(seed)
-    plans: list[ClipPlan] = []
+    made: list[ClipPlan] = []
     for kind in (KINDS[i % len(KINDS)] for i in range(n)):
         try:
-            plans.append(plan(rng, material, kinds=(kind,), languages=(language,)))
+            made.append(plan(rng, material, kinds=(kind,), languages=(language,)))
         except NothingToAsk:
             continue
-    if not plans:
+    if not made:
         raise NothingToAsk("the photos and sounds of the data do not suffice for a single question")
-    return plans
+    return made
 
 
 def _answered(
@@ -94,8 +104,11 @@ def _answered(
 
 
 def _is_right(bench: Bench, media: Media, question: str, answer: str, language: str, hide: frozenset[Sense]) -> bool:
-    request = AskRequest(media=media, question=question, language=language, hide=hide)
-    return same_answer(bench.ask(request, AskResult).text, answer, language)
+    return same_answer(_asked(bench, media, question, language, hide).text, answer, language)
+
+
+def _asked(bench: Bench, media: Media, question: str, language: str, hide: frozenset[Sense]) -> AskResult:
+    return bench.ask(AskRequest(media=media, question=question, language=language, hide=hide), AskResult)
 
 
 def _hidden_rows(key: str, right: Mapping[str, Sequence[bool]]) -> Rows:
@@ -134,9 +147,36 @@ def _cost_rows(plans: Sequence[ClipPlan], right: Mapping[str, Sequence[bool]]) -
     return rows
 
 
+def photo_rows(bench: Bench) -> Rows:
+    """`photo_qa.<corpus>.accuracy` over photos with questions by people, and its `.blind`."""
+    rows: Rows = {}
+    records = asked_photos(bench.data, bench.split)
+    for corpus in sorted({record.corpus for record in records}):
+        pairs = [(record, *pair) for record in records if record.corpus == corpus for pair in record.questions]
+        key = f"photo_qa.{corpus}"
+        right: dict[str, list[bool]] = {"": [], "blind": []}
+        sure: list[float | None] = []
+        try:
+            for record, question, answer in bench.each(bench.take(pairs), f"photo questions, {corpus}"):
+                photo = record.load()
+                for name, marks in right.items():
+                    result = _asked(bench, photo, question, "en", HIDDEN[name])
+                    marks.append(same_answer(result.text, answer))
+                    if not name:
+                        sure.append(result.confidence or None)
+        except REASONS as reason:
+            rows[f"{key}.accuracy"] = skipped(reason)
+            continue
+        rows |= _hidden_rows(f"{key}.accuracy", right) | surest_rows(f"doubt.{key}", right[""], sure)
+    return rows
+
+
 def mini_rows(bench: Bench) -> Rows:
-    """`video_qa.mini.accuracy` over real clips, and its `.blind`, `.picture_only` and `.sound_only`."""
+    """`video_qa.mini.accuracy` over real clips, its `.blind`, `.picture_only` and `.sound_only`, and `.contains`: the
+    answer stands in the reply."""
     right: dict[str, list[bool]] = {name: [] for name in HIDDEN}
+    contains: list[bool] = []
+    sure: list[float | None] = []
     unread: set[str] = set()
     try:
         records = bench.take(videos(bench.data, bench.split))
@@ -145,15 +185,20 @@ def mini_rows(bench: Bench) -> Rows:
                 path = record.source.as_file(Path(folder))
                 for name, senses in HIDDEN.items():
                     for question, answer in record.questions:
+                        text, confidence = "", 0.0
                         try:
-                            mark = _is_right(bench, path, question, answer, "en", senses)
+                            result = _asked(bench, path, question, "en", senses)
+                            text, confidence = result.text, result.confidence
                         except MediaError:
                             unread.add(record.id)
-                            mark = False
-                        right[name].append(mark)
+                        right[name].append(same_answer(text, answer))
+                        if not name:
+                            contains.append(holds_answer(text, answer))
+                            sure.append(confidence)
     except REASONS as reason:
         return {"video_qa.mini.accuracy": skipped(reason)}
-    rows = _hidden_rows("video_qa.mini.accuracy", right)
+    rows = _hidden_rows("video_qa.mini.accuracy", right) | surest_rows("doubt.video_qa.mini", right[""], sure)
+    rows["video_qa.mini.contains"] = _accuracy_row(contains, "the answer stands in the reply")
     if unread:
         note = f"{len(unread)} clips could not be read and count as wrong"
         rows["video_qa.mini.accuracy"] = _accuracy_row(right[""], note)

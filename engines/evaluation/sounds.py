@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engines.archives import SoundRecord, sounds
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
+from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped, surest_rows
 from engines.evaluation.metrics import accuracy
 from engines.training.facts import sound_prompt
 
@@ -25,8 +25,10 @@ def sound_rows(bench: Bench) -> Rows:
             rows[f"sound.{corpus}.accuracy"] = skipped(reason)
             continue
         guesses = [labels[i] for i in np.argmax(heard @ texts.T, axis=1)]
-        n_right = sum(guess == record.label for guess, record in zip(guesses, own, strict=True))
-        value, interval = accuracy(n_right, len(own))
+        right = [guess == record.label for guess, record in zip(guesses, own, strict=True)]
+        value, interval = accuracy(sum(right), len(own))
+        best = np.sort(heard @ texts.T, axis=1)
+        rows |= surest_rows(f"doubt.sound.{corpus}", right, (best[:, -1] - best[:, -2]).tolist())
         note = f"nearest of {len(labels)} label texts; chance {100 / len(labels):.1f} %"
         rows[f"sound.{corpus}.accuracy"] = Row(value, len(own), interval=interval, note=note)
     return rows

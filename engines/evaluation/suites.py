@@ -8,7 +8,8 @@ from engines.errors import RequestError
 from engines.evaluation.bench import REASONS, Bench, Rows, skipped
 from engines.evaluation.captions import caption_rows
 from engines.evaluation.fewshot import fewshot_rows
-from engines.evaluation.questions import composed_rows, mini_rows
+from engines.evaluation.naming import naming_rows
+from engines.evaluation.questions import composed_rows, mini_rows, photo_rows
 from engines.evaluation.repetition import repetition_rows
 from engines.evaluation.retrieval import retrieval_rows
 from engines.evaluation.sounds import sound_rows
@@ -26,6 +27,8 @@ SUITES: Mapping[str, Suite] = {
     "translation": translation_rows,
     "speech_translation": speech_translation_rows,
     "sound": sound_rows,
+    "naming": naming_rows,
+    "photo_qa": photo_rows,
     "video_qa.composed": composed_rows,
     "video_qa.mini": mini_rows,
     "fewshot": fewshot_rows,

@@ -4,12 +4,16 @@ The model is asked in English or Chinese, the languages it was trained to answer
 answers go through translation. After the answer the same pieces are scored again with one sense, and with one moment
 after another, taken away: what the answer loses is what it rests on.
 
+What nobody can tell is not guessed at: a question about sound where there is none, or about the picture where it is
+hidden, is answered by saying so. What is said in a clip is read from its transcript, not from the model's answers.
+
 Each question is answered by itself: `AskRequest.history` is for hosts whose model was trained on conversations.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -19,10 +23,26 @@ from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import Encoded, MediaEncoder
 from engines.model.fusion import Stream
 from engines.protocol import AskRequest, AskResult, Progress, Sense
-from engines.tasks import translate
+from engines.tasks import doubt, translate
 
 ASKED_IN = ("en", "zh")
-OPTIONS = DecodeOptions(task="answer", beam=1, max_new=40)
+OPTIONS = DecodeOptions(task="answer", beam=3, max_new=40)
+_HEARING = re.compile(
+    r"\b(hear|heard|sounds?|nois[ey]|listen|audible|loud|music|song|hört|hören|Ton|Geräusch\w*|entend\w*|sons?|bruit)\b|听|声",
+    re.IGNORECASE,
+)
+_SAYING = re.compile(r"\b(say|says|said|saying|sagt|gesagt|dit|dire)\b|说了?什么|说的", re.IGNORECASE)
+_SEEING = re.compile(
+    r"\b(see|seen|shown?|picture|colou?r|look|wear\w*|sieht|sehen|Bild|voi\w+|image)\b|看|画面|颜色|穿"
+)
+NO_SOUND = {"en": "there is no sound", "de": "es gibt keinen Ton", "fr": "il n'y a pas de son", "zh": "没有声音"}
+NO_PICTURE = {
+    "en": "the picture is hidden",
+    "de": "das Bild ist verdeckt",
+    "fr": "l'image est masquée",
+    "zh": "画面已隐藏",
+}
+NO_WORDS = {"en": "nothing is said", "de": "es wird nichts gesagt", "fr": "rien n'est dit", "zh": "没有人说话"}
 MAX_QUESTION_PIECES = 200
 N_MOMENTS = 16
 """Stretches a clip is cut into to find the one an answer rests on: at most one frame in each."""
@@ -39,24 +59,30 @@ def stream(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
     if silent and encoded.frames is None:
         yield AskResult(request=request, silent=True, end="empty")
         return
+    names = tuple((name.text(request.language), name.probability) for name in encoded.names)
+    told = _told(encoder, encoded, request)
+    if told is not None:
+        yield AskResult(request=request, text=told, confidence=1.0, silent=silent, names=names, end="finished")
+        return
     language = request.language if request.language in ASKED_IN else "en"
     question = ""
     for growing in _question(encoder, request, language):
         question = growing
         yield AskResult(request=request, progress=Progress("translating"))
-    streams = [*encoder.streams(encoded, hide=request.hide), asked(encoder, question)]
+    streams = streams_of(encoder, encoded, question, language, request.hide)
     prefix = torch.tensor([encoder.tokenizer.prefix("answer", language)])
-    memory = encoder.model.fuse(streams)
     direct = language == request.language
-    result = AskResult(request=request, silent=silent, progress=Progress("writing"))
-    for (hypothesis,) in generate(encoder.model, memory, prefix, encoder.tokenizer, OPTIONS):
+    result = AskResult(request=request, silent=silent, names=names, progress=Progress("writing"))
+    for hypothesis in answered(encoder, encoded, streams, language):
         text = encoder.tokenizer.decode(hypothesis.ids)
         yield replace(result, text=text if direct else "")
     if not direct:
         english = text
         for text in translate.growing(encoder, english, language, request.language):
             yield replace(result, text=text)
-    result = replace(result, text=text, confidence=math.exp(hypothesis.mean_logprob), progress=Progress("weighing"))
+    judged = _judged(encoder, encoded, hypothesis)
+    result = replace(result, text=text, confidence=judged.confidence or 0.0, progress=Progress("weighing"))
+    result = replace(result, unsure=judged.unsure, guesses=judged.guesses if direct else ())
     yield result
     senses_used = _senses_used(encoder, streams, prefix, hypothesis)
     yield replace(result, senses=senses_used)
@@ -74,6 +100,48 @@ def _question(encoder: MediaEncoder, request: AskRequest, language: str) -> Iter
     return translate.growing(encoder, request.question, source, language)
 
 
+def streams_of(
+    encoder: MediaEncoder, encoded: Encoded, question: str, language: str, hide: frozenset[Sense] = frozenset()
+) -> list[Stream]:
+    """What an answer is written from: the picture (a photo whole), the sound, the names, and the question."""
+    return [
+        *encoder.streams(encoded, language, whole=encoded.kind == "photo", hide=hide),
+        asked(encoder, question),
+    ]
+
+
+def answered(encoder: MediaEncoder, encoded: Encoded, streams: Sequence[Stream], language: str) -> Iterator[Hypothesis]:
+    """The answer to a question among `streams` in a language the model answers in, after each token."""
+    options = replace(OPTIONS, favoured=encoder.name_tokens(encoded, language))
+    prefix = torch.tensor([encoder.tokenizer.prefix("answer", language)])
+    for (hypothesis,) in generate(encoder.model, encoder.model.fuse(streams), prefix, encoder.tokenizer, options):
+        yield hypothesis
+
+
+def _told(encoder: MediaEncoder, encoded: Encoded, request: AskRequest) -> str | None:
+    """The answer to a question that needs no model: what is said, or that a sense is missing; None for all others."""
+    heard = encoded.sound is not None and "sound" not in request.hide
+    about_sound = bool(_HEARING.search(request.question))
+    if encoded.kind != "photo" and _SAYING.search(request.question):
+        said = encoder.transcript(request.media) if heard else ""
+        return said or NO_WORDS[request.language]
+    if about_sound and not heard and not _SEEING.search(request.question):
+        return NO_SOUND[request.language]
+    seen = encoded.frames is not None and "picture" not in request.hide
+    if not seen and not about_sound and _SEEING.search(request.question):
+        return NO_PICTURE[request.language] if "picture" in request.hide else None
+    return None
+
+
+def _judged(encoder: MediaEncoder, encoded: Encoded, hypothesis: Hypothesis) -> doubt.Judgement:
+    """How likely an answer is right; the beam's other answers are the guesses where it is not sure."""
+    guesses = list(dict.fromkeys(encoder.tokenizer.decode(ids) for ids, _ in hypothesis.alternatives))
+    judged = doubt.answer(encoder, encoded, hypothesis, [text for text in guesses if text])
+    if judged.confidence is None:
+        return doubt.Judgement(math.exp(hypothesis.mean_logprob))
+    return judged
+
+
 def asked(encoder: MediaEncoder, question: str) -> Stream:
     """A question as a stream."""
     return Stream("text", *encoder.read(encoder.tokenizer.encode(question)[:MAX_QUESTION_PIECES]))
@@ -87,7 +155,8 @@ def _senses_used(
     found: list[tuple[Sense, float]] = []
     for stream in streams:
         if stream.sense != "text":
-            left = [other for other in streams if other is not stream]
+            gone = {stream.sense, "names"} if stream.sense == "picture" else {stream.sense}  # names are of the picture
+            left = [other for other in streams if other.sense not in gone]
             found.append((stream.sense, _lost(before, float(_probability(encoder, left, prefix, answer)[0]))))
     return tuple(found)
 

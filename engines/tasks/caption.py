@@ -2,30 +2,45 @@
 
 Photos and sounds are captioned in English, German and Chinese straight from the memory. A clip is asked what is
 happening in it, frames and sound together, in English or Chinese. What is left is the English caption, translated.
+
+Beside the picture the decoder reads the names of what the concept head found. Of the sentences that the beam ends with,
+the one is taken that the model itself places closest to the picture.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 
-from engines.decoding import DecodeOptions, generate
+from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import Encoded, MediaEncoder
 from engines.protocol import CaptionRequest, CaptionResult, Progress
-from engines.tasks import ask, translate
+from engines.tasks import ask, doubt, translate
 
 DIRECT = ("en", "de", "zh")
 DIRECT_FOR_CLIPS = {"en": "What is happening?", "zh": "发生了什么？"}
 _SPACED_MARK = re.compile(r"\s+([.,!?;:])")
 """The captions that were learnt from have a space before their full stops; nobody writes so."""
-CAPTION = DecodeOptions(task="caption", beam=3, max_new=60)
-ANSWER = DecodeOptions(task="answer", beam=3, max_new=60)
+CAPTION = DecodeOptions(task="caption", beam=5, max_new=60)
+ANSWER = DecodeOptions(task="answer", beam=5, max_new=60)
+CLOSENESS = 4.0
+"""Weight of a sentence's cosine to the picture against its mean log-probability: `scripts/calibrate.py`."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A caption as far as it is written; at its end also what speaks for it. closeness: its cosine to the picture."""
+
+    text: str
+    mean_logprob: float = 0.0
+    closeness: float = 0.0
 
 
 def stream(encoder: MediaEncoder, request: CaptionRequest) -> Iterator[CaptionResult]:
-    """The best caption so far, after each piece. "empty": a sound in which nothing is to be heard."""
+    """The best caption so far, after each token. "empty": a sound in which nothing is to be heard."""
     yield CaptionResult(request=request, progress=Progress("looking"))
     for encoded in encoder.encoding(request.media):
         yield CaptionResult(request=request, progress=Progress("looking", len(encoded.times_s), unit="frames"))
@@ -33,22 +48,46 @@ def stream(encoder: MediaEncoder, request: CaptionRequest) -> Iterator[CaptionRe
         yield CaptionResult(request=request, end="empty")
         return
     direct = request.language in (DIRECT_FOR_CLIPS if encoded.kind == "clip" else DIRECT)
-    text = ""
-    for text in _written(encoder, encoded, request.language if direct else translate.PIVOT):
-        yield CaptionResult(request=request, text=text if direct else "", progress=Progress("writing"))
+    names = tuple((name.text(request.language), name.probability) for name in encoded.names)
+    result = CaptionResult(request=request, names=names)
+    for best in written(encoder, encoded, request.language if direct else translate.PIVOT):
+        yield replace(result, text=best.text if direct else "", progress=Progress("writing"))
+    text = best.text
     if not direct:
-        english = text
-        for text in translate.growing(encoder, english, translate.PIVOT, request.language):
-            yield CaptionResult(request=request, text=text, progress=Progress("translating"))
-    yield CaptionResult(request=request, text=text, end="finished")
+        for text in translate.growing(encoder, best.text, translate.PIVOT, request.language):
+            yield replace(result, text=text, progress=Progress("translating"))
+    judged = doubt.caption(encoder, encoded, best.mean_logprob, best.closeness, request.language)
+    yield replace(result, text=text, end="finished", **judged.fields())
 
 
-def _written(encoder: MediaEncoder, encoded: Encoded, language: str) -> Iterator[str]:
-    streams = encoder.streams(encoded, whole=encoded.kind == "photo")
+def written(encoder: MediaEncoder, encoded: Encoded, language: str) -> Iterator[Written]:
+    """A caption in a language that is written directly, after each token; the last one is the one to be given."""
+    streams = encoder.streams(encoded, language, whole=encoded.kind == "photo")
     options = CAPTION
     if encoded.kind == "clip":
         streams.append(ask.asked(encoder, DIRECT_FOR_CLIPS[language]))
         options = ANSWER
+    options = replace(options, favoured=encoder.name_tokens(encoded, language))
     prefix = torch.tensor([encoder.tokenizer.prefix(options.task, language)])
     for (hypothesis,) in generate(encoder.model, encoder.model.fuse(streams), prefix, encoder.tokenizer, options):
-        yield _SPACED_MARK.sub(r"\1", encoder.tokenizer.decode(hypothesis.ids))
+        yield Written(_plain(encoder, hypothesis.ids), hypothesis.mean_logprob)
+    if encoded.frames is not None and hypothesis.alternatives:
+        yield _closest(encoder, encoded, hypothesis)
+
+
+def _closest(encoder: MediaEncoder, encoded: Encoded, hypothesis: Hypothesis) -> Written:
+    """Of the texts that the beam ended with, the one that fits the picture best, its own probability counted in."""
+    picture = encoder.picture_vector(encoded)
+    candidates = []
+    for ids, mean_logprob in hypothesis.alternatives:
+        text = _plain(encoder, ids)
+        if text:
+            closeness = float(encoder.text_vector(text) @ picture)
+            candidates.append(Written(text, mean_logprob, closeness))
+    if not candidates:
+        return Written("", hypothesis.mean_logprob)
+    return max(candidates, key=lambda written: written.mean_logprob + CLOSENESS * written.closeness)
+
+
+def _plain(encoder: MediaEncoder, ids: tuple[int, ...]) -> str:
+    return _SPACED_MARK.sub(r"\1", encoder.tokenizer.decode(ids))

@@ -14,7 +14,7 @@ from engines.tasks import ask
 from tests.conftest import tone
 
 
-def last_of(encoder: MediaEncoder, media: object, question: str = "What is shown?", **options: object) -> AskResult:
+def last_of(encoder: MediaEncoder, media: object, question: str = "What is it?", **options: object) -> AskResult:
     *_, last = ask.stream(encoder, AskRequest(media=media, question=question, **options))  # type: ignore[arg-type]
     return last
 
@@ -71,12 +71,36 @@ def test_times_an_answer_names_are_its_moments(encoder: MediaEncoder, clip: Clip
 
 
 @pytest.mark.parametrize("track", [None, Sound(np.zeros(2 * RATE_HZ, np.float32))])
-def test_a_clip_with_nothing_to_hear_is_answered_from_its_picture_and_says_so(
+def test_a_clip_with_nothing_to_hear_is_answered_from_its_picture(
     encoder: MediaEncoder, clip: Clip, track: Sound | None
 ):
-    last = last_of(encoder, replace(clip, sound=track), "What can be heard?")
+    last = last_of(encoder, replace(clip, sound=track))
     assert last.end == "finished" and last.text
     assert last.silent and [sense for sense, _ in last.senses] == ["picture"]
+
+
+@pytest.mark.parametrize(
+    ("question", "language", "hide", "right"),
+    [
+        ("What can be heard?", "en", (), "there is no sound"),
+        ("Was kann man hören? Welches Geräusch?", "de", (), "es gibt keinen Ton"),
+        ("能听到什么？", "zh", (), "没有声音"),
+        ("What does the person say?", "en", (), "nothing is said"),
+        ("What can be seen?", "en", ("picture",), "the picture is hidden"),
+    ],
+)
+def test_what_cannot_be_seen_or_heard_is_said_to_be_so(
+    encoder: MediaEncoder, clip: Clip, question: str, language: str, hide: tuple[str, ...], right: str
+):
+    last = last_of(encoder, replace(clip, sound=None), question, language=language, hide=frozenset(hide))
+    assert last.end == "finished" and last.text == right and last.confidence == 1.0
+
+
+def test_what_is_said_in_a_clip_is_read_from_its_transcript(
+    encoder: MediaEncoder, clip: Clip, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(MediaEncoder, "transcript", lambda self, media: "bin blue at f two now")
+    assert last_of(encoder, clip, "What does the person say?").text == "bin blue at f two now"
 
 
 def test_a_silent_sound_leaves_nothing_to_answer_from(encoder: MediaEncoder):

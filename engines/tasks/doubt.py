@@ -1,0 +1,73 @@
+"""How likely a result is right: one calibrated probability per task, learnt on dev data and kept in the model's config.
+
+Each table of `ModelConfig.calibration` named here holds "weights" (of the features below, the constant first) of a
+logistic regression, and "sure" (the probability at and above which a result is given without a warning). A model
+without such a table gives no confidence. `scripts/calibrate.py` learns them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engines.decoding import Hypothesis
+from engines.encoder import Encoded, MediaEncoder
+from engines.model.concepts import likeliest
+
+N_GUESSES = 3
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """confidence: probability that a result is right, None where the model has no measure for it."""
+
+    confidence: float | None = None
+    unsure: bool = False
+    guesses: tuple[str, ...] = ()
+
+    def fields(self) -> dict[str, Any]:
+        return {"confidence": self.confidence, "unsure": self.unsure, "guesses": self.guesses}
+
+
+def judged(encoder: MediaEncoder, table: str, features: Sequence[float], guesses: Sequence[str] = ()) -> Judgement:
+    """A task's features -> its judgement; guesses are given only where the result is in doubt."""
+    numbers = encoder.model.config.calibration.get(table)
+    if not numbers:
+        return Judgement()
+    constant, *weights = numbers["weights"]
+    logit = constant + sum(weight * value for weight, value in zip(weights, features, strict=True))
+    confidence = 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit))))
+    unsure = confidence < numbers["sure"][0]
+    return Judgement(confidence, unsure, tuple(guesses[:N_GUESSES]) if unsure else ())
+
+
+def caption_features(encoded: Encoded, mean_logprob: float, closeness: float) -> tuple[float, float, float, float]:
+    """Mean log-probability, cosine to the picture, probability of the likeliest name, whether there is a name."""
+    best = max((name.probability for name in encoded.names), default=0.0)
+    return mean_logprob, closeness, best, float(best > 0.0)
+
+
+def caption(encoder: MediaEncoder, encoded: Encoded, mean_logprob: float, closeness: float, language: str) -> Judgement:
+    """Of a caption; guesses are what the concept head finds likeliest."""
+    if encoded.frames is None:
+        return Judgement()
+    guesses = []
+    if encoded.concepts is not None:
+        found = likeliest(encoded.concepts.mean(0), encoder.model.config, N_GUESSES)
+        guesses = [name.text(language) for name in found]
+    return judged(encoder, "doubt.caption", caption_features(encoded, mean_logprob, closeness), guesses)
+
+
+def answer_features(encoded: Encoded, hypothesis: Hypothesis) -> tuple[float, ...]:
+    """Mean log-probability, length, the lead over the beam's second answer, and what there is to answer from."""
+    probabilities = [math.exp(mean * (len(ids) + 1)) for ids, mean in hypothesis.alternatives]
+    lead = probabilities[0] - probabilities[1] if len(probabilities) > 1 else 1.0
+    length = min(len(hypothesis.ids), 8) / 8
+    return hypothesis.mean_logprob, length, lead, float(encoded.sound is not None), float(encoded.kind == "clip")
+
+
+def answer(encoder: MediaEncoder, encoded: Encoded, hypothesis: Hypothesis, guesses: Sequence[str]) -> Judgement:
+    """Of an answer; guesses are the answers that the beam ended with."""
+    return judged(encoder, "doubt.answer", answer_features(encoded, hypothesis), guesses)
