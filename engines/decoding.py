@@ -10,7 +10,7 @@ Axes: B batch rows, K beams of a row, L tokens, P prefix tokens, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -86,7 +86,7 @@ class Hypothesis:
     no_speech: float = 0.0
     looped: bool = False
     logprobs: tuple[float, ...] = ()
-    alternatives: tuple[tuple[tuple[int, ...], float], ...] = ()
+    alternatives: tuple[tuple[tuple[int, ...], float], ...] = field(default=(), compare=False)
 
 
 class Writer(Protocol):

@@ -56,7 +56,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     # Clips for questions are composed by the code that composes them for training.
     "engines.evaluation": (
         *MEDIA, "engines.archives", "engines.text", "engines.training.clips", "engines.training.facts",
-        "engines.training.questions",
+        "engines.training.groups", "engines.training.questions",
     ),
     "engines.evaluation.__main__": (*BASE, "engines", "engines.evaluation", "engines.hosts"),
     "engines.evaluation.calibration": (
@@ -95,7 +95,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 # Inside engines/model a file imports only files of the rows before its own.
-MODEL_ORDER = ({"config", "features"}, {"parts"}, {"picture", "sound"}, {"text"}, {"fusion"}, {"checkpoint", "public"})
+MODEL_ORDER = ({"config", "features"}, {"concepts", "parts"}, {"picture", "sound"}, {"text"}, {"fusion"}, {"checkpoint", "public"})
 
 # Library -> the only modules that may import it.
 LIBRARIES: dict[str, tuple[str, ...]] = {
