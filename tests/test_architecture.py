@@ -95,7 +95,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 # Inside engines/model a file imports only files of the rows before its own.
-MODEL_ORDER = ({"config", "features"}, {"concepts", "parts"}, {"picture", "sound"}, {"text"}, {"fusion"}, {"checkpoint", "public"})
+MODEL_ORDER = (
+    {"config", "features"},
+    {"concepts", "parts"},
+    {"picture", "sound"},
+    {"text"},
+    {"fusion"},
+    {"checkpoint", "public"},
+)
 
 # Library -> the only modules that may import it.
 LIBRARIES: dict[str, tuple[str, ...]] = {
