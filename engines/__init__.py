@@ -24,8 +24,8 @@ from engines.errors import (
     UserError,
 )
 from engines.hosts import Offer, describe, open_host, open_routes
-from engines.hosts.routes import Route, Router, parse_routes, read_routes, write_routes
-from engines.hosts.streams import TASKS
+from engines.hosts.results import TASKS
+from engines.hosts.router import Route, Router, parse_routes, read_routes, write_routes
 from engines.protocol import (
     KINDS,
     LANGUAGES,

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from engines.errors import RequestError
-from engines.hosts.routes import DEFAULT, Route, Router, check
+from engines.hosts.router import DEFAULT, Route, Router, check
 from engines.protocol import Cancel, Host, HostInfo, Progress
 from engines.settings import Settings
 

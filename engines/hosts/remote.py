@@ -14,7 +14,8 @@ import io
 import os
 import threading
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,10 +24,10 @@ import numpy as np
 from PIL import Image
 
 from engines.errors import AbilityError, DeviceError, Message, RequestError, UserError
-from engines.hosts.listening import Said, transcribed
 from engines.hosts.prompts import Turn, conversation, dictation, material, translation
+from engines.hosts.results import RESULTS, Steps, Written, closed, finalise
 from engines.hosts.server import ChatMessage, Server, short
-from engines.hosts.streams import RESULTS, Steps, Written, closed, told
+from engines.hosts.transcription import Said, transcribed
 from engines.protocol import (
     LANGUAGES,
     RATE_HZ,
@@ -273,7 +274,7 @@ class RemoteHost:
                 "{name} does not translate; transcribe without, or choose another model.",
                 name=self._info.name,
             )
-        return told(self._info, self._tasks, request, _Stop(cancel, self._closed))
+        return finalise(self._info, self._tasks, request, _Stop(cancel, self._closed))
 
     def move(self, device: str) -> None:
         """Raises DeviceError: there is nothing to move."""
@@ -314,7 +315,7 @@ class RemoteHost:
         yield TranslateResult(request=request, text=written.text.strip(), end=written.end)
 
     def _transcribe(self, request: TranscribeRequest, cancel: Cancel) -> Iterator[TranscribeResult]:
-        def write(samples: np.ndarray, language: str | None) -> Iterator[Said]:
+        def write(samples: np.ndarray, language: str | None) -> Generator[Said]:
             duration_s = len(samples) / RATE_HZ
             if self._found.form:
                 record = self._server.transcription(
@@ -322,17 +323,20 @@ class RemoteHost:
                 )
                 yield said(record, duration_s)
                 return
-            for written in self._texts(dictation(samples, language), MAX_ANSWER, cancel):
-                yield Said((Segment(0.0, duration_s, written.text.strip()),))
+            with closing(self._texts(dictation(samples, language), MAX_ANSWER, cancel)) as texts:
+                for written in texts:
+                    yield Said((Segment(0.0, duration_s, written.text.strip()),))
 
-        def translate(text: str, language: str) -> Iterator[str]:
+        def translate(text: str, language: str) -> Generator[str]:
             assert request.translate_to is not None
             turn = Turn("user", translation(text, language or None, request.translate_to))
-            return (written.text for written in self._texts((turn,), _enough(text), cancel))
+            with closing(self._texts((turn,), _enough(text), cancel)) as texts:
+                for written in texts:
+                    yield written.text
 
         return transcribed(request, write, translate=None if request.translate_to is None else translate)
 
-    def _texts(self, turns: Sequence[Turn], max_tokens: int, cancel: Cancel) -> Iterator[Written]:
+    def _texts(self, turns: Sequence[Turn], max_tokens: int, cancel: Cancel) -> Generator[Written]:
         return self._server.chat(self._model, messages(*turns), max_tokens=max_tokens, cancel=cancel)
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from engines.errors import Cancelled, RequestError, UserError
-from engines.hosts.streams import Written
+from engines.hosts.results import Written
 from engines.protocol import Cancel
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Server:
 
     def chat(
         self, model: str, messages: Sequence[ChatMessage], *, max_tokens: int, cancel: Cancel
-    ) -> Iterator[Written]:
+    ) -> Generator[Written]:
         """The answer to a conversation as it grows, without what a model thinks aloud first."""
 
         def texts(client: openai.OpenAI) -> Iterator[Written]:

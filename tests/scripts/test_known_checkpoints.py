@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.hosts.routes import parse_routes
+from engines.hosts.router import parse_routes
 from scripts import known_checkpoints as known
 from scripts.known_checkpoints import KNOWN, TABS, main, table
 

@@ -25,8 +25,8 @@ from engines import device as devices
 from engines.errors import Cancelled, DeviceError, UserError
 from engines.hosts.pretrained import chat, checkpoint, pictures, spaces, speech, translation
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
-from engines.hosts.pretrained.writing import Pen
-from engines.hosts.streams import Steps, closed, told
+from engines.hosts.pretrained.generation import GenerationLock
+from engines.hosts.results import Steps, closed, finalise
 from engines.protocol import Cancel, HostInfo, Request, Result, Sense
 from engines.settings import Settings
 
@@ -89,7 +89,7 @@ class PretrainedHost:
         self._checkpoint, self._settings = found, settings
         self._place = checkpoint.place(found, settings)
         self._info = _info(found, self._place)
-        self._pen = Pen()
+        self._lock = GenerationLock()
         self._guard = threading.Lock()
         self._closed = threading.Event()
         self._loaded: _Loaded | None = self._load()
@@ -110,7 +110,7 @@ class PretrainedHost:
         if self._closed.is_set():
             raise closed()
         kinds = {ability.request for ability in self._info.abilities}
-        return told(self._info, dict.fromkeys(kinds, self._run), request, cancel)
+        return finalise(self._info, dict.fromkeys(kinds, self._run), request, cancel)
 
     def _run(self, request: Request, cancel: Cancel) -> Iterator[Result]:
         with self._guard:
@@ -136,7 +136,7 @@ class PretrainedHost:
     def move(self, device: str) -> None:
         """Finish what is being written, then go on on another device. Raises DeviceError and stays where it was."""
         settings = replace(self._settings, device=device)
-        with self._guard, self._pen.rest():
+        with self._guard, self._lock.hold():
             if self._closed.is_set():
                 raise closed()
             if self._loaded is not None and self._loaded.n_running > 0:
@@ -175,7 +175,7 @@ class PretrainedHost:
     def _load(self) -> _Loaded:
         family = FAMILIES[self._checkpoint.family]
         try:
-            return _Loaded(family.tasks(self._checkpoint, self._place, self._pen), last_used_s=time.monotonic())
+            return _Loaded(family.tasks(self._checkpoint, self._place, self._lock), last_used_s=time.monotonic())
         except (RuntimeError, MemoryError) as error:
             give_back()
             raise devices.explain(error) or error from error

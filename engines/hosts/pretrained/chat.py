@@ -5,20 +5,22 @@ What a model takes is what its checkpoint has processors for. A clip goes in as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from engines.hosts import prompts
-from engines.hosts.listening import Said, transcribed
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
-from engines.hosts.pretrained.writing import Pen, is_cut
+from engines.hosts.pretrained.generation import GenerationLock, is_cut
 from engines.hosts.prompts import Turn
-from engines.hosts.streams import Steps, Written
+from engines.hosts.results import Steps, Written
+from engines.hosts.transcription import Said, transcribed
 from engines.protocol import (
     LANGUAGES,
     RATE_HZ,
@@ -63,9 +65,9 @@ def abilities(checkpoint: Checkpoint) -> frozenset[Ability]:
     return frozenset(found)
 
 
-def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
+def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[type, Steps]:
     """What the model does, once its weights are there. Raises CheckpointError."""
-    chat = Chat(checkpoint, place, pen)
+    chat = Chat(checkpoint, place, lock)
     found: dict[type, Steps] = {TranslateRequest: chat.translate}
     if chat.senses:
         found |= {CaptionRequest: chat.caption, AskRequest: chat.ask}
@@ -75,7 +77,7 @@ def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
 
 
 class Chat:
-    def __init__(self, checkpoint: Checkpoint, place: Place, pen: Pen) -> None:
+    def __init__(self, checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> None:
         self.senses = takes(checkpoint)
         self._name = checkpoint.name
         self._processor = weights.processor(checkpoint)
@@ -83,7 +85,7 @@ class Chat:
         self._model = weights.load(
             "AutoModelForMultimodalLM" if self.senses else "AutoModelForCausalLM", checkpoint, place
         )
-        self._pen = pen
+        self._lock = lock
 
     # --- tasks ---
 
@@ -95,8 +97,9 @@ class Chat:
             yield CaptionResult(request=request, end="empty")
             return
         written = Written()
-        for written in self.reply(prompts.conversation(request, given), N_NEW[CaptionRequest]):
-            yield CaptionResult(request=request, text=written.text, progress=Progress("writing"))
+        with closing(self.reply(prompts.conversation(request, given), N_NEW[CaptionRequest])) as reply:
+            for written in reply:
+                yield CaptionResult(request=request, text=written.text, progress=Progress("writing"))
         yield CaptionResult(request=request, text=written.text, end=written.end)
 
     def ask(self, request: AskRequest, _: Cancel) -> Iterator[AskResult]:
@@ -107,44 +110,51 @@ class Chat:
             yield replace(result, end="empty")
             return
         written = Written()
-        for written in self.reply(prompts.conversation(request, given), N_NEW[AskRequest]):
-            yield replace(result, text=written.text, progress=Progress("writing"))
+        with closing(self.reply(prompts.conversation(request, given), N_NEW[AskRequest])) as reply:
+            for written in reply:
+                yield replace(result, text=written.text, progress=Progress("writing"))
         yield replace(result, text=written.text, end=written.end)
 
     def translate(self, request: TranslateRequest, _: Cancel) -> Iterator[TranslateResult]:
         written = Written()
-        for written in self.reply(prompts.conversation(request, None), N_NEW[TranslateRequest]):
-            yield TranslateResult(request=request, text=written.text, progress=Progress("translating"))
+        with closing(self.reply(prompts.conversation(request, None), N_NEW[TranslateRequest])) as reply:
+            for written in reply:
+                yield TranslateResult(request=request, text=written.text, progress=Progress("translating"))
         yield TranslateResult(request=request, text=written.text, end=written.end)
 
     def transcribe(self, request: TranscribeRequest, _: Cancel) -> Iterator[TranscribeResult]:
-        def write(samples: np.ndarray, language: str | None) -> Iterator[Said]:
-            for written in self.reply(prompts.dictation(samples, language), N_NEW[TranscribeRequest]):
-                segment = Segment(0.0, len(samples) / RATE_HZ, written.text)
-                yield Said((segment,) if written.text else (), language or "")
+        def write(samples: np.ndarray, language: str | None) -> Generator[Said]:
+            with closing(self.reply(prompts.dictation(samples, language), N_NEW[TranscribeRequest])) as reply:
+                for written in reply:
+                    segment = Segment(0.0, len(samples) / RATE_HZ, written.text)
+                    yield Said((segment,) if written.text else (), language or "")
 
-        def put(text: str, language: str) -> Iterator[str]:
+        def put(text: str, language: str) -> Generator[str]:
             turn = Turn("user", prompts.translation(text, language or None, request.translate_to or "en"))
-            return (written.text for written in self.reply((turn,), N_NEW[TranslateRequest]))
+            with closing(self.reply((turn,), N_NEW[TranslateRequest])) as reply:
+                for written in reply:
+                    yield written.text
 
         return transcribed(request, write, translate=put if request.translate_to is not None else None)
 
     # --- the model ---
 
-    def reply(self, turns: Sequence[Turn], n_new: int) -> Iterator[Written]:
+    def reply(self, turns: Sequence[Turn], n_new: int) -> Generator[Written]:
         """What the model says to a conversation, as it grows; often unchanged, so that a stop is heard."""
-        inputs = yield from self._pen.run(lambda: self._inputs(turns), Written())
+        inputs = yield from self._lock.run(lambda: self._inputs(turns), Written())
         prompt = inputs["input_ids"][0].tolist()
         n_prompt = len(prompt)
         options = {"max_new_tokens": n_new, "do_sample": False, "num_beams": 1}
         reply, n_known = Written(), 0
-        for ids in self._pen.write(lambda extra: self._model.generate(**inputs, **options, **extra)):
-            if len(ids) != n_known:
-                n_known = len(ids)
-                new = ids[n_prompt:] if ids[:n_prompt] == prompt else ids  # the last comes with its prompt
-                text = str(self._tokenizer.decode(new, skip_special_tokens=True)).strip().rstrip("\ufffd")
-                reply = Written(text, is_cut(new, n_new, self._model.generation_config.eos_token_id))
-            yield reply
+        work = partial(self._model.generate, **inputs, **options)
+        with closing(self._lock.generate(lambda extra: work(**extra))) as generation:
+            for ids in generation:
+                if len(ids) != n_known:
+                    n_known = len(ids)
+                    new = ids[n_prompt:] if ids[:n_prompt] == prompt else ids  # the last comes with its prompt
+                    text = str(self._tokenizer.decode(new, skip_special_tokens=True)).strip().rstrip("\ufffd")
+                    reply = Written(text, is_cut(new, n_new, self._model.generation_config.eos_token_id))
+                yield reply
 
     def _inputs(self, turns: Sequence[Turn]) -> dict[str, Any]:
         messages = [self._message(turn) for turn in turns]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,8 @@ from engines.errors import AbilityError
 from engines.hosts import prompts
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
-from engines.hosts.pretrained.writing import Pen, is_cut
-from engines.hosts.streams import Steps, Written
+from engines.hosts.pretrained.generation import GenerationLock, is_cut
+from engines.hosts.results import Steps, Written
 from engines.protocol import Ability, AskRequest, AskResult, Cancel, CaptionRequest, CaptionResult, Progress, Sense
 
 LANGUAGE = "en"
@@ -33,28 +35,29 @@ def _answers(checkpoint: Checkpoint) -> bool:
     return any("QuestionAnswering" in name for name in checkpoint.config.get("architectures") or ())
 
 
-def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
+def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[type, Steps]:
     """What the model does, once its weights are there. Raises CheckpointError."""
-    pictures = Pictures(checkpoint, place, pen)
+    pictures = Pictures(checkpoint, place, lock)
     return {AskRequest: pictures.ask} if _answers(checkpoint) else {CaptionRequest: pictures.caption}
 
 
 class Pictures:
-    def __init__(self, checkpoint: Checkpoint, place: Place, pen: Pen) -> None:
+    def __init__(self, checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> None:
         self._name = checkpoint.name
         self._images = weights.image_processor(checkpoint)
         self._tokenizer = weights.tokenizer(checkpoint)
         kind = "AutoModelForVisualQuestionAnswering" if _answers(checkpoint) else "AutoModelForImageTextToText"
         self._model = weights.load(kind, checkpoint, place)
-        self._pen = pen
+        self._lock = lock
 
     def caption(self, request: CaptionRequest, _: Cancel) -> Iterator[CaptionResult]:
         self._check(request.language)
         yield CaptionResult(request=request, progress=Progress("looking"))
         given = prompts.material(request.media, frozenset({"picture"}), self._name)
         written = Written()
-        for written in self._written(given.frames[len(given.frames) // 2]):
-            yield CaptionResult(request=request, text=written.text, progress=Progress("writing"))
+        with closing(self._written(given.frames[len(given.frames) // 2])) as reply:
+            for written in reply:
+                yield CaptionResult(request=request, text=written.text, progress=Progress("writing"))
         yield CaptionResult(request=request, text=written.text, end=written.end)
 
     def ask(self, request: AskRequest, _: Cancel) -> Iterator[AskResult]:
@@ -68,8 +71,9 @@ class Pictures:
                 name=self._name,
             )
         result, written = AskResult(request=request, silent=given.silent), Written()
-        for written in self._written(given.frames[len(given.frames) // 2], request.question):
-            yield replace(result, text=written.text, progress=Progress("writing"))
+        with closing(self._written(given.frames[len(given.frames) // 2], request.question)) as reply:
+            for written in reply:
+                yield replace(result, text=written.text, progress=Progress("writing"))
         yield replace(result, text=written.text, end=written.end)
 
     def _check(self, language: str) -> None:
@@ -80,7 +84,7 @@ class Pictures:
                 name=self._name,
             )
 
-    def _written(self, frame: np.ndarray, question: str = "") -> Iterator[Written]:
+    def _written(self, frame: np.ndarray, question: str = "") -> Generator[Written]:
         """The text for a picture (H, W, 3) uint8, as it grows."""
         inputs: dict[str, Any] = dict(self._images(Image.fromarray(frame), return_tensors="pt"))
         if question:
@@ -90,6 +94,8 @@ class Pictures:
         inputs = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
         options = {"max_new_tokens": N_NEW, "do_sample": False, "num_beams": 1}
         ends = self._tokenizer.sep_token_id, self._tokenizer.eos_token_id
-        for ids in self._pen.write(lambda extra: self._model.generate(**inputs, **options, **extra)):
-            text = str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
-            yield Written(text, is_cut(ids, N_NEW, ends))
+        work = partial(self._model.generate, **inputs, **options)
+        with closing(self._lock.generate(lambda extra: work(**extra))) as generation:
+            for ids in generation:
+                text = str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
+                yield Written(text, is_cut(ids, N_NEW, ends))

@@ -19,8 +19,8 @@ from engines.encoder import ASKED_S, WINDOW_FRAMES, WINDOW_S, Window, chunks, st
 from engines.errors import MediaError
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
-from engines.hosts.pretrained.writing import Pen
-from engines.hosts.streams import Steps
+from engines.hosts.pretrained.generation import GenerationLock
+from engines.hosts.results import Steps
 from engines.protocol import (
     RATE_HZ,
     Ability,
@@ -50,9 +50,9 @@ def abilities(_: Checkpoint) -> frozenset[Ability]:
     return frozenset(Ability(kind) for kind in (EmbedRequest, IndexRequest, SearchRequest))
 
 
-def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
+def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[type, Steps]:
     """What the model does, once its weights are there. Raises CheckpointError."""
-    space = Space(checkpoint, place, pen)
+    space = Space(checkpoint, place, lock)
     return {
         EmbedRequest: lambda request, _: search.embed(space, request),
         IndexRequest: lambda request, _: search.index(space, request),
@@ -63,14 +63,14 @@ def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
 class Space:
     """A model's two towers over media, as `tasks/search` asks for them."""
 
-    def __init__(self, checkpoint: Checkpoint, place: Place, pen: Pen) -> None:
+    def __init__(self, checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> None:
         self.model_digest = checkpoint.digest
         self._name, self._type = checkpoint.name, checkpoint.model_type
         self._sees = "picture" in takes(checkpoint)
         self._tokenizer = weights.tokenizer(checkpoint)
         self._media = weights.image_processor(checkpoint) if self._sees else weights.feature_extractor(checkpoint)
         self._model = weights.load("AutoModel", checkpoint, place)
-        self._turn = pen.rest()
+        self._turn = lock.hold()
         text = checkpoint.config.get("text_config") or {}
         self._n_text = int(text.get("max_position_embeddings") or 64)
 

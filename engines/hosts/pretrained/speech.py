@@ -1,6 +1,6 @@
-"""Speech models: Whisper and its kin, and models that spell (CTC).
+"""Speech models: Whisper and models like it, and CTC models.
 
-Whisper: Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision". Its time pieces give each
+Whisper: Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision". Its time tokens give each
 segment its times, the probability of "no speech" at the start of a stretch keeps silence and noise empty, and it
 translates into English by itself.
 """
@@ -8,7 +8,8 @@ translates into English by itself.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,11 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from engines.errors import AbilityError
-from engines.hosts.listening import Said, transcribed
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
-from engines.hosts.pretrained.writing import Pen
-from engines.hosts.streams import Steps
+from engines.hosts.pretrained.generation import GenerationLock
+from engines.hosts.results import Steps
+from engines.hosts.transcription import Said, transcribed
 from engines.protocol import LANGUAGES, RATE_HZ, Ability, Cancel, Segment, TranscribeRequest, TranscribeResult, Word
 
 TIME_S = 0.02
@@ -32,9 +33,8 @@ UNSURE = -1.0
 """Whisper's own threshold for the mean log probability of the pieces of a text that is not to be relied on."""
 N_NEW = 220
 """Pieces of a stretch of 15 s at most: half of what Whisper writes in a window of 30 s."""
-CIRCLES = 2.4
-"""How many times smaller than itself a text may pack: what packs better is said over and over, as over music; also
-Whisper's own threshold."""
+MAX_COMPRESSION = 2.4
+"""The compression ratio above which a text is a repetition, as over music; Whisper's own threshold, too."""
 PIVOT = "en"
 """What Whisper translates into."""
 
@@ -64,9 +64,9 @@ def _translates(checkpoint: Checkpoint) -> bool:
     return "translate" in (_generation(checkpoint).get("task_to_id") or {})
 
 
-def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
+def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[type, Steps]:
     """What the model does, once its weights are there. Raises CheckpointError."""
-    writer = Speller(checkpoint, place, pen) if checkpoint.family == "ctc" else Whisper(checkpoint, place, pen)
+    writer = Speller(checkpoint, place, lock) if checkpoint.family == "ctc" else Whisper(checkpoint, place, lock)
 
     def transcribe(request: TranscribeRequest, _: Cancel) -> Iterator[TranscribeResult]:
         to = request.translate_to
@@ -95,11 +95,11 @@ def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
 class Whisper:
     """An encoder that hears and a decoder that writes; language and time pieces are used where there are any."""
 
-    def __init__(self, checkpoint: Checkpoint, place: Place, pen: Pen) -> None:
+    def __init__(self, checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> None:
         self._features = weights.feature_extractor(checkpoint)
         self._tokenizer = weights.tokenizer(checkpoint)
         self._model = weights.load("AutoModelForSpeechSeq2Seq", checkpoint, place)
-        self._pen = pen
+        self._lock = lock
         config = self._model.generation_config
         self._languages: dict[str, int] = (getattr(config, "lang_to_id", None) or {}) if _languages(checkpoint) else {}
         self._only = _languages(checkpoint) if not self._languages or len(_languages(checkpoint)) == 1 else ()
@@ -109,21 +109,22 @@ class Whisper:
             (i for t in ("<|nospeech|>", "<|nocaptions|>") if (i := _piece(self._tokenizer, t)) is not None), None
         )
 
-    def write(self, samples: np.ndarray, language: str | None, translate_to: str | None) -> Iterator[Said]:
+    def write(self, samples: np.ndarray, language: str | None, translate_to: str | None) -> Generator[Said]:
         inputs = self._inputs(samples)
-        no_speech, found = yield from self._pen.run(lambda: self._heard(inputs, language), Said())
+        no_speech, found = yield from self._lock.run(lambda: self._heard(inputs, language), Said())
         nothing = Said(language=found)
         if no_speech > NO_SPEECH:
             yield nothing
             return
         end_s = len(samples) / RATE_HZ
         said, sureness, doubtful = nothing, _Sureness(), no_speech > NO_SPEECH / 2
-        for ids in self._ids(inputs, found, "transcribe", sureness):
-            said = Said(_timed(ids, self._first_time, self._decode, end_s), found)
-            if _turns_in_circles(" ".join(segment.text for segment in said.segments)):
-                yield nothing
-                return
-            yield nothing if doubtful else said
+        with closing(self._ids(inputs, found, "transcribe", sureness)) as generation:
+            for ids in generation:
+                said = Said(_timed(ids, self._first_time, self._decode, end_s), found)
+                if _is_repetitive(" ".join(segment.text for segment in said.segments)):
+                    yield nothing
+                    return
+                yield nothing if doubtful else said
         if doubtful and sureness.mean_logprob < UNSURE:
             return
         yield said
@@ -132,9 +133,10 @@ class Whisper:
         text, start_s, stop_s = " ".join(s.text for s in said.segments), 0.0, end_s
         if said.segments:
             start_s, stop_s = said.segments[0].start_s, said.segments[-1].end_s
-        for ids in self._ids(inputs, found, "translate", _Sureness()):
-            translation = " ".join(s.text for s in _timed(ids, self._first_time, self._decode, end_s))
-            yield Said((Segment(start_s, stop_s, text, translation=translation),), found)
+        with closing(self._ids(inputs, found, "translate", _Sureness())) as generation:
+            for ids in generation:
+                translation = " ".join(s.text for s in _timed(ids, self._first_time, self._decode, end_s))
+                yield Said((Segment(start_s, stop_s, text, translation=translation),), found)
 
     def _inputs(self, samples: np.ndarray) -> dict[str, torch.Tensor]:
         found = self._features(samples, sampling_rate=RATE_HZ, return_tensors="pt", return_attention_mask=True)
@@ -157,14 +159,14 @@ class Whisper:
 
     def _ids(
         self, inputs: dict[str, torch.Tensor], language: str, task: str, sureness: _Sureness
-    ) -> Iterator[list[int]]:
+    ) -> Generator[list[int]]:
         options: dict[str, Any] = {"max_new_tokens": N_NEW, "num_beams": 1, "do_sample": False}
         options["logits_processor"] = LogitsProcessorList([sureness])
         if self._first_time is not None:
             options["return_timestamps"] = True
         if self._languages and len(self._only) != 1:
             options |= {"language": language, "task": task}
-        return self._pen.write(lambda extra: self._model.generate(**inputs, **options, **extra))
+        return self._lock.generate(lambda extra: self._model.generate(**inputs, **options, **extra))
 
     def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
@@ -188,17 +190,17 @@ class _Sureness(LogitsProcessor):
 class Speller:
     """A model that spells what it hears, letter by letter (Graves et al. 2006, CTC); each word has its times."""
 
-    def __init__(self, checkpoint: Checkpoint, place: Place, pen: Pen) -> None:
+    def __init__(self, checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> None:
         self._features = weights.feature_extractor(checkpoint)
         self._tokenizer = weights.tokenizer(checkpoint)
         self._model = weights.load("AutoModelForCTC", checkpoint, place)
-        self._pen = pen
+        self._lock = lock
 
-    def write(self, samples: np.ndarray, language: str | None, _: str | None) -> Iterator[Said]:
+    def write(self, samples: np.ndarray, language: str | None, _: str | None) -> Generator[Said]:
         inputs = self._features(samples, sampling_rate=RATE_HZ, return_tensors="pt")
         inputs = {k: v.to(self._model.device) for k, v in inputs.items()}
         inputs = {k: v.to(self._model.dtype) if v.is_floating_point() else v for k, v in inputs.items()}
-        logits = yield from self._pen.run(lambda: self._model(**inputs).logits[0], Said(language=language or ""))
+        logits = yield from self._lock.run(lambda: self._model(**inputs).logits[0], Said(language=language or ""))
         found = self._tokenizer.decode(logits.argmax(-1).tolist(), output_word_offsets=True)
         step_s = len(samples) / RATE_HZ / len(logits)
         words = tuple(Word(w["start_offset"] * step_s, w["end_offset"] * step_s, w["word"]) for w in found.word_offsets)
@@ -212,9 +214,9 @@ def _piece(tokenizer: Any, text: str) -> int | None:
     return None if index is None or index == tokenizer.unk_token_id else int(index)
 
 
-def _turns_in_circles(text: str) -> bool:
-    told = text.encode()
-    return len(told) > 80 and len(told) / len(zlib.compress(told)) > CIRCLES
+def _is_repetitive(text: str) -> bool:
+    encoded = text.encode()
+    return len(encoded) > 80 and len(encoded) / len(zlib.compress(encoded)) > MAX_COMPRESSION
 
 
 def _timed(

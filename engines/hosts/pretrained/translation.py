@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from typing import Any, TypeVar
 
 from engines.errors import AbilityError, Message
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
-from engines.hosts.pretrained.writing import Pen, is_cut
-from engines.hosts.streams import Steps, Written
+from engines.hosts.pretrained.generation import GenerationLock, is_cut
+from engines.hosts.results import Steps, Written
 from engines.protocol import LANGUAGES, Ability, Cancel, Progress, TranslateRequest, TranslateResult
 from engines.tasks.translate import sentences
 
@@ -24,7 +25,7 @@ N_NEW = 256
 
 
 def abilities(checkpoint: Checkpoint) -> frozenset[Ability]:
-    """Marian's pair is in its tokenizer's settings, or else in its name; the others are asked for their pieces."""
+    """Marian's pair is in its tokenizer's settings, or else in its name; of the others, the language tokens tell."""
     return frozenset(Ability(TranslateRequest, pair) for pair in _pairs(checkpoint))
 
 
@@ -53,19 +54,19 @@ def _codes(tokenizer: Any) -> dict[str, str]:
     return found
 
 
-def tasks(checkpoint: Checkpoint, place: Place, pen: Pen) -> dict[type, Steps]:
+def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[type, Steps]:
     """What the model does, once its weights are there. Raises CheckpointError."""
-    return {TranslateRequest: Translation(checkpoint, place, pen).translate}
+    return {TranslateRequest: Translation(checkpoint, place, lock).translate}
 
 
 class Translation:
-    def __init__(self, checkpoint: Checkpoint, place: Place, pen: Pen) -> None:
+    def __init__(self, checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> None:
         self._name = checkpoint.name
         self._pairs = _pairs(checkpoint)
         self._tokenizer = weights.tokenizer(checkpoint)
         self._codes = {} if checkpoint.model_type == "marian" else _codes(self._tokenizer)
         self._model = weights.load("AutoModelForSeq2SeqLM", checkpoint, place)
-        self._pen = pen
+        self._lock = lock
 
     def translate(self, request: TranslateRequest, _: Cancel) -> Iterator[TranslateResult]:
         if f"{request.source}-{request.target}" not in self._pairs:
@@ -95,15 +96,18 @@ class Translation:
         yield TranslateResult(request=request, text=text, end=Written(text, breaks_off).end)
 
     def _sentence(self, sentence: str, source: str, target: str, meanwhile: Y) -> Generator[Y, None, Written]:
-        options: dict[str, Any] = {"max_new_tokens": N_NEW}
-        if self._codes:
-            self._tokenizer.src_lang = self._codes[source]
-            piece = self._codes[target] if self._codes[target] in FLORES.values() else f"__{target}__"
-            options["forced_bos_token_id"] = self._tokenizer.convert_tokens_to_ids(piece)
-        inputs = self._tokenizer(sentence, return_tensors="pt", truncation=True).to(self._model.device)
+        def generate(extra: dict[str, Any]) -> Any:  # with the lock held: `src_lang` is state of the shared tokenizer
+            options: dict[str, Any] = {"max_new_tokens": N_NEW}
+            if self._codes:
+                self._tokenizer.src_lang = self._codes[source]
+                token = self._codes[target] if self._codes[target] in FLORES.values() else f"__{target}__"
+                options["forced_bos_token_id"] = self._tokenizer.convert_tokens_to_ids(token)
+            inputs = self._tokenizer(sentence, return_tensors="pt", truncation=True).to(self._model.device)
+            return self._model.generate(**inputs, **options, **extra)
+
         ids: list[int] = []
-        for written in self._pen.write(lambda extra: self._model.generate(**inputs, **options, **extra), streams=False):
-            ids = written
-            yield meanwhile
+        with closing(self._lock.generate(generate, streams=False)) as generation:
+            for ids in generation:  # noqa: B007  # the last are the whole text
+                yield meanwhile
         text = str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
         return Written(text, is_cut(ids[1:], N_NEW, self._model.generation_config.eos_token_id))

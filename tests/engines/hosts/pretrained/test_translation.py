@@ -12,7 +12,7 @@ import pytest
 
 from engines.errors import AbilityError
 from engines.hosts.pretrained import checkpoint, translation
-from engines.hosts.streams import Written
+from engines.hosts.results import Written
 from engines.protocol import TranslateRequest, run
 
 

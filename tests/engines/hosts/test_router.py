@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from engines.errors import AbilityError, RequestError
-from engines.hosts import open_routes, routes
-from engines.hosts.routes import Route, Router, parse_routes, read_routes, write_routes
+from engines.hosts import open_routes, router
+from engines.hosts.router import Route, Router, parse_routes, read_routes, write_routes
 from engines.protocol import (
     Ability,
     Cancel,
@@ -196,4 +196,4 @@ def test_what_was_opened_is_closed_when_a_later_one_cannot_be(monkeypatch: pytes
     with pytest.raises(RequestError):
         open_routes({"": "good", "ask": "bad"})
     assert first.closed
-    assert routes.DEFAULT in open_routes({"": "good", "ask": "good"}).routes
+    assert router.DEFAULT in open_routes({"": "good", "ask": "good"}).routes

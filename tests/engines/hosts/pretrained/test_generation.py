@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import Any
 
 import pytest
 import torch
 
-from engines.hosts.pretrained.writing import Pen, is_cut
+from engines.hosts.pretrained.generation import GenerationLock, is_cut
 
 
 def counting(n: int, seen: list[int], gate: threading.Event | None = None) -> Any:
@@ -30,28 +32,43 @@ def counting(n: int, seen: list[int], gate: threading.Event | None = None) -> An
 
 
 def test_a_text_grows_and_ends_as_the_model_returned_it() -> None:
-    texts = list(Pen().write(counting(3, [])))
+    texts = list(GenerationLock().generate(counting(3, [])))
     assert texts[0] == [] and [0, 1, 2] in texts
     assert texts[-1] == [9, 0, 1, 2]
 
 
-def test_closing_stops_the_writer_between_two_tokens() -> None:
+def test_closing_stops_the_generation_between_two_tokens_and_waits_for_its_thread() -> None:
     seen: list[int] = []
     gate = threading.Event()
-    writing = Pen().write(counting(1_000, seen, gate))
-    next(writing)
-    writing.close()
     gate.set()
-    for thread in [t for t in threading.enumerate() if t.name == "pretrained"]:
-        thread.join(20)
-    assert len(seen) <= 1
+    generation = GenerationLock().generate(counting(10**9, seen, gate))
+    next(generation)
+    generation.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "pretrained"]
+
+
+def test_python_ends_cleanly_while_a_generation_is_under_way() -> None:
+    program = """
+import torch
+from engines.hosts.pretrained.generation import GenerationLock
+
+def work(extra):
+    while not bool(extra["stopping_criteria"](torch.zeros(1, 1), None).all()):
+        torch.rand(64, 64) @ torch.rand(64, 64)
+
+generation = GenerationLock().generate(work)
+next(generation)
+raise KeyboardInterrupt
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode in (1, 130, -2) and "KeyboardInterrupt" in ended.stderr and "terminate" not in ended.stderr
 
 
 def test_the_second_waits_for_the_first() -> None:
-    pen, gate = Pen(), threading.Event()
-    first, second = pen.write(counting(2, [], gate)), pen.write(counting(2, []))
+    lock, gate = GenerationLock(), threading.Event()
+    first, second = lock.generate(counting(2, [], gate)), lock.generate(counting(2, []))
     next(first)
-    while not pen.rest().locked():
+    while not lock.hold().locked():
         pass
     assert next(second) == [] and next(second) == []
     gate.set()
@@ -64,19 +81,19 @@ def test_a_failure_is_raised_where_the_text_is_read() -> None:
         raise ValueError("no such token")
 
     with pytest.raises(ValueError, match="no such token"):
-        list(Pen().write(work))
+        list(GenerationLock().generate(work))
 
 
 def test_work_in_one_piece_comes_back_and_the_pen_is_free_again() -> None:
-    pen = Pen()
+    lock = GenerationLock()
 
     def read() -> Any:
-        found = yield from pen.run(lambda: 42, "meanwhile")
+        found = yield from lock.run(lambda: 42, "meanwhile")
         yield found
 
     heard = list(read())
     assert heard[-1] == 42 and set(heard[:-1]) == {"meanwhile"}
-    assert not pen.rest().locked()
+    assert not lock.hold().locked()
 
 
 @pytest.mark.parametrize(

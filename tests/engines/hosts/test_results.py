@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engines.errors import AbilityError, Cancelled, MediaError, Message
-from engines.hosts.streams import RESULTS, TASK_OF, TASKS, Steps, closed, told
+from engines.hosts.results import RESULTS, TASK_OF, TASKS, Steps, closed, finalise, simplified
 from engines.protocol import (
     Ability,
+    AskRequest,
+    AskResult,
     Cancel,
     HostInfo,
     Request,
     Result,
     SearchRequest,
+    Segment,
+    TranscribeRequest,
+    TranscribeResult,
     TranslateRequest,
     TranslateResult,
+    Word,
 )
 
 INFO = HostInfo(
@@ -56,7 +64,7 @@ class Task:
 
 
 def tell(task: Steps, cancel: Cancel | None = None, request: Request = HELLO) -> Iterator[Result]:
-    return told(INFO, {TranslateRequest: task}, request, cancel)
+    return finalise(INFO, {TranslateRequest: task}, request, cancel)
 
 
 def test_every_result_is_signed():
@@ -75,7 +83,7 @@ def test_what_no_task_serves_is_refused_before_anything_is_read(tmp_path):
 def test_every_kind_of_request_has_a_task_a_result_and_a_sentence(kind: type):
     assert kind in TASKS[TASK_OF[kind]] and dataclasses.is_dataclass(RESULTS[kind])
     with pytest.raises(AbilityError, match="tiny does not") as refused:
-        told(INFO, {}, object.__new__(kind), None)
+        finalise(INFO, {}, object.__new__(kind), None)
     assert refused.value.zh.startswith("tiny 不能")
 
 
@@ -143,3 +151,27 @@ def test_a_task_that_stops_itself_because_its_host_is_closed_ends_cancelled():
 
 def test_a_closed_model_says_so():
     assert closed().en == "This model was closed; open it again." and closed().zh == "模型已关闭，请重新打开。"
+
+
+TRADITIONAL, SIMPLIFIED = "他們說這隻狗在沙灘上", "他们说这只狗在沙滩上"
+
+
+def test_chinese_is_simplified_where_chinese_is_asked_for() -> None:
+    ask = AskRequest(media=Path("a.jpg"), question="?", language="zh")
+    assert simplified(AskResult(request=ask, text=TRADITIONAL)).text == SIMPLIFIED
+    put = TranslateRequest(text="x", source="en", target="zh")
+    assert simplified(TranslateResult(request=put, text=TRADITIONAL)).text == SIMPLIFIED
+    other = TranslateRequest(text=TRADITIONAL, source="zh", target="de")
+    assert simplified(TranslateResult(request=other, text=TRADITIONAL)).text == TRADITIONAL
+
+
+def test_a_chinese_transcript_is_simplified_with_its_words_and_a_translation_only_into_chinese() -> None:
+    segment = Segment(0.0, 1.0, TRADITIONAL, (Word(0.0, 1.0, "他們"),), translation=TRADITIONAL)
+    heard = TranscribeResult(
+        request=TranscribeRequest(media=Path("a.wav"), translate_to="de"), language="zh", segments=(segment,)
+    )
+    (said,) = simplified(heard).segments
+    assert (said.text, said.words[0].text, said.translation) == (SIMPLIFIED, "他们", TRADITIONAL)
+    german = replace(heard, request=TranscribeRequest(media=Path("a.wav"), translate_to="zh"), language="de")
+    (said,) = simplified(german).segments
+    assert (said.text, said.translation) == (TRADITIONAL, SIMPLIFIED)

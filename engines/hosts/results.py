@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 from engines.errors import AbilityError, Cancelled, Message, RequestError
@@ -25,6 +26,7 @@ from engines.protocol import (
     Result,
     SearchRequest,
     SearchResult,
+    Segment,
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
@@ -67,23 +69,23 @@ class Written:
         return "cut" if self.is_cut else "finished"
 
 
-def told(info: HostInfo, tasks: Mapping[type, Steps], request: Request, cancel: Cancel | None) -> Iterator[Result]:
+def finalise(info: HostInfo, tasks: Mapping[type, Steps], request: Request, cancel: Cancel | None) -> Iterator[Result]:
     """Results of the task that serves a request, each with its host and seconds; a stop ends them with "cancelled".
 
     Raises AbilityError, at once, where no task does.
     """
     if type(request) not in tasks:
         raise unable(info.name, type(request))
-    return _told(info, tasks[type(request)], request, Cancel() if cancel is None else cancel)
+    return _finalised(info, tasks[type(request)], request, Cancel() if cancel is None else cancel)
 
 
-def _told(info: HostInfo, task: Steps, request: Request, cancel: Cancel) -> Iterator[Result]:
+def _finalised(info: HostInfo, task: Steps, request: Request, cancel: Cancel) -> Iterator[Result]:
     started_s = time.perf_counter()
     last = RESULTS[type(request)](request=request)
 
     def signed(result: Result) -> Result:
         seconds = time.perf_counter() - started_s
-        return replace(result, host=info.name, model_digest=info.model_digest, seconds=seconds)
+        return simplified(replace(result, host=info.name, model_digest=info.model_digest, seconds=seconds))
 
     with closing(task(request, cancel)) as steps, suppress(Cancelled):  # type: ignore[type-var]  # a generator
         for result in steps:
@@ -97,6 +99,40 @@ def _told(info: HostInfo, task: Steps, request: Request, cancel: Cancel) -> Iter
             if not cancel.is_set:
                 raise RuntimeError(f"{info.name} ended a {type(request).__name__} without a last result")
     yield signed(replace(last, progress=None, end="cancelled"))
+
+
+def simplified(result: Result) -> Result:
+    """A result whose Chinese is in simplified characters, as "zh" means here. Whisper often writes traditional ones."""
+    match result:
+        case CaptionResult(request=CaptionRequest(language="zh")) | AskResult(request=AskRequest(language="zh")):
+            return replace(result, text=_simplified(result.text))
+        case TranslateResult(request=TranslateRequest(target="zh")):
+            return replace(result, text=_simplified(result.text))
+        case TranscribeResult(request=TranscribeRequest(translate_to=target), language=language):
+            if "zh" not in (language, target):
+                return result
+            is_said, is_target = language == "zh", target == "zh"
+            return replace(result, segments=tuple(_segment(s, is_said, is_target) for s in result.segments))
+    return result
+
+
+def _segment(segment: Segment, is_said: bool, is_target: bool) -> Segment:
+    if is_said:
+        words = tuple(replace(word, text=_simplified(word.text)) for word in segment.words)
+        segment = replace(segment, text=_simplified(segment.text), words=words)
+    return replace(segment, translation=_simplified(segment.translation)) if is_target else segment
+
+
+@lru_cache(maxsize=4096)  # a growing transcript is sent again and again; a sentence takes about 5 microseconds
+def _simplified(text: str) -> str:
+    return str(_converter().convert(text))
+
+
+@cache
+def _converter() -> Any:
+    from opencc import OpenCC  # 0.1 s, and only for Chinese
+
+    return OpenCC("t2s")
 
 
 def unable(name: str, request: type) -> AbilityError:

@@ -1,10 +1,11 @@
-"""One text at a time, written in a thread of its own, handed out as it grows and stopped between two tokens."""
+"""Generation with `transformers` in a thread: one text at a time, streamed as it grows, stopped between two tokens."""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -50,17 +51,19 @@ def is_cut(ids: Sequence[int], n_new: int, ends: int | Sequence[int | None] | No
     return len(ids) >= n_new and known.isdisjoint(ids)
 
 
-class Pen:
-    """Whoever writes waits for the one before. Threads never hold it while nothing is computed."""
+class GenerationLock:
+    """Lets one generation of a model run at a time. The lock is held only while something is computed."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
 
-    def write(self, work: Work, *, streams: bool = True) -> Iterator[list[int]]:
-        """The ids so far, again and again; the last one is what `work` returned, as a list.
+    def generate(self, work: Work, *, streams: bool = True) -> Generator[list[int]]:
+        """Yield the token ids so far, at least every WAIT_S seconds; the last list is what `work` returned.
 
-        work: gets "stopping_criteria" and, if it `streams`, "streamer" (which excludes beams). What it raises is
-        raised here. Closing the iterator stops it within a token.
+        work: called with "stopping_criteria" and, if it `streams`, "streamer" (which excludes beams). What it raises is
+        raised here. Close the generator to stop early: that returns once the thread has ended, within a token. Left to
+        the garbage collector it is closed as well, but a Ctrl-C that arrives meanwhile would be lost there; and a
+        thread that still computes while Python shuts down aborts the process.
         """
         tokens: queue.Queue[list[int] | None] = queue.Queue()
         stop = threading.Event()
@@ -74,11 +77,11 @@ class Pen:
                         if streams:
                             extra["streamer"] = _Streamer(tokens, skip=1)
                         ended.append(work(extra))
-            except BaseException as error:  # raised again where it is read
+            except BaseException as error:  # raised again where the ids are read
                 ended.append(error)
             tokens.put(None)
 
-        thread = threading.Thread(target=run, name="pretrained", daemon=True)
+        thread = threading.Thread(target=run, name="pretrained", daemon=False)  # Python waits for it before it ends
         thread.start()
         ids: list[int] = []
         try:
@@ -94,19 +97,20 @@ class Pen:
                 yield ids
         finally:
             stop.set()
-        thread.join()
+            thread.join()
         if ended and isinstance(ended[0], BaseException):
             raise ended[0]
         if ended and isinstance(ended[0], torch.Tensor):
             yield ended[0].reshape(-1).tolist()
 
     def run(self, work: Callable[[], T], meanwhile: Y) -> Generator[Y, None, T]:
-        """The same for work in one piece: yields `meanwhile` again and again, returns what it returned."""
+        """Run work that cannot be stopped half-way: yield `meanwhile` until it is done, return what it returned."""
         found: list[T] = []
-        for _ in self.write(lambda _: found.append(work()), streams=False):
-            yield meanwhile
+        with closing(self.generate(lambda _: found.append(work()), streams=False)) as waiting:
+            for _ in waiting:
+                yield meanwhile
         return found[0]
 
-    def rest(self) -> threading.Lock:
-        """Held while nothing may be written: `with pen.rest(): ...`."""
+    def hold(self) -> threading.Lock:
+        """The lock itself, to keep generations out: `with lock.hold(): ...`."""
         return self._turn

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engines.errors import MediaError
-from engines.hosts.listening import Said, transcribed
+from engines.hosts.transcription import Said, transcribed
 from engines.protocol import RATE_HZ, Clip, Segment, Sound, TranscribeRequest, TranscribeResult, Word
 from tests.conftest import tone, write_sound
 

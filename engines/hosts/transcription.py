@@ -6,7 +6,8 @@ comes within one chunk, and every segment has its times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -28,9 +29,9 @@ class Said:
     language: str = ""
 
 
-Writer: TypeAlias = Callable[[np.ndarray, str | None], Iterator[Said]]
+Writer: TypeAlias = Callable[[np.ndarray, str | None], Generator[Said]]
 """((n,) float32 at 16 kHz, its language if known) -> what is said, growing; the last one is whole."""
-Translator: TypeAlias = Callable[[str, str], Iterator[str]]
+Translator: TypeAlias = Callable[[str, str], Generator[str]]
 """(text, its language) -> its translation, growing."""
 
 
@@ -61,15 +62,17 @@ def transcribed(
         chunk = trim(whole)
         said = Said()
         if chunk is not None:
-            for said in write(chunk.samples, language or None):
-                if said.language in LANGUAGES:
-                    language = language or said.language
-                yield result(_placed(said.segments, chunk.start_s))
+            with closing(write(chunk.samples, language or None)) as growing:
+                for said in growing:
+                    if said.language in LANGUAGES:
+                        language = language or said.language
+                    yield result(_placed(said.segments, chunk.start_s))
             for segment in _placed(said.segments, chunk.start_s):
                 if translate is not None and request.translate_to not in (None, language):
-                    for translation in translate(segment.text, language):
-                        segment = replace(segment, translation=translation)
-                        yield result((segment,))
+                    with closing(translate(segment.text, language)) as translations:
+                        for translation in translations:
+                            segment = replace(segment, translation=translation)
+                            yield result((segment,))
                 segments += (segment,)
         heard_s = whole.end_s
     yield replace(result(), duration_s=heard_s, progress=None, end="finished" if segments else "empty")

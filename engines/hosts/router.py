@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from engines.errors import RequestError
-from engines.hosts.streams import TASK_OF, TASKS, unable
+from engines.hosts.results import TASK_OF, TASKS, unable
 from engines.protocol import (
     Cancel,
     Host,
