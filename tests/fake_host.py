@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.errors import AbilityError, Message, RequestError
+from engines.errors import Message
+from engines.hosts.results import closed, unable
 from engines.protocol import (
     LANGUAGES,
     Ability,
@@ -120,9 +121,9 @@ class FakeHost:
     def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
         """The script's results, one every `delay_s`; the error, if there is one, comes after the first of them."""
         if self.closed:
-            raise RequestError("test", "The host is closed; open it again.")
+            raise closed()
         if not self._info.serves(type(request)):
-            raise AbilityError("test", "The fake host does not serve this.")
+            raise unable(self._info.name, type(request))
         with self._lock:
             self.requests.append(request)
         return self._play(request, cancel if cancel is not None else Cancel())
