@@ -3,9 +3,10 @@
     python -m engines.hosts.download look|fetch NAME CACHE
 
 Fetched are safetensors and the small files beside them, never a format that can run code. Files lie where
-huggingface_hub keeps them, so other programs find them too. The library (2.4) begins a file anew whenever it was cut
-off; here a file goes on where it was (HTTP Range), is checked against its digest, and is then handed to the library,
-which finds it complete.
+huggingface_hub keeps them, so other programs find them too. `snapshot_download` (2.4.0) begins a file anew in every
+process, since each writes to a temporary file of its own (https://github.com/huggingface/huggingface_hub/pull/4228), so
+a stop would lose gigabytes; here a file goes on where it was (HTTP Range), is checked against its digest, and is then
+handed to the library, which finds it complete.
 """
 
 from __future__ import annotations
