@@ -124,7 +124,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "mcp": ("studio.mcp_server",),
     "accelerate": ("engines.training",),
     "huggingface_hub": ("engines.hosts.download", "engines.hosts.hub", "engines.hosts.publish"),
-    "openai": ("engines.hosts.server",),
+    "openai": ("engines.hosts.openai_client",),
     "sacrebleu": ("engines.evaluation",),
     "torch": (
         "engines.decoding", "engines.device", "engines.evaluation.fewshot", "engines.evaluation.peers",

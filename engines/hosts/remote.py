@@ -24,9 +24,9 @@ import numpy as np
 from PIL import Image
 
 from engines.errors import AbilityError, DeviceError, Message, RequestError, UserError
+from engines.hosts.openai_client import ChatMessage, Server, short
 from engines.hosts.prompts import Turn, conversation, dictation, material, translation
 from engines.hosts.results import RESULTS, Steps, Written, closed, finalise
-from engines.hosts.server import ChatMessage, Server, short
 from engines.hosts.transcription import Said, transcribed
 from engines.protocol import (
     LANGUAGES,

@@ -94,7 +94,7 @@ def test_a_model_is_chosen_by_its_name_without_asking_for_others(script: Scripte
 
 @pytest.mark.parametrize("code", [404, 500])
 def test_a_server_that_lists_nothing_needs_a_name(script: ScriptedServer, code: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("engines.hosts.server.BACK_OFF_S", 0.001)
+    monkeypatch.setattr("engines.hosts.openai_client.BACK_OFF_S", 0.001)
     script.script(MODELS, status(code))
     with pytest.raises(RequestError, match="does not tell its models; add #name to the address"):
         load(script.url, settings=QUIET)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from engines.errors import Cancelled, RequestError
-from engines.hosts import server as module
-from engines.hosts.server import Message, Server, short
+from engines.hosts import openai_client as module
+from engines.hosts.openai_client import Message, Server, short
 from engines.protocol import Cancel
 from tests.scripted_server import (
     CHAT,

@@ -1,9 +1,10 @@
-"""The line to a server that speaks OpenAI's protocol: requests, retries, hanging up, and what is said when it fails.
+"""A client for servers that speak OpenAI's protocol: requests, retries, aborting, and the sentence for a failure.
 
-Every request is read in a thread of its own, so that a stop is heard while the server is silent: whoever asked stops
-waiting and the connection is cut, by which the server learns that nobody listens any more. The `openai` package writes
-requests and reads answers; when to try again, which headers travel and where to is decided here. Redirects are not
-followed: the key goes to the address that the owner gave, and nowhere else.
+Every request is read in a thread, so that a stop takes effect while the server is silent: the caller stops waiting and
+the connection is shut down, which tells the server that nobody reads any more. The `openai` package writes requests and
+reads answers. Retries, headers and the target are decided here, since the package retries on every failure (a timeout
+would be waited for three times) and adds headers from OPENAI_... in the environment. Redirects are not followed: the key
+goes to the address that the owner gave, and nowhere else.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class _Cut(Exception):
     """The answer ended before the server said that it was whole."""
 
 
-class _Line:
+class _Connection:
     """One request's connection, so that another thread can cut it."""
 
     def __init__(self, *, secure: bool) -> None:
@@ -73,7 +74,7 @@ class _Line:
             if self.gone.is_set():
                 self._cut()
 
-    def hang_up(self) -> None:
+    def abort(self) -> None:
         self.gone.set()
         self._cut()
 
@@ -94,7 +95,7 @@ class Server:
         self.place = parts.netloc
         self._secure = parts.scheme == "https"
         self._key, self._timeout_s = key, timeout_s
-        self._lines: set[_Line] = set()
+        self._connections: set[_Connection] = set()
         self._reading = threading.local()
         http = openai.DefaultHttpxClient(
             follow_redirects=False,
@@ -102,7 +103,7 @@ class Server:
             # A proxy that the environment names does not lead back to this machine.
             mounts={"http://": None, "https://": None} if parts.hostname in LOOPBACK else None,
         )
-        # A connection of its own for each request: it can be cut without harm to another.
+        # One connection for each request: it can be aborted without harm to another.
         self._client = openai.OpenAI(
             base_url=address,
             api_key="none",
@@ -194,8 +195,8 @@ class Server:
 
     def close(self) -> None:
         """Hang up on everything under way. Closing twice is fine."""
-        for line in tuple(self._lines):
-            line.hang_up()
+        for connection in tuple(self._connections):
+            connection.abort()
         self._client.close()
 
     # --- how a request goes ---
@@ -207,7 +208,7 @@ class Server:
                 del request.headers[name]
         if self._key:
             request.headers["Authorization"] = f"Bearer {self._key}"
-        request.extensions["trace"] = self._reading.line.trace
+        request.extensions["trace"] = self._reading.connection.trace
 
     def _asked(
         self,
@@ -221,16 +222,16 @@ class Server:
         """What a call gives, as it comes. Raises UserError, and Cancelled soon after a stop."""
         import openai
 
-        line = _Line(secure=self._secure)
+        connection = _Connection(secure=self._secure)
         limit_s = self._timeout_s if limit_s is None else limit_s
         limits = openai.Timeout(limit_s, connect=min(CONNECT_S, limit_s))
         client = self._client.with_options(timeout=limits)
         news: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue()
 
         def read() -> None:
-            self._reading.line = line
+            self._reading.connection = connection
             for n_failed in range(1, tries + 1):
-                line.connected = False
+                connection.connected = False
                 try:
                     for item in call(client):
                         news.put((item,))
@@ -241,15 +242,15 @@ class Server:
                     if wait_s is None:
                         news.put(error)
                         return
-                if line.gone.wait(wait_s):
+                if connection.gone.wait(wait_s):
                     return
 
-        self._lines.add(line)
+        self._connections.add(connection)
         try:
             if not cancel.is_set:
                 threading.Thread(target=read, name=f"reading from {self.place}", daemon=True).start()
             while True:
-                if cancel.is_set or line.gone.is_set():
+                if cancel.is_set or connection.gone.is_set():
                     raise Cancelled
                 try:
                     item = news.get(timeout=POLL_S)
@@ -258,14 +259,14 @@ class Server:
                 if item is None:
                     return
                 if isinstance(item, BaseException):
-                    told = explained(item, self.place, model, limit_s, connected=line.connected)
+                    told = explained(item, self.place, model, limit_s, connected=connection.connected)
                     if told is None:
                         raise item
                     raise told from item
                 yield item[0]
         finally:
-            line.hang_up()
-            self._lines.discard(line)
+            connection.abort()
+            self._connections.discard(connection)
 
 
 def _first(items: Generator[Item]) -> Item:
