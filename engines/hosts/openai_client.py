@@ -3,8 +3,8 @@
 Every request is read in a thread, so that a stop takes effect while the server is silent: the caller stops waiting and
 the connection is shut down, which tells the server that nobody reads any more. The `openai` package writes requests and
 reads answers. Retries, headers and the target are decided here, since the package retries on every failure (a timeout
-would be waited for three times) and adds headers from OPENAI_... in the environment. Redirects are not followed: the key
-goes to the address that the owner gave, and nowhere else.
+would be waited for three times) and adds headers from OPENAI_... in the environment. Redirects are not followed: the
+key goes to the address that the owner gave, and nowhere else.
 """
 
 from __future__ import annotations
