@@ -30,6 +30,7 @@ from starlette.types import ASGIApp
 
 from engines import Host, Offer, Router, Settings, UserError, describe, open_host
 from engines.home import data_folder
+from engines.hosts.api_server import openai_app
 from studio import api, components, i18n, routes, stream, theme, uploads
 from studio.collections import CollectionStore
 from studio.gate import Entrance, Gate
@@ -212,6 +213,7 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
 
         running = mcp_server.add_tools(server, state, api.tasks_of(state))
         server.router.lifespan_context = lambda _: running
+    server.mount("/v1", openai_app(state.host))
     blocks = build(state.host, state=state)
     restrict_uploads(blocks)
     explain_errors(blocks, stream.calm)

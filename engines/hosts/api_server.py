@@ -32,7 +32,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
@@ -126,7 +126,12 @@ def openai_app(
             Route("/chat/completions", served(_chat), methods=["POST"]),
             Route("/embeddings", served(_embeddings), methods=["POST"]),
         ],
-        exception_handlers={UserError: _user_error, HTTPException: _http_error, Exception: _defect},
+        exception_handlers={
+            UserError: _user_error,
+            HTTPException: _http_error,
+            Cancelled: _gone,
+            Exception: _defect,
+        },
     )
     return _Limit(app, max_file_bytes, max_json_bytes)
 
@@ -234,6 +239,10 @@ async def _http_error(_: HttpRequest, error: Exception) -> Response:
     )
 
 
+async def _gone(_: HttpRequest, __: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it: the client hung up
+
+
 async def _defect(_: HttpRequest, error: Exception) -> Response:
     log.error("a request failed", exc_info=error)
     return _error(500, "Something went wrong in the server; its log says what.", "defect")
@@ -260,13 +269,15 @@ async def _results(host: Host, asked: Request, http: HttpRequest | None = None) 
             raise explain(error) or error from error
 
     try:
-        while (result := await to_thread.run_sync(following, abandon_on_cancel=True)) is not end:
+        while (result := await to_thread.run_sync(following)) is not end:
             assert isinstance(result, Result)
             if http is not None and await http.is_disconnected():
                 raise Cancelled
             yield result
     finally:
         cancel.set()
+        with CancelScope(shield=True):
+            await to_thread.run_sync(getattr(results, "close", bool))
 
 
 async def _last(host: Host, asked: Request, http: HttpRequest) -> Any:
@@ -645,7 +656,8 @@ async def _embeddings(host: Host, http: HttpRequest) -> Response:
     """Vectors of texts, and of media as data URLs or as the parts a chat has."""
     body = await _json(http)
     given = body.get("input")
-    inputs = given if isinstance(given, list) and not all(isinstance(item, int) for item in given) else [given]
+    is_list = isinstance(given, list) and not (given and all(isinstance(item, int) for item in given))
+    inputs: list[Any] = given if is_list else [given]
     if not inputs or len(inputs) > MAX_INPUTS:
         raise _wrong(f'"input" is one text or medium, or a list of 1 to {MAX_INPUTS}.')
     form = body.get("encoding_format") or "float"
