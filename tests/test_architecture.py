@@ -22,8 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 BASE = ("engines.errors", "engines.paths", "engines.protocol", "engines.settings")
 MEDIA = (*BASE, "engines.media")
 
-# What the page may use besides public names: which devices there are, what a file holds, subtitles.
-FOR_THE_PAGE = ("engines.device", "engines.home", "engines.media", "engines.paths", "engines.subtitles")
+# What the page may use besides public names: which devices there are, what a file holds, subtitles, the API it serves.
+FOR_THE_PAGE = (
+    "engines.device", "engines.home", "engines.hosts.api_server", "engines.media", "engines.paths", "engines.subtitles",
+)  # fmt: skip
 
 # Module or package -> the modules of this repository it may import besides its own package. The longest match counts.
 ARROWS: dict[str, tuple[str, ...]] = {
@@ -48,7 +50,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *MEDIA, "engines.align", "engines.decoding", "engines.index", "engines.model", "engines.encoder",
         "engines.subtitles", "engines.text",
     ),
-    "engines.hosts": (*MEDIA, "engines.device", "engines.model", "engines.encoder", "engines.tasks"),
+    "engines.hosts": (
+        *MEDIA, "engines.device", "engines.model", "engines.encoder", "engines.subtitles", "engines.tasks",
+    ),
     "engines.training": (
         *MEDIA, "engines.archives", "engines.decoding", "engines.device", "engines.evaluation", "engines.hosts",
         "engines.model", "engines.encoder", "engines.text",
@@ -125,6 +129,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "accelerate": ("engines.training",),
     "huggingface_hub": ("engines.hosts.download", "engines.hosts.hub", "engines.hosts.publish"),
     "openai": ("engines.hosts.openai_client",),
+    "opencc": ("engines.hosts.results",),
+    "starlette": ("engines.hosts.api_server", "studio"),
     "sacrebleu": ("engines.evaluation",),
     "torch": (
         "engines.decoding", "engines.device", "engines.evaluation.fewshot", "engines.evaluation.peers",

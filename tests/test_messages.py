@@ -17,15 +17,36 @@ from engines.media import refusals
 
 ROOT = Path(__file__).resolve().parents[1]
 CHINESE = json.loads((ROOT / "assets" / "locales" / "zh.json").read_text(encoding="utf-8"))
-ERRORS = {kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)}
+SOURCES = {
+    str(file.relative_to(ROOT)): ast.parse(file.read_text(encoding="utf-8"))
+    for file in (
+        *(file for folder in ("engines", "studio", "scripts") for file in (ROOT / folder).rglob("*.py")),
+        ROOT / "launch.py",
+    )
+}
+
+
+def _errors() -> set[str]:
+    """The names of UserError and of the classes that are one."""
+    found = {kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)}
+    for tree in SOURCES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and any(
+                isinstance(base, ast.Name) and base.id in found for base in node.bases
+            ):
+                found.add(node.name)
+    return found
+
+
+ERRORS = _errors()
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
     """Every place of the program that makes an error for people or a message."""
-    for file in (*(ROOT / "engines").rglob("*.py"), *(ROOT / "studio").rglob("*.py"), ROOT / "launch.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for file, tree in SOURCES.items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {*ERRORS, "Message"}:
-                yield f"{file.relative_to(ROOT)}:{node.lineno}", node
+                yield f"{file}:{node.lineno}", node
 
 
 PASSED_ON = {
