@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from engines.hosts import open_routes
-from engines.hosts.routes import DEFAULT, parse_routes
+from engines.hosts.router import DEFAULT, parse_routes
 from engines.protocol import Host, Progress
 from engines.settings import Settings
 

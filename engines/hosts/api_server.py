@@ -539,7 +539,7 @@ class _Turns:
         return 1 + sum(len(text) for _, text in self.texts) // 4 + 64 * len(self.pictures) + heard
 
 
-def _inner(part: dict[str, Any], name: str, field: str) -> object:
+def _inner(part: Any, name: str, field: str) -> object:
     inner = part.get(name)
     return inner.get(field) if isinstance(inner, dict) else inner
 
@@ -657,7 +657,7 @@ async def _embeddings(host: Host, http: HttpRequest) -> Response:
     body = await _json(http)
     given = body.get("input")
     is_list = isinstance(given, list) and not (given and all(isinstance(item, int) for item in given))
-    inputs: list[Any] = given if is_list else [given]
+    inputs: list[Any] = list(given or ()) if is_list else [given]
     if not inputs or len(inputs) > MAX_INPUTS:
         raise _wrong(f'"input" is one text or medium, or a list of 1 to {MAX_INPUTS}.')
     form = body.get("encoding_format") or "float"
