@@ -311,11 +311,17 @@ class MediaEncoder:
         return float(logits[:, self.model.config.events.index("speech")].max().sigmoid())
 
     @torch.inference_mode()
-    def spoken_language(self, memory: Memory) -> str:
-        """The likeliest language of speech: which language piece would come after the start piece."""
+    def language_probabilities(self, memory: Memory) -> dict[str, float]:
+        """How likely each language of speech is: the language tokens that may come after the start token."""
         start = torch.tensor([[self.tokenizer.sot_id]], device=memory.tokens.device)
-        logits = self.model.decode(start, memory)[0, -1]
-        return max(self.tokenizer.language_ids.items(), key=lambda item: float(logits[item[1]]))[0]
+        logits = self.model.decode(start, memory)[0, -1].float()
+        probabilities = logits[list(self.tokenizer.language_ids.values())].softmax(-1).tolist()
+        return dict(zip(self.tokenizer.language_ids, probabilities, strict=True))
+
+    def spoken_language(self, memory: Memory) -> str:
+        """The likeliest language of speech."""
+        probabilities = self.language_probabilities(memory)
+        return max(probabilities, key=lambda language: probabilities[language])
 
     def words(self, heard: Heard) -> str:
         """What is said, greedily written: good enough for search, and less work than a transcript."""

@@ -312,27 +312,35 @@ class CaptionResult(Result):
 
 @dataclass(frozen=True)
 class Word:
-    """A word and when it is said."""
+    """A word and when it is said. confidence: the probability that it is right, None where it is not known."""
 
     start_s: float
     end_s: float
     text: str
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of speech between two pauses. words is empty where no times could be aligned."""
+    """A stretch of speech between two pauses. words is empty where no times could be aligned.
+
+    language: what is spoken, "" where it is not known, "other" where it is none that the model writes; the text then
+    says so in brackets. confidence: mean of the words', None where it is not known.
+    """
 
     start_s: float
     end_s: float
     text: str
     words: tuple[Word, ...] = ()
     translation: str = ""
+    language: str = ""
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranscribeResult(Result):
-    """language: the one spoken (given or found). duration_s: of the whole sound. end "empty" = no speech in it."""
+    """language: the one spoken, given or found; of several the one most of the time is spoken in. duration_s: of the
+    whole sound. end "empty" = no speech in it."""
 
     language: str = ""
     duration_s: float = 0.0
@@ -340,7 +348,11 @@ class TranscribeResult(Result):
 
     @property
     def text(self) -> str:
-        return ("" if self.language == "zh" else " ").join(s.text for s in self.segments if s.text)
+        whole = ""
+        for segment in self.segments:
+            chinese = "zh" in (segment.language, self.language if not segment.language else "")
+            whole += ("" if chinese or not whole or not segment.text else " ") + segment.text
+        return whole
 
     @property
     def translation(self) -> str:

@@ -148,16 +148,22 @@ def _ass(cues: Sequence[Cue]) -> str:
 def _json(segments: Sequence[Segment]) -> str:
     rows = []
     for segment in segments:
-        row = {"start_s": round(segment.start_s, 3), "end_s": round(segment.end_s, 3), "text": segment.text}
+        row = _json_part(segment)
+        if segment.language:
+            row["language"] = segment.language
         if segment.translation:
             row["translation"] = segment.translation
         if segment.words:
-            row["words"] = [
-                {"start_s": round(word.start_s, 3), "end_s": round(word.end_s, 3), "text": word.text}
-                for word in segment.words
-            ]
+            row["words"] = [_json_part(word) for word in segment.words]
         rows.append(row)
     return json.dumps({"segments": rows}, ensure_ascii=False, indent=2) + "\n"
+
+
+def _json_part(part: Segment | Word) -> dict[str, object]:
+    row: dict[str, object] = {"start_s": round(part.start_s, 3), "end_s": round(part.end_s, 3), "text": part.text}
+    if part.confidence is not None:
+        row["confidence"] = round(part.confidence, 3)
+    return row
 
 
 # --- words and their times ---------------------------------------------------------------------------------------

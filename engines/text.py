@@ -104,8 +104,8 @@ class Tokenizer:
 
 # --- one spelling for the model ----------------------------------------------------------------------------------
 
-_FULL_STOPS = frozenset("，；：！？（）…")
-"""Compatibility characters that the model knows as they are."""
+_FULL_STOPS = frozenset("，；：！？（）…²³¹¼½¾™")
+"""Compatibility characters that mean something else without their form, or that the model knows as they are."""
 _ZERO_WIDTH_JOINER = "\u200d"
 
 
@@ -135,6 +135,24 @@ def fold_query(text: str) -> str:
     """A text to be searched with, or among: folded, and small letters where all are capitals."""
     folded = fold(text)
     return folded.lower() if is_capitals(folded) else folded
+
+
+def sentence_case(text: str) -> str:
+    """A sentence of capitals as it is usually written: only its first letter is one, and the English I."""
+    lower = re.sub(r"\bi\b", "I", text.lower())
+    first = next((n for n, c in enumerate(lower) if c.isalpha()), 0)
+    return lower[:first] + lower[first : first + 1].upper() + lower[first + 1 :]
+
+
+def is_written_in(text: str, language: str) -> bool:
+    """Whether a text has letters, at least half of them of the language's script: Chinese or Latin. Japanese and Korean
+    are not taken for Chinese."""
+    names = [unicodedata.name(c, "") for c in text if c.isalpha()]
+    if language == "zh" and any(name.startswith(("HIRAGANA", "KATAKANA", "HANGUL")) for name in names):
+        return False
+    script = "CJK" if language == "zh" else "LATIN"
+    own = sum(name.startswith(script) for name in names)
+    return own > 0 and 2 * own >= len(names)
 
 
 def tidy(text: str, language: str) -> str:

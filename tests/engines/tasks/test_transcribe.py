@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines.decoding import Hypothesis
 from engines.encoder import MediaEncoder
 from engines.errors import MediaError
 from engines.media.segment import SpeechChunk
@@ -133,6 +134,92 @@ def test_the_built_in_model_writes_down_a_spoken_sample_and_nothing_about_noise(
     result = run(builtin, TranscribeRequest(media=spoken))
     assert isinstance(result, TranscribeResult) and result.end == "finished" and result.language == "en"
     assert "dog" in result.text.lower() and result.segments[0].words
+
+
+# --- repetition, languages, confidence ----------------------------------------------------------------------------
+
+
+def speech_like(encoder: MediaEncoder, monkeypatch: pytest.MonkeyPatch, *texts: str, cut: bool = False) -> None:
+    """Every chunk in turn is written as the next of these texts; of each chunk the first second holds its text."""
+    left = list(texts)
+
+    def written(encoder: MediaEncoder, spoken: transcribe._Spoken):
+        yield transcribe._Written(left.pop(0), Hypothesis((), -0.1, True), cut)
+
+    def end_of_text(log_probs: np.ndarray, text: str, language: str) -> int | None:
+        return 50 if len(log_probs) > 60 else len(log_probs)
+
+    monkeypatch.setattr(transcribe, "_written", written)
+    monkeypatch.setattr(transcribe, "end_of_text", end_of_text)
+    monkeypatch.setattr(transcribe, "spelt", len)
+
+
+def test_what_is_said_after_the_end_of_a_text_is_written_too(hearing: MediaEncoder, monkeypatch: pytest.MonkeyPatch):
+    speech_like(hearing, monkeypatch, "Go, go", "run to the left.", "Come here.")
+    last = results_of(hearing, Sound(tone(2.5)), language="en")[-1]
+    assert last.text == "Go, go run to the left. Come here."
+    starts = [segment.start_s for segment in last.segments]
+    assert starts == sorted(starts) and starts[1] > 0.4
+
+
+def test_what_cannot_be_written_is_marked(hearing: MediaEncoder, monkeypatch: pytest.MonkeyPatch):
+    speech_like(hearing, monkeypatch, "Go, go", "")
+    assert results_of(hearing, Sound(tone(2.5)), language="en")[-1].text == "Go, go…"
+    speech_like(hearing, monkeypatch, "Wait for me, wait", cut=True)
+    assert results_of(hearing, Sound(tone(1.0)), language="en")[-1].text == "Wait for me, wait…"
+
+
+def languages(monkeypatch: pytest.MonkeyPatch, *found: dict[str, float]) -> None:
+    left = list(found)
+    monkeypatch.setattr(MediaEncoder, "language_probabilities", lambda self, memory: left.pop(0))
+
+
+def test_each_chunk_has_its_language_and_a_doubtful_one_that_of_the_chunk_before(
+    hearing: MediaEncoder, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(transcribe, "_other_language", lambda *_: False)
+    languages(monkeypatch, {"en": 0.99, "zh": 0.01}, {"en": 0.3, "zh": 0.7}, {"en": 0.02, "zh": 0.98})
+    pause = np.zeros(RATE_HZ, np.float32)
+    last = results_of(hearing, Sound(np.concatenate([tone(13.0), pause, tone(13.0), pause, tone(12.0)])))[-1]
+    spoken = [segment.language for segment in last.segments]
+    assert list(dict.fromkeys(spoken)) == ["en", "zh"] and last.language == "en"
+    assert min(s.start_s for s in last.segments if s.language == "zh") > 20.0
+
+
+def test_speech_in_another_language_is_said_to_be_so(hearing: MediaEncoder, monkeypatch: pytest.MonkeyPatch):
+    unsure = {"en": 0.4, "de": 0.3, "fr": 0.2, "zh": 0.1}
+    languages(monkeypatch, unsure)
+    last = results_of(hearing, Sound(tone(2.0)), translate_to="de")[-1]
+    assert (last.text, last.language, last.segments[0].language) == ("[another language]", "", "other")
+    languages(monkeypatch)
+    given = results_of(hearing, Sound(tone(2.0)), language="en")[-1]
+    assert given.language == "en" and "another language" not in given.text
+
+
+@pytest.mark.parametrize(
+    ("likeliest", "mean_logprob", "other"),
+    [(0.9999, -0.3, False), (0.998, -0.84, False), (0.55, -0.8, True), (0.994, -1.17, True)],
+)
+def test_another_language_is_one_that_leaves_the_model_unsure(
+    hearing: MediaEncoder, likeliest: float, mean_logprob: float, other: bool
+):
+    spread = {"en": likeliest, "de": 1.0 - likeliest}
+    assert transcribe._other_language(hearing, spread, Hypothesis((), mean_logprob, True)) is other
+
+
+def test_confidence_is_that_of_the_tokens_of_a_word(hearing: MediaEncoder):
+    ids = hearing.tokenizer.encode("Good morning.")
+    n_first = len(hearing.tokenizer.encode("Good"))
+    logprobs = tuple(-0.1 if n < n_first else -2.0 for n in range(len(ids)))
+    words = said((0.0, 0.3, "Good"), (0.4, 0.8, "morning."))
+    good, morning = transcribe._with_confidence(hearing, words, Hypothesis(tuple(ids), -1.0, True, logprobs=logprobs))
+    assert good.confidence == pytest.approx(np.exp(-0.1)) and morning.confidence == pytest.approx(np.exp(-2.0))
+
+
+def test_a_segment_is_as_sure_as_its_words():
+    words = [Word(0.0, 0.3, "Good", 0.9), Word(0.4, 0.8, "morning.", 0.5)]
+    (segment,) = transcribe._segments("Good morning.", words, SpeechChunk(0.0, np.zeros(RATE_HZ, np.float32)), "en")
+    assert segment.confidence == pytest.approx(0.7) and segment.language == "en"
 
 
 # --- circles ------------------------------------------------------------------------------------------------------

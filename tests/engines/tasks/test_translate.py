@@ -80,6 +80,64 @@ def test_no_letter_is_lost_in_cutting(line: str):
     assert "".join("".join(translate.sentences(line)).split()) == "".join(line.split())
 
 
+# --- what is carried over ----------------------------------------------------------------------------------------
+
+
+def test_stand_ins_that_come_back_are_replaced_by_what_they_stand_for(
+    encoder: MediaEncoder, spelt_out: list[tuple[str, str]]
+):
+    text = "The meeting is on 21 March 2024 and {{name}} pays $1,250.50."
+    assert translated(encoder, text) == "[The meeting is on 21. März 2024 and {{name}} pays 1.250,50\u00a0$.]"
+    assert spelt_out == [("The meeting is on 15 and Tom pays 17.", "de")]
+
+
+def test_where_the_model_loses_a_stand_in_the_text_between_is_translated_by_itself(
+    encoder: MediaEncoder, monkeypatch: pytest.MonkeyPatch
+):
+    def forgetful(encoder: MediaEncoder, text: str, target: str) -> Iterator[str]:
+        yield text.replace("Tom", "").upper()
+
+    monkeypatch.setattr(translate, "_direct", forgetful)
+    assert translated(encoder, "Please visit https://example.org today.") == "PLEASE VISIT https://example.org TODAY."
+
+
+def test_emoji_and_markup_at_the_ends_are_set_aside(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
+    assert translated(encoder, "<b>The dog is sleeping.</b> 🐶😀") == "<b>[The dog is sleeping.]</b> 🐶😀"
+    assert translated(encoder, "😀 Hello!") == "😀 [Hello!]"
+
+
+def test_capitals_are_translated_as_small_letters_and_given_back(
+    encoder: MediaEncoder, spelt_out: list[tuple[str, str]]
+):
+    text = "THE DOG AND I SLEEP ON THE SOFA."
+    assert translated(encoder, text) == f"[{text}]"
+    assert spelt_out == [("The dog and I sleep on the sofa.", "de")]
+
+
+def test_full_width_and_invisible_letters_are_folded(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
+    assert translated(encoder, "ａ do\u200bg") == "[a dog]"
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("1 2 3 4 5 6 7 8 9 10", "en"),
+        ("$1,250.50", "en"),
+        ("...", "en"),
+        ("مرحبا بالعالم", "en"),
+        ("これは日本語です。", "zh"),
+        ("Hello there.", "zh"),
+        ("你好。", "en"),
+        ("🐶😀 {{name}}", "en"),
+    ],
+)
+def test_what_is_not_in_the_source_language_comes_back_as_it_is(
+    encoder: MediaEncoder, spelt_out: list[tuple[str, str]], text: str, source: str
+):
+    target = "de" if source == "en" else "en"
+    assert translated(encoder, text, source, target) == text and not spelt_out
+
+
 def test_a_copy_needs_no_model(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
     assert list(translate.growing(encoder, "As it is.", "en", "en")) == ["As it is."] and not spelt_out
 

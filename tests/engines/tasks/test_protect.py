@@ -1,0 +1,87 @@
+"""What a translation must not change is found, kept in the target's form, and put back where it was."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.tasks.protect import MARK, mask, restore, unmask
+
+NARROW = "\u202f"
+HARD = "\u00a0"
+
+
+def written(text: str, source: str = "en", target: str = "de") -> list[str]:
+    return [span.written for span in mask(text, source, target)[1]]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("{{name}} has %d messages and {0} errors", ["{{name}}", "%d", "{0}"]),
+        ("Hi ${user}, %(count)s left, 100%% sure", ["${user}", "%(count)s", "100", "%%"]),
+        ("<b>Hello</b> world &amp; all", ["<b>", "</b>", "&amp;"]),
+        ("See https://example.org/a?b=1&c=2, or write to jo.doe+x@mail.example.com.", None),
+        ("Open report.pdf at www.example.com/x.", ["report.pdf", "www.example.com/x"]),
+        ("Version 2.10.3 of `run --fast` by @ada", ["2.10.3", "`run --fast`", "@ada"]),
+        ("Sleep 🐶😀 well 👩\u200d🚀 🇩🇪", ["🐶😀", "👩\u200d🚀", "🇩🇪"]),
+        ("No numbers here", []),
+    ],
+)
+def test_what_programs_and_people_read_as_one_is_one_span(text: str, kept: list[str] | None) -> None:
+    assert written(text) == (["https://example.org/a?b=1&c=2", "jo.doe+x@mail.example.com"] if kept is None else kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "form"),
+    [
+        ("on 21 March 2024", "en", "de", "21. März 2024"),
+        ("on March 21st, 2024", "en", "fr", "21 mars 2024"),
+        ("am 21. März 2024", "de", "en", "21 March 2024"),
+        ("le 1er mai 2020", "fr", "zh", "2020年5月1日"),
+        ("在2024年3月21日", "zh", "de", "21. März 2024"),
+        ("on 2024-03-21", "en", "de", "2024-03-21"),
+        ("at 3:45 pm", "en", "de", "15:45 Uhr"),
+        ("at 12:05 a.m.", "en", "fr", "0 h 05"),
+        ("um 15:45 Uhr", "de", "en", "15:45"),
+        ("a 16:9 screen", "en", "de", "16:9"),
+        ("costs $1,250.50", "en", "de", f"1.250,50{HARD}$"),
+        ("costs $1,250.50", "en", "fr", f"1{NARROW}250,50{HARD}$"),
+        ("costs $1,250.50", "en", "zh", "$1,250.50"),
+        ("kostet 1.250,50 €", "de", "en", "€1,250.50"),
+        ("15% of it", "en", "de", f"15{HARD}%"),
+        ("about 3.5 km", "en", "de", "3,5"),
+        ("in 1984", "en", "de", "1984"),
+        ("on -4 degrees", "en", "de", "-4"),
+        ("共3个", "zh", "en", "3"),
+    ],
+)
+def test_numbers_dates_and_times_take_the_form_of_the_target(text: str, source: str, target: str, form: str) -> None:
+    assert written(text, source, target) == [form]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Yesterday Priya met Anna Kowalska in the park.", ["Priya", "Anna Kowalska"]),
+        ("Maria Schmidt lives in Toulouse.", ["Maria Schmidt", "Toulouse"]),
+        ("The train to Germany leaves on Monday.", []),
+        ("Dogs bark. Cats sleep.", []),
+        ("I told Mr Brown that the English are here.", ["Brown"]),
+    ],
+)
+def test_names_are_capitalised_words_that_other_languages_write_the_same(text: str, names: list[str]) -> None:
+    assert written(text) == names
+
+
+def test_the_nouns_of_german_are_no_names() -> None:
+    assert written("Der Hund liegt auf dem Sofa.", "de", "en") == []
+
+
+@given(st.text(max_size=80), st.sampled_from(["en", "de", "fr", "zh"]))
+def test_any_text_comes_back_out_of_its_marks(text: str, source: str) -> None:
+    masked, spans = mask(text, source, "en")
+    assert unmask(masked, spans) == text
+    assert len(MARK.findall(masked)) == len(spans)
+    assert restore(masked, spans).count("\ue000") <= text.count("\ue000")
