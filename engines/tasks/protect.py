@@ -85,12 +85,13 @@ _NO_NAMES = frozenset(_MONTH) | frozenset(
     anglais allemand français chinois américain britannique europe asia africa america germany france china england
     britain italy spain russia japan india switzerland austria belgium netherlands greece turkey poland sweden norway
     denmark canada brazil mexico egypt allemagne chine angleterre italie espagne russie japon suisse autriche belgique
-    grèce turquie pologne suède munich cologne vienna geneva zurich rome moscow beijing shanghai london brussels prague
-    athens venice florence naples milan londres pékin vienne genève bruxelles christmas easter noël internet god mr mrs
-    ms dr sir madam mom dad mother father uncle aunt the a an this that these those he she it we you they my your his
-    her its our their there here when where what who why how if and but or so then yes no please le la les un une il
-    yesterday today tomorrow tonight now often sometimes never always perhaps maybe however also only once after before
-    because although while since during until hier demain elle nous vous ils elles je tu ce cette mon ma mes ton ta son sa notre votre et mais ou donc oui non
+    grèce turquie pologne suède munich cologne vienna geneva zurich rome moscow beijing shanghai london brussels
+    prague athens venice florence naples milan londres pékin vienne genève bruxelles christmas easter noël internet
+    god mr mrs ms dr sir madam mom dad mother father uncle aunt the a an this that these those he she it we you they
+    my your his her its our their there here when where what who why how if and but or so then yes no please le la les
+    un une il yesterday today tomorrow tonight now often sometimes never always perhaps maybe however also only once
+    after before because although while since during until hier demain elle nous vous ils elles je tu ce cette mon ma
+    mes ton ta son sa notre votre et mais ou donc oui non
     """)
 )
 """Capitalised words that are translated or begin a sentence, not names to carry over."""
