@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -23,8 +23,9 @@ from torch import Tensor
 
 from engines import media as files
 from engines.decoding import DecodeOptions, generate
-from engines.errors import MediaError
+from engines.errors import MediaError, Message
 from engines.media.loudness import QUIET_RMS, STEP_S, is_quiet, loudness
+from engines.media.refusals import MIN_SOUND_S
 from engines.model.checkpoint import Checkpoint
 from engines.model.concepts import Name, listed, names
 from engines.model.config import ModelConfig
@@ -63,6 +64,10 @@ EVENT_TOKENS = 25
 UNCALIBRATED_FIT = (0.670, 8.8)
 """(cosine, slope) for a model without calibration: as strict as the strictest measured direction."""
 
+PANORAMA, MAX_PARTS = 4.0, 4
+"""A picture so many times as wide as high is seen in parts, or the tower would see it squeezed."""
+
+T = TypeVar("T")
 Seen: TypeAlias = Literal["photo", "sound", "clip"]
 
 
@@ -73,6 +78,7 @@ class Encoded:
     frames: (F, N, D), None without a picture; a photo is one frame. times_s: of the frames. concepts: (F, C)
     probabilities of each frame, None where the model has none. names: what is probably shown, the likeliest first.
     sound: the track at 5 tokens a second as a stream of one row, None without one. duration_s: of the whole medium.
+    notes: how it was read.
     """
 
     kind: Seen
@@ -82,6 +88,7 @@ class Encoded:
     concepts: np.ndarray | None = None
     names: tuple[Name, ...] = ()
     sound: Stream | None = None
+    notes: tuple[Message, ...] = ()
 
     @property
     def n_bytes(self) -> int:
@@ -92,7 +99,7 @@ class Encoded:
 class NameTable:
     """The names of concepts in the shared space, and a code for each: its English name's vector less the mean of all.
 
-    L languages, C concepts, G groups of them, E dimensions. vectors: (L * (C + G), E), as `name_vectors` makes them.
+    L languages, C concepts, G groups of them, E dimensions. vectors: (L * (C + G), E), as `place_names` makes them.
     """
 
     def __init__(self, config: ModelConfig, vectors: np.ndarray) -> None:
@@ -116,7 +123,7 @@ class NameTable:
         return code
 
 
-Steps: TypeAlias = Generator[Encoded, None, Encoded]
+Steps: TypeAlias = Generator[Encoded | None, None, Encoded]
 """Yields a medium as far as it is encoded, returns it with one part more."""
 
 
@@ -150,27 +157,35 @@ class MediaEncoder:
 
     # --- for captions and answers ---
 
-    def encode(self, media: Media) -> Encoded:
+    def encode(self, media: Media, *, track: int = 0) -> Encoded:
         """Frames and sound of a medium as tokens; from memory if its content was encoded before."""
-        *_, encoded = self.encoding(media)
+        *_, encoded = (step for step in self.encoding(media, track=track) if step is not None)
         return encoded
 
     @torch.inference_mode()
-    def encoding(self, media: Media) -> Iterator[Encoded]:
-        """The same in steps of a few frames or half a minute of sound; the last one is whole."""
-        key = _digest(media)
+    def encoding(self, media: Media, *, track: int = 0) -> Iterator[Encoded | None]:
+        """The same in steps of a few frames or half a minute of sound; the last one is whole.
+
+        None while the file is being decoded, which others do. track: of a file's sound, 0 for its own choice.
+        """
+        digest = yield from _apart(media, lambda: _digest(media))
+        key = f"{digest} {track}"
         if key in self._cache:
             self._cache.move_to_end(key)
             yield self._cache[key]
             return
-        match _load(media):
-            case Photo(pixels):
-                frames, concepts = self.see([pixels])
-                encoded = self._with_names(Encoded("photo", frames=frames, times_s=(0.0,), concepts=concepts))
+        loaded = yield from _apart(media, lambda: _load(media, track))
+        match loaded:
+            case Photo(pixels, notes):
+                parts = square_parts(pixels)
+                frames, concepts = self.see(parts)
+                times_s = (0.0,) * len(parts)
+                encoded = Encoded("photo", frames=frames, times_s=times_s, concepts=concepts, notes=notes)
+                encoded = self._with_names(encoded)
             case Sound() as sound:
-                encoded = yield from self._with_track(Encoded("sound", sound.duration_s), sound)
+                encoded = yield from self._with_track(Encoded("sound", sound.duration_s, notes=sound.notes), sound)
             case Clip() as clip:
-                encoded = yield from self._with_frames(Encoded("clip", clip.duration_s), clip)
+                encoded = yield from self._with_frames(Encoded("clip", clip.duration_s, notes=clip.notes), clip)
                 encoded = yield from self._with_track(encoded, clip.sound)
         self._cache[key] = encoded
         while self._cache and sum(item.n_bytes for item in self._cache.values()) > self._cache_bytes:
@@ -332,9 +347,9 @@ class MediaEncoder:
             written = hypothesis.ids
         return self.tokenizer.decode(written)
 
-    def transcript(self, media: Media) -> str:
+    def transcript(self, media: Media, track: int = 0) -> str:
         """What is said in the first minute of a sound or clip, greedily written; "" where nobody speaks."""
-        loaded = _load(media)
+        loaded = _load(media, track)
         sound = loaded.sound if isinstance(loaded, Clip) else loaded
         if not isinstance(sound, Sound):
             return ""
@@ -376,48 +391,27 @@ class MediaEncoder:
         return 1.0 / (1.0 + math.exp(min(700.0, -slope * (score - midpoint))))
 
     def vector(self, media: Media, *, max_s: float = ASKED_S) -> Window:
-        """A whole medium as one point: the normalised mean of its windows in the first `max_s` seconds."""
-        windows = list(self.windows(media, max_s=max_s))
-        kinds = [window.kind for window in windows]
-        kind = max(set(kinds), key=kinds.count)
-        vector = _unit(np.mean([window.vector for window in windows if window.kind == kind], axis=0))
-        return Window(kind, vector, 0.0, windows[-1].end_s)
+        """A whole medium as one point: the mean of its windows in the first `max_s` seconds."""
+        return mean_window([window for window in self.windows(media, max_s=max_s) if window is not None])
 
-    def windows(self, media: Media, *, max_s: float | None = None) -> Iterator[Window]:
+    def windows(self, media: Media, *, max_s: float | None = None) -> Iterator[Window | None]:
         """A medium in windows of 10 s, each a point in the shared space; a photo is one window.
 
         A window of sound is "speech" or "sound" as the event head hears it; one of a clip is the normalised mean of
-        what its frames and its sound say. Memory does not grow with the length.
+        what its frames and its sound say. Memory does not grow with the length. None while the file is being decoded.
         """
-        if isinstance(media, Path):
-            info = files.probe(media)
-            if info.kind == "clip":
-                end_s = info.duration_s if max_s is None else min(info.duration_s, max_s)
-                for start_s in starts(end_s):
-                    clip = files.load_clip(media, n_frames=WINDOW_FRAMES, start_s=start_s, max_s=WINDOW_S)
-                    yield self._clip_window(clip, start_s, min(start_s + WINDOW_S, end_s))
-                return
-            if info.kind == "sound":
-                yield from self._sound_windows(files.stream_sound(media, chunk_s=WINDOW_S), max_s)
-                return
-            media = files.load_photo(media)
-        match media:
-            case Photo(pixels):
-                yield Window("photo", self._pictures_vector([pixels]))
-            case Sound():
-                yield from self._sound_windows(chunks(media), max_s)
-            case Clip():
-                yield self._clip_window(media, 0.0, media.duration_s)
+        parts = _parts(media, max_s)
+        for part in files.ahead(parts) if isinstance(media, Path) else parts:
+            yield None if part is None else self._window(part)
 
-    def _sound_windows(self, chunks: Iterator[np.ndarray], max_s: float | None) -> Iterator[Window]:
-        start_s = 0.0
-        for chunk in chunks:
-            end_s = start_s + len(chunk) / RATE_HZ
-            if start_s > 0.0 and (len(chunk) < RATE_HZ or (max_s is not None and start_s >= max_s)):
-                return  # a last second alone says nothing
-            kind, vector = self._sound_vector(chunk)
-            yield Window(kind, vector, start_s, end_s)
-            start_s = end_s
+    def _window(self, part: Part) -> Window:
+        match part.media:
+            case Photo(pixels):
+                return Window("photo", self._pictures_vector(square_parts(pixels)))
+            case Sound(samples):
+                return Window(*self._sound_vector(samples), part.start_s, part.end_s)
+            case Clip() as clip:
+                return self._clip_window(clip, part.start_s, part.end_s)
 
     def _clip_window(self, clip: Clip, start_s: float, end_s: float) -> Window:
         vectors = [self._pictures_vector(clip.frames)] if clip.frames else []
@@ -444,11 +438,72 @@ class MediaEncoder:
         return "sound", _array(self.model.vector("sound", heard.mix, heard.mix_mask))
 
 
-def _load(media: Media) -> Photo | Sound | Clip:
+def mean_window(windows: Sequence[Window]) -> Window:
+    """Windows of a medium as one: the normalised mean of those of the commonest kind."""
+    kinds = [window.kind for window in windows]
+    kind = max(set(kinds), key=kinds.count)
+    vector = _unit(np.mean([window.vector for window in windows if window.kind == kind], axis=0))
+    return Window(kind, vector, 0.0, windows[-1].end_s)
+
+
+# --- reading, in another thread than the model's -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some seconds of a medium in memory; sound is at 16 kHz."""
+
+    media: Photo | Sound | Clip
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+
+def _apart(media: Media, call: Callable[[], T]) -> Generator[None, None, T]:
+    """What a call says about a medium; of a file in another thread, with None until it is there."""
+    if not isinstance(media, Path):
+        return call()
+    value = yield from files.waited(call)
+    return value
+
+
+def _parts(media: Media, max_s: float | None) -> Iterator[Part]:
+    """A medium in windows of 10 s, at least those that begin before `max_s`; a photo, or a clip in memory, as one."""
+    if isinstance(media, Path):
+        info = files.probe(media)
+        if info.kind == "clip":
+            end_s = info.duration_s if max_s is None else min(info.duration_s, max_s)
+            for start_s in starts(end_s):
+                clip = files.load_clip(media, n_frames=WINDOW_FRAMES, start_s=start_s, max_s=WINDOW_S)
+                yield Part(clip, start_s, min(start_s + WINDOW_S, end_s))
+            return
+        if info.kind == "sound":
+            yield from _sound_parts(files.stream_sound(media, chunk_s=WINDOW_S), max_s)
+            return
+        media = files.load_photo(media)
+    match media:
+        case Photo():
+            yield Part(media)
+        case Sound():
+            yield from _sound_parts(chunks(media), max_s)
+        case Clip():
+            yield Part(media, 0.0, media.duration_s)
+
+
+def _sound_parts(blocks: Iterator[np.ndarray], max_s: float | None) -> Iterator[Part]:
+    start_s = 0.0
+    for block in blocks:
+        end_s = start_s + len(block) / RATE_HZ
+        if start_s > 0.0 and (len(block) < RATE_HZ or (max_s is not None and start_s >= max_s)):
+            return  # a last second alone says nothing
+        yield Part(Sound(block), start_s, end_s)
+        start_s = end_s
+
+
+def _load(media: Media, track: int) -> Photo | Sound | Clip:
     """A medium in memory, no more of it than a question rests on."""
     if not isinstance(media, Path):
-        if isinstance(media, Sound) and len(media.samples) == 0:
-            raise MediaError("sound_empty", "The sound is empty; record or choose another.")
+        if isinstance(media, Sound):
+            check_length(media)
         if isinstance(media, Clip) and len(media.frames) > MAX_FRAMES:
             kept = np.linspace(0, len(media.frames) - 1, MAX_FRAMES).round().astype(int)
             frames, times_s = tuple(media.frames[i] for i in kept), tuple(media.times_s[i] for i in kept)
@@ -458,14 +513,25 @@ def _load(media: Media) -> Photo | Sound | Clip:
     if kind == "photo":
         return files.load_photo(media)
     if kind == "sound":
-        return files.load_sound(media, max_s=ASKED_S)
-    return files.load_clip(media, n_frames=N_FRAMES, sound_s=ASKED_S)
+        return files.load_sound(media, max_s=ASKED_S, track=track)
+    return files.load_clip(media, n_frames=N_FRAMES, sound_s=ASKED_S, track=track)
+
+
+def check_length(sound: Sound) -> None:
+    """Raise MediaError for a sound in memory that is too short to say anything about."""
+    if len(sound.samples) == 0:
+        raise MediaError("sound_empty", "The sound is empty; record or choose another.")
+    if sound.duration_s < MIN_SOUND_S:
+        raise MediaError(
+            "sound_too_short",
+            "The sound is shorter than {shortest_s} seconds, too short to say what it is; choose a longer one.",
+            shortest_s=MIN_SOUND_S,
+        )
 
 
 def chunks(sound: Sound) -> Iterator[np.ndarray]:
+    check_length(sound)
     samples = files.resample(sound.samples, sound.rate_hz)
-    if len(samples) == 0:
-        raise MediaError("sound_empty", "The sound is empty; record or choose another.")
     step = round(WINDOW_S * RATE_HZ)
     yield from (samples[i : i + step] for i in range(0, len(samples), step))
 
@@ -474,6 +540,21 @@ def starts(duration_s: float) -> list[float]:
     """Where windows begin; a last second alone is left to the window before."""
     n = max(1, int(np.ceil((duration_s - 1.0) / WINDOW_S)))
     return [i * WINDOW_S for i in range(n)]
+
+
+def square_parts(pixels: np.ndarray) -> list[np.ndarray]:
+    """A picture as what the tower, which sees squares, is shown of it: itself, or a panorama in up to four parts.
+
+    Parts overlap where they have to; of what is longer still they leave gaps.
+    """
+    height, width, _ = pixels.shape
+    long, short = max(height, width), min(height, width)
+    if long < PANORAMA * short:
+        return [pixels]
+    n_parts = min(MAX_PARTS, round(long / short))
+    size = min(long, max(short, long // n_parts))
+    begins = np.linspace(0, long - size, n_parts).round().astype(int)
+    return [pixels[:, a : a + size] if width > height else pixels[a : a + size] for a in begins]
 
 
 def _digest(media: Media) -> str:

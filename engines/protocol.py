@@ -36,9 +36,10 @@ too: no speech in the sound, no hit in the collection. A failure is not a result
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A picture, upright, without alpha. pixels: (H, W, 3) uint8."""
+    """A picture, upright, without alpha. pixels: (H, W, 3) uint8. notes: how the file was read, as for all media."""
 
     pixels: np.ndarray
+    notes: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,7 @@ class Sound:
 
     samples: np.ndarray
     rate_hz: int = RATE_HZ
+    notes: tuple[Message, ...] = ()
 
     @property
     def duration_s(self) -> float:
@@ -64,6 +66,7 @@ class Clip:
     times_s: tuple[float, ...]
     duration_s: float
     sound: Sound | None = None
+    notes: tuple[Message, ...] = ()
 
 
 Media: TypeAlias = Path | Photo | Sound | Clip
@@ -91,10 +94,11 @@ def _length(text: str, at_most: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionRequest:
-    """Say in one sentence what a photo, a clip or a sound shows."""
+    """Say in one sentence what a photo, a clip or a sound shows. track: of its sound, 0 for the file's own choice."""
 
     media: Media
     language: str = "en"
+    track: int = 0
 
     def __post_init__(self) -> None:
         _language(self.language)
@@ -104,12 +108,14 @@ class CaptionRequest:
 class TranscribeRequest:
     """Write down what is said in a sound or a clip, of any length.
 
-    language: what is spoken, None to find out. translate_to: also put each segment into this language.
+    language: what is spoken, None to find out. translate_to: also put each segment into this language. track: which
+    sound track is heard, counted from 1; 0 for the file's own choice.
     """
 
     media: Media
     language: str | None = None
     translate_to: str | None = None
+    track: int = 0
 
     def __post_init__(self) -> None:
         _language(self.language)
@@ -139,12 +145,13 @@ class AskRequest:
     """Ask about a clip, a photo or a sound.
 
     history: earlier (question, answer) pairs about the same media, oldest first. hide: senses to take away, so that
-    one can see what the answer rests on.
+    one can see what the answer rests on. track: of the sound, 0 for the file's own choice.
     """
 
     media: Media
     question: str
     language: str = "en"
+    track: int = 0
     history: tuple[tuple[str, str], ...] = ()
     hide: frozenset[Sense] = frozenset()
 
@@ -287,6 +294,7 @@ class Result:
     arithmetic: str = ""
     seconds: float = 0.0
     progress: Progress | None = None
+    notes: tuple[Message, ...] = ()
     end: End | None = None
 
     @property
@@ -399,6 +407,7 @@ class IndexResult(Result):
 
     n_missing: files that are gone but were kept, since every file is gone and the request does not say `prune`.
     renewed: the collection was emptied first, since another model made it or it was damaged.
+    n_passed: files that hold neither media nor text, of which `passed` names the first.
     """
 
     n_added: int = 0
@@ -408,6 +417,8 @@ class IndexResult(Result):
     failures: tuple[tuple[str, str], ...] = ()
     n_missing: int = 0
     renewed: bool = False
+    n_passed: int = 0
+    passed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from engines.errors import Message
 from engines.protocol import Clip, Photo, Result, Sound, TranscribeResult
 
 Plain = str | int | float | bool | None | list[Any] | dict[str, Any]
@@ -37,6 +38,8 @@ def _plain(value: object, whole_paths: bool) -> Plain:
         return str(value) if whole_paths else value.name
     if isinstance(value, Photo | Sound | Clip):
         return type(value).__name__.lower()
+    if isinstance(value, Message):
+        return {"key": value.key, "en": value.en, "zh": value.zh}
     if isinstance(value, np.ndarray):
         return [round(float(number), 6) for number in value]
     if isinstance(value, frozenset | set):

@@ -25,9 +25,7 @@ from engines import (
 from studio import exports
 from studio.registry import DownloadRegistry
 
-THUMB_PX = 360
 N_BARS = 72
-WAVE_S = 30.0
 DAY = {"cache-control": "private, max-age=86400"}
 
 
@@ -132,27 +130,12 @@ def thumbnail(path: Path, *, at_s: float = 0.0) -> tuple[bytes, str]:
     """
     from engines import media
 
-    info = media.probe(path)
-    if info.kind == "photo":
-        return _jpeg(media.load_photo(path).pixels), "image/jpeg"
-    if info.kind == "clip":
-        clip = media.load_clip(path, n_frames=1, max_side=THUMB_PX, start_s=at_s, max_s=1.0)
-        return _jpeg(clip.frames[0]), "image/jpeg"
-    samples = media.load_sound(path, start_s=at_s, max_s=WAVE_S).samples
-    size = max(1, len(samples) // N_BARS)
-    peaks = [float(abs(samples[i * size : (i + 1) * size]).max(initial=0.0)) for i in range(N_BARS)]
+    made = media.thumbnail(path, at_s=at_s)
+    if made.jpeg is not None:
+        return made.jpeg.tobytes(), "image/jpeg"
+    peaks = [] if made.peaks is None else made.peaks.tolist()
     loudest = max(0.05, *peaks)
     return wave_svg([peak / loudest for peak in peaks]), "image/svg+xml"
-
-
-def _jpeg(pixels: object) -> bytes:
-    from PIL import Image
-
-    image = Image.fromarray(pixels)  # type: ignore[arg-type]
-    image.thumbnail((THUMB_PX, THUMB_PX))
-    held = io.BytesIO()
-    image.save(held, "JPEG", quality=82)
-    return held.getvalue()
 
 
 def wave_svg(heights: list[float]) -> bytes:

@@ -102,6 +102,7 @@ def foot(
     parts = [f'<span class="facts number">{facts}</span>']
     if result.end in ENDINGS:
         parts.append(f'<span class="stopped">{both(ENDINGS[result.end])}</span>')
+    parts += [f'<span class="facts">{spans(note.en, note.zh)}</span>' for note in result.notes]
     tools = []
     if saves:
         name = downloads.put_result(result)
@@ -340,7 +341,14 @@ def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> s
         if failed
         else ""
     )
-    return _finished(result, f'<p class="nothing">{counts}</p>{listed}', foot(result, downloads, info))
+    names = html.escape(", ".join(result.passed))
+    passed = (
+        f'<details class="failures"><summary>{both("ui.search.passed", n=result.n_passed)}</summary>'
+        f"<p>{names}</p></details>"
+        if result.n_passed
+        else ""
+    )
+    return _finished(result, f'<p class="nothing">{counts}</p>{listed}{passed}', foot(result, downloads, info))
 
 
 # --- examples of what comes out, for the empty states -----------------------------------------------------------------

@@ -70,6 +70,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.evaluation.fewshot": (
         *BASE, "engines.archives", "engines.evaluation", "engines.lab.fewshot_head", "engines.training.nouns",
     ),
+    "engines.evaluation.trust": (*MEDIA, "engines.evaluation", "engines.index"),
     "engines.evaluation.precision": (
         *BASE, "engines.archives", "engines.device", "engines.evaluation", "engines.hosts", "engines.model",
         "engines.text",

@@ -13,7 +13,7 @@ from pathlib import Path
 from engines import errors
 from engines.errors import MediaError, Message, RequestError, UserError
 from engines.hosts import hub
-from engines.media import refusals
+from engines.media import notes, refusals
 
 ROOT = Path(__file__).resolve().parents[1]
 CHINESE = json.loads((ROOT / "assets" / "locales" / "zh.json").read_text(encoding="utf-8"))
@@ -51,6 +51,7 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
 
 PASSED_ON = {
     "engines/errors.py": "prefixes the key of an error",
+    "engines/media/notes.py": "takes key and sentence from its table",
     "engines/media/refusals.py": "takes key and sentence from its table",
     "engines/media/child.py": "makes the error of another process again",
     "studio/tabs/lab/form.py": "names a field by the key the page has for it",
@@ -76,6 +77,7 @@ def sentences() -> dict[str, set[str]]:
     for prefix, table in (("media", refusals.SENTENCES), ("hub", hub.SENTENCES)):
         for key, english in table.items():
             found[f"error.{prefix}_{key}"] = {english}
+    found |= {f"note.{key}": {english} for key, english in notes.SENTENCES.items()}
     return found
 
 

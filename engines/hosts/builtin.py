@@ -1,8 +1,11 @@
 """The built-in model behind one worker thread.
 
-The worker owns the model. It goes round the requests under way and does one step of each: a piece, a window, a file.
+The worker owns the model. It goes round the requests under way and does one step of each: a token, a window, a file.
 So a short question is not stuck behind a two-hour recording, and no lock is held while anybody waits. Between steps it
 looks whether the request was stopped. A reader always gets the newest result; those it was too slow for are left out.
+
+The worker never decodes a file. Other processes do (`media.child`), and a task that waits for them gives its newest
+result once more, the same object; its request then passes its turn until there is something new.
 """
 
 from __future__ import annotations
@@ -65,6 +68,9 @@ TASKS: dict[type, tuple[Task, type[Result], tuple[str, ...]]] = {
 }
 """Request type -> its task, its type of result, and the languages it is served in."""
 
+LOOK_UP_S = 0.005
+"""How often a worker that waits for media looks whether they are there, or a stop has come."""
+
 ABILITIES = frozenset(Ability(kind, language) for kind, (_, _, languages) in TASKS.items() for language in languages)
 
 
@@ -94,6 +100,9 @@ class _Job:
     started_s: float = field(default_factory=time.perf_counter)
     abandoned: bool = False
     steps: Iterator[Result] | None = None
+    given: Result | None = None
+    """What the task gave last, by which a waiting one is told."""
+    waits: bool = False
     last: Result | None = None
     _news: queue.Queue[Result | BaseException] = field(default_factory=lambda: queue.Queue(1))
 
@@ -223,13 +232,9 @@ class BuiltinHost:
         jobs: deque[_Job] = deque()
         move: _Move | None = None
         while not self._closed:
-            if move is None and (not jobs or not self._incoming.empty()):
-                item = self._incoming.get()  # None wakes up a worker that is to end
-                if isinstance(item, _Move):
-                    move = item
-                elif item is not None:
-                    jobs.append(item)
-            elif jobs:
+            if move is None:
+                move = self._receive(jobs)
+            if jobs:
                 job = jobs.popleft()
                 if self._step(job):
                     jobs.append(job)
@@ -246,6 +251,19 @@ class BuiltinHost:
                 item.abandoned = True
                 self._step(item)
 
+    def _receive(self, jobs: deque[_Job]) -> _Move | None:
+        """Take in what was sent, a job or a move; wait for it where there is nothing else to do."""
+        wait_s = None if not jobs else LOOK_UP_S if all(job.waits for job in jobs) else 0.0
+        try:
+            item = self._incoming.get(block=wait_s != 0.0, timeout=wait_s)
+        except queue.Empty:
+            return None
+        if isinstance(item, _Move):
+            return item
+        if item is not None:  # None wakes up a worker that is to end
+            jobs.append(item)
+        return None
+
     def _step(self, job: _Job) -> bool:
         """Do one step of a job; say whether there is more to do. What fails is handed to the reader, who raises it."""
         try:
@@ -257,6 +275,8 @@ class BuiltinHost:
                 self._encoder.forget()
             job.tell(fault if fault is not None else error)
             return False
+        if job.waits:
+            return True
         job.tell(job.last)
         return not job.last.done
 
@@ -268,9 +288,12 @@ class BuiltinHost:
         if not (job.abandoned or job.cancel.is_set):
             with torch.inference_mode(), suppress(Cancelled):
                 result = next(job.steps)
+                job.waits = result is job.given
+                job.given = result
         if result is None:
             last = job.last if job.last is not None else job.kind(request=job.request)
             result = replace(last, progress=None, end="cancelled")
+            job.waits = False
         if result.done:
             job.steps.close()  # type: ignore[attr-defined]  # tasks are generators; files they hold are closed here
         seconds = time.perf_counter() - job.started_s

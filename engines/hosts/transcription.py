@@ -13,9 +13,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from engines.media.segment import speech_chunks, trim
+from engines.errors import Message
+from engines.media.segment import trim
 from engines.protocol import LANGUAGES, Progress, Segment, TranscribeRequest, TranscribeResult
-from engines.tasks.transcribe import opened
+from engines.tasks.transcribe import chunks_of
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,10 @@ def transcribed(
     translate: puts finished segments into `request.translate_to`; None where `write` did so or nobody asked.
     Raises MediaError.
     """
-    total_s, chunks = opened(request.media)
     language = request.language or ""
     segments: tuple[Segment, ...] = ()
-    heard_s = 0.0
+    total_s = heard_s = 0.0
+    notes: tuple[Message, ...] = ()
 
     def result(growing: tuple[Segment, ...] = ()) -> TranscribeResult:
         return TranscribeResult(
@@ -55,9 +56,11 @@ def transcribed(
             duration_s=max(total_s, heard_s),
             segments=segments + growing,
             progress=Progress("listening", heard_s, max(total_s, heard_s), "s"),
+            notes=notes,
         )
 
-    for whole in speech_chunks(chunks):
+    for stated_s, read, whole in chunks_of(request.media, request.track):
+        total_s, notes = stated_s, read
         yield result()
         chunk = trim(whole)
         said = Said()

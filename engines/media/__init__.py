@@ -20,10 +20,14 @@ from pathlib import Path
 import av
 import numpy as np
 
-from engines.media import reading, tracks
+from engines.media import reading, texts, tracks
+from engines.media.ahead import ahead, waited
 from engines.media.child import apart, apart_in_turn
+from engines.media.opening import head, is_ordinary, open_file
 from engines.media.reading import MAX_FRAMES, MediaInfo
-from engines.media.refusals import MAX_PIXELS, MAX_SECONDS, head, refusal
+from engines.media.refusals import MAX_PIXELS, MAX_SECONDS, refusal
+from engines.media.sniffing import looks_like_media
+from engines.media.thumbnails import thumbnail
 from engines.protocol import RATE_HZ
 
 __all__ = [
@@ -33,39 +37,53 @@ __all__ = [
     "MAX_SECONDS",
     "PHOTO_SUFFIXES",
     "SOUND_SUFFIXES",
+    "TEXT_SUFFIXES",
     "MediaInfo",
+    "ahead",
     "content_digest",
+    "head",
+    "is_ordinary",
     "load_clip",
     "load_metadata",
     "load_photo",
     "load_sound",
+    "load_text",
+    "looks_like_media",
     "probe",
+    "probe_sound",
     "resample",
     "stream_sound",
+    "thumbnail",
+    "waited",
 ]
 
 # fmt: off
 PHOTO_SUFFIXES = frozenset((
-    ".avif", ".bmp", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp",
+    ".avif", ".bmp", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jxl", ".mpo", ".pgm", ".png",
+    ".ppm", ".psd", ".tga", ".tif", ".tiff", ".webp",
 ))
 SOUND_SUFFIXES = frozenset((
-    ".aac", ".aif", ".aiff", ".amr", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma",
+    ".aac", ".ac3", ".aif", ".aiff", ".amr", ".ape", ".au", ".caf", ".dts", ".eac3", ".flac", ".g722", ".m4a", ".m4b",
+    ".mka", ".mp2", ".mp3", ".oga", ".ogg", ".opus", ".ra", ".tta", ".w64", ".wav", ".weba", ".wma", ".wv",
 ))
 CLIP_SUFFIXES = frozenset((
-    ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm",
-    ".wmv",
+    ".3g2", ".3gp", ".apng", ".avi", ".dv", ".f4v", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv",
 ))
 # fmt: on
+TEXT_SUFFIXES = texts.SUFFIXES
 """What to look for in a folder and to offer in a file dialog; what a file is, `probe` says."""
 
 _MAX_PHASES = 640
 """torchaudio keeps one filter for each phase: 640 at 11,025 Hz, but 16,000 filters (3 GB) at 47,999 Hz."""
 
 probe = apart(reading.probe)
+probe_sound = apart(reading.probe_sound)
 load_photo = apart(reading.load_photo)
 load_sound = apart(reading.load_sound)
 load_clip = apart(reading.load_clip)
 load_metadata = apart(reading.load_metadata)
+load_text = apart(texts.load_text)
 stream_sound = apart_in_turn(reading.stream_sound)
 
 
@@ -95,9 +113,8 @@ def _resample_by_av(samples: np.ndarray, rate_hz: int, n_out: int) -> np.ndarray
 
 def content_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, as hex. Raises MediaError."""
-    head(path)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise refusal("damaged", path) from error

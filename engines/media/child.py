@@ -1,8 +1,13 @@
-"""A process of its own for untrusted bytes: a decoder that crashes, hangs or swells takes nothing else down.
+"""Decode untrusted bytes in a bounded pool of processes: one that crashes, hangs or swells costs one sentence.
 
 Parent and child talk over two pipes. A message is a length (4 bytes, big-endian), that much JSON, and the bytes of the
 arrays the JSON speaks of, so what the child says is never more than numbers and text: no pickle. The child writes no
-files and has limited memory, where the system can see to that. It ends with its parent, and a lost one is replaced.
+files, has limited memory and, for each request, limited seconds of CPU by the size of the file, where the system can
+see to that. It ends with its parent, and a lost one is replaced.
+
+At most N_AT_ONCE requests start at a time; one that has gone on for a second makes room for the next and counts among
+as many long ones, so a file that is slow to decode holds nobody up. Half-read streams keep their process between two
+requests, at most N_STREAMS of them. A `Stop` ends the processes that work for it at once.
 
 Where no process can be started, the functions run here.
 """
@@ -23,34 +28,75 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
-from engines.errors import MediaError
-from engines.media import reading
+from engines.errors import Cancelled, MediaError, Message
+from engines.media import budget, photos, reading
 from engines.media.refusals import refusal
 from engines.protocol import Clip, Metadata, Photo, Sound
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_PATIENCE_S = 300.0
-"""How long one answer may take; the slowest honest one is a four-hour sound in one piece."""
-_MEMORY_BYTES = 8 * 2**30
-_TEXT_BYTES = 2**20
-"""The JSON of one message; the largest honest one speaks of 256 frames."""
-_N_IDLE = 2
-"""Children kept waiting for the next file; more are started while more files are read at once."""
+MEMORY_BYTES = 3 * 2**30
+"""Address space of one child. A third of it is libraries and thread stacks, so under 2 GiB are ever filled."""
+TOGETHER_BYTES = 12 * 2**30
+N_AT_ONCE = max(1, min(os.cpu_count() or 1, TOGETHER_BYTES // MEMORY_BYTES // 2))
+"""Requests decoded at once that began less than LONG_S ago; as many older ones run beside them."""
+LONG_S = 1.0
+N_STREAMS = 16
+"""Streams half-read at a time; further ones wait, as only their own readers notice."""
+PATIENCE_S = 60.0
+"""How long an answer may take beyond its seconds of CPU: a disk or network that hangs."""
+TEXT_BYTES = 2**23
+"""The JSON of one message; the longest honest one is a text file of a MiB."""
+NICENESS = 5
+"""How far a child stands back behind the model, which others wait for."""
+N_IDLE = 2
+"""Children kept waiting for the next file."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 # -P: the folder the program was started in, perhaps one of downloads, is no place to import from
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from engines.media.child import serve; serve()"
 _RECORDS: dict[str, type[Any]] = {
-    record.__name__: record for record in (reading.MediaInfo, Metadata, Photo, Sound, Clip)
+    record.__name__: record
+    for record in (reading.MediaInfo, reading.SoundInfo, reading.Thumbnail, Metadata, Photo, Sound, Clip)
 }
 _NUMBERS = ("|u1", "<f4")
+
+
+class Stop:
+    """Ends the decoding that is done on its behalf, at once and for good. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._children: set[_Child] = set()
+        self.is_set = False
+
+    def set(self) -> None:
+        with self._lock:
+            self.is_set = True
+            for child in self._children:
+                child.process.kill()
+
+    def watch(self, child: _Child) -> None:
+        """Have a child killed by `set` from now on. Raises Cancelled where that has come already."""
+        with self._lock:
+            if self.is_set:
+                raise Cancelled
+            self._children.add(child)
+
+    def leave(self, child: _Child) -> None:
+        with self._lock:
+            self._children.discard(child)
+
+
+current_stop: ContextVar[Stop | None] = ContextVar("current_stop", default=None)
+"""On whose behalf this thread decodes; None where nobody can stop it."""
 
 
 def apart(function: Callable[Concatenate[Path, P], R]) -> Callable[Concatenate[Path, P], R]:
@@ -71,7 +117,7 @@ def apart_in_turn(function: Callable[Concatenate[Path, P], Iterator[R]]) -> Call
 
     @functools.wraps(function)
     def call(path: Path, *args: P.args, **options: P.kwargs) -> Iterator[R]:
-        with _borrowed() as child:
+        with _turn(_streams), _borrowed() as child:
             if child is None:
                 yield from function(path, *args, **options)
                 return
@@ -103,6 +149,49 @@ def _value(answer: dict[str, Any]) -> Any:
 
 # --- the parent's side -------------------------------------------------------------------------------------------
 
+_quick, _long = threading.Semaphore(N_AT_ONCE), threading.Semaphore(N_AT_ONCE)
+_streams = threading.Semaphore(N_STREAMS)
+
+
+@contextmanager
+def _turn(places: threading.Semaphore) -> Iterator[None]:
+    """Wait for a place and hold it. Raises Cancelled where a stop comes first."""
+    _acquire(places)
+    try:
+        yield
+    finally:
+        places.release()
+
+
+@contextmanager
+def _quick_then_long() -> Iterator[None]:
+    """Hold a place among the quick requests; after LONG_S one among the long ones instead, if there is any."""
+    _acquire(_quick)
+    held, lock = [_quick], threading.Lock()
+
+    def make_room() -> None:
+        with lock:
+            if held and _long.acquire(blocking=False):
+                held.pop().release()
+                held.append(_long)
+
+    timer = threading.Timer(LONG_S, make_room)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        with lock:
+            held.pop().release()
+
+
+def _acquire(places: threading.Semaphore) -> None:
+    stop = current_stop.get()
+    while not places.acquire(timeout=0.1):
+        if stop is not None and stop.is_set:
+            raise Cancelled
+
 
 class _Child:
     def __init__(self) -> None:
@@ -120,28 +209,44 @@ class _Child:
         return self._parent == os.getpid() and self.process.poll() is None  # a fork must not share its parent's child
 
     def ask(self, path: Path, message: object) -> dict[str, Any]:
-        """Send a message and wait for the answer. A child that fails to give one is ended."""
+        """Send a message and wait for the answer. A child that fails to give one is ended.
+
+        Raises MediaError, Cancelled.
+        """
         assert self.process.stdin is not None and self.process.stdout is not None
-        patience = threading.Timer(_PATIENCE_S, self.process.kill)
-        patience.daemon = True
-        try:
-            patience.start()
-            _send(self.process.stdin, message)
-            return _receive(self.process.stdout)
-        except (OSError, EOFError, ValueError, LookupError) as error:  # it died, or says what it may not
-            self.end()
-            raise refusal("damaged", path) from error
-        except BaseException:  # its answer would be taken for that to the next question
-            self.end()
-            raise
-        finally:
-            patience.cancel()
+        with _quick_then_long():
+            patience = threading.Timer(PATIENCE_S + budget.seconds(path), self.process.kill)
+            patience.daemon = True
+            try:
+                patience.start()
+                _send(self.process.stdin, message)
+                return _receive(self.process.stdout)
+            except (OSError, EOFError, ValueError, LookupError, TypeError) as error:  # it died, or says what it may not
+                self.end()
+                stop = current_stop.get()
+                if stop is not None and stop.is_set:
+                    raise Cancelled from error
+                raise refusal("too_slow" if self._is_out_of_time else "damaged", path) from error
+            except BaseException:  # its answer would be taken for that to the next question
+                self.end()
+                raise
+            finally:
+                patience.cancel()
+
+    @property
+    def _is_out_of_time(self) -> bool:
+        """Whether the system ended it for the seconds of CPU it took."""
+        return hasattr(signal, "SIGXCPU") and self.process.returncode == -signal.SIGXCPU
 
     def let_go(self, path: Path) -> None:
         """Have it drop what it is in the middle of."""
         try:
             self.ask(path, "stop")
-        except (MediaError, RuntimeError):  # it is lost, or this is the interpreter's own end; `ask` has ended it
+        except (
+            Cancelled,
+            MediaError,
+            RuntimeError,
+        ):  # lost, or the interpreter ends
             return
 
     def end(self) -> None:
@@ -163,6 +268,7 @@ _idle: deque[_Child] = deque()  # its append and pop are atomic, and must be: a 
 
 @contextmanager
 def _borrowed() -> Iterator[_Child | None]:
+    """A child to read one file with, None where no process can be started. Raises Cancelled."""
     child = _waiting()
     if child is None:
         try:
@@ -170,10 +276,15 @@ def _borrowed() -> Iterator[_Child | None]:
         except OSError:  # no such thing as a process here
             yield None
             return
+    stop = current_stop.get()
     try:
+        if stop is not None:
+            stop.watch(child)
         yield child
     finally:
-        if child.is_ready and len(_idle) < _N_IDLE:
+        if stop is not None:
+            stop.leave(child)
+        if child.is_ready and len(_idle) < N_IDLE and not (stop is not None and stop.is_set):
             _idle.append(child)
         else:
             child.end()
@@ -197,6 +308,7 @@ def serve() -> None:
     """Answer requests from standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the parent
     _limit()
+    photos.lift_pillows_limit()  # a large JPEG is scaled while it is read; bombs are refused by our own limits
     requests = sys.stdin.buffer
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)  # whatever a library prints must not get between the answers
@@ -213,7 +325,8 @@ def _limit() -> None:
         import resource
     except ImportError:  # Windows
         return
-    for limit, most in ((resource.RLIMIT_AS, _MEMORY_BYTES), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+    os.nice(NICENESS)
+    for limit, most in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
         try:
             resource.setrlimit(limit, (most, most))
         except (OSError, ValueError):  # macOS takes no limit on memory
@@ -222,16 +335,20 @@ def _limit() -> None:
 
 def _answer(requests: IO[bytes], answers: IO[bytes], name: str, path: Path, options: dict[str, Any]) -> None:
     try:
+        budget.begin(path)
         result = getattr(reading, name)(path, **options)
         if isinstance(result, Iterator):
             for item in result:
                 _send(answers, {"item": item})
                 if _receive(requests) == "stop":
                     break
+                budget.begin(path)
             result = None
         _send(answers, {"value": result})
     except MediaError as error:
         _send(answers, {"refused": error.parts()})
+    except MemoryError:
+        _send(answers, {"refused": refusal("too_much_memory", path).parts()})
     except (EOFError, BrokenPipeError):  # the parent is gone
         raise
     except Exception:
@@ -243,7 +360,7 @@ def _answer(requests: IO[bytes], answers: IO[bytes], name: str, path: Path, opti
 
 def _send(pipe: IO[bytes], message: object) -> None:
     arrays: list[np.ndarray] = []
-    text = json.dumps(_plain(message, arrays)).encode()
+    text = json.dumps(_plain(message, arrays), ensure_ascii=False).encode(errors="surrogateescape")
     pipe.write(struct.pack(">I", len(text)) + text)
     for array in arrays:
         pipe.write(array.data)
@@ -256,6 +373,8 @@ def _plain(value: Any, arrays: list[np.ndarray]) -> Any:
         return {"array": [value.dtype.str, *value.shape]}
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Message):
+        return {"message": value.key, "english": value.english, "values": _plain(value.values, arrays)}
     if isinstance(value, tuple(_RECORDS.values())):
         return {"record": type(value).__name__, "of": _plain(vars(value), arrays)}
     if isinstance(value, dict):
@@ -267,7 +386,7 @@ def _plain(value: Any, arrays: list[np.ndarray]) -> Any:
 
 def _receive(pipe: IO[bytes]) -> Any:
     (n,) = struct.unpack(">I", _exactly(pipe, 4))
-    if n > _TEXT_BYTES:
+    if n > TEXT_BYTES:
         raise ValueError(f"{n} bytes of text are not sent")
     return json.loads(_exactly(pipe, n), object_hook=functools.partial(_rich, pipe))
 
@@ -279,6 +398,8 @@ def _rich(pipe: IO[bytes], value: dict[str, Any]) -> Any:
         if dtype not in _NUMBERS:
             raise ValueError(f"{dtype} is not sent")
         return np.frombuffer(_exactly(pipe, math.prod(shape) * int(dtype[2])), dtype).reshape(shape)
+    if "message" in value:
+        return Message(value["message"], value["english"], **value["values"])
     if "record" in value:
         fields = {name: tuple(item) if isinstance(item, list) else item for name, item in value["of"].items()}
         return _RECORDS[value["record"]](**fields)

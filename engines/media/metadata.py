@@ -24,9 +24,9 @@ _ISO_6709 = re.compile(r"^([+-]\d{2}(?:\.\d+)?)([+-]\d{3}(?:\.\d+)?)")
 def load_metadata(path: Path) -> Metadata:
     """What a file says about itself; empty for a file that says nothing or cannot be read."""
     try:
-        with photos.opened(path) as image:
-            if image is not None:
-                exif = image.getexif()
+        with photos.opened(path) as picture:
+            if picture is not None:
+                exif = picture.image.getexif()
                 return _of_photo(exif, exif.get_ifd(_EXIF), exif.get_ifd(_GPS))
         with tracks.opened(path) as container:
             return _of_clip({str(key).lower(): str(value) for key, value in container.metadata.items()})

@@ -1,29 +1,43 @@
-"""Photos and animated pictures, by Pillow: upright, on white, three channels of 8 bits.
+"""Photos and animated pictures, by Pillow: upright, on a plain ground, three channels of 8 bits in sRGB.
 
-Axes: H height, W width. Colours are taken as they stand; embedded profiles are not applied.
+Axes: H height, W width. A large picture is made smaller while it is read, in strips, so that the pixels a file holds
+lie in memory once.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageFile, UnidentifiedImageError
 
-from engines.media.refusals import MAX_ANIMATION_PIXELS, MAX_PIXELS, MAX_SECONDS, head, is_playlist, refusal
+from engines.media import animations, budget
+from engines.media.notes import note
+from engines.media.opening import head, open_file
+from engines.media.refusals import MAX_FRAME_PIXELS, MAX_PIXELS, MAX_SCALED_PIXELS, MAX_SECONDS, is_playlist, refusal
+from engines.protocol import Photo
 
-_FORMATS: tuple[str, ...] = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-_MOVING_FORMATS: tuple[str, ...] = ("AVIF", "GIF", "PNG", "WEBP")
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "PSD", "TIFF", "WEBP")
+_MOVING_FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
+_SCALED = ("JPEG", "MPO")
+"""Read at a half, a quarter or an eighth of their size where that is enough."""
+_SHOWN_CUT = ("JPEG", "MPO", "PNG")
+_BY_SUFFIX = {".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA"}
+"""What begins with no mark of its own is told by its name."""
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_JXL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
 _FAULTS: tuple[type[Exception], ...] = (
     *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(RuntimeError, AssertionError, MemoryError, struct.error, zlib.error),
+    *(RuntimeError, AssertionError, struct.error, zlib.error, ImageCms.PyCMSError),
 )
 """What Pillow raises on damaged bytes: it lets the errors of the modules beneath it through."""
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -39,74 +53,227 @@ _TURNS = {
 }
 """EXIF orientation (tag 0x0112 of the Exif 2.3 standard) -> what turns the picture upright."""
 
+LEAST_SHOWN = 0.25
+"""A picture whose end is missing is shown if at least so much of its height is there."""
+DARK_SHARE = 1 / 8
+"""16-bit values that all lie below this share of their range are 12 or fewer bits, and are stretched."""
+BRIGHT, DARK_GROUND = 0.85 * 255, (40, 40, 40)
+"""What is as bright as this by itself would not show on white."""
+OPAQUE = 0.98 * 255
+"""From here on so little can be seen through that the ground does not matter."""
+PANORAMA, MOST_LONG_SIDE = 4.0, 8
+"""A picture so many times as wide as high keeps a quarter of the side asked for as its height, of which a tower can see
+something, and at most so many times that side as its width."""
+_STRIP_BYTES = _STRIP_BYTES = 2**25
+"""Pixels are made smaller this much at a time."""
+
+
+def lift_pillows_limit() -> None:
+    """Leave the size of pictures to the limits here: Pillow refuses by what a file says before it can be scaled.
+
+    Only for a process that opens pictures through `opened` alone.
+    """
+    Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A picture that is open, its pixels not decoded yet."""
+
+    path: Path
+    file: BufferedReader
+    image: Image.Image
+    formats: tuple[str, ...]
+
+    @property
+    def moves(self) -> bool:
+        """Whether it is animated; the second view in a phone's JPEG or a further page of a TIFF is not that."""
+        return self.image.format in _MOVING_FORMATS and bool(getattr(self.image, "is_animated", False))
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(width, height) as `photo` will turn it. Pillow has already done so for TIFF."""
+        if self.image.format == "TIFF" or (self.image.format == "PNG" and "exif" not in self.image.info):
+            return self.image.size  # looking for Exif behind the pixels of a PNG would decode them
+        turned = _orientation(self.image) >= 5
+        return (self.image.height, self.image.width) if turned else self.image.size
+
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image | None]:
-    """A picture within the size limit, its pixels not decoded yet; None if it is none. Raises MediaError, also later.
+def opened(path: Path) -> Iterator[Opened | None]:
+    """A picture within the size limit; None if the file is none. Raises MediaError, also later.
 
     What Pillow raises in the body of the `with` is turned into MediaError too.
     """
     first = head(path)
     if is_playlist(first, path.suffix):
         raise refusal("playlist", path)
-    image = _open(path, first)
-    if image is None:
-        yield None
-        return
-    with image:
-        if image.width * image.height > MAX_PIXELS:
-            raise refusal("too_many_pixels", path)
+    with open_file(path) as file:
+        formats = _formats(path, first)
         try:
-            yield image
+            image = Image.open(file, formats=formats)
+        except UnidentifiedImageError:
+            image = None
         except _BOMBS as error:
             raise refusal("too_many_pixels", path) from error
         except _FAULTS as error:
             raise refusal("damaged", path) from error
+        if image is None:
+            yield None
+            return
+        with image:
+            most = MAX_SCALED_PIXELS if image.format in _SCALED else MAX_PIXELS
+            if image.width * image.height > most:
+                raise refusal("too_many_pixels", path, n_pixels=most)
+            try:
+                yield Opened(path, file, image, formats)
+            except _BOMBS as error:
+                raise refusal("too_many_pixels", path) from error
+            except _FAULTS as error:
+                raise refusal("damaged", path) from error
 
 
-def _open(path: Path, first: bytes) -> Image.Image | None:
-    formats = _FORMATS
+def _formats(path: Path, first: bytes) -> tuple[str, ...]:
+    """What to try, those with a library of their own only for files that begin like them."""
     if first[4:8] == b"ftyp" and first[8:12] in _HEIC_BRANDS and b"avif" not in first[:64]:
+        import_module("pillow_heif").register_heif_opener()
+        return ("HEIF",)
+    if first.startswith(_JXL_HEADS):
         try:
-            import_module("pillow_heif").register_heif_opener()
+            import_module("pillow_jxl")
         except ImportError as error:
-            raise refusal("heic", path) from error
-        formats = ("HEIF",)
+            raise refusal("jxl", path) from error
+        return ("JXL",)
+    by_suffix = _BY_SUFFIX.get(path.suffix.lower())
+    return _FORMATS if by_suffix is None else (*_FORMATS, by_suffix)
+
+
+# --- one picture -------------------------------------------------------------------------------------------------
+
+
+def photo(picture: Opened, max_side: int) -> Photo:
+    """The picture, its longer side at most `max_side`, more for a panorama."""
+    image, notes = picture.image, []
+    size = _target(image.size, max_side)
+    image.draft(None, size)  # JPEG decodes at a half, a quarter or an eighth where that is enough
     try:
-        return Image.open(path, formats=formats)
-    except UnidentifiedImageError:
-        return None
-    except _BOMBS as error:
-        raise refusal("too_many_pixels", path) from error
-    except _FAULTS as error:
-        raise refusal("damaged", path) from error
+        image.load()
+    except OSError:
+        if image.format not in _SHOWN_CUT:
+            raise
+        image, size = _cut_short(picture, size)
+        notes.append(note("cut_short"))
+    finished = _finished(image, size)
+    return Photo(finished.pixels, (*notes, *finished.notes))
 
 
-def moves(image: Image.Image) -> bool:
-    """Whether a picture is animated; the second view in a phone's JPEG or a further page of a TIFF is not that."""
-    return image.format in _MOVING_FORMATS and bool(getattr(image, "is_animated", False))
-
-
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """(width, height) as `pixels` will turn it. Pillow has already done so for TIFF."""
-    turned = image.format != "TIFF" and _orientation(image) >= 5
-    return (image.height, image.width) if turned else image.size
-
-
-def pixels(image: Image.Image, max_side: int) -> np.ndarray:
-    """The picture as (H, W, 3) uint8, its longer side at most `max_side`."""
-    image.draft(None, (max_side, max_side))  # JPEG decodes at a half, a quarter or an eighth where that is enough
-    image.load()
+def _finished(image: Image.Image, size: tuple[int, int]) -> Photo:
+    """A loaded picture as it is shown."""
     orientation = _orientation(image)  # after loading: by then TIFF has turned itself and says so
-    if image.mode == "F" or image.mode.startswith("I"):
-        flat = Image.fromarray(_eight_bits(np.asarray(image, np.float32), image.mode)).convert("RGB")
-    elif image.has_transparency_data:
-        seen = image.convert("RGBA")
-        flat = Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
-    else:
-        flat = image.convert("RGB")
-    flat.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return np.array(flat.transpose(_TURNS[orientation]) if orientation in _TURNS else flat)
+    top = _top(image)
+    flat, is_on_dark = _flat(_shrunk(image, size, top), image.info.get("icc_profile"))
+    notes = [note("stretched")] if image.mode.startswith("I") and top < 65_535.0 else []
+    notes += [note("dark_ground")] if is_on_dark else []
+    return Photo(np.array(flat.transpose(_TURNS[orientation]) if orientation in _TURNS else flat), tuple(notes))
+
+
+def _target(size: tuple[int, int], max_side: int) -> tuple[int, int]:
+    """(width, height) to bring a picture to."""
+    long, short = max(size), min(size)
+    scale = max_side / long
+    if long >= PANORAMA * short:
+        scale = max(scale, min(max_side / 4 / short, MOST_LONG_SIDE * scale))
+    scale = min(1.0, scale)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _cut_short(picture: Opened, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
+    """What is there of a picture whose end is missing, and the size to bring that to.
+
+    Raises OSError where it is too little.
+    """
+    picture.file.seek(0)
+    image = Image.open(picture.file, formats=picture.formats)
+    image.draft(None, size)
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        image.load()
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+    seen = image.convert("RGBA")
+    last = seen.getpixel((seen.width - 1, seen.height - 1))
+    blank = Image.new("RGBA", seen.size, last)  # rows that were never decoded are all alike
+    box = ImageChops.difference(seen, blank).getbbox(alpha_only=False)
+    if box is None or box[3] < image.height * LEAST_SHOWN:
+        raise OSError("most of it is missing")
+    shown = image.crop((0, 0, image.width, box[3]))
+    shown.info = image.info
+    return shown, (size[0], max(1, round(size[1] * box[3] / image.height)))
+
+
+def _shrunk(image: Image.Image, size: tuple[int, int], top: float) -> Image.Image:
+    """A loaded picture in a plain mode (L, RGB, RGBA or CMYK), about as large as `size`."""
+    factor = max(1, min(image.width // max(1, 2 * size[0]), image.height // max(1, 2 * size[1])))
+    n_rows = max(1, _STRIP_BYTES // (4 * image.width * factor)) * factor
+    strips = []
+    for y in range(0, image.height, n_rows):
+        strip = _plain(image.crop((0, y, image.width, min(y + n_rows, image.height))), top)
+        strips.append(strip.reduce(factor) if factor > 1 else strip)
+    whole = strips[0]
+    if len(strips) > 1:
+        whole = Image.new(whole.mode, (whole.width, sum(strip.height for strip in strips)))
+        y = 0
+        for strip in strips:
+            whole.paste(strip, (0, y))
+            y += strip.height
+    if size[0] < whole.width or size[1] < whole.height:
+        whole = whole.resize(size, Image.Resampling.LANCZOS)
+    return whole
+
+
+def _top(image: Image.Image) -> float:
+    """What is white in a picture of more than 8 bits; 0 for others."""
+    if image.mode.startswith("I"):
+        highest = float(image.getextrema()[1])  # type: ignore[arg-type]
+        return highest if highest > 65_535.0 or 0.0 < highest < DARK_SHARE * 65_535.0 else 65_535.0
+    if image.mode == "F":
+        values = np.asarray(image)
+        return max(1.0, float(np.max(values, initial=0.0, where=np.isfinite(values))))
+    return 0.0
+
+
+def _plain(image: Image.Image, top: float) -> Image.Image:
+    if top:
+        values = np.nan_to_num(np.asarray(image, np.float32), posinf=0.0, neginf=0.0)
+        return Image.fromarray(np.clip(values * (255.0 / top), 0, 255).round().astype(np.uint8))
+    if image.has_transparency_data:
+        return image if image.mode == "RGBA" else image.convert("RGBA")
+    if image.mode in ("CMYK", "L", "RGB"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _flat(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool]:
+    """A small picture as RGB in sRGB, laid on a ground on which it can be seen; and whether that is a dark one."""
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    flat = _in_srgb(image.convert("RGB") if alpha is not None else image, profile)
+    if alpha is None:
+        return flat, False
+    visible = np.asarray(alpha, np.float32)
+    brightness = float((np.asarray(flat.convert("L"), np.float32) * visible).sum() / max(float(visible.sum()), 1.0))
+    is_bright = brightness > BRIGHT and float(visible.mean()) < OPAQUE
+    ground = DARK_GROUND if is_bright else (255, 255, 255)
+    return Image.composite(flat, Image.new("RGB", flat.size, ground), alpha), is_bright
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB") or image
+        except _FAULTS:  # a damaged profile, or one of another colour space
+            return image.convert("RGB")
+    return image.convert("RGB")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -116,37 +283,60 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _eight_bits(values: np.ndarray, mode: str) -> np.ndarray:
-    """Grey of 16 bits, or floats from 0 to 1 or to whatever their highest is, as 0 to 255."""
-    values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-    top = max(65_535.0 if mode.startswith("I") else 1.0, float(values.max(initial=0.0)))
-    return np.asarray(np.clip(values * (255.0 / top), 0, 255).round(), np.uint8)
+# --- animated pictures -------------------------------------------------------------------------------------------
 
 
 class Animation:
     """When each frame of an animated picture appears, and the frames at given times."""
 
-    def __init__(self, path: Path, image: Image.Image) -> None:
-        n_frames = int(getattr(image, "n_frames", 1))
-        if n_frames * image.width * image.height > MAX_ANIMATION_PIXELS:
-            raise refusal("too_many_pixels", path)
-        self._image = image
-        self._starts_s = [0.0]
-        for i in range(n_frames):
-            image.seek(i)
+    def __init__(self, picture: Opened) -> None:
+        image = picture.image
+        times = animations.timeline(picture.file, str(image.format))
+        if times is None:  # AVIF; its frames are taken to be as long as the first
             image.load()
-            shown_ms = float(image.info.get("duration", 0))
-            # browsers show a frame marked 10 ms or less for 100 ms, and such files are made for browsers
-            self._starts_s.append(self._starts_s[-1] + (shown_ms if shown_ms > 10 else 100) / 1000)
-        self.duration_s = self._starts_s.pop()
+            n_frames = min(int(getattr(image, "n_frames", 1)), animations.MAX_COUNTED)
+            times = animations.Timeline(image.size, [float(image.info.get("duration", 0))] * n_frames)
+        if times.size[0] * times.size[1] > MAX_FRAME_PIXELS:
+            raise refusal("too_many_frame_pixels", picture.path, n_pixels=MAX_FRAME_PIXELS)
+        # browsers show a frame marked 10 ms or less for 100 ms, and such files are made for browsers
+        shown_s = [(ms if ms > 10 else 100) / 1000 for ms in times.durations_ms] or [0.1]
+        self._picture = picture
+        self._starts_s = np.concatenate([[0.0], np.cumsum(shown_s)])
+        self.duration_s = float(self._starts_s[-1])
         if self.duration_s > MAX_SECONDS:
-            raise refusal("too_long", path)
+            raise refusal("too_long", picture.path)
 
-    def at(self, times_s: Sequence[float], max_side: int) -> tuple[np.ndarray, ...]:
-        """The frame on screen at each time, as `pixels` gives them."""
-        wanted = (np.searchsorted(self._starts_s, times_s, side="right") - 1).tolist()
-        frames = {}
-        for i in sorted(set(wanted)):  # ascending: going back means decoding from the start again
-            self._image.seek(i)
-            frames[i] = pixels(self._image, max_side)
-        return tuple(frames[i] for i in wanted)
+    def at(self, times_s: Sequence[float], max_side: int) -> tuple[tuple[np.ndarray, ...], bool]:
+        """The frame on screen at each time, as `photo` gives them; and whether all of these were reached.
+
+        One pass over the file, which ends early when half of the budget is spent: frames rest on those before them.
+        What lies after that is shown by the last frame reached.
+        """
+        last = len(self._starts_s) - 2
+        wanted = np.clip(np.searchsorted(self._starts_s, times_s, side="right") - 1, 0, last).tolist()
+        image = self._picture.image
+        frames: dict[int, np.ndarray] = {}
+        for i in sorted(set(wanted)):
+            try:
+                is_there = self._reach(i)
+                image.load()
+                frames[image.tell()] = _finished(image, _target(image.size, max_side)).pixels
+            except _FAULTS:  # it breaks off
+                if not frames:
+                    raise
+                break
+            if not is_there or budget.is_half_spent():
+                break
+        shown = [max(i for i in frames if i <= want) for want in wanted]
+        return tuple(frames[i] for i in shown), shown == wanted
+
+    def _reach(self, i: int) -> bool:
+        """Go on to frame `i`; false where the budget or the file ends before."""
+        for frame in range(self._picture.image.tell() + 1, i + 1):
+            try:
+                self._picture.image.seek(frame)
+            except EOFError:
+                return False
+            if frame < i and budget.is_half_spent():
+                return False
+        return True

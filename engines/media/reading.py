@@ -5,18 +5,35 @@ Others read through `engines.media`, which runs these functions in a process of 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
-from engines.errors import MediaError
+from engines.errors import MediaError, Message
 from engines.media import photos, tracks
-from engines.media.metadata import load_metadata as load_metadata
+from engines.media.metadata import load_metadata
+from engines.media.notes import note
 from engines.media.refusals import refusal
+from engines.media.texts import load_text
 from engines.protocol import RATE_HZ, Clip, Photo, Sound
+
+__all__ = [
+    "load_clip",
+    "load_metadata",
+    "load_photo",
+    "load_sound",
+    "load_text",
+    "probe",
+    "probe_sound",
+    "stream_sound",
+    "thumbnail",
+]
 
 MAX_FRAMES = 256
 """Frames that can be asked of one clip."""
@@ -31,24 +48,83 @@ class MediaInfo:
     has_sound: bool
     width: int
     height: int
+    n_tracks: int = 0
+    """Sound tracks, of which one is heard at a time."""
+
+
+@dataclass(frozen=True)
+class SoundInfo:
+    """How the sound of a file is heard. track: its number, counted from 1."""
+
+    duration_s: float
+    track: int
+    notes: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Thumbnail:
+    """A small picture of a file: the photo or a frame of the clip as (n,) uint8 of JPEG, or the peaks of a sound.
+
+    peaks: (n,) float32, 0 to 1, one for each of equal spans.
+    """
+
+    jpeg: np.ndarray | None = None
+    peaks: np.ndarray | None = None
 
 
 def probe(path: Path) -> MediaInfo:
     """Look inside a file: a sound with cover art is a sound, an animated picture is a clip without sound.
 
-    Decodes one frame of a clip, but all of an animated picture. Raises MediaError.
+    Decodes at most one frame. Raises MediaError.
     """
-    with photos.opened(path) as image:
-        if image is not None:
-            if photos.moves(image):
-                return MediaInfo("clip", photos.Animation(path, image).duration_s, False, *image.size)
-            return MediaInfo("photo", 0.0, False, *photos.upright_size(image))
+    with photos.opened(path) as picture:
+        if picture is not None:
+            if picture.moves:
+                return MediaInfo("clip", photos.Animation(picture).duration_s, False, *picture.image.size)
+            return MediaInfo("photo", 0.0, False, *picture.upright_size)
     with tracks.opened(path) as container:
         duration_s = tracks.duration_s(path, container)
-        has_sound = tracks.audio(container) is not None
+        n_tracks = len(tracks.sound_tracks(container))
         if tracks.video(container) is None:
-            return MediaInfo("sound", duration_s, has_sound, 0, 0)
-        return MediaInfo("clip", duration_s, has_sound, *tracks.upright_size(tracks.Film(path, container).at(0.0)))
+            return MediaInfo("sound", duration_s, n_tracks > 0, 0, 0, n_tracks)
+        film = tracks.Film(path, container)
+        return MediaInfo("clip", duration_s, n_tracks > 0, *film.upright_size(film.at(0.0)), n_tracks)
+
+
+def probe_sound(path: Path, *, track: int = 0) -> SoundInfo:
+    """How the sound of a sound file or clip will be heard. track: 0 for the file's own choice. Raises MediaError."""
+    _check_sounds(path)
+    with tracks.opened(path) as container:
+        duration_s = tracks.duration_s(path, container)
+    heard = _heard(path, track)
+    return SoundInfo(duration_s, heard.number, _sound_notes(heard))
+
+
+def _check_sounds(path: Path) -> None:
+    with photos.opened(path) as picture:
+        if picture is not None:
+            raise refusal("no_sound" if picture.moves else "not_moving", path)
+
+
+def _heard(path: Path, track: int) -> tracks.Heard:
+    status = path.stat()
+    return _chosen(path, track, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=8)
+def _chosen(path: Path, track: int, _changed_ns: int, _n_bytes: int) -> tracks.Heard:
+    """What `tracks.choose` found, kept for the windows of a clip, which are read one by one."""
+    return tracks.choose(path, track)
+
+
+def _sound_notes(heard: tracks.Heard) -> tuple[Message, ...]:
+    notes = []
+    if len(heard.languages) > 1:
+        listed = ", ".join(f"{i + 1} {language}" for i, language in enumerate(heard.languages))
+        notes.append(note("other_tracks", number=heard.number, n_tracks=len(heard.languages), languages=listed))
+    if heard.gain > 1.0:
+        notes.append(note("very_quiet"))
+    return tuple(notes)
 
 
 def load_photo(path: Path, *, max_side: int = 1024) -> Photo:
@@ -56,36 +132,41 @@ def load_photo(path: Path, *, max_side: int = 1024) -> Photo:
 
     Raises MediaError.
     """
-    with photos.opened(path) as image:
-        if image is not None:
-            return Photo(photos.pixels(image, max_side))
+    with photos.opened(path) as picture:
+        if picture is not None:
+            return photos.photo(picture, max_side)
     with tracks.opened(path):
         raise refusal("not_a_photo", path)
 
 
-def load_sound(path: Path, *, start_s: float = 0.0, max_s: float | None = None) -> Sound:
-    """The sound of a sound file or clip from `start_s` on, at most `max_s` seconds of it, its level kept.
+def load_sound(path: Path, *, start_s: float = 0.0, max_s: float | None = None, track: int = 0) -> Sound:
+    """The sound of a sound file or clip from `start_s` on, at most `max_s` seconds of it.
 
+    Its level is kept, but for a very quiet one. track: which sound track, counted from 1; 0 for the file's own choice.
     Raises MediaError, also where the sound ends before `start_s`.
     """
+    _check_sounds(path)
+    heard = _heard(path, track)
     n_max = None if max_s is None else max(1, round(max_s * RATE_HZ))
     blocks, n = [], 0
-    for block in _blocks(path, start_s):
+    for block in _blocks(path, start_s, heard):
         blocks.append(block)
         n += len(block)
         if n_max is not None and n >= n_max:
             break
-    return Sound(np.concatenate(blocks)[:n_max])
+    return Sound(np.concatenate(blocks)[:n_max], notes=_sound_notes(heard))
 
 
-def stream_sound(path: Path, *, chunk_s: float = 30.0) -> Iterator[np.ndarray]:
+def stream_sound(path: Path, *, chunk_s: float = 30.0, track: int = 0) -> Iterator[np.ndarray]:
     """The same in consecutive chunks of `chunk_s` seconds, the last one shorter; memory does not grow with length.
 
     Raises MediaError, at the first chunk or where the length passes MAX_SECONDS.
     """
+    _check_sounds(path)
+    heard = _heard(path, track)
     n_chunk = max(1, round(chunk_s * RATE_HZ))
     chunk, n = np.empty(n_chunk, np.float32), 0
-    for block in _blocks(path, 0.0):
+    for block in _blocks(path, 0.0, heard):
         while len(block) > 0:
             part, block = block[: n_chunk - n], block[n_chunk - n :]
             chunk[n : n + len(part)] = part
@@ -97,12 +178,9 @@ def stream_sound(path: Path, *, chunk_s: float = 30.0) -> Iterator[np.ndarray]:
         yield chunk[:n]
 
 
-def _blocks(path: Path, start_s: float) -> Iterator[np.ndarray]:
-    with photos.opened(path) as image:
-        if image is not None:
-            raise refusal("no_sound" if photos.moves(image) else "not_moving", path)
+def _blocks(path: Path, start_s: float, heard: tracks.Heard) -> Iterator[np.ndarray]:
     with tracks.opened(path) as container:
-        yield from tracks.sound_blocks(path, container, start_s)
+        yield from tracks.sound_blocks(path, container, start_s, heard)
 
 
 def load_clip(
@@ -113,33 +191,38 @@ def load_clip(
     start_s: float = 0.0,
     max_s: float | None = None,
     sound_s: float | None = None,
+    track: int = 0,
 ) -> Clip:
     """Exactly `n_frames` frames at the mid-points of equal spans, and the sound track if there is one.
 
     The clip is what lies from `start_s` on, at most `max_s` seconds of it; times and sound count from `start_s`. A
     frame is the one on screen at its time, its longer side at most `max_side` pixels. sound_s: keep only so much
-    of the sound, where all of it would be too much to hold. Raises MediaError.
+    of the sound, where all of it would be too much to hold. track: as for `load_sound`. Raises MediaError.
     """
     if not 1 <= n_frames <= MAX_FRAMES:
         raise ValueError(f"n_frames is {n_frames}, not 1 to {MAX_FRAMES}")
-    with photos.opened(path) as image:
-        if image is not None:
-            if not photos.moves(image):
+    with photos.opened(path) as picture:
+        if picture is not None:
+            if not picture.moves:
                 raise refusal("not_moving", path)
-            animation = photos.Animation(path, image)
+            animation = photos.Animation(picture)
             length_s, times_s = _span(path, animation.duration_s, start_s, max_s, n_frames)
-            return Clip(animation.at([start_s + t for t in times_s], max_side), times_s, length_s)
+            frames, is_whole = animation.at([start_s + t for t in times_s], max_side)
+            return Clip(frames, times_s, length_s, notes=() if is_whole else (note("only_beginning"),))
     with tracks.opened(path) as container:
         length_s, times_s = _span(path, tracks.duration_s(path, container), start_s, max_s, n_frames)
         film = tracks.Film(path, container)
-        frames = tuple(tracks.pixels(path, film.at(start_s + t), max_side) for t in times_s)
-        has_sound = tracks.audio(container) is not None
+        frames = tuple(film.pixels(film.at(start_s + t), max_side) for t in times_s)
+        notes = () if film.is_whole else (note("only_beginning"),)
+        has_sound = bool(tracks.sound_tracks(container))
     kept_s = length_s if sound_s is None else min(length_s, sound_s)
     try:
-        sound = load_sound(path, start_s=start_s, max_s=kept_s) if has_sound else None
+        sound = load_sound(path, start_s=start_s, max_s=kept_s, track=track) if has_sound and kept_s > 0 else None
     except MediaError:  # a sound track that ends earlier or cannot be read leaves a silent clip, not a failure
+        if track:
+            raise
         sound = None
-    return Clip(frames, times_s, length_s, sound)
+    return Clip(frames, times_s, length_s, sound, notes if sound is None else (*notes, *sound.notes))
 
 
 def _span(
@@ -149,3 +232,31 @@ def _span(
         raise refusal("past_the_end", path, start_s=start_s)
     length_s = duration_s - start_s if max_s is None else min(max_s, duration_s - start_s)
     return length_s, tuple((i + 0.5) * length_s / n_frames for i in range(n_frames))
+
+
+def thumbnail(path: Path, *, at_s: float, max_side: int, n_peaks: int, sound_s: float) -> Thumbnail:
+    """A small picture of a file, of a sound or clip at `at_s`; of a sound the peaks of `sound_s` seconds.
+
+    Decodes no more than that. Raises MediaError.
+    """
+    with photos.opened(path) as picture:
+        if picture is not None:
+            if picture.moves:
+                return Thumbnail(_jpeg(photos.Animation(picture).at([at_s], max_side)[0][0], max_side))
+            return Thumbnail(_jpeg(photos.photo(picture, max_side).pixels, max_side))
+    with tracks.opened(path) as container:
+        if tracks.video(container) is not None:
+            film = tracks.Film(path, container)
+            return Thumbnail(_jpeg(film.pixels(film.at(at_s), max_side), max_side))
+    samples = load_sound(path, start_s=at_s, max_s=sound_s).samples
+    size = max(1, len(samples) // n_peaks)
+    samples = np.abs(np.pad(samples, (0, max(0, size * n_peaks - len(samples))))[: size * n_peaks])
+    return Thumbnail(peaks=samples.reshape(n_peaks, size).max(axis=1))
+
+
+def _jpeg(pixels: np.ndarray, max_side: int) -> np.ndarray:
+    image = Image.fromarray(pixels)
+    image.thumbnail((max_side, max_side))
+    held = io.BytesIO()
+    image.save(held, "JPEG", quality=82)
+    return np.frombuffer(held.getvalue(), np.uint8)

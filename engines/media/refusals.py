@@ -1,4 +1,4 @@
-"""What is not read: the limits, the sentences that say so, and the check every file passes first."""
+"""What is not read: the limits, and the sentences that say so."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from pathlib import Path
 from engines.errors import MediaError
 
 MAX_PIXELS = 2**28 // 3
-"""Pixels of one photo or frame: a quarter GiB as 24-bit colour, the size at which Pillow itself begins to warn."""
-MAX_ANIMATION_PIXELS = 16 * MAX_PIXELS
-"""Pixels of all frames of an animated picture: when each appears is known only once all are decoded."""
+"""Pixels of one photo: a quarter GiB as 24-bit colour, the size at which Pillow itself begins to warn."""
+MAX_SCALED_PIXELS = 2**28
+"""Pixels of a JPEG, which is scaled while it is read: phones take 200 megapixels. A progressive one is held as
+coefficients of two bytes, at most 1.6 GB here."""
+MAX_FRAME_PIXELS = 2**25 + 2**22
+"""Pixels of one frame of a clip or animated picture: 8K films have 33 million."""
 MAX_SECONDS = 4 * 3600
 """Length of a sound or clip."""
+MIN_SOUND_S = 0.1
+"""Length of a sound about which something can be said: five tokens of the sound tower."""
 MAX_TRACKS = 32
 """Tracks in one file; real ones have a handful."""
 
@@ -24,7 +29,7 @@ SENTENCES = {
     "forbidden": "{name} may not be read; allow reading it or copy it elsewhere, then choose it again.",
     "empty": "{name} is empty (0 bytes); record or download it again.",
     "playlist": "{name} is a playlist, which only points at other files; choose one of those files itself.",
-    "heic": "{name} is a HEIC photo; save it as JPEG, or run `pip install pillow-heif` and start again.",
+    "jxl": "{name} is a JPEG XL picture; save it as JPEG, or run `pip install pillow-jxl-plugin` and start again.",
     "unknown": "{name} is not a photo, sound or clip, or it is damaged or cut short; JPEG, PNG, MP3 and MP4 are "
     "safe choices.",
     "damaged": "{name} is damaged or cut short and cannot be read; export or download it again.",
@@ -33,39 +38,29 @@ SENTENCES = {
     "not_a_photo": "{name} is not a photo but a sound or clip; choose a photo.",
     "not_moving": "{name} is a photo, which neither moves nor sounds; choose a sound or clip.",
     "too_many_pixels": "{name} is larger than {megapixels} megapixels; make it smaller first.",
+    "too_many_frame_pixels": "{name} moves and is larger than {megapixels} megapixels; make it smaller first.",
+    "too_slow": "{name} takes too long to decode for its size and was given up; save it anew in a usual format.",
+    "too_much_memory": "{name} takes too much memory to decode and was given up; make it smaller first.",
     "too_long": "{name} is longer than {hours} hours; cut it into parts first.",
     "too_many_tracks": "{name} holds more than {tracks} tracks; export it with one picture and one sound track.",
+    "no_such_track": "{name} has {n_tracks} sound tracks; choose one of them.",
+    "too_short": "{name} is shorter than {shortest_s} seconds, too short to say what it is; choose a longer sound.",
+    "no_text": "{name} holds no text; choose a text file that does.",
     "past_the_end": "{name} ends before {start_s:.1f} seconds; choose an earlier time.",
 }
 
 
-def refusal(why: str, path: Path, *, start_s: float = 0.0) -> MediaError:
-    """The error for one of the reasons above, naming the file without its folder."""
+def refusal(why: str, path: Path, *, start_s: float = 0.0, n_pixels: int = MAX_PIXELS, n_tracks: int = 0) -> MediaError:
+    """The error for one of the reasons above, naming the file without its folder. n_pixels: how many would be read."""
     values = {
         "name": path.absolute().name,
-        "megapixels": MAX_PIXELS // 10**6,
+        "megapixels": n_pixels // 10**6,
         "hours": MAX_SECONDS // 3600,
+        "shortest_s": MIN_SOUND_S,
+        "n_tracks": n_tracks,
         "tracks": MAX_TRACKS,
     }
     return MediaError(f"media_{why}", SENTENCES[why], **values, start_s=start_s)
-
-
-def head(path: Path) -> bytes:
-    """The first bytes of an ordinary, readable, non-empty file. Raises MediaError."""
-    try:
-        if not path.exists():
-            raise refusal("missing", path)
-        if not path.is_file():  # a folder; or a pipe or device, which could be read for ever
-            raise refusal("folder", path)
-        with path.open("rb") as file:
-            first = file.read(4096)
-    except PermissionError as error:
-        raise refusal("forbidden", path) from error
-    except (OSError, ValueError) as error:  # a name no file can have is a ValueError
-        raise refusal("missing", path) from error
-    if not first:
-        raise refusal("empty", path)
-    return first
 
 
 def is_playlist(first: bytes, suffix: str) -> bool:

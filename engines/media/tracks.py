@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -20,11 +21,19 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from engines.media.refusals import MAX_PIXELS, MAX_SECONDS, MAX_TRACKS, refusal
+from engines.media import budget
+from engines.media.loudness import loudness
+from engines.media.opening import open_file
+from engines.media.refusals import MAX_FRAME_PIXELS, MAX_SECONDS, MAX_TRACKS, MIN_SOUND_S, refusal
 from engines.protocol import RATE_HZ
 
-_FORMATS = "aac,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,flac,flv,ivf,matroska,mov,mp3,mpeg,mpegts,ogg,tta,w64,wav,wv"
+_FORMATS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,dv,eac3,flac,flv,g722,ivf,matroska,mov,mp3,mpeg,mpegts,mxf,nut,"
+    "ogg,rm,tta,w64,wav,wv"
+)
 """libav's names of what is read. Nothing here opens a second file; playlists, scripts and devices are left out."""
+_BY_SUFFIX = {".g722": "g722", ".722": "g722"}
+"""What has no mark of its own in it is told by its name."""
 
 _FAULTS = (av.FFmpegError, OSError, ValueError, LookupError, MemoryError)
 """What PyAV raises on damaged bytes."""
@@ -32,8 +41,17 @@ _FAULTS = (av.FFmpegError, OSError, ValueError, LookupError, MemoryError)
 _OPEN_TIMEOUT_S = 60.0
 _GAP_S, _MAX_GAP_S = 0.1, 600.0
 """A jump of the sound's clock between these becomes silence, as pictures go on; a longer one is a broken clock."""
+MAX_ASPECT = 8.0
+"""Pixels that are said to be longer than this are taken for square."""
 _JUMPS_S = (0.0, 2.0, 10.0, math.inf)
 """How far before a wanted frame to try: in MPEG streams, which have no index, a jump may land after it."""
+FAINT_RMS = 10.0 ** (-50.0 / 20.0)
+"""A sound none of whose 20 ms is louder is brought to USUAL_RMS, if it is louder than SILENT_RMS and no even hiss: its
+loudest parts are UNEVEN times louder than its softest."""
+USUAL_RMS, SILENT_RMS, UNEVEN = 10.0 ** (-25.0 / 20.0), 10.0 ** (-90.0 / 20.0), 10.0 ** (10.0 / 20.0)
+EXCERPT_S = 30.0
+ANTIPHASE = 0.1
+"""Where the mean of two channels is this much quieter than the louder of them, they cancel out."""
 _PREROLL_S = 0.2
 """How far before a wanted time sound is decoded from: Opus settles in 80 ms (RFC 7845), MP3 in a frame or two."""
 
@@ -42,22 +60,23 @@ _PREROLL_S = 0.2
 def opened(path: Path) -> Iterator[InputContainer]:
     """A file with at least one readable track. Raises MediaError."""
     limits = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-    with path.open("rb") as file:
+    format = _BY_SUFFIX.get(path.suffix.lower())
+    with open_file(path) as file:
         try:  # from a handle: no name is ever taken for a protocol or a pattern
-            container = av.open(file, options=limits, metadata_errors="replace", timeout=_OPEN_TIMEOUT_S)
+            container = av.open(file, format=format, options=limits, metadata_errors="replace", timeout=_OPEN_TIMEOUT_S)
         except _FAULTS as error:
             raise refusal("unknown", path) from error
         with container:
             if len(container.streams) > MAX_TRACKS:
                 raise refusal("too_many_tracks", path)
-            if video(container) is None and audio(container) is None:
+            if video(container) is None and not sound_tracks(container):
                 raise refusal("unknown", path)
             yield container
 
 
-def audio(container: InputContainer) -> AudioStream | None:
-    """The first sound track there is a decoder for."""
-    return next((track for track in container.streams.audio if track.codec_context is not None), None)
+def sound_tracks(container: InputContainer) -> list[AudioStream]:
+    """The sound tracks there is a decoder for."""
+    return [track for track in container.streams.audio if track.codec_context is not None]
 
 
 def video(container: InputContainer) -> VideoStream | None:
@@ -129,7 +148,8 @@ def _time_s(frame: av.AudioFrame | av.VideoFrame) -> float | None:
 class Mono:
     """libav's resampler to mono 16 kHz, made anew when a file changes its rate or layout on the way.
 
-    Channels are mixed with weights that add up to 1, so a level stays a level.
+    Channels are mixed with weights that add up to 1, so a level stays a level. Where the two of a stereo sound cancel
+    out, the louder one is taken.
     """
 
     def __init__(self) -> None:
@@ -165,8 +185,17 @@ class Mono:
                 frame = self._graph.pull()
             except (av.BlockingIOError, av.EOFError):
                 return out
-            samples = np.nan_to_num(frame.to_ndarray().reshape(-1), posinf=1.0, neginf=-1.0)
-            out.append(np.clip(samples, -1.0, 1.0))
+            samples = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
+            out.append(_mixed(np.clip(np.nan_to_num(samples, posinf=1.0, neginf=-1.0), -1.0, 1.0)))
+
+
+def _mixed(samples: np.ndarray) -> np.ndarray:
+    """(n, 1) or (n, 2) -> (n,)."""
+    mean: np.ndarray = samples.mean(axis=1)
+    energies = (samples.astype(np.float64) ** 2).mean(axis=0)
+    if samples.shape[1] == 2 and float((mean.astype(np.float64) ** 2).mean()) < ANTIPHASE**2 * energies.max():
+        return np.ascontiguousarray(samples[:, energies.argmax()])
+    return mean
 
 
 def _mono_graph(frame: av.AudioFrame) -> av.filter.Graph:
@@ -177,27 +206,92 @@ def _mono_graph(frame: av.AudioFrame) -> av.filter.Graph:
         )
     ]
     n_channels = frame.layout.nb_channels
+    layout = "stereo" if n_channels == 2 else "mono"
     if n_channels > 8:  # libav has no downmix for unnamed channels; the mean of all
         mean = "+".join(f"{1 / n_channels:.9f}*c{i}" for i in range(n_channels))
         nodes.append(graph.add("pan", f"mono|c0={mean}"))
     nodes.append(graph.add("aresample", f"{RATE_HZ}:rematrix_maxval=1"))
-    nodes.append(graph.add("aformat", f"sample_fmts=flt:sample_rates={RATE_HZ}:channel_layouts=mono"))
+    nodes.append(graph.add("aformat", f"sample_fmts=flt:sample_rates={RATE_HZ}:channel_layouts={layout}"))
     nodes.append(graph.add("abuffersink"))
     graph.link_nodes(*nodes).configure()
     return graph
 
 
-def sound_blocks(path: Path, container: InputContainer, start_s: float) -> Iterator[np.ndarray]:
+@dataclass(frozen=True)
+class Heard:
+    """The sound track of a file that is heard.
+
+    number: counted from 1. languages: of all sound tracks, as the file names them. gain: what it is made louder by.
+    """
+
+    number: int
+    languages: tuple[str, ...]
+    gain: float = 1.0
+
+
+def choose(path: Path, number: int = 0) -> Heard:
+    """The track asked for by its number; for 0 the file's default, or else the first that is not silent.
+
+    Raises MediaError.
+    """
+    with opened(path) as container:
+        tracks = sound_tracks(container)
+        if not tracks:
+            raise refusal("no_sound", path)
+        if number > len(tracks):
+            raise refusal("no_such_track", path, n_tracks=len(tracks))
+        by_default = sorted(range(len(tracks)), key=lambda i: not tracks[i].disposition & Disposition.default)
+        order = [number - 1] if number else by_default
+        gains = {}
+        for i in order:
+            levels = _levels(container, tracks[i])
+            gains[i] = _gain(levels)
+            if levels.max(initial=0.0) >= SILENT_RMS:
+                break
+        else:
+            i = order[0]
+        return Heard(i + 1, tuple(track.language or "und" for track in tracks), gains[i])
+
+
+def _levels(container: InputContainer, track: AudioStream) -> np.ndarray:
+    """The loudness of each 20 ms of a track at three places, or up to where it is loud enough to be heard."""
+    length_s = 0.0 if container.duration is None else container.duration / av.time_base
+    found = [np.zeros(1, np.float32)]
+    for start_s in sorted({0.0, length_s / 3, 2 * length_s / 3}):
+        n = 0
+        _seek(container, track, 0.0)
+        for block in _timed_blocks(container, track, start_s):
+            found.append(loudness(block))
+            n += len(block)
+            if found[-1].max(initial=0.0) >= FAINT_RMS or n >= EXCERPT_S * RATE_HZ:
+                break
+        if found[-1].max(initial=0.0) >= FAINT_RMS:
+            break
+    return np.concatenate(found)
+
+
+def _gain(levels: np.ndarray) -> float:
+    """What brings faint speech to an everyday level; 1 for what is loud enough, silent, or an even hiss."""
+    loud, soft = np.percentile(levels, (99.5, 10))
+    if levels.max() >= FAINT_RMS or loud < SILENT_RMS or loud < UNEVEN * soft:
+        return 1.0
+    return float(USUAL_RMS / loud)
+
+
+def sound_blocks(path: Path, container: InputContainer, start_s: float, heard: Heard) -> Iterator[np.ndarray]:
     """Blocks (n,) float32 of a file's sound from `start_s` on. Raises MediaError, also where there is none left."""
-    track = audio(container)
-    if track is None:
-        raise refusal("no_sound", path)
+    track, gain = sound_tracks(container)[heard.number - 1], heard.gain
     n_given = 0
     for block in _timed_blocks(container, track, start_s):
         n_given += len(block)
         if start_s + n_given / RATE_HZ > MAX_SECONDS:
             raise refusal("too_long", path)
-        yield block
+        if gain * float(np.abs(block).max(initial=0.0)) > 1.0:  # it gets loud after all
+            gain = 1.0
+        yield block if gain == 1.0 else block * np.float32(gain)
+    stated_s = 0.0 if container.duration is None else container.duration / av.time_base
+    if start_s == 0 and (0 < n_given < MIN_SOUND_S * RATE_HZ or (n_given == 0 and 0 < stated_s < MIN_SOUND_S)):
+        raise refusal("too_short", path)
     if n_given == 0:
         raise refusal("past_the_end" if start_s > 0 else "damaged", path, start_s=start_s)
 
@@ -260,13 +354,14 @@ class Film:
         track = video(container)
         if track is None:
             raise refusal("no_picture", path)
-        if track.codec_context.width * track.codec_context.height > MAX_PIXELS:
-            raise refusal("too_many_pixels", path)
+        if track.codec_context.width * track.codec_context.height > MAX_FRAME_PIXELS:
+            raise refusal("too_many_frame_pixels", path, n_pixels=MAX_FRAME_PIXELS)
         track.thread_type = "AUTO"
         self._path, self._container, self._track = path, container, track
         self._zero_s = _zero_s(container)
         self._frame_s = float(1 / track.average_rate) if track.average_rate else 0.04
         self._leap_s = 1.0
+        self.is_whole = True
         self._frames = _frames(container, track)
         self._shown: av.VideoFrame | None = None
         self._shown_s = 0.0
@@ -274,15 +369,51 @@ class Film:
         self._next = self._decode()
 
     def at(self, time_s: float) -> av.VideoFrame:
-        """The frame on screen at `time_s`: the first one before it appears, the last one after the end."""
+        """The frame on screen at `time_s`: the first one before it appears, the last one after the end.
+
+        Once half of the budget is spent, the last one reached.
+        """
+        if self._shown is not None and budget.is_half_spent():
+            self.is_whole = False
+            return self._shown
         if self._shown is not None and time_s - self._next_s > self._leap_s:
             self._jump(time_s)
         while self._next is not None and (self._shown is None or self._next_s <= time_s):
             self._shown, self._shown_s = self._next, self._next_s
+            if budget.is_half_spent():
+                self.is_whole = False
+                break
             self._next = self._decode()
         if self._shown is None:
             raise refusal("damaged", self._path)
         return self._shown
+
+    def upright_size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """(width, height) of a frame as it is shown."""
+        width, height = self._shown_size(frame)
+        return (height, width) if _is_turned(_matrix(frame)) else (width, height)
+
+    def pixels(self, frame: av.VideoFrame, max_side: int) -> np.ndarray:
+        """A frame as (H, W, 3) uint8, as players show it, its longer side at most `max_side`. Raises MediaError."""
+        width, height = self._shown_size(frame)
+        scale = min(1.0, max_side / max(width, height))
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
+        try:
+            array = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        except _FAULTS as error:
+            raise refusal("damaged", self._path) from error
+        matrix = _matrix(frame)
+        if _is_turned(matrix):
+            array = array.transpose(1, 0, 2)
+        (a, b), (c, d) = matrix
+        return np.ascontiguousarray(array[:: -1 if b + d < 0 else 1, :: -1 if a + c < 0 else 1])
+
+    def _shown_size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """(width, height) of a frame with square pixels, before it is turned; the longer side of a pixel grows."""
+        aspect = float(self._track.sample_aspect_ratio or 1)
+        if not 1 / MAX_ASPECT <= aspect <= MAX_ASPECT:
+            return frame.width, frame.height
+        return round(frame.width * max(aspect, 1.0)), round(frame.height / min(aspect, 1.0))
 
     def _jump(self, time_s: float) -> None:
         for back_s in _JUMPS_S:
@@ -301,28 +432,30 @@ class Film:
         frame = next(self._frames, None)
         if frame is None:
             return None
-        if frame.width * frame.height > MAX_PIXELS:
-            raise refusal("too_many_pixels", self._path)
+        if frame.width * frame.height > MAX_FRAME_PIXELS:
+            raise refusal("too_many_frame_pixels", self._path, n_pixels=MAX_FRAME_PIXELS)
         time_s = _time_s(frame)
         self._next_s = self._next_s + self._frame_s if time_s is None else time_s - self._zero_s
         return frame
 
 
-def upright_size(frame: av.VideoFrame) -> tuple[int, int]:
-    """(width, height) as `pixels` will turn it."""
-    return (frame.height, frame.width) if _quarter_turns(frame) % 2 else (frame.width, frame.height)
+Matrix: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 
-def pixels(path: Path, frame: av.VideoFrame, max_side: int) -> np.ndarray:
-    """A frame as (H, W, 3) uint8, turned as the file asks, its longer side at most `max_side`. Raises MediaError."""
-    scale = min(1.0, max_side / max(frame.width, frame.height))
-    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-    try:
-        array = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-    except _FAULTS as error:
-        raise refusal("damaged", path) from error
-    return np.ascontiguousarray(np.rot90(array, _quarter_turns(frame)))
+def _matrix(frame: av.VideoFrame) -> Matrix:
+    """How the file asks for a frame to be shown: a pixel at (x, y) goes to (a x + c y, b x + d y), each -1, 0 or 1.
+
+    The display matrix of ISO/IEC 14496-12, 8.5.3, by its largest entries: what is turned by odd angles is turned to the
+    nearest quarter.
+    """
+    for data in frame.side_data:
+        if data.type.name == "DISPLAYMATRIX":
+            a, b, _, c, d = np.frombuffer(data, np.int32)[:5].astype(np.int64).tolist()
+            if abs(a) + abs(d) >= abs(b) + abs(c):
+                return (-1 if a < 0 else 1, 0), (0, -1 if d < 0 else 1)
+            return (0, -1 if b < 0 else 1), (-1 if c < 0 else 1, 0)
+    return (1, 0), (0, 1)
 
 
-def _quarter_turns(frame: av.VideoFrame) -> int:
-    return round(frame.rotation / 90) % 4  # libav says degrees counter-clockwise, as np.rot90 turns
+def _is_turned(matrix: Matrix) -> bool:
+    return matrix[0][0] == 0

@@ -52,27 +52,33 @@ MOMENT_SHARE = 0.1
 
 def stream(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
     """The answer as it grows; the last one also says how sure it is and what it rests on. "empty": a silent sound."""
-    yield AskResult(request=request, progress=Progress("looking"))
-    for encoded in encoder.encoding(request.media):
-        yield AskResult(request=request, progress=Progress("looking", len(encoded.times_s), unit="frames"))
+    shown = AskResult(request=request, progress=Progress("looking"))
+    yield shown
+    for part in encoder.encoding(request.media, track=request.track):
+        if part is not None:
+            encoded = part
+            progress = Progress("looking", len(encoded.times_s), unit="frames")
+            shown = replace(shown, progress=progress, notes=encoded.notes)
+        yield shown
     silent = encoded.kind != "photo" and encoded.sound is None
     if silent and encoded.frames is None:
-        yield AskResult(request=request, silent=True, end="empty")
+        yield replace(shown, silent=True, progress=None, end="empty")
         return
     names = tuple((name.text(request.language), name.probability) for name in encoded.names)
     told = _told(encoder, encoded, request)
     if told is not None:
-        yield AskResult(request=request, text=told, confidence=1.0, silent=silent, names=names, end="finished")
+        told_result = replace(shown, text=told, confidence=1.0, silent=silent, names=names)
+        yield replace(told_result, progress=None, end="finished")
         return
     language = request.language if request.language in ASKED_IN else "en"
     question = ""
     for growing in _question(encoder, request, language):
         question = growing
-        yield AskResult(request=request, progress=Progress("translating"))
+        yield replace(shown, progress=Progress("translating"))
     streams = streams_of(encoder, encoded, question, language, request.hide)
     prefix = torch.tensor([encoder.tokenizer.prefix("answer", language)])
     direct = language == request.language
-    result = AskResult(request=request, silent=silent, names=names, progress=Progress("writing"))
+    result = replace(shown, silent=silent, names=names, progress=Progress("writing"))
     for hypothesis in answered(encoder, encoded, streams, language):
         text = encoder.tokenizer.decode(hypothesis.ids)
         yield replace(result, text=text if direct else "")
@@ -123,7 +129,7 @@ def _told(encoder: MediaEncoder, encoded: Encoded, request: AskRequest) -> str |
     heard = encoded.sound is not None and "sound" not in request.hide
     about_sound = bool(_HEARING.search(request.question))
     if encoded.kind != "photo" and _SAYING.search(request.question):
-        said = encoder.transcript(request.media) if heard else ""
+        said = encoder.transcript(request.media, request.track) if heard else ""
         return said or NO_WORDS[request.language]
     if about_sound and not heard and not _SEEING.search(request.question):
         return NO_SOUND[request.language]

@@ -41,15 +41,20 @@ class Written:
 
 def stream(encoder: MediaEncoder, request: CaptionRequest) -> Iterator[CaptionResult]:
     """The best caption so far, after each token. "empty": a sound in which nothing is to be heard."""
-    yield CaptionResult(request=request, progress=Progress("looking"))
-    for encoded in encoder.encoding(request.media):
-        yield CaptionResult(request=request, progress=Progress("looking", len(encoded.times_s), unit="frames"))
+    shown = CaptionResult(request=request, progress=Progress("looking"))
+    yield shown
+    for part in encoder.encoding(request.media, track=request.track):
+        if part is not None:
+            encoded = part
+            progress = Progress("looking", len(encoded.times_s), unit="frames")
+            shown = replace(shown, progress=progress, notes=encoded.notes)
+        yield shown
     if encoded.frames is None and encoded.sound is None:
-        yield CaptionResult(request=request, end="empty")
+        yield replace(shown, progress=None, end="empty")
         return
     direct = request.language in (DIRECT_FOR_CLIPS if encoded.kind == "clip" else DIRECT)
     names = tuple((name.text(request.language), name.probability) for name in encoded.names)
-    result = CaptionResult(request=request, names=names)
+    result = replace(shown, names=names)
     for best in written(encoder, encoded, request.language if direct else translate.PIVOT):
         yield replace(result, text=best.text if direct else "", progress=Progress("writing"))
     text = best.text
@@ -57,7 +62,7 @@ def stream(encoder: MediaEncoder, request: CaptionRequest) -> Iterator[CaptionRe
         for text in translate.growing(encoder, best.text, translate.PIVOT, request.language):
             yield replace(result, text=text, progress=Progress("translating"))
     judged = doubt.caption(encoder, encoded, best.mean_logprob, best.closeness, request.language)
-    yield replace(result, text=text, end="finished", **judged.fields())
+    yield replace(result, text=text, progress=None, end="finished", **judged.fields())
 
 
 def written(encoder: MediaEncoder, encoded: Encoded, language: str) -> Iterator[Written]:

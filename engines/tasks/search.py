@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from engines import media as files
-from engines.encoder import Window
+from engines.encoder import ASKED_S, Window, mean_window
 from engines.errors import MediaError, RequestError
 from engines.index import Collection, DamagedCollection, LanceCollection, Row, discard, open_collection
 from engines.protocol import (
@@ -26,18 +26,22 @@ from engines.protocol import (
     Media,
     Metadata,
     Progress,
+    Result,
     SearchRequest,
     SearchResult,
     Term,
 )
 from engines.text import fold_query
 
-TEXT_SUFFIXES = frozenset({".txt", ".md"})
-INDEXED_SUFFIXES = files.PHOTO_SUFFIXES | files.SOUND_SUFFIXES | files.CLIP_SUFFIXES | TEXT_SUFFIXES
-MAX_TEXT_BYTES = 2**20
-"""Of a longer text file only the beginning is read."""
+INDEXED_SUFFIXES = files.PHOTO_SUFFIXES | files.SOUND_SUFFIXES | files.CLIP_SUFFIXES | files.TEXT_SUFFIXES
+N_NAMED = 200
+"""Files that are passed over and named; further ones are counted."""
 PARAGRAPH_LETTERS = 600
 """A text is searched in stretches of about this length, cut between paragraphs or lines."""
+
+
+R = TypeVar("R", bound=Result)
+T = TypeVar("T")
 
 
 class Space(Protocol):
@@ -54,12 +58,11 @@ class Space(Protocol):
         """What rows of a kind are compared with when a text is searched for: (D,) float32 of length 1."""
         ...
 
-    def vector(self, media: Media) -> Window:
-        """A whole medium as one point, of long media the first minute."""
-        ...
+    def windows(self, media: Media, *, max_s: float | None = None) -> Iterator[Window | None]:
+        """A medium in windows of some seconds, None while it is being decoded.
 
-    def windows(self, media: Media) -> Iterator[Window]:
-        """A medium in windows of some seconds. Raises MediaError for what there is no sense for."""
+        max_s: leave out what begins later. Raises MediaError for what there is no sense for.
+        """
         ...
 
     def fit(self, score: float, query: Kind, row: Kind) -> float:
@@ -84,13 +87,36 @@ Reader: TypeAlias = Callable[[Sequence[Path]], Iterator[Reading | None]]
 
 def embed(space: Space, request: EmbedRequest) -> Iterator[EmbedResult]:
     """One vector; of long media that of their first minute."""
-    yield EmbedResult(request=request, progress=Progress("looking"))
+    shown = EmbedResult(request=request, progress=Progress("looking"))
+    yield shown
     if isinstance(request.media, str):
         vector = space.query_vector(fold_query(request.media), "photo")
         yield EmbedResult(request=request, vector=vector, kind="text", end="finished")
         return
-    window = space.vector(request.media)
+    window = yield from _point(space, request.media, shown)
     yield EmbedResult(request=request, vector=window.vector, kind=window.kind, end="finished")
+
+
+def _meanwhile(shown: R, work: Generator[None, None, T]) -> Generator[R, None, T]:
+    """What work returns; yields what is shown until then."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        yield shown
+
+
+def _point(space: Space, media: Media, shown: R) -> Generator[R, None, Window]:
+    """A whole medium as one point, of long media the first minute; yields what is shown meanwhile."""
+    windows = []
+    for window in space.windows(media, max_s=ASKED_S):
+        if window is None:
+            yield shown
+        else:
+            windows.append(window)
+    return mean_window(windows)
 
 
 # --- searching ---------------------------------------------------------------------------------------------------
@@ -102,10 +128,14 @@ def search(space: Space, request: SearchRequest) -> Iterator[SearchResult]:
     Cosines of different kinds are not comparable, so each kind is searched by itself and the hits are ordered by how
     well they fit for their kind. Raises CollectionError where there is no collection, or one of another model.
     """
-    yield SearchResult(request=request, progress=Progress("searching"))
+    shown = SearchResult(request=request, progress=Progress("searching"))
+    yield shown
     with open_collection(request.collection, model_digest=space.model_digest) as collection:
         terms = request.query if isinstance(request.query, tuple) else (Term(request.query),)
-        placed = [(_placed(space, term.media), term.weight) for term in terms]
+        placed = []
+        for term in terms:
+            point = yield from _placed(space, term.media, shown)
+            placed.append((point, term.weight))
         hits = []
         for kind in sorted(request.kinds):
             parts = [(_for_kind(space, part, kind), weight) for part, weight in placed]
@@ -118,11 +148,12 @@ def search(space: Space, request: SearchRequest) -> Iterator[SearchResult]:
     yield SearchResult(request=request, hits=tuple(hits[: request.k]), end="finished" if hits else "empty")
 
 
-def _placed(space: Space, query: Media | str) -> Window:
+def _placed(space: Space, query: Media | str, shown: R) -> Generator[R, None, Window]:
     if isinstance(query, str):
         text = fold_query(query)
         return Window("text", space.text_vector(text), text=text)
-    return space.vector(query)
+    window = yield from _point(space, query, shown)
+    return window
 
 
 def _for_kind(space: Space, part: Window, kind: Kind) -> Window:
@@ -160,9 +191,10 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
         raise RequestError(
             "folder_missing", "The folder {name!r} does not exist; choose another.", name=request.folder.name
         )
-    yield IndexResult(request=request, progress=Progress("looking"))
+    looking = IndexResult(request=request, progress=Progress("looking"))
+    yield looking
     folder = request.folder.resolve() if request.folder.is_dir() else request.folder.absolute()
-    paths = list(_found(folder))
+    paths, passed = yield from _meanwhile(looking, files.waited(lambda: _found(folder)))
     changed: list[Path] = []
     n_added = n_unchanged = 0
     failures: tuple[tuple[str, str], ...] = ()
@@ -184,6 +216,8 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
                 n_rows=n_rows,
                 n_missing=len(missing),
                 renewed=renewed,
+                n_passed=len(passed),
+                passed=passed[:N_NAMED],
                 failures=failures,
                 progress=Progress("reading", n_added + n_unchanged + len(failures), len(paths), "files"),
             )
@@ -193,12 +227,14 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
             if collection.unchanged(path):
                 n_unchanged += 1
                 if not collection.is_described(path):  # by an earlier version of this program
-                    collection.describe(path, metadata_of(path))
+                    metadata = yield from _meanwhile(result(), files.waited(partial(metadata_of, path)))
+                    collection.describe(path, metadata)
             else:
                 changed.append(path)
+        shown = result()
         for reading in reader(changed):
             if reading is None:
-                yield result()
+                yield shown
                 continue
             if reading.failure:
                 collection.fail(reading.path, reading.failure)
@@ -207,6 +243,8 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
                 collection.put(reading.path, reading.digest, reading.rows, reading.metadata)
                 n_added += 1
             n_rows = collection.n_rows
+            shown = result()
+            yield shown
     yield replace(result(), progress=None, end="finished" if n_rows else "empty")
 
 
@@ -217,9 +255,12 @@ def read(space: Space, paths: Sequence[Path]) -> Iterator[Reading | None]:
         rows = []
         try:
             for window in _windows(space, path):
-                rows.append(Row(str(path), window.kind, window.start_s, window.end_s, window.vector, window.text))
+                if window is not None:
+                    rows.append(Row(str(path), window.kind, window.start_s, window.end_s, window.vector, window.text))
                 yield None
-            reading = Reading(path, files.content_digest(path), tuple(rows), metadata_of(path))
+            digest = yield from files.waited(partial(files.content_digest, path))
+            metadata = yield from files.waited(partial(metadata_of, path))
+            reading = Reading(path, digest, tuple(rows), metadata)
         except (MediaError, OSError, UnicodeError) as error:
             unreadable = f"{path.name} cannot be read; check its rights."
             reading = Reading(path, failure=error.en if isinstance(error, MediaError) else unreadable)
@@ -228,7 +269,7 @@ def read(space: Space, paths: Sequence[Path]) -> Iterator[Reading | None]:
 
 def metadata_of(path: Path) -> Metadata:
     """What a file says about itself; nothing for text, and for a file that ends the process that reads it."""
-    if path.suffix.lower() in TEXT_SUFFIXES:
+    if path.suffix.lower() in files.TEXT_SUFFIXES:
         return Metadata()
     try:
         return files.load_metadata(path)
@@ -256,13 +297,24 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _found(folder: Path) -> Iterator[Path]:
-    """Files that may hold media, in order of their names. What is hidden is skipped, and so is a way back up.
+def _found(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Files that may hold media or text, in order of their names, and the names of those passed over.
 
-    A file given in place of a folder is found by itself.
+    What is hidden is skipped, and so is a way back up. A file with another ending is judged by how it begins. What is
+    no ordinary file (a pipe, a device) is never opened. A file given in place of a folder is found by itself.
     """
     if folder.is_file():
-        yield folder
+        return [folder], ()
+    found, passed = [], []
+    for path in _visible(folder):
+        if files.is_ordinary(path) and (path.suffix.lower() in INDEXED_SUFFIXES or _looks_like_media(path)):
+            found.append(path)
+        elif path.exists():
+            passed.append(_printable(path.name))
+    return found, tuple(passed)
+
+
+def _visible(folder: Path) -> Iterator[Path]:
     seen: set[str] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(root)
@@ -271,28 +323,27 @@ def _found(folder: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in INDEXED_SUFFIXES:
-                yield Path(root, name)
+        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
 
 
-def _windows(space: Space, path: Path) -> Iterator[Window]:
-    if path.suffix.lower() in TEXT_SUFFIXES:
-        for paragraph in _paragraphs(path):
+def _looks_like_media(path: Path) -> bool:
+    try:
+        return files.looks_like_media(files.head(path))
+    except MediaError:  # empty, or not to be read
+        return False
+
+
+def _windows(space: Space, path: Path) -> Iterator[Window | None]:
+    if path.suffix.lower() in files.TEXT_SUFFIXES:
+        text = yield from files.waited(partial(files.load_text, path))
+        for paragraph in _paragraphs(text):
             yield Window("text", space.text_vector(fold_query(paragraph)), text=paragraph)
     else:
         yield from space.windows(path)
 
 
-def _paragraphs(path: Path) -> Iterator[str]:
-    """A text file in stretches of about 600 letters; MediaError where it is empty or no text."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_TEXT_BYTES).decode("utf-8", errors="replace")
-    except OSError as error:
-        raise MediaError("text_file_unreadable", "{name} cannot be read; check its rights.", name=path.name) from error
-    if not text.strip() or "\0" in text:
-        raise MediaError("text_file_empty", "{name} holds no text.", name=path.name)
+def _paragraphs(text: str) -> Iterator[str]:
+    """A text in stretches of about 600 letters."""
     held = ""
     for line in text.splitlines():
         for start in range(0, max(len(line), 1), PARAGRAPH_LETTERS):

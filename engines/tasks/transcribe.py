@@ -20,8 +20,8 @@ import torch
 from engines import media as files
 from engines.align import align, end_of_text, spelt, spoken_words
 from engines.decoding import DecodeOptions, Hypothesis, generate
-from engines.encoder import SPEECH_THRESHOLD, TOKEN_S, MediaEncoder
-from engines.errors import MediaError
+from engines.encoder import SPEECH_THRESHOLD, TOKEN_S, MediaEncoder, check_length
+from engines.errors import MediaError, Message
 from engines.media.segment import SpeechChunk, speech_chunks, trim
 from engines.model.fusion import Memory, Stream
 from engines.protocol import (
@@ -102,10 +102,10 @@ class _Written:
 
 def stream(encoder: MediaEncoder, request: TranscribeRequest) -> Iterator[TranscribeResult]:
     """Segments as they are made; while one is being written it stands last and grows. "empty": no speech at all."""
-    total_s, blocks = opened(request.media)
     language = request.language
     segments: tuple[Segment, ...] = ()
-    heard_s = 0.0
+    total_s = heard_s = 0.0
+    notes: tuple[Message, ...] = ()
 
     def result(growing: tuple[Segment, ...] = ()) -> TranscribeResult:
         return TranscribeResult(
@@ -114,9 +114,16 @@ def stream(encoder: MediaEncoder, request: TranscribeRequest) -> Iterator[Transc
             duration_s=max(total_s, heard_s),
             segments=segments + growing,
             progress=Progress("listening", heard_s, max(total_s, heard_s), "s"),
+            notes=notes,
         )
 
-    for whole in speech_chunks(blocks):
+    shown = result()
+    parts = chunks_of(request.media, request.track)
+    for part in files.ahead(parts) if isinstance(request.media, Path) else parts:
+        if part is None:  # it is being decoded, by others
+            yield shown
+            continue
+        total_s, notes, whole = part
         yield result()
         rest, n_written = trim(whole), 0
         while rest is not None and n_written <= MAX_RESTS:
@@ -137,6 +144,7 @@ def stream(encoder: MediaEncoder, request: TranscribeRequest) -> Iterator[Transc
         if n_written and rest is not None:  # something more is said that could not be written
             segments = (*segments[:-1], replace(segments[-1], text=segments[-1].text + CUT))
         heard_s = whole.end_s
+        shown = result()
     yield replace(result(), duration_s=heard_s, progress=None, end="finished" if segments else "empty")
 
 
@@ -158,17 +166,25 @@ def _translated(encoder: MediaEncoder, segment: Segment, target: str | None) -> 
         yield replace(segment, translation=translation)
 
 
-def opened(media: Media) -> tuple[float, Iterator[np.ndarray]]:
-    """Seconds and chunks of what is to be heard."""
+def chunks_of(media: Media, track: int) -> Iterator[tuple[float, tuple[Message, ...], SpeechChunk]]:
+    """The sound of a medium in chunks of at most 15 s, each with the seconds of the whole and how the file was read.
+
+    Raises MediaError.
+    """
     if isinstance(media, Path):
-        return files.probe(media).duration_s, files.stream_sound(media, chunk_s=CHUNK_S)
+        info = files.probe_sound(media, track=track)
+        for chunk in speech_chunks(files.stream_sound(media, chunk_s=CHUNK_S, track=track)):
+            yield info.duration_s, info.notes, chunk
+        return
     sound = media if isinstance(media, Sound) else media.sound if isinstance(media, Clip) else None
     if sound is None or len(sound.samples) == 0:
         raise MediaError(
             "nothing_to_transcribe",
             "There is no sound in this to write down; choose a sound, or a clip with a sound track.",
         )
-    return sound.duration_s, iter([files.resample(sound.samples, sound.rate_hz)])
+    check_length(sound)
+    for chunk in speech_chunks(iter([files.resample(sound.samples, sound.rate_hz)])):
+        yield sound.duration_s, sound.notes, chunk
 
 
 def _heard(encoder: MediaEncoder, chunk: SpeechChunk, asked: str | None, before: str | None) -> _Spoken | None:

@@ -85,7 +85,7 @@ def test_photos_and_clips_are_shown_small(
     for file in (photo_file, clip_file):
         answer = client.get(f"/studio/thumb/{downloads.put_file(file)}?at=0.5")
         assert answer.headers["content-type"] == "image/jpeg"
-        assert max(Image.open(io.BytesIO(answer.content)).size) <= routes.THUMB_PX
+        assert max(Image.open(io.BytesIO(answer.content)).size) <= 360
 
 
 def test_a_sound_is_shown_by_its_loudness(client: TestClient, downloads: DownloadRegistry, sound_file: Path) -> None:

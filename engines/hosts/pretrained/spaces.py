@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from engines import media as files
-from engines.encoder import ASKED_S, WINDOW_FRAMES, WINDOW_S, Window, chunks, starts
+from engines.encoder import WINDOW_FRAMES, WINDOW_S, Window, chunks, starts
 from engines.errors import MediaError
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
@@ -93,12 +93,6 @@ class Space:
     def query_vector(self, text: str, kind: Kind) -> np.ndarray:
         """The same for rows of every kind."""
         return self.text_vector(text)
-
-    def vector(self, media: Media, *, max_s: float = ASKED_S) -> Window:
-        """A whole medium as one point: the normalised mean of its windows in the first `max_s` seconds."""
-        windows = list(self.windows(media, max_s=max_s))
-        mean = np.mean([window.vector for window in windows], axis=0)
-        return Window(windows[0].kind, _unit(mean), 0.0, windows[-1].end_s)
 
     def windows(self, media: Media, *, max_s: float | None = None) -> Iterator[Window]:
         """A medium in windows of 10 s, a photo as one. Raises MediaError for what the model has no sense for."""

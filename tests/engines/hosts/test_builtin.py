@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from engines import media
 from engines.device import Choice
 from engines.encoder import MediaEncoder
 from engines.errors import AbilityError, Cancelled, DeviceError, Message, RequestError, UserError
@@ -135,6 +136,45 @@ def test_a_stop_ends_with_the_last_partial_result(tiny_host: BuiltinHost, script
     *_, last = stream
     assert last.end == "cancelled" and last.text >= first.text and last.progress is None  # type: ignore[attr-defined]
     assert script.closed.wait(WAIT_S)
+
+
+@pytest.fixture
+def undecoded(tmp_path: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, threading.Event]]:
+    """A photo that is not decoded until the event is set."""
+    decoded, probe = threading.Event(), media.probe
+
+    def slow(path: Path) -> media.MediaInfo:
+        assert decoded.wait(WAIT_S)
+        return probe(path)
+
+    monkeypatch.setattr(media, "probe", slow)
+    yield write_photo(tmp_path / "slow.png", photo), decoded
+    decoded.set()
+
+
+def test_a_file_that_is_being_decoded_holds_nobody_else_up(
+    tiny_host: BuiltinHost, photo: Photo, undecoded: tuple[Path, threading.Event]
+):
+    path, decoded = undecoded
+    for request in (CaptionRequest(media=path), EmbedRequest(media=path), TranscribeRequest(media=path)):
+        stuck = tiny_host.stream(request)
+        next(stuck)
+        assert run(tiny_host, CaptionRequest(media=photo)).end == "finished"
+        stuck.close()  # type: ignore[attr-defined]
+    waiting = tiny_host.stream(CaptionRequest(media=path))
+    next(waiting)
+    decoded.set()
+    assert [*waiting][-1].end == "finished"
+
+
+def test_a_stop_while_a_file_is_being_decoded_ends_the_request_at_once(
+    tiny_host: BuiltinHost, undecoded: tuple[Path, threading.Event]
+):
+    cancel = Cancel()
+    stuck = tiny_host.stream(CaptionRequest(media=undecoded[0]), cancel)
+    next(stuck)
+    cancel.set()
+    assert [*stuck][-1].end == "cancelled"
 
 
 def test_a_stop_before_the_first_step_still_ends_in_a_result(tiny_host: BuiltinHost, ask: CaptionRequest):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ import pytest
 from PIL import Image
 
 from engines import media
-from engines.errors import MediaError
-from engines.media import child, reading
+from engines.errors import Cancelled, MediaError
+from engines.media import budget, child, reading
 from tests.engines.media.makers import film
 
 needs_signals = pytest.mark.skipif(os.name == "nt", reason="no SIGSTOP there")
@@ -34,6 +35,13 @@ def _no_child_left() -> Iterator[None]:
 def end_idle() -> None:
     while child._idle:
         child._idle.pop().end()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def the_child() -> child._Child:
@@ -176,13 +184,99 @@ def test_a_child_that_was_killed_while_it_waited_is_replaced(clip_file: Path) ->
 def test_a_child_that_hangs_is_given_up(clip_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     media.probe(clip_file)
     first = the_child()
-    monkeypatch.setattr(child, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(child, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(budget, "BASE_S", 0.0)
     first.process.send_signal(signal.SIGSTOP)
     with pytest.raises(MediaError, match=r"clip\.mp4 is damaged"):
         media.probe(clip_file)
     assert first.process.returncode == -signal.SIGKILL
     monkeypatch.undo()
     assert media.probe(clip_file).kind == "clip"
+
+
+@needs_signals
+def test_a_stop_ends_the_process_that_works_for_it_at_once(clip_file: Path) -> None:
+    media.probe(clip_file)
+    first = the_child()
+    first.process.send_signal(signal.SIGSTOP)  # a decoder that takes for ever
+    stop, raised = child.Stop(), []
+
+    def decode() -> None:
+        child.current_stop.set(stop)
+        try:
+            media.probe(clip_file)
+        except Cancelled as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(decode,))
+    thread.start()
+    wait_until(lambda: bool(stop._children))
+    stop.set()
+    thread.join(10)
+    assert raised and first.process.returncode == -signal.SIGKILL
+    assert media.probe(clip_file).kind == "clip"
+
+
+@needs_signals
+def test_a_long_request_makes_room_for_the_next(
+    clip_file: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "_quick", threading.Semaphore(1))
+    monkeypatch.setattr(child, "_long", threading.Semaphore(1))
+    monkeypatch.setattr(child, "LONG_S", 0.1)
+    media.probe(clip_file)
+    stuck = the_child()
+    stuck.process.send_signal(signal.SIGSTOP)
+    thread = threading.Thread(target=lambda: media.probe(clip_file))
+    thread.start()
+    wait_until(lambda: not child._idle)
+    assert media.load_photo(photo_file).pixels.shape == (4, 6, 3)
+    assert thread.is_alive()
+    stuck.process.send_signal(signal.SIGCONT)
+    thread.join(10)
+    assert not thread.is_alive() and child._quick._value == child._long._value == 1
+
+
+def test_no_more_requests_are_decoded_at_once_than_there_are_places(
+    photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "_quick", threading.Semaphore(1))
+    monkeypatch.setattr(child, "LONG_S", 600.0)
+    running, most, ask = 0, 0, child._receive
+
+    def watched(pipe: object) -> object:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        answer = ask(pipe)  # type: ignore[arg-type]
+        running -= 1
+        return answer
+
+    monkeypatch.setattr(child, "_receive", watched)
+    threads = [threading.Thread(target=media.probe, args=(photo_file,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+@pytest.mark.slow
+@needs_signals
+def test_a_file_that_takes_more_time_than_its_size_allows_is_given_up_with_a_true_sentence(
+    photo_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from engines.media import budget, child, reading; "
+        "budget.BASE_S = 0.1; reading.probe = lambda path: [0 for _ in iter(int, 1)]; child.serve()"
+    )
+    monkeypatch.setattr(child, "_PROGRAM", program)
+    with pytest.raises(MediaError) as caught:
+        media.probe(photo_file)
+    assert caught.value.en == (
+        "photo.png takes too long to decode for its size and was given up; save it anew in a usual format."
+    )
+    assert caught.value.zh == "photo.png 解码耗时与其大小不符，已放弃；请用常见格式重新保存。"
 
 
 @needs_signals
@@ -225,7 +319,7 @@ def test_a_child_that_says_what_it_may_not_is_not_believed(
     clip_file: Path, monkeypatch: pytest.MonkeyPatch, says: str
 ) -> None:
     monkeypatch.setattr(child, "_PROGRAM", f"import struct, sys; {says}; sys.stdout.flush(); sys.stdin.read()")
-    monkeypatch.setattr(child, "_PATIENCE_S", 10)
+    monkeypatch.setattr(child, "PATIENCE_S", 10)
     with pytest.raises(MediaError, match=r"clip\.mp4 is damaged"):
         media.probe(clip_file)
     assert not child._idle
@@ -237,7 +331,7 @@ def test_the_child_may_not_write_files_nor_swell(clip_file: Path) -> None:
     lines = Path(f"/proc/{the_child().process.pid}/limits").read_text().splitlines()
     soft = {line[:26].strip(): line[26:].split()[0] for line in lines}
     assert soft["Max file size"] == soft["Max core file size"] == "0"
-    assert soft["Max address space"] == str(child._MEMORY_BYTES)
+    assert soft["Max address space"] == str(child.MEMORY_BYTES)
 
 
 def test_where_no_process_can_be_started_files_are_read_here(clip_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from engines.errors import MediaError
-from engines.media import content_digest, refusals
+from engines.media import content_digest, opening, refusals
 from engines.media.reading import load_clip, load_photo, load_sound, probe, stream_sound
 from tests.engines.media.makers import film
 
@@ -69,10 +69,10 @@ def test_a_file_that_may_not_be_read_says_so(
     path = tmp_path / "private.jpg"
     path.write_bytes(b"x")
 
-    def refuse(self: Path, *args: object, **kwargs: object) -> None:  # chmod would not stop root
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path: Path, *args: object, **kwargs: object) -> None:  # chmod would not stop root
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(opening.os, "open", refuse)
     en, zh = said(read, path)
     assert en == "private.jpg may not be read; allow reading it or copy it elsewhere, then choose it again."
     assert zh == "没有权限读取 private.jpg，请更改权限或复制到别处后重试。"

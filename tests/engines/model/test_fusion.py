@@ -15,7 +15,6 @@ from engines.model.fusion import (
     FRAME_SIDE,
     N_CTC,
     OPERATORS,
-    SENSES,
     SOUND_POOL,
     VECTOR_KINDS,
     FusionModel,
@@ -44,6 +43,8 @@ SHAKEN = {kind: shaken(kind) for kind in KINDS["fusion"]}
 every_operator = pytest.mark.parametrize("kind", KINDS["fusion"])
 IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
 N_TOKENS = {"picture": 8, "sound": 5, "text": 3}
+SENSES: tuple[StreamSense, ...] = ("picture", "sound", "text")
+"""Of a model without concepts, which knows no names."""
 
 
 def stream(sense: StreamSense, mask: Tensor | None = None) -> Stream:

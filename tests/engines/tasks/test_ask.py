@@ -99,7 +99,7 @@ def test_what_cannot_be_seen_or_heard_is_said_to_be_so(
 def test_what_is_said_in_a_clip_is_read_from_its_transcript(
     encoder: MediaEncoder, clip: Clip, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(MediaEncoder, "transcript", lambda self, media: "bin blue at f two now")
+    monkeypatch.setattr(MediaEncoder, "transcript", lambda self, media, track: "bin blue at f two now")
     assert last_of(encoder, clip, "What does the person say?").text == "bin blue at f two now"
 
 

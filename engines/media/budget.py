@@ -1,0 +1,46 @@
+"""Seconds of CPU that one request for a file may take, by the size of the file.
+
+A decoder that can stop early (`is_half_spent`) gives what it has by half of the time; the system ends the process
+that takes all of it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+BASE_S = 6.0
+PER_MIB_S = 1.0
+MOST_S = 240.0
+"""A four-hour sound in one piece is the slowest honest request."""
+
+_half_s = math.inf
+
+
+def seconds(path: Path) -> float:
+    """What a request for this file may take."""
+    try:
+        n_bytes = path.stat().st_size
+    except (OSError, ValueError):  # it is gone, or has a name no file can have; whoever opens it says so
+        n_bytes = 0
+    return min(BASE_S + PER_MIB_S * n_bytes / 2**20, MOST_S)
+
+
+def begin(path: Path) -> None:
+    """Count from now. Also has the system end this process when all is spent, where it can."""
+    global _half_s
+    spent_s, allowed_s = time.process_time(), seconds(path)
+    _half_s = spent_s + allowed_s / 2
+    try:
+        import resource
+    except ImportError:  # Windows: only the parent's clock ends it
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = math.ceil(spent_s + allowed_s) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def is_half_spent() -> bool:
+    """Whether a decoder that can stop early has to."""
+    return time.process_time() > _half_s

@@ -1,0 +1,181 @@
+"""Sounds and clips are heard and seen as players play them: the right track, side, shape and level."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+from engines import media
+from engines.errors import MediaError
+from engines.media.loudness import is_quiet, loudness
+from engines.media.reading import load_clip, load_sound, probe, probe_sound, stream_sound
+from engines.protocol import RATE_HZ
+from tests.engines.media.makers import film, pitch_hz, sine
+
+
+def keys(notes: Sequence[object]) -> list[str]:
+    return [note.key for note in notes]  # type: ignore[attr-defined]
+
+
+def several_tracks(path: Path, sounds: dict[str, np.ndarray], *, default: str | None = None) -> Path:
+    """A sound file with a track for each language, (n,) at 16 kHz."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for language in sounds:
+            stream = container.add_stream("flac", rate=RATE_HZ, layout="mono")
+            stream.metadata["language"] = language
+            stream.disposition = Disposition.default if language == default else Disposition(0)
+            streams.append(stream)
+        for stream, samples in zip(streams, sounds.values(), strict=True):
+            frame = av.AudioFrame.from_ndarray((samples * 32_767).astype(np.int16)[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts = RATE_HZ, 0
+            for packet in [*stream.encode(frame), *stream.encode(None)]:
+                container.mux(packet)
+    return path
+
+
+LOW, HIGH = (sine(2.0, rate_hz=RATE_HZ, hz=hz) for hz in (300.0, 800.0))
+SILENT = np.zeros(2 * RATE_HZ, np.float32)
+
+
+def test_the_default_track_is_heard_and_that_there_are_others_is_said(tmp_path: Path) -> None:
+    path = several_tracks(tmp_path / "film.mka", {"ger": LOW, "eng": HIGH}, default="eng")
+    sound = load_sound(path)
+    assert pitch_hz(sound.samples) == pytest.approx(800, abs=3)
+    (note,) = sound.notes
+    assert note.en == "Sound track 2 of 2 (1 ger, 2 eng) was heard; another can be chosen by its number."
+    assert note.zh == "听的是第 2 条声轨，共 2 条（1 ger, 2 eng）；可按编号另选。"
+    assert probe(path).n_tracks == 2 and probe_sound(path).track == 2
+
+
+def test_a_track_can_be_chosen_by_its_number(tmp_path: Path) -> None:
+    path = several_tracks(tmp_path / "film.mka", {"ger": LOW, "eng": HIGH}, default="eng")
+    assert pitch_hz(load_sound(path, track=1).samples) == pytest.approx(300, abs=3)
+    assert pitch_hz(np.concatenate(list(stream_sound(path, track=1)))) == pytest.approx(300, abs=3)
+    with pytest.raises(MediaError, match=r"film\.mka has 2 sound tracks; choose one of them\."):
+        load_sound(path, track=3)
+
+
+@pytest.mark.parametrize("default", ["ger", None])
+def test_a_silent_track_is_passed_over(tmp_path: Path, default: str | None) -> None:
+    path = several_tracks(tmp_path / "film.mka", {"ger": SILENT, "eng": HIGH}, default=default)
+    assert pitch_hz(load_sound(path).samples) == pytest.approx(800, abs=3)
+    assert is_quiet(load_sound(path, track=1).samples)
+
+
+def test_sides_that_cancel_out_are_heard_by_one_of_them(tmp_path: Path) -> None:
+    samples = sine(1.0)
+    path = film(
+        tmp_path / "wide.flac", picture=None, sound="flac", layout="stereo", samples=np.stack([samples, -samples])
+    )
+    sound = load_sound(path)
+    assert pitch_hz(sound.samples) == pytest.approx(440, abs=3)
+    assert np.sqrt((sound.samples**2).mean()) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+
+
+def words(level: float) -> np.ndarray:
+    """Four beeps with pauses, as loud and soft as speech is."""
+    beep = np.concatenate([sine(0.3, level=level), np.zeros(9_600, np.float32)])
+    return np.tile(beep, 4)
+
+
+def float_wav(path: Path, samples: np.ndarray) -> Path:
+    return film(path, picture=None, sound="pcm_f32le", samples=samples)
+
+
+def test_very_quiet_speech_is_made_as_loud_as_usual_and_that_is_said(tmp_path: Path) -> None:
+    path = float_wav(tmp_path / "far.wav", words(10 ** (-65 / 20)))
+    sound = load_sound(path)
+    assert not is_quiet(sound.samples) and np.percentile(loudness(sound.samples), 95) > 0.03
+    assert keys(sound.notes) == keys(probe_sound(path).notes) == ["note.very_quiet"]
+    assert max(map(np.max, stream_sound(path))) > 0.03
+
+
+def test_silence_an_even_hiss_and_what_is_loud_enough_stay_as_they_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    hiss = (10 ** (-65 / 20) * rng.standard_normal(96_000)).astype(np.float32)
+    for name, samples in {"hiss": hiss, "none": np.zeros(96_000, np.float32), "soft": words(0.02)}.items():
+        path = float_wav(tmp_path / f"{name}.wav", samples)
+        assert float(np.abs(load_sound(path).samples).max()) <= 1.1 * float(np.abs(samples).max()) + 1e-6
+        assert load_sound(path).notes == ()
+
+
+@pytest.mark.parametrize("seconds", [1 / 48_000, 0.02])
+def test_a_sound_of_a_moment_is_too_short_to_say(tmp_path: Path, seconds: float) -> None:
+    path = film(tmp_path / "click.wav", picture=None, sound="pcm_s16le", samples=sine(seconds))
+    for read in (load_sound, lambda path: list(stream_sound(path))):
+        with pytest.raises(MediaError, match=r"click\.wav is shorter than 0\.1 seconds, too short to say what it is"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "coding", "rate_hz"),
+    [("ac3", "ac3", 48_000), ("eac3", "eac3", 48_000), ("g722", "g722", 16_000), ("rm", "ac3", 48_000)],
+)
+def test_raw_and_old_sounds_are_read(tmp_path: Path, suffix: str, coding: str, rate_hz: int) -> None:
+    sound = load_sound(film(tmp_path / f"a.{suffix}", picture=None, sound=coding, rate_hz=rate_hz))
+    assert sound.duration_s == pytest.approx(2, abs=0.1)
+    assert pitch_hz(sound.samples[8_000:24_000]) == pytest.approx(440, abs=3)
+
+
+@pytest.mark.parametrize(("suffix", "picture", "sound"), [("mxf", "mpeg2video", "pcm_s16le"), ("nut", "mpeg4", "flac")])
+def test_clips_of_the_studio_are_read(tmp_path: Path, suffix: str, picture: str, sound: str) -> None:
+    clip = load_clip(film(tmp_path / f"a.{suffix}", picture=picture, sound=sound, fps=25), n_frames=2)
+    assert clip.frames[0].shape == (48, 64, 3) and clip.sound is not None
+
+
+def white_corner(_: int) -> np.ndarray:
+    """White at the top left."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:24, :32] = 255
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("matrix", "white_at"),
+    [((-1, 0, 0, 1), (0, 1)), ((1, 0, 0, -1), (1, 0)), ((0, 1, 1, 0), (0, 0)), ((0, -1, -1, 0), (1, 1))],
+    ids=["mirrored", "upside down", "along one diagonal", "along the other"],
+)
+def test_a_mirrored_clip_is_shown_as_players_show_it(
+    tmp_path: Path, matrix: tuple[int, int, int, int], white_at: tuple[int, int]
+) -> None:
+    path = film(tmp_path / "selfie.mp4", paint=white_corner, sound=None)
+    a, b, c, d = (entry << 16 for entry in matrix)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 44
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    frame = load_clip(path, n_frames=1).frames[0]
+    height, width, _ = frame.shape
+    assert (width, height) == ((64, 48) if matrix[0] else (48, 64))
+    assert (probe(path).width, probe(path).height) == (width, height)
+    y, x = white_at
+    assert frame[height // 4 + y * height // 2, width // 4 + x * width // 2].mean() > 200
+    assert frame.mean() == pytest.approx(64, abs=12)
+
+
+def test_pixels_that_are_not_square_are_shown_in_their_shape(tmp_path: Path) -> None:
+    path = tmp_path / "dv.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width = stream.height = 180
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 9)
+        frame = av.VideoFrame.from_ndarray(np.zeros((180, 180, 3), np.uint8), format="rgb24")
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    assert (probe(path).width, probe(path).height) == (320, 180)
+    assert load_clip(path, n_frames=1).frames[0].shape == (180, 320, 3)
+
+
+def test_notes_come_through_the_child(tmp_path: Path) -> None:
+    path = several_tracks(tmp_path / "film.mka", {"ger": LOW, "eng": HIGH}, default="eng")
+    assert media.load_sound(path).notes == load_sound(path).notes
+    assert media.probe_sound(path) == probe_sound(path)
