@@ -221,7 +221,8 @@ class Feeds:
 
     def _likely(self, meta: Meta, language: str, rng: np.random.Generator) -> list[str]:
         """What the concept head found in a photo, at a bar drawn anew each time."""
-        assert self.config is not None
+        if self.config is None or not self.config.concepts or "concepts" not in meta:
+            return []  # a model or a store without concepts
         probabilities = np.zeros(len(self.config.concepts), np.float32)
         for i, probability in meta["concepts"]:  # type: ignore[attr-defined]
             probabilities[i] = probability

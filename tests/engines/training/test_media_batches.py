@@ -48,7 +48,7 @@ def assert_masked(sounds: Tensor, mask: Tensor) -> None:
         assert not row[n * HOP :].any() or n == len(own)
 
 
-@pytest.mark.parametrize("task", OBJECTIVES)
+@pytest.mark.parametrize("task", [task for task in OBJECTIVES if task not in ("name", "write", "question")])
 def test_a_batch_of_media_has_the_names_of_one_of_stores_and_is_drawn_from_the_generator_alone(
     live: Feeds, feeds: Feeds, task: str
 ) -> None:
