@@ -89,7 +89,8 @@ def save(
 
     folder.mkdir(parents=True, exist_ok=True)
     about = {"format": "pt", "model": FORMAT, "version": str(VERSION), "name": name, "licence": licence}
-    save_file(quantise(model.state_dict()), folder / WEIGHTS_FILE, metadata=about)
+    # One entry, since safetensors writes several in a random order, and equal weights should be equal files.
+    save_file(quantise(model.state_dict()), folder / WEIGHTS_FILE, metadata={"about": json.dumps(about)})
     (folder / WEIGHTS_FILE).chmod(0o644)  # safetensors writes for its own user alone
     pieces = tokenizer.read_bytes()
     if (folder / TOKENIZER_FILE).resolve() != tokenizer.resolve():

@@ -144,6 +144,7 @@ def stream(encoder: MediaEncoder, request: TranscribeRequest) -> Iterator[Transc
         if n_written and rest is not None:  # something more is said that could not be written
             segments = (*segments[:-1], replace(segments[-1], text=segments[-1].text + CUT))
         heard_s = whole.end_s
+        segments = tuple(sorted(segments, key=lambda segment: segment.start_s))  # a rest may begin before its end
         shown = result()
     yield replace(result(), duration_s=heard_s, progress=None, end="finished" if segments else "empty")
 

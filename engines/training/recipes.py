@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 TRUNK_FROZEN = 15
 """Blocks of the picture tower's extractor, of 21, that stay as they are: half of its time is spent before them, and
 most of its weights lie behind."""
+CONCEPTS = ("picture.concepts.", "concept_vectors")
+"""The concept head is a public classifier, and stays one."""
 EARLY = (
+    *CONCEPTS,
     *("picture.trunk.stem.", *(f"picture.trunk.blocks.{i}." for i in range(7))),
     *("sound.conv1.", "sound.conv2.", "sound.blocks.0.", "sound.blocks.1.", "decoder.embedding."),
 )
@@ -29,7 +32,7 @@ class Recipe:
     name: str
     n_steps: int
     tasks: dict[str, Share] = field(default_factory=dict)
-    frozen: tuple[str, ...] = ("picture.trunk.", "sound.", "decoder.embedding.")
+    frozen: tuple[str, ...] = (*CONCEPTS, "picture.trunk.", "sound.", "decoder.embedding.")
     """Parameters whose names begin so are not trained. The stores were made with the towers. Rare pieces of the
     embedding get next to no gradient but what pushes them down, and Adam makes a full step of it: trained with the
     rest, the decoder forgot how to spell."""
@@ -77,6 +80,7 @@ RECIPES: dict[str, Recipe] = {
             n_steps=400,
             tasks={"look": Share(1, 64)},
             frozen=(
+                *CONCEPTS,
                 *("picture.trunk.stem.", *(f"picture.trunk.blocks.{i}." for i in range(TRUNK_FROZEN))),
                 *("sound.", "decoder.embedding."),
             ),
@@ -187,7 +191,7 @@ RECIPES: dict[str, Recipe] = {
                 "transcribe": Share(0.06, 12),
             },
             frozen=(
-                *("picture.trunk.", "picture.concepts.", "concept_vectors", "sound.", "text.", "decoder.embedding."),
+                *(*CONCEPTS, "picture.trunk.", "sound.", "text.", "decoder.embedding."),
                 *("ctc_head.", "event_head.", "mix_norm.", "layer_weights", "vectors.sound."),
             ),
             learning_rate=1.5e-4,

@@ -45,7 +45,10 @@ FILE = Path("dog.jpg")
         (lambda: TranslateRequest(text="x" * 20_001, source="en", target="de"), "The text has 20,001 characters"),
         (lambda: TranslateRequest(text="x", source="en", target="en"), "Source and target are the same language"),
         (lambda: AskRequest(media=FILE, question=""), "Type a question first."),
-        (lambda: AskRequest(media=FILE, question="What?", hide=frozenset({"taste"})), "Only picture and sound can be"),
+        (
+            lambda: AskRequest(media=FILE, question="What?", hide=frozenset({"taste"})),
+            "Only picture, sound and names can be",
+        ),
         (lambda: EmbedRequest(media=""), "Type something to embed first."),
         (lambda: SearchRequest(query="", collection=FILE), "Type what to look for, or drop a file."),
         (lambda: SearchRequest(query="dog", collection=FILE, k=0), "k is 0; choose 1 to 1000 hits."),

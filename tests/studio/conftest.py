@@ -127,11 +127,13 @@ def visitor(tmp_path: Path, shelves: Shelves) -> AppState:
 @pytest.fixture
 def plain_head(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is taught is told apart by cosines and a threshold alone, whatever was learnt over many tasks."""
-    from engines.lab import fewshot as teach
+    import torch
 
-    steps = np.full(5, 0.1, np.float32)
-    head = teach.Head(None, None, np.float32(10), steps, 0 * steps, np.array([0.5, 0, 0, 0, 0], np.float32))
-    monkeypatch.setattr(teach, "heads", lambda: ("no model", {teach.MIXED: head}))
+    from engines.lab import fewshot_head as teach
+
+    steps = torch.full((5,), 0.1)
+    head = teach.Head(None, None, torch.tensor(10.0), steps, 0 * steps, torch.tensor([0.5, 0, 0, 0, 0]))
+    monkeypatch.setattr(teach, "load_heads", lambda: ("no model", {teach.MIXED: head}))
 
 
 @pytest.fixture

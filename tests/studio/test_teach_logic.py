@@ -141,7 +141,7 @@ def test_how_far_it_is_is_shown(state: AppState) -> None:
 def test_a_file_that_cannot_be_read_is_named_and_left_out_and_stays_in_its_row(state: AppState) -> None:
     drop(state, 0, "broken.jpg")
     shown = taught(state)
-    assert "broken.jpg is damaged." in shown and "broken.jpg 已损坏。" in shown
+    assert "broken.jpg is damaged." in shown
     assert state.label_store.entries("me")[0].n_examples == 3
     assert len(state.label_store.draft("me").row(0)) == 3
 

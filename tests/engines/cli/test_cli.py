@@ -85,8 +85,8 @@ def test_commands_with_a_parser_of_their_own_get_the_rest_of_the_line(capsys: py
         with pytest.raises(SystemExit) as left:
             main([name, "--help"])
         assert left.value.code == 0 and word in capsys.readouterr().out
-    assert main(["lab", "extractors", "--sense", "smell"]) == 1
-    assert capsys.readouterr().err.startswith("sense: 'smell' is not known")
+    assert main(["lab", "extractors", "--modality", "smell"]) == 1
+    assert capsys.readouterr().err.startswith("modality: 'smell' is not known")
 
 
 # --- failures ----------------------------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def test_a_folder_is_indexed_filtered_moved_and_its_copies_are_found(
     assert found("--near", "48.85,2.35") == ["old.jpg"] and found("--near", "48.85,2.35,1000") == found()
     assert found("--camera", "iphone", "--since", "2030") == [] and found("--camera", "pixel") == []
     assert main(["duplicates", "album/album.db", "-0"]) == 0
-    assert Path(capsys.readouterr().out.rstrip("\0")).name == "new.jpg"
+    assert "new.jpg" in {Path(line).name for line in capsys.readouterr().out.split("\0")}
     (tmp_path / "album").rename(tmp_path / "moved")
     assert main(["search", "moved/album.db", "dog", "--paths"], opener=tiny) == 0
     assert {Path(line).parent for line in capsys.readouterr().out.splitlines()} == {tmp_path / "moved"}
@@ -226,6 +226,9 @@ def test_a_mixed_query_takes_away_what_is_like_it(tmp_path: Path) -> None:
         def text_vector(self, text: str) -> np.ndarray:
             vector = np.array([float("x" in text), float("y" in text), 0.0], np.float32)
             return vector / np.linalg.norm(vector)
+
+        def query_vector(self, text: str, kind: str) -> np.ndarray:
+            return self.text_vector(text)
 
         def fit(self, score: float, query: str, row: str) -> float:
             return max(0.0, min(1.0, score))

@@ -197,10 +197,10 @@ def test_a_run_is_measured_only_on_what_it_learnt_from() -> None:
 
 def test_curves_grow_point_by_point_each_in_its_chart() -> None:
     watch = Recorder(SMALL, 10)
-    watch.point("training", "gru", 1, 0.1, of=("step", "accuracy"), percent=True)
-    watch.point("training", "transformer", 1, 0.2, of=("step", "accuracy"), percent=True)
-    watch.point("training", "gru", 5, 0.4, of=("step", "accuracy"), percent=True)
-    watch.point("game", "a", 5, 2.0, of=("step", "loss"))
+    watch.point("training", "gru", 1, 0.1, axes=("step", "accuracy"), percent=True)
+    watch.point("training", "transformer", 1, 0.2, axes=("step", "accuracy"), percent=True)
+    watch.point("training", "gru", 5, 0.4, axes=("step", "accuracy"), percent=True)
+    watch.point("game", "a", 5, 2.0, axes=("step", "loss"))
     training, game = watch.findings().charts
     assert training == Chart(
         "training", "step", "accuracy", (Curve("gru", (1, 5), (0.1, 0.4)), Curve("transformer", (1,), (0.2,))), True
@@ -210,9 +210,9 @@ def test_curves_grow_point_by_point_each_in_its_chart() -> None:
 
 def test_what_was_found_before_is_not_changed_by_what_comes_after() -> None:
     watch = Recorder(SMALL, 10)
-    watch.point("training", "gru", 1, 0.1, of=("step", "accuracy"))
+    watch.point("training", "gru", 1, 0.1, axes=("step", "accuracy"))
     early = watch.findings()
     watch.count_step()
-    watch.point("training", "gru", 2, 0.2, of=("step", "accuracy"))
+    watch.point("training", "gru", 2, 0.2, axes=("step", "accuracy"))
     assert early.n_done == 0 and early.charts[0].curves[0].x == (1,)
     assert watch.stopped().end == "cancelled" and watch.stopped().n_done == 1

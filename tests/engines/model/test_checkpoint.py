@@ -111,7 +111,7 @@ def test_a_model_may_be_saved_over_itself(folder: Path) -> None:
 
 def test_the_weights_say_what_they_are_and_others_may_read_them(saved: Path) -> None:
     with safe_open(saved / WEIGHTS_FILE, "pt") as file:
-        assert file.metadata()["model"] == "fusion-studio"
+        assert json.loads(file.metadata()["about"])["model"] == "fusion-studio"
     assert saved.joinpath(WEIGHTS_FILE).stat().st_mode & 0o777 == 0o644
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
 
-from engines.model.config import small
+from engines.model.config import Concept, small
 from engines.model.fusion import FusionModel
 from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import EARLY, RECIPES, TRUNK_FROZEN, Recipe
@@ -15,8 +15,10 @@ from engines.training.train import peak_rate
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 with torch.device("meta"):  # the shipped sizes, without the memory
-    SIZES = {name: p.numel() for name, p in FusionModel(small(10)).named_parameters()}
+    CONFIG = replace(small(10), concepts=(Concept("cat", "Katze", "chat", "猫"),))
+    SIZES = {name: p.numel() for name, p in FusionModel(CONFIG).named_parameters()}
 NAMES = list(SIZES)
+OWN_STAGES = {"look", "spell", "consensus", "name", "write", "question"}
 
 
 def test_the_stages_are_known_by_their_names() -> None:
@@ -48,10 +50,10 @@ def test_what_is_frozen_and_kept_is_named_to_the_dot(recipe: Recipe) -> None:
 
 def test_the_joint_stage_trains_everything_but_the_towers_its_stores_were_made_with() -> None:
     joint = RECIPES["joint"]
-    assert joint.tasks.keys() == OBJECTIVES.keys() - {"look", "spell", "consensus"}  # these are stages of their own
+    assert joint.tasks.keys() == OBJECTIVES.keys() - OWN_STAGES
     assert joint.only == ()
     frozen = {name for name in NAMES if name.startswith(joint.frozen)}
-    assert {name.split(".")[0] for name in frozen} == {"picture", "sound", "decoder"}
+    assert {name.split(".")[0] for name in frozen} == {"picture", "sound", "decoder", "concept_vectors"}
     assert {name for name in frozen if name.startswith("decoder.")} == {"decoder.embedding.weight"}
     assert not "sound_bridge.weight".startswith(joint.frozen)
     assert not "picture.project.weight".startswith(joint.frozen)
@@ -66,9 +68,10 @@ def test_looking_teaches_the_last_blocks_of_the_extractor_which_hold_most_of_its
     assert still == set(range(TRUNK_FROZEN))
     assert {name for name in trunk if name.startswith("picture.trunk.stem.")} <= frozen
     assert not any(name.startswith("picture.trunk.head.") for name in frozen)
-    assert not any(name.startswith("picture.") for name in frozen - trunk)
+    head = {name for name in NAMES if name.startswith("picture.concepts.")}
+    assert not any(name.startswith("picture.") for name in frozen - trunk - head)
     assert sum(SIZES[name] for name in trunk - frozen) > 0.5 * sum(SIZES[name] for name in trunk)
-    assert {name.split(".")[0] for name in frozen} == {"picture", "sound", "decoder"}
+    assert {name.split(".")[0] for name in frozen} == {"picture", "sound", "decoder", "concept_vectors"}
 
 
 @pytest.mark.parametrize("stage", ["whole", "agree"])
@@ -81,8 +84,9 @@ def test_from_the_media_themselves_most_of_both_towers_is_trained_slower_than_th
         assert own & frozen
         assert sum(SIZES[name] for name in own - frozen) > 0.6 * sum(SIZES[name] for name in own)
         assert all(peak_rate(recipe, name) < recipe.learning_rate for name in own - frozen)
-    assert {name for name in frozen if not name.startswith(("picture.trunk.", "sound."))} == {
-        "decoder.embedding.weight"
+    assert {name for name in frozen if not name.startswith(("picture.", "sound."))} == {
+        "decoder.embedding.weight",
+        "concept_vectors",
     }
 
 
@@ -93,7 +97,10 @@ def test_a_stage_that_trains_towers_has_the_media_themselves(recipe: Recipe) -> 
     assert recipe.from_media == bool(trained) or recipe.name == "smoke"
 
 
-@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if "answer" in recipe.tasks])
+CLIPS = [name for name, recipe in RECIPES.items() if "answer" in recipe.tasks and name != "concepts"]
+
+
+@pytest.mark.parametrize("name", CLIPS)
 def test_clips_are_described_wherever_they_are_asked_about_but_far_less_often(name: str) -> None:
     tasks = RECIPES[name].tasks
     assert 0 < tasks["describe"].weight <= tasks["answer"].weight / 5
