@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -337,7 +337,8 @@ def _seek(container: InputContainer, track: AudioStream | VideoStream, at_s: flo
     try:
         container.seek(int(at_s / track.time_base) if at_s > 0 and track.time_base else 0, stream=track)
     except _FAULTS:
-        container.seek(0)
+        with suppress(*_FAULTS):  # a damaged file may not go back either; what comes next is read then
+            container.seek(0)
 
 
 # --- film --------------------------------------------------------------------------------------------------------

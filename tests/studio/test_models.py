@@ -59,7 +59,7 @@ def test_abilities_are_shown_as_declared() -> None:
 
 def test_the_card_names_what_counts(info: HostInfo) -> None:
     shown = models.card_view(info)
-    for fact in ("fake", "1.0 M", "cpu · float32", "no CUDA device was found", "Apache-2.0", "fake0000"):
+    for fact in ("fake", "1.0 M", "cpu · float32", "there is no CUDA device", "Apache-2.0", "fake0000"):
         assert fact in shown
 
 

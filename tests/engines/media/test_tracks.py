@@ -175,7 +175,7 @@ def test_a_stream_left_half_way_lets_the_file_go(tmp_path: Path) -> None:
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     path.unlink()
-    with pytest.raises(MediaError, match=r"There is no file tone\.wav any more"):
+    with pytest.raises(MediaError, match=r"There is no file tone\.wav"):
         next(stream_sound(path))
 
 
