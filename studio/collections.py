@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -91,6 +92,8 @@ class CollectionStore:
         """Delete copies of uploads an hour after they were made, and collections in which they were found."""
         for folder in (self._home / UPLOADS).glob("*/*"):
             if uploads.delete_old(folder / FILES, now_s=now_s):
+                with suppress(OSError):  # newer files are still in it
+                    (folder / FILES).rmdir()
                 for collection in folder.glob(f"{UPLOADS}.sqlite*"):
                     collection.unlink(missing_ok=True)
 

@@ -69,7 +69,7 @@ def test_one_that_fails_is_one_sentence_and_the_other_still_answers(owner: AppSt
 def test_one_that_cannot_do_it_says_so(owner: AppState, shelves: Shelves) -> None:
     model_routing.assign(owner.host, "transcribe", shelves._host("a/whisper"))
     shown = last(compare.play(owner, "me", ("builtin", "a/whisper"), CAPTION))
-    assert "does not serve this" in shown
+    assert "不能写描述" in shown and "whisper" in shown
 
 
 def test_a_stop_keeps_what_is_there_and_the_second_does_not_begin(owner: AppState) -> None:
