@@ -106,7 +106,9 @@ def test_silence_is_not_listened_to_and_ends_empty():
 
 def test_a_model_that_hears_nobody_ends_empty():
     for said in (Said(), Said((Segment(0.0, 1.0, "  "),))):
-        last = last_of(transcribed(TranscribeRequest(media=Sound(tone(1.0))), lambda *_, said=said: iter([said])))
+        last = last_of(
+            transcribed(TranscribeRequest(media=Sound(tone(1.0))), lambda *_, said=said: (one for one in [said]))
+        )
         assert last.end == "empty" and last.segments == ()
 
 
