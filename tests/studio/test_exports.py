@@ -50,7 +50,7 @@ def test_json_holds_the_settings_the_data_and_all_that_was_measured() -> None:
 def test_json_holds_maps_and_no_number_that_json_has_not() -> None:
     chart = Chart("training", "step", "loss", (Curve("picture", (1.0,), (float("nan"),)),))
     kept = json.loads(exports.written_as(replace(mapped(), charts=(chart,)), "json") or b"")
-    assert kept["maps"][0]["groups"][0]["places"][1] == [1.0, 1.0]
+    assert kept["maps"][0]["groups"][0]["points"][1] == [1.0, 1.0]
     assert kept["charts"][0]["curves"][0]["y"] == [None]
 
 
