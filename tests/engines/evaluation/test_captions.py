@@ -25,4 +25,4 @@ def test_captions_like_peoples_score_far_over_the_same_captions_on_other_photos(
 def test_what_a_host_does_not_serve_is_a_skipped_row_with_its_sentence(tiny: Path) -> None:
     dumb = FakeHost(abilities=frozenset(a for a in EVERYTHING if a.request is not CaptionRequest))
     row = rows_of(dumb, tiny, "caption")["caption.flickr8k.en.cider"]
-    assert (row.value, row.skipped) == (None, "The fake host does not serve this.")
+    assert (row.value, row.skipped) == (None, "fake does not caption; choose another model for it in Models & device.")
