@@ -59,8 +59,8 @@ def test_every_change_is_measured_by_captions_speech_and_translations(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "CHANGES", {name: CHANGES[name] for name in ("float32", "decoder_bfloat16")})
-    tiny = checkpoint.tiny()
-    monkeypatch.setattr(checkpoint, "load", lambda folder, **_: tiny)
+    small = checkpoint.tiny()
+    monkeypatch.setattr(checkpoint, "load", lambda folder, **_: small)
     rows = precision_rows(Bench(FakeHost(), tiny, "dev", 1, quiet=True))
     measured = {f"{row}" for row in ("caption.cider", "speech.word_error_rate", "translation.bleu")}
     seconds = {f"{job}.seconds" for job in ("caption", "speech", "translation")}
