@@ -50,7 +50,7 @@ def test_a_transcript_holds_segments_words_and_whole_texts() -> None:
     assert plain["result"] == "transcribe" and plain["request"]["media"] == "dog.jpg"
     assert plain["text"] == "Good morning. The train leaves at nine."
     assert plain["translation"].startswith("Guten Morgen.")
-    assert plain["segments"][0]["words"][0] == {"start_s": 0.5, "end_s": 0.8, "text": "Good"}
+    assert plain["segments"][0]["words"][0] == {"start_s": 0.5, "end_s": 0.8, "text": "Good", "confidence": None}
 
 
 def test_media_in_memory_are_named_by_their_kind_and_vectors_are_lists() -> None:
