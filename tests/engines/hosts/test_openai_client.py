@@ -11,7 +11,7 @@ import pytest
 
 from engines.errors import Cancelled, RequestError
 from engines.hosts import openai_client as module
-from engines.hosts.openai_client import Message, Server, short
+from engines.hosts.openai_client import ChatMessage, Server, short
 from engines.protocol import Cancel
 from tests.scripted_server import (
     CHAT,
@@ -34,7 +34,7 @@ from tests.scripted_server import (
     status,
 )
 
-HELLO: list[Message] = [{"role": "user", "content": "Hello."}]
+HELLO: list[ChatMessage] = [{"role": "user", "content": "Hello."}]
 SECRET = "sk-secret-7"
 
 
@@ -195,7 +195,7 @@ def test_who_stops_reading_hangs_up(server: Server, script: ScriptedServer):
     answer = texts(server)
     assert next(answer) == "Guten"
     answer.close()  # type: ignore[attr-defined]
-    assert script.hung_up.wait(WAIT_S) and server._lines == set()
+    assert script.hung_up.wait(WAIT_S) and server._connections == set()
 
 
 def test_a_stop_ends_the_wait_for_another_try(server: Server, script: ScriptedServer, monkeypatch):

@@ -12,7 +12,7 @@ import torch
 from engines.errors import AbilityError
 from engines.hosts import pretrained
 from engines.hosts.pretrained import speech
-from engines.hosts.pretrained.speech import TIME_S, _timed, _turns_in_circles
+from engines.hosts.pretrained.speech import TIME_S, _is_repetitive, _timed
 from engines.protocol import RATE_HZ, Sound, TranscribeRequest, TranscribeResult, run
 from engines.settings import Settings
 from tests.conftest import SAMPLES, tone
@@ -35,11 +35,11 @@ def test_no_time_reaches_past_the_stretch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "circles"),
+    ("text", "is_repetitive"),
     [("[music] " * 20, True), ("Please hold and your call will be answered in the order it was received. " * 1, False)],
 )
-def test_what_is_said_over_and_over_is_told_from_speech(text: str, circles: bool) -> None:
-    assert _turns_in_circles(text) is circles
+def test_what_is_said_over_and_over_is_told_from_speech(text: str, is_repetitive: bool) -> None:
+    assert _is_repetitive(text) is is_repetitive
 
 
 def test_a_whisper_writes_segments_with_times_in_a_language_it_knows(opened: Callable[..., Any], sound: Sound) -> None:
@@ -53,7 +53,7 @@ def test_a_whisper_translates_into_english_by_itself_and_into_nothing_else(
     opened: Callable[..., Any], sound: Sound, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = opened("whisper")
-    monkeypatch.setattr(speech, "_turns_in_circles", lambda _: False)  # random weights do nothing else
+    monkeypatch.setattr(speech, "_is_repetitive", lambda _: False)  # random weights do nothing else
     asked: list[str] = []
     ids = speech.Whisper._ids
 
@@ -92,7 +92,7 @@ def test_what_may_be_noise_gives_no_words_if_the_model_is_unsure_of_them(
     unsure: float,
     is_speech: bool,
 ) -> None:
-    monkeypatch.setattr(speech, "_turns_in_circles", lambda _: False)  # random weights do nothing else
+    monkeypatch.setattr(speech, "_is_repetitive", lambda _: False)  # random weights do nothing else
     monkeypatch.setattr(speech.Whisper, "_heard", lambda *_: (no_speech, "en"))
     monkeypatch.setattr(speech, "UNSURE", unsure)
     *partial, last = opened("whisper").stream(TranscribeRequest(media=sound))
