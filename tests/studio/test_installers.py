@@ -139,6 +139,8 @@ def test_without_a_network_the_sentence_comes_before_a_second_try(
 ) -> None:
     pretend_installer(monkeypatch, tmp_path, "pip", "raise SystemExit('Temporary failure in name resolution')")
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(bootstrap, "venv_python", lambda: tmp_path / "bin" / "python")
+    monkeypatch.setattr(bootstrap, "pip", lambda: [sys.executable, "-m", "pip", "install"])
     with pytest.raises(SetupError, match="no package index answers"):
         bootstrap.find_uv()
 

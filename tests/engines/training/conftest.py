@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from torch import Tensor
 from engines import archives
 from engines.model import checkpoint
 from engines.model.checkpoint import BUILTIN, TOKENIZER_FILE
-from engines.model.config import tiny
+from engines.model.config import Concept, ConceptGroup, tiny
 from engines.model.fusion import FusionModel
 from engines.training import library, losses
 from engines.training.batches import Feeds
@@ -38,6 +39,8 @@ from tests.tiny_data import (
 )
 
 SPOKEN_DE = "Guten Morgen."
+CLASSES = (Concept("tabby cat", "Tigerkatze", "chat tigré", "虎斑猫"), Concept("cup", "Tasse", "tasse", "杯子"))
+GROUPS = (ConceptGroup(Concept("cat", "Katze", "chat", "猫"), (0,)),)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -112,6 +115,34 @@ def run(tmp_path_factory: pytest.TempPathFactory, data: Path, towers: Towers) ->
 @pytest.fixture(scope="session")
 def feeds(data: Path, run: Path) -> Feeds:
     return Feeds(data, run)
+
+
+class Relabelled:
+    """A store of photos of which something else is known."""
+
+    def __init__(self, store, **known: object) -> None:
+        self.store = store
+        self.meta = [{**meta, "mirrored": False, "concepts": [(0, 0.9)], **known} for meta in store.meta]
+        self.lengths = store.lengths
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, i: int):
+        return self.store[i]
+
+
+@pytest.fixture(scope="session")
+def naming(data: Path, run: Path) -> Feeds:
+    """The tiny run with two classes, photos of the first and questions about it."""
+    found = Feeds(data, run)
+    store = found.photos[0]
+    found.config = SimpleNamespace(concepts=CLASSES, concept_groups=GROUPS)  # type: ignore[assignment]
+    found.photos = [Relabelled(store)]  # type: ignore[assignment]
+    found.named = [Relabelled(store, label=0)]  # type: ignore[assignment]
+    found.asked = [Relabelled(store, qa=[["What is it?", "cat"]])]  # type: ignore[assignment]
+    found.grey = Relabelled(store)  # type: ignore[assignment]
+    return found
 
 
 @pytest.fixture(scope="session")

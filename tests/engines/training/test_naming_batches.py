@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from engines.model.config import Concept, ConceptGroup, tiny
+from engines.model.config import tiny
 from engines.model.fusion import FusionModel
 from engines.training.batches import IGNORED, Feeds
 from engines.training.caption_questions import UNTOLD, questions, untold
 from engines.training.content_words import Exchange, gender, nouns
 from engines.training.objectives import OBJECTIVES
+from tests.engines.training.conftest import CLASSES, GROUPS
 
-CLASSES = (Concept("tabby cat", "Tigerkatze", "chat tigré", "虎斑猫"), Concept("cup", "Tasse", "tasse", "杯子"))
-GROUPS = (ConceptGroup(Concept("cat", "Katze", "chat", "猫"), (0,)),)
 CAPTIONS = ["A man in a red hat is playing guitar on a stage ."] * 3
-
-
-class Relabelled:
-    """A store of photos of which something else is known."""
-
-    def __init__(self, store, **known: object) -> None:
-        self.store = store
-        self.meta = [{**meta, "mirrored": False, "concepts": [(0, 0.9)], **known} for meta in store.meta]
-        self.lengths = store.lengths
-
-    def __len__(self) -> int:
-        return len(self.store)
-
-    def __getitem__(self, i: int):
-        return self.store[i]
-
-
-@pytest.fixture
-def naming(feeds: Feeds) -> Feeds:
-    """The tiny run with two classes, photos of the first and questions about it."""
-    found = copy(feeds)
-    store = feeds.photos[0]
-    found.config = SimpleNamespace(concepts=CLASSES, concept_groups=GROUPS)  # type: ignore[assignment]
-    found.photos = [Relabelled(store)]  # type: ignore[assignment]
-    found.named = [Relabelled(store, label=0)]  # type: ignore[assignment]
-    found.asked = [Relabelled(store, qa=[["What is it?", "cat"]])]  # type: ignore[assignment]
-    found.grey = Relabelled(store)  # type: ignore[assignment]
-    return found
 
 
 @pytest.mark.parametrize("task", ["name", "write", "question"])

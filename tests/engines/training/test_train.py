@@ -39,6 +39,12 @@ EVERYTHING = Recipe(
 )
 
 
+@pytest.fixture
+def feeds(naming: Feeds) -> Feeds:
+    """What every objective can draw from."""
+    return naming
+
+
 def test_each_part_learns_at_the_first_rate_that_names_it() -> None:
     recipe = replace(EVERYTHING, rates={"decoder.embedding.": 1e-5, "decoder.": 5e-5})
     names = {"decoder.embedding.weight": 1e-5, "decoder.norm.bias": 5e-5, "text.norm.bias": recipe.learning_rate}

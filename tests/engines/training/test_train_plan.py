@@ -24,6 +24,12 @@ def equal(one: tuple[str, Batch], other: tuple[str, Batch]) -> bool:
     return all(torch.equal(one[1][name], other[1][name]) for name in one[1])
 
 
+@pytest.fixture
+def feeds(naming: Feeds) -> Feeds:
+    """What every objective can draw from."""
+    return naming
+
+
 def test_a_step_has_the_task_and_batch_of_its_seed_process_and_number_alone(feeds: Feeds) -> None:
     plan, again = Plan(EVERYTHING, feeds, 0), Plan(EVERYTHING, feeds, 0)
     assert len(plan) == EVERYTHING.n_steps
