@@ -23,7 +23,7 @@ DTYPES = ("float32", "bfloat16")
 class Choice:
     """A device, a dtype, and one line for people on why.
 
-    int8: whether large matrices of the built-in model are multiplied as int8, which is chosen with dtype "auto" alone.
+    int8: whether the built-in model multiplies by int8 weights, which is chosen with dtype "auto" alone.
     """
 
     device: str
@@ -69,7 +69,11 @@ def look() -> Hardware:
         except (RuntimeError, AssertionError):  # busy in exclusive mode, or fallen off the bus
             names, bf16 = [], []
             no_cuda = Message("reason.cuda_silent", "the CUDA device does not answer")
-    cpu_bf16, cpu_int8 = _quick_on_cpu(torch.cpu.get_capabilities(), torch.backends.cpu.get_cpu_capability())
+    cpu_bf16, cpu_int8 = _quick_on_cpu(
+        torch.cpu.get_capabilities(),
+        torch.backends.cpu.get_cpu_capability(),
+        "fbgemm" in torch.backends.quantized.supported_engines,
+    )
     return Hardware(
         cuda=tuple(names),
         cuda_bf16=tuple(bf16),
@@ -80,19 +84,20 @@ def look() -> Hardware:
     )
 
 
-def _quick_on_cpu(features: Mapping[str, Any], kernels: str) -> tuple[bool, bool]:
+def _quick_on_cpu(features: Mapping[str, Any], kernels: str, has_int8_kernels: bool) -> tuple[bool, bool]:
     """Whether bfloat16 and int8 products beat float32 on this CPU: decided by what the kernels may use, never by time.
 
     features: the CPU's. kernels: the instruction set that PyTorch's own kernels are held to ("DEFAULT", "AVX2",
     "AVX512"), which ATEN_CPU_CAPABILITY lowers; oneDNN, which multiplies matrices, is held to ONEDNN_MAX_CPU_ISA.
-    Measured on one core of a CPU with AMX under each mask (torch 2.13, 512 x 2048, 1 to 800 rows): bfloat16 beats
-    float32 with AMX alone, by 2 to 7 times, and is up to 12 times slower without, even where AVX512_BF16 is there; int8
-    is 1 to 4 times as fast from AVX2 on.
+    has_int8_kernels: whether PyTorch was built with FBGEMM, whose int8 products need AVX2 and nothing else of the CPU.
+    Measured on one core of a CPU with AMX under each mask (torch 2.13, 512 x 2048, 1 to 650 rows): bfloat16 beats
+    float32 with AMX alone, by up to 7 times for hundreds of rows, and is up to 12 times slower without, even where
+    AVX512_BF16 is there; int8 is 3 to 10 times as fast as float32 from AVX2 on.
     """
     highest = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "ALL"
     amx_allowed = "AMX" in highest.upper() or highest.upper() in ("ALL", "DEFAULT")
     bf16 = bool(features.get("amx_bf16")) and amx_allowed and kernels not in ("DEFAULT", "AVX2")
-    int8 = bool(features.get("avx2")) and kernels.startswith("AVX") and highest.upper() not in ("SSE41", "AVX")
+    int8 = bool(features.get("avx2")) and kernels.startswith("AVX") and has_int8_kernels
     return bf16, int8
 
 

@@ -165,12 +165,9 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             ),
         )
         for key, name, name_zh in (
-            ("float32", "All in float32, logits as int8 products", "全部 float32，词表输出为 int8 乘积"),
-            ("logits_float32", "… logits in float32 too", "……词表输出也用 float32"),
-            ("picture_bfloat16", "… picture tower in bfloat16", "……图像塔用 bfloat16"),
-            ("sound_bfloat16", "… sound tower in bfloat16", "……声音塔用 bfloat16"),
-            ("text_bfloat16", "… text tower in bfloat16", "……文本塔用 bfloat16"),
-            ("decoder_bfloat16", "… decoder in bfloat16", "……解码器用 bfloat16"),
+            ("float32", "All in float32", "全部 float32"),
+            ("int8", "int8 weights in decoder, text and sound tower", "解码器、文本塔、声音塔用 int8 权重"),
+            ("mixed", "… sound tower in bfloat16", "……声音塔用 bfloat16"),
             ("bfloat16", "All in bfloat16", "全部 bfloat16"),
         )
     ),

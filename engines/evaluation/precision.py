@@ -1,19 +1,18 @@
-"""What each part's precision costs and gains: all in float32, one part at a time in bfloat16, all in bfloat16.
+"""What each number format costs and gains on this CPU: the same captions, transcripts and translations in each.
 
-The weights are shipped as int8 rows. A CPU that knows bfloat16 computes with it, others with float32; the logits are
-int8 products in all but "logits_float32". Here the same captions, transcripts and translations are made in each way.
+The weights are shipped as int8 rows. "int8" multiplies by them as they are, "mixed" too but for the sound tower, which
+is in bfloat16; which of the two is taken depends on the CPU (`engines.device`). "float32" and "bfloat16" are the whole
+model in that.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
 from engines import device as devices
 from engines.archives import pairs, photos, speech
@@ -21,7 +20,6 @@ from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import bleu, cider, word_error_rate, word_errors
 from engines.hosts.builtin import BuiltinHost
 from engines.model import checkpoint
-from engines.model.fusion import FusionModel
 from engines.protocol import (
     CaptionRequest,
     CaptionResult,
@@ -36,72 +34,23 @@ N_ITEMS = 100
 """Photos, clips of speech and sentences; each part is measured on the same ones."""
 
 
-class InBfloat16(nn.Module):
-    """A module computed in bfloat16 among others in float32."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module.to(torch.bfloat16)
-
-    def forward(self, *values: Any) -> Any:
-        return _cast(self.module(*(_cast(value, torch.bfloat16) for value in values)), torch.float32)
-
-
-def _cast(value: Any, dtype: torch.dtype) -> Any:
-    """Every floating tensor among (lists and tuples of) values to a type."""
-    if isinstance(value, torch.Tensor):
-        return value.to(dtype) if value.is_floating_point() else value
-    return type(value)(_cast(item, dtype) for item in value) if isinstance(value, list | tuple) else value
-
-
-def _float32(model: FusionModel) -> None:
-    pass
-
-
-def _bfloat16(model: FusionModel) -> None:
-    model.to(torch.bfloat16)
-
-
-def _float32_logits(model: FusionModel) -> None:
-    model.decoder.int8 = None
-
-
-def _bfloat16_picture(model: FusionModel) -> None:
-    model.picture = InBfloat16(model.picture)  # type: ignore[assignment]
-
-
-def _bfloat16_sound(model: FusionModel) -> None:
-    model.sound = InBfloat16(model.sound)  # type: ignore[assignment]
-
-
-def _bfloat16_text(model: FusionModel) -> None:
-    model.text = InBfloat16(model.text)  # type: ignore[assignment]
-
-
-def _bfloat16_decoder(model: FusionModel) -> None:
-    model.decoder.blocks = nn.ModuleList(InBfloat16(block) for block in model.decoder.blocks)
-
-
-CHANGES: Mapping[str, Callable[[FusionModel], None]] = {
-    "float32": _float32,
-    "logits_float32": _float32_logits,
-    "picture_bfloat16": _bfloat16_picture,
-    "sound_bfloat16": _bfloat16_sound,
-    "text_bfloat16": _bfloat16_text,
-    "decoder_bfloat16": _bfloat16_decoder,
-    "bfloat16": _bfloat16,
+FORMATS: Mapping[str, tuple[torch.dtype, bool]] = {
+    "float32": (torch.float32, False),
+    "int8": (torch.float32, True),
+    "mixed": (torch.bfloat16, True),
+    "bfloat16": (torch.bfloat16, False),
 }
+"""What `checkpoint.load` is given: its dtype, and int8."""
 
 
 def precision_rows(bench: Bench, folder: Path | None = None) -> Rows:
-    """`precision.<change>.{caption.cider,speech.word_error_rate,translation.bleu}`, each with its `.seconds` an item.
+    """`precision.<format>.{caption.cider,speech.word_error_rate,translation.bleu}`, each with its `.seconds` an item.
 
     folder: of the model, None for the one that comes with the program. Computed on the CPU.
     """
     rows: Rows = {}
-    for name, change in CHANGES.items():
-        opened = checkpoint.load(checkpoint.BUILTIN if folder is None else folder, int8=True)
-        change(opened.model)
+    for name, (dtype, int8) in FORMATS.items():
+        opened = checkpoint.load(checkpoint.BUILTIN if folder is None else folder, dtype=dtype, int8=int8)
         host = BuiltinHost(opened, choice=devices.choose("cpu", "float32"))
         try:
             for job in (_captions, _transcripts, _translations):

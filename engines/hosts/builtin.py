@@ -172,9 +172,8 @@ class BuiltinHost:
 
     @property
     def arithmetic(self) -> str:
-        """The number formats that products are computed in, such as "float32" or "bfloat16, int8 logits"."""
-        int8 = self._choice.device == "cpu" and self._checkpoint.model.decoder.int8 is not None
-        return self._choice.dtype + (", int8 logits" if int8 else "")
+        """The number formats that products are computed in, such as "float32" or "bfloat16 and int8"."""
+        return self._choice.dtype + (" and int8" if self._checkpoint.is_int8 else "")
 
     def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
         """Results as they are made. Work begins when the first is asked for, and ends when nobody reads any more."""

@@ -230,7 +230,7 @@ class FusionModel(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.decoder.embedding.weight.dtype
+        return self.layer_weights.dtype
 
     # towers
 
@@ -252,7 +252,8 @@ class FusionModel(nn.Module):
     def layers(self, mel: Tensor, n_frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What `hear` makes of the tower, before anything learnt here: the last layer (B, T, D) with its mask, and all
         layers of the sound without the silence after it, pooled: (B, T', n + 1, D) with its mask."""
-        layers, mask = self.sound(mel.to(self.dtype), n_frames)
+        layers, mask = self.sound(mel.to(self.sound.conv1.weight.dtype), n_frames)
+        layers = [layer.to(self.dtype) for layer in layers]
         n = (mel.shape[2] + 1) // 2
         sounds = torch.arange(n, device=mel.device) < ((n_frames + 1) // 2)[:, None]
         return layers[-1], mask, *pool_tokens(torch.stack([layer[:, :n] for layer in layers], dim=2), sounds)

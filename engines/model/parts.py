@@ -8,6 +8,7 @@ Axes: B batch, L queries, M keys, D width, H heads.
 from __future__ import annotations
 
 import math
+import warnings
 
 import torch
 import torch.nn.functional as F
@@ -58,21 +59,52 @@ class KVCache:
                 self.own[i] = (pair[0][rows], pair[1][rows])
 
 
-class Int8Rows:
-    """A matrix (V, D) as int8 rows and a scale of each, multiplied by vectors as int8: a quarter of the bytes to read.
+class Int8Linear(nn.Module):
+    """A linear layer on a CPU, float32 (..., D) -> (..., V): int8 weights with a scale a row, inputs rounded to 8 bits.
 
-    For CPUs alone, and for large matrices: where the vectors are few, reading the matrix is all the work there is.
+    It is FBGEMM's dynamically quantised product: the inputs of one call share a scale and a zero point. On one core
+    (torch 2.13, 512 x 2048 weights) 1 row takes 24 us against 226 in float32 and 259 in bfloat16 with AMX, 650 rows
+    3.8 ms against 11.2 and 1.9. The shipped weights are int8 rows already, so that only the inputs are rounded.
     """
 
-    def __init__(self, rows: Tensor, scale: Tensor) -> None:
-        self.columns, self.scale = rows.T, scale
+    def __init__(self, rows: Tensor, scale: Tensor, bias: Tensor | None = None) -> None:
+        """rows (V, D) int8, scale (V,), bias (V,)."""
+        super().__init__()
+        zeros = torch.zeros(len(rows), dtype=torch.long)
+        with warnings.catch_warnings():  # quantised tensors may leave PyTorch one day (its issue 184982)
+            warnings.simplefilter("ignore", UserWarning)
+            weight = torch._make_per_channel_quantized_tensor(rows, scale.double(), zeros, 0)
+        engine = torch.backends.quantized.engine
+        torch.backends.quantized.engine = "fbgemm"  # the layout that the weights are packed in
+        try:
+            self.packed = torch.ops.quantized.linear_prepack(weight, None if bias is None else bias.float())
+        finally:
+            torch.backends.quantized.engine = engine
+        # Without VNNI sums of two products are kept in 16 bits, which hold those of 7-bit inputs.
+        features = torch.cpu.get_capabilities()
+        self.seven_bits = not (features.get("avx512_vnni") or features.get("avx_vnni"))
+        self.n_numbers = rows.numel() + (0 if bias is None else len(bias))
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """x (..., D) float32 -> (..., V), x rounded to int8 by the largest of each row."""
-        flat = x.flatten(0, -2)
-        step = flat.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127.0
-        product = torch._int_mm((flat / step).round().to(torch.int8), self.columns)
-        return (product * (step * self.scale)).unflatten(0, x.shape[:-1])
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor
+        if torch.is_grad_enabled() and x.requires_grad:  # the quantised product has no gradient
+            weight, bias = torch.ops.quantized.linear_unpack(self.packed)
+            out = F.linear(x, weight.dequantize(), bias)
+        else:
+            out = torch.ops.quantized.linear_dynamic(x, self.packed, self.seven_bits)
+        return out
+
+
+class Int8Embedding(nn.Module):
+    """Tokens (...) int64 -> (..., D) float32, from int8 rows (V, D) and a scale of each."""
+
+    def __init__(self, rows: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.rows, self.scale = rows, scale
+        self.n_numbers = rows.numel()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.rows[ids] * self.scale[ids, None]
 
 
 class Attention(nn.Module):

@@ -10,11 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from engines.model.config import ModelConfig
-from engines.model.parts import Block, DecoderBlock, Int8Rows, KVCache
+from engines.model.parts import Block, DecoderBlock, Int8Linear, KVCache
 from engines.model.sound import GruBlock
-
-MIN_INT8 = 2**22
-"""Smallest embedding, in numbers, that is worth multiplying as int8; a smaller one fits the CPU's cache as it is."""
 
 
 class TextTower(nn.Module):
@@ -47,7 +44,7 @@ class Decoder(nn.Module):
         self.positions = nn.Embedding(config.max_text_tokens, config.width)
         self.blocks = nn.ModuleList(DecoderBlock(config.width, config.n_heads) for _ in range(config.n_decoder_blocks))
         self.norm = nn.LayerNorm(config.width)
-        self.int8: Int8Rows | None = None
+        self.int8_logits: Int8Linear | None = None
 
     def hidden(self, ids: Tensor, memory: Tensor, mask: Tensor, cache: KVCache | None = None) -> Tensor:
         """ids (B, L), memory (B, M, D), mask (B, M) -> (B, L, D), before the logits."""
@@ -61,14 +58,7 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
-        if self.int8 is not None and hidden.device.type == "cpu":
-            return self.int8(hidden.float())
+        if self.int8_logits is not None:
+            logits: Tensor = self.int8_logits(hidden)
+            return logits
         return hidden @ self.embedding.weight.T
-
-    def enable_int8_logits(self, rows: Tensor, scale: Tensor) -> None:
-        """Compute logits on a CPU as int8 products of the embedding's rows (V, D) int8 and their scale (V,).
-
-        The logits are the largest product of a decoding step. Small embeddings are left as they are. Whether int8 is
-        faster on this CPU is decided by `engines.device`, never by timing, so that equal input gives equal output.
-        """
-        self.int8 = Int8Rows(rows, scale) if rows.numel() >= MIN_INT8 else None

@@ -190,7 +190,7 @@ SERVER_CPU = {"avx2": True, "avx512_f": True, "avx512_bf16": True, "amx_bf16": T
         (SERVER_CPU, "AVX512", "AVX512_CORE_BF16", False, True),  # the kernels may not use AMX
         (SERVER_CPU, "AVX512", "AVX2", False, True),
         (SERVER_CPU, "AVX2", "", False, True),
-        (SERVER_CPU, "AVX512", "SSE41", False, False),
+        (SERVER_CPU, "AVX512", "SSE41", False, True),  # FBGEMM is not held to it
         ({"avx2": True, "avx512_bf16": True}, "AVX512", "", False, True),
         ({"avx2": True}, "AVX2", "", False, True),
         ({}, "DEFAULT", "", False, False),

@@ -155,6 +155,24 @@ def test_rows_of_zeros_stay_zeros_and_small_things_stay_exact() -> None:
     assert quantise(state).keys() == {"rows", "rows" + SCALE, "few", "bias"}
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_model_multiplied_as_int8_writes_almost_what_it_writes_in_float32(
+    saved: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "MIN_EMBEDDING", 1)
+    exact, quick = load(saved), load(saved, dtype=dtype, int8=True)
+    assert quick.is_int8 and not exact.is_int8
+    assert quick.n_parameters == exact.n_parameters
+    assert quick.memory_bytes < exact.memory_bytes
+    before, after = written(exact.model), written(quick.model)
+    assert not torch.equal(after, before)
+    assert torch.allclose(after, before, atol=0.1 * float(before.abs().max()))
+    mel, n_frames = torch.randn(1, 80, 60), torch.tensor([60])
+    heard, wanted = quick.model.hear(mel, n_frames).last, exact.model.hear(mel, n_frames).last
+    assert heard.dtype == torch.float32
+    assert torch.allclose(heard, wanted, atol=0.1 * float(wanted.abs().max()))
+
+
 # --- folders that are wrong --------------------------------------------------------------------------------------
 
 

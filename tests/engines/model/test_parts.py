@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.model.fusion import Memory
-from engines.model.parts import Attention, Block, Int8Rows, KVCache, masked_mean, sinusoids, time_encoding
+from engines.model.parts import (
+    Attention,
+    Block,
+    Int8Embedding,
+    Int8Linear,
+    KVCache,
+    masked_mean,
+    sinusoids,
+    time_encoding,
+)
 from tests.engines.model.makers import built, drawn, lengths
 
 MODEL = built()
@@ -127,12 +136,32 @@ def test_a_filled_cache_refuses_several_pieces_at_once() -> None:
         MODEL.decode(IDS[:, 2:4], MEMORY, cache)
 
 
+def int8_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    scale = weight.abs().amax(1) / 127
+    return (weight / scale[:, None]).round().to(torch.int8), scale
+
+
 def test_int8_rows_multiply_almost_as_float32_does() -> None:
     torch.manual_seed(0)
-    weight, x = torch.randn(300, 64), 3 * torch.randn(2, 5, 64)
-    scale = weight.abs().amax(1) / 127
-    rows = Int8Rows((weight / scale[:, None]).round().to(torch.int8), scale)
-    exact = x @ weight.T
-    assert rows(x).shape == exact.shape
-    assert (rows(x) - exact).abs().max() < 0.02 * exact.abs().max()
-    assert torch.equal(rows(torch.zeros(1, 64)), torch.zeros(1, 300))
+    weight, bias, x = torch.randn(300, 64), torch.randn(300), 3 * torch.randn(2, 5, 64)
+    layer = Int8Linear(*int8_rows(weight), bias)
+    exact = x @ weight.T + bias
+    assert layer(x).shape == exact.shape
+    assert (layer(x) - exact).abs().max() < 0.02 * exact.abs().max()
+    assert torch.equal(layer(torch.zeros(1, 64)), bias[None])
+    assert torch.equal(Int8Linear(*int8_rows(weight))(torch.zeros(1, 64)), torch.zeros(1, 300))
+
+
+def test_a_gradient_passes_an_int8_layer_as_it_passes_its_weights() -> None:
+    torch.manual_seed(0)
+    rows, scale = int8_rows(torch.randn(30, 64))
+    x = torch.randn(2, 64, requires_grad=True)
+    Int8Linear(rows, scale)(x).sum().backward()
+    assert x.grad is not None
+    assert torch.allclose(x.grad, (rows * scale[:, None]).sum(0).expand(2, -1), atol=1e-4)
+
+
+def test_int8_rows_are_embedded_as_the_numbers_they_stand_for() -> None:
+    rows, scale = int8_rows(torch.randn(30, 8))
+    ids = torch.tensor([[3, 29], [0, 3]])
+    assert torch.equal(Int8Embedding(rows, scale)(ids), (rows * scale[:, None])[ids])

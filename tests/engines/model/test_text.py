@@ -5,11 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engines.model import text
-from engines.model.checkpoint import quantise
-from engines.model.config import KINDS, tiny
+from engines.model.config import KINDS
 from engines.model.fusion import FusionModel, Memory
-from engines.model.text import Decoder
 from tests.engines.model.makers import built, drawn, lengths
 
 MODELS = {kind: built(text=kind) for kind in KINDS["text"]}
@@ -56,26 +53,3 @@ def test_what_is_written_depends_on_the_real_part_of_the_memory() -> None:
     assert torch.allclose(model.decode(IDS[:1], Memory(tokens, mask)), model.decode(IDS[:1], Memory(changed, mask)))
     changed[:, 0] += 9.0
     assert not torch.allclose(model.decode(IDS[:1], Memory(tokens, mask)), model.decode(IDS[:1], Memory(changed, mask)))
-
-
-def test_int8_logits_are_close_to_exact_ones_in_either_number_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    decoder = Decoder(tiny(300)).eval().requires_grad_(False)
-    stored = quantise({"rows": decoder.embedding.weight})
-    monkeypatch.setattr(text, "MIN_INT8", 1)
-    hidden = torch.randn(2, 3, 32)
-    exact = decoder.logits(hidden)
-    decoder.enable_int8_logits(stored["rows"], stored["rows::scale"])
-    rounded = decoder.logits(hidden)
-    assert not torch.equal(rounded, exact)
-    assert torch.allclose(rounded, exact, atol=0.03 * float(exact.abs().max()))
-    assert torch.equal(decoder.logits(hidden), rounded)
-    half = decoder.to(torch.bfloat16).logits(hidden.bfloat16())
-    assert torch.allclose(half, exact, atol=0.04 * float(exact.abs().max()))
-
-
-def test_a_small_vocabulary_keeps_exact_logits() -> None:
-    decoder = Decoder(tiny(300)).eval().requires_grad_(False)
-    stored = quantise({"rows": decoder.embedding.weight})
-    decoder.enable_int8_logits(stored["rows"], stored["rows::scale"])
-    hidden = torch.randn(2, 3, 32)
-    assert torch.equal(decoder.logits(hidden), hidden @ decoder.embedding.weight.T)
