@@ -192,7 +192,7 @@ def use_int8(model: FusionModel, stored: Mapping[str, Tensor], dtype: torch.dtyp
     rows, scale = stored[EMBEDDING], stored.get(EMBEDDING + SCALE)
     if scale is not None and rows.numel() >= MIN_EMBEDDING:
         model.decoder.int8_logits = Int8Linear(rows, scale)
-        model.decoder.embedding = Int8Embedding(rows, scale)
+        model.decoder.embedding = Int8Embedding(rows, scale)  # type: ignore[assignment]  # it embeds as one
 
 
 def _damaged(what: Message) -> CheckpointError:
