@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def talk(served: Served, use: Callable[[Client], Awaitable[Any]]) -> Any:
         async with Client(served.url + PATH) as client:
             return await use(client)
 
-    return asyncio.run(connected())
+    with ThreadPoolExecutor(1) as thread:  # the browser's tests leave an event loop running in this one
+        return thread.submit(asyncio.run, connected()).result()
 
 
 def call(served: Served, name: str, **values: Any) -> Any:
