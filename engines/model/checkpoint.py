@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from engines.errors import CheckpointError, Message
 from engines.model.config import Concept, ConceptGroup, ModelConfig
@@ -28,6 +29,10 @@ FORMAT, VERSION = "fusion-studio", 1
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.model", "CARD.md"
 BUILTIN = ASSETS / "models" / "builtin"
 SCALE = "::scale"
+RANDOM_STARTS = (
+    *(Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_),
+    *(nn.init.kaiming_uniform_, nn.init.kaiming_normal_, nn.init.xavier_uniform_),
+)
 EMBEDDING = "decoder.embedding.weight"
 MIN_EMBEDDING = 2**22
 """A smaller embedding, in numbers, fits the CPU's cache as it is."""
@@ -154,45 +159,63 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     digest = hashlib.sha256(raw).hexdigest()
     if digest != settings["weights_sha256"]:
         raise _damaged(Message("word.the_weights_file", "The weights file"))
+    with torch.device("meta"), _WithoutRandomStart():
+        model = FusionModel(config)
     try:
         stored = load_bytes(raw)
-        state = dequantise(stored, torch.float32 if int8 else dtype)
+        del raw
+        _check({name: value for name, value in stored.items() if not name.endswith(SCALE)}, model.state_dict())
+        if int8:
+            use_int8(model, stored, dtype)
+        state = dequantise(_rest(stored, model), torch.float32 if int8 else dtype)
     except (SafetensorError, ValueError) as error:
         raise _damaged(Message("word.the_weights_file", "The weights file")) from error
-    del raw
-    with torch.device("meta"):
-        model = FusionModel(config)
-    _check(state, model.state_dict())
     model.load_state_dict(state, assign=True)
+    if int8 and dtype == torch.bfloat16:
+        model.sound.to(dtype)
     model.to(device).eval().requires_grad_(False)
-    if int8:
-        use_int8(model, stored, dtype)
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     return Checkpoint(model, tokenizer, settings["name"], digest, settings["licence"], text)
 
 
-def use_int8(model: FusionModel, stored: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-    """Multiply by matrices that are stored as int8 rows as they are, in a model that is float32 otherwise.
+class _WithoutRandomStart(TorchFunctionMode):
+    """Leaves out random numbers that a checkpoint's would replace.
 
-    dtype: bfloat16 keeps the sound tower, with its hundreds of rows at a time, in that instead. On one core with AMX,
-    10 s of sound take it 112 ms in bfloat16, 205 in int8 and 297 in float32; without AMX bfloat16 is slower than both.
+    On the meta device they take two seconds: PyTorch computes their shape in Python and imports its compiler for it.
     """
-    towers = ["decoder", "text", "sound"]
-    if dtype == torch.bfloat16:
-        towers.remove("sound")
-        model.sound.to(dtype)
-    for tower in towers:
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        return (*args, *kwargs.values())[0] if func in RANDOM_STARTS else func(*args, **kwargs)
+
+
+def use_int8(model: FusionModel, stored: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    """Have a model without numbers multiply by matrices that are stored as int8 rows as they are.
+
+    dtype: that of the sound tower. In bfloat16 it stays as it is: on one core with AMX, 10 s of sound take it 112 ms in
+    bfloat16, 205 in int8 and 297 in float32; without AMX bfloat16 is slower than both.
+    """
+    for tower in ("decoder", "text", "sound"):
+        if tower == "sound" and dtype == torch.bfloat16:
+            continue
         module = model.get_submodule(tower)
         for name, layer in list(module.named_modules()):
             key = f"{tower}.{name}.weight"
             if isinstance(layer, nn.Linear) and key + SCALE in stored:
                 parent, _, own = name.rpartition(".")
-                setattr(module.get_submodule(parent), own, Int8Linear(stored[key], stored[key + SCALE], layer.bias))
+                bias = None if layer.bias is None else stored[f"{tower}.{name}.bias"]
+                setattr(module.get_submodule(parent), own, Int8Linear(stored[key], stored[key + SCALE], bias))
     rows, scale = stored[EMBEDDING], stored.get(EMBEDDING + SCALE)
     if scale is not None and rows.numel() >= MIN_EMBEDDING:
         model.decoder.int8_logits = Int8Linear(rows, scale)
         model.decoder.embedding = Int8Embedding(rows, scale)  # type: ignore[assignment]  # it embeds as one
+
+
+def _rest(stored: Mapping[str, Tensor], model: FusionModel) -> dict[str, Tensor]:
+    """What is stored of the parameters that a model has, with their scales."""
+    names = model.state_dict().keys()
+    return {name: value for name, value in stored.items() if name.removesuffix(SCALE) in names}
 
 
 def _damaged(what: Message) -> CheckpointError:

@@ -214,7 +214,7 @@ class FusionModel(nn.Module):
         self.sense_embedding = nn.ParameterDict({sense: nn.Parameter(torch.zeros(width)) for sense in senses})
         self.clock = nn.Linear(width, width, bias=False)
         with torch.no_grad():
-            self.clock.weight.copy_(CLOCK_START * torch.eye(width))
+            self.clock.weight.zero_().fill_diagonal_(CLOCK_START)
         self.change = nn.ParameterDict({sense: nn.Parameter(torch.zeros(width)) for sense in ("picture", "sound")})
         self.operator = OPERATORS[config.fusion](config)
         self.vectors = nn.ModuleDict({kind: PoolHead(width, config.embed_dim) for kind in VECTOR_KINDS})

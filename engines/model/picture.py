@@ -169,7 +169,7 @@ class PictureTower(nn.Module):
             self.trunk = Patches(config.width)
         side = config.photo_px // 32
         self.project = nn.Linear(self.trunk.channels, config.width)
-        self.places = nn.Parameter(0.02 * torch.randn(1, config.width, side, side))
+        self.places = nn.Parameter(torch.empty(1, config.width, side, side).normal_(std=0.02))
         self.blocks = nn.ModuleList(
             Block(config.width, config.n_heads, mlp_ratio=2) for _ in range(config.n_picture_blocks)
         )
