@@ -30,7 +30,7 @@ from starlette.types import ASGIApp
 
 from engines import Host, Offer, Router, Settings, UserError, describe, open_host
 from engines.home import data_folder
-from engines.hosts.api_server import openai_app
+from engines.hosts.api_server import openai_app, standalone
 from studio import api, components, i18n, routes, stream, theme, uploads
 from studio.collections import CollectionStore
 from studio.gate import Entrance, Gate
@@ -252,7 +252,7 @@ class Served:
     tunnel_port: int
     _server: uvicorn.Server
     _thread: threading.Thread
-    _sweeper: uploads.Sweeper
+    _close: Callable[[], object]
 
     def wait(self) -> None:
         """Come back when the server has ended."""
@@ -263,7 +263,7 @@ class Served:
         """End the server."""
         self._server.should_exit = True
         self._thread.join(10)
-        self._sweeper.close()
+        self._close()
 
     def __enter__(self) -> Served:
         return self
@@ -296,22 +296,68 @@ def start(
     page, and it asks for a password. mcp: also serve the tasks as tools. Raises OSError when the port cannot be had.
     """
     stay_offline()
-    root_path = os.environ.get("GRADIO_ROOT_PATH", "") if root_path is None else root_path
-    on_network = not is_loopback(bind)
-    rules = Rules(shared=share or on_network or bool(root_path) or bool(allow_hosts))
-    password = new_password() if rules.shared else None
+    doors = _open_doors(bind, port, share=share, root_path=root_path, allow_hosts=allow_hosts)
     home = home if home is not None else data_folder()
     gradio_uploads = uploads.claim_for_gradio()
+    rules = Rules(shared=doors.password is not None)
     state = open_state(host, rules=rules, home=home, devices=devices, settings=settings, opener=opener, looker=looker)
+    app = mount(state, lock=doors.lock(), entrance=doors.entrance, mcp=mcp)
+    sweeper = uploads.Sweeper([partial(uploads.delete_old, gradio_uploads), state.collections.delete_old_uploads])
+    return _run(app, doors, sweeper.close)
+
+
+def start_api(
+    host: Host,
+    *,
+    bind: str = "127.0.0.1",
+    port: int = 0,
+    share: bool = False,
+    root_path: str | None = None,
+    allow_hosts: Collection[str] = (),
+) -> Served:
+    """Serve only the OpenAI-compatible API at /v1, behind the same gate as the page. Raises OSError as `start` does."""
+    stay_offline()
+    doors = _open_doors(bind, port, share=share, root_path=root_path, allow_hosts=allow_hosts)
+    app = Harden(Gate(standalone(host), doors.lock(), doors.entrance), stream.calm)
+    return _run(app, doors, host.close)
+
+
+@dataclass
+class _Doors:
+    """Where a server listens, how it is reached, and the password where others can reach it."""
+
+    listeners: list[socket.socket]
+    url: str
+    entrance: Entrance
+    password: str | None
+
+    def lock(self) -> Lock | None:
+        return None if self.password is None else Lock(self.password)
+
+
+def _open_doors(bind: str, port: int, *, share: bool, root_path: str | None, allow_hosts: Collection[str]) -> _Doors:
+    root_path = os.environ.get("GRADIO_ROOT_PATH", "") if root_path is None else root_path
+    on_network = not is_loopback(bind)
     listeners = [_listen(bind, port)]
     if share:  # a port for the tunnel alone: what comes through it is known by it
         listeners.append(_listen("127.0.0.1", 0))
-    tunnel_port = listeners[1].getsockname()[1] if share else 0
-    names = frozenset(name.lower() for name in allow_hosts)
-    entrance = Entrance(names=names, root_path=root_path, any_host=on_network, tunnel_port=tunnel_port)
+    name = "127.0.0.1" if bind in ("0.0.0.0", "::", "") else bind  # noqa: S104
+    shown = f"[{name}]" if ":" in name else name
+    entrance = Entrance(
+        names=frozenset(name.lower() for name in allow_hosts),
+        root_path=root_path,
+        any_host=on_network,
+        tunnel_port=listeners[1].getsockname()[1] if share else 0,
+    )
+    is_shared = share or on_network or entrance.is_proxied
+    url = f"http://{shown}:{listeners[0].getsockname()[1]}"
+    return _Doors(listeners, url, entrance, new_password() if is_shared else None)
+
+
+def _run(app: ASGIApp, doors: _Doors, close: Callable[[], object]) -> Served:
     server = uvicorn.Server(
         uvicorn.Config(
-            mount(state, lock=None if password is None else Lock(password), entrance=entrance, mcp=mcp),
+            app,
             http=HeadTimer,
             ws="none",
             log_level="warning",
@@ -323,15 +369,11 @@ def start(
             timeout_graceful_shutdown=2,
         )
     )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": listeners}, name="studio", daemon=True)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": doors.listeners}, name="studio", daemon=True)
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.02)
-    sweeper = uploads.Sweeper([partial(uploads.delete_old, gradio_uploads), state.collections.delete_old_uploads])
-    name = "127.0.0.1" if bind in ("0.0.0.0", "::", "") else bind  # noqa: S104
-    shown = f"[{name}]" if ":" in name else name
-    url = f"http://{shown}:{listeners[0].getsockname()[1]}"
-    return Served(url, password, tunnel_port, server, thread, sweeper)
+    return Served(doors.url, doors.password, doors.entrance.tunnel_port, server, thread, close)
 
 
 def _listen(bind: str, port: int) -> socket.socket:
@@ -349,28 +391,20 @@ def serve(
     share: bool = False,
     root_path: str | None = None,
     allow_hosts: Collection[str] = (),
+    api_only: bool = False,
     mcp: bool = True,
     open_browser: bool = True,
     settings: Settings | None = None,
 ) -> None:
-    """Serve the page until it is stopped (Ctrl+C), and say in the terminal where it is."""
-    served = start(
-        host,
-        bind=bind,
-        port=port,
-        share=share,
-        root_path=root_path,
-        allow_hosts=allow_hosts,
-        mcp=mcp,
-        settings=settings,
-    )
-    with served:
-        print(f"Fusion Studio is at {served.url}", flush=True)
+    """Serve the page until it is stopped (Ctrl+C), and say in the terminal where it is. api_only: only its API."""
+    begin = start_api if api_only else partial(start, mcp=mcp, settings=settings)
+    with begin(host, bind=bind, port=port, share=share, root_path=root_path, allow_hosts=allow_hosts) as served:
+        print(f"Fusion Studio is at {served.url}{'/v1' if api_only else ''}", flush=True)
         if share:
             print(open_tunnel(served.tunnel_port), flush=True)
         if served.password is not None:
             print(f"The password, shown this once: {served.password}", flush=True)
-        if open_browser:
+        if open_browser and not api_only:
             webbrowser.open(served.url)
         try:
             served.wait()

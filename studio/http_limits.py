@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from engines import RequestError, UserError
+from engines.hosts.api_server import MAX_FILE_BYTES
 from studio.hardening import is_wrong_call, wrong_call
 from studio.i18n import page_language
 
@@ -35,6 +36,8 @@ MAX_MEDIA_BYTES = 96 * 2**20
 """The largest body of an ordinary request, and of one that carries media in its JSON (64 MB in base64)."""
 
 MEDIA_PATHS = ("/gradio_api/mcp", "/v1/")
+SPEECH_PATH = "/v1/audio/"
+"""A recording of hours is sent as a file, which the API writes to the disk as it comes."""
 UPLOAD_PATH = "/gradio_api/upload"
 """Uploads have gradio's own limit (`Rules.max_file_size`)."""
 
@@ -188,7 +191,9 @@ class _Exchange:
             await self.refuse(*self.stopped)
         elif self._held is not None:
             content = _json_object(self._body)
-            if isinstance(content.get("error"), str):  # gradio answers 500 to what a function refused with a sentence
+            if isinstance(content.get("error"), dict):  # the OpenAI-compatible API says by itself what is wrong
+                await self._answer(self._held["status"], content)
+            elif isinstance(content.get("error"), str):  # gradio answers 500 to what a function refused with a sentence
                 await self._answer(400, content)
             else:
                 sentence = wrong_call().text(page_language(self.request))
@@ -232,6 +237,8 @@ def _refuse(request: Request) -> tuple[int, UserError] | None:
 def _body_limit(path: str) -> int | None:
     if UPLOAD_PATH in path:  # below the root path, where a proxy leaves that on
         return None
+    if SPEECH_PATH in path:
+        return MAX_FILE_BYTES
     return MAX_MEDIA_BYTES if any(part in path for part in MEDIA_PATHS) else MAX_BODY_BYTES
 
 

@@ -81,6 +81,7 @@ def parse(argv: list[str], program: str) -> argparse.Namespace:
     add("--root-path", default=None, metavar="PATH", help=ROOT_PATH)
     add("--allow-host", action="append", default=[], metavar="NAME", help=ALLOW_HOST)
     add("--no-mcp", action="store_true", help="do not serve the tasks as tools of MCP")
+    add("--api-only", action="store_true", help="serve the OpenAI-compatible API at /v1 without the page")
     add("--no-browser", action="store_true", help="do not open the browser")
     return parser.parse_args(argv[1:] if argv[:1] == ["serve"] else argv)
 
@@ -118,6 +119,7 @@ def open_page(options: argparse.Namespace, port: int) -> None:
             share=options.share,
             root_path=options.root_path,
             allow_hosts=options.allow_host,
+            api_only=options.api_only,
             mcp=not options.no_mcp,
             open_browser=not options.no_browser,
             settings=settings,

@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from engines import Route
+from engines.errors import DeviceError
 from studio import app
-from studio.app import Served, build, open_state, serve, start
+from studio.app import Served, build, open_state, serve, start, start_api
 from studio.sharing import Rules
 from tests.fake_host import FakeHost
 
@@ -120,6 +121,31 @@ def test_the_terminal_says_where_it_is_and_the_password_once(
     assert "Fusion Studio is at http://127.0.0.1:" in said
     assert said.count("The password, shown this once:") == 1
     assert "stays local" in said
+
+
+def test_the_api_alone_is_served_behind_the_same_gate(tmp_path: Path, photo_file: Path) -> None:
+    with start_api(FakeHost(), allow_hosts=["studio.example"]) as served:
+        models = f"{served.url}/v1/models"
+        assert httpx.get(models).status_code == 401
+        key = {"authorization": f"Bearer {served.password}"}
+        assert httpx.get(models, headers=key).json()["data"][0]["id"] == "fake"
+        assert httpx.get(models, headers=key | {"host": "evil.example"}).status_code == 403
+    with start_api(FakeHost()) as served:
+        assert served.password is None
+        assert httpx.get(f"{served.url}/health").text == "ok"
+        assert httpx.get(served.url).status_code == 404
+        assert httpx.get(f"{served.url}/v1/models", headers={"origin": "http://localhost:3000"}).status_code == 403
+
+
+def test_a_failed_model_is_told_in_the_form_of_openai_on_the_page_too(tmp_path: Path) -> None:
+    host = FakeHost(error=DeviceError("device_memory", "The device ran out of memory; try a shorter or smaller file."))
+    with start_api(host) as served:
+        answer = httpx.post(f"{served.url}/v1/embeddings", json={"input": "a dog"})
+    assert answer.status_code == 503
+    assert answer.json()["error"]["message"] == "The device ran out of memory; try a shorter or smaller file."
+    with start_api(FakeHost(error=ZeroDivisionError("a defect"))) as served:
+        answer = httpx.post(f"{served.url}/v1/embeddings", json={"input": "a dog"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "defect")
 
 
 def test_building_and_serving_asks_no_other_host(tmp_path: Path) -> None:

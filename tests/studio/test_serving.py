@@ -35,6 +35,7 @@ BUILT_IN = {
     "root_path": None,
     "allow_host": [],
     "no_mcp": False,
+    "api_only": False,
 }
 
 
@@ -53,10 +54,10 @@ def test_without_flags_the_built_in_model_is_served_to_this_machine_only() -> No
 
 def test_every_flag_reaches_its_option() -> None:
     flags = "--host 0.0.0.0 --port 80 --device cuda:1 --model mine --model ask=yours --share --no-browser "
-    flags += "--root-path /studio --allow-host a.example --allow-host b.example --no-mcp"
+    flags += "--root-path /studio --allow-host a.example --allow-host b.example --no-mcp --api-only"
     assert vars(parse(flags.split())) == {
         "host": "0.0.0.0", "port": 80, "device": "cuda:1", "model": ["mine", "ask=yours"], "share": True,
-        "no_browser": True, "root_path": "/studio", "allow_host": ["a.example", "b.example"], "no_mcp": True,
+        "no_browser": True, "root_path": "/studio", "allow_host": ["a.example", "b.example"], "no_mcp": True, "api_only": True,
     }  # fmt: skip
 
 
@@ -112,7 +113,7 @@ def test_the_page_is_served_with_what_was_asked_for(monkeypatch: pytest.MonkeyPa
     assert host.routes == {"": "mine"}
     assert host.info.name == "cpu"
     assert options.pop("settings").device == "cpu"
-    expected = {"bind": "0.0.0.0", "port": 8001, "share": True, "open_browser": False, "mcp": True}
+    expected = {"bind": "0.0.0.0", "port": 8001, "share": True, "open_browser": False, "mcp": True, "api_only": False}
     assert options == expected | {"root_path": None, "allow_hosts": []}
 
 

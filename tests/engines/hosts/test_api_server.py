@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,6 @@ import httpx
 import numpy as np
 import openai
 import pytest
-import uvicorn
 from PIL import Image
 
 from engines.errors import MediaError
@@ -36,19 +34,14 @@ from engines.protocol import (
 )
 from engines.settings import Settings
 from tests.fake_host import ANSWERS, CAPTIONS, SPEECH, FakeHost
+from tests.loopback_app import loopback
 
 
 @contextmanager
 def served(host: Host, **options: Any) -> Iterator[str]:
     """The address of the API over a host, on loopback."""
-    server = uvicorn.Server(uvicorn.Config(standalone(host, **options), port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
-    server.should_exit = True
-    thread.join()
+    with loopback(standalone(host, **options)) as url:
+        yield f"{url}/v1"
 
 
 @pytest.fixture(scope="module")

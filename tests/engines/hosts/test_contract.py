@@ -41,6 +41,7 @@ from engines.report import to_json
 from engines.settings import Settings
 from tests.conftest import tone
 from tests.fake_host import EVERYTHING, FakeHost
+from tests.loopback_app import loopback
 from tests.scripted_server import ScriptedServer
 
 WAIT_S = 60.0
@@ -99,6 +100,18 @@ def remote_that_only_sees() -> Iterator[Host]:
 
 
 @contextmanager
+def remote_on_our_own_server() -> Iterator[Host]:
+    """The built-in model behind our OpenAI-compatible server, opened as a server's model."""
+    from engines.hosts import remote
+    from engines.hosts.api_server import standalone
+
+    with built_in() as host, loopback(standalone(host)) as url:
+        client = remote.load(f"{url}/v1", settings=Settings(timeout_s=WAIT_S))
+        yield client
+        client.close()
+
+
+@contextmanager
 def pretrained(name: str) -> Iterator[Host]:
     """A tiny random transformers checkpoint."""
     from engines.hosts.pretrained import load
@@ -119,6 +132,7 @@ HOSTS: dict[str, Callable[[], AbstractContextManager[Host]]] = {
     "fake that only translates": fake_that_only_translates,
     "remote": remote,
     "remote that only sees": remote_that_only_sees,
+    "remote on our own server": remote_on_our_own_server,
     "pretrained that sees and hears": partial(pretrained, "omni"),
     "pretrained that only hears": partial(pretrained, "whisper"),
     "pretrained that only embeds": partial(pretrained, "siglip"),

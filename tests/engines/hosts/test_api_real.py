@@ -1,0 +1,129 @@
+"""OpenAI's API over the model people get: what its official client and curl read in the samples."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openai
+import pytest
+
+from engines.hosts.api_server import openai_app
+from engines.protocol import Host
+from tests.conftest import SAMPLES
+from tests.loopback_app import loopback
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def address(builtin: Host) -> Iterator[str]:
+    with loopback(openai_app(builtin)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def client(address: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=address, api_key="none", max_retries=0, timeout=300) as client:
+        yield client
+
+
+def transcript(client: openai.OpenAI, name: str, form: Any, **more: Any) -> Any:
+    return client.audio.transcriptions.create(
+        model="whisper-1", file=SAMPLES / name, response_format=form, temperature=0.0, **more
+    )
+
+
+def data_url(name: str, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode((SAMPLES / name).read_bytes()).decode()}"
+
+
+def picture(name: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": data_url(name, "image/jpeg")}}
+
+
+def clip(name: str) -> dict[str, Any]:
+    return {"type": "video_url", "video_url": {"url": data_url(name, "video/mp4")}}
+
+
+def sound(name: str) -> dict[str, Any]:
+    data = base64.b64encode((SAMPLES / name).read_bytes()).decode()
+    return {"type": "input_audio", "input_audio": {"data": data, "format": name.rpartition(".")[2]}}
+
+
+def asked(client: openai.OpenAI, text: str, *media: dict[str, Any]) -> str:
+    messages: Any = [{"role": "user", "content": [{"type": "text", "text": text}, *media]}]
+    return str(client.chat.completions.create(model="any", messages=messages).choices[0].message.content)
+
+
+def test_speech_is_written_down_in_every_form(client: openai.OpenAI) -> None:
+    text = transcript(client, "all-busy.mp3", "json").text
+    assert "call" in text and "answered in the order" in text
+    assert transcript(client, "all-busy.mp3", "text").strip() == text
+    whole = transcript(client, "all-busy.mp3", "verbose_json", timestamp_granularities=["word", "segment"])
+    assert (whole.text, whole.language) == (text, "english")
+    assert whole.segments[-1].end <= whole.duration
+    times = [(word.start, word.end) for word in whole.words]
+    assert " ".join(word.word for word in whole.words) == text and times == sorted(times)
+    assert "00:00:0" in transcript(client, "all-busy.mp3", "srt")
+    assert transcript(client, "all-busy.mp3", "vtt").startswith("WEBVTT")
+
+
+def test_a_transcript_is_streamed_and_its_parts_are_the_whole(client: openai.OpenAI) -> None:
+    *deltas, done = transcript(client, "all-busy.mp3", "json", stream=True)
+    assert "".join(event.delta for event in deltas) == done.text and "call" in done.text
+
+
+def test_german_speech_becomes_english_text(client: openai.OpenAI) -> None:
+    assert "Morgen" in transcript(client, "morgen.mp3", "json").text
+    assert "morning" in str(client.audio.translations.create(model="whisper-1", file=SAMPLES / "morgen.mp3").text)
+
+
+def test_pictures_sounds_and_clips_are_asked_about(client: openai.OpenAI) -> None:
+    assert "dog" in asked(client, "Describe this photo.", picture("dog.jpg"))
+    assert "hund" in asked(client, "Describe this photo in German.", picture("dog.jpg")).lower()
+    assert "dog" in asked(client, "What animal is heard?", sound("barking.mp3")).lower()
+    assert "dog" in asked(client, "What animal is seen?", clip("dog.mp4")).lower()
+    assert "Morgen" in asked(client, "Translate from English to German: Good morning.")
+
+
+def test_a_streamed_chat_is_the_whole_answer(client: openai.OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": [{"type": "text", "text": "Describe this."}, picture("dog.jpg")]}]
+    chunks = list(client.chat.completions.create(model="any", messages=messages, stream=True))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == asked(client, "Describe this.", picture("dog.jpg"))
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_texts_and_media_lie_in_one_space(client: openai.OpenAI) -> None:
+    inputs = ["a dog", "a cup of coffee", data_url("dog.jpg", "image/jpeg"), data_url("barking.mp3", "audio/mpeg")]
+    rows = client.embeddings.create(model="any", input=inputs).data
+    dog, coffee, photo, bark = (np.array(row.embedding) for row in rows)
+    assert np.linalg.norm(photo) == pytest.approx(1.0, abs=1e-3)
+    assert photo @ dog > photo @ coffee and bark @ dog > bark @ coffee
+
+
+def test_the_model_is_listed_by_its_name(client: openai.OpenAI, builtin: Host) -> None:
+    assert [model.id for model in client.models.list()] == [builtin.info.name]
+
+
+def test_silence_and_what_is_no_medium_are_told_from_speech(client: openai.OpenAI, tmp_path: Path) -> None:
+    assert transcript(client, "rain.opus", "json").text == ""
+    (tmp_path / "talk.mp3").write_bytes(b"no sound at all" * 100)
+    with pytest.raises(openai.BadRequestError, match=r"talk\.mp3") as refused:
+        client.audio.transcriptions.create(model="whisper-1", file=tmp_path / "talk.mp3")
+    assert str(tmp_path) not in str(refused.value)
+    with pytest.raises(openai.BadRequestError):
+        asked(client, "What is it?", {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}})
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_curl_gets_subtitles(address: str) -> None:
+    command = ["curl", "-s", f"{address}/audio/transcriptions", "-F", f"file=@{SAMPLES / 'all-busy.mp3'}"]
+    ended = subprocess.run([*command, "-F", "response_format=srt"], capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith("1\n00:00:") and "call" in ended.stdout
