@@ -138,13 +138,14 @@ def test_the_api_alone_is_served_behind_the_same_gate(tmp_path: Path, photo_file
 
 
 def test_a_failed_model_is_told_in_the_form_of_openai_on_the_page_too(tmp_path: Path) -> None:
-    host = FakeHost(error=DeviceError("device_memory", "The device ran out of memory; try a shorter or smaller file."))
+    asked = {"messages": [{"role": "user", "content": "Translate to German: a dog"}]}
+    host = FakeHost(error=DeviceError("device_lost", "There is no cuda here."))
     with start_api(host) as served:
-        answer = httpx.post(f"{served.url}/v1/embeddings", json={"input": "a dog"})
+        answer = httpx.post(f"{served.url}/v1/chat/completions", json=asked)
     assert answer.status_code == 503
-    assert answer.json()["error"]["message"] == "The device ran out of memory; try a shorter or smaller file."
+    assert answer.json()["error"]["message"] == "There is no cuda here."
     with start_api(FakeHost(error=ZeroDivisionError("a defect"))) as served:
-        answer = httpx.post(f"{served.url}/v1/embeddings", json={"input": "a dog"})
+        answer = httpx.post(f"{served.url}/v1/chat/completions", json=asked)
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "defect")
 
 

@@ -57,7 +57,8 @@ def test_every_flag_reaches_its_option() -> None:
     flags += "--root-path /studio --allow-host a.example --allow-host b.example --no-mcp --api-only"
     assert vars(parse(flags.split())) == {
         "host": "0.0.0.0", "port": 80, "device": "cuda:1", "model": ["mine", "ask=yours"], "share": True,
-        "no_browser": True, "root_path": "/studio", "allow_host": ["a.example", "b.example"], "no_mcp": True, "api_only": True,
+        "no_browser": True, "root_path": "/studio", "allow_host": ["a.example", "b.example"],
+        "no_mcp": True, "api_only": True,
     }  # fmt: skip
 
 

@@ -89,7 +89,7 @@ def test_pictures_sounds_and_clips_are_asked_about(client: openai.OpenAI) -> Non
     assert "hund" in asked(client, "Describe this photo in German.", picture("dog.jpg")).lower()
     assert "dog" in asked(client, "What animal is heard?", sound("barking.mp3")).lower()
     assert "dog" in asked(client, "What animal is seen?", clip("dog.mp4")).lower()
-    assert "Morgen" in asked(client, "Translate from English to German: Good morning.")
+    assert "Hund" in asked(client, "Translate from English to German: The dog is sleeping.")
 
 
 def test_a_streamed_chat_is_the_whole_answer(client: openai.OpenAI) -> None:
