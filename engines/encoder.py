@@ -24,6 +24,7 @@ from torch import Tensor
 from engines import media as files
 from engines.decoding import DecodeOptions, generate
 from engines.errors import MediaError, Message
+from engines.meaning import Meaning
 from engines.media.loudness import QUIET_RMS, STEP_S, is_quiet, loudness
 from engines.media.refusals import MIN_SOUND_S
 from engines.model.checkpoint import Checkpoint
@@ -288,7 +289,7 @@ class MediaEncoder:
         code of that concept. What resembles no name stays as it is.
         """
         vector = self.text_vector(text)
-        if kind not in ("photo", "clip") or not self.model.config.concepts:
+        if kind not in ("photo", "clip") or not self.model.config.concepts or self.meaning(text) < 0.5:
             return vector
         found = self._names.found(vector)
         return vector if found is None else _unit(vector + QUERY_WEIGHT * found)
@@ -378,6 +379,20 @@ class MediaEncoder:
         row = torch.tensor([ids or [self.tokenizer.eos_id]], device=self.model.device)
         mask = torch.ones_like(row, dtype=torch.bool)
         return self.model.read(row, mask), mask
+
+    def meaning(self, text: str) -> float:
+        """How likely a text means anything, 0 to 1; 1 for a model that was not calibrated for it."""
+        return 1.0 if self._meaning is None else self._meaning(text)
+
+    @cached_property
+    def _meaning(self) -> Meaning | None:
+        config = self.model.config
+        weights = config.calibration.get("search", {}).get("meaning")
+        if weights is None:
+            return None
+        named = [*config.concepts, *(group.name for group in config.concept_groups)]
+        known = {getattr(concept, language) for concept in named for language in LANGUAGES} | set(config.events)
+        return Meaning(weights, self.text_vector, self.tokenizer.encode, known)
 
     def fit(self, score: float, query: Kind, row: Kind) -> float:
         """A cosine between two kinds as 0 to 1, calibrated on the dev split; below 0.5 it rather does not fit.

@@ -20,6 +20,7 @@ import torch
 
 from engines import archives
 from engines.encoder import MediaEncoder
+from engines.evaluation.calibration import logistic_regression
 from engines.evaluation.metrics import same_answer
 from engines.evaluation.naming import accepted_names, names
 from engines.evaluation.questions import plans
@@ -71,17 +72,6 @@ def _answer(encoder: MediaEncoder, media: object, question: str, answer: str) ->
     return doubt.answer_features(encoded, hypothesis), right
 
 
-def fitted(features: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Weights of a logistic regression, the constant first, by Newton's method with an L2 penalty."""
-    x = np.concatenate([np.ones((len(features), 1)), features], 1)
-    weights = np.zeros(x.shape[1])
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + PENALTY * len(x) * np.eye(x.shape[1])
-        weights -= np.linalg.solve(hessian, x.T @ (p - right) + PENALTY * len(x) * weights)
-    return weights
-
-
 def threshold(probability: np.ndarray, right: np.ndarray, share: float) -> float:
     """The lowest probability above which at least this share is right."""
     for bar in np.arange(0.02, 0.99, 0.01):
@@ -106,7 +96,7 @@ def main() -> None:
         with torch.inference_mode():
             rows = list(examples(encoder, args.data, args.split, args.n))
         features, right = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], float)
-        weights = fitted(features, right)
+        weights = logistic_regression(features, right, penalty=PENALTY)
         probability = 1.0 / (1.0 + np.exp(-(weights[0] + features @ weights[1:])))
         sure = threshold(probability, right, SURE[table])
         config["model"]["calibration"][table] = {"weights": weights.round(4).tolist(), "sure": [round(sure, 2)]}

@@ -180,18 +180,35 @@ def test_a_photo_or_clip_gets_a_caption_that_names_what_is_on_it(file: str, buil
     assert names(result.text, tuple(SHOWN[file].split()), "en"), result.text
 
 
-def test_the_title_of_a_photo_finds_it_first(builtin: Host, tmp_path: Path) -> None:
-    photos = [row for row in ROWS if row["kind"] == "photo"]
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for row in photos:
-        shutil.copy(SAMPLES / row["file"], folder)
-    collection = tmp_path / "photos.db"
+@pytest.fixture(scope="module")
+def photos(builtin: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection of the photos."""
+    folder = tmp_path_factory.mktemp("photos")
+    for row in ROWS:
+        if row["kind"] == "photo":
+            shutil.copy(SAMPLES / row["file"], folder)
+    collection = tmp_path_factory.mktemp("collections") / "photos.db"
     run(builtin, IndexRequest(folder=folder, collection=collection))
-    missed = []
-    for row in photos:
-        found = run(builtin, SearchRequest(query=row["title_en"], collection=collection, k=1))
-        assert isinstance(found, SearchResult)
-        if found.hits[0].path.name != row["file"]:
-            missed.append(row["title_en"])
-    assert set(missed) <= TITLES_MISSED
+    return collection
+
+
+def search(builtin: Host, query: str, collection: Path) -> SearchResult:
+    found = run(builtin, SearchRequest(query=query, collection=collection, k=1))
+    assert isinstance(found, SearchResult)
+    return found
+
+
+def test_the_title_of_a_photo_finds_it_first(builtin: Host, photos: Path) -> None:
+    titles = {row["title_en"]: row["file"] for row in ROWS if row["kind"] == "photo"}
+    missed = {title for title, file in titles.items() if search(builtin, title, photos).hits[0].path.name != file}
+    assert missed <= TITLES_MISSED
+
+
+@pytest.mark.parametrize("query", ["xkcd qwrtz", "asdf jkl", "hgfd", "%%%%"])
+def test_letters_typed_at_random_fit_nothing(builtin: Host, photos: Path, query: str) -> None:
+    assert search(builtin, query, photos).hits[0].fit < 0.2
+
+
+@pytest.mark.parametrize("query", ["a cat", "Horses", "a cup of coffee", "猫", "un chat"])
+def test_what_people_ask_for_still_fits(builtin: Host, photos: Path, query: str) -> None:
+    assert search(builtin, query, photos).hits[0].fit > 0.5

@@ -3,25 +3,33 @@
     python -m engines.evaluation.calibration --data DIR [--split dev] [--model FOLDER]
 
 prints, for each (query kind, hit kind), the cosine that one in fifty wrong hits reaches, and the slope with which the
-logistic curve through one half there gives nine tenths to the median right hit. They are copied by hand into the
-model's `config.json`, table "search" of its calibration, since they belong to a model and change with it.
+logistic curve through one half there gives nine tenths to the median right hit; and the row "meaning", a logistic
+regression that tells captions, their words and names of sounds from random letters (`engines.meaning`). They are copied
+by hand into the model's `config.json`, table "search" of its calibration, since they belong to a model and change with
+it.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from engines.archives import PhotoRecord, SoundRecord, SpeechRecord, photos, sounds, speech
+from engines.encoder import MediaEncoder
 from engines.evaluation.bench import Bench
 from engines.hosts import open_host
+from engines.meaning import Meaning, random_texts
+from engines.model import checkpoint
 from engines.training.facts import sound_prompt
 
 WRONG_ABOVE = 0.02
 MEDIAN_FIT = 0.9
+N_WORDS = 600
 
 
 def curve(right: np.ndarray, wrong: np.ndarray) -> tuple[float, float]:
@@ -57,6 +65,35 @@ def directions(bench: Bench) -> dict[tuple[str, str], tuple[float, float]]:
     return found
 
 
+def meaning(bench: Bench, encoder: MediaEncoder) -> np.ndarray:
+    """The weights of `engines.meaning.Meaning`, the constant first."""
+    shown = bench.take(photos(bench.data, bench.split))
+    latin = [
+        text.lower() for record in shown for language in ("en", "de") for text in record.captions.get(language, ())
+    ]
+    words = Counter(word for text in latin for word in set(re.findall(r"[a-z]{3,}", text)))
+    real = [word for word, n in words.most_common(N_WORDS) if n >= 3] + latin[:: len(latin) // N_WORDS + 1]
+    real += encoder.model.config.events
+    measure = Meaning((0.0, 0.0, 0.0), encoder.text_vector, encoder.tokenizer.encode)
+    made = random_texts(len(real), seed=1)
+    features = np.array([measure.features(text) for text in (*real, *made)])
+    return logistic_regression(features, np.arange(len(features)) < len(real), penalty=1e-4)
+
+
+def logistic_regression(features: np.ndarray, right: np.ndarray, *, penalty: float) -> np.ndarray:
+    """Weights (d + 1,) of a logistic regression, the constant first, by Newton's method.
+
+    features: (n, d). right: (n,) bool or 0 to 1. penalty: of the squared weights, an example.
+    """
+    x = np.concatenate([np.ones((len(features), 1)), features], 1)
+    weights = np.zeros(x.shape[1])
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + penalty * len(x) * np.eye(x.shape[1])
+        weights -= np.linalg.solve(hessian, x.T @ (p - right) + penalty * len(x) * weights)
+    return weights
+
+
 def _pairs(cosines: np.ndarray, right: np.ndarray) -> tuple[float, float]:
     return curve(cosines[right], cosines[~right])
 
@@ -74,6 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f'"{query}-{hit}": [{midpoint:.3f}, {slope:.1f}],')
     finally:
         host.close()
+    folder = checkpoint.BUILTIN if args.model == "builtin" else Path(args.model)
+    encoder = MediaEncoder(checkpoint.load(folder))
+    constant, cosine, n_bytes = meaning(Bench(host, args.data, args.split, args.limit), encoder)
+    print(f'"meaning": [{constant:.2f}, {cosine:.2f}, {n_bytes:.2f}],')
 
 
 if __name__ == "__main__":

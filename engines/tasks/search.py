@@ -69,6 +69,10 @@ class Space(Protocol):
         """A cosine between two kinds as 0 to 1; below 0.5 it does not fit well."""
         ...
 
+    def meaning(self, text: str) -> float:
+        """How likely a text means anything, 0 to 1."""
+        ...
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -136,13 +140,14 @@ def search(space: Space, request: SearchRequest) -> Iterator[SearchResult]:
         for term in terms:
             point = yield from _placed(space, term.media, shown)
             placed.append((point, term.weight))
+        meanings = [space.meaning(point.text) if point.text else 1.0 for point, _ in placed]
         hits = []
         for kind in sorted(request.kinds):
             parts = [(_for_kind(space, part, kind), weight) for part, weight in placed]
             vector = np.sum([weight * part.vector for part, weight in parts], axis=0)
             vector = vector / max(float(np.linalg.norm(vector)), 1e-9)
             for row, score in collection.search(vector, kinds=frozenset({kind}), k=request.k, only=request.only):
-                fit = _fit(space, parts, row)
+                fit = _fit(space, parts, meanings, row)
                 hits.append(Hit(Path(row.path), row.kind, score, fit, row.start_s, row.end_s, row.text))
     hits.sort(key=lambda hit: (-hit.fit, -hit.score))
     yield SearchResult(request=request, hits=tuple(hits[: request.k]), end="finished" if hits else "empty")
@@ -161,13 +166,16 @@ def _for_kind(space: Space, part: Window, kind: Kind) -> Window:
     return replace(part, vector=space.query_vector(part.text, kind)) if part.text else part
 
 
-def _fit(space: Space, parts: Sequence[tuple[Window, float]], row: Row) -> float:
+def _fit(space: Space, parts: Sequence[tuple[Window, float]], meanings: Sequence[float], row: Row) -> float:
     """How well a row fits a mixed query, 0 to 1: the mean, weighted and geometric, of how well it fits what is wanted
-    and how little what is taken away. Each part has the calibration of its own kind."""
+    and how little what is taken away. Each part has the calibration of its own kind; what is seen or heard fits a text
+    less where that rather means nothing, while spoken and written words may be of any kind."""
     total = sum(abs(weight) for _, weight in parts)
     log = 0.0
-    for part, weight in parts:
+    for (part, weight), meaning in zip(parts, meanings, strict=True):
         fit = space.fit(float(part.vector @ row.vector), part.kind, row.kind)
+        if row.kind in ("photo", "clip", "sound"):
+            fit *= min(1.0, 2.0 * meaning)
         log += abs(weight) / total * math.log(max(fit if weight > 0.0 else 1.0 - fit, 1e-9))
     return math.exp(log)
 

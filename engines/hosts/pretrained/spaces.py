@@ -74,6 +74,9 @@ class Space:
         text = checkpoint.config.get("text_config") or {}
         self._n_text = int(text.get("max_position_embeddings") or 64)
 
+    def meaning(self, _text: str) -> float:
+        return 1.0
+
     def fit(self, score: float, _query: Kind, _row: Kind) -> float:
         """A cosine as 0 to 1: by the model's own scale and bias where it was trained with them (Zhai et al. 2023)."""
         bias = getattr(self._model, "logit_bias", None)

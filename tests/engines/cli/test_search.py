@@ -230,6 +230,9 @@ def test_a_mixed_query_takes_away_what_is_like_it(tmp_path: Path) -> None:
         def query_vector(self, text: str, kind: str) -> np.ndarray:
             return self.text_vector(text)
 
+        def meaning(self, text: str) -> float:
+            return 1.0
+
         def fit(self, score: float, query: str, row: str) -> float:
             return max(0.0, min(1.0, score))
 
