@@ -10,80 +10,82 @@ import secrets
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from engines import AskResult, Result
 from engines.lab import Findings
 
 N_FILES = 4000
 N_RESULTS = 200
-N_TALKS = 200
+N_CHATS = 200
 N_RUNS = 12
-"""Runs of the lab that can be saved; each holds the weights it trained."""
+"""Lab runs that can be saved; each holds the weights it trained."""
 
-_Value = TypeVar("_Value")
+Value = TypeVar("Value")
+
+
+class Registry(Generic[Value]):
+    """Values by random id, at most `limit` of them. Safe from any thread."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._values: OrderedDict[str, Value] = OrderedDict()
+
+    def add(self, value: Value) -> str:
+        """Register a value; returns its id."""
+        value_id = secrets.token_urlsafe(12)
+        with self._lock:
+            self._values[value_id] = value
+            while len(self._values) > self._limit:
+                self._values.popitem(last=False)
+        return value_id
+
+    def get(self, value_id: str) -> Value | None:
+        """The value under an id; None if there is none, or no longer."""
+        with self._lock:
+            return self._values.get(value_id)
+
+
+class RunRegistry(Registry[Findings]):
+    """Lab runs that can be saved from the page."""
+
+    def __init__(self) -> None:
+        super().__init__(N_RUNS)
 
 
 class DownloadRegistry:
-    """Bounded tables from id to file, to result, and to the talk about a clip. Safe from any thread."""
+    """Files the page may show, and results it may save."""
+
+    def __init__(self) -> None:
+        self._files = Registry[Path](N_FILES)
+        self._results = Registry[Result](N_RESULTS)
+        self.add_file, self.file = self._files.add, self._files.get
+        self.add_result, self.result = self._results.add, self._results.get
+
+
+class ChatHistory:
+    """What each session asked about its current clip. Safe from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._files: OrderedDict[str, Path] = OrderedDict()
-        self._results: OrderedDict[str, Result] = OrderedDict()
-        self._runs: OrderedDict[str, Findings] = OrderedDict()
-        self._talks: OrderedDict[str, tuple[Path, tuple[AskResult, ...]]] = OrderedDict()
+        self._chats: OrderedDict[str, tuple[Path, tuple[AskResult, ...]]] = OrderedDict()
 
-    def put_file(self, path: Path) -> str:
-        """Put a file out; its id."""
-        return self._put(self._files, path, N_FILES)
-
-    def put_result(self, result: Result) -> str:
-        """Put a result out, to be saved from the page; its id."""
-        return self._put(self._results, result, N_RESULTS)
-
-    def put_run(self, found: Findings) -> str:
-        """Put a run of the lab out, to be saved from the page; its id."""
-        return self._put(self._runs, found, N_RUNS)
-
-    def run(self, name: str) -> Findings | None:
-        """The run of the lab under an id, None when there is none (any more)."""
+    def turns(self, session: str, media: Path) -> tuple[AskResult, ...]:
+        """The questions and answers so far; empty if the session has moved on to another clip."""
         with self._lock:
-            return self._runs.get(name)
-
-    def file(self, name: str) -> Path | None:
-        """The file under an id, None when there is none (any more)."""
-        with self._lock:
-            return self._files.get(name)
-
-    def result(self, name: str) -> Result | None:
-        """The result under an id, None when there is none (any more)."""
-        with self._lock:
-            return self._results.get(name)
-
-    def talk(self, session: str, media: Path) -> tuple[AskResult, ...]:
-        """What one session asked about one clip so far; empty as soon as the clip is another."""
-        with self._lock:
-            about, turns = self._talks.get(session, (None, ()))
+            about, turns = self._chats.get(session, (None, ()))
             return turns if about == media else ()
 
-    def keep_talk(self, session: str, media: Path, turns: tuple[AskResult, ...]) -> None:
-        """Remember what one session asked about one clip."""
+    def keep(self, session: str, media: Path, turns: tuple[AskResult, ...]) -> None:
+        """Replace what is remembered for a session."""
         with self._lock:
-            self._talks.pop(session, None)
-            self._talks[session] = (media, turns)
-            while len(self._talks) > N_TALKS:
-                self._talks.popitem(last=False)
+            self._chats.pop(session, None)
+            self._chats[session] = (media, turns)
+            while len(self._chats) > N_CHATS:
+                self._chats.popitem(last=False)
 
-    def forget_talk(self, session: str) -> None:
-        """Forget what one session asked."""
+    def forget(self, session: str) -> None:
+        """Forget a session's questions."""
         with self._lock:
-            self._talks.pop(session, None)
-
-    def _put(self, table: OrderedDict[str, _Value], value: _Value, limit: int) -> str:
-        name = secrets.token_urlsafe(12)
-        with self._lock:
-            table[name] = value
-            while len(table) > limit:
-                table.popitem(last=False)
-        return name
+            self._chats.pop(session, None)

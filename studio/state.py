@@ -1,4 +1,4 @@
-"""What every tab works with: the hosts, the rules of the house, the downloads, the samples and the stops."""
+"""State shared by all tabs: the hosts, the access rules, the registries, the samples and the running requests."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from engines import Cancel, Host, HostInfo, Offer, Result, Router, Settings, des
 from engines.paths import ASSETS
 from studio.collections import CollectionStore
 from studio.label_store import LabelStore
-from studio.registry import DownloadRegistry
+from studio.registry import ChatHistory, DownloadRegistry, RunRegistry
 from studio.sharing import Rules
 
 SAMPLES = ASSETS / "samples"
 EVERYTHING = ""
-"""The task that stands for all that have no model of their own."""
+"""The route of every task that has no model assigned to it."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A file a newcomer can try at one click. file_id: where the page finds it."""
+    """A bundled file to try at one click. file_id: its id in the `DownloadRegistry`; titles, questions: (en, zh)."""
 
     path: Path
     kind: str
@@ -32,16 +32,16 @@ class Sample:
 
     @property
     def input_kind(self) -> str:
-        """Which input of a tab takes it: speech is a sound."""
+        """The input of a tab that takes it: speech goes into the sound input."""
         return "sound" if self.kind == "speech" else self.kind
 
     def question(self, language: str) -> str:
-        """The question that goes with it, in the page's language."""
+        """The suggested question in the page's language."""
         return self.questions[1 if language == "zh" else 0]
 
 
 def read_samples(folder: Path, downloads: DownloadRegistry) -> tuple[Sample, ...]:
-    """The samples listed in `samples.json`, put on the downloads; none when there is no list."""
+    """Register the samples listed in `samples.json`; none if there is no list."""
     listing = folder / "samples.json"
     if not listing.is_file():
         return ()
@@ -53,7 +53,7 @@ def read_samples(folder: Path, downloads: DownloadRegistry) -> tuple[Sample, ...
             tabs=tuple(row["tab"]),
             titles=(row["title_en"], row["title_zh"]),
             questions=(row.get("question_en", ""), row.get("question_zh", "")),
-            file_id=downloads.put_file(folder / row["file"]),
+            file_id=downloads.add_file(folder / row["file"]),
         )
         for row in rows
         if (folder / row["file"]).is_file()
@@ -61,39 +61,39 @@ def read_samples(folder: Path, downloads: DownloadRegistry) -> tuple[Sample, ...
 
 
 class RunningRequests:
-    """Which request of which session runs in which tab, so that a stop stops that one and nothing else."""
+    """The running request of each session and tab, so that Stop stops that one and no other."""
 
     def __init__(self) -> None:
         self._running: dict[tuple[str, str], Cancel] = {}
 
     def start(self, session: str, tab: str) -> Cancel:
-        """A token for a new request; the one before it in the same tab of the same session is stopped."""
+        """A token for a new request; the previous request of the same tab and session is cancelled."""
         self.stop(session, tab)
         self._running[session, tab] = cancel = Cancel()
         return cancel
 
     def is_latest(self, session: str, tab: str, cancel: Cancel) -> bool:
-        """Whether no newer request has taken the tab since."""
+        """Whether no newer request has started in this tab since."""
         return self._running.get((session, tab)) is cancel
 
     def is_busy(self, session: str, tab: str) -> bool:
-        """Whether something runs in this tab."""
+        """Whether a request runs in this tab."""
         return (session, tab) in self._running
 
     def end(self, session: str, tab: str, cancel: Cancel) -> None:
-        """Set the token, so that whatever still runs under it ends, and forget it."""
+        """Cancel whatever still runs under this token, and forget it."""
         cancel.set()
         if self.is_latest(session, tab, cancel):
             self._running.pop((session, tab), None)
 
     def stop(self, session: str, tab: str) -> None:
-        """Ask the request of this tab to stop; nothing happens when there is none."""
+        """Cancel the request of this tab, if there is one."""
         cancel = self._running.get((session, tab))
         if cancel is not None:
             cancel.set()
 
     def leave(self, session: str) -> None:
-        """The page was closed: stop whatever it had running."""
+        """Cancel everything a closed page had running."""
         for owner, tab in list(self._running):
             if owner == session:
                 self.stop(owner, tab)
@@ -103,8 +103,8 @@ class RunningRequests:
 class AppState:
     """Everything the tabs share.
 
-    host: one host for each task, as one. devices: what one may switch to here, "auto" first. settings: how models are
-    opened unless the page says otherwise. opener, looker: `open_host` and `describe`, or what stands for them in tests.
+    host: the router over all open models. devices: what the page may switch to, "auto" first. settings: how models are
+    opened unless the page says otherwise. opener, looker: `open_host` and `describe`, or a test's stand-ins.
     """
 
     host: Router
@@ -112,6 +112,8 @@ class AppState:
     collections: CollectionStore
     label_store: LabelStore = field(default_factory=LabelStore)
     downloads: DownloadRegistry = field(default_factory=DownloadRegistry)
+    runs: RunRegistry = field(default_factory=RunRegistry)
+    chats: ChatHistory = field(default_factory=ChatHistory)
     running: RunningRequests = field(default_factory=RunningRequests)
     samples: tuple[Sample, ...] = ()
     devices: Sequence[str] = ("auto", "cpu")
@@ -124,7 +126,7 @@ class AppState:
         return tuple(sample for sample in self.samples if tab in sample.tabs)
 
     def info_of(self, result: Result) -> HostInfo:
-        """The host that gave a result; where it is closed by now, the one that its task goes to."""
+        """The host that gave a result; if it was closed since, the host its task goes to now."""
         now = self.host.serving(type(result.request)).info
         known = (now, *(host.info for host in self.host.hosts()))
         signed = (result.host, result.model_digest)

@@ -1,9 +1,8 @@
-"""The one adapter: widget values → requests → a host's stream → what the page shows.
+"""Run requests from the page: the one place that starts, streams, throttles, supersedes, reports and finishes.
 
-A tab gives a `Job`: how to make requests of its values, and how results look. Everything else is here, once: a token
-per run so that a stop stops that run only, a calm sentence for every failure, an update at most every 80 ms.
+    widget values ──build──▶ requests ──host.stream──▶ results ──view──▶ HTML
 
-    values ──build──▶ requests ──host.stream──▶ results ──view──▶ HTML
+`run` drives whatever a tab streams; `answer` is `run` for a `Job`, the usual case of requests to a host.
 """
 
 from __future__ import annotations
@@ -12,26 +11,36 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engines import Cancel, Request, Result, UserError
+from engines import Cancel, Cancelled, Request, Result, UserError
 from studio import views
 from studio.hardening import uploaded
 from studio.i18n import page_language
 from studio.state import AppState
 
-MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 8}
-"""All model work waits in one queue. Eight may be under way: the host itself takes turns between them, so that a short
-request is not stuck behind a two-hour file."""
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+"""Events of the page that are not part of the API."""
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-"""Events of the page that are no part of the API."""
+QUICK: dict[str, Any] = {**PRIVATE, "queue": False}
+"""Events that only change the page."""
+
+MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 8}
+"""All model work shares one queue. Eight requests may be under way: the host takes turns between them, so that a short
+request does not wait for a two-hour file."""
+
+UNPROCESSED: dict[str, Any] = {"preprocess": False}
+"""Gradio would open photos itself, and fail on a damaged one in its own words."""
 
 PAUSE_S = 0.08
-"""Shortest time between two updates of the page; the last one always comes."""
+"""Shortest time between two partial results; the last one is always shown."""
+
+Frames: TypeAlias = Iterator[tuple[str, bool]]
+"""(HTML of the result card, whether the request is still running), again and again."""
 
 log = logging.getLogger("studio")
 
@@ -41,7 +50,7 @@ class Job:
     """What a tab does when it runs.
 
     build: (session, language, values...) → the requests, in order; only the last one's result stays on the page.
-    view: the result as HTML. finish: told the last result, once it is there.
+    view: the result as HTML. finish: called with the last result.
     """
 
     tab: str
@@ -50,30 +59,90 @@ class Job:
     finish: Callable[[str, Result], None] | None = None
 
 
-def play(state: AppState, job: Job, session: str, language: str, values: Sequence[Any]) -> Iterator[tuple[str, bool]]:
-    """Run a job: (HTML, whether it goes on) again and again. A newer run in the same tab ends this one in silence."""
-    cancel = state.running.start(session, job.tab)
+# --- the runner ------------------------------------------------------------------------------------------------------
+
+
+def run(
+    state: AppState,
+    session: str,
+    key: str,
+    steps: Callable[[Cancel], Frames],
+    *,
+    first: str | None = None,
+    stopped: str | None = None,
+) -> Frames:
+    """Show what `steps(cancel)` yields. A newer run under the same key ends this one silently.
+
+    first: the card before anything is there. stopped: the card of a run that raised Cancelled.
+    """
+    cancel = state.running.start(session, key)
     try:
-        yield views.waiting(), True
+        yield views.waiting() if first is None else first, True
         try:
-            for result in steadily(requests_of(state, job.build(session, language, *map(plain, values)), cancel)):
-                if not state.running.is_latest(session, job.tab, cancel):
-                    return
-                if result.done and job.finish is not None:
-                    job.finish(session, result)
-                yield job.view(session, result), not result.done
-        except Exception as error:  # the edge of the house: whatever it is, a sentence reaches the page
-            if state.running.is_latest(session, job.tab, cancel):
-                yield views.problem(calm(error)), False
+            with failures() as failed:
+                for shown, is_running in steps(cancel):
+                    if not state.running.is_latest(session, key, cancel):
+                        return
+                    yield shown, is_running
+            ended = [views.problem(error) for error in failed]
+        except Cancelled:
+            ended = [views.stopped() if stopped is None else stopped]
+        for card in ended:
+            if state.running.is_latest(session, key, cancel):
+                yield card, False
     finally:  # also when the page was closed: gradio ends this generator at a yield
-        state.running.end(session, job.tab, cancel)
+        state.running.end(session, key, cancel)
 
 
-def requests_of(state: AppState, requests: Sequence[Request], cancel: Cancel) -> Iterator[Result]:
-    """The results of several requests as one stream: it ends with the last, or with the first that was stopped."""
+@contextmanager
+def failures() -> Iterator[list[UserError]]:
+    """Collect the failure of a block as a sentence for a person: the only blanket except of the page."""
+    failed: list[UserError] = []
+    try:
+        yield failed
+    except Cancelled:
+        raise
+    except Exception as error:
+        failed.append(error if isinstance(error, UserError) else _logged(error))
+
+
+@contextmanager
+def toast(request: gr.Request) -> Iterator[None]:
+    """Show the failure of a block as a toast, in the page's language."""
+    with failures() as failed:
+        yield
+    for error in failed:
+        raise gr.Error(error.text(page_language(request)), print_exception=False)
+
+
+def _logged(error: Exception) -> UserError:
+    """One calm sentence with the id under which the log holds the rest."""
+    log_id = secrets.token_hex(3)
+    log.error("failure %s", log_id, exc_info=error)
+    return UserError(
+        "defect",
+        "Something went wrong here that is not your fault; try again, and if it stays, report log {log}.",
+        log=log_id,
+    )
+
+
+def answer(state: AppState, job: Job, session: str, language: str, values: Sequence[Any]) -> Frames:
+    """Run a job on the values of its widgets."""
+
+    def steps(cancel: Cancel) -> Frames:
+        for result in results_of(state, job.build(session, language, *map(plain, values)), cancel):
+            if result.done and job.finish is not None:
+                job.finish(session, result)
+            yield job.view(session, result), not result.done
+
+    return run(state, session, job.tab, steps)
+
+
+def results_of(state: AppState, requests: Sequence[Request], cancel: Cancel) -> Iterator[Result]:
+    """The results of several requests as one stream. It ends with the last request, or the first one cancelled."""
     for request in requests:
         is_last = request is requests[-1]
-        for result in state.host.stream(request, cancel):
+        for result in throttled(state.host.stream(request, cancel)):
             if not result.done or is_last:
                 yield result
             elif result.end == "cancelled":
@@ -81,8 +150,8 @@ def requests_of(state: AppState, requests: Sequence[Request], cancel: Cancel) ->
                 return
 
 
-def steadily(results: Iterator[Result]) -> Iterator[Result]:
-    """Leave out partial results that come sooner than the eye, or the network, can follow."""
+def throttled(results: Iterator[Result]) -> Iterator[Result]:
+    """Skip partial results that arrive faster than the eye, or the network, can follow."""
     shown_s = 0.0
     for result in results:
         now_s = time.monotonic()
@@ -91,41 +160,12 @@ def steadily(results: Iterator[Result]) -> Iterator[Result]:
             yield result
 
 
-def calm(error: BaseException) -> UserError:
-    """What a person is told: their own sentence for a UserError, else one calm sentence with the id of the log."""
-    if isinstance(error, UserError):
-        return error
-    name = secrets.token_hex(3)
-    log.error("failure %s", name, exc_info=error)
-    return UserError(
-        "defect",
-        "Something went wrong here that is not your fault; try again, and if it stays, report log {log}.",
-        log=name,
-    )
+# --- events of the page ----------------------------------------------------------------------------------------------
 
 
 def session_of(request: gr.Request) -> str:
     """The open page a request comes from."""
     return request.session_hash or "api"
-
-
-def wire_run(
-    state: AppState,
-    job: Job,
-    trigger: Callable[..., Any],
-    inputs: Sequence[Any],
-    result: gr.HTML,
-    run: gr.Button,
-    stop: gr.Button,
-) -> None:
-    """Run a job on an event (`button.click`, `event.then`, ...), with its stop shown while it runs."""
-
-    def act(request: gr.Request, *values: Any) -> Iterator[tuple[str, Any, Any]]:
-        for shown, goes_on in play(state, job, session_of(request), page_language(request), values):
-            yield shown, gr.update(interactive=not goes_on), gr.update(visible=goes_on)
-
-    # Without preprocessing: gradio would open photos itself, and fail on a damaged one in its own words.
-    trigger(act, list(inputs), [result, run, stop], show_progress="hidden", preprocess=False, **MODEL, **PRIVATE)
 
 
 def plain(value: Any) -> Any:
@@ -137,10 +177,35 @@ def plain(value: Any) -> Any:
     return value
 
 
-def wire_stop(state: AppState, tab: str, stop: gr.Button) -> None:
-    """Let the stop button stop what runs in its tab of its page."""
+def updates(frames: Frames, card: gr.HTML, stop: gr.Button, *buttons: gr.Button) -> Iterator[dict[Any, Any]]:
+    """Widget updates that show a run: its card, Stop while it runs, and the buttons that wait for it."""
+    for shown, is_running in frames:
+        idle = {button: gr.update(interactive=not is_running) for button in buttons}
+        yield {card: shown, stop: gr.update(visible=is_running), **idle}
 
-    def halt(request: gr.Request) -> None:
-        state.running.stop(session_of(request), tab)
 
-    stop.click(halt, None, None, show_progress="hidden", queue=False, **PRIVATE)
+def wire_run(
+    state: AppState,
+    job: Job,
+    trigger: Callable[..., Any],
+    inputs: Sequence[Any],
+    card: gr.HTML,
+    run: gr.Button,
+    stop: gr.Button,
+) -> None:
+    """Run a job on an event (`button.click`, `event.then`, ...)."""
+
+    def act(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+        frames = answer(state, job, session_of(request), page_language(request), values)
+        yield from updates(frames, card, stop, run)
+
+    trigger(act, list(inputs), [card, run, stop], **UNPROCESSED, **MODEL, **PRIVATE)
+
+
+def wire_stop(state: AppState, key: str, stop: gr.Button) -> None:
+    """Let a Stop button cancel what runs under a key on its page."""
+
+    def cancel(request: gr.Request) -> None:
+        state.running.stop(session_of(request), key)
+
+    stop.click(cancel, None, None, **QUICK)
