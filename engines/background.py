@@ -1,17 +1,17 @@
 """Run blocking work in a thread and follow it from a generator: throttled, cancellable, in a fair queue if wanted.
 
-    def open_model(emit):                                   # runs in a thread
-        emit(open_host(name, tell=emit, cancel=cancel))     # progress first, the host last
+def open_model(emit):                                   # runs in a thread
+    emit(open_host(name, tell=emit, cancel=cancel))     # progress first, the host last
 
-    for step in follow(open_model, cancel, discard=close):  # runs in the caller
-        ...
+for step in follow(open_model, cancel, discard=close):  # runs in the caller
+    ...
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
@@ -66,7 +66,7 @@ def follow(
     queue: FairQueue | None = None,
     every_s: float = 0.0,
     discard: Callable[[Value | Queued], object] | None = None,
-) -> Iterator[Value | Queued]:
+) -> Generator[Value | Queued, None, None]:
     """Yield what `work(emit)` emits in a thread; raise what it raises.
 
     Of values that come faster than `every_s` apart, or than the caller takes them, only the newest is kept; the last

@@ -38,7 +38,6 @@ from engines import (
 from studio import i18n, stream, theme
 from studio.collections import CollectionRef
 from studio.hardening import uploaded
-from studio.i18n import page_language
 from studio.state import AppState
 
 Values = Mapping[str, Any]
@@ -213,7 +212,7 @@ def _value(parameter: Parameter, value: Any, file_of: Callable[[Any], Path]) -> 
 
 def results(state: AppState, requests: Sequence[Request], cancel: Cancel) -> Iterator[Result]:
     """What a task's requests give, at the pace of the page."""
-    return stream.steadily(stream.requests_of(state, requests, cancel))
+    return stream.results_of(state, requests, cancel)
 
 
 # --- endpoints of gradio ---------------------------------------------------------------------------------------------
@@ -230,10 +229,9 @@ def _add_endpoint(state: AppState, task: Task) -> None:
         cancel = Cancel()
         try:
             named = dict(zip((parameter.name for parameter in task.parameters), values, strict=True))
-            for result in results(state, task.build(parsed(task, named, _uploaded)), cancel):
-                yield to_json(result)
-        except Exception as error:  # the edge of the API, as in stream.play
-            raise gr.Error(stream.calm(error).text(page_language(request)), print_exception=False) from None
+            with stream.toast(request):
+                for result in results(state, task.build(parsed(task, named, _uploaded)), cancel):
+                    yield to_json(result)
         finally:
             cancel.set()
 

@@ -122,7 +122,7 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
         models.wire(state, about, switch, subtitles, moments=(page.load, tabs.change))
         _wire_sends(state, tabs, panels)
         api.add_endpoints(api.tasks_of(state), state)
-        page.load(i18n.page_language, None, captioning.extras[0], show_progress="hidden", **stream.PRIVATE)
+        page.load(i18n.page_language, None, captioning.extras[0], **stream.PRIVATE)
         page.unload(_leave(state))
     page.queue(api_open=True, max_size=64)
     return page
@@ -175,7 +175,7 @@ def _wire_sends(state: AppState, tabs: gr.Tabs, panels: Sequence[Panel]) -> None
 
     outputs = [tabs, *(part for panel in panels for part in panel.media.inputs)]
     for panel in panels:
-        panel.result.send(send, None, outputs, show_progress="hidden", queue=False, **stream.PRIVATE)
+        panel.result.send(send, None, outputs, **stream.QUICK)
 
 
 def _foot(*, shared: bool) -> None:
@@ -195,7 +195,7 @@ def _leave(state: AppState) -> Any:
     def leave(request: gr.Request) -> None:
         session = stream.session_of(request)
         state.running.leave(session)
-        state.downloads.forget_talk(session)
+        state.chats.forget(session)
         state.collections.forget_uploads(session)
         state.label_store.forget(session)
 
@@ -206,7 +206,7 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
     """The page, its files and what stands in front of them as one ASGI app. mcp: also serve the tasks as tools."""
     entrance = entrance if entrance is not None else Entrance()
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    routes.add_routes(server, state.downloads)
+    routes.add_routes(server, state.downloads, state.runs)
     _add_api_page(server, state, entrance, mcp=mcp)
     if mcp:
         from studio import mcp_server

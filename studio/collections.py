@@ -1,7 +1,7 @@
-"""Where collections lie, and which folder each one stands for.
+"""Search collections: where their files are, and which folder each one indexes.
 
-A collection is known by a name on the page; folder and file stay behind it. The owner may point at any folder; a
-visitor has the samples and what was uploaded in the same session.
+The page knows a collection by name; folder and file stay on the server. The owner may index any folder; a visitor has
+the samples and the files uploaded in the same session.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FILES = "files"
 
 @dataclass(frozen=True)
 class CollectionRef:
-    """A collection: its name on the page, the folder it stands for, the file that holds it, the kinds in it."""
+    """A collection: its name on the page, the folder it indexes, the file that holds it, the kinds searched in it."""
 
     name: str
     folder: Path
@@ -35,37 +35,32 @@ class CollectionRef:
 
 
 class CollectionStore:
-    """The collections below `home`. samples: the folder that the ready-made one stands for."""
+    """The collections below `home`. samples: the folder of the ready-made one."""
 
     def __init__(self, home: Path, samples: Path) -> None:
         self._home = home
         self._samples = samples
 
     def samples(self) -> CollectionRef:
-        """The ready-made collection: media only, the texts beside the samples tell where they are from."""
+        """The ready-made collection; media only, since the texts beside the samples are their sources."""
         return replace(self._collection(SAMPLES, self._samples), kinds=tuple(kind for kind in KINDS if kind != "text"))
 
     @property
     def routes(self) -> Path:
-        """The file that keeps, for the next start, which model answers which task."""
+        """The file that keeps which model serves which task, for the next start."""
         return self._home / "models.json"
 
     def folder(self, typed: str) -> CollectionRef:
-        """The collection of a folder on this machine. Raises RequestError when there is no such folder."""
+        """The collection of a folder on this machine. Raises RequestError if there is no such folder."""
         if not typed.strip():
             raise RequestError("folder_needed", "Type the folder to search in first.")
-        folder = Path(typed.strip().strip("\"'")).expanduser()
-        if not folder.is_absolute() or not folder.is_dir():
-            raise RequestError(
-                "no_such_folder",
-                "There is no such folder on this computer; type its whole path, for example ~/Pictures.",
-            )
+        folder = existing_folder(typed)
         collection = self._collection(folder.name or "root", folder.resolve())
         self._remember(collection.folder)
         return collection
 
     def folders(self) -> list[str]:
-        """The folders searched before, the latest first."""
+        """Folders searched before, the latest first."""
         try:
             known = json.loads(self._list().read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -73,7 +68,7 @@ class CollectionStore:
         return [name for name in known if isinstance(name, str)] if isinstance(known, list) else []
 
     def uploads(self, session: str, files: Sequence[Path]) -> CollectionRef:
-        """The collection of what one session uploaded; files given anew are added to it."""
+        """The collection of one session's uploads; new files are added to it."""
         folder = self._folder_of(session) / FILES
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
@@ -102,15 +97,15 @@ class CollectionStore:
 
     def _collection(self, name: str, folder: Path) -> CollectionRef:
         digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-        downloads = self._home / "collections"
+        store = self._home / "collections"
         try:
-            downloads.mkdir(parents=True, exist_ok=True)
+            store.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
                 "collections_not_kept",
                 "Collections cannot be kept: their folder cannot be written; free some space or check its rights.",
             ) from error
-        return CollectionRef(name, folder, downloads / f"{name}-{digest}.sqlite")
+        return CollectionRef(name, folder, store / f"{name}-{digest}.sqlite")
 
     def _list(self) -> Path:
         return self._home / "folders.json"
@@ -118,6 +113,17 @@ class CollectionStore:
     def _remember(self, folder: Path) -> None:
         known = [name for name in self.folders() if name != str(folder)]
         self._list().write_text(json.dumps([str(folder), *known][:20], ensure_ascii=False), encoding="utf-8")
+
+
+def existing_folder(typed: str | None) -> Path:
+    """The folder a person typed. Raises RequestError if there is none."""
+    path = (typed or "").strip().strip("\"'")
+    folder = Path(path).expanduser()
+    if not path or not folder.is_absolute() or not folder.is_dir():
+        raise RequestError(
+            "no_such_folder", "There is no such folder on this computer; type its whole path, for example ~/Pictures."
+        )
+    return folder
 
 
 def _free_name(target: Path, file: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The parts every tab is put together from: a media input, a strip of samples, run and stop, the result."""
+"""Building blocks of the tabs: media input, samples, fields, run and stop buttons, result card."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import gradio as gr
 from gradio import processing_utils
 
-from engines import RequestError
+from engines import LANGUAGES, RequestError
 from studio import model_routing, theme
-from studio.i18n import label, spans
+from studio.i18n import both, label, spans
 from studio.state import AppState, Sample
+from studio.stream import QUICK
 
 TEXT = "text"
 PHOTO = "photo"
@@ -34,7 +35,7 @@ FILES_JS = """const bring = async (files) => {
   const taken = [];
   element.classList.add('is-taking');
   for (const file of files.slice(0, MOST)) {
-    try { taken.push((await upload(file)).path); } catch { /* too large, or the server is gone: told by the number */ }
+    try { taken.push((await upload(file)).path); } catch { /* too large: `given` counts it */ }
   }
   element.classList.remove('is-taking');
   if (files.length) trigger('bring', { files: taken, given: files.length });
@@ -64,10 +65,9 @@ element.addEventListener('click', (event) => {
 
 @dataclass(frozen=True)
 class MediaInput:
-    """A choice of kind, and one input per kind of which one is seen.
+    """A choice of kind, and one input per kind, one of which is visible.
 
-    inputs: what an event takes; `chosen` makes one path or text of the values, which come in the order text, photo,
-    sound, clip after the kind.
+    parts: the inputs by kind. `inputs` is what an event takes; `chosen` turns its values into one path or text.
     """
 
     tab: str
@@ -80,15 +80,19 @@ class MediaInput:
         return [self.kind, *self.parts.values()]
 
     def show(self, kind: str, value: str | None = None) -> dict[gr.Component, Any]:
-        """Updates that turn to one kind; with a value they fill it too."""
+        """Updates that switch to one kind and, with a value, fill its input."""
         updates: dict[gr.Component, Any] = {self.kind: gr.update(value=kind)}
         for name, part in self.parts.items():
             given = {"value": value} if name == kind and value is not None else {}
             updates[part] = gr.update(visible=name == kind, **given)
         return updates
 
+    def show_sample(self, sample: Sample) -> dict[gr.Component, Any]:
+        """Updates that put a sample into its input."""
+        return self.show(sample.input_kind, lend(sample.path, self.parts[sample.input_kind]))
+
     def chosen(self, kind: str, *values: str | None) -> Path | str:
-        """What the person gave: a path, or text. Raises RequestError when there is nothing yet."""
+        """The value of the chosen input: a path, or text. Raises RequestError if it is empty."""
         value = dict(zip(self.parts, values, strict=True)).get(kind)
         if kind == TEXT:
             return value or ""
@@ -97,10 +101,8 @@ class MediaInput:
         return Path(value)
 
     def wire(self) -> None:
-        """Switch what is seen with the kind."""
-        self.kind.input(
-            self.show, self.kind, self.inputs, show_progress="hidden", queue=False, api_visibility="private"
-        )
+        """Switch inputs with the kind."""
+        self.kind.input(self.show, self.kind, self.inputs, **QUICK)
 
 
 MISSING = {
@@ -111,7 +113,7 @@ MISSING = {
 
 
 def media_input(tab: str, kinds: Sequence[str], *, text_key: str = "") -> MediaInput:
-    """Inputs for some kinds of media; the first is shown. text_key: the placeholder of the text input."""
+    """Inputs for some kinds of media, the first one visible. text_key: placeholder of the text input."""
     kind = gr.Radio(
         [(label(f"ui.kind.{name}"), name) for name in kinds],
         value=kinds[0],
@@ -147,8 +149,41 @@ def _part(tab: str, kind: str, visible: bool, text_key: str) -> gr.Component:
     return gr.Video(sources=["upload", "webcam"], height=216, buttons=[], **common)
 
 
+# --- fields ----------------------------------------------------------------------------------------------------------
+
+
+def languages() -> list[tuple[Any, str]]:
+    """The languages as choices."""
+    return [(label(f"ui.language.{name}"), name) for name in LANGUAGES]
+
+
+def radio(elem_id: str, key: str, choices: Sequence[tuple[Any, str]], value: str, **more: Any) -> gr.Radio:
+    """One of several choices, all of them visible. key: of the label."""
+    common: dict[str, Any] = {"elem_classes": "choice", "interactive": True} | more
+    return gr.Radio(list(choices), value=value, label=label(key), elem_id=elem_id, **common)
+
+
+def dropdown(elem_id: str, key: str, choices: Sequence[tuple[Any, str]], value: str | None, **more: Any) -> gr.Dropdown:
+    """One of several choices in a menu. key: of the label."""
+    common: dict[str, Any] = {"elem_classes": "field", "filterable": False, "interactive": True} | more
+    return gr.Dropdown(list(choices), value=value, label=label(key), elem_id=elem_id, **common)
+
+
+def textbox(elem_id: str, key: str, **more: Any) -> gr.Textbox:
+    """A text field. key: of the label."""
+    return gr.Textbox(label=label(key), elem_id=elem_id, **({"elem_classes": "field", "interactive": True} | more))
+
+
+def question_of(elem_id: str, key: str) -> gr.HTML:
+    """The question an experiment asks, above its settings."""
+    return gr.HTML(f'<p class="question-of">{both(key)}</p>', elem_id=f"{elem_id}-ask", apply_default_css=False)
+
+
+# --- samples, files, result ------------------------------------------------------------------------------------------
+
+
 def samples(tab: str, samples: Sequence[Sample]) -> gr.HTML:
-    """Thumbnails of the samples; a click is a `pick` event that carries the sample's id."""
+    """Thumbnails of samples. A click is a `pick` event with the id of the sample."""
     cards = "".join(
         f'<button type="button" class="sample" data-sample="{sample.file_id}">'
         f'<span class="sample-picture"><img src="./studio/thumb/{sample.file_id}" alt="" loading="lazy">'
@@ -160,23 +195,23 @@ def samples(tab: str, samples: Sequence[Sample]) -> gr.HTML:
 
 
 def files(elem_id: str, value: str, *, most: int) -> gr.HTML:
-    """HTML on which files are dropped, several at once, or chosen in a file input that it holds.
+    """HTML with a file input on which several files can be dropped at once.
 
-    Its events: `bring` with the paths of what was uploaded and how many were given, of which no more than `most` are
-    taken; `take` with the id of a [data-out], `away` of a [data-away] that was clicked.
+    Events: `bring` with the paths of the uploaded files, at most `most`, and the number of files given; `take` with the
+    id of a clicked [data-out]; `away` for a clicked [data-away].
     """
     js = FILES_JS.replace("MOST", str(most))
     return gr.HTML(value, elem_id=elem_id, elem_classes="files", js_on_load=js, apply_default_css=False)
 
 
 def result_card(tab: str, value: str) -> gr.HTML:
-    """Where the result appears; a click on "send to" is a `send` event."""
+    """The result card. A click on "send to" is a `send` event."""
     return gr.HTML(value, elem_id=f"{tab}-result", js_on_load=RESULT_JS, apply_default_css=False)
 
 
-def run_stop(tab: str, *, said: str = "") -> tuple[gr.Button, gr.Button]:
-    """The main button of a tab, and the stop beside it while something runs. said: the key of what stands on it."""
-    run = gr.Button(label(said or f"ui.{tab}.run"), variant="primary", elem_id=f"{tab}-run", scale=3, min_width=140)
+def run_stop(tab: str, *, key: str = "") -> tuple[gr.Button, gr.Button]:
+    """The main button of a tab, and Stop, which is visible while something runs. key: of the text on the button."""
+    run = gr.Button(label(key or f"ui.{tab}.run"), variant="primary", elem_id=f"{tab}-run", scale=3, min_width=140)
     stop = gr.Button(
         label("ui.stop"), variant="secondary", elem_id=f"{tab}-stop", elem_classes="stop", visible=False, min_width=90
     )
@@ -184,17 +219,17 @@ def run_stop(tab: str, *, said: str = "") -> tuple[gr.Button, gr.Button]:
 
 
 def subtitle(state: AppState, tab: str) -> gr.HTML:
-    """One quiet line on what a tab is for, and another on who answers there."""
+    """What a tab is for, and which models serve it."""
     return gr.HTML(model_routing.subtitle(state, tab), elem_id=f"{tab}-subtitle", apply_default_css=False)
 
 
 def lend(path: Path, component: gr.Component) -> str:
-    """A copy of a file where gradio may serve it from, for a component to show."""
+    """Copy a file to where gradio may serve it, for a component to show."""
     return processing_utils.save_file_to_cache(str(path), cache_dir=component.GRADIO_CACHE)
 
 
 def kind_of(path: Path) -> str:
-    """The kind of input a file belongs in, by what is inside it. Raises MediaError."""
+    """The kind of a file by its content. Raises MediaError."""
     from engines.media import probe
 
     return probe(path).kind

@@ -1,12 +1,12 @@
-"""Every word of the page, in English and Chinese, from `assets/locales`.
+"""The texts of the page in English and Chinese, from `assets/locales`.
 
-Three ways a text reaches the page, because gradio has three:
+A text reaches the page in one of three ways:
 
 * `label(key)`: labels, placeholders, buttons, tab names. The browser resolves the key, again on every switch.
-* `both(key)`: HTML that we write ourselves. It carries both languages; the style sheet shows one.
-* `text(key, language)`: toasts and files. Chosen in Python, by the language the page sends as a cookie.
+* `both(key)`: our own HTML. It carries both languages; the style sheet shows one.
+* `text(key, language)`: toasts and files. Chosen in Python by the language cookie of the page.
 
-So the language can be switched on the running page, offline, and nothing on it is lost.
+So the language can be switched on the running page, offline, without losing anything on it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from functools import cache
 import gradio as gr
 from gradio.i18n import I18nData
 
+from engines import Message, UserError
 from engines.paths import ASSETS
 
 LOCALES = ASSETS / "locales"
@@ -27,18 +28,29 @@ COOKIE = "fusion_language"
 
 @cache
 def texts(language: str) -> dict[str, str]:
-    """All texts of the page in one language, key to text. The file of Chinese holds those of `engines.errors` too."""
+    """All texts of the page in one language, by key. The Chinese file also holds those of `engines.errors`."""
     loaded: dict[str, str] = json.loads((LOCALES / f"{language}.json").read_text(encoding="utf-8"))
-    return {key: sentence for key, sentence in loaded.items() if key.startswith("ui.")}
+    return {key: value for key, value in loaded.items() if key.startswith("ui.")}
+
+
+class _Count(int):
+    """A number whose format spec gives the noun: "{n:file|files}" is "1 file" or "2 files"."""
+
+    def __format__(self, spec: str) -> str:
+        if "|" not in spec:
+            return format(int(self), spec)
+        one, many = spec.split("|")
+        return f"{int(self):,} {one if self == 1 else many}"
 
 
 def text(key: str, language: str, /, **values: object) -> str:
     """A text in one language, its {names} filled in."""
-    return texts(language)[key].format(**values)
+    counted = {name: _Count(value) if type(value) is int else value for name, value in values.items()}
+    return texts(language)[key].format(**counted)
 
 
 def label(key: str) -> I18nData:
-    """A text that the browser resolves, for anything gradio shows itself."""
+    """A text that the browser resolves, for whatever gradio itself shows."""
     if key not in texts("en"):
         raise KeyError(key)
     return I18nData(key)
@@ -50,23 +62,28 @@ def both(key: str, /, **values: object) -> str:
 
 
 def spans(en: str, zh: str) -> str:
-    """HTML with a sentence in both languages, of which the style sheet shows one."""
+    """HTML with a text in both languages; the style sheet shows one."""
     if en == zh:
         return html.escape(en)
     return f'<span class="t" lang="en">{html.escape(en)}</span><span class="t" lang="zh-CN">{html.escape(zh)}</span>'
 
 
+def sentence(message: UserError | Message) -> str:
+    """HTML with an error or another message of the engines in both languages."""
+    return spans(message.en, message.zh)
+
+
 def knows(key: str) -> bool:
-    """Whether there is a text for this key."""
+    """Whether a text has this key."""
     return key in texts("en")
 
 
 def translations() -> gr.I18n:
-    """The texts as gradio wants them. Its browser side looks for Chinese under "zh-CN" only."""
+    """The texts as gradio expects them; its front end looks for Chinese under "zh-CN" only."""
     return gr.I18n(**{"en": texts("en"), "zh-CN": texts("zh")})
 
 
 def page_language(request: gr.Request) -> str:
-    """The language the page is shown in: its cookie, else what the browser asks for, else English."""
+    """The language of the page: its cookie, else the browser's preference, else English."""
     chosen = request.cookies.get(COOKIE) or request.headers.get("accept-language") or "en"
     return "zh" if chosen.lower().startswith("zh") else "en"

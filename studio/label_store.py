@@ -1,10 +1,10 @@
-"""What a page of "Teach it" has on its draft, and the label_store with the label sets it may open.
+"""Label sets of "Teach it": the draft each page is working on, and the store of saved sets.
 
-The owner's sets lie in a folder and stay; a visitor's lie in a folder of their session and go with it. A set keeps
-copies of its examples: what was dropped on a page is deleted after a while.
+The owner's sets are kept in a folder; a visitor's live in a temporary folder of their session. A set keeps copies of
+its examples, because uploads are deleted after a while.
 
-    label_store/pets-0f3c….safetensors        a set (`engines.lab.label_store`)
-    label_store/media/9be1…/0/dog.jpg         its first example, under a name of nobody's choosing
+    labels/pets-0f3c….safetensors        a set (`engines.lab.label_store`)
+    labels/media/9be1…/0/dog.jpg         its first example, in a folder with a random name
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ N_DRAFTS = 200
 
 @dataclass(frozen=True)
 class UploadedFile:
-    """A file somebody dropped. kind: None where it cannot be read. file_id: where the page finds it."""
+    """A file dropped on the page. kind: None if it cannot be read. file_id: its id in the `DownloadRegistry`."""
 
     path: Path
     kind: Kind | None
@@ -35,68 +35,68 @@ class UploadedFile:
 
 
 class Draft:
-    """What one page has dropped so far, a row for each label. Safe from any thread.
+    """The examples one page has collected so far, one row per label. Safe from any thread.
 
-    n_rows: so many are seen. taught: the name of the set in use, "" where there is none. asked: what was named last.
+    n_rows: rows shown. active: name of the set in use, "" for none. queries: the files recognised last.
     """
 
     def __init__(self) -> None:
         self.n_rows = MIN_LABELS
-        self.taught = ""
-        self.asked: tuple[UploadedFile, ...] = ()
+        self.active = ""
+        self.queries: tuple[UploadedFile, ...] = ()
         self._rows: list[tuple[UploadedFile, ...]] = [()] * MAX_LABELS
-        self._kept = list(self._rows)
+        self._saved = list(self._rows)
         self._lock = threading.Lock()
 
     def row(self, n: int) -> tuple[UploadedFile, ...]:
-        """What lies in the n-th row."""
+        """The files of the n-th row."""
         return self._rows[n]
 
     @property
-    def is_loose(self) -> bool:
-        """Whether something lies here that is not in the set in use."""
-        return any(self._rows) and not (self.taught and self._rows == self._kept)
+    def is_unsaved(self) -> bool:
+        """Whether the rows hold files that are not in the active set."""
+        return any(self._rows) and not (self.active and self._rows == self._saved)
 
-    def use(self, name: str) -> None:
-        """What lies here now is the set of this name, which is in use from now on."""
+    def activate(self, name: str) -> None:
+        """The rows are the set of this name, which is in use from now on."""
         with self._lock:
-            self.taught, self._kept = name, list(self._rows)
+            self.active, self._saved = name, list(self._rows)
 
     def add(self, n: int, files: Iterable[UploadedFile]) -> int:
-        """Put files into a row, each once; how many were too many for it."""
+        """Add files to a row, each once; returns how many did not fit."""
         with self._lock:
-            own = {each.path: each for each in self._rows[n]}
+            known = {each.path: each for each in self._rows[n]}
             for each in files:
-                own.setdefault(each.path, each)
-            self._rows[n] = tuple(own.values())[:MAX_EXAMPLES]
-            return len(own) - len(self._rows[n])
+                known.setdefault(each.path, each)
+            self._rows[n] = tuple(known.values())[:MAX_EXAMPLES]
+            return len(known) - len(self._rows[n])
 
-    def take(self, n: int, file_id: str) -> None:
-        """Take a file out of a row."""
+    def remove_file(self, n: int, file_id: str) -> None:
+        """Remove a file from a row."""
         with self._lock:
             self._rows[n] = tuple(each for each in self._rows[n] if each.file_id != file_id)
 
-    def remove(self, n: int) -> None:
-        """Take a row out; those below it move up, and never fewer are seen than make a set."""
+    def remove_row(self, n: int) -> None:
+        """Remove a row; those below move up, and at least `MIN_LABELS` stay visible."""
         with self._lock:
             del self._rows[n]
             self._rows.append(())
             self.n_rows = max(MIN_LABELS, self.n_rows - 1)
 
-    def more(self, n_rows: int) -> None:
-        """Show at least so many rows, as far as there are."""
+    def show_rows(self, n_rows: int) -> None:
+        """Show at least this many rows, up to `MAX_LABELS`."""
         with self._lock:
             self.n_rows = min(MAX_LABELS, max(self.n_rows, n_rows))
 
-    def fill(self, rows: Sequence[tuple[UploadedFile, ...]]) -> None:
-        """Have these rows and no others."""
+    def replace(self, rows: Sequence[tuple[UploadedFile, ...]]) -> None:
+        """Replace all rows."""
         with self._lock:
             self._rows = [*rows[:MAX_LABELS], *[()] * (MAX_LABELS - len(rows))]
             self.n_rows = min(MAX_LABELS, max(MIN_LABELS, len(rows)))
 
 
 class LabelStore:
-    """The label sets. folder: where the owner's are kept; None where all who come are visitors."""
+    """The drafts and saved label sets. folder: where the owner's sets are; None if every page is a visitor's."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
@@ -114,31 +114,31 @@ class LabelStore:
             return draft
 
     def entries(self, session: str) -> list[Entry]:
-        """The sets that a page may open."""
+        """The sets a page may open."""
         return self._labels(session).entries()
 
     def has(self, session: str, name: str) -> bool:
-        """Whether there is a set of this name, or of one that counts as the same."""
+        """Whether a set of this name exists, or of a name with the same slug."""
         return any(slug(entry.name) == slug(name) for entry in self.entries(session))
 
     def load(self, session: str, name: str) -> LabelSet:
-        """A set. Raises RequestError where there is none, CollectionError where it is damaged."""
+        """Load a set. Raises RequestError if there is none, CollectionError if it is damaged."""
         return self._labels(session).load(name)
 
-    def keep(self, session: str, taught: LabelSet) -> None:
-        """Keep a set with copies of its examples; one of the same name is replaced. Raises UserError."""
-        own = self._home(session) / MEDIA / secrets.token_hex(8)
+    def save(self, session: str, labels: LabelSet) -> None:
+        """Save a set with copies of its examples, replacing one of the same name. Raises UserError."""
+        folder = self._home(session) / MEDIA / secrets.token_hex(8)
         with self._lock:
             try:
                 examples = []
-                for n, example in enumerate(taught.examples):
-                    copy = own / str(n) / example.file
+                for n, example in enumerate(labels.examples):
+                    copy = folder / str(n) / example.file
                     copy.parent.mkdir(parents=True)
                     shutil.copyfile(example.path, copy)
                     examples.append(replace(example, path=str(copy)))
-                self._labels(session).save(replace(taught, examples=tuple(examples)))
+                self._labels(session).save(replace(labels, examples=tuple(examples)))
             except (OSError, UserError) as error:
-                shutil.rmtree(own, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
                 if isinstance(error, UserError):
                     raise
                 raise UserError(
@@ -146,17 +146,17 @@ class LabelStore:
                 ) from error
 
     def rename(self, session: str, old: str, new: str) -> None:
-        """Give a set another name. Raises RequestError where there is no such set, or one of the new name already."""
+        """Rename a set. Raises RequestError if there is no such set, or one of the new name already."""
         with self._lock:
             self._labels(session).rename(old, new)
 
     def delete(self, session: str, name: str) -> None:
-        """Delete a set and the copies of its examples. Raises RequestError where there is none."""
+        """Delete a set and the copies of its examples. Raises RequestError if there is none."""
         with self._lock:
             self._labels(session).delete(name)
 
     def forget(self, session: str) -> None:
-        """The page was closed: a visitor's sets go. The draft stays a while, since a page may only have been asleep."""
+        """The page was closed: delete a visitor's sets. The draft stays, since the page may only have been asleep."""
         with self._lock:
             home = self._visitors.pop(session, None)
         if home is not None:

@@ -1,4 +1,4 @@
-"""Which model answers which task: changed here, kept for the next start, and told in one quiet line per tab."""
+"""Which model serves which task: reassigned here, kept for the next start, and named in one line per tab."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from studio.i18n import LANGUAGES, both, spans, text
 from studio.state import EVERYTHING, AppState
 
 BUILT_IN = "builtin"
-"""What the model that comes with the program is opened as."""
+"""The source of the model that comes with the program."""
 
 TASKS_OF_TAB = {
     "search": ("search",),
@@ -23,17 +23,17 @@ log = logging.getLogger("studio")
 
 
 def serving(state: AppState, task: str) -> HostInfo:
-    """The model that answers a task now."""
+    """The model that serves a task now."""
     return state.host.serving(TASKS[task][0]).info
 
 
-def does(info: HostInfo, task: str) -> bool:
-    """Whether a model serves a task at all, in whatever language."""
+def supports(info: HostInfo, task: str) -> bool:
+    """Whether a model can serve a task, in any language."""
     return info.serves(TASKS[task][0])
 
 
 def assign(router: Router, task: str, host: Host) -> None:
-    """Let a host answer a task, or everything; whatever answers nothing any more is closed.
+    """Route one task, or EVERYTHING, to a host. The router closes a host that serves nothing any more.
 
     Raises RequestError for an unknown task.
     """
@@ -41,20 +41,21 @@ def assign(router: Router, task: str, host: Host) -> None:
     if task == EVERYTHING:
         router.missing.clear()
         router.route(EVERYTHING, host)
-        for own in TASKS:
-            router.route(own, None)
+        for each in TASKS:
+            router.route(each, None)
         return
-    is_default = host is router.hosts()[0] and EVERYTHING not in router.missing  # else it stands in for another
+    # A host that is the default needs no route, unless it only stands in for a default that could not be opened.
+    is_default = host is router.hosts()[0] and EVERYTHING not in router.missing
     router.route(task, None if is_default else host)
-    if TASKS.keys() <= router.routes.keys():  # the default answers nothing any more: this one takes its place
+    if TASKS.keys() <= router.routes.keys():  # every task has its own route: the default is idle, so replace it
         router.route(EVERYTHING, host)
-        for own, kinds in TASKS.items():
+        for each, kinds in TASKS.items():
             if router.serving(kinds[0]) is host:
-                router.route(own, None)
+                router.route(each, None)
 
 
-def keep(state: AppState) -> None:
-    """Write down, for the next start, what answers what. Raises UserError where that cannot be written."""
+def save(state: AppState) -> None:
+    """Save the routes for the next start. Raises UserError if they cannot be written."""
     try:
         write_routes(state.collections.routes, state.host.kept)
     except OSError as error:
@@ -65,27 +66,27 @@ def keep(state: AppState) -> None:
         ) from error
 
 
-# --- in words --------------------------------------------------------------------------------------------------------
+# --- as HTML ---------------------------------------------------------------------------------------------------------
 
 
 def subtitle(state: AppState, tab: str) -> str:
-    """One quiet line on what a tab is for, and under it which model answers there unless it is the built-in one."""
-    return f'<p class="tab-subtitle">{both(f"ui.{tab}.subtitle")}</p>{line(state, tab)}'
+    """One line on what a tab is for, and a second one naming its models unless they are the built-in one."""
+    return f'<p class="tab-subtitle">{both(f"ui.{tab}.subtitle")}</p>{models_of(state, tab)}'
 
 
-def line(state: AppState, tab: str) -> str:
-    """Who answers in a tab, "" for the built-in model; a warning where whoever does cannot."""
-    said = []
+def models_of(state: AppState, tab: str) -> str:
+    """The models that serve a tab, "" for the built-in one; a warning where a model does not support the task."""
+    parts = []
     for task in TASKS_OF_TAB.get(tab, ()):
         info = serving(state, task)
-        if not does(info, task):
-            said.append(f'<span class="unable">{named("ui.answers.unable", task, info)}</span>')
+        if not supports(info, task):
+            parts.append(f'<span class="unable">{about("ui.answers.unable", task, info)}</span>')
         elif info.source != BUILT_IN:
-            said.append(f"<span>{both(f'ui.answers.{task}', name=info.name)}</span>")
-    return f'<p class="answers">{" · ".join(said)}</p>' if said else ""
+            parts.append(f"<span>{both(f'ui.answers.{task}', name=info.name)}</span>")
+    return f'<p class="answers">{" · ".join(parts)}</p>' if parts else ""
 
 
-def named(key: str, task: str, info: HostInfo) -> str:
+def about(key: str, task: str, info: HostInfo) -> str:
     """A sentence about a task and a model, in both languages."""
     return spans(*(text(key, at, task=text(f"ui.task.{task or 'everything'}", at), name=info.name) for at in LANGUAGES))
 
@@ -96,21 +97,28 @@ def size(n_bytes: int) -> str:
 
 
 def memory(info: HostInfo) -> str:
-    """What a model takes here; HTML, because of a server's it is told in words."""
+    """Memory a model takes on this machine."""
     return size(info.memory_bytes) if info.memory_bytes > 0 else both("ui.models.elsewhere")
 
 
 def where(info: HostInfo) -> str:
-    """The device a model runs on; HTML."""
-    return both("ui.models.server") if info.device == "remote" else html.escape(info.device)
+    """The device a model runs on: CPU, cuda:0, or a server."""
+    if info.device == "remote":
+        return both("ui.models.server")
+    return device_name(info.device)
+
+
+def device_name(device: str) -> str:
+    """A device as a person reads it."""
+    return "CPU" if device == "cpu" else html.escape(device)
 
 
 def place(info: HostInfo) -> str:
-    """Where a model runs and what it takes there, as short as can be; HTML."""
+    """Device and memory of a model, in short."""
     return where(info) if info.device == "remote" else f"{where(info)} · {memory(info)}"
 
 
 def parameters(info: HostInfo) -> str:
-    """How many parameters a model has: 39.7 M, 7.6 B."""
+    """Number of parameters: 39.7 M, 7.6 B."""
     n = info.n_parameters
     return "–" if n <= 0 else f"{n / 1e9:.1f} B" if n >= 1e9 else f"{n / 1e6:.1f} M"

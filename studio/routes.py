@@ -1,4 +1,4 @@
-"""What the page fetches besides gradio's own: media, thumbnails and files to save, by downloads ids only."""
+"""Routes beside gradio's own: media, thumbnails and files to save, addressed by registry id only."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from engines import (
     to_json,
 )
 from studio import exports
-from studio.registry import DownloadRegistry
+from studio.registry import DownloadRegistry, RunRegistry
 
 N_BARS = 72
 DAY = {"cache-control": "private, max-age=86400"}
 
 
-def add_routes(app: FastAPI, downloads: DownloadRegistry) -> None:
-    """Add the routes to the server the page runs on."""
+def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry) -> None:
+    """Add the routes to the page's server."""
 
     @app.get("/studio/file/{name}")
     def media(name: str) -> FileResponse:
         path = _path(downloads, name)
         kind = mimetypes.guess_type(path.name)[0] or ""
         if kind.split("/")[0] not in ("image", "audio", "video") or "svg" in kind:
-            kind = "application/octet-stream"  # never as a page: it would run with our origin
+            kind = "application/octet-stream"  # never as a page, which would run with our origin
         return FileResponse(path, media_type=kind, headers=DAY | {"x-content-type-options": "nosniff"})
 
     @app.get("/studio/thumb/{name}")
@@ -47,7 +47,7 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry) -> None:
             raise HTTPException(404, "This file is gone.")
         try:
             picture, kind = thumbnail(path, at_s=at)
-        except UserError:  # damaged, or gone since it was found: an even line says as much
+        except UserError:  # damaged, or deleted since: a flat line
             picture, kind = wave_svg([0.05] * N_BARS), "image/svg+xml"
         return Response(picture, media_type=kind, headers=DAY)
 
@@ -64,7 +64,7 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry) -> None:
 
     @app.get("/studio/run/{name}.{form}")
     def run(name: str, form: str) -> Response:
-        found = downloads.run(name)
+        found = runs.get(name)
         if found is None:
             raise HTTPException(404, "This run is gone; run it again.")
         written = exports.written_as(found, form)
@@ -85,7 +85,7 @@ def _path(downloads: DownloadRegistry, name: str) -> Path:
 
 
 def written_as(result: Result, kind: str) -> str | None:
-    """A result as the text of a file; None when it has no such form."""
+    """A result as the text of a file; None if it has no such format."""
     if kind == "json":
         return json.dumps(to_json(result), ensure_ascii=False, indent=2)
     if isinstance(result, TranscribeResult) and kind in ("srt", "vtt", "txt"):
@@ -112,7 +112,7 @@ def _csv(result: SearchResult) -> str:
 
 
 def saved_name(result: Result) -> str:
-    """What a saved file is called, in letters every system takes."""
+    """A file name for a result, in ASCII letters that every system takes."""
     task = type(result).__name__.removesuffix("Result").lower()
     media = getattr(result.request, "media", None)
     stem = media.stem if isinstance(media, Path) else ""
@@ -124,9 +124,9 @@ def saved_name(result: Result) -> str:
 
 
 def thumbnail(path: Path, *, at_s: float = 0.0) -> tuple[bytes, str]:
-    """A small picture of a file and its media type: the photo, a frame of the clip, the loudness of the sound.
+    """A thumbnail of a file and its media type: the photo, a frame of the clip, the loudness of the sound.
 
-    Raises MediaError where nothing can be read.
+    Raises MediaError if the file cannot be read.
     """
     from engines import media
 
@@ -139,7 +139,7 @@ def thumbnail(path: Path, *, at_s: float = 0.0) -> tuple[bytes, str]:
 
 
 def wave_svg(heights: list[float]) -> bytes:
-    """Bars for a sound, in the colour of sounds. heights: 0 to 1."""
+    """A sound as bars. heights: 0 to 1."""
     bars = "".join(
         f'<rect x="{5 * n}" y="{50 - 42 * height:.1f}" width="3" height="{max(2.0, 84 * height):.1f}" rx="1.5"/>'
         for n, height in enumerate(heights)

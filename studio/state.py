@@ -125,6 +125,10 @@ class AppState:
         """The samples of one tab."""
         return tuple(sample for sample in self.samples if tab in sample.tabs)
 
+    def sample(self, file_id: str) -> Sample:
+        """The sample with this id."""
+        return next(sample for sample in self.samples if sample.file_id == file_id)
+
     def info_of(self, result: Result) -> HostInfo:
         """The host that gave a result; if it was closed since, the host its task goes to now."""
         now = self.host.serving(type(result.request)).info

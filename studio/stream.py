@@ -103,7 +103,7 @@ def failures() -> Iterator[list[UserError]]:
     except Cancelled:
         raise
     except Exception as error:
-        failed.append(error if isinstance(error, UserError) else _logged(error))
+        failed.append(calm(error))
 
 
 @contextmanager
@@ -115,8 +115,10 @@ def toast(request: gr.Request) -> Iterator[None]:
         raise gr.Error(error.text(page_language(request)), print_exception=False)
 
 
-def _logged(error: Exception) -> UserError:
-    """One calm sentence with the id under which the log holds the rest."""
+def calm(error: BaseException) -> UserError:
+    """What a person is told: the sentence of a UserError, else one calm sentence with the id of the log entry."""
+    if isinstance(error, UserError):
+        return error
     log_id = secrets.token_hex(3)
     log.error("failure %s", log_id, exc_info=error)
     return UserError(

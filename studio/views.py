@@ -1,13 +1,13 @@
-"""Results as HTML: pure functions from what a host said to what the page shows.
+"""Results as HTML: pure functions from what a host returned to what the page shows.
 
-Every view is a result: what came out, and under it a status line with ways to take it along. Model text, file names and
-questions are escaped; paths never appear, only ids from the downloads.
+Every result is a card: its content, and under it a status line with ways to copy, save and send it to another tab.
+Model text, file names and questions are escaped; paths never appear, only ids of the `DownloadRegistry`.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from engines import (
@@ -26,15 +26,20 @@ from engines import (
     UserError,
 )
 from studio import model_routing, theme
-from studio.i18n import both, knows, spans
+from studio.i18n import both, knows, sentence
 from studio.registry import DownloadRegistry
 
 FITS = 0.5
-"""Below this a hit does not fit well: `Hit.fit` is calibrated so."""
+"""A hit below this does not fit well: `Hit.fit` is calibrated so."""
 ENDINGS: dict[str | None, str] = {"cancelled": "ui.stopped", "cut": "ui.cut"}
-"""What the status line says of a result that is not whole."""
+"""What the status line says of an incomplete result."""
 RESTS = 0.05
-"""An answer that loses less than this part of its probability without a sense does not rest on that sense alone."""
+"""An answer that loses less than this share of its probability without a modality does not rest on that one alone."""
+SENDS = {"photo": ("caption", "video"), "clip": ("video", "speech"), "sound": ("video",), "speech": ("speech",)}
+"""Tabs that a hit of each kind can be sent to."""
+
+
+# --- parts of a card -------------------------------------------------------------------------------------------------
 
 
 def clock(seconds: float) -> str:
@@ -44,90 +49,147 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-# --- the result -----------------------------------------------------------------------------------------------------
-
-
-def result_card(state: str, body: str, foot: str = "") -> str:
-    """The paper a result stands on. state: "empty", "busy", "done", "stopped" or "error"."""
+def result_card(status: str, body: str, foot: str = "") -> str:
+    """The frame around a result. status: "empty", "busy", "done", "stopped" or "error"."""
     below = f'<footer class="result-foot">{foot}</footer>' if foot else ""
-    busy = ' aria-busy="true"' if state == "busy" else ""
-    role = "alert" if state == "error" else "status"
+    busy = ' aria-busy="true"' if status == "busy" else ""
+    role = "alert" if status == "error" else "status"
     return (
-        f'<section class="result-card is-{state}"{busy}><div class="result-body" role="{role}">{body}</div>{below}'
+        f'<section class="result-card is-{status}"{busy}><div class="result-body" role="{role}">{body}</div>{below}'
         "</section>"
     )
 
 
 def empty(tab: str, example: str = "") -> str:
-    """What a tab shows before anything was asked: what to do, and what comes out."""
+    """The card before the first run: what to do, and what the result will look like."""
     return result_card("empty", f'<p class="hint">{both(f"ui.{tab}.empty")}</p>{example}')
 
 
-def waiting() -> str:
-    """The first sign of life, before the host has said anything."""
-    return result_card("busy", stage(None))
+def waiting(progress: Progress | None = None) -> str:
+    """The card of a run that has no result yet."""
+    return result_card("busy", stage(progress))
+
+
+def stopped(key: str = "ui.stopped.early") -> str:
+    """The card of a run that was stopped before it had a result."""
+    return result_card("stopped", nothing(key))
 
 
 def problem(error: UserError) -> str:
-    """One sentence that says what to do next."""
-    return result_card("error", f'<p class="problem">{spans(error.en, error.zh)}</p>')
+    """The card of a run that failed: one sentence that says what to do next."""
+    return result_card("error", f'<p class="problem">{sentence(error)}</p>')
+
+
+def nothing(key: str) -> str:
+    """A sentence in place of a result."""
+    return f'<p class="nothing">{both(key)}</p>'
 
 
 def stage(progress: Progress | None) -> str:
-    """What is being done now, and how far it is."""
+    """What is being done, and how far it is."""
     if progress is None:
         return f'<p class="stage"><i class="pulse"></i>{both("ui.stage.thinking")}</p>'
     key = f"ui.stage.{progress.stage.split()[0] if progress.stage else 'thinking'}"
     what = both(key) if knows(key) else html.escape(progress.stage)
     if progress.total <= 0:
         return f'<p class="stage"><i class="pulse"></i>{what}</p>'
-    show: Callable[[float], str] = {"s": clock, "bytes": _megabytes}.get(progress.unit, lambda count: f"{count:.0f}")
-    share = min(1.0, progress.done / progress.total)
+    show = {"s": clock, "bytes": _megabytes}.get(progress.unit, _number)
     far = both("ui.of", done=show(progress.done), total=show(progress.total))
     return (
         f'<p class="stage"><i class="pulse"></i>{what} <span class="number">{far}</span></p>'
-        f'<div class="bar"><i style="width:{100 * share:.1f}%"></i></div>'
+        f"{bar(progress.done / progress.total)}"
     )
+
+
+def bar(share: float) -> str:
+    """A progress bar. share: 0 to 1."""
+    return f'<div class="bar"><i style="width:{100 * min(1.0, share):.1f}%"></i></div>'
+
+
+def _number(count: float) -> str:
+    return f"{count:.0f}"
 
 
 def _megabytes(n_bytes: float) -> str:
     return f"{n_bytes / 1e6:.0f} MB"
 
 
+def meter(share: float, label: str, value: str | None = None, *, kind: str = "", row: str = "share") -> str:
+    """A row of label, bar and number. share: 0 to 1; label, value: HTML, value being the percentage unless given;
+    kind: the modality whose colour it has."""
+    width = 100 * min(1.0, max(0.0, share))
+    colour = f" meter-{kind}" if kind else ""
+    number = f'<span class="number">{percent(share) if value is None else value}</span>' if value != "" else ""
+    return (
+        f'<div class="{row}">{label}<div class="meter{colour}"><i style="width:{width:.1f}%"></i></div>{number}</div>'
+    )
+
+
+def percent(share: float) -> str:
+    """A share as a person reads it: 93%."""
+    return f"{100 * share:.0f}%"
+
+
+def status_line(facts: str, *, end: str | None = None, tools: str = "", below: str = "") -> str:
+    """The foot of a card. facts: HTML; end: how the run ended; tools: buttons on the right; below: a second row."""
+    ending = f'<span class="stopped">{both(ENDINGS[end])}</span>' if end in ENDINGS else ""
+    right = f'<span class="tools">{tools}</span>' if tools else ""
+    return f'<span class="facts number">{facts}</span>{ending}{right}{below}'
+
+
+def facts(seconds: float, info: HostInfo, name: str = "") -> str:
+    """How long a run took, where, and by which model; HTML."""
+    return f"{seconds:.1f} s · {model_routing.where(info)} · {html.escape(name or info.name)}"
+
+
+def copy_button() -> str:
+    """A button that copies every [data-copied] of its card."""
+    return f'<button type="button" class="tool" data-copy>{both("ui.copy")}</button>'
+
+
+def command(line: str) -> str:
+    """A command line that does the same as the run, with a button to copy it."""
+    return f'<div class="command"><code data-copied>{html.escape(line)}</code>{copy_button()}</div>'
+
+
 def foot(
-    result: Result, downloads: DownloadRegistry, info: HostInfo, *, saves: Sequence[str] = (), sends: Sequence[str] = ()
+    result: Result,
+    downloads: DownloadRegistry,
+    info: HostInfo,
+    *,
+    saves: Sequence[str] = (),
+    sends: Sequence[str] = (),
 ) -> str:
-    """The status line: seconds, device, host; copy, files and the way to other tabs."""
-    facts = f"{result.seconds:.1f} s · {model_routing.where(info)} · {html.escape(result.host or info.name)}"
-    parts = [f'<span class="facts number">{facts}</span>']
-    if result.end in ENDINGS:
-        parts.append(f'<span class="stopped">{both(ENDINGS[result.end])}</span>')
-    parts += [f'<span class="facts">{spans(note.en, note.zh)}</span>' for note in result.notes]
-    tools = []
+    """The status line of a host's result, with notes on how its media were read. saves: file formats to offer; sends:
+    tabs its media can be sent to."""
+    tools = copy_button() if "txt" in saves else ""
+    notes = "".join(f'<span class="facts">{spans(note.en, note.zh)}</span>' for note in result.notes)
     if saves:
-        name = downloads.put_result(result)
-        if "txt" in saves:
-            tools.append(f'<button type="button" class="tool" data-copy>{both("ui.copy")}</button>')
-        tools += [f'<a class="tool" href="./studio/save/{name}.{kind}" download>{kind.upper()}</a>' for kind in saves]
+        name = downloads.add_result(result)
+        tools += "".join(
+            f'<a class="tool" href="./studio/save/{name}.{form}" download>{form.upper()}</a>' for form in saves
+        )
     media = getattr(result.request, "media", None)
     if isinstance(media, Path) and sends:
-        file = downloads.put_file(media)
-        tools += [send(file, tab) for tab in sends]
-    return "".join(parts) + f'<span class="tools">{"".join(tools)}</span>'
+        file = downloads.add_file(media)
+        tools += "".join(send(file, tab) for tab in sends)
+    below = facts(result.seconds, info, result.host) + notes
+    return status_line(below, end=result.end, tools=tools)
 
 
 def send(file: str, tab: str) -> str:
-    """A button that takes a file from the downloads to another tab."""
+    """A button that sends a registered file to another tab."""
     return f'<button type="button" class="tool" data-send="{tab}" data-file="{file}">{both(f"ui.send.{tab}")}</button>'
 
 
-def _finished(result: Result, body: str, below: str) -> str:
-    state = "busy" if not result.done else "stopped" if result.end == "cancelled" else "done"
-    return result_card(state, body, below if result.done else "")
+def _card(result: Result, body: str, below: str) -> str:
+    status = "busy" if not result.done else "stopped" if result.end == "cancelled" else "done"
+    return result_card(status, body, below if result.done else "")
 
 
-def _nothing(key: str) -> str:
-    return f'<p class="nothing">{both(key)}</p>'
+def why_nothing(end: str | None, otherwise: str = "ui.caption.nothing") -> str:
+    """The key of the sentence for an ended request without a result."""
+    return {"cancelled": "ui.stopped.early", "empty": "ui.silent"}.get(end or "", otherwise)
 
 
 # --- caption, translation --------------------------------------------------------------------------------------------
@@ -138,10 +200,9 @@ def caption(result: CaptionResult, downloads: DownloadRegistry, info: HostInfo) 
     language = getattr(result.request, "language", "en")
     written = f'<p class="sentence" lang="{language}" data-copied>{html.escape(result.text)}</p>' if result.text else ""
     if not result.done:
-        return _finished(result, written or stage(result.progress), "")
-    why = {"cancelled": "ui.stopped.early", "empty": "ui.silent"}.get(result.end or "", "ui.caption.nothing")
-    body = (written or _nothing(why)) + judgement(result, language)
-    return _finished(result, body, foot(result, downloads, info, saves=("txt", "json"), sends=("video", "search")))
+        return _card(result, written or stage(result.progress), "")
+    body = (written or nothing(why_nothing(result.end))) + judgement(result, language)
+    return _card(result, body, foot(result, downloads, info, saves=("txt", "json"), sends=("video", "search")))
 
 
 def judgement(result: CaptionResult | AskResult, language: str) -> str:
@@ -152,7 +213,7 @@ def judgement(result: CaptionResult | AskResult, language: str) -> str:
         guesses = gap.join(result.guesses)
         lines.append(both("ui.unsure.guesses", guesses=guesses) if guesses else both("ui.unsure"))
     if result.names:
-        names = ", ".join(f"{name} {100 * probability:.0f} %" for name, probability in result.names)
+        names = ", ".join(f"{name} {percent(probability)}" for name, probability in result.names)
         lines.append(theme.mark("text") + " " + both("ui.names", names=names))
     if result.confidence:
         lines.append(both("ui.video.sure", percent=f"{100 * result.confidence:.0f}"))
@@ -162,36 +223,33 @@ def judgement(result: CaptionResult | AskResult, language: str) -> str:
 def translation(result: TranslateResult, downloads: DownloadRegistry, info: HostInfo) -> str:
     """A text in the other language, as it is written."""
     written = f'<p class="sentence" data-copied>{html.escape(result.text)}</p>' if result.text else ""
-    why = "ui.stopped.early" if result.end == "cancelled" else "ui.caption.nothing"
-    body = written or (_nothing(why) if result.done else stage(result.progress))
-    return _finished(result, body, foot(result, downloads, info, saves=("txt", "json")) if result.done else "")
+    if not result.done:
+        return _card(result, written or stage(result.progress), "")
+    return _card(
+        result, written or nothing(why_nothing(result.end)), foot(result, downloads, info, saves=("txt", "json"))
+    )
 
 
 # --- transcript ------------------------------------------------------------------------------------------------------
 
 
 def transcript(result: TranscribeResult, downloads: DownloadRegistry, info: HostInfo) -> str:
-    """What was said: one row per segment, its words to the tenth of a second on a click."""
-    rows = "".join(_segment(segment) for segment in result.segments)
+    """What was said: one row per segment; a click on a time or a word plays from there."""
+    rows = "".join(map(_segment, result.segments))
     table = f'<div class="segments">{rows}</div>' if rows else ""
     if not result.done:
-        return _finished(result, stage(result.progress) + table, "")
+        return _card(result, stage(result.progress) + table, "")
     if not rows:
-        return _finished(
-            result,
-            _nothing("ui.stopped.early" if result.end == "cancelled" else "ui.speech.nothing"),
-            foot(result, downloads, info),
-        )
+        why = "ui.stopped.early" if result.end == "cancelled" else "ui.speech.nothing"
+        return _card(result, nothing(why), foot(result, downloads, info))
     language = f'<p class="over">{both("ui.language." + result.language)}</p>' if result.language else ""
     media = getattr(result.request, "media", None)
     player = ""
     if isinstance(media, Path):
-        source = f"./studio/file/{downloads.put_file(media)}"
+        source = f"./studio/file/{downloads.add_file(media)}"
         player = f'<audio class="player" controls preload="metadata" src="{source}"></audio>'
-    saves = ("srt", "vtt", "txt", "json")
-    return _finished(
-        result, language + player + table, foot(result, downloads, info, saves=saves, sends=("video", "search"))
-    )
+    below = foot(result, downloads, info, saves=("srt", "vtt", "txt", "json"), sends=("video", "search"))
+    return _card(result, language + player + table, below)
 
 
 def _segment(segment: Segment) -> str:
@@ -210,38 +268,35 @@ def _segment(segment: Segment) -> str:
     )
 
 
-# --- talk about a clip -----------------------------------------------------------------------------------------------
+# --- questions about a clip ------------------------------------------------------------------------------------------
 
 
-def talk(turns: Sequence[AskResult], downloads: DownloadRegistry, info: HostInfo) -> str:
+def chat(turns: Sequence[AskResult], downloads: DownloadRegistry, info: HostInfo) -> str:
     """Questions and answers about one clip, the latest last."""
     latest = turns[-1]
-    body = "".join(_turn(turn) for turn in turns)
-    below = foot(latest, downloads, info, saves=("txt", "json"), sends=("speech", "caption")) if latest.done else ""
-    return _finished(latest, f'<div class="talk">{body}</div>', below)
+    body = f'<div class="talk">{"".join(map(_turn, turns))}</div>'
+    if not latest.done:
+        return _card(latest, body, "")
+    return _card(latest, body, foot(latest, downloads, info, saves=("txt", "json"), sends=("speech", "caption")))
 
 
 def _turn(turn: AskResult) -> str:
-    question = html.escape(getattr(turn.request, "question", ""))
-    hide = sorted(getattr(turn.request, "hide", frozenset()))
     hidden = "".join(
-        f'<span class="chip">{theme.mark(sense)}{both(f"ui.video.hidden.{sense}")}</span>' for sense in hide
+        f'<span class="chip">{theme.mark(sense)}{both(f"ui.video.hidden.{sense}")}</span>'
+        for sense in sorted(getattr(turn.request, "hide", frozenset()))
     )
+    question = f'<p class="question">{html.escape(getattr(turn.request, "question", ""))}{hidden}</p>'
     if turn.end == "empty":
-        return f'<article class="turn"><p class="question">{question}{hidden}</p>{_nothing("ui.silent")}</article>'
-    if not turn.text:
-        why = "ui.stopped.early" if turn.end == "cancelled" else "ui.caption.nothing"
-        said = _nothing(why) if turn.done else stage(turn.progress)
+        return f'<article class="turn">{question}{nothing("ui.silent")}</article>'
+    if turn.text:
+        answer = f'<p class="sentence" data-copied>{html.escape(turn.text)}</p>'
     else:
-        said = f'<p class="sentence" data-copied>{html.escape(turn.text)}</p>'
-    return (
-        f'<article class="turn"><p class="question">{question}{hidden}</p>'
-        f"{said}{_senses(turn) if turn.done else ''}</article>"
-    )
+        answer = nothing(why_nothing(turn.end)) if turn.done else stage(turn.progress)
+    return f'<article class="turn">{question}{answer}{_evidence(turn) if turn.done else ""}</article>'
 
 
-def _senses(turn: AskResult) -> str:
-    """What an answer rests on, in bars; in words where there was no sound, and where no sense stands out."""
+def _evidence(turn: AskResult) -> str:
+    """What an answer rests on: a bar per modality, or a sentence where none stands out."""
     silent = f'<p class="quiet">{theme.mark("sound")} {both("ui.video.silent")}</p>' if turn.silent else ""
     moments = "".join(
         f'<button type="button" class="chip time number" data-seek="{at_s:.2f}">{clock(at_s)}</button>'
@@ -249,59 +304,49 @@ def _senses(turn: AskResult) -> str:
     )
     judged = judgement(turn, turn.request.language if isinstance(turn.request, AskRequest) else "en")
     look = f'<p class="moments"><span class="quiet">{both("ui.video.moments")}</span>{moments}</p>' if moments else ""
-    return f'<div class="why">{_rests(turn)}{silent}{look}{judged}</div>'
+    return f'<div class="why">{_shares(turn)}{silent}{look}{judged}</div>'
 
 
-def _rests(turn: AskResult) -> str:
+def _shares(turn: AskResult) -> str:
     if not turn.senses:
         return ""
     if all(share < RESTS for _, share in turn.senses):
         which = turn.senses[0][0] if len(turn.senses) == 1 else "either"
         return f'<p class="quiet">{both(f"ui.video.spare.{which}")}</p>'
-    shares = "".join(
-        f'<div class="share"><span>{_sense_mark(sense)}{both(f"ui.sense.{sense}")}</span>'
-        f'<div class="meter meter-{sense}"><i style="width:{100 * min(1.0, max(0.0, share)):.0f}%"></i></div>'
-        f'<span class="number">{100 * share:.0f} %</span></div>'
-        for sense, share in turn.senses
-    )
-    return f'<div class="shares"><p class="over">{both("ui.video.senses")}</p>{shares}</div>'
+    rows = "".join(meter(share, _modality(sense), kind=sense) for sense, share in turn.senses)
+    return f'<div class="shares"><p class="over">{both("ui.video.senses")}</p>{rows}</div>'
 
 
-def _sense_mark(sense: str) -> str:
+def _modality(sense: str) -> str:
     """Names of things are text, and carry its mark."""
-    return theme.mark("text" if sense == "names" else sense)
+    return f"<span>{theme.mark('text' if sense == 'names' else sense)}{both(f'ui.sense.{sense}')}</span>"
 
 
 # --- search ----------------------------------------------------------------------------------------------------------
 
 
 def hits(result: SearchResult, downloads: DownloadRegistry, info: HostInfo) -> str:
-    """What fits best, as cards; a plain word when nothing fits well."""
+    """The best hits as cards, with a warning when none of them fits well."""
     if not result.done:
-        return _finished(result, stage(result.progress), "")
+        return _card(result, stage(result.progress), "")
     if not result.hits:
-        return _finished(result, _nothing("ui.search.nothing"), foot(result, downloads, info))
-    fitting = any(hit.fit >= FITS for hit in result.hits)
-    warning = "" if fitting else f'<p class="warning">{both("ui.search.nofit")}</p>'
-    cards = "".join(_card(hit, downloads) for hit in result.hits)
-    return _finished(
-        result, f'{warning}<div class="cards">{cards}</div>', foot(result, downloads, info, saves=("json", "csv"))
-    )
+        return _card(result, nothing("ui.search.nothing"), foot(result, downloads, info))
+    is_fitting = any(hit.fit >= FITS for hit in result.hits)
+    warning = "" if is_fitting else f'<p class="warning">{both("ui.search.nofit")}</p>'
+    cards = "".join(_hit(hit, downloads) for hit in result.hits)
+    below = foot(result, downloads, info, saves=("json", "csv"))
+    return _card(result, f'{warning}<div class="cards">{cards}</div>', below)
 
 
-def _card(hit: Hit, downloads: DownloadRegistry) -> str:
-    file = downloads.put_file(hit.path)
+def _hit(hit: Hit, downloads: DownloadRegistry) -> str:
+    file = downloads.add_file(hit.path)
     name = html.escape(hit.path.name)
     span = f'<span class="number">{clock(hit.start_s)}–{clock(hit.end_s)}</span>' if hit.end_s > hit.start_s else ""
-    sends = {"photo": ("caption", "video"), "clip": ("video", "speech"), "sound": ("video",), "speech": ("speech",)}
-    tools = "".join(send(file, tab) for tab in sends.get(hit.kind, ()))
+    tools = "".join(send(file, tab) for tab in SENDS.get(hit.kind, ()))
     quote = f'<p class="quote">{html.escape(hit.text)}</p>' if hit.text else ""
     title = f'{theme.kind_mark(hit.kind)}<span class="name" title="{name}">{name}</span>{span}'
-    percent = f"{100 * hit.fit:.0f}"
-    fit = (
-        f'<div class="share"><span class="quiet">{both("ui.kind." + hit.kind)}</span><div class="meter">'
-        f'<i style="width:{percent}%"></i></div><span class="number" title="{hit.score:.3f}">{percent} %</span></div>'
-    )
+    value = f'<span title="{hit.score:.3f}">{percent(hit.fit)}</span>'
+    fit = meter(hit.fit, f'<span class="quiet">{both("ui.kind." + hit.kind)}</span>', value)
     return (
         f'<article class="card{"" if hit.fit >= FITS else " is-weak"}"><div class="card-media">{_media(hit, file)}'
         f'</div><div class="card-text"><p class="card-name">{title}</p>{quote}{fit}'
@@ -311,52 +356,48 @@ def _card(hit: Hit, downloads: DownloadRegistry) -> str:
 
 def _media(hit: Hit, file: str) -> str:
     source, thumb = f"./studio/file/{file}", f"./studio/thumb/{file}?at={hit.start_s:.2f}"
-    stretch = f' data-end="{hit.end_s:.2f}"' if hit.end_s > hit.start_s else ""
+    end = f' data-end="{hit.end_s:.2f}"' if hit.end_s > hit.start_s else ""
     at = f"#t={hit.start_s:.2f}" if hit.start_s > 0 else ""
     if hit.kind == "photo":
         return f'<img src="{thumb}" alt="" loading="lazy">'
     if hit.kind == "clip":
-        return f'<video src="{source}{at}" poster="{thumb}" controls preload="none" playsinline{stretch}></video>'
+        return f'<video src="{source}{at}" poster="{thumb}" controls preload="none" playsinline{end}></video>'
     if hit.kind == "text":
         return theme.mark("text")
     return (
         f'<img class="wave" src="{thumb}" alt="" loading="lazy">'
-        f'<audio src="{source}{at}" controls preload="none"{stretch}></audio>'
+        f'<audio src="{source}{at}" controls preload="none"{end}></audio>'
     )
 
 
 def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> str:
-    """What a collection holds now, and what could not be read."""
+    """What a collection holds now, and which files could not be read."""
     if not result.done:
-        return _finished(result, stage(result.progress), "")
+        return _card(result, stage(result.progress), "")
     counts = both(
         "ui.search.indexed", rows=result.n_rows, added=result.n_added, same=result.n_unchanged, gone=result.n_removed
     )
-    failed = "".join(
-        f"<li><b>{html.escape(name)}</b> {html.escape(sentence)}</li>" for name, sentence in result.failures[:100]
-    )
+    failed = "".join(f"<li><b>{html.escape(name)}</b> {html.escape(why)}</li>" for name, why in result.failures[:100])
     listed = (
         f'<details class="failures"><summary>{both("ui.search.failures", n=len(result.failures))}</summary>'
         f"<ul>{failed}</ul></details>"
         if failed
         else ""
     )
-    names = html.escape(", ".join(result.passed))
-    passed = (
-        f'<details class="failures"><summary>{both("ui.search.passed", n=result.n_passed)}</summary>'
-        f"<p>{names}</p></details>"
-        if result.n_passed
-        else ""
-    )
-    return _finished(result, f'<p class="nothing">{counts}</p>{listed}{passed}', foot(result, downloads, info))
+    return _card(result, f'<p class="nothing">{counts}</p>{listed}', foot(result, downloads, info))
 
 
-# --- examples of what comes out, for the empty states -----------------------------------------------------------------
+# --- examples of a result, for the empty states ----------------------------------------------------------------------
+
+
+def example(body: str) -> str:
+    """What a result will look like; not read out."""
+    return f'<div class="example" aria-hidden="true">{body}</div>'
 
 
 def example_sentence(key: str) -> str:
     """What a caption looks like."""
-    return f'<div class="example" aria-hidden="true"><p class="sentence">{both(key)}</p></div>'
+    return example(f'<p class="sentence">{both(key)}</p>')
 
 
 def example_segments() -> str:
@@ -366,29 +407,27 @@ def example_segments() -> str:
         f"<div><p>{both(f'ui.speech.example.{n}')}</p></div></div>"
         for n, at_s in ((1, 0), (2, 4), (3, 9))
     )
-    return f'<div class="example" aria-hidden="true"><div class="segments">{rows}</div></div>'
+    return example(f'<div class="segments">{rows}</div>')
 
 
 def example_answer() -> str:
-    """What an answer looks like, and which sense it rests on."""
-    shares = "".join(
-        f'<div class="share"><span>{theme.mark(sense)}{both(f"ui.sense.{sense}")}</span>'
-        f'<div class="meter meter-{sense}"><i style="width:{share}%"></i></div></div>'
-        for sense, share in (("picture", 18), ("sound", 82))
+    """What an answer looks like, and which modality it rests on."""
+    rows = "".join(
+        meter(share, _modality(sense), "", kind=sense) for sense, share in (("picture", 0.18), ("sound", 0.82))
     )
-    return (
-        f'<div class="example" aria-hidden="true"><div class="talk"><article class="turn"><p class="question">'
-        f'{both("ui.video.example.question")}</p><p class="sentence">{both("ui.video.example.answer")}</p>'
-        f'<div class="why"><div class="shares">{shares}</div></div></article></div></div>'
+    return example(
+        f'<div class="talk"><article class="turn"><p class="question">{both("ui.video.example.question")}</p>'
+        f'<p class="sentence">{both("ui.video.example.answer")}</p>'
+        f'<div class="why"><div class="shares">{rows}</div></div></article></div>'
     )
 
 
 def example_cards() -> str:
-    """What hits look like: one card for each kind."""
+    """What hits look like: one card per kind."""
     cards = "".join(
         f'<article class="card"><div class="card-media">{theme.kind_mark(kind)}</div><div class="card-text">'
-        f'<div class="share"><span class="quiet">{both("ui.kind." + kind)}</span>'
-        f'<div class="meter"><i style="width:{fit}%"></i></div></div></div></article>'
-        for kind, fit in (("photo", 92), ("sound", 78), ("clip", 61))
+        + meter(fit, f'<span class="quiet">{both("ui.kind." + kind)}</span>', "")
+        + "</div></article>"
+        for kind, fit in (("photo", 0.92), ("sound", 0.78), ("clip", 0.61))
     )
-    return f'<div class="example" aria-hidden="true"><div class="cards">{cards}</div></div>'
+    return example(f'<div class="cards">{cards}</div>')

@@ -22,9 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 BASE = ("engines.errors", "engines.paths", "engines.protocol", "engines.settings")
 MEDIA = (*BASE, "engines.media")
 
-# What the page may use besides public names: which devices there are, what a file holds, subtitles, the API it serves.
+# What the page may use besides public names: work in threads, devices, where files are, what a file holds, subtitles,
+# the API it serves.
 FOR_THE_PAGE = (
-    "engines.device", "engines.home", "engines.hosts.api_server", "engines.media", "engines.paths", "engines.subtitles",
+    "engines.background", "engines.device", "engines.home", "engines.hosts.api_server", "engines.media",
+    "engines.paths", "engines.subtitles",
 )  # fmt: skip
 
 # Module or package -> the modules of this repository it may import besides its own package. The longest match counts.
@@ -36,6 +38,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.protocol": ("engines.errors",),
     "engines.settings": ("engines.errors",),
     "engines.report": BASE,
+    "engines.background": BASE,
     "engines.device": ("engines.errors",),
     "engines.media": BASE,
     "engines.subtitles": BASE,

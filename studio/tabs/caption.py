@@ -1,4 +1,4 @@
-"""Caption: one sentence on what a photo, a clip or a sound shows, in four languages."""
+"""Caption: describe a photo, a clip or a sound in one sentence, in four languages."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 
 import gradio as gr
 
-from engines import LANGUAGES, CaptionRequest, CaptionResult, Request, Result
+from engines import CaptionRequest, CaptionResult, Request, Result
 from studio import components, views
 from studio.components import CLIP, PHOTO, SOUND, MediaInput
-from studio.i18n import label
 from studio.state import AppState
 from studio.stream import Job
 from studio.tabs.panel import Panel, wire_panel
@@ -21,27 +20,20 @@ TAB = "caption"
 def build(
     media: MediaInput, kind: str, photo: str | None, clip: str | None, sound: str | None, language: str
 ) -> tuple[Request, ...]:
-    """The request for what is in the inputs. Raises RequestError when nothing is."""
+    """The request for the current inputs. Raises RequestError if there is no media."""
     given = media.chosen(kind, photo, clip, sound)
     assert isinstance(given, Path)
     return (CaptionRequest(media=given, language=language),)
 
 
 def create_ui(state: AppState) -> Panel:
-    """Lay the tab out."""
+    """Lay out the tab."""
     subtitle = components.subtitle(state, TAB)
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
             media = components.media_input(TAB, (PHOTO, CLIP, SOUND))
             samples = components.samples(TAB, state.samples_for(TAB))
-            language = gr.Radio(
-                [(label(f"ui.language.{name}"), name) for name in LANGUAGES],
-                value="en",
-                label=label("ui.caption.language"),
-                elem_id="caption-language",
-                elem_classes="choice",
-                interactive=True,
-            )
+            language = components.radio("caption-language", "ui.caption.language", components.languages(), "en")
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
         with gr.Column(scale=7, elem_classes="split-result"):
@@ -50,7 +42,7 @@ def create_ui(state: AppState) -> Panel:
 
 
 def wire(state: AppState, panel: Panel) -> None:
-    """Make it work."""
+    """Attach the events."""
 
     def requests(_session: str, _language: str, *values: str) -> Sequence[Request]:
         return build(panel.media, *values)

@@ -1,4 +1,4 @@
-"""The frame all working tabs have in common: input left, result right, samples under the input."""
+"""The frame of the working tabs: input left, result right, samples under the input."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio import components, stream
+from studio import stream
 from studio.components import MediaInput
 from studio.i18n import page_language
 from studio.state import AppState, Sample
@@ -40,21 +40,18 @@ def wire_panel(
     submit: Sequence[gr.Textbox] = (),
     on_pick: Callable[[Sample, str], dict[gr.Component, Any]] | None = None,
 ) -> None:
-    """Run, stop, Enter in the text inputs, and samples that load and run at one click.
+    """Attach Run, Stop, Enter in the text inputs, and samples that load and run at one click.
 
     on_pick: (sample, language of the page) → further updates that go with a sample.
     """
     panel.media.wire()
-    samples = {sample.file_id: sample for sample in state.samples_for(panel.tab)}
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[gr.Component, Any]:
-        sample = samples[event.sample]
-        part = panel.media.parts[sample.input_kind]
-        updates = panel.media.show(sample.input_kind, components.lend(sample.path, part))
+        sample = state.sample(event.sample)
+        updates = panel.media.show_sample(sample)
         return updates | (on_pick(sample, page_language(request)) if on_pick is not None else {})
 
-    picked = panel.samples.pick(pick, None, panel.inputs, show_progress="hidden", queue=False, **stream.PRIVATE)
-    triggers = [panel.run.click, *(box.submit for box in submit), picked.success]
-    for trigger in triggers:
+    picked = panel.samples.pick(pick, None, panel.inputs, **stream.QUICK)
+    for trigger in (panel.run.click, *(box.submit for box in submit), picked.success):
         stream.wire_run(state, job, trigger, panel.inputs, panel.result, panel.run, panel.stop)
     stream.wire_stop(state, panel.tab, panel.stop)

@@ -1,4 +1,4 @@
-"""Search: what fits words, a photo, a sound or a clip, in the samples, in your files, or in a folder here."""
+"""Search: find media by words, photo, sound or clip, in the samples, uploaded files, or a folder of this computer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build(
     *,
     is_fresh: bool,
 ) -> tuple[Request, ...]:
-    """Bring the collection up to date unless that was just done, then search it. Raises RequestError."""
+    """Update the collection's index unless that was just done, then search it. Raises RequestError."""
     search = SearchRequest(
         query=media.chosen(kind, text, photo, sound, clip),
         collection=collection.file,
@@ -44,27 +44,27 @@ def build(
     return (search,) if is_fresh else (IndexRequest(folder=collection.folder, collection=collection.file), search)
 
 
-class Fresh:
-    """Collections brought up to date since the start: files rarely change between two searches.
+class IndexedBy:
+    """Collections indexed since the start, and by which model: files rarely change between two searches.
 
-    A collection is one model's: another has to make it anew, since it sees everything in its own way.
+    Vectors of one model mean nothing to another, so a change of model needs a new index.
     """
 
     def __init__(self) -> None:
-        self._made: dict[Path | str, str] = {}
+        self._digests: dict[Path | str, str] = {}
 
     def holds(self, collection: CollectionRef, info: HostInfo) -> bool:
-        """Whether a collection need not be brought up to date for this model."""
-        return self._made.get(collection.file) == info.model_digest
+        """Whether a collection was indexed by this model already."""
+        return self._digests.get(collection.file) == info.model_digest
 
     def note(self, result: Result) -> None:
-        """Remember what has just been brought up to date, or searched after that."""
+        """Remember what was just indexed."""
         if result.end != "cancelled" and isinstance(result.request, SearchRequest | IndexRequest):
-            self._made[result.request.collection] = result.model_digest
+            self._digests[result.request.collection] = result.model_digest
 
 
 def create_ui(state: AppState) -> tuple[Panel, gr.Button]:
-    """Lay the tab out. The button besides brings a collection up to date without a search."""
+    """Lay out the tab. The button besides updates a collection's index without a search."""
     subtitle = components.subtitle(state, TAB)
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
@@ -73,13 +73,11 @@ def create_ui(state: AppState) -> tuple[Panel, gr.Button]:
                 run, stop = components.run_stop(TAB)
             samples = components.samples(TAB, state.samples_for(TAB))
             places = (SAMPLES, UPLOADS, FOLDER) if state.rules.folders else (SAMPLES, UPLOADS)
-            place = gr.Radio(
+            place = components.radio(
+                "search-place",
+                "ui.search.place",
                 [(label(f"ui.search.place.{name}"), name) for name in places],
-                value=SAMPLES,
-                label=label("ui.search.place"),
-                elem_id="search-place",
-                elem_classes="choice",
-                interactive=True,
+                SAMPLES,
             )
             files = gr.File(
                 file_count="multiple",
@@ -91,16 +89,15 @@ def create_ui(state: AppState) -> tuple[Panel, gr.Button]:
                 visible=False,
                 interactive=True,
             )
-            folder = gr.Dropdown(
-                state.collections.folders() if state.rules.folders else [],
-                value=None,
+            folder = components.dropdown(
+                "search-folder",
+                "ui.search.folder",
+                [(name, name) for name in (state.collections.folders() if state.rules.folders else [])],
+                None,
+                filterable=True,
                 allow_custom_value=True,
-                label=label("ui.search.folder"),
                 info=label("ui.search.folder.hint"),
-                elem_id="search-folder",
-                elem_classes="field",
                 visible=False,
-                interactive=True,
             )
             update = gr.Button(label("ui.search.update"), elem_id="search-update", visible=False, size="sm")
             with gr.Accordion(label("ui.options"), open=False, elem_classes="options"):
@@ -122,9 +119,9 @@ def create_ui(state: AppState) -> tuple[Panel, gr.Button]:
 
 
 def wire(state: AppState, panel: Panel, update: gr.Button) -> None:
-    """Make it work."""
+    """Attach the events."""
     *_, place, files, folder = panel.extras
-    fresh = Fresh()
+    indexed = IndexedBy()
 
     def collection_for(session: str, place: str, files: Sequence[str] | None, folder: str | None) -> CollectionRef:
         if place == FOLDER and state.rules.folders:
@@ -136,7 +133,7 @@ def wire(state: AppState, panel: Panel, update: gr.Button) -> None:
     def requests(session: str, _language: str, *values: Any) -> Sequence[Request]:
         *query, place, files, folder = values
         collection = collection_for(session, place, files, folder)
-        is_fresh = fresh.holds(collection, state.host.serving(SearchRequest).info) and place != UPLOADS
+        is_fresh = indexed.holds(collection, state.host.serving(SearchRequest).info) and place != UPLOADS
         return build(panel.media, collection, *query, is_fresh=is_fresh)
 
     def refresh(session: str, _language: str, place: str, files: Sequence[str] | None, folder: str | None) -> Any:
@@ -150,7 +147,7 @@ def wire(state: AppState, panel: Panel, update: gr.Button) -> None:
         return views.hits(result, state.downloads, state.info_of(result))
 
     def note(_session: str, result: Result) -> None:
-        fresh.note(result)
+        indexed.note(result)
 
     wire_panel(state, panel, Job(TAB, requests, view, note), submit=[_text_of(panel)])
     stream.wire_run(
@@ -160,7 +157,7 @@ def wire(state: AppState, panel: Panel, update: gr.Button) -> None:
     def show(place: str) -> tuple[Any, ...]:
         return tuple(gr.update(visible=seen) for seen in (place == UPLOADS, place == FOLDER, place != SAMPLES))
 
-    place.input(show, place, [files, folder, update], show_progress="hidden", queue=False, **stream.PRIVATE)
+    place.input(show, place, [files, folder, update], **stream.QUICK)
 
 
 def _text_of(panel: Panel) -> gr.Textbox:

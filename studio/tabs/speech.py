@@ -1,4 +1,4 @@
-"""Speech: what is said in a sound or a clip, with times, and put into another language; or a text put into one."""
+"""Speech: transcribe a sound or a clip, with times, and translate the transcript; or translate a text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import gradio as gr
 
 from engines import (
-    LANGUAGES,
     Request,
     RequestError,
     Result,
@@ -31,7 +30,7 @@ NONE = "none"
 def build(
     media: MediaInput, kind: str, sound: str | None, clip: str | None, text: str | None, source: str, target: str
 ) -> tuple[Request, ...]:
-    """The request for what is in the inputs: a transcript, or for text a translation. Raises RequestError."""
+    """The request for the current inputs: a transcript, or for text a translation. Raises RequestError."""
     given = media.chosen(kind, sound, clip, text)
     if isinstance(given, str):
         return (_translation(given, source, target),)
@@ -48,33 +47,27 @@ def _translation(text: str, source: str, target: str) -> TranslateRequest:
 
 
 def create_ui(state: AppState) -> Panel:
-    """Lay the tab out."""
+    """Lay out the tab."""
     subtitle = components.subtitle(state, TAB)
-    languages = [(label(f"ui.language.{name}"), name) for name in LANGUAGES]
+    languages = components.languages()
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
             media = components.media_input(TAB, (SOUND, CLIP, TEXT), text_key="ui.speech.text")
             samples = components.samples(TAB, state.samples_for(TAB))
             with gr.Row(elem_classes="pair"):
-                source = gr.Dropdown(
+                source = components.dropdown(
+                    "speech-source",
+                    "ui.speech.source",
                     [(label("ui.speech.auto"), AUTO), *languages],
-                    value=AUTO,
-                    label=label("ui.speech.source"),
-                    elem_id="speech-source",
-                    elem_classes="field",
-                    interactive=True,
+                    AUTO,
                     min_width=120,
-                    filterable=False,
                 )
-                target = gr.Dropdown(
+                target = components.dropdown(
+                    "speech-target",
+                    "ui.speech.target",
                     [(label("ui.speech.none"), NONE), *languages],
-                    value=NONE,
-                    label=label("ui.speech.target"),
-                    elem_id="speech-target",
-                    elem_classes="field",
-                    interactive=True,
+                    NONE,
                     min_width=120,
-                    filterable=False,
                 )
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
@@ -84,7 +77,7 @@ def create_ui(state: AppState) -> Panel:
 
 
 def wire(state: AppState, panel: Panel) -> None:
-    """Make it work."""
+    """Attach the events."""
 
     def requests(_session: str, _language: str, *values: str) -> Sequence[Request]:
         return build(panel.media, *values)

@@ -1,4 +1,4 @@
-"""Video: questions about a clip, a photo or a sound, one after the other, and which sense each answer rests on."""
+"""Video: ask questions about a clip, a photo or a sound, and see which modality each answer rests on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines import LANGUAGES, AskRequest, AskResult, Request, Result
+from engines import AskRequest, AskResult, Request, Result
 from studio import components, stream, views
 from studio.components import CLIP, PHOTO, SOUND, MediaInput
 from studio.i18n import label
@@ -20,7 +20,7 @@ TAB = "video"
 PAGE = "page"
 """Answer in the language the page is shown in."""
 N_HISTORY = 6
-"""How many earlier turns go along with a question."""
+"""How many earlier turns are sent with a question."""
 
 
 def build(
@@ -35,7 +35,7 @@ def build(
     hide: Sequence[str],
     language: str,
 ) -> tuple[Request, ...]:
-    """The request for a question after some turns about the same clip. Raises RequestError."""
+    """The request for a question, with the last turns about the same clip. Raises RequestError."""
     given = media.chosen(kind, clip, photo, sound)
     assert isinstance(given, Path)
     earlier = tuple((turn.request.question, turn.text) for turn in turns if isinstance(turn.request, AskRequest))
@@ -51,7 +51,7 @@ def build(
 
 
 def create_ui(state: AppState) -> Panel:
-    """Lay the tab out."""
+    """Lay out the tab."""
     subtitle = components.subtitle(state, TAB)
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
@@ -67,14 +67,11 @@ def create_ui(state: AppState) -> Panel:
                     scale=3,
                     min_width=200,
                 )
-                language = gr.Dropdown(
-                    [(label("ui.video.page"), PAGE), *((label(f"ui.language.{name}"), name) for name in LANGUAGES)],
-                    value=PAGE,
-                    label=label("ui.video.language"),
-                    elem_id="video-language",
-                    elem_classes="field",
-                    filterable=False,
-                    interactive=True,
+                language = components.dropdown(
+                    "video-language",
+                    "ui.video.language",
+                    [(label("ui.video.page"), PAGE), *components.languages()],
+                    PAGE,
                     scale=2,
                     min_width=140,
                 )
@@ -102,38 +99,38 @@ def _start() -> str:
 
 
 def wire(state: AppState, panel: Panel) -> None:
-    """Make it work."""
+    """Attach the events."""
     question = panel.extras[0]
     assert isinstance(question, gr.Textbox)
 
     def requests(session: str, language: str, kind: str, *values: Any) -> Sequence[Request]:
         given = dict(zip(panel.media.parts, values, strict=False)).get(kind)
-        turns = state.downloads.talk(session, Path(given)) if given else ()
+        turns = state.chats.turns(session, Path(given)) if given else ()
         return build(panel.media, turns, language, kind, *values)
 
     def view(session: str, result: Result) -> str:
         assert isinstance(result, AskResult)
         assert isinstance(result.request, AskRequest)
         assert isinstance(result.request.media, Path)
-        turns = state.downloads.talk(session, result.request.media)
+        turns = state.chats.turns(session, result.request.media)
         turns = turns if result.done else (*turns, result)  # a finished one has been kept already
-        return views.talk(turns or (result,), state.downloads, state.info_of(result))
+        return views.chat(turns or (result,), state.downloads, state.info_of(result))
 
-    def keep(session: str, result: Result) -> None:
+    def remember(session: str, result: Result) -> None:
         assert isinstance(result, AskResult)
         assert isinstance(result.request, AskRequest)
         assert isinstance(result.request.media, Path)
-        turns = (*state.downloads.talk(session, result.request.media), result)
-        state.downloads.keep_talk(session, result.request.media, turns)
+        turns = (*state.chats.turns(session, result.request.media), result)
+        state.chats.keep(session, result.request.media, turns)
 
     def on_pick(sample: Sample, language: str) -> dict[gr.Component, Any]:
         return {question: gr.update(value=sample.question(language))} if sample.question(language) else {}
 
     def forget(request: gr.Request) -> str:
-        state.downloads.forget_talk(stream.session_of(request))
+        state.chats.forget(stream.session_of(request))
         return _start()
 
-    wire_panel(state, panel, Job(TAB, requests, view, keep), submit=[question], on_pick=on_pick)
+    wire_panel(state, panel, Job(TAB, requests, view, remember), submit=[question], on_pick=on_pick)
     for part in panel.media.parts.values():
-        for changed in (part.upload, part.clear):  # another clip, another talk
-            changed(forget, None, panel.result, show_progress="hidden", queue=False, **stream.PRIVATE)
+        for changed in (part.upload, part.clear):  # another clip starts another chat
+            changed(forget, None, panel.result, **stream.QUICK)

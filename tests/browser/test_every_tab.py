@@ -161,7 +161,7 @@ def test_a_hit_goes_to_another_tab_with_its_file(wide: Visit) -> None:
 def test_a_talk_goes_on_and_shows_which_sense_counts(wide: Visit) -> None:
     wide.open_tab("video")
     wide.page.locator("#video-samples .sample").first.click()
-    assert "70 %" in wide.result("video", "done")
+    assert "70%" in wide.result("video", "done")
     wide.page.locator("#video-hide input[type=checkbox]").last.check()
     wide.page.fill("#video-question textarea", "And without the sound?")
     wide.page.keyboard.press("Enter")

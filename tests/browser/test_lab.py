@@ -164,7 +164,7 @@ def test_two_people_at_once_wait_in_line_and_keep_their_own_curves(
         turn_to(seen, "fusion")
         seen.page.locator("#lab-fusion-seed input").fill(seed)
         run(seen, "fusion")
-        until(seen, "fusion", "step 40 of 120" if seen is wide else "In line, 1 ahead")
+        until(seen, "fusion", "step 40 of 120" if seen is wide else "Queued, 1 ahead")
     script.may_end.set()
     assert "seed 11" in wide.result("lab-fusion", "done")
     assert "seed 22" in second.result("lab-fusion", "done")

@@ -50,7 +50,7 @@ def test_a_sentence_is_typed_its_words_are_hidden_and_it_is_translated_both_ways
     assert hidden_words(reading) == ["A", "dog"]
     page.click("#masking-run")
     said = reading.result("masking", "done")
-    assert "___ on a beach." in said and "By the text alone" in said and "With the photo" in said
+    assert "___ on a beach." in said and "From the text alone" in said and "With the photo" in said
     page.fill("#masking-sentence textarea", "Cats.")
     page.wait_for_function("document.querySelectorAll('#masking-chosen label').length === 1")
     assert hidden_words(reading) == ["Cats."]
@@ -71,7 +71,7 @@ def test_a_clip_is_asked_about_three_times_and_escape_stops(
         assert "A dog is barking." in wide.result("muting", "stopped")
     page.wait_for_selector("#muting-stop", state="hidden")
     page.click("#muting-run")
-    assert wide.result("muting", "done").count("80 % sure") == 3
+    assert wide.result("muting", "done").count("80% sure") == 3
     page.locator("#masking-samples .sample").first.click()
     assert "cannot write by text and photo" in wide.result("masking", "error")
 

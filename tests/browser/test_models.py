@@ -43,8 +43,8 @@ def page_of_the_owner(request: pytest.FixtureRequest, browser: Browser, tmp_path
 
 
 def type_name(page: Visit, name: str, *, task: str = "everything") -> None:
-    page.page.fill("#opening-name :is(input, textarea)", name)
-    page.page.locator(f"#opening-task input[value={task}]").check(force=True)
+    page.page.fill("#load-name :is(input, textarea)", name)
+    page.page.locator(f"#load-task input[value={task}]").check(force=True)
 
 
 def who(page: Visit) -> str:
@@ -57,11 +57,11 @@ def test_a_model_is_looked_at_loaded_used_and_given_back(page_of_the_owner: Visi
     page = visit.page
     visit.open_tab("models")
     type_name(visit, "a/chat", task="caption")
-    page.click("#opening-look")
-    assert "277 MiB" in visit.result("opening", "done")
-    page.click("#opening-run")
+    page.click("#load-look")
+    assert "277 MiB" in visit.result("load", "done")
+    page.click("#load-run")
     page.wait_for_selector("#models-who [data-back=caption]")
-    assert "Caption: from now on by chat." in visit.result("opening", "done")
+    assert "Caption: served by chat from now on." in visit.result("load", "done")
     assert "a/chat" in (tmp_path / "models.json").read_text(encoding="utf-8")
     visit.open_tab("caption")
     page.wait_for_selector("#caption-subtitle .answers")
@@ -81,16 +81,16 @@ def test_a_name_that_is_unknown_is_one_sentence_and_a_load_can_be_stopped(page_o
     visit.open_tab("models")
     type_name(visit, "a/typo")
     visit.page.keyboard.press("Enter")
-    visit.page.click("#opening-look")
-    assert visit.result("opening", "error") == "No host is called 'a/typo'."
+    visit.page.click("#load-look")
+    assert visit.result("load", "error") == "No host is called 'a/typo'."
     type_name(visit, "a/slow")
-    visit.page.click("#opening-run")
-    visit.page.wait_for_selector("#opening-result .bar")
-    visit.page.locator("#opening-name :is(input, textarea)").press("Enter")
+    visit.page.click("#load-run")
+    visit.page.wait_for_selector("#load-result .bar")
+    visit.page.locator("#load-name :is(input, textarea)").press("Enter")
     visit.page.wait_for_selector(".toast-body")
     assert "A model is being loaded" in visit.page.inner_text(".toast-body")
-    visit.page.click("#opening-stop")
-    assert "goes on answering" in visit.result("opening", "stopped")
+    visit.page.click("#load-stop")
+    assert "go on serving" in visit.result("load", "stopped")
     assert "chat" not in who(visit)
 
 
@@ -100,9 +100,9 @@ def test_two_models_answer_side_by_side_on_a_phone(page_of_the_owner: Visit) -> 
     page = visit.page
     visit.open_tab("models")
     type_name(visit, "a/chat", task="ask")
-    page.locator("#opening-run").tap()
+    page.locator("#load-run").tap()
     page.wait_for_selector("#models-who [data-back=ask]")
-    assert "问答：今后由 chat 完成。" in visit.result("opening", "done")
+    assert "问答：今后由 chat 完成。" in visit.result("load", "done")
     page.locator("#compare-samples .sample").first.tap()
     page.wait_for_selector("#compare-photo img", state="visible")
     page.locator("#compare-run").tap()
@@ -138,14 +138,14 @@ def test_whisper_writes_down_what_is_said_in_the_place_of_the_model_before(real:
     page = real.page
     real.open_tab("models")
     type_name(real, str(whisper), task="transcribe")
-    page.click("#opening-look")
-    offer = real.result("opening", "done")
+    page.click("#load-look")
+    offer = real.result("load", "done")
     assert "72.6 M" in offer and "transformers checkpoint" in offer and "German" in offer
-    page.click("#opening-run")
+    page.click("#load-run")
     page.wait_for_selector("#models-who [data-back=transcribe]")
     real.open_tab("speech")
     page.wait_for_selector("#speech-subtitle .answers")
-    assert "Written down by whisper-base." in page.inner_text("#speech-subtitle")
+    assert "Transcribed by whisper-base." in page.inner_text("#speech-subtitle")
     page.locator("#speech-samples .sample").first.click()
     said = real.result("speech", "done")
     assert "whisper-base" in said and "cpu" in said

@@ -59,14 +59,14 @@ def open_model(seen: Visit, name: str, *, called: str, task: str = "everything")
     """Type a name in Models & device, load it, and wait until it answers."""
     ask_to_open(seen, name, task=task)
     seen.page.wait_for_selector(f"#models-who .name[title='{called}']")
-    assert f"from now on by {called}." in seen.result("opening", "done")
+    assert f"served by {called} from now on." in seen.result("load", "done")
 
 
 def ask_to_open(seen: Visit, name: str, *, task: str = "everything") -> None:
     seen.open_tab("models")
-    seen.page.fill("#opening-name :is(input, textarea)", name)
-    seen.page.locator(f"#opening-task input[value={task}]").check(force=True)
-    seen.page.click("#opening-run")
+    seen.page.fill("#load-name :is(input, textarea)", name)
+    seen.page.locator(f"#load-task input[value={task}]").check(force=True)
+    seen.page.click("#load-run")
 
 
 def give_everything_back(seen: Visit) -> None:
@@ -110,7 +110,7 @@ def test_a_model_that_sees_and_hears_answers_in_every_tab_until_the_built_in_one
         take_sample(seen, tab)
         said = answer_of(seen, tab, "cpu · omni")
     assert "breaks off here" in said, "weights that have learnt nothing write until they may not"
-    assert "Search: omni does not do this" in subtitle(seen, "search")
+    assert "Search: omni does not support this" in subtitle(seen, "search")
     take_sample(seen, "search")
     assert seen.result("search", "error").startswith("omni does not search; choose another model")
 
@@ -143,12 +143,12 @@ def test_a_real_server_answers_in_every_tab_it_can_and_the_others_say_so(
         assert "by tiny-gemma." in subtitle(seen, tab)
         take_sample(seen, tab)
         assert answer_of(seen, tab, "server · tiny-gemma")
-    assert "Transcribe: tiny-gemma does not do this" in subtitle(seen, "speech")
+    assert "Transcribe: tiny-gemma does not support this" in subtitle(seen, "speech")
     take_sample(seen, "speech")
     assert seen.result("speech", "error").startswith("tiny-gemma does not write down speech; choose another model")
     put_into_german(seen, "Good morning.")
     answer_of(seen, "speech", "server · tiny-gemma")
-    assert "Search: tiny-gemma does not do this" in subtitle(seen, "search")
+    assert "Search: tiny-gemma does not support this" in subtitle(seen, "search")
 
     give_everything_back(seen)
     for tab in ("search", "speech", "video", "caption"):
@@ -216,10 +216,10 @@ def test_a_key_the_server_does_not_know_is_told_when_it_is_opened(impatient_page
     seen = impatient_page
     with ScriptedServer(key="right") as server:
         seen.open_tab("models")
-        seen.page.click("#opening .options button")
-        seen.page.fill("#opening-key input", "wrong")
+        seen.page.click("#load .options button")
+        seen.page.fill("#load-key input", "wrong")
         ask_to_open(seen, server.url)
-        said = seen.result("opening", "error")
+        said = seen.result("load", "error")
     assert "refuses the key" in said and "wrong" not in said
     assert not seen.page.locator("#models-who [data-back]").count()
     take_sample(seen, "caption")

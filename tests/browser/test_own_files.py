@@ -50,7 +50,7 @@ def test_silence_is_not_given_words(reading: Visit, tmp_path: Path) -> None:
     reading.open_tab("speech")
     reading.give("speech", "sound", write_sound(tmp_path / "silence.wav", np.zeros(32_000, np.float32)))
     reading.page.locator("#speech-run").click()
-    assert "No speech in this." in reading.result("speech", "done")
+    assert "There is no speech in this." in reading.result("speech", "done")
 
 
 def drop(visit: Visit, tab: str, kind: str, path: Path, type_: str) -> None:
@@ -89,7 +89,7 @@ def test_a_webm_of_sound_alone_is_taken_as_a_sound(reading: Visit, tmp_path: Pat
         reading.choose("speech", "sound")
         drop(reading, "speech", "sound", recording, "video/webm")
     reading.page.locator("#speech-run").click()
-    assert "No speech in this." in reading.result("speech", "done")
+    assert "There is no speech in this." in reading.result("speech", "done")
 
 
 @pytest.mark.parametrize("how", ["chosen", "dropped"])

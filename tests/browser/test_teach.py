@@ -81,7 +81,7 @@ def test_two_labels_are_taught_a_third_photo_named_and_the_set_renamed_and_delet
     assert "“Pets” tells apart:" in said and "recognise Pets photo.jpg" in said
     page.locator("#teach-drop input[type=file]").set_input_files(samples(["cow.jpg", "cat.jpg", "rain.opus"]))
     count_is(teaching, "#teach-result .is-done .named", 3)
-    count_is(teaching, "#teach-result .named:first-of-type .chances .share", 3)  # two labels, and none of these
+    count_is(teaching, "#teach-result .named:first-of-type .probabilities .share", 3)  # two labels, and none of these
     count_is(teaching, "#teach-result .named .near .tile", 9)
     second = page.locator("#teach-result .named").nth(1)
     assert "cat.jpg" in second.inner_text()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engines import RequestError, UserError
-from studio.collections import CollectionStore
+from studio.collections import CollectionStore, existing_folder
 from studio.uploads import KEEP_S
 
 
@@ -109,3 +109,16 @@ def test_what_another_studio_keeps_is_left_alone(
     collections.uploads("you", [photo_file])
     collections.forget_uploads("me")
     assert (other / "dog.jpg").exists()
+
+
+def test_a_folder_is_taken_as_it_is_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert existing_folder(f'  "{tmp_path}" ') == tmp_path
+    assert existing_folder("~") == tmp_path
+
+
+@pytest.mark.parametrize("typed", ["", None, "   ", "Pictures", "/no/such/folder", "~/none"])
+def test_a_folder_that_is_none_is_one_sentence(typed: str | None) -> None:
+    with pytest.raises(RequestError, match="no such folder") as caught:
+        existing_folder(typed)
+    assert "没有这个文件夹" in caught.value.zh

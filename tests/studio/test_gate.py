@@ -68,7 +68,7 @@ def test_a_wrong_password_gets_a_sentence() -> None:
     client, _ = guarded()
     answer = client.post("/enter", data={"password": "guess"})
     assert answer.status_code == 401
-    assert "That is not it" in answer.text
+    assert "Wrong password" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_after_five_wrong_tries_even_the_right_password_has_to_wait() -> None:
         client.post("/enter", data={"password": "guess"})
     locked = client.post("/enter", data={"password": "open-sesame"})
     assert locked.status_code == 429
-    assert "Too many wrong tries" in locked.text
+    assert "Too many wrong attempts" in locked.text
     now[0] = sharing.LOCK_S + 1
     assert client.post("/enter", data={"password": "open-sesame"}).text == '"inside"'
 

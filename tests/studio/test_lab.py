@@ -13,11 +13,11 @@ import gradio as gr
 import pytest
 
 from engines import RequestError
+from engines.background import FairQueue
 from engines.lab import EXPERIMENTS, DatasetRecord, Findings, FusionRequest, Table, runs
 from engines.lab.data import datasets
 from studio import exports
 from studio.app import open_state
-from studio.background import FairQueue
 from studio.state import AppState
 from studio.tabs.lab import ui as lab
 from studio.tabs.lab.form import FOLDER
@@ -127,13 +127,13 @@ def test_a_run_is_watched_from_its_first_sign_to_its_end_and_can_be_saved(
     state: AppState, panel: Panel, line: FairQueue, script: Script
 ) -> None:
     frames = lab.play(state, line, panel, "me", values_of(panel, seed=5, operator=["picture", "sum"]))
-    assert "Getting ready" in next(frames)[0]
+    assert "Preparing" in next(frames)[0]
     page = Page(frames)
     page.until("step 40 of 120")
     script.may_end.set()
     shown = page.last()
     assert "is-done" in shown
-    assert script.asked == [(FusionRequest(operator=("picture", "sum"), seed=5), None)]
+    assert script.queries == [(FusionRequest(operator=("picture", "sum"), seed=5), None)]
     (name,) = set(re.findall(r"studio/run/([\w-]+)\.", shown))
     kept = state.downloads.run(name)
     assert kept is not None and kept.request.seed == 5
@@ -145,7 +145,7 @@ def test_what_cannot_be_run_is_one_sentence_and_nothing_starts(
 ) -> None:
     ((shown, goes_on),) = lab.play(state, line, panel, "me", values_of(panel, operator=[]))
     assert "is-error" in shown and "Ways of fusion" in shown and not goes_on
-    assert script.asked == []
+    assert script.queries == []
 
 
 def test_a_stop_keeps_what_is_there(state: AppState, panel: Panel, line: FairQueue, script: Script) -> None:
@@ -200,7 +200,7 @@ def test_the_second_waits_where_it_can_be_seen_and_gets_its_own_curves(
     mine = Page(lab.play(state, line, panel, "me", values_of(panel, seed=1)))
     mine.until("step 40 of 120")
     yours = Page(lab.play(state, line, panel, "you", values_of(panel, seed=2)))
-    yours.until("In line, 1 ahead")
+    yours.until("Queued, 1 ahead")
     script.may_end.set()
     assert "seed 1" in mine.last() and "seed 2" in yours.last()
     assert [request.seed for request, _ in script.asked] == [1, 2]
@@ -212,7 +212,7 @@ def test_who_waits_can_stop_and_the_first_goes_on(
     mine = Page(lab.play(state, line, panel, "me", values_of(panel, seed=1)))
     mine.until("step 40 of 120")
     yours = Page(lab.play(state, line, panel, "you", values_of(panel, seed=2)))
-    yours.until("In line, 1 ahead")
+    yours.until("Queued, 1 ahead")
     state.running.stop("you", panel.tab)
     assert "is-stopped" in yours.last()
     script.may_end.set()
@@ -235,13 +235,13 @@ def test_a_folder_that_is_not_there_is_one_sentence(
     state: AppState, panel: Panel, line: FairQueue, script: Script
 ) -> None:
     ((shown, _),) = lab.play(state, line, panel, "me", values_of(panel, where=FOLDER, folder="/no/such"))
-    assert "There is no such folder" in shown and script.asked == []
+    assert "There is no such folder" in shown and script.queries == []
 
 
 def test_a_visitor_who_forges_a_folder_learns_nothing(visitor: AppState, line: FairQueue, script: Script) -> None:
     panel = laid_out(visitor).panels["maml"]
     ((shown, _),) = lab.play(visitor, line, panel, "me", values_of(panel, where=FOLDER))
-    assert "is-error" in shown and script.asked == []
+    assert "is-error" in shown and script.queries == []
 
 
 # --- opened again -----------------------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ def test_an_opened_run_is_seen_at_once_then_measured_again(
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ((replace(finished().tables[0], rows=(("picture", 0.1, None, 0.9, 1000),)),), "90.0 % → 10.0 %"),
+        ((replace(finished().tables[0], rows=(("picture", 0.1, None, 0.9, 1000),)),), "90.0% → 10.0%"),
         (RequestError("test", "It learnt from another folder."), "It learnt from another folder."),
     ],
 )

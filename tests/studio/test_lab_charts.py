@@ -69,9 +69,9 @@ def test_an_axis_of_nothing_is_still_an_axis(low: float, high: float) -> None:
 @pytest.mark.parametrize(
     ("value", "percent", "expected"),
     [
-        (0.9321, True, "93.2 %"),
-        (-0.004, True, "−0.4 %"),
-        (-0.0001, True, "0.0 %"),
+        (0.9321, True, "93.2%"),
+        (-0.004, True, "−0.4%"),
+        (-0.0001, True, "0.0%"),
         (12345, False, "12,345"),
         (12345.6, False, "12,346"),
         (0.02749, False, "0.0275"),
@@ -96,7 +96,7 @@ def test_a_chart_is_drawn_in_two_sizes_and_says_its_numbers_to_those_who_do_not_
     html = charts.charts([chart(curve("attention", 0.2, 0.932), curve("picture", 0.5, 0.88))], LOOKS)
     wide, narrow, *swatches = drawn(html)
     assert wide.get("role") == narrow.get("role") == "img"
-    assert "attention / 注意力 93.2 %" in wide.get("aria-label", "")
+    assert "attention / 注意力 93.2%" in wide.get("aria-label", "")
     assert len(swatches) == 2
     ends = [each for each in wide.iter("text") if each.get("class") == "end"]
     assert len(ends) == 2, "each curve's name stands at its end"

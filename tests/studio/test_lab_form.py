@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,19 +15,19 @@ KINDS = pytest.mark.parametrize("kind", [entry.request for entry in EXPERIMENTS.
 
 
 def values_of(request: LabRequest) -> dict[str, Any]:
-    return {each.name: form.value_of(each, request) for each in form.dials_of(type(request))}
+    return {each.name: form.value_of(each, request) for each in form.fields_of(type(request))}
 
 
 @KINDS
 def test_every_field_of_every_experiment_can_be_turned_and_the_seed_stands_last(kind: type[LabRequest]) -> None:
-    names = [each.name for each in form.dials_of(kind)]
+    names = [each.name for each in form.fields_of(kind)]
     assert names[-1] == "seed"
     assert {*names, form.MATERIAL} >= set(kind.__dataclass_fields__)
 
 
 @KINDS
 def test_every_field_and_every_word_has_a_text(kind: type[LabRequest]) -> None:
-    for each in form.dials_of(kind):
+    for each in form.fields_of(kind):
         assert i18n.knows(key_of(each.name, "field")), each.name
         for word in each.metadata.get("known", ()):
             assert i18n.knows(key_of(word)), word
@@ -37,14 +36,14 @@ def test_every_field_and_every_word_has_a_text(kind: type[LabRequest]) -> None:
 @KINDS
 def test_untouched_widgets_ask_for_the_default(kind: type[LabRequest]) -> None:
     with gr.Blocks():
-        widgets = {each.name: form.widget("x", each) for each in form.dials_of(kind)}
+        widgets = {each.name: form.widget("x", each) for each in form.fields_of(kind)}
     values = {name: widget.value for name, widget in widgets.items()}
     assert form.request_of(kind, values, form.materials_of(kind)[0]) == kind()
 
 
 @KINDS
 def test_a_slider_can_reach_its_default_and_its_ends(kind: type[LabRequest]) -> None:
-    for each in form.dials_of(kind):
+    for each in form.fields_of(kind):
         if "low" in each.metadata:
             low, high = each.metadata["low"], each.metadata["high"]
             step = form.step_of(low, high, each.default)
@@ -91,16 +90,3 @@ def test_a_forged_word_is_no_material() -> None:
 def test_one_material_is_the_usual_one_of_most_experiments() -> None:
     assert form.materials_of(FusionRequest) == (form.DIGITS,)
     assert form.materials_of(MamlRequest) == ("characters", "digits")
-
-
-def test_a_folder_is_taken_as_it_is_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert form.folder_of(f'  "{tmp_path}" ') == tmp_path
-    assert form.folder_of("~") == tmp_path
-
-
-@pytest.mark.parametrize("typed", ["", None, "   ", "Pictures", "/no/such/folder", "~/none"])
-def test_a_folder_that_is_none_is_one_sentence(typed: str | None) -> None:
-    with pytest.raises(RequestError, match="no such folder") as caught:
-        form.folder_of(typed)
-    assert "没有这个文件夹" in caught.value.zh

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from engines import RequestError
+from engines.background import Queued
 from engines.lab import EXPERIMENTS, AlignmentRequest, Findings, FusionRequest, MamlRequest, Picture, Table
-from studio.background import Queued
 from studio.tabs.lab import charts, view
 from tests.studio.findings import REQUEST, finished, mapped, under_way
 
@@ -28,19 +28,19 @@ def words(html: str) -> str:
 
 
 def test_the_first_sign_of_life_is_that_it_gets_ready_and_in_line_how_many_are_ahead() -> None:
-    assert "is-busy" in view.waiting() and "Getting ready" in words(view.waiting())
-    assert "In line, 2 ahead" in words(view.waiting(Queued(2)))
+    assert "is-busy" in view.waiting() and "Preparing" in words(view.waiting())
+    assert "Queued, 2 ahead" in words(view.waiting(Queued(2)))
 
 
 def test_a_run_under_way_says_what_it_does_and_how_far_it_is() -> None:
-    html = view.result(under_way())
+    html = view.findings(under_way())
     assert "is-busy" in html and "width:33.3%" in html
     assert "picture · step 40 of 120" in words(html)
     assert "studio/run" not in html, "there is nothing to save yet"
 
 
 def test_a_curve_comes_first_then_the_table_then_the_sentence() -> None:
-    html = view.result(finished(), name="abc")
+    html = view.findings(finished(), name="abc")
     places = [html.index(part) for part in ('class="chart', "<table", 'class="said"', "<img", "<footer")]
     assert places == sorted(places)
     assert "beats the better single sense (picture) by 3.0 points" in words(html)
@@ -48,7 +48,7 @@ def test_a_curve_comes_first_then_the_table_then_the_sentence() -> None:
 
 
 def test_a_finished_run_shows_its_seed_its_command_and_can_be_taken_along() -> None:
-    html = view.result(finished(), name="abc")
+    html = view.findings(finished(), name="abc")
     assert "12.5 s · seed 7 · cpu" in words(html)
     assert "python -m engines.lab fusion --operator picture sound attention --n-steps 40 --seed 7" in html
     for form in ("csv", "json", "run"):
@@ -56,21 +56,21 @@ def test_a_finished_run_shows_its_seed_its_command_and_can_be_taken_along() -> N
 
 
 def test_a_run_that_was_stopped_keeps_what_it_has() -> None:
-    html = view.result(replace(under_way(), end="cancelled"), name="abc")
+    html = view.findings(replace(under_way(), end="cancelled"), name="abc")
     assert "is-stopped" in html and 'class="chart' in html
     assert 'href="./studio/run/abc.run"' in html
 
 
 def test_a_run_that_found_nothing_says_so() -> None:
-    assert "Nothing was found" in words(view.result(Findings(request=REQUEST, end="cancelled")))
+    assert "Nothing was found" in words(view.findings(Findings(request=REQUEST, end="cancelled")))
     assert "Stopped before anything" in words(view.stopped())
 
 
 def test_only_maps_of_what_was_learnt_can_be_closed_and_only_once_the_run_is_over() -> None:
-    html = view.result(mapped())
+    html = view.findings(mapped())
     assert html.count("data-gap") == 1
     assert html.count("--dx:") == 2, "both groups of the map after, none of the map before"
-    assert "data-gap" not in view.result(replace(mapped(), end=None))
+    assert "data-gap" not in view.findings(replace(mapped(), end=None))
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -83,8 +83,8 @@ def test_before_a_run_it_is_seen_what_will_come(name: str) -> None:
 def test_while_it_runs_the_first_map_and_the_latest_are_seen_and_then_all() -> None:
     before, after = mapped().maps
     found = replace(mapped(), maps=(before, after, replace(after, key="both")))
-    assert view.result(replace(found, end=None)).count('class="plot map"') == 2
-    assert view.result(found).count('class="plot map"') == 3
+    assert view.findings(replace(found, end=None)).count('class="plot map"') == 2
+    assert view.findings(found).count('class="plot map"') == 3
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_folder_of_ones_own_may_be_called_anything() -> None:
         tables=(Table("fusion", ("operator", f"{bad} %"), ((bad, 0.5), ("sound", bad))),),
         pictures=(Picture(bad, bad, np.zeros((2, 2), np.float32)),),
     )
-    html = view.result(found, name="abc")
+    html = view.findings(found, name="abc")
     assert "<img src=x" not in html
 
 
@@ -133,7 +133,7 @@ def test_an_opened_run_that_measures_otherwise_says_what() -> None:
     rows = (("picture", 0.8, None, 0.9, 1000), *kept.tables[0].rows[1:])
     other = words(view.again(kept, (replace(kept.tables[0], rows=rows),)))
     assert "otherwise (1)" in other
-    assert "picture , accuracy : 90.0 % → 80.0 %" in other
+    assert "picture , accuracy : 90.0% → 80.0%" in other
 
 
 def test_an_opened_run_that_cannot_be_measured_says_why() -> None:
@@ -182,7 +182,7 @@ def test_a_row_nobody_timed_has_no_time_and_other_rows_keep_their_own_table() ->
 def test_what_does_not_apply_is_a_dash_and_shares_are_percent() -> None:
     html = view.table(finished().tables[0], LOOKS)
     assert "<td class=figure>–</td>" in html
-    assert words(html).startswith(" operator accuracy % picture missing %")
+    assert words(html).startswith(" operator accuracy (%) picture missing (%)")
     assert "<b>93.0</b>" in html and "1,000" in html
     assert html.count("★") == 3
 

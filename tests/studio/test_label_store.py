@@ -58,38 +58,38 @@ def test_one_file_is_taken_out_and_a_row_removed_without_touching_others() -> No
     draft = Draft()
     for n, name in enumerate("abc"):
         draft.add(n, [dropped(name), dropped(f"{name}2")])
-    draft.more(3)
-    draft.take(1, "id-b")
-    draft.take(1, "id-nothing")
+    draft.show_rows(3)
+    draft.remove_file(1, "id-b")
+    draft.remove_file(1, "id-nothing")
     assert draft.row(1) == (dropped("b2"),)
-    draft.remove(0)
+    draft.remove_row(0)
     assert (draft.row(0), draft.row(1)) == ((dropped("b2"),), (dropped("c"), dropped("c2")))
     assert draft.n_rows == 2
 
 
 def test_as_many_rows_are_seen_as_make_a_set_and_no_more_than_can_be_taught() -> None:
     draft = Draft()
-    draft.remove(0)
+    draft.remove_row(0)
     assert draft.n_rows == MIN_LABELS
-    draft.more(MAX_LABELS + 5)
+    draft.show_rows(MAX_LABELS + 5)
     assert draft.n_rows == MAX_LABELS
-    draft.fill([(dropped("a"),)])
+    draft.replace([(dropped("a"),)])
     assert draft.n_rows == MIN_LABELS
 
 
 def test_what_lies_on_the_tray_is_loose_unless_it_is_the_set_in_use() -> None:
     draft = Draft()
-    assert not draft.is_loose
+    assert not draft.is_unsaved
     draft.add(0, [dropped("a")])
-    assert draft.is_loose
-    draft.use("Pets")
-    assert not draft.is_loose
+    assert draft.is_unsaved
+    draft.activate("Pets")
+    assert not draft.is_unsaved
     draft.add(1, [dropped("b")])
-    assert draft.is_loose
-    draft.take(1, "id-b")
-    assert not draft.is_loose
-    draft.taught = ""  # the set was deleted
-    assert draft.is_loose
+    assert draft.is_unsaved
+    draft.remove_file(1, "id-b")
+    assert not draft.is_unsaved
+    draft.active = ""  # the set was deleted
+    assert draft.is_unsaved
 
 
 def test_every_page_has_a_tray_of_its_own_and_old_ones_are_dropped(label_store: LabelStore) -> None:
@@ -106,7 +106,7 @@ def test_every_page_has_a_tray_of_its_own_and_old_ones_are_dropped(label_store: 
 
 def test_a_set_is_kept_with_copies_of_its_examples(label_store: LabelStore, tmp_path: Path) -> None:
     taught = pets(tmp_path / "uploads")
-    label_store.keep("me", taught)
+    label_store.save("me", taught)
     for file in (tmp_path / "uploads").iterdir():
         file.unlink()
     again = LabelStore(tmp_path / "labels").load("another page", "pets")
@@ -120,27 +120,27 @@ def test_two_examples_of_one_name_are_kept_apart(label_store: LabelStore, tmp_pa
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "cat.jpg").write_bytes(b"another")
     twin = replace(second, file="cat.jpg", path=str(tmp_path / "b" / "cat.jpg"))
-    label_store.keep("me", LabelSet("Pets", (first, twin), "digest"))
+    label_store.save("me", LabelSet("Pets", (first, twin), "digest"))
     assert [Path(each.path).read_bytes() for each in label_store.load("me", "Pets").examples] == [b"cat", b"another"]
 
 
 def test_a_set_taught_again_leaves_nothing_of_the_old_one(label_store: LabelStore, tmp_path: Path) -> None:
-    label_store.keep("me", pets(tmp_path / "a"))
-    label_store.keep("me", pets(tmp_path / "b", name="PETS"))
+    label_store.save("me", pets(tmp_path / "a"))
+    label_store.save("me", pets(tmp_path / "b", name="PETS"))
     assert [entry.name for entry in label_store.entries("me")] == ["PETS"]
     assert kept_files(tmp_path / "labels") == ["cat.jpg", "dog.jpg"]
 
 
 def test_a_set_can_be_taught_again_from_its_own_copies(label_store: LabelStore, tmp_path: Path) -> None:
-    label_store.keep("me", pets(tmp_path / "a"))
-    label_store.keep("me", label_store.load("me", "Pets"))
+    label_store.save("me", pets(tmp_path / "a"))
+    label_store.save("me", label_store.load("me", "Pets"))
     assert [Path(each.path).read_bytes() for each in label_store.load("me", "Pets").examples] == [b"cat", b"dog"]
 
 
 def test_a_renamed_set_keeps_its_examples_and_a_deleted_one_leaves_none(
     label_store: LabelStore, tmp_path: Path
 ) -> None:
-    label_store.keep("me", pets(tmp_path / "a"))
+    label_store.save("me", pets(tmp_path / "a"))
     label_store.rename("me", "Pets", "宠物")
     assert label_store.has("me", "宠物") and not label_store.has("me", "Pets")
     assert all(Path(each.path).is_file() for each in label_store.load("me", "宠物").examples)
@@ -150,7 +150,7 @@ def test_a_renamed_set_keeps_its_examples_and_a_deleted_one_leaves_none(
 
 
 def test_deleting_a_set_leaves_files_alone_that_are_not_copies(label_store: LabelStore, tmp_path: Path) -> None:
-    label_store.keep("me", pets(tmp_path / "a"))
+    label_store.save("me", pets(tmp_path / "a"))
     mine = pets(tmp_path / "labels" / "media-of-mine", name="Mine")  # as the command line keeps it: where files lie
     label_store._labels("me").save(mine)
     label_store.delete("me", "Mine")
@@ -161,11 +161,11 @@ def test_deleting_a_set_leaves_files_alone_that_are_not_copies(label_store: Labe
 def test_a_set_whose_examples_are_gone_is_not_kept_and_the_old_one_stays(
     label_store: LabelStore, tmp_path: Path
 ) -> None:
-    label_store.keep("me", pets(tmp_path / "a"))
+    label_store.save("me", pets(tmp_path / "a"))
     taught = pets(tmp_path / "b")
     (tmp_path / "b" / "dog.jpg").unlink()
     with pytest.raises(UserError, match="cannot be kept"):
-        label_store.keep("me", taught)
+        label_store.save("me", taught)
     assert [Path(each.path).read_bytes() for each in label_store.load("me", "Pets").examples] == [b"cat", b"dog"]
     assert kept_files(tmp_path / "labels") == ["cat.jpg", "dog.jpg"]
 
@@ -177,7 +177,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
 
 
 def test_a_damaged_set_is_listed_and_can_be_deleted(label_store: LabelStore, tmp_path: Path) -> None:
-    label_store.keep("me", pets(tmp_path / "a"))
+    label_store.save("me", pets(tmp_path / "a"))
     (damaged,) = (tmp_path / "labels").glob("*.safetensors")
     damaged.write_bytes(b"no set")
     (entry,) = label_store.entries("me")
@@ -190,7 +190,7 @@ def test_a_damaged_set_is_listed_and_can_be_deleted(label_store: LabelStore, tmp
 
 def test_a_visitors_sets_are_seen_by_nobody_else_and_go_with_the_page(tmp_path: Path) -> None:
     label_store = LabelStore()
-    label_store.keep("visitor", pets(tmp_path / "a"))
+    label_store.save("visitor", pets(tmp_path / "a"))
     folder = Path(label_store.load("visitor", "Pets").examples[0].path).parents[3]
     assert label_store.entries("another") == []
     with pytest.raises(RequestError, match="none yet"):
@@ -203,7 +203,7 @@ def test_a_visitors_sets_are_seen_by_nobody_else_and_go_with_the_page(tmp_path: 
 def test_the_owners_sets_stay_when_the_page_is_closed_and_the_tray_of_one_that_only_slept(
     label_store: LabelStore, tmp_path: Path
 ) -> None:
-    label_store.keep("me", pets(tmp_path / "a"))
+    label_store.save("me", pets(tmp_path / "a"))
     label_store.draft("me").add(0, [dropped("a")])
     label_store.forget("me")
     assert label_store.has("me", "Pets")

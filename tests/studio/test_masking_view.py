@@ -23,7 +23,7 @@ CLIP = AskRequest(media=Path("dog.mp4"), question="What <b>barks</b>?")
 
 def test_words_owed_to_the_photo_are_marked_in_its_side_alone(info: HostInfo) -> None:
     found = view.translations((ALONE, SEEN), info, True)
-    assert found.count("<mark") == 1 and '<mark class="owed" title="90 %">Hund</mark>' in found
+    assert found.count("<mark") == 1 and '<mark class="owed" title="90%">Hund</mark>' in found
     assert text("ui.masking.owed", "en") in found and text("ui.masking.owed", "zh") in found
     assert "A ___ &lt;runs&gt;" in found and "3.0 s" in found and "is-done" in found and found.count("data-copied") == 2
 
@@ -50,7 +50,7 @@ def test_a_stop_keeps_what_is_there(info: HostInfo) -> None:
 def test_three_answers_each_with_how_sure_it_is(info: HostInfo) -> None:
     answers = [AskResult(request=CLIP, text="A <dog>", confidence=sure, end="finished") for sure in (0.9, 0.7, 0.0)]
     found = view.answers(answers, info, True)
-    assert "90 % sure" in found and "70 % sure" in found and found.count("meter") == 2
+    assert "90% sure" in found and "70% sure" in found and found.count("meter") == 2
     assert "&lt;b&gt;barks" in found and found.count("A &lt;dog&gt;") == 3
     assert all(text(f"ui.muting.{name}", "en") in found for name in ("all", "picture", "sound"))
 

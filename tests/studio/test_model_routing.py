@@ -56,7 +56,7 @@ def test_a_default_that_answers_nothing_any_more_is_closed(router: Router, built
 
 def test_choices_are_kept_for_the_next_start(state: AppState) -> None:
     model_routing.assign(state.host, "caption", FakeHost(source="a/chat"))
-    model_routing.keep(state)
+    model_routing.save(state)
     assert read_routes(state.collections.routes) == {"": Route("builtin"), "caption": Route("a/chat")}
     assert json.loads(state.collections.routes.read_text(encoding="utf-8"))
 
@@ -64,7 +64,7 @@ def test_choices_are_kept_for_the_next_start(state: AppState) -> None:
 def test_a_choice_that_could_not_be_had_outlives_the_next_one(state: AppState) -> None:
     state.host.missing["ask"] = Route("down", "int8")
     model_routing.assign(state.host, "caption", FakeHost(source="a/chat"))
-    model_routing.keep(state)
+    model_routing.save(state)
     kept = {"": Route("builtin"), "caption": Route("a/chat"), "ask": Route("down", "int8")}
     assert read_routes(state.collections.routes) == kept
 
@@ -85,29 +85,29 @@ def test_a_choice_that_could_not_be_had_ends_with_another_for_its_task(state: Ap
 def test_choices_that_cannot_be_kept_are_one_sentence(state: AppState) -> None:
     state.collections.routes.mkdir(parents=True)
     with pytest.raises(UserError, match="not after the next start") as caught:
-        model_routing.keep(state)
+        model_routing.save(state)
     assert "下次启动" in caught.value.zh
 
 
 def test_the_built_in_model_is_not_named_in_the_tabs(state: AppState) -> None:
-    assert model_routing.line(state, "speech") == ""
+    assert model_routing.models_of(state, "speech") == ""
     assert "Write down what is said" in model_routing.subtitle(state, "speech")
 
 
 def test_another_model_is_named_in_its_tab_in_both_languages(state: AppState) -> None:
     model_routing.assign(state.host, "transcribe", FakeHost(name="whi<sper", source="a/whisper", abilities=WHISPER))
-    line = model_routing.line(state, "speech")
-    assert "Written down by whi&lt;sper." in line and "转写：whi&lt;sper" in line
+    line = model_routing.models_of(state, "speech")
+    assert "Transcribed by whi&lt;sper." in line and "转写：whi&lt;sper" in line
     assert "Translated" not in line
-    assert model_routing.line(state, "caption") == ""
+    assert model_routing.models_of(state, "caption") == ""
 
 
 def test_a_tab_whose_model_cannot_do_it_says_so(state: AppState) -> None:
     model_routing.assign(state.host, EVERYTHING, FakeHost(name="whisper", source="a/whisper", abilities=WHISPER))
-    assert "Caption: whisper does not do this; choose another model" in model_routing.line(state, "caption")
-    speech = model_routing.line(state, "speech")
-    assert "Written down by whisper." in speech
-    assert "Translate: whisper does not do this" in speech and "翻译：whisper 不具备此功能" in speech
+    assert "Caption: whisper does not support this; choose another model" in model_routing.models_of(state, "caption")
+    speech = model_routing.models_of(state, "speech")
+    assert "Transcribed by whisper." in speech
+    assert "Translate: whisper does not support this" in speech and "翻译：whisper 不具备此功能" in speech
 
 
 def test_sizes_read_like_those_of_files() -> None:

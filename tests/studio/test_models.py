@@ -99,7 +99,7 @@ def test_each_task_tells_who_answers_it_and_the_owner_has_a_way_back(owner: AppS
 
 def test_a_task_nobody_can_do_is_marked(owner: AppState) -> None:
     model_routing.assign(owner.host, "", other())
-    assert models.who_view(owner).count("does not do this") == 4
+    assert models.who_view(owner).count("does not support this") == 4
 
 
 def test_every_open_model_has_its_card(owner: AppState) -> None:
@@ -118,7 +118,7 @@ def test_a_visitor_sees_what_answers_and_has_nothing_to_open_it_with(visitor: Ap
         tab = models.create_ui(visitor)
     names = {str(part.elem_id) for part in page.blocks.values() if getattr(part, "elem_id", None)}
     assert (tab.opening, tab.compare) == (None, None)
-    assert not any(name.startswith(("opening", "compare")) for name in names)
+    assert not any(name.startswith(("load", "compare")) for name in names)
     shown = "".join(str(part) for part in models.show(visitor))
     assert "whi&lt;sper" in shown
     assert "data-back" not in shown and "a/whisper" not in shown

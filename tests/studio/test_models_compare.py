@@ -45,7 +45,7 @@ def last(steps: Iterator[tuple[str, bool]]) -> str:
 
 def test_both_answer_one_after_the_other_with_what_it_cost(two: AppState) -> None:
     frames = [shown for shown, _ in compare.play(two, "me", ("builtin", "a/other"), CAPTION)]
-    assert "Its turn comes next." in frames[0]
+    assert "Next in turn." in frames[0]
     assert frames[-1].count("A dog runs on the beach.") == 2
     assert "is-done" in frames[-1]
     assert frames[-1].count("s · cpu · 4 MiB") == 2
@@ -104,7 +104,7 @@ def test_silence_is_an_answer(two: AppState) -> None:
 
     model_routing.assign(two.host, "transcribe", FakeHost(source="a/deaf", scripts={TranscribeRequest: silent}))
     shown = last(compare.play(two, "me", ("builtin", "a/deaf"), TranscribeRequest(media=Path("tone.wav"))))
-    assert "No speech in this." in shown and "Good morning." in shown
+    assert "There is no speech in this." in shown and "Good morning." in shown
 
 
 def test_what_can_be_chosen_is_what_is_open_and_the_built_in_model(two: AppState) -> None:

@@ -23,7 +23,7 @@ def last(steps: Iterator[tuple[str, bool]]) -> str:
 
 
 def test_a_look_tells_what_a_name_would_bring_and_opens_nothing(owner: AppState, shelves: Shelves) -> None:
-    frames = list(load.look(owner, "me", " a/whisper ", AS_USUAL))
+    frames = list(load.look_up(owner, "me", " a/whisper ", AS_USUAL))
     assert "is-busy" in frames[0][0]
     shown = frames[-1][0]
     for fact in ("whisper", "transformers checkpoint", "277 MiB", "1.0 M", "4 MiB", "cpu · float32", "Apache-2.0"):
@@ -40,7 +40,7 @@ def test_a_look_tells_what_a_name_would_bring_and_opens_nothing(owner: AppState,
     ],
 )
 def test_a_name_nothing_answers_to_is_one_sentence(owner: AppState, name: str, sentence: str) -> None:
-    shown = last(load.look(owner, "me", name, AS_USUAL))
+    shown = last(load.look_up(owner, "me", name, AS_USUAL))
     assert "is-error" in shown
     assert sentence in shown
 
@@ -48,7 +48,7 @@ def test_a_name_nothing_answers_to_is_one_sentence(owner: AppState, name: str, s
 def test_of_a_model_that_is_not_here_yet_only_its_size_is_told() -> None:
     info = replace(FakeHost(source="a/big").info, abilities=frozenset(), n_parameters=0, memory_bytes=0, device="")
     shown = load.offer_view(Offer(info, 2**31))
-    assert "2.0 GiB" in shown and "What it can do is known once it is here." in shown
+    assert "2.0 GiB" in shown and "What it can do is known once it is loaded." in shown
     assert "mark-sound" not in shown and "Parameters" not in shown
 
 
@@ -79,13 +79,13 @@ def test_a_model_that_is_loaded_answers_its_task_and_is_kept(owner: AppState, sh
     frames = list(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
     assert all("is-busy" in shown for shown, goes_on in frames if goes_on)
     assert any("145 MB of 290 MB" in shown for shown, _ in frames)
-    assert "Transcribe: from now on by whisper." in frames[-1][0]
+    assert "Transcribe: served by whisper from now on." in frames[-1][0]
     assert owner.host.routes == {"": "builtin", "transcribe": "a/whisper"}
     assert read_routes(owner.collections.routes) == {"": Route("builtin"), "transcribe": Route("a/whisper")}
 
 
 def test_a_model_loaded_for_a_task_it_does_not_do_says_so(owner: AppState) -> None:
-    assert "Caption: whisper does not do this" in last(load.load(owner, "me", "a/whisper", "caption", AS_USUAL))
+    assert "Caption: whisper does not support this" in last(load.load(owner, "me", "a/whisper", "caption", AS_USUAL))
 
 
 def test_a_failure_is_one_sentence_and_what_answered_before_goes_on(owner: AppState) -> None:
@@ -102,7 +102,7 @@ def test_a_stop_ends_the_fetching_and_what_answered_before_goes_on(owner: AppSta
     assert shelves.fetching.wait(60)
     owner.running.stop("me", load.TAB)
     shown = last(loading)
-    assert "is-stopped" in shown and "goes on answering" in shown
+    assert "is-stopped" in shown and "go on serving" in shown
     assert owner.host.routes == {"": "builtin"}
 
 
@@ -111,7 +111,7 @@ def test_a_closed_page_stops_the_loading(owner: AppState, shelves: Shelves) -> N
     next(loading), next(loading)
     loading.close()  # type: ignore[attr-defined]
     assert owner.host.routes == {"": "builtin"}
-    assert "from now on by whisper" in last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
+    assert "served by whisper from now on" in last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
 
 
 def test_a_model_that_is_open_is_not_opened_again(owner: AppState, shelves: Shelves) -> None:
@@ -138,7 +138,7 @@ def test_format_and_idle_time_are_kept_with_the_choice(owner: AppState) -> None:
 def test_the_built_in_model_takes_a_task_back_and_memory_is_given_back(owner: AppState, shelves: Shelves) -> None:
     last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
     shown = last(load.load(owner, "me", "builtin", "transcribe", AS_USUAL))
-    assert "Transcribe: from now on by built." in shown
+    assert "Transcribe: served by built from now on." in shown
     assert shelves.hosts[0].closed
     assert read_routes(owner.collections.routes) == {"": Route("builtin")}
 
@@ -154,13 +154,13 @@ def test_the_built_in_model_comes_back_after_everything_went_elsewhere(owner: Ap
 def test_choices_that_cannot_be_kept_are_said_beside_what_was_done(owner: AppState) -> None:
     owner.collections.routes.mkdir(parents=True)
     shown = last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
-    assert "from now on by whisper" in shown and "not after the next start" in shown
+    assert "served by whisper from now on" in shown and "not after the next start" in shown
 
 
 @pytest.mark.parametrize("act", ["look", "load"])
 def test_a_visitor_is_refused(visitor: AppState, shelves: Shelves, act: str) -> None:
     if act == "look":
-        shown = last(load.look(visitor, "me", "a/whisper", AS_USUAL))
+        shown = last(load.look_up(visitor, "me", "a/whisper", AS_USUAL))
     else:
         shown = last(load.load(visitor, "me", "a/whisper", EVERYTHING, AS_USUAL))
     assert "opened by the owner of this studio only" in shown

@@ -22,7 +22,7 @@ from engines import (
     to_json,
 )
 from studio import exports, routes
-from studio.registry import DownloadRegistry
+from studio.registry import DownloadRegistry, RunRegistry
 from tests.studio.findings import finished
 
 CAPTION = CaptionResult(request=CaptionRequest(media=Path("/home/me/my dog.jpg")), text="a dog", end="finished")
@@ -35,16 +35,21 @@ SPEECH = TranscribeResult(
 
 
 @pytest.fixture
-def client(downloads: DownloadRegistry) -> TestClient:
+def runs() -> RunRegistry:
+    return RunRegistry()
+
+
+@pytest.fixture
+def client(downloads: DownloadRegistry, runs: RunRegistry) -> TestClient:
     app = FastAPI()
-    routes.add_routes(app, downloads)
+    routes.add_routes(app, downloads, runs)
     return TestClient(app)
 
 
 def test_media_come_with_their_type_and_in_pieces(
     client: TestClient, downloads: DownloadRegistry, clip_file: Path
 ) -> None:
-    answer = client.get(f"/studio/file/{downloads.put_file(clip_file)}", headers={"range": "bytes=0-9"})
+    answer = client.get(f"/studio/file/{downloads.add_file(clip_file)}", headers={"range": "bytes=0-9"})
     assert answer.status_code == 206
     assert answer.headers["content-type"] == "video/mp4"
     assert answer.content == clip_file.read_bytes()[:10]
@@ -55,7 +60,7 @@ def test_what_a_browser_could_run_is_only_ever_a_download(
     client: TestClient, downloads: DownloadRegistry, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / name).write_text("<script>alert(1)</script>")
-    answer = client.get(f"/studio/file/{downloads.put_file(tmp_path / name)}")
+    answer = client.get(f"/studio/file/{downloads.add_file(tmp_path / name)}")
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["x-content-type-options"] == "nosniff"
 
@@ -74,7 +79,7 @@ def test_what_is_not_on_the_shelf_is_not_there(client: TestClient, path: str) ->
 
 
 def test_a_file_deleted_since_is_gone(client: TestClient, downloads: DownloadRegistry, photo_file: Path) -> None:
-    name = downloads.put_file(photo_file)
+    name = downloads.add_file(photo_file)
     photo_file.unlink()
     assert client.get(f"/studio/file/{name}").status_code == 404
 
@@ -83,13 +88,13 @@ def test_photos_and_clips_are_shown_small(
     client: TestClient, downloads: DownloadRegistry, photo_file: Path, clip_file: Path
 ) -> None:
     for file in (photo_file, clip_file):
-        answer = client.get(f"/studio/thumb/{downloads.put_file(file)}?at=0.5")
+        answer = client.get(f"/studio/thumb/{downloads.add_file(file)}?at=0.5")
         assert answer.headers["content-type"] == "image/jpeg"
         assert max(Image.open(io.BytesIO(answer.content)).size) <= 360
 
 
 def test_a_sound_is_shown_by_its_loudness(client: TestClient, downloads: DownloadRegistry, sound_file: Path) -> None:
-    answer = client.get(f"/studio/thumb/{downloads.put_file(sound_file)}")
+    answer = client.get(f"/studio/thumb/{downloads.add_file(sound_file)}")
     assert answer.headers["content-type"] == "image/svg+xml"
     assert answer.text.count("<rect") == routes.N_BARS
 
@@ -100,17 +105,17 @@ def test_a_damaged_file_has_a_blank_picture_and_no_error(
     (tmp_path / "broken.jpg").write_bytes(b"junk")
     with pytest.raises(MediaError):
         routes.thumbnail(tmp_path / "broken.jpg")
-    assert client.get(f"/studio/thumb/{downloads.put_file(tmp_path / 'broken.jpg')}").status_code == 200
+    assert client.get(f"/studio/thumb/{downloads.add_file(tmp_path / 'broken.jpg')}").status_code == 200
 
 
 def test_json_is_that_of_the_command_line(client: TestClient, downloads: DownloadRegistry) -> None:
-    answer = client.get(f"/studio/save/{downloads.put_result(CAPTION)}.json")
+    answer = client.get(f"/studio/save/{downloads.add_result(CAPTION)}.json")
     assert json.loads(answer.text) == to_json(CAPTION)
     assert "/home" not in answer.text
 
 
 def test_a_saved_file_has_a_name_every_system_takes(client: TestClient, downloads: DownloadRegistry) -> None:
-    answer = client.get(f"/studio/save/{downloads.put_result(CAPTION)}.txt")
+    answer = client.get(f"/studio/save/{downloads.add_result(CAPTION)}.txt")
     assert answer.text == "a dog\n"
     assert answer.headers["content-disposition"] == 'attachment; filename="mydog-caption.txt"'
 
@@ -126,7 +131,7 @@ def test_speech_is_saved_as_subtitles(kind: str, part: str) -> None:
 def test_a_form_that_makes_no_sense_is_refused(
     client: TestClient, downloads: DownloadRegistry, result: Result, kind: str
 ) -> None:
-    assert client.get(f"/studio/save/{downloads.put_result(result)}.{kind}").status_code == 404
+    assert client.get(f"/studio/save/{downloads.add_result(result)}.{kind}").status_code == 404
 
 
 def test_hits_are_saved_as_a_table_that_no_spreadsheet_runs() -> None:
@@ -144,14 +149,12 @@ def test_hits_are_saved_as_a_table_that_no_spreadsheet_runs() -> None:
     ("form", "name"),
     [("csv", "fusion-seed7.csv"), ("json", "fusion-seed7.json"), ("run", "fusion-seed7.run.safetensors")],
 )
-def test_a_run_of_the_lab_is_taken_along(client: TestClient, downloads: DownloadRegistry, form: str, name: str) -> None:
-    answer = client.get(f"/studio/run/{downloads.put_run(finished())}.{form}")
+def test_a_lab_run_can_be_saved(client: TestClient, runs: RunRegistry, form: str, name: str) -> None:
+    answer = client.get(f"/studio/run/{runs.add(finished())}.{form}")
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
     assert answer.content == exports.written_as(finished(), form)
 
 
-def test_a_run_that_is_gone_or_a_form_that_there_is_not_is_refused(
-    client: TestClient, downloads: DownloadRegistry
-) -> None:
+def test_a_missing_run_or_an_unknown_format_is_refused(client: TestClient, runs: RunRegistry) -> None:
     assert client.get("/studio/run/nobody.csv").status_code == 404
-    assert client.get(f"/studio/run/{downloads.put_run(finished())}.exe").status_code == 404
+    assert client.get(f"/studio/run/{runs.add(finished())}.exe").status_code == 404

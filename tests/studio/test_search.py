@@ -33,7 +33,7 @@ def test_a_fresh_collection_is_only_searched(media: MediaInput) -> None:
 
 
 def test_a_collection_is_fresh_once_it_was_made_and_no_longer_when_another_model_searches() -> None:
-    fresh, info = search.Fresh(), FakeHost().info
+    fresh, info = search.IndexedBy(), FakeHost().info
     assert not fresh.holds(BOOK, info)
     request = IndexRequest(folder=BOOK.folder, collection=BOOK.file)
     fresh.note(IndexResult(request=request, model_digest=info.model_digest, end="cancelled"))

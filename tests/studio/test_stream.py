@@ -8,7 +8,7 @@ import pytest
 from engines import CaptionRequest, CaptionResult, MediaError, Request, RequestError, Result, Router, TranslateRequest
 from studio import stream
 from studio.state import AppState
-from studio.stream import Job, play
+from studio.stream import Job, answer
 from tests.fake_host import FakeHost
 
 PHOTO = Path("/home/somebody/private/dog.jpg")
@@ -27,16 +27,16 @@ def over(state: AppState, host: FakeHost) -> AppState:
 
 
 def test_a_run_shows_life_at_once_then_grows_then_ends(state: AppState) -> None:
-    frames = list(play(over(state, FakeHost(delay_s=0.1)), job(), "me", "en", ()))
+    frames = list(answer(over(state, FakeHost(delay_s=0.1)), job(), "me", "en", ()))
     assert 'aria-busy="true"' in frames[0][0]
     assert frames[1] == ("None:A", True)
     assert frames[-1] == ("finished:A dog runs on the beach.", False)
-    assert all(goes_on for _, goes_on in frames[:-1])
+    assert all(is_running for _, is_running in frames[:-1])
 
 
 def test_a_stop_keeps_what_is_there(state: AppState) -> None:
     slow = over(state, FakeHost(delay_s=0.1))
-    run = play(slow, job(), "me", "en", ())
+    run = answer(slow, job(), "me", "en", ())
     next(run), next(run)
     slow.running.stop("me", "caption")
     assert list(run)[-1] == ("cancelled:A", False)
@@ -44,19 +44,19 @@ def test_a_stop_keeps_what_is_there(state: AppState) -> None:
 
 def test_a_closed_page_stops_its_request(state: AppState) -> None:
     host = FakeHost(delay_s=0.05)
-    run = play(over(state, host), job(), "me", "en", ())
+    run = answer(over(state, host), job(), "me", "en", ())
     next(run), next(run)
     run.close()
     assert not state.running.is_latest("me", "caption", state.running.start("you", "caption"))
-    fresh = list(play(over(state, host), job(), "me", "en", ()))
+    fresh = list(answer(over(state, host), job(), "me", "en", ()))
     assert fresh[-1][0].startswith("finished")
 
 
 def test_a_newer_run_ends_the_older_one_in_silence(state: AppState) -> None:
     slow = over(state, FakeHost(delay_s=0.1))
-    older = play(slow, job(), "me", "en", ())
+    older = answer(slow, job(), "me", "en", ())
     next(older), next(older)
-    newer = play(slow, job(), "me", "en", ())
+    newer = answer(slow, job(), "me", "en", ())
     next(newer)
     assert list(older) == []
     assert list(newer)[-1] == ("finished:A dog runs on the beach.", False)
@@ -64,7 +64,7 @@ def test_a_newer_run_ends_the_older_one_in_silence(state: AppState) -> None:
 
 def test_a_user_error_is_shown_as_written_in_both_languages(state: AppState) -> None:
     host = FakeHost(error=MediaError("sound_empty", "No picture in dog.jpg."))
-    shown, goes_on = list(play(over(state, host), job(), "me", "en", ()))[-1]
+    shown, goes_on = list(answer(over(state, host), job(), "me", "en", ()))[-1]
     assert "No picture in dog.jpg." in shown
     assert "声音是空的" in shown
     assert not goes_on
@@ -74,7 +74,7 @@ def test_a_wrong_request_is_shown_like_any_other_error(state: AppState) -> None:
     def build(*_: object) -> tuple[Request, ...]:
         return (TranslateRequest(text=" ", source="en", target="de"),)
 
-    frames = list(play(state, replace(job(), build=build), "me", "en", ()))
+    frames = list(answer(state, replace(job(), build=build), "me", "en", ()))
     assert "Type something to translate first." in frames[-1][0]
 
 
@@ -83,7 +83,7 @@ def test_a_defect_is_one_calm_sentence_and_the_log_holds_the_rest(
 ) -> None:
     host = FakeHost(error=RuntimeError(f"cannot open {PHOTO}"))
     with caplog.at_level(logging.ERROR, logger="studio"):
-        shown, _ = list(play(over(state, host), job(), "me", "en", ()))[-1]
+        shown, _ = list(answer(over(state, host), job(), "me", "en", ()))[-1]
     assert "not your fault" in shown
     assert "somebody" not in shown
     assert "Traceback" not in shown
@@ -95,14 +95,14 @@ def test_a_defect_is_one_calm_sentence_and_the_log_holds_the_rest(
 
 def test_several_requests_are_one_stream_with_one_end(state: AppState) -> None:
     first, second = CaptionRequest(media=PHOTO), CaptionRequest(media=PHOTO, language="de")
-    ends = [frame for frame, goes_on in play(state, job(first, second), "me", "en", ()) if not goes_on]
+    ends = [frame for frame, goes_on in answer(state, job(first, second), "me", "en", ()) if not goes_on]
     assert ends == ["finished:Ein Hund läuft am Strand."]
 
 
 def test_the_last_result_is_told_before_it_is_shown(state: AppState) -> None:
     told: list[Result] = []
     telling = replace(job(), finish=lambda _session, result: told.append(result))
-    list(play(state, telling, "me", "en", ()))
+    list(answer(state, telling, "me", "en", ()))
     assert [result.end for result in told] == ["finished"]
 
 
@@ -112,7 +112,7 @@ def test_partial_results_that_come_too_fast_are_left_out_and_the_last_never() ->
             yield CaptionResult(request=CaptionRequest(media=PHOTO), text=str(n))
         yield CaptionResult(request=CaptionRequest(media=PHOTO), text="end", end="finished")
 
-    shown = list(stream.steadily(fast()))
+    shown = list(stream.throttled(fast()))
     assert len(shown) < 100
     assert shown[-1].done
 

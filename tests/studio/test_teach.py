@@ -104,7 +104,7 @@ def test_files_that_did_not_come_are_counted_where_they_were_dropped(opened: Ope
     assert "5 left out" in opened("bring", n=0, files=[upload], given=6)
     opened("bring", n=1, files=[upload], given=1)
     opened("act_teach", "Pets", "cat", "dog", *[""] * 8)
-    assert "24 of the files were left out" in opened("act_name", files=[upload], given=25)[-1][opened.page.result]
+    assert "24 files were left out" in opened("act_name", files=[upload], given=25)[-1][opened.page.result]
 
 
 def test_the_example_fills_free_rows_and_nothing_that_is_there(opened: Opened, upload: str) -> None:
@@ -141,7 +141,7 @@ def test_naming_has_a_stop_of_its_own_and_teaching_stays_possible(opened: Opened
         True,
     )
     assert "Teach a label set first" in end[page.result]
-    assert not end[page.asking]["visible"]
+    assert not end[page.recognise_files]["visible"]
 
 
 def test_what_the_camera_took_goes_to_the_label_it_is_for_or_is_named(opened: Opened, upload: str) -> None:
@@ -163,16 +163,16 @@ def test_a_set_can_be_opened_renamed_and_deleted(opened: Opened, upload: str) ->
         opened("bring", n=n, files=[upload], given=1)
     assert "“Pets”" in opened("act_teach", "Pets", "cat", "dog", *[""] * 8)[-1][page.result]
     draft = state.label_store.draft("me")
-    draft.fill([])
-    draft.taught = ""
+    draft.replace([])
+    draft.active = ""
     updates = opened("act", act="open", name="Pets", to="")
     assert [updates[row.label] for row in page.rows[:2]] == ["cat", "dog"]
     assert "red.png" in updates[page.rows[0].tiles]
-    assert updates[page.asking]["visible"]
+    assert updates[page.recognise_files]["visible"]
     updates = opened("act", act="rename", name="Pets", to=" My  pets ")
-    assert updates[page.name] == draft.taught == "My pets"
+    assert updates[page.name] == draft.active == "My pets"
     updates = opened("act", act="delete", name="My pets", to="")
-    assert updates[page.sets] == "" and not updates[page.asking]["visible"]
+    assert updates[page.sets] == "" and not updates[page.recognise_files]["visible"]
     assert len(draft.row(0)) == 1  # what lies in the rows stays
 
 
@@ -221,4 +221,4 @@ def test_without_samples_there_is_no_example_to_fill_in(state: AppState) -> None
 
 
 def test_a_page_that_is_opened_shows_the_sets_there_are(opened: Opened) -> None:
-    assert opened("show") == {opened.page.sets: "", opened.page.asking: gr.update(visible=False)}
+    assert opened("show") == {opened.page.sets: "", opened.page.recognise_files: gr.update(visible=False)}

@@ -12,7 +12,7 @@ from studio.label_store import Draft, UploadedFile
 from studio.sharing import Rules
 from studio.state import AppState
 from studio.tabs.teach import logic
-from studio.tabs.teach.logic import TAB, asking, lesson, open_set, spread
+from studio.tabs.teach.logic import TAB, lesson, open_set, recognise_files, spread
 from tests.fake_host import FakeHost
 
 pytestmark = pytest.mark.usefixtures("plain_head")
@@ -48,7 +48,7 @@ def drop(state: AppState, n: int, *names: str, session: str = "me") -> None:
     for name in names:
         (folder / name).write_text(name)
         state.label_store.draft(session).add(
-            n, [UploadedFile(folder / name, "photo", state.downloads.put_file(folder / name))]
+            n, [UploadedFile(folder / name, "photo", state.downloads.add_file(folder / name))]
         )
 
 
@@ -63,7 +63,7 @@ def last(frames: logic.Frames) -> str:
 def taught(state: AppState, name: str = "Pets", session: str = "me") -> str:
     drop(state, 0, "cat-1", "cat-2", session=session)
     drop(state, 1, "dog-1", session=session)
-    return last(logic.teaching(state, session, name, ROWS))
+    return last(logic.teach_rows(state, session, name, ROWS))
 
 
 def new(state: AppState, *names: str) -> list[UploadedFile]:
@@ -75,7 +75,7 @@ def new(state: AppState, *names: str) -> list[UploadedFile]:
 
 def test_rows_are_a_lesson_and_an_untouched_one_is_left_out() -> None:
     draft = Draft()
-    draft.more(3)
+    draft.show_rows(3)
     for n, name in enumerate(("cat.jpg", "dog.jpg")):
         draft.add(n, [UploadedFile(Path(name), "photo", name)])
     asked = lesson(draft, "  Pets ", ["cat ", " dog", "  ", "not seen"])
@@ -125,8 +125,8 @@ def test_more_lines_than_free_rows_stay_where_they_were_pasted() -> None:
 def test_what_lies_in_the_rows_is_taught_kept_and_in_use(state: AppState) -> None:
     shown = taught(state)
     assert "is-done" in shown and "“Pets” tells apart:" in shown
-    assert state.label_store.draft("me").taught == "Pets"
-    assert not state.label_store.draft("me").is_loose
+    assert state.label_store.draft("me").active == "Pets"
+    assert not state.label_store.draft("me").is_unsaved
     (entry,) = state.label_store.entries("me")
     assert (entry.labels, entry.n_examples) == (("cat", "dog"), 3)
 
@@ -134,7 +134,7 @@ def test_what_lies_in_the_rows_is_taught_kept_and_in_use(state: AppState) -> Non
 def test_how_far_it_is_is_shown(state: AppState) -> None:
     drop(state, 0, "cat-1", "cat-2")
     drop(state, 1, "dog-1")
-    shown = [frame for frame, _ in logic.teaching(state, "me", "Pets", ROWS)]
+    shown = [frame for frame, _ in logic.teach_rows(state, "me", "Pets", ROWS)]
     assert any("2 of 3" in frame for frame in shown)
 
 
@@ -149,17 +149,17 @@ def test_a_file_that_cannot_be_read_is_named_and_left_out_and_stays_in_its_row(s
 def test_a_label_of_which_nothing_can_be_read_is_a_sentence_and_nothing_is_kept(state: AppState) -> None:
     drop(state, 0, "cat-1")
     drop(state, 1, "broken.jpg")
-    shown = last(logic.teaching(state, "me", "Pets", ROWS))
+    shown = last(logic.teach_rows(state, "me", "Pets", ROWS))
     assert "is-error" in shown and "broken.jpg" in shown
     assert state.label_store.entries("me") == []
-    assert state.label_store.draft("me").taught == ""
+    assert state.label_store.draft("me").active == ""
     assert len(state.label_store.draft("me").row(0)) == 1
 
 
 def test_a_set_of_the_same_name_is_not_written_over_unless_it_is_the_one_in_use(state: AppState) -> None:
     taught(state)
     drop(state, 1, "dog-2")
-    assert "is-done" in last(logic.teaching(state, "me", "pets", ROWS))
+    assert "is-done" in last(logic.teach_rows(state, "me", "pets", ROWS))
     assert state.label_store.entries("me")[0].n_examples == 4
     shown = taught(state, "PETS", session="another page")
     assert "There is a label set &#x27;PETS&#x27; already" in shown
@@ -184,7 +184,7 @@ def test_a_defect_is_a_calm_sentence_without_a_path(tmp_path: Path) -> None:
 def test_a_stop_in_the_middle_keeps_nothing_and_loses_nothing(state: AppState) -> None:
     drop(state, 0, "cat-1", "cat-2")
     drop(state, 1, "dog-1")
-    frames = logic.teaching(state, "me", "Pets", ROWS)
+    frames = logic.teach_rows(state, "me", "Pets", ROWS)
     while "1 of 3" not in next(frames)[0]:
         pass
     state.running.stop("me", TAB)
@@ -199,10 +199,10 @@ def test_a_newer_run_ends_the_one_before_in_silence_on_the_same_page_only(state:
     for session in ("me", "you"):
         drop(state, 0, f"cat-{session}", session=session)
         drop(state, 1, f"dog-{session}", session=session)
-    old = logic.teaching(state, "me", "Old", ROWS)
-    other = logic.teaching(state, "you", "Yours", ROWS)
+    old = logic.teach_rows(state, "me", "Old", ROWS)
+    other = logic.teach_rows(state, "you", "Yours", ROWS)
     next(old), next(old), next(other), next(other)
-    assert "is-done" in last(logic.teaching(state, "me", "New", ROWS))
+    assert "is-done" in last(logic.teach_rows(state, "me", "New", ROWS))
     assert list(old) == []
     *_, (shown, _) = other
     assert "“Yours” tells apart:" in shown
@@ -212,7 +212,7 @@ def test_a_newer_run_ends_the_one_before_in_silence_on_the_same_page_only(state:
 def test_a_page_that_is_closed_stops_its_run(state: AppState) -> None:
     drop(state, 0, "cat-1")
     drop(state, 1, "dog-1")
-    frames = logic.teaching(state, "me", "Pets", ROWS)
+    frames = logic.teach_rows(state, "me", "Pets", ROWS)
     next(frames)
     frames.close()  # type: ignore[attr-defined]
     assert not state.running.is_busy("me", TAB)
@@ -232,7 +232,7 @@ def test_examples_are_tried_against_each_other_but_not_the_only_one_of_a_label()
 
 def test_each_new_file_is_named_by_the_set_in_use(state: AppState) -> None:
     taught(state)
-    shown = last(asking(state, "me", new(state, "cat-9", "dog-9", "zebra")))
+    shown = last(recognise_files(state, "me", new(state, "cat-9", "dog-9", "zebra")))
     assert shown.count('<article class="named') == 3
     assert shown.count('<article class="named is-none">') == 1
     assert shown.index("cat-9") < shown.index("dog-9") < shown.index("zebra")
@@ -240,13 +240,13 @@ def test_each_new_file_is_named_by_the_set_in_use(state: AppState) -> None:
 
 def test_names_come_one_by_one(state: AppState) -> None:
     taught(state)
-    shown = [frame for frame, _ in asking(state, "me", new(state, "cat-9", "dog-9"))]
+    shown = [frame for frame, _ in recognise_files(state, "me", new(state, "cat-9", "dog-9"))]
     assert [frame.count("<article") for frame in shown] == [0, 0, 1, 2]
 
 
 def test_the_nearest_examples_can_be_fetched_by_the_page_and_their_paths_are_not_shown(state: AppState) -> None:
     taught(state)
-    shown = last(asking(state, "me", new(state, "cat-9")))
+    shown = last(recognise_files(state, "me", new(state, "cat-9")))
     ids = [part.partition('"')[0] for part in shown.split("./studio/thumb/")[2:]]
     files = [state.downloads.file(name) for name in ids]
     assert [file.name for file in files if file is not None] == ["cat-1", "cat-2", "dog-1"]
@@ -255,16 +255,16 @@ def test_the_nearest_examples_can_be_fetched_by_the_page_and_their_paths_are_not
 
 def test_a_file_that_cannot_be_read_costs_its_own_place_only(state: AppState) -> None:
     taught(state)
-    shown = last(asking(state, "me", new(state, "broken.jpg", "dog-9")))
+    shown = last(recognise_files(state, "me", new(state, "broken.jpg", "dog-9")))
     assert "broken.jpg is damaged." in shown
     assert shown.count("<article") == 2 and "is-done" in shown
 
 
 def test_what_was_named_is_named_anew_when_the_set_is_taught_again(state: AppState) -> None:
     taught(state)
-    last(asking(state, "me", new(state, "zebra")))
+    last(recognise_files(state, "me", new(state, "zebra")))
     drop(state, 1, "zebra-1")
-    shown = last(logic.teaching(state, "me", "Pets", ROWS))
+    shown = last(logic.teach_rows(state, "me", "Pets", ROWS))
     assert "tells apart:" in shown
     assert '<article class="named">' in shown and "zebra" in shown
 
@@ -278,19 +278,19 @@ def test_a_stop_in_the_middle_of_naming_keeps_the_names_there_are(state: AppStat
 
     taught(state)
     host.scripts[EmbedRequest] = stop_at_the_second
-    shown = last(asking(state, "me", new(state, "cat-9", "dog-9", "zebra")))
+    shown = last(recognise_files(state, "me", new(state, "cat-9", "dog-9", "zebra")))
     assert "is-stopped" in shown
     assert "cat-9" in shown and "zebra" not in shown
 
 
 def test_without_a_set_in_use_one_is_told_to_teach_or_open_one(state: AppState) -> None:
-    assert "Teach a label set first, or open one." in last(asking(state, "me", new(state, "cat-9")))
+    assert "Teach a label set first, or open one." in last(recognise_files(state, "me", new(state, "cat-9")))
 
 
 def test_a_set_that_another_page_deleted_is_one_sentence(state: AppState) -> None:
     taught(state)
     state.label_store.delete("another page", "Pets")
-    assert "No label set is called" in last(asking(state, "me", new(state, "cat-9")))
+    assert "No label set is called" in last(recognise_files(state, "me", new(state, "cat-9")))
 
 
 # --- opening -------------------------------------------------------------------------------------------------------
@@ -311,8 +311,8 @@ def test_an_opened_set_lies_in_the_rows_and_names_at_once(state: AppState) -> No
     assert "“Pets” tells apart:" in shown
     assert labels == ["cat", "dog"]
     assert [[file.path.name for file in draft.row(n)] for n in (0, 1)] == [["cat-1", "cat-2"], ["dog-1"]]
-    assert not draft.is_loose
-    assert "is-done" in last(asking(state, "another page", new(state, "dog-9")))
+    assert not draft.is_unsaved
+    assert "is-done" in last(recognise_files(state, "another page", new(state, "dog-9")))
 
 
 def test_an_opened_set_outlives_what_was_uploaded_and_can_be_taught_anew(state: AppState) -> None:
@@ -320,7 +320,7 @@ def test_an_opened_set_outlives_what_was_uploaded_and_can_be_taught_anew(state: 
     for file in (state.collections.routes.parent / "uploads").iterdir():
         file.unlink()
     _, labels = open_set(state, "me", "Pets", lend)
-    assert "is-done" in last(logic.teaching(state, "me", "Pets", labels))
+    assert "is-done" in last(logic.teach_rows(state, "me", "Pets", labels))
     assert state.label_store.entries("me")[0].n_examples == 3
 
 
@@ -336,11 +336,11 @@ def test_an_example_that_is_gone_keeps_its_place_and_is_told_when_the_set_is_tau
 def test_a_set_of_another_model_opens_with_the_advice_to_teach_it_again(state: AppState) -> None:
     taught(state)
     kept = state.label_store.load("me", "Pets")
-    state.label_store.keep("me", replace(kept, model_digest="another"))
+    state.label_store.save("me", replace(kept, model_digest="another"))
     shown, labels = open_set(state, "me", "Pets", lend)
     assert "was taught with another model; teach it again" in shown
-    assert "another model" in last(asking(state, "me", new(state, "cat-9")))
-    assert "another model" not in last(logic.teaching(state, "me", "Pets", labels))
+    assert "another model" in last(recognise_files(state, "me", new(state, "cat-9")))
+    assert "another model" not in last(logic.teach_rows(state, "me", "Pets", labels))
 
 
 # --- visitors ------------------------------------------------------------------------------------------------------
@@ -356,7 +356,7 @@ def test_a_visitor_neither_sees_the_owners_sets_nor_leaves_any_behind(
     assert shared.label_store.entries("visitor") == []
     shown = taught(shared, "Mine", session="visitor")
     assert "is-done" in shown and "engines recognise" not in shown
-    assert "cat-9" in last(asking(shared, "visitor", new(shared, "cat-9")))
+    assert "cat-9" in last(recognise_files(shared, "visitor", new(shared, "cat-9")))
     assert sorted(path for path in (home / "labels").rglob("*")) == before
     shared.label_store.forget("visitor")
     assert shared.label_store.entries("visitor") == []
@@ -364,6 +364,6 @@ def test_a_visitor_neither_sees_the_owners_sets_nor_leaves_any_behind(
 
 def test_what_a_file_is_is_seen_inside_it(state: AppState, photo_file: Path, sound_file: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.jpg").write_text("no photo")
-    kinds = [logic.look(state, path).kind for path in (photo_file, sound_file, tmp_path / "notes.jpg")]
+    kinds = [logic.inspect(state, path).kind for path in (photo_file, sound_file, tmp_path / "notes.jpg")]
     assert kinds == ["photo", "sound", None]
-    assert state.downloads.file(logic.look(state, photo_file).file_id) == photo_file
+    assert state.downloads.file(logic.inspect(state, photo_file).file_id) == photo_file

@@ -53,7 +53,7 @@ def test_a_sound_has_a_player_a_photo_has_none_and_what_cannot_be_read_says_so()
 def test_what_was_too_many_is_said_below_the_row() -> None:
     assert "3 left out" in view.tiles(NEAR, 3)
     assert "left out" not in view.tiles(NEAR)
-    assert "3 of the files were left out" in view.lost(3)
+    assert "3 files were left out" in view.lost(3)
     assert view.lost(0) == ""
 
 
@@ -83,7 +83,7 @@ def test_a_set_is_listed_with_what_it_holds_and_the_one_in_use_is_marked() -> No
 
 def test_deleting_is_asked_and_so_is_opening_over_what_is_in_no_set() -> None:
     entries = [Entry("Pets", ("cat", "dog"), 6)]
-    assert "Delete it for good?" in view.sets(entries)
+    assert "Delete it permanently?" in view.sets(entries)
     assert 'data-state="open"' not in view.sets(entries)
     assert 'data-state="open"' in view.sets(entries, asked="Pets")
 
@@ -105,9 +105,9 @@ def test_what_was_taught_is_told_by_label_and_what_was_left_out_with_its_reason(
     assert '>dog<b class="number">2</b>' in shown and '>c&lt;a&gt;t<b class="number">1</b>' in shown
     assert "notes.txt is no photo." in shown
     assert "“&lt;Pets&gt;” tells apart:" in shown
-    assert "2 of 3 are named right" in shown
+    assert "2 of 3 recognised correctly" in shown
     assert "left-out" not in view.taught(labels, (2, 3))
-    assert "named right" not in view.taught(labels, (0, 0))
+    assert "recognised" not in view.taught(labels, (0, 0))
 
 
 def test_a_named_photo_has_a_bar_for_each_label_and_for_none_of_them() -> None:
@@ -150,11 +150,11 @@ def test_a_file_that_cannot_be_named_keeps_its_place_with_the_reason() -> None:
 
 
 def test_a_sheet_is_busy_stopped_or_done_and_only_ended_ones_have_a_foot() -> None:
-    busy = view.named("", ["<article></article>"], Progress("looking", 1, 3, "files"), foot="FOOT")
+    busy = view.results("", ["<article></article>"], Progress("looking", 1, 3, "files"), foot="FOOT")
     assert "is-busy" in busy and "1 of 3" in busy and "FOOT" not in busy
-    stopped = view.named("", ["<article></article>"], foot="FOOT", end="cancelled")
+    stopped = view.results("", ["<article></article>"], foot="FOOT", end="cancelled")
     assert "is-stopped" in stopped and "<article>" in stopped and "FOOT" in stopped
-    assert "is-done" in view.named("HEAD", [], end="finished")
+    assert "is-done" in view.results("HEAD", [], end="finished")
 
 
 def test_the_foot_tells_seconds_and_host_and_gives_names_or_a_command_to_copy(info: HostInfo) -> None:

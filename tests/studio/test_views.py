@@ -71,7 +71,7 @@ def test_no_view_tells_a_path_or_lets_markup_through(downloads: DownloadRegistry
     shown = [
         views.caption(done, downloads, info),
         views.transcript(replace(SPEECH, end="finished"), downloads, info),
-        views.talk((ANSWER,), downloads, info),
+        views.chat((ANSWER,), downloads, info),
         views.hits(HITS, downloads, info),
         views.index(INDEX, downloads, info),
         views.problem(MediaError("test", "b <c>.jpg is damaged.")),
@@ -108,7 +108,7 @@ def test_a_text_that_breaks_off_says_so_and_is_no_stop(downloads: DownloadRegist
     request = TranslateRequest(text="dog", source="en", target="de")
     for shown in (
         views.caption(replace(CAPTION, end="cut"), downloads, info),
-        views.talk((replace(ANSWER, end="cut"),), downloads, info),
+        views.chat((replace(ANSWER, end="cut"),), downloads, info),
         views.translation(TranslateResult(request=request, text="Hund", end="cut"), downloads, info),
     ):
         assert "breaks off here" in shown and "在此中断" in shown
@@ -118,10 +118,10 @@ def test_a_text_that_breaks_off_says_so_and_is_no_stop(downloads: DownloadRegist
 def test_an_answer_of_nothing_was_not_stopped(downloads: DownloadRegistry, info: HostInfo) -> None:
     request = TranslateRequest(text="dog", source="en", target="de")
     for shown in (
-        views.talk((replace(ANSWER, text=""),), downloads, info),
+        views.chat((replace(ANSWER, text=""),), downloads, info),
         views.translation(TranslateResult(request=request, end="finished"), downloads, info),
     ):
-        assert "No sentence came to mind." in shown and "Stopped" not in shown
+        assert "The model found nothing to say." in shown and "Stopped" not in shown
 
 
 def test_progress_says_what_is_done_and_how_far(downloads: DownloadRegistry, info: HostInfo) -> None:
@@ -149,26 +149,26 @@ def test_every_segment_and_word_can_be_jumped_to(downloads: DownloadRegistry, in
 
 def test_silence_is_an_answer(downloads: DownloadRegistry, info: HostInfo) -> None:
     shown = views.transcript(replace(SPEECH, segments=(), end="empty"), downloads, info)
-    assert "No speech in this." in shown
+    assert "There is no speech in this." in shown
     assert ".srt" not in shown
 
 
 def test_an_answer_shows_the_senses_by_name_shape_and_share(downloads: DownloadRegistry, info: HostInfo) -> None:
-    shown = views.talk((ANSWER,), downloads, info)
+    shown = views.chat((ANSWER,), downloads, info)
     assert "mark-picture" in shown and "mark-sound" in shown
-    assert "20 %" in shown and "70 %" in shown
+    assert "20%" in shown and "70%" in shown
     assert "without picture" in shown
     assert 'data-seek="75.00"' in shown
-    assert "80 % sure" in shown
+    assert "80% sure" in shown
 
 
 def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(
     downloads: DownloadRegistry, info: HostInfo
 ) -> None:
-    shown = views.talk((replace(ANSWER, senses=(("picture", 0.2),), silent=True),), downloads, info)
+    shown = views.chat((replace(ANSWER, senses=(("picture", 0.2),), silent=True),), downloads, info)
     assert "Nothing to hear: this clip has no sound" in shown and "听不到声音" in shown
-    assert "20 %" in shown and "meter-sound" not in shown and "a dog" in shown
-    assert "Nothing to hear" not in views.talk((ANSWER,), downloads, info)
+    assert "20%" in shown and "meter-sound" not in shown and "a dog" in shown
+    assert "Nothing to hear" not in views.chat((ANSWER,), downloads, info)
 
 
 @pytest.mark.parametrize(
@@ -182,30 +182,32 @@ def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(
 def test_an_answer_that_rests_on_no_sense_alone_says_so_in_words(
     shares: tuple[tuple[Sense, float], ...], en: str, zh: str, downloads: DownloadRegistry, info: HostInfo
 ) -> None:
-    shown = views.talk((replace(ANSWER, senses=shares),), downloads, info)
-    assert en in shown and zh in shown and "80 % sure" in shown
+    shown = views.chat((replace(ANSWER, senses=shares),), downloads, info)
+    assert en in shown and zh in shown and "80% sure" in shown
     assert "meter" not in shown and "The answer rests on" not in shown
 
 
 def test_one_sense_that_counts_brings_the_bars_of_both(downloads: DownloadRegistry, info: HostInfo) -> None:
-    shown = views.talk((replace(ANSWER, senses=(("picture", 0.0), ("sound", 0.05))),), downloads, info)
-    assert "meter-picture" in shown and "meter-sound" in shown and "5 %" in shown
+    shown = views.chat((replace(ANSWER, senses=(("picture", 0.0), ("sound", 0.05))),), downloads, info)
+    assert "meter-picture" in shown and "meter-sound" in shown and "5%" in shown
 
 
 def test_a_silent_sound_is_called_silent_where_it_is_described_and_asked_about(
     downloads: DownloadRegistry, info: HostInfo
 ) -> None:
     described = views.caption(replace(CAPTION, text="", end="empty"), downloads, info)
-    asked = views.talk((AskResult(request=ANSWER.request, silent=True, end="empty"),), downloads, info)
+    asked = views.chat((AskResult(request=ANSWER.request, silent=True, end="empty"),), downloads, info)
     for shown in (described, asked):
         assert "this sound, or at least its first minute, is silent" in shown and "是静音" in shown
         assert "Stopped" not in shown and "No sentence" not in shown
-    assert "No sentence came to mind." in views.caption(replace(CAPTION, text="", end="finished"), downloads, info)
+    assert "The model found nothing to say." in views.caption(
+        replace(CAPTION, text="", end="finished"), downloads, info
+    )
 
 
 def test_a_talk_keeps_its_earlier_turns(downloads: DownloadRegistry, info: HostInfo) -> None:
     first = replace(ANSWER, request=AskRequest(media=MEDIA, question="Who?"), text="a man")
-    shown = views.talk((first, replace(ANSWER, end=None)), downloads, info)
+    shown = views.chat((first, replace(ANSWER, end=None)), downloads, info)
     assert shown.index("a man") < shown.index("a dog")
     assert "is-busy" in shown
 
@@ -213,7 +215,7 @@ def test_a_talk_keeps_its_earlier_turns(downloads: DownloadRegistry, info: HostI
 def test_hits_show_kind_span_and_fit(downloads: DownloadRegistry, info: HostInfo) -> None:
     shown = views.hits(HITS, downloads, info)
     assert "0:20–0:30" in shown
-    assert "90 %" in shown
+    assert "90%" in shown
     assert "mark-all" in shown and "mark-text" in shown
     assert "Nothing fits well" not in shown
     assert 'data-end="30.00"' in shown

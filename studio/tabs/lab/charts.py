@@ -1,8 +1,8 @@
-"""Curves and maps of the lab as SVG: pure functions from findings to what the page shows.
+"""Charts and maps of the Lab as SVG: pure functions from findings to markup.
 
-Drawn in the style sheet's own colours, so that light and dark need no second drawing; every curve differs from the
-others in colour, in dash and in marker, so that no colour has to be told apart; words stand in both languages, of which
-the style sheet shows one. The hues beside those of the senses follow Okabe and Ito (2008), darkened for thin lines.
+Colours come from the style sheet, so that one drawing serves light and dark; curves differ in colour, dash and marker,
+so that nothing depends on colour alone; text is in both languages, and the style sheet shows one. The colours besides
+those of the modalities follow Okabe and Ito (2008), darkened for thin lines.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ import numpy as np
 
 from engines.lab import Chart, Curve, Dots, LabRequest, Map
 from studio.i18n import LANGUAGES, both, knows
-from studio.tabs.lab.terms import key_of, plain, said, shown
+from studio.tabs.lab.terms import as_html, as_text, key_of, translated
 
 VARIANT_DASHES = ("", "6 4", "2 3")
 N_MARKED = 24
-"""A curve of more points than this has a marker on every n-th."""
+"""A curve with more points than this has a marker on every n-th."""
 LABEL_GAP = 17.0
-"""How far apart the names at the ends of curves stand."""
+"""Distance between the names at the ends of curves."""
 CROWDED = 200
-"""A map of more dots than this writes one label per class, not one per dot."""
+"""A map with more dots than this has one label per class instead of one per dot."""
 MAP_PX = 340.0
 SHARES = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a name looks wherever it is drawn. hue: a colour of the style sheet; dash: SVG's stroke-dasharray."""
+    """The style of a name wherever it is drawn. hue: a colour class of the style sheet; dash: stroke-dasharray."""
 
     hue: str
     marker: str
@@ -62,7 +62,7 @@ OTHER_LOOKS = (
 
 @dataclass(frozen=True)
 class Size:
-    """Of a chart, in units of its own. kind: what the style sheet knows it by; right: room for the curves' names."""
+    """The size of a chart in SVG units. kind: its style class; right: room for the names of the curves."""
 
     kind: str
     width: float
@@ -80,27 +80,27 @@ class Size:
 
 
 LEFT, TOP, BOTTOM = 44.0, 26.0, 42.0
-"""The margins of a chart, where its axes are written."""
+"""Margins of a chart, for its axes."""
 NARROW = Size("narrow", 360.0, 240.0, 14.0, 4)
 LEAST_RIGHT, MOST_RIGHT = 90.0, 230.0
 
 
 def wide(names: Iterable[str]) -> Size:
-    """A chart with a name at the end of each of its curves."""
-    longest = max((text_width(said(name, language)) for name in names for language in LANGUAGES), default=0.0)
+    """The size of a chart with a name at the end of each curve."""
+    longest = max((text_width(translated(name, language)) for name in names for language in LANGUAGES), default=0.0)
     return Size("wide", 720.0, 250.0, min(MOST_RIGHT, max(LEAST_RIGHT, 44.0 + longest)), 6)
 
 
 def text_width(text: str) -> float:
-    """About how wide a name is drawn: Chinese signs are twice as wide as letters."""
+    """Approximate width of a name; Chinese characters are twice as wide as letters."""
     return sum(14.0 if ord(sign) > 0x2E7F else 7.3 for sign in text)
 
 
 def looks_of(request: LabRequest, names: Iterable[str] = ()) -> dict[str, Look]:
-    """How every name of a run looks: a sense as everywhere, the rest by its place among the words of the request.
+    """The style of every name of a run: modalities as on the whole page, others by position among the request's words.
 
-    So a curve keeps its look whatever else is drawn. names: further ones, in their order; "digit: alone" has the colour
-    and the marker of "digit", and a dash that goes with "alone".
+    So a curve keeps its style whatever else is drawn. names: further ones, in order; "digit: alone" has the colour and
+    marker of "digit", and the dash of "alone".
     """
     known = [word for each in fields(request) for word in each.metadata.get("known", ())]
     found, others = dict(SENSE_LOOKS), 0
@@ -130,11 +130,11 @@ def ticks(low: float, high: float, n: int = 5) -> list[float]:
 
 
 def number(value: float, *, percent: bool = False) -> str:
-    """A measured number as a person reads it: 93.2 %, −0.027, 1,204."""
+    """A measured number as a person reads it: 93.2%, −0.027, 1,204."""
     if not math.isfinite(value):
         return "–"
     if percent:
-        written = f"{round(100 * value, 1) + 0.0:.1f} %"  # + 0.0: no minus before nothing
+        written = f"{round(100 * value, 1) + 0.0:.1f}%"  # + 0.0: no minus sign on zero
     elif float(value).is_integer():
         written = f"{value:,.0f}"
     else:
@@ -150,7 +150,7 @@ def _points(curve: Curve) -> list[tuple[float, float]]:
 
 
 def marker(kind: str, x: float, y: float, r: float = 4.0) -> str:
-    """One mark at a place, in the colour of what it is drawn in."""
+    """One mark, in the colour of its group."""
     if kind in ("circle", "ring"):
         hollow = ' class="hollow"' if kind == "ring" else ""
         return f'<circle{hollow} cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}"/>'
@@ -170,7 +170,7 @@ def marker(kind: str, x: float, y: float, r: float = 4.0) -> str:
 
 
 def swatch(look: Look, *, is_line: bool = True) -> str:
-    """A little of a curve, or a mark of a map, for a legend or the head of a row."""
+    """A sample of a curve, or a mark of a map, for a legend or a row header."""
     line = f'<path class="curve" stroke-dasharray="{look.dash}" d="M1 8H31"/>' if is_line else ""
     kind, box = ("is-line", "0 0 32 16") if is_line else ("is-mark", "8 0 16 16")
     mark = line + marker(look.marker, 16, 8)
@@ -178,8 +178,8 @@ def swatch(look: Look, *, is_line: bool = True) -> str:
 
 
 def legend(names: Sequence[str], looks: Mapping[str, Look], *, is_line: bool = True) -> str:
-    """What is drawn, each name beside a little of it."""
-    items = "".join(f"<li>{swatch(looks[name], is_line=is_line)}{shown(name)}</li>" for name in names)
+    """The names of what is drawn, each beside a sample of it."""
+    items = "".join(f"<li>{swatch(looks[name], is_line=is_line)}{as_html(name)}</li>" for name in names)
     return f'<ul class="legend">{items}</ul>'
 
 
@@ -187,14 +187,14 @@ def legend(names: Sequence[str], looks: Mapping[str, Look], *, is_line: bool = T
 
 
 def charts(drawn: Sequence[Chart], looks: Mapping[str, Look], *, n_steps: float = 0.0) -> str:
-    """Charts below each other. n_steps: how far an axis of steps goes, so that it stands still while curves grow."""
+    """Charts below each other. n_steps: end of an axis of steps, so that it does not move while curves grow."""
     full = [each for each in drawn if any(_points(curve) for curve in each.curves)]
     size = wide(curve.name for each in full for curve in each.curves)
     return "".join(figure(each, looks, size, n_steps) for each in full)
 
 
 def figure(drawn: Chart, looks: Mapping[str, Look], size: Size, n_steps: float = 0.0) -> str:
-    """One chart in two sizes, of which the style sheet shows the one that fits: with names, or with a legend."""
+    """One chart in two sizes, with names or with a legend; the style sheet shows the one that fits."""
     key = key_of(drawn.key, "chart")
     title = f'<p class="over">{both(key)}</p>' if knows(key) else ""
     sizes = "".join(svg(drawn, looks, each, n_steps) for each in (size, NARROW))
@@ -203,12 +203,14 @@ def figure(drawn: Chart, looks: Mapping[str, Look], size: Size, n_steps: float =
 
 
 def sketch(names: Sequence[str], looks: Mapping[str, Look]) -> str:
-    """What a chart of some curves will look like, before there is one: no numbers, the curves' names at their ends."""
+    """A sketch of a chart before the first run: named curves without numbers."""
     size = wide(names)
     floor = f'<path class="rule is-zero" d="M{LEFT} {size.foot}H{size.end:g}"/>'
     curves, ends = "", []
     for n, name in enumerate(names):
-        ys = [0.8 * (1.0 - math.exp(-step / (1.5 + 0.6 * n))) for step in range(13)]  # none is the better one
+        ys = [
+            0.8 * (1.0 - math.exp(-step / (1.5 + 0.6 * n))) for step in range(13)
+        ]  # made up, so no curve is above the others for long
         places = [(LEFT + (size.end - LEFT) * i / 12, size.foot - (size.foot - TOP) * y) for i, y in enumerate(ys)]
         curves += _line(looks[name], places, "".join(marker(looks[name].marker, x, y, 3.6) for x, y in places))
         ends.append((name, *places[-1]))
@@ -217,7 +219,7 @@ def sketch(names: Sequence[str], looks: Mapping[str, Look]) -> str:
 
 
 def svg(drawn: Chart, looks: Mapping[str, Look], size: Size, n_steps: float = 0.0) -> str:
-    """The axes and the curves of a chart."""
+    """Axes and curves of a chart."""
     points = [point for curve in drawn.curves for point in _points(curve)]
     xs, ys = [x for x, _ in points], [y for _, y in points]
     x_low, x_high = min(0.0, *xs), max(*xs, n_steps if drawn.x == "step" else 0.0, 1e-9)
@@ -242,14 +244,14 @@ def svg(drawn: Chart, looks: Mapping[str, Look], size: Size, n_steps: float = 0.
     body += "" if size is NARROW else _names(ends, looks, size)
     return (
         f'<svg class="chart is-{size.kind}" viewBox="0 0 {size.width:g} {size.height:g}" role="img" '
-        f'aria-label="{html.escape(told(drawn))}">{body}</svg>'
+        f'aria-label="{html.escape(description(drawn))}">{body}</svg>'
     )
 
 
 def _axes(
     drawn: Chart, size: Size, x_ticks: Iterable[tuple[float, float]], y_ticks: Iterable[tuple[float, float]]
 ) -> str:
-    """Rules and numbers at (place, value), and what is drawn."""
+    """Grid lines and numbers at (position, value), and the names of the axes."""
     rules = "".join(
         f'<path class="rule{" is-zero" if value == 0 else ""}" d="M{LEFT} {y:.1f}H{size.end:g}"/>'
         f'<text class="tick" x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end">'
@@ -261,18 +263,18 @@ def _axes(
         f'<text class="tick" x="{x:.1f}" y="{size.foot + 18}" text-anchor="middle">{number(value)}</text>'
         for x, value in x_ticks
     )
-    up, along = (shown(name, tag="tspan") for name in (drawn.y, drawn.x))
+    up, along = (as_html(name, tag="tspan") for name in (drawn.y, drawn.x))
     return (
-        f'{rules}<text class="axis" x="0" y="13">{up}{", %" if drawn.percent else ""}</text>'
+        f'{rules}<text class="axis" x="0" y="13">{up}{" (%)" if drawn.percent else ""}</text>'
         f'<text class="axis" x="{size.end:g}" y="{size.foot + 36}" text-anchor="end">{along}</text>'
     )
 
 
-def told(drawn: Chart) -> str:
-    """What a chart shows, in a sentence for those who do not see it: where each curve ends."""
+def description(drawn: Chart) -> str:
+    """A chart in words for screen readers: where each curve ends."""
     ends = ((curve, _points(curve)) for curve in drawn.curves)
-    last = ", ".join(f"{plain(c.name)} {number(p[-1][1], percent=drawn.percent)}" for c, p in ends if p)
-    return f"{plain(drawn.y)} ({plain(drawn.x)}): {last}"
+    last = ", ".join(f"{as_text(c.name)} {number(p[-1][1], percent=drawn.percent)}" for c, p in ends if p)
+    return f"{as_text(drawn.y)} ({as_text(drawn.x)}): {last}"
 
 
 def _curve(curve: Curve, look: Look, places: Sequence[tuple[float, float]], *, percent: bool) -> str:
@@ -280,7 +282,7 @@ def _curve(curve: Curve, look: Look, places: Sequence[tuple[float, float]], *, p
     marks = ""
     for n, ((x, y), (at, value)) in enumerate(zip(places, _points(curve), strict=True)):
         if n % every == 0 or n == len(places) - 1:
-            title = f"{plain(curve.name)}: {number(at)} → {number(value, percent=percent)}"
+            title = f"{as_text(curve.name)}: {number(at)} → {number(value, percent=percent)}"
             marks += f"<g><title>{html.escape(title)}</title>{marker(look.marker, x, y, 3.6)}</g>"
     return _line(look, places, marks)
 
@@ -291,7 +293,7 @@ def _line(look: Look, places: Sequence[tuple[float, float]], marks: str) -> str:
 
 
 def _names(ends: Sequence[tuple[str, float, float]], looks: Mapping[str, Look], size: Size) -> str:
-    """Names at the ends of curves, moved apart where they would stand on each other."""
+    """Names at the ends of curves, moved apart where they would overlap."""
     rows = sorted(ends, key=lambda row: row[2])
     heights = spread([y for _, _, y in rows], LABEL_GAP, TOP, size.foot)
     x, drawn = size.end + 30, ""
@@ -300,17 +302,17 @@ def _names(ends: Sequence[tuple[str, float, float]], looks: Mapping[str, Look], 
             f'<g class="hue-{looks[name].hue}">'
             f'<path class="leader" d="M{max(from_x, size.end) + 6:.1f} {from_y:.1f}L{x - 8:g} {y:.1f}"/>'
             f'{marker(looks[name].marker, x, y, 3.6)}<text class="end" x="{x + 9:g}" y="{y + 4:.1f}">'
-            f"{shown(name, tag='tspan')}</text></g>"
+            f"{as_html(name, tag='tspan')}</text></g>"
         )
     return drawn
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Sorted places moved apart to at least a gap, each as little as can be, and kept between low and high.
+    """Move sorted positions apart to at least `gap`, each as little as possible, within low and high.
 
-    What must not fall below the one before is isotonic regression: neighbours that would, are averaged.
+    Isotonic regression on the positions less the gaps before them: neighbours in the wrong order are averaged.
     """
-    blocks: list[list[float]] = []  # places less the room that those before them need
+    blocks: list[list[float]] = []  # positions less the gaps before them
     for n, place in enumerate(places):
         blocks.append([place - n * gap])
         while len(blocks) > 1 and fmean(blocks[-2]) > fmean(blocks[-1]):
@@ -324,9 +326,9 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def scatter(drawn: Map, looks: Mapping[str, Look], *, can_close: bool = False) -> str:
-    """A map of a space: a mark for each dot in the look of its group, with its label.
+    """A map of an embedding space: a labelled mark per point, in the style of its group.
 
-    can_close: each group carries how far it is from the middle of all, so that the page can move it there.
+    can_close: each group carries its offset from the centre of all, so that the page can move it there.
     """
     groups = [group for group in drawn.groups if len(group.points)]
     if not groups:
@@ -346,11 +348,11 @@ def scatter(drawn: Map, looks: Mapping[str, Look], *, can_close: bool = False) -
         dx, dy = middle + MAP_PX / 2 - spots[np.isfinite(spots).all(1)].mean(0)
         move = f' style="--dx:{dx:.1f}px;--dy:{dy:.1f}px"' if can_close else ""
         body += f'<g class="dots hue-{looks[group.name].hue}"{move}>{_dots(group, spots, looks, is_crowded)}</g>'
-    kinds = ", ".join(f"{len(group.points)} {plain(group.name)}" for group in groups)
-    told = html.escape(f"{plain(drawn.key)}: {kinds}")
+    kinds = ", ".join(f"{len(group.points)} {as_text(group.name)}" for group in groups)
+    words = html.escape(f"{as_text(drawn.key)}: {kinds}")
     return (
-        f'<figure class="plot map"><svg viewBox="0 0 {MAP_PX:g} {MAP_PX:g}" role="img" aria-label="{told}">{body}</svg>'
-        f"<figcaption>{shown(drawn.key)}</figcaption></figure>"
+        f'<figure class="plot map"><svg viewBox="0 0 {MAP_PX:g} {MAP_PX:g}" role="img" aria-label="{words}">{body}'
+        f"</svg><figcaption>{as_html(drawn.key)}</figcaption></figure>"
     )
 
 
@@ -367,7 +369,7 @@ def _dots(group: Dots, spots: np.ndarray, looks: Mapping[str, Look], is_crowded:
         return f'<g class="faint">{marks}</g>{labels}'
     found = ""
     for name, own in places.items():
-        title = f"<title>{html.escape(f'{plain(group.name)}: {name}')}</title>"
+        title = f"<title>{html.escape(f'{as_text(group.name)}: {name}')}</title>"
         is_short = len(name) <= 2
         for x, y in own:
             label = _label("inside", name, x, y + 3.4) if is_short else _label("beside", name, x + 7, y + 3.4)

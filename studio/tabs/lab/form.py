@@ -1,13 +1,12 @@
-"""The fields of a request of the lab as widgets, and the widgets' values as a request.
+"""Settings form of an experiment: the fields of its request as widgets, and the widgets' values as a request.
 
-What a field says of itself makes its widget: words that are known a choice, a range a slider, the seed a number.
+The metadata of a field decides its widget: known words are a choice, a range is a slider, the seed is a number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import Field, fields
-from pathlib import Path
 from typing import Any, cast
 
 import gradio as gr
@@ -18,19 +17,19 @@ from studio.i18n import knows, label, text
 from studio.tabs.lab.terms import key_of
 
 MATERIAL = "material"
-"""What is learnt from: a field where an experiment has bundled material to choose from, a folder for all of them."""
+"""The field of the training data, in experiments with several bundled sets; every experiment takes a folder."""
 DIGITS = "digits"
 FOLDER = "folder"
 
 
-def dials_of(kind: type[LabRequest]) -> list[Field[Any]]:
-    """The fields one can turn, in the order in which they are laid out: choices, then numbers, the seed last."""
+def fields_of(kind: type[LabRequest]) -> list[Field[Any]]:
+    """The fields with a widget, in the order of the form: choices, then numbers, the seed last."""
     turned = [each for each in fields(kind) if each.name != MATERIAL and each.metadata]
     return sorted(turned, key=lambda each: (each.name == "seed", "low" in each.metadata))
 
 
 def materials_of(kind: type[LabRequest]) -> tuple[str, ...]:
-    """The material that comes with the program for an experiment, the usual one first."""
+    """The bundled data sets of an experiment, the default first."""
     for each in fields(kind):
         if each.name == MATERIAL:
             return tuple(each.metadata["known"])
@@ -38,7 +37,7 @@ def materials_of(kind: type[LabRequest]) -> tuple[str, ...]:
 
 
 def widget(experiment: str, each: Field[Any]) -> gr.Component:
-    """The widget of one field, by what the field says of itself."""
+    """The widget of one field."""
     key, default = key_of(each.name, "field"), cast(Any, each.default)
     common: dict[str, Any] = {
         "label": label(key) if knows(key) else each.name,
@@ -59,15 +58,15 @@ def widget(experiment: str, each: Field[Any]) -> gr.Component:
 
 
 def step_of(low: float, high: float, default: float) -> float:
-    """How far a slider moves at once."""
+    """The step of a slider."""
     if isinstance(default, int):
         return 1 if high - low <= 100 else max(1, int(low))
     return low if low > 0 else 0.05
 
 
 def request_of(kind: type[LabRequest], values: Mapping[str, Any], material: str = DIGITS) -> LabRequest:
-    """The request that the widgets' values, by the names of their fields, make. Raises RequestError."""
-    given = {each.name: _given(each, values[each.name]) for each in dials_of(kind)}
+    """The request for the values of the widgets, by field name. Raises RequestError."""
+    given = {each.name: _given(each, values[each.name]) for each in fields_of(kind)}
     if len(materials_of(kind)) > 1 and material != FOLDER:
         given[MATERIAL] = material
     return kind(**given)
@@ -85,17 +84,6 @@ def _given(each: Field[Any], value: Any) -> Any:
 
 
 def value_of(each: Field[Any], request: LabRequest) -> Any:
-    """What the widget of a field shows of a request."""
+    """The value of a field's widget for a request."""
     value = getattr(request, each.name)
     return list(value) if isinstance(value, tuple) else value
-
-
-def folder_of(typed: str | None) -> Path:
-    """The folder somebody typed. Raises RequestError where there is none."""
-    said = (typed or "").strip().strip("\"'")
-    folder = Path(said).expanduser()
-    if not said or not folder.is_absolute() or not folder.is_dir():
-        raise RequestError(
-            "no_such_folder", "There is no such folder on this computer; type its whole path, for example ~/Pictures."
-        )
-    return folder

@@ -1,4 +1,4 @@
-"""The lab: every idea of multimodal learning as an experiment that runs here, with its curve, its table, its lesson.
+"""The Lab: the ideas of multimodal learning as experiments to run, each with its chart, its table and its lesson.
 
 Each experiment has a panel laid out from the fields of its request (`form`). One runs at a time, later ones are queued
 and show their position. Masking and "Teach it" (`OTHERS`) have panels too, though they are not experiments.
@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from engines import Cancel, UserError
+from engines.background import FairQueue, Queued, follow
 from engines.lab import EXPERIMENTS, Findings, LabRequest, Table, experiment, name_of
 from studio import components, stream, views
-from studio.background import BackgroundStream, FairQueue, Queued
-from studio.i18n import LANGUAGES, both, label, page_language
+from studio.collections import existing_folder
+from studio.i18n import LANGUAGES, label
 from studio.lessons import lesson
 from studio.state import AppState
+from studio.stream import Frames
 from studio.tabs.lab import form, view
 from studio.tabs.lab.form import FOLDER
 from studio.tabs.masking import ui as masking
@@ -30,9 +32,11 @@ from studio.tabs.teach.logic import TAB as TEACH
 TAB = "lab"
 FIRST = "fusion"
 OTHERS: dict[str, ModuleType] = {masking.TAB: masking, TEACH: teach}
-"""Panels that are no experiments: by name, modules with `create_ui(state)` and `wire(state, widgets)`."""
+"""Panels that are not experiments: modules with `create_ui(state)` and `wire(state, widgets)`, by name."""
 TRAINING: dict[str, Any] = {"concurrency_id": "lab", "concurrency_limit": 8}
-"""Runs wait in a line of the lab's own, where they can be seen and stopped; gradio's would show nothing."""
+"""Runs wait in a `FairQueue`, where they show their position and can be stopped; gradio's queue shows nothing."""
+EVERY_S = 0.25
+"""Shortest time between two updates of a running experiment."""
 WHERE = "where"
 FORMULAS = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
 
@@ -41,20 +45,18 @@ GAP_JS = """element.addEventListener('input', (event) => {
   event.target.closest('.maps').style.setProperty('--gap', event.target.value);
 });"""
 
-SEE_JS = """() => {
+SCROLL_JS = """() => {
   if (window.innerWidth <= 760) document.getElementById('RESULT').scrollIntoView({ behavior: 'smooth' });
 }"""
-"""On a phone the result lies below the dials."""
+"""On a phone the result is below the settings."""
 
-Frames: TypeAlias = Iterator[tuple[str, bool]]
-"""HTML, and whether it goes on."""
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The widgets of one experiment. parts: what is asked with, by the names of the request's fields; also `WHERE` its
-    material is from, if there is a choice, and the `FOLDER` of it, for the owner.
+    """The widgets of one experiment. parts: its inputs by field of the request, and `WHERE` the data is from, if there
+    is a choice, and which `FOLDER`, for the owner.
     """
 
     name: str
@@ -66,21 +68,21 @@ class Panel:
 
     @property
     def tab(self) -> str:
-        """What its run is known by, to whoever stops it."""
+        """The key of its runs."""
         return f"{TAB}-{self.name}"
 
     def asked(self, values: Sequence[Any]) -> tuple[LabRequest, Path | None]:
-        """The request of the widgets' values, and the folder to learn from. Raises RequestError."""
+        """The request for the widgets' values, and the folder of the data. Raises RequestError."""
         given = dict(zip(self.parts, values, strict=True))
         place = given.get(WHERE, form.DIGITS)
-        folder = form.folder_of(given[FOLDER]) if place == FOLDER else None
+        folder = existing_folder(given[FOLDER]) if place == FOLDER else None
         return form.request_of(self.kind, given, place), folder
 
     def show(self, found: Findings) -> dict[Any, Any]:
-        """Updates that turn its dials to what a run was asked."""
+        """Updates that set the widgets to the request of a run."""
         updates: dict[Any, Any] = {
             self.parts[each.name]: gr.update(value=form.value_of(each, found.request))
-            for each in form.dials_of(self.kind)
+            for each in form.fields_of(self.kind)
         }
         if WHERE in self.parts:
             is_own = comes_from_folder(found)
@@ -92,7 +94,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Lab:
-    """The widgets of the tab. which: whose frame is seen. others: what the panels of `OTHERS` have made."""
+    """The widgets of the tab. which: the visible panel. others: the widgets of `OTHERS`."""
 
     which: gr.Radio
     opened: gr.UploadButton
@@ -101,71 +103,70 @@ class Lab:
     others: dict[str, Any]
 
     def turn(self, name: str) -> dict[Any, Any]:
-        """Updates that show one panel."""
+        """Updates that show one panel only."""
         return {frame: gr.update(visible=each == name) for each, frame in self.frames.items()}
 
 
 # --- what happens ----------------------------------------------------------------------------------------------------
 
 
-def follow(
+def run_queued(
     state: AppState,
-    line: FairQueue,
+    turns: FairQueue,
     panel: Panel,
     session: str,
-    begin: Callable[[Cancel], Iterator[Found]],
-    render: Callable[[Found | Queued | None], tuple[str, bool]],
+    begin: Callable[[Cancel], Iterator[Value]],
+    render: Callable[[Value | Queued | None], tuple[str, bool]],
 ) -> Frames:
-    """Let something run in its turn and show it. A newer run in the same panel ends this one in silence.
+    """Run something in its turn, in a thread, and show it.
 
-    render: what is known, None at first, as HTML, and whether it goes on.
+    begin: called at once, so that a mistake in the form is reported at once; its iterator runs in the thread.
+    render: (what there is: None at first) → HTML, and whether it is still running.
     """
-    cancel = state.running.start(session, panel.tab)
-    try:
-        goes_on = True
-        yield render(None)
-        try:
-            for latest in BackgroundStream(begin, cancel, line).frames():
-                if not state.running.is_latest(session, panel.tab, cancel):
-                    return
-                shown, goes_on = render(latest)
-                yield shown, goes_on
-            if goes_on:
-                yield view.stopped(), False
-        except Exception as error:  # the edge of the house, as in stream.play
-            if state.running.is_latest(session, panel.tab, cancel):
-                yield views.problem(stream.calm(error)), False
-    finally:  # also when the page was closed: gradio ends this generator at a yield
-        state.running.end(session, panel.tab, cancel)
+
+    def steps(cancel: Cancel) -> Frames:
+        values = begin(cancel)
+
+        def work(emit: Callable[[Value | Queued], None]) -> None:
+            for value in values:
+                emit(value)
+
+        is_running = True
+        for newest in follow(work, cancel, queue=turns, every_s=EVERY_S):
+            shown, is_running = render(newest)
+            yield shown, is_running
+        if is_running:
+            yield views.stopped(), False
+
+    return stream.run(state, session, panel.tab, steps, first=render(None)[0])
 
 
-def play(state: AppState, line: FairQueue, panel: Panel, session: str, values: Sequence[Any]) -> Frames:
-    """Run what the widgets ask for."""
-    try:
-        request, folder = panel.asked(values)
-    except Exception as error:  # the edge of the house, as in stream.play
-        yield views.problem(stream.calm(error)), False
-        return
+def play(state: AppState, turns: FairQueue, panel: Panel, session: str, values: Sequence[Any]) -> Frames:
+    """Run the experiment the widgets describe."""
 
     def begin(cancel: Cancel) -> Iterator[Findings]:
-        material = None
+        request, folder = panel.asked(values)
+        return measure(request, folder, cancel)
+
+    def measure(request: LabRequest, folder: Path | None, cancel: Cancel) -> Iterator[Findings]:
+        data = None
         if folder is not None:
             from engines.lab.data.datasets import from_folder
 
-            material = from_folder(folder, cancel=cancel)
-        yield from experiment(request, material, cancel)
+            data = from_folder(folder, cancel=cancel)
+        yield from experiment(request, data, cancel)
 
-    def render(latest: Findings | Queued | None) -> tuple[str, bool]:
-        if not isinstance(latest, Findings):
-            return view.waiting(latest), True
-        return view.result(latest, name=state.downloads.put_run(latest) if latest.done else ""), not latest.done
+    def render(newest: Findings | Queued | None) -> tuple[str, bool]:
+        if not isinstance(newest, Findings):
+            return view.waiting(newest), True
+        return view.findings(newest, name=state.runs.add(newest) if newest.done else ""), not newest.done
 
-    yield from follow(state, line, panel, session, begin, render)
+    return run_queued(state, turns, panel, session, begin, render)
 
 
-def reopen(state: AppState, line: FairQueue, panel: Panel, session: str, found: Findings, typed: str) -> Frames:
-    """Show a run that was kept, and measure it again. typed: the folder it may have learnt from."""
-    name = state.downloads.put_run(found)
+def reopen(state: AppState, turns: FairQueue, panel: Panel, session: str, found: Findings, typed: str) -> Frames:
+    """Show a saved run, and measure it again. typed: the folder its data may be from."""
+    name = state.runs.add(found)
 
     def begin(cancel: Cancel) -> Iterator[tuple[Table, ...] | UserError]:
         from engines.lab import runs
@@ -173,19 +174,20 @@ def reopen(state: AppState, line: FairQueue, panel: Panel, session: str, found: 
 
         try:
             is_given = typed and comes_from_folder(found)
-            yield runs.measure_again(found, from_folder(form.folder_of(typed), cancel=cancel) if is_given else None)
-        except UserError as error:  # what was kept is still to be seen
+            data = from_folder(existing_folder(typed), cancel=cancel) if is_given else None
+            yield runs.measure_again(found, data)
+        except UserError as error:  # what was saved is still shown
             yield error
 
-    def render(latest: tuple[Table, ...] | UserError | Queued | None) -> tuple[str, bool]:
-        is_over = isinstance(latest, tuple | UserError)
-        return view.result(found, name=name, note=view.again(found, latest)), not is_over
+    def render(newest: tuple[Table, ...] | UserError | Queued | None) -> tuple[str, bool]:
+        is_over = isinstance(newest, tuple | UserError)
+        return view.findings(found, name=name, note=view.again(found, newest)), not is_over
 
-    yield from follow(state, line, panel, session, begin, render)
+    return run_queued(state, turns, panel, session, begin, render)
 
 
 def comes_from_folder(found: Findings) -> bool:
-    """Whether a run learnt from a folder of somebody's own."""
+    """Whether a run learnt from a folder of the person's own."""
     return found.data is not None and found.data.name not in form.materials_of(type(found.request))
 
 
@@ -193,7 +195,7 @@ def comes_from_folder(found: Findings) -> bool:
 
 
 def create_ui(state: AppState) -> Lab:
-    """Lay the tab out."""
+    """Lay out the tab."""
     components.subtitle(state, TAB)
     with gr.Row(elem_id="lab-which-row"):
         which = gr.Radio(
@@ -232,16 +234,15 @@ def _panel(state: AppState, name: str, kind: type[LabRequest]) -> Panel:
     parts: dict[str, gr.Component] = {}
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=4, elem_classes="split-input"):
-            ask = f'<p class="question-of">{both(f"ui.lab.ask.{name}")}</p>'
-            gr.HTML(ask, elem_id=f"lab-{name}-ask", apply_default_css=False)
-            fields = form.dials_of(kind)
+            components.question_of(f"lab-{name}", f"ui.lab.ask.{name}")
+            fields = form.fields_of(kind)
             choices = [each for each in fields if "known" in each.metadata]
             parts |= {each.name: form.widget(name, each) for each in choices}
             with gr.Row(elem_classes="pair dials"):
                 parts |= {each.name: form.widget(name, each) for each in fields if each not in choices}
                 parts |= _places(state, name, form.materials_of(kind))
             with gr.Row(elem_classes="actions"):
-                run, stop = components.run_stop(f"lab-{name}", said="ui.lab.run")
+                run, stop = components.run_stop(f"lab-{name}", key="ui.lab.run")
         with gr.Column(scale=8, elem_classes="split-result"):
             result = gr.HTML(
                 view.empty(name, kind),
@@ -254,7 +255,7 @@ def _panel(state: AppState, name: str, kind: type[LabRequest]) -> Panel:
 
 
 def _places(state: AppState, name: str, bundled: Sequence[str]) -> dict[str, gr.Component]:
-    """Where the material is from: nothing to choose for a visitor of an experiment that has one."""
+    """Where the data is from; no choice for a visitor of an experiment with one bundled set."""
     places = (*bundled, *((FOLDER,) if state.rules.folders else ()))
     if len(places) == 1:
         return {}
@@ -281,7 +282,7 @@ def _places(state: AppState, name: str, bundled: Sequence[str]) -> dict[str, gr.
 
 
 def _lesson(name: str) -> None:
-    """The lesson of a panel in both languages, of which the style sheet shows one."""
+    """The lesson of a panel in both languages; the style sheet shows one."""
     texts = {language: lesson(name, language) for language in LANGUAGES}
     if not all(texts.values()):
         return
@@ -290,63 +291,54 @@ def _lesson(name: str) -> None:
             gr.Markdown(text, latex_delimiters=FORMULAS, elem_classes=f"lesson-text in-{language}", container=False)
 
 
-# --- its events ------------------------------------------------------------------------------------------------------
+# --- events ----------------------------------------------------------------------------------------------------------
 
-QUICK: dict[str, Any] = {"show_progress": "hidden", "queue": False, **stream.PRIVATE}
-SLOW: dict[str, Any] = {"show_progress": "hidden", "preprocess": False, **TRAINING, **stream.PRIVATE}
+SLOW: dict[str, Any] = {**stream.UNPROCESSED, **TRAINING, **stream.PRIVATE}
 
 
 def wire(state: AppState, lab: Lab) -> None:
-    """Make it work."""
-    line = FairQueue()
-    lab.which.input(lab.turn, lab.which, list(lab.frames.values()), **QUICK)
+    """Attach the events."""
+    turns = FairQueue()
+    lab.which.input(lab.turn, lab.which, list(lab.frames.values()), **stream.QUICK)
     for panel in lab.panels.values():
         outputs = [panel.result, panel.run, panel.stop]
-        panel.run.click(None, None, None, js=SEE_JS.replace("RESULT", str(panel.result.elem_id)), **QUICK)
-        panel.run.click(_acting(state, line, panel), list(panel.parts.values()), outputs, **SLOW)
+        panel.run.click(None, None, None, js=SCROLL_JS.replace("RESULT", str(panel.result.elem_id)), **stream.QUICK)
+        panel.run.click(_acting(state, turns, panel), list(panel.parts.values()), outputs, **SLOW)
         stream.wire_stop(state, panel.tab, panel.stop)
         if FOLDER in panel.parts:
-            panel.parts[WHERE].input(_seen, panel.parts[WHERE], panel.parts[FOLDER], **QUICK)
+            panel.parts[WHERE].input(_folder_visible, panel.parts[WHERE], panel.parts[FOLDER], **stream.QUICK)
     for name, widgets in lab.others.items():
         OTHERS[name].wire(state, widgets)
-    _wire_open(state, line, lab)
+    _wire_open(state, turns, lab)
 
 
-def _seen(place: str) -> Any:
+def _folder_visible(place: str) -> Any:
     return gr.update(visible=place == FOLDER)
 
 
-def _acting(state: AppState, line: FairQueue, panel: Panel) -> Callable[..., Iterator[dict[Any, Any]]]:
+def _acting(state: AppState, turns: FairQueue, panel: Panel) -> Callable[..., Iterator[dict[Any, Any]]]:
     def act_lab(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        yield from _shown(panel, play(state, line, panel, stream.session_of(request), values))
+        frames = play(state, turns, panel, stream.session_of(request), values)
+        yield from stream.updates(frames, panel.result, panel.stop, panel.run)
 
     return act_lab
 
 
-def _shown(panel: Panel, frames: Frames) -> Iterator[dict[Any, Any]]:
-    """Updates that show what happens in a panel, with its stop meanwhile."""
-    for shown, goes_on in frames:
-        buttons = {panel.run: gr.update(interactive=not goes_on), panel.stop: gr.update(visible=goes_on)}
-        yield {panel.result: shown, **buttons}
-
-
-def _wire_open(state: AppState, line: FairQueue, lab: Lab) -> None:
-    """Show a run that was kept: its experiment, its dials, what it found, and whether it still finds it."""
+def _wire_open(state: AppState, turns: FairQueue, lab: Lab) -> None:
+    """Open a saved run: show its experiment, its settings and findings, and whether it still measures the same."""
     folders = {name: panel.parts[FOLDER] for name, panel in lab.panels.items() if FOLDER in panel.parts}
 
     def act_open(request: gr.Request, given: Any, *typed: str) -> Iterator[dict[Any, Any]]:
         from engines.lab import runs
 
-        try:
+        with stream.toast(request):
             found = runs.load(Path(stream.plain(given)))
-        except Exception as error:  # the edge of the house, as in stream.play
-            sentence = stream.calm(error).text(page_language(request))
-            raise gr.Error(sentence, print_exception=False) from None
         name = name_of(found.request)
         panel = lab.panels[name]
         updates = {lab.which: name, **lab.turn(name), **panel.show(found)}
         folder = dict(zip(folders, typed, strict=True)).get(name, "")
-        for more in _shown(panel, reopen(state, line, panel, stream.session_of(request), found, folder)):
+        frames = reopen(state, turns, panel, stream.session_of(request), found, folder)
+        for more in stream.updates(frames, panel.result, panel.stop, panel.run):
             yield {**updates, **more}
             updates = {}
 

@@ -1,6 +1,6 @@
-"""What an experiment of the lab has found, as one result: curves and maps, tables, sentences, then pictures.
+"""Findings of an experiment as one result card: curves and maps, tables, conclusions, then pictures.
 
-Pure functions from findings to HTML. Names in findings may come from somebody's own folder: all of them are escaped.
+Pure functions from findings to HTML. Names in findings may come from a person's own folder: all of them are escaped.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import numpy as np
 from PIL import Image
 
 from engines import UserError
+from engines.background import Queued
 from engines.lab import Cell, Findings, LabRequest, Map, Picture, Table, name_of
 from studio import i18n, views
-from studio.background import Queued
-from studio.i18n import both, spans
+from studio.i18n import both, sentence, spans
 from studio.tabs.lab import charts
 from studio.tabs.lab.charts import Look, number
-from studio.tabs.lab.terms import key_of, plain, said, shown
+from studio.tabs.lab.terms import as_html, as_text, key_of, translated
 
 LEAST_IS_BEST = frozenset({"loss", "seconds", "ms per step", "time"})
-"""Columns in which the smallest number is the best; of shares it is the largest. Other columns have no best."""
+"""Columns in which the smallest number is best. In columns of shares the largest is; other columns have no best."""
 UNJUDGED = ("±", "part", "right answer", "together", "alone", "difference", "chance")
-"""Shares in columns with these words are neither good nor bad."""
+"""Columns of shares with these words have no best."""
 N_COLUMNS = 10
-"""What has so many needs all the width it has."""
+"""A table with this many columns has no room for another."""
 N_DIFFERENCES = 8
-"""Shown of a run that does not measure as it did."""
+"""Differences listed when an opened run measures differently."""
 DIVERGING = ("filter", "weight")
-"""Pictures of these kinds have a middle: below it blue, above it orange."""
+"""Pictures of these kinds have a neutral middle: blue below it, orange above."""
 BLUE, ORANGE, NEUTRAL = (0, 114, 178), (230, 130, 0), (245, 243, 238)
 
 
@@ -41,12 +41,12 @@ BLUE, ORANGE, NEUTRAL = (0, 114, 178), (230, 130, 0), (245, 243, 238)
 
 
 def is_share(column: str) -> bool:
-    """Whether a column's numbers are shares, 0 to 1."""
+    """Whether the numbers of a column are shares, 0 to 1."""
     return column.endswith("%")
 
 
 def best_rows(table: Table, n: int) -> frozenset[int]:
-    """The rows with the best value of the n-th column; none where a column has no best, or all are the same."""
+    """The rows with the best value of the n-th column; none if the column has no best, or all are equal."""
     column = table.columns[n]
     values = {i: float(row[n]) for i, row in enumerate(table.rows) if _is_number(row[n])}  # type: ignore[arg-type]
     judged = is_share(column) and not any(word in column for word in UNJUDGED)
@@ -59,7 +59,7 @@ def best_rows(table: Table, n: int) -> frozenset[int]:
 
 
 def joined(tables: Sequence[Table]) -> list[Table]:
-    """The tables, that of times as one more column of the first where both name the same in their rows."""
+    """The tables, with the times as one more column of the first table if both have the same rows."""
     times = next((each for each in tables[1:] if each.key == "time"), None)
     if times is None or times.columns[0] != tables[0].columns[0] or len(tables[0].columns) >= N_COLUMNS:
         return list(tables)
@@ -70,7 +70,7 @@ def joined(tables: Sequence[Table]) -> list[Table]:
 
 
 def table(drawn: Table, looks: Mapping[str, Look]) -> str:
-    """A table: numbers to the right, the best of a column marked, each row's name beside the look of its curve."""
+    """A table: numbers right-aligned, the best of each column marked, row names beside the style of their curve."""
     is_figure = [any(_is_number(row[n]) for row in drawn.rows) for n in range(len(drawn.columns))]
     best = [best_rows(drawn, n) for n in range(len(drawn.columns))]
     head = "".join(
@@ -86,7 +86,7 @@ def table(drawn: Table, looks: Mapping[str, Look]) -> str:
             for n, cell in enumerate(row)
             if n > 0
         )
-        rows += f'<tr><th scope="row"><span class="row-name">{mark}<span>{shown(name)}</span></span></th>{cells}</tr>'
+        rows += f'<tr><th scope="row"><span class="row-name">{mark}<span>{as_html(name)}</span></span></th>{cells}</tr>'
     key = key_of(drawn.key, "table")
     caption = f"<caption>{both(key)}</caption>" if i18n.knows(key) else ""
     return (
@@ -96,20 +96,20 @@ def table(drawn: Table, looks: Mapping[str, Look]) -> str:
 
 
 def _head(column: str) -> str:
-    """HTML of what a column is called; the unit of its numbers stands here."""
-    return f"{shown(column.removesuffix('%').strip())}{' %' if is_share(column) else ''}"
+    """HTML of a column's name, with the unit of its numbers."""
+    return f"{as_html(column.removesuffix('%').strip())}{' (%)' if is_share(column) else ''}"
 
 
 def _cell(cell: Cell, column: str, is_best: bool) -> str:
-    value = _told(cell, column).removesuffix(" %")
-    return f'<span class="best" title="{html.escape(plain("best"))}">★</span><b>{value}</b>' if is_best else value
+    value = _value(cell, column).removesuffix("%")
+    return f'<span class="best" title="{html.escape(as_text("best"))}">★</span><b>{value}</b>' if is_best else value
 
 
-def _told(cell: Cell, column: str) -> str:
-    """HTML of what a cell says."""
+def _value(cell: Cell, column: str) -> str:
+    """HTML of a cell."""
     if isinstance(cell, int | float):
         return number(float(cell), percent=is_share(column))
-    return "–" if cell is None else shown(cell)
+    return "–" if cell is None else as_html(cell)
 
 
 def _is_number(cell: Cell) -> bool:
@@ -120,21 +120,21 @@ def _is_number(cell: Cell) -> bool:
 
 
 def pictures(drawn: Sequence[Picture]) -> str:
-    """Small pictures, those of one key together."""
+    """Small pictures, grouped by key."""
     groups = ""
     for key in dict.fromkeys(picture.key for picture in drawn):
         figures = "".join(
-            f'<figure><img src="{data_uri(each)}" alt="{html.escape(f"{plain(each.key)}: {plain(each.name)}")}">'
-            f"<figcaption>{shown(each.name)}</figcaption></figure>"
+            f'<figure><img src="{data_uri(each)}" alt="{html.escape(f"{as_text(each.key)}: {as_text(each.name)}")}">'
+            f"<figcaption>{as_html(each.name)}</figcaption></figure>"
             for each in drawn
             if each.key == key
         )
-        groups += f'<div><p class="over">{shown(key)}</p><div class="shot-row">{figures}</div></div>'
+        groups += f'<div><p class="over">{as_html(key)}</p><div class="shot-row">{figures}</div></div>'
     return f'<div class="shots">{groups}</div>' if groups else ""
 
 
 def data_uri(picture: Picture) -> str:
-    """A picture as a PNG inside the page, one dot per pixel."""
+    """A picture as an inline PNG, one dot per pixel."""
     pixels = np.nan_to_num(np.asarray(picture.pixels, np.float32)).clip(0.0, 1.0)
     if pixels.ndim == 2 and picture.key.lower().startswith(DIVERGING):
         side = np.where(pixels[..., None] < 0.5, np.array(BLUE), np.array(ORANGE))
@@ -148,7 +148,7 @@ def data_uri(picture: Picture) -> str:
 
 
 def sentences(found: Findings) -> str:
-    """The measured conclusions, in words."""
+    """The measured conclusions in words."""
     lines = ""
     for name, values in found.said:
         key = key_of(name, "said")
@@ -163,12 +163,12 @@ def _filled(values: Mapping[str, Cell], language: str) -> dict[str, str]:
         if isinstance(value, float):
             filled[name] = f"{value:.1f}" if abs(value) >= 1 else f"{value:.2f}"
         else:
-            filled[name] = said(str(value), language)
+            filled[name] = translated(str(value), language)
     return filled
 
 
 def command(request: LabRequest) -> str:
-    """The command line that runs the same; what is as it would be anyway is left out, the seed never."""
+    """The command line that runs the same experiment, without options at their default, but always with the seed."""
     words = ["python", "-m", "engines.lab", name_of(request)]
     for each in sorted(fields(request), key=lambda one: one.name == "seed"):
         value = getattr(request, each.name)
@@ -187,26 +187,21 @@ def _plain(value: object) -> str:
 
 
 def empty(experiment: str, kind: type[LabRequest]) -> str:
-    """Before anything was run: what will be seen."""
+    """The card before the first run: what will be shown."""
     asked = kind()
     names = next((value for value in vars(asked).values() if isinstance(value, tuple)), getattr(asked, "kinds", ()))
-    example = f'<div class="example">{charts.sketch(names, charts.looks_of(asked, names))}</div>'
+    example = views.example(charts.sketch(names, charts.looks_of(asked, names)))
     return views.result_card("empty", f'<p class="hint">{both(f"ui.lab.empty.{experiment}")}</p>{example}')
 
 
-def waiting(ahead: Queued | None = None) -> str:
-    """Before the first finding: made ready, or in line behind others' runs."""
-    said_now = both("ui.lab.starting") if ahead is None else both("ui.lab.line", n=ahead.n)
+def waiting(queued: Queued | None = None) -> str:
+    """The card before the first finding: preparing, or the position in the queue."""
+    said_now = both("ui.lab.starting") if queued is None else both("ui.lab.line", n=queued.n_ahead)
     return views.result_card("busy", f'<p class="stage"><i class="pulse"></i>{said_now}</p>')
 
 
-def stopped() -> str:
-    """Stopped before anything was found."""
-    return views.result_card("stopped", f'<p class="nothing">{both("ui.stopped.early")}</p>')
-
-
-def result(found: Findings, *, name: str = "", note: str = "") -> str:
-    """Everything found so far. name: under which the page can fetch the run, once it is over. note: HTML above it."""
+def findings(found: Findings, *, name: str = "", note: str = "") -> str:
+    """All findings so far. name: id of a finished run in the `RunRegistry`. note: HTML above them."""
     state = "busy" if not found.done else "stopped" if found.end == "cancelled" else "done"
     names = [curve.name for chart in found.charts for curve in chart.curves]
     names += [group.name for each in found.maps for group in each.groups]
@@ -216,14 +211,14 @@ def result(found: Findings, *, name: str = "", note: str = "") -> str:
     body = _maps(found, looks) + charts.charts(found.charts, looks, n_steps=n_steps)
     body += "".join([*tables[:1], sentences(found), *tables[1:]]) + pictures(found.pictures)
     if not body and found.done:
-        body = f'<p class="nothing">{both("ui.lab.nothing")}</p>'
+        body = views.nothing("ui.lab.nothing")
     return views.result_card(state, note + _stage(found) + body, _foot(found, name) if found.done else "")
 
 
 def again(found: Findings, measured: Sequence[Table] | UserError | object) -> str:
-    """What measuring an opened run once more has shown: its tables, or why it cannot be measured; else, not yet."""
+    """The outcome of measuring an opened run again. measured: its tables, or why it failed; anything else: not yet."""
     if isinstance(measured, UserError):
-        return f'<p class="again">{both("ui.lab.opened")} {spans(measured.en, measured.zh)}</p>'
+        return f'<p class="again">{both("ui.lab.opened")} {sentence(measured)}</p>'
     if not isinstance(measured, Sequence):
         return f'<p class="again stage"><i class="pulse"></i>{both("ui.lab.again")}</p>'
     other = differences(found.tables, measured)
@@ -234,18 +229,18 @@ def again(found: Findings, measured: Sequence[Table] | UserError | object) -> st
 
 
 def differences(kept: Sequence[Table], measured: Sequence[Table]) -> list[str]:
-    """HTML of every cell that was measured otherwise than it was kept, to the last digit."""
+    """HTML of every cell that differs from the saved one, to the last digit."""
     before = {(key, row, column): cell for key, row, column, cell in _cells(kept)}
     return [
-        f"{shown(row)}, {_head(column).removesuffix(' %')}: "
-        f"{_told(before.get((key, row, column)), column)} → {_told(cell, column)}"
+        f"{as_html(row)}, {_head(column).removesuffix(' (%)')}: "
+        f"{_value(before.get((key, row, column)), column)} → {_value(cell, column)}"
         for key, row, column, cell in _cells(measured)
         if before.get((key, row, column)) != cell
     ]
 
 
 def _cells(tables: Sequence[Table]) -> Iterator[tuple[str, str, str, Cell]]:
-    """(key of the table, name of the row, column, cell) of every cell."""
+    """(key of the table, name of the row, column, value) of every cell."""
     for each in tables:
         for row in each.rows:
             for column, cell in zip(each.columns, row, strict=True):
@@ -255,17 +250,17 @@ def _cells(tables: Sequence[Table]) -> Iterator[tuple[str, str, str, Cell]]:
 def _stage(found: Findings) -> str:
     if found.done:
         return ""
-    share = min(1.0, found.n_done / found.n_steps) if found.n_steps else 0.0
-    what = f"{shown(found.stage)} · " if found.stage else ""
+    share = found.n_done / found.n_steps if found.n_steps else 0.0
+    what = f"{as_html(found.stage)} · " if found.stage else ""
     steps = both("ui.lab.steps", done=f"{found.n_done:,}", total=f"{found.n_steps:,}")
     return (
         f'<div class="under-way"><p class="stage"><i class="pulse"></i><span>{what}<span class="number">{steps}</span>'
-        f'</span></p><div class="bar"><i style="width:{100 * share:.1f}%"></i></div></div>'
+        f"</span></p>{views.bar(share)}</div>"
     )
 
 
 def _maps(found: Findings, looks: Mapping[str, Look]) -> str:
-    """Maps side by side: while it runs, the first and the latest; once over, with a slider that closes the gap."""
+    """Maps side by side: during a run the first and the latest; afterwards all, with a slider that closes the gap."""
     seen = found.maps if found.done else dict.fromkeys((*found.maps[:1], *found.maps[-1:]))
     if not seen:
         return ""
@@ -283,20 +278,13 @@ def _maps(found: Findings, looks: Mapping[str, Look]) -> str:
 
 
 def _closes(drawn: Map) -> bool:
-    """Whether a map shows what training made of several senses."""
+    """Whether the modality gap of a map can be closed: it has several modalities, after training."""
     return len(drawn.groups) > 1 and drawn.name == "after"
 
 
 def _foot(found: Findings, name: str) -> str:
-    facts = f"{found.seconds:.1f} s · {both('ui.lab.seed', seed=found.request.seed)} · cpu"
-    parts = f'<span class="facts number">{facts}</span>'
-    if found.end == "cancelled":
-        parts += f'<span class="stopped">{both("ui.stopped")}</span>'
-    stem = f"./studio/run/{name}"
-    tools = "".join(f'<a class="tool" href="{stem}.{form}" download>{form.upper()}</a>' for form in ("csv", "json"))
-    tools += f'<a class="tool" href="{stem}.run" download>{both("ui.lab.save")}</a>'
-    line = html.escape(command(found.request))
-    return (
-        f'{parts}<span class="tools">{tools if name else ""}</span><div class="command"><code data-copied>{line}</code>'
-        f'<button type="button" class="tool" data-copy>{both("ui.copy")}</button></div>'
-    )
+    facts = f"{found.seconds:.1f} s · {both('ui.lab.seed', seed=found.request.seed)} · CPU"
+    link = '<a class="tool" href="./studio/run/{}.{}" download>{}</a>'
+    forms = (("csv", "CSV"), ("json", "JSON"), ("run", both("ui.lab.save")))
+    tools = "".join(link.format(name, form, title) for form, title in forms) if name else ""
+    return views.status_line(facts, end=found.end, tools=tools, below=views.command(command(found.request)))

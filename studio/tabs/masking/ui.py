@@ -1,15 +1,15 @@
-"""Hide it: what a second sense is worth to the built-in model, seen by taking one away.
+"""Masking: what a second modality is worth to the built-in model, seen by taking it away.
 
-Above, words of a sentence are hidden, and it is translated by the text alone and with its photo; below, a clip is asked
-about whole, without its picture and without its sound. The results are shown side by side (`view`).
+In the upper half, words of a sentence are hidden, and it is translated from the text alone and with its photo. In the
+lower half, a question about a clip is answered from everything, without its picture and without its sound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import gradio as gr
 
@@ -18,32 +18,27 @@ from engines.lab import masked_translation
 from engines.lab.masked_translation import PAIRS, WEIGHT, MaskedRequest, words
 from studio import components, stream, views
 from studio.components import CLIP, PHOTO, MediaInput
-from studio.i18n import both, label, page_language
+from studio.i18n import label, page_language
 from studio.model_routing import BUILT_IN
 from studio.state import AppState, Sample
+from studio.stream import MODEL, PRIVATE, QUICK, UNPROCESSED
 from studio.tabs.masking import view
 
 TAB = "masking"
-WORDS, SENSES = "masking", "muting"
-"""The two halves, by the names of their widgets and of their stops."""
+WORDS, MODALITIES = "masking", "muting"
+"""The two halves: prefix of their element ids, and key of their runs."""
 EXAMPLES = {
     "dog.jpg": ("A dog is running through the grass.", "1"),
     "astronaut.jpg": ("A woman is standing in front of a flag.", "1"),
     "horses.jpg": ("Three horses stand in the grass.", "5"),
     "cow.jpg": ("A cow stands in the grass.", "5"),
 }
-"""Sample: a sentence about it, and the place of the word that is hidden first."""
-
-Begin: TypeAlias = Callable[[Cancel], Sequence[Iterator[Result]]]
-View: TypeAlias = Callable[[Sequence[Result | None], bool], str]
-"""What there is of each stream, and whether no more comes → HTML."""
-Frames: TypeAlias = Iterator[tuple[str, bool]]
-"""HTML, and whether it goes on."""
+"""Sample: a sentence about it, and the position of the word that is hidden first."""
 
 
 @dataclass(frozen=True)
-class Words:
-    """The widgets of the first half. chosen: a box for each word, ticked where it is hidden."""
+class WordMasking:
+    """The widgets of the upper half. chosen: a box per word, ticked if the word is hidden."""
 
     media: MediaInput
     samples: gr.HTML
@@ -62,8 +57,8 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Senses:
-    """The widgets of the second half."""
+class ModalityMasking:
+    """The widgets of the lower half."""
 
     media: MediaInput
     samples: gr.HTML
@@ -77,102 +72,75 @@ class Senses:
         return [self.media.parts[CLIP], self.question]
 
 
-# --- what is asked ---------------------------------------------------------------------------------------------------
+# --- requests --------------------------------------------------------------------------------------------------------
 
 
 def masked(
     media: MediaInput, photo: str | None, pair: str, sentence: str | None, chosen: Sequence[str], weight: float
 ) -> tuple[MaskedRequest, MaskedRequest]:
-    """The same translation by the text alone, and with the photo. Raises RequestError."""
+    """The same translation from the text alone, and with the photo. Raises RequestError."""
     given = media.chosen(PHOTO, photo)
     assert isinstance(given, Path)
     source, target = pair.split("-")
-    asked: dict[str, Any] = {"text": sentence or "", "source": source, "target": target}
-    asked["hidden"] = frozenset(int(place) for place in chosen)
+    hidden = frozenset(int(place) for place in chosen)
+    asked: dict[str, Any] = {"text": sentence or "", "source": source, "target": target, "hidden": hidden}
     return MaskedRequest(**asked), MaskedRequest(photo=given, weight=float(weight), **asked)
 
 
 def muted(media: MediaInput, language: str, clip: str | None, question: str | None) -> tuple[AskRequest, ...]:
-    """The same question with all there is, without the picture, and without the sound. Raises RequestError."""
+    """The same question with everything, without the picture, and without the sound. Raises RequestError."""
     given = media.chosen(CLIP, clip)
     assert isinstance(given, Path)
     asked: dict[str, Any] = {"media": given, "question": question or "", "language": language}
-    no_picture, no_sound = (
-        AskRequest(hide=frozenset({"picture"}), **asked),
-        AskRequest(hide=frozenset({"sound"}), **asked),
-    )
-    return AskRequest(**asked), no_picture, no_sound
+    hidden: tuple[Any, ...] = (frozenset(), frozenset({"picture"}), frozenset({"sound"}))
+    return tuple(AskRequest(hide=hide, **asked) for hide in hidden)
 
 
 def boxes(sentence: str | None, pair: str, ticked: Sequence[str]) -> Any:
-    """An update with a box for each word of a sentence, ticked where one was at its place."""
+    """An update with a box per word of a sentence, ticked at the same positions as before."""
     found = words(sentence or "", pair.split("-")[0])
     kept = [place for place in ticked if int(place) < len(found)]
     return gr.update(choices=[(each, str(n)) for n, each in enumerate(found)], value=kept, visible=bool(found))
 
 
-def play(state: AppState, half: str, session: str, begin: Begin, render: View) -> Frames:
-    """One stream after the other, all in one view. A newer run of the same half ends this one in silence."""
-    cancel = state.running.start(session, half)
-    try:
-        yield views.waiting(), True
-        try:
-            streams = begin(cancel)
-            found: list[Result | None] = [None] * len(streams)
-            for n, results in enumerate(streams):
-                for result in stream.steadily(results):
-                    if not state.running.is_latest(session, half, cancel):
-                        return
-                    found[n] = result
-                    yield render(found, False), True
-                if cancel.is_set:
-                    break
-            yield render(found, True), False
-        except Exception as error:  # the edge of the house, as in stream.play
-            if state.running.is_latest(session, half, cancel):
-                yield views.problem(stream.calm(error)), False
-    finally:  # also when the page was closed: gradio ends this generator at a yield
-        state.running.end(session, half, cancel)
+def one_by_one(streams: Sequence[Iterator[Result]], cancel: Cancel) -> Iterator[tuple[list[Result | None], bool]]:
+    """(Newest result of each stream, whether all are over), one stream after the other."""
+    found: list[Result | None] = [None] * len(streams)
+    for n, results in enumerate(streams):
+        for result in stream.throttled(results):
+            found[n] = result
+            yield found, False
+        if cancel.is_set:
+            break
+    yield found, True
 
 
 def builtin(state: AppState) -> Host:
-    """The built-in model where it is open, else whatever answers by default, which may be one like it."""
+    """The built-in model if it is open, else the default host, which may support the same."""
     return state.host.opened(BUILT_IN) or state.host.hosts()[0]
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
 
 
-def create_ui(state: AppState) -> tuple[Words, Senses]:
-    """Lay both halves out."""
+def create_ui(state: AppState) -> tuple[WordMasking, ModalityMasking]:
+    """Lay out both halves."""
+    return _word_masking(state), _modality_masking(state)
+
+
+def _word_masking(state: AppState) -> WordMasking:
     with gr.Row(elem_classes="split", elem_id=WORDS):
         with gr.Column(scale=5, elem_classes="split-input"):
-            _ask(WORDS)
+            components.question_of(WORDS, "ui.masking.ask")
             media = components.media_input(WORDS, (PHOTO,))
             samples = components.samples(WORDS, _photos(state))
             with gr.Row(elem_classes="pair beside"):
-                pair = gr.Dropdown(
-                    [(label(f"ui.masking.pair.{name.replace('-', '.')}"), name) for name in PAIRS],
-                    value=PAIRS[0],
-                    label=label("ui.masking.pair"),
-                    elem_id="masking-pair",
-                    elem_classes="field",
-                    filterable=False,
-                    interactive=True,
-                    scale=3,
-                    min_width=170,
-                )
+                pairs = [(label(f"ui.masking.pair.{name.replace('-', '.')}"), name) for name in PAIRS]
+                pair = components.dropdown("masking-pair", "ui.masking.pair", pairs, PAIRS[0], scale=3, min_width=170)
                 describe = gr.Button(
                     label("ui.masking.describe"), elem_id="masking-describe", size="sm", scale=2, min_width=140
                 )
-            sentence = gr.Textbox(
-                label=label("ui.masking.sentence"),
-                lines=2,
-                max_lines=5,
-                elem_id="masking-sentence",
-                elem_classes="field",
-                interactive=True,
-            )
+            sentence = components.textbox("masking-sentence", "ui.masking.sentence", lines=2, max_lines=5)
             chosen = gr.CheckboxGroup(
                 [],
                 label=label("ui.masking.chosen"),
@@ -195,32 +163,21 @@ def create_ui(state: AppState) -> tuple[Words, Senses]:
                 run, stop = components.run_stop(WORDS)
         with gr.Column(scale=7, elem_classes="split-result"):
             result = components.result_card(WORDS, views.empty(WORDS, view.example()))
-    return Words(media, samples, pair, describe, sentence, chosen, weight, run, stop, result), _senses(state)
+    return WordMasking(media, samples, pair, describe, sentence, chosen, weight, run, stop, result)
 
 
-def _senses(state: AppState) -> Senses:
-    with gr.Row(elem_classes="split", elem_id=SENSES):
+def _modality_masking(state: AppState) -> ModalityMasking:
+    with gr.Row(elem_classes="split", elem_id=MODALITIES):
         with gr.Column(scale=5, elem_classes="split-input"):
-            _ask(SENSES)
-            media = components.media_input(SENSES, (CLIP,))
-            samples = components.samples(SENSES, _clips(state))
-            question = gr.Textbox(
-                label=label("ui.video.question"),
-                lines=1,
-                max_lines=4,
-                elem_id="muting-question",
-                elem_classes="field",
-                interactive=True,
-            )
+            components.question_of(MODALITIES, "ui.muting.ask")
+            media = components.media_input(MODALITIES, (CLIP,))
+            samples = components.samples(MODALITIES, _clips(state))
+            question = components.textbox("muting-question", "ui.video.question", lines=1, max_lines=4)
             with gr.Row(elem_classes="actions"):
-                run, stop = components.run_stop(SENSES)
+                run, stop = components.run_stop(MODALITIES)
         with gr.Column(scale=7, elem_classes="split-result"):
-            result = components.result_card(SENSES, views.empty(SENSES))
-    return Senses(media, samples, question, run, stop, result)
-
-
-def _ask(half: str) -> None:
-    gr.HTML(f'<p class="question-of">{both(f"ui.{half}.ask")}</p>', elem_id=f"{half}-ask", apply_default_css=False)
+            result = components.result_card(MODALITIES, views.empty(MODALITIES))
+    return ModalityMasking(media, samples, question, run, stop, result)
 
 
 def _photos(state: AppState) -> list[Sample]:
@@ -231,53 +188,49 @@ def _clips(state: AppState) -> list[Sample]:
     return [sample for sample in state.samples if sample.kind == CLIP and all(sample.questions)]
 
 
-# --- what happens ----------------------------------------------------------------------------------------------------
+# --- events ----------------------------------------------------------------------------------------------------------
 
-QUICK: dict[str, Any] = {"show_progress": "hidden", "queue": False, **stream.PRIVATE}
-TYPED: dict[str, Any] = {**QUICK, "trigger_mode": "always_last", "preprocess": False}
-"""Whatever was typed meanwhile is looked at too; gradio itself would refuse ticks of boxes that it has not seen yet."""
-SLOW: dict[str, Any] = {"show_progress": "hidden", "preprocess": False, **stream.MODEL, **stream.PRIVATE}
+TYPED: dict[str, Any] = {**QUICK, **UNPROCESSED, "trigger_mode": "always_last"}
+"""Text typed meanwhile is handled too. Gradio's preprocessing would refuse ticks of boxes that it has not seen yet."""
+SLOW: dict[str, Any] = {**UNPROCESSED, **MODEL, **PRIVATE}
 
 
-def wire(state: AppState, widgets: tuple[Words, Senses]) -> None:
-    """Make it work."""
+def wire(state: AppState, widgets: tuple[WordMasking, ModalityMasking]) -> None:
+    """Attach the events."""
     _wire_words(state, widgets[0])
-    _wire_senses(state, widgets[1])
+    _wire_modalities(state, widgets[1])
 
 
-def _wire_words(state: AppState, page: Words) -> None:
+def _wire_words(state: AppState, page: WordMasking) -> None:
     def act_translate(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        def begin(cancel: Cancel) -> Sequence[Iterator[Result]]:
-            return [
-                masked_translation.stream(host, each, cancel) for each in masked(page.media, *map(stream.plain, values))
-            ]
+        def steps(cancel: Cancel) -> stream.Frames:
+            host, asked = builtin(state), masked(page.media, *map(stream.plain, values))
+            streams = [masked_translation.stream(host, each, cancel) for each in asked]
+            for found, is_over in one_by_one(streams, cancel):
+                yield view.translations(found, host.info, is_over), not is_over
 
-        host = builtin(state)
-        render: View = lambda found, is_over: view.translations(found, host.info, is_over)  # noqa: E731
-        yield from _shown(page, play(state, WORDS, stream.session_of(request), begin, render))
+        frames = stream.run(state, stream.session_of(request), WORDS, steps)
+        yield from stream.updates(frames, page.result, page.stop, page.run, page.describe)
 
     def act_describe(request: gr.Request, given: Any, pair: str) -> Iterator[dict[Any, Any]]:
-        said = ""
+        caption = ""
 
-        def begin(cancel: Cancel) -> Sequence[Iterator[Result]]:
+        def steps(cancel: Cancel) -> stream.Frames:
+            nonlocal caption
             photo = page.media.chosen(PHOTO, stream.plain(given))
             assert isinstance(photo, Path)
-            return [state.host.stream(CaptionRequest(media=photo, language=pair.split("-")[0]), cancel)]
+            for result in stream.results_of(state, [CaptionRequest(media=photo, language=pair.split("-")[0])], cancel):
+                caption = getattr(result, "text", "")
+                yield views.waiting(result.progress), True
+            yield views.empty(WORDS), False
 
-        def render(found: Sequence[Result | None], is_over: bool) -> str:
-            nonlocal said
-            said = getattr(found[0], "text", "")
-            return (
-                views.empty(WORDS)
-                if is_over
-                else views.result_card("busy", views.stage(getattr(found[0], "progress", None)))
-            )
-
-        for updates in _shown(page, play(state, WORDS, stream.session_of(request), begin, render)):
-            yield {**updates, page.sentence: said, page.chosen: boxes(said, pair, ())} if said else updates
+        frames = stream.run(state, stream.session_of(request), WORDS, steps)
+        for updates in stream.updates(frames, page.result, page.stop, page.run, page.describe):
+            filled = {page.sentence: caption, page.chosen: boxes(caption, pair, ())} if caption else {}
+            yield {**updates, **filled}
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
-        (sample,) = (each for each in _photos(state) if each.file_id == event.sample)
+        sample = state.sample(event.sample)
         pair = "en-zh" if page_language(request) == "zh" else "en-de"
         sentence, place = EXAMPLES[sample.path.name]
         filled = {page.pair: pair, page.sentence: sentence, page.chosen: boxes(sentence, pair, (place,))}
@@ -294,30 +247,22 @@ def _wire_words(state: AppState, page: Words) -> None:
     stream.wire_stop(state, WORDS, page.stop)
 
 
-def _wire_senses(state: AppState, page: Senses) -> None:
+def _wire_modalities(state: AppState, page: ModalityMasking) -> None:
     def act_ask(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        def begin(cancel: Cancel) -> Sequence[Iterator[Result]]:
+        def steps(cancel: Cancel) -> stream.Frames:
             asked = muted(page.media, page_language(request), *map(stream.plain, values))
-            return [state.host.stream(each, cancel) for each in asked]
+            info = state.host.serving(AskRequest).info
+            for found, is_over in one_by_one([state.host.stream(each, cancel) for each in asked], cancel):
+                yield view.answers(found, info, is_over), not is_over
 
-        render: View = lambda found, is_over: view.answers(found, state.host.serving(AskRequest).info, is_over)  # noqa: E731
-        yield from _shown(page, play(state, SENSES, stream.session_of(request), begin, render))
+        frames = stream.run(state, stream.session_of(request), MODALITIES, steps)
+        yield from stream.updates(frames, page.result, page.stop, page.run)
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
-        (sample,) = (each for each in _clips(state) if each.file_id == event.sample)
-        clip = page.media.parts[CLIP]
+        sample, clip = state.sample(event.sample), page.media.parts[CLIP]
         return {clip: components.lend(sample.path, clip), page.question: sample.question(page_language(request))}
 
     picked = page.samples.pick(pick, None, page.inputs, **QUICK)
     for trigger in (page.run.click, page.question.submit, picked.success):
         trigger(act_ask, page.inputs, [page.result, page.run, page.stop], **SLOW)
-    stream.wire_stop(state, SENSES, page.stop)
-
-
-def _shown(page: Words | Senses, frames: Frames) -> Iterator[dict[Any, Any]]:
-    """Updates that show a run, with its stop meanwhile."""
-    for shown, goes_on in frames:
-        updates: dict[Any, Any] = {page.result: shown, page.stop: gr.update(visible=goes_on)}
-        for button in (page.run, page.describe) if isinstance(page, Words) else (page.run,):
-            updates[button] = gr.update(interactive=not goes_on)
-        yield updates
+    stream.wire_stop(state, MODALITIES, page.stop)

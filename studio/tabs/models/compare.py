@@ -1,4 +1,4 @@
-"""Compare: one input, two models, one after the other; what each says, how long it takes and what it needs."""
+"""Compare: the same request to two models, one after the other; the result, time and memory of each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from engines import (
 )
 from studio import components, model_routing, stream, views
 from studio.components import CLIP, PHOTO, SOUND, MediaInput
-from studio.i18n import both, label, page_language, spans
+from studio.i18n import both, label, page_language, sentence
 from studio.model_routing import BUILT_IN
 from studio.state import AppState
 
@@ -38,7 +38,7 @@ TASKS = ("caption", "transcribe", "translate", "ask")
 
 @dataclass(frozen=True)
 class Compare:
-    """The widgets of the block."""
+    """The widgets of the form."""
 
     left: gr.Dropdown
     right: gr.Dropdown
@@ -59,7 +59,7 @@ class Compare:
 
 @dataclass(frozen=True)
 class Side:
-    """One half of a comparison, as far as it is. info: None until the model is there."""
+    """One half of a comparison so far. info: None until the model is open."""
 
     source: str
     info: HostInfo | None = None
@@ -71,7 +71,7 @@ class Side:
 
 
 def build(task: str, words: str, source: str, language: str, media: MediaInput, kind: str, *files: Any) -> Request:
-    """The request both models are given. Raises RequestError."""
+    """The request for both models. Raises RequestError."""
     if task == "translate":
         return TranslateRequest(text=words or "", source=source, target=language)
     given = media.chosen(kind, *files)
@@ -83,46 +83,54 @@ def build(task: str, words: str, source: str, language: str, media: MediaInput, 
     return CaptionRequest(media=given, language=language)
 
 
-def play(state: AppState, session: str, sources: Sequence[str], request: Request) -> Iterator[tuple[str, bool]]:
-    """Ask one model after the other: (HTML, whether it goes on) again and again. One may fail, the other still runs."""
-    cancel = state.running.start(session, TAB)
+def compare(state: AppState, session: str, block: Compare, values: Sequence[Any]) -> stream.Frames:
+    """Give both models the same request, one after the other. One may fail and the other still runs."""
+
+    def steps(cancel: Cancel) -> stream.Frames:
+        left, right, task, words, source, language, kind, *files = map(stream.plain, values)
+        if not state.rules.devices:
+            raise RequestError("compare_owner_only", "Models are compared by the owner of this studio only.")
+        if left == right:
+            raise RequestError("compare_same_model", "Choose two different models to compare.")
+        request = build(task, words, source, language, block.media, kind, *files)
+        yield from play(state, (left, right), request, cancel)
+
+    return stream.run(state, session, TAB, steps)
+
+
+def play(state: AppState, sources: Sequence[str], request: Request, cancel: Cancel) -> stream.Frames:
+    """Both sides of a comparison, as they come."""
     sides = [Side(source) for source in sources]
-    try:
-        yield view(state, sides), True
-        for n, source in enumerate(sources):
-            for side in _answers(state, source, request, cancel):
-                if not state.running.is_latest(session, TAB, cancel):
-                    return
-                sides[n] = side
-                yield view(state, sides), True
-            if cancel.is_set:
-                break
-        yield view(state, sides, is_over=True), False
-    finally:  # also when the page was closed: gradio ends this generator at a yield
-        state.running.end(session, TAB, cancel)
+    yield view(state, sides), True
+    for n, source in enumerate(sources):
+        for side in _side(state, source, request, cancel):
+            sides[n] = side
+            yield view(state, sides), True
+        if cancel.is_set:
+            break
+    yield view(state, sides, is_over=True), False
 
 
-def _answers(state: AppState, source: str, request: Request, cancel: Cancel) -> Iterator[Side]:
+def _side(state: AppState, source: str, request: Request, cancel: Cancel) -> Iterator[Side]:
     side = Side(source)
-    try:
-        with _open(state, source) as host:
-            side = replace(side, info=host.info)
+    with stream.failures() as failed, _open(state, source) as host:
+        side = replace(side, info=host.info)
+        yield side
+        for result in stream.throttled(host.stream(request, cancel)):
+            side = replace(side, result=result)
             yield side
-            for result in stream.steadily(host.stream(request, cancel)):
-                side = replace(side, result=result)
-                yield side
-    except Exception as error:  # the edge of the house, as in stream.play
-        yield replace(side, error=stream.calm(error))
+    for error in failed:
+        yield replace(side, error=error)
 
 
 @contextmanager
 def _open(state: AppState, source: str) -> Iterator[Host]:
-    """A model that is open, or the built-in one for as long as it is needed."""
+    """A model that is open already, or the built-in one, opened for the comparison only."""
     host = state.host.opened(source)
     if host is not None:
         yield host
         return
-    if source != BUILT_IN:  # closed since the page was shown
+    if source != BUILT_IN:  # closed by another page meanwhile
         raise RequestError("host_closed", "This model was closed; open it again.")
     host = state.host.open(Route(BUILT_IN))
     try:
@@ -132,67 +140,45 @@ def _open(state: AppState, source: str) -> Iterator[Host]:
 
 
 def choices(state: AppState) -> list[tuple[str, str]]:
-    """(name, what it was opened with) of every open model, and of the built-in one."""
+    """(name, source) of every open model, and of the built-in one."""
     infos = [host.info for host in state.host.hosts()]
     known = [(info.name, info.source) for info in infos]
     return known if any(info.source == BUILT_IN for info in infos) else [*known, (BUILT_IN, BUILT_IN)]
 
 
 def picked(state: AppState, left: str | None, right: str | None) -> tuple[str, str]:
-    """What the two choices show: what they showed, where that is still there, and two models where there are two."""
+    """The values of the two choices: as they were if still possible, and two different models if there are two."""
     names = [source for _, source in choices(state)]
     left = left if left in names else names[0]
     others = [name for name in names if name != left] or names
     return left, right if right in others else others[-1]
 
 
-# --- the block -------------------------------------------------------------------------------------------------------
+# --- the form --------------------------------------------------------------------------------------------------------
 
 
 def create_ui(state: AppState) -> Compare:
-    """Lay the block out."""
-    languages = [(label(f"ui.language.{name}"), name) for name in LANGUAGES]
-    shown: dict[str, Any] = {"elem_classes": "field", "filterable": False, "interactive": True, "min_width": 130}
+    """Lay out the form."""
+    languages = components.languages()
     with gr.Row(elem_classes="split", elem_id="compare"):
         with gr.Column(scale=5, elem_classes="split-input"):
             gr.HTML(f'<h2 class="block-title">{both("ui.compare.title")}</h2>', apply_default_css=False)
             with gr.Row(elem_classes="pair"):
                 models, (one, other) = choices(state), picked(state, None, None)
-                left = gr.Dropdown(models, value=one, label=label("ui.compare.left"), elem_id="compare-left", **shown)
-                right = gr.Dropdown(
-                    models, value=other, label=label("ui.compare.right"), elem_id="compare-right", **shown
-                )
-            task = gr.Radio(
-                [(label(f"ui.task.{name}"), name) for name in TASKS],
-                value=TASKS[0],
-                label=label("ui.compare.task"),
-                elem_id="compare-task",
-                elem_classes="choice",
-                interactive=True,
-            )
+                left = components.dropdown("compare-left", "ui.compare.left", models, one, min_width=130)
+                right = components.dropdown("compare-right", "ui.compare.right", models, other, min_width=130)
+            tasks = [(label(f"ui.task.{name}"), name) for name in TASKS]
+            task = components.radio("compare-task", "ui.compare.task", tasks, TASKS[0])
             with gr.Column(elem_id="compare-media", elem_classes="bare") as _:
                 media = components.media_input(TAB, (PHOTO, SOUND, CLIP))
                 samples = components.samples(TAB, _samples(state))
-            words = gr.Textbox(
-                label=label("ui.compare.words"),
-                lines=2,
-                max_lines=8,
-                elem_id="compare-words",
-                elem_classes="field",
-                visible=False,
-                interactive=True,
-            )
+            words = components.textbox("compare-words", "ui.compare.words", lines=2, max_lines=8, visible=False)
             with gr.Row(elem_classes="pair"):
-                source = gr.Dropdown(
-                    languages,
-                    value="en",
-                    label=label("ui.speech.source"),
-                    elem_id="compare-source",
-                    visible=False,
-                    **shown,
+                source = components.dropdown(
+                    "compare-source", "ui.speech.source", languages, "en", visible=False, min_width=130
                 )
-                language = gr.Dropdown(
-                    languages, value="en", label=label("ui.caption.language"), elem_id="compare-language", **shown
+                language = components.dropdown(
+                    "compare-language", "ui.caption.language", languages, "en", min_width=130
                 )
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
@@ -202,28 +188,20 @@ def create_ui(state: AppState) -> Compare:
 
 
 def _samples(state: AppState) -> list[Any]:
-    """A sample of each sort that can be compared on; those of the search stay there."""
+    """The samples of the tasks that can be compared."""
     return [sample for sample in state.samples if set(sample.tabs) & {"caption", "speech", "video"}]
 
 
 def wire(state: AppState, block: Compare) -> None:
-    """Make it work."""
+    """Attach the events."""
     block.media.wire()
 
-    def act(request: gr.Request, *values: Any) -> Iterator[tuple[Any, ...]]:
-        for shown, goes_on in _run(state, block, stream.session_of(request), values):
-            yield shown, gr.update(interactive=not goes_on), gr.update(visible=goes_on)
+    def act(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+        frames = compare(state, stream.session_of(request), block, values)
+        yield from stream.updates(frames, block.result, block.stop, block.run)
 
-    # Without preprocessing: gradio would open photos itself, and fail on a damaged one in its own words.
-    block.run.click(
-        act,
-        block.inputs,
-        [block.result, block.run, block.stop],
-        show_progress="hidden",
-        preprocess=False,
-        **stream.MODEL,
-        **stream.PRIVATE,
-    )
+    outputs = [block.result, block.run, block.stop]
+    block.run.click(act, block.inputs, outputs, **stream.UNPROCESSED, **stream.MODEL, **stream.PRIVATE)
     stream.wire_stop(state, TAB, block.stop)
 
     def show(task: str, kind: str, source: str, language: str) -> dict[Any, Any]:
@@ -243,48 +221,22 @@ def wire(state: AppState, block: Compare) -> None:
         return updates
 
     changed = [*block.media.inputs, block.samples, block.words, block.source, block.language]
-    block.task.input(
-        show,
-        [block.task, block.media.kind, block.source, block.language],
-        changed,
-        show_progress="hidden",
-        queue=False,
-        **stream.PRIVATE,
-    )
-
-    by_id = {sample.file_id: sample for sample in _samples(state)}
+    block.task.input(show, [block.task, block.media.kind, block.source, block.language], changed, **stream.QUICK)
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
-        sample = by_id[event.sample]
-        kind = sample.input_kind
-        updates = block.media.show(kind, components.lend(sample.path, block.media.parts[kind]))
+        sample = state.sample(event.sample)
         question = sample.question(page_language(request))
-        return updates | ({block.words: gr.update(value=question)} if question else {})
+        filled = {block.words: gr.update(value=question)} if question else {}
+        return block.media.show_sample(sample) | filled
 
-    block.samples.pick(
-        pick, None, [*block.media.inputs, block.words], show_progress="hidden", queue=False, **stream.PRIVATE
-    )
-
-
-def _run(state: AppState, block: Compare, session: str, values: Sequence[Any]) -> Iterator[tuple[str, bool]]:
-    try:
-        left, right, task, words, source, language, kind, *files = map(stream.plain, values)
-        if not state.rules.devices:
-            raise RequestError("compare_owner_only", "Models are compared by the owner of this studio only.")
-        if left == right:
-            raise RequestError("compare_same_model", "Choose two different models to compare.")
-        request = build(task, words, source, language, block.media, kind, *files)
-    except UserError as error:
-        yield views.problem(error), False
-        return
-    yield from play(state, session, (left, right), request)
+    block.samples.pick(pick, None, [*block.media.inputs, block.words], **stream.QUICK)
 
 
 # --- as HTML ---------------------------------------------------------------------------------------------------------
 
 
 def view(state: AppState, sides: Sequence[Side], *, is_over: bool = False) -> str:
-    """Both halves side by side. is_over: nothing more comes, so what is not there was stopped."""
+    """Both sides. is_over: no more will come, so what is missing was stopped."""
     halves = "".join(_half(state, side, is_over) for side in sides)
     is_stopped = any(side.error is None and (side.result is None or side.result.end == "cancelled") for side in sides)
     status = "busy" if not is_over else "stopped" if is_stopped else "done"
@@ -299,11 +251,11 @@ def _half(state: AppState, side: Side, is_over: bool) -> str:
     text = str(getattr(result, "text", "")) if result is not None else ""
     said = f'<p class="sentence small">{html.escape(text)}</p>' if text else ""
     if side.error is not None:
-        said += f'<p class="problem">{spans(side.error.en, side.error.zh)}</p>'
+        said += f'<p class="problem">{sentence(side.error)}</p>'
     elif not text and result is not None and result.done:
-        said = f'<p class="nothing">{both(_why(result))}</p>'
+        said = views.nothing(_why(result))
     elif not text and is_over:
-        said = f'<p class="nothing">{both("ui.stopped.early")}</p>'
+        said = views.nothing("ui.stopped.early")
     elif not text and info is None:
         said = f'<p class="quiet">{both("ui.compare.next")}</p>'
     elif result is None or not result.done:
@@ -315,12 +267,10 @@ def _half(state: AppState, side: Side, is_over: bool) -> str:
     if info is not None:
         facts.append(model_routing.place(info))
     foot = f'<p class="quiet number">{" · ".join(facts)}</p>'
-    return f'<article class="side">{title}<div class="side-said">{said}</div>{foot}</article>'
+    return f'<article class="side">{title}<div class="side-text">{said}</div>{foot}</article>'
 
 
 def _why(result: Result) -> str:
-    if result.end == "cancelled":
-        return "ui.stopped.early"
-    if isinstance(result.request, TranscribeRequest):
+    if isinstance(result.request, TranscribeRequest) and result.end != "cancelled":
         return "ui.speech.nothing"
-    return "ui.silent" if result.end == "empty" else "ui.caption.nothing"
+    return views.why_nothing(result.end)

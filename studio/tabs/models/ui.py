@@ -1,4 +1,4 @@
-"""Models & device: what answers here, what it can do, how well it was measured, and where it runs."""
+"""Models & device: which models serve, what they can do, how well they were measured, and where they run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from engines import (
 from engines.paths import ASSETS
 from studio import components, model_routing, stream, views
 from studio.i18n import LANGUAGES as LOCALES
-from studio.i18n import both, label, page_language, spans, text
+from studio.i18n import both, label, page_language, sentence, spans, text
 from studio.model_routing import BUILT_IN
 from studio.state import AppState
 from studio.tabs.models import compare, load
@@ -46,46 +46,44 @@ BACK_JS = """element.addEventListener('click', (event) => {
 
 @dataclass(frozen=True)
 class Models:
-    """The widgets of the tab. opening, compare: None for visitors, who only see what answers."""
+    """The widgets of the tab. load, compare: None for visitors, who only see which models serve."""
 
     who: gr.HTML
     cards: gr.HTML
     abilities: gr.HTML
     switch: gr.Radio
-    opening: load.Opening | None
+    load: load.LoadForm | None
     compare: compare.Compare | None
 
     @property
     def shown(self) -> list[gr.Component]:
-        """What has to be drawn anew when other models answer."""
+        """What has to be redrawn when the routes change."""
         chosen = [] if self.compare is None else [self.compare.left, self.compare.right]
         return [self.who, self.cards, self.abilities, self.switch, *chosen]
 
 
 def create_ui(state: AppState) -> Models:
-    """Lay the tab out."""
+    """Lay out the tab."""
     components.subtitle(state, TAB)
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
             who = gr.HTML(who_view(state), elem_id="models-who", js_on_load=BACK_JS, apply_default_css=False)
-            switch = gr.Radio(
+            switch = components.radio(
+                "models-device",
+                "ui.models.device",
                 choices(state),
-                value=where(state),
-                label=label("ui.models.device"),
+                where(state),
                 info=label("ui.models.device.hint"),
-                elem_id="models-device",
-                elem_classes="choice",
                 visible=state.rules.devices,
-                interactive=True,
             )
             cards = gr.HTML(cards_view(state), elem_id="models-card", apply_default_css=False)
         with gr.Column(scale=7, elem_classes="split-result"):
             abilities = gr.HTML(abilities_view(state.host.info), elem_id="models-abilities", apply_default_css=False)
     is_owner = state.rules.devices
-    another = load.create_ui() if is_owner else None
-    both_ways = compare.create_ui(state) if is_owner else None
+    load_form = load.create_ui() if is_owner else None
+    compare_form = compare.create_ui(state) if is_owner else None
     gr.HTML(measured_view(), elem_id="models-measured", apply_default_css=False)
-    return Models(who, cards, abilities, switch, another, both_ways)
+    return Models(who, cards, abilities, switch, load_form, compare_form)
 
 
 def show(state: AppState, left: str | None = None, right: str | None = None) -> list[Any]:
@@ -103,25 +101,25 @@ def show(state: AppState, left: str | None = None, right: str | None = None) -> 
 
 
 def choices(state: AppState) -> list[tuple[Any, str]]:
-    """The devices as a choice: "auto" in words, the rest by their names."""
-    return [(label("ui.models.auto") if name == "auto" else name, name) for name in state.devices]
+    """The devices as choices."""
+    return [
+        (label("ui.models.auto") if name == "auto" else model_routing.device_name(name), name) for name in state.devices
+    ]
 
 
 def where(state: AppState) -> str:
-    """The choice that stands for where the host is now: the switches always show what is so."""
+    """The choice of the device in use."""
     here = (host.info.device for host in state.host.hosts())
     return next((device for device in here if device in state.devices), state.devices[0])
 
 
 def move(state: AppState, device: str, language: str) -> tuple[HostInfo, str | None]:
-    """Move what can be moved; what it is now, and a sentence when it could not move."""
-    sentence = None
-    try:
+    """Move the hosts that can be moved. Returns the host's info afterwards, and a sentence if it failed."""
+    with stream.failures() as failed:
         state.host.move(device)
-    except Exception as error:  # the edge of the house, as in stream.play
-        sentence = stream.calm(error).text(language)
     infos = [host.info for host in state.host.hosts()]
-    return next((info for info in infos if info.device in state.devices), infos[0]), sentence
+    info = next((info for info in infos if info.device in state.devices), infos[0])
+    return info, failed[0].text(language) if failed else None
 
 
 def wire(
@@ -144,29 +142,29 @@ def wire(
         ]
 
     changes = list(moments)
-    if models.opening is not None and models.compare is not None:
-        changes += [event.then for event in load.wire(state, models.opening, models.switch, models.who.back)]
+    if models.load is not None and models.compare is not None:
+        changes += [event.then for event in load.wire(state, models.load, models.switch, models.who.back)]
         compare.wire(state, models.compare)
     for change in changes:
         outputs = [*models.shown, header, *subtitles.values()]
-        change(refresh, chosen, outputs, show_progress="hidden", queue=False, **stream.PRIVATE)
+        change(refresh, chosen, outputs, **stream.QUICK)
     _wire_switches(state, models, header)
 
 
 def _wire_switches(state: AppState, models: Models, header: gr.Dropdown) -> None:
-    """Make both switches work: the one here and the one in the header."""
+    """Attach both device switches: the one of the tab and the one in the header."""
 
     def switch(device: str, request: gr.Request) -> tuple[Any, ...]:
         language = page_language(request)
         if not state.rules.devices or device not in state.devices:
             raise gr.Error(text("ui.models.forbidden", language), print_exception=False)
-        info, sentence = move(state, device, language)
-        if sentence is not None:
-            gr.Warning(sentence, title=text("ui.models.stays", language, device=info.device))
+        info, failure = move(state, device, language)
+        if failure is not None:
+            gr.Warning(failure, title=text("ui.models.stays", language, device=model_routing.device_name(info.device)))
         else:
             reason = info.device_reason.text(language)
             gr.Info(
-                text("ui.models.moved", language, device=info.device, reason=reason),
+                text("ui.models.moved", language, device=model_routing.device_name(info.device), reason=reason),
                 title=text("ui.models.device", language),
             )
         return gr.update(value=where(state)), gr.update(value=where(state)), who_view(state), cards_view(state)
@@ -176,7 +174,6 @@ def _wire_switches(state: AppState, models: Models, header: gr.Dropdown) -> None
             switch,
             source,
             [models.switch, header, models.who, models.cards],
-            show_progress="hidden",
             concurrency_id="device",
             concurrency_limit=1,
             **stream.PRIVATE,
@@ -187,7 +184,7 @@ def _wire_switches(state: AppState, models: Models, header: gr.Dropdown) -> None
 
 
 def who_view(state: AppState) -> str:
-    """Each task, who answers it, where and at what cost; for the owner a way back to the built-in model."""
+    """Each task, its model, where that runs and at what cost; for the owner a way back to the built-in model."""
     head = "".join(f"<th>{both('ui.models.' + name)}</th>" for name in ("task", "name", "place"))
     rows = "".join(_who(task, model_routing.serving(state, task), state.rules.devices) for task in TASKS)
     others = any(model_routing.serving(state, task).source != BUILT_IN for task in TASKS)
@@ -201,7 +198,7 @@ def who_view(state: AppState) -> str:
 
 def _who(task: str, info: HostInfo, is_owner: bool) -> str:
     name = f'<span class="name" title="{html.escape(info.name)}">{html.escape(info.name)}</span>'
-    unable = "" if model_routing.does(info, task) else f' <span class="unable">{both("ui.models.unable")}</span>'
+    unable = "" if model_routing.supports(info, task) else f' <span class="unable">{both("ui.models.unable")}</span>'
     back = f'<button type="button" class="tool" data-back="{task}">{both("ui.models.back")}</button>'
     return (
         f"<tr><th>{both('ui.task.' + task)}</th><td>{name}{unable}</td>"
@@ -211,34 +208,34 @@ def _who(task: str, info: HostInfo, is_owner: bool) -> str:
 
 
 def cards_view(state: AppState) -> str:
-    """A card of every model that is open; the first one lies open too."""
+    """A card per open model, the first one unfolded."""
     first, *others = (host.info for host in state.host.hosts())
     folded = (f"<details><summary>{html.escape(info.name)}</summary>{facts_list(info)}</details>" for info in others)
     return card_view(first) + "".join(views.result_card("done", card) for card in folded)
 
 
 def card_view(info: HostInfo) -> str:
-    """What a model is and where it runs, on a result."""
+    """What a model is and where it runs, as a card."""
     return views.result_card("done", facts_list(info))
 
 
 def facts_list(info: HostInfo) -> str:
     """What a model is and where it runs."""
-    rows = (
-        ("name", html.escape(info.name)),
-        ("parameters", model_routing.parameters(info)),
-        ("memory", model_routing.memory(info)),
-        ("device", " · ".join(part for part in (model_routing.where(info), html.escape(info.dtype)) if part)),
-        ("reason", spans(info.device_reason.en, info.device_reason.zh)),
-        ("licence", html.escape(info.licence)),
-        ("digest", f"<code>{html.escape(info.model_digest[:16])}</code>"),
+    return load.facts_list(
+        (
+            ("name", html.escape(info.name)),
+            ("parameters", model_routing.parameters(info)),
+            ("memory", model_routing.memory(info)),
+            ("device", " · ".join(part for part in (model_routing.where(info), html.escape(info.dtype)) if part)),
+            ("reason", sentence(info.device_reason)),
+            ("licence", html.escape(info.licence)),
+            ("digest", f"<code>{html.escape(info.model_digest[:16])}</code>"),
+        )
     )
-    listed = "".join(f"<dt>{both('ui.models.' + key)}</dt><dd>{value}</dd>" for key, value in rows if value)
-    return f'<dl class="facts-list">{listed}</dl>'
 
 
 def abilities_view(info: HostInfo) -> str:
-    """Tasks by languages, a mark where one is served."""
+    """Which task is supported in which language."""
     head = "".join(f"<th>{both('ui.language.' + name)}</th>" for name in LANGUAGES)
     rows = "".join(
         f"<tr><th>{both('ui.ability.' + name)}</th>"
@@ -275,7 +272,7 @@ def _sign(served: bool) -> str:
 
 
 def measured_view(file: Path = EVALUATION) -> str:
-    """The figures of `evaluation.json` as one table; a sentence where there is none."""
+    """The figures of `evaluation.json` as a table; a sentence if there are none."""
     rows = figures(file)
     title = f"<h2>{both('ui.models.measured')}</h2>"
     if not rows:
@@ -290,7 +287,7 @@ def measured_view(file: Path = EVALUATION) -> str:
 
 
 def figures(file: Path) -> list[tuple[str, str]]:
-    """(key, figure with its unit) pairs of an evaluation file; none when it is absent or damaged."""
+    """(key, figure with its unit) pairs of an evaluation file; none if it is missing or damaged."""
     try:
         read = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

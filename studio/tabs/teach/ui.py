@@ -1,13 +1,12 @@
-"""Teach it: labels of one's own from a few photos or sounds of each, and new ones named by them.
+"""Teach it: define labels by a few photos or sounds each, and recognise new files by them.
 
-Left, a row for each label on which its examples are dropped; right, what is to be named, and what it was named. What
-was dropped stays where it is whatever goes wrong; what was taught is kept in the label_store (`studio.label_store`).
+Left, a row per label with its examples; right, the files to recognise and the results. Dropped files stay in place
+whatever fails; a label set that was taught is saved in the `LabelStore`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,17 @@ import gradio as gr
 from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, tidy
 from studio import components, stream
 from studio.hardening import uploaded
-from studio.i18n import both, label, page_language, text
+from studio.i18n import label, page_language, text
 from studio.label_store import Draft
 from studio.state import AppState
 from studio.tabs.teach import view
-from studio.tabs.teach.logic import TAB, Frames, asking, look, open_set, spread, teaching
+from studio.tabs.teach.logic import TAB, inspect, open_set, recognise_files, spread, teach_rows
 
 NEW = "new"
-"""What is recorded is to be named, and is no example of a label."""
+"""The recording is to be recognised; it is not an example."""
 SAMPLE_KINDS = ("clip", "photo", "sound")
 EXAMPLE = ("dog.jpg", "horses.jpg", "coffee.jpg")
-"""Samples that fill a row each for whoever has nothing at hand; some of the clips are of the same."""
+"""Samples that fill the rows of the built-in example; some sample clips show the same things."""
 
 SETS_JS = """const act = (button) => {
   const set = button.closest('[data-set]'), input = set.querySelector('input');
@@ -46,12 +45,12 @@ element.addEventListener('keydown', (event) => {
   const wanted = event.key === 'Enter' ? '[data-do=rename]' : '.when-rename [data-turn]';
   act(event.target.closest('[data-set]').querySelector(wanted));
 });"""
-"""Rename and delete ask first, on the page itself; what is then to be done is told as `act`."""
+"""Rename and Delete are confirmed on the page; what is to be done then arrives as an `act` event."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """The widgets of one label: its name, and the tiles of its examples."""
+    """The widgets of one label: its name and its examples."""
 
     frame: gr.Column
     label: gr.Textbox
@@ -60,7 +59,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Teach:
-    """The widgets of the page. asking: what is seen once a set is in use. halt: stops the naming."""
+    """The widgets of the panel. asking: visible once a set is active. halt: stops the recognition."""
 
     sets: gr.HTML
     name: gr.Textbox
@@ -83,16 +82,16 @@ class Teach:
         return [row.label for row in self.rows]
 
     @property
-    def board(self) -> list[Any]:
+    def draft_parts(self) -> list[Any]:
         """What shows the draft."""
         return [*(part for row in self.rows for part in (row.frame, row.label, row.tiles)), self.more, self.target]
 
     @property
     def running(self) -> list[Any]:
-        """What a run changes."""
+        """What a run updates."""
         return [self.result, self.run, self.stop, self.halt, self.sets, self.asking]
 
-    def show_board(self, draft: Draft, typed: Sequence[str | None]) -> dict[Any, Any]:
+    def show_draft(self, draft: Draft, typed: Sequence[str | None]) -> dict[Any, Any]:
         """Updates that show the draft. typed: the labels."""
         updates: dict[Any, Any] = {
             self.more: gr.update(interactive=draft.n_rows < MAX_LABELS),
@@ -104,13 +103,15 @@ class Teach:
         return updates
 
     def show_sets(self, state: AppState, session: str) -> dict[Any, Any]:
-        """Updates that show which sets there are, and whether one is in use."""
-        used = state.label_store.draft(session).taught
+        """Updates that show the saved sets, and the recognition side if one is active."""
+        used = state.label_store.draft(session).active
         shown = view.sets(state.label_store.entries(session), used)
         return {self.sets: shown, self.asking: gr.update(visible=bool(used))}
 
-    def show_frames(self, frames: Frames, state: AppState, session: str, stop: gr.Button) -> Iterator[dict[Any, Any]]:
-        """Updates that show a run. stop: the button that stops it, seen meanwhile."""
+    def show_frames(
+        self, frames: stream.Frames, state: AppState, session: str, stop: gr.Button
+    ) -> Iterator[dict[Any, Any]]:
+        """Updates that show a run. stop: its Stop button, visible meanwhile."""
         for shown, goes_on in frames:
             stops = {each: gr.update(visible=goes_on and each is stop) for each in (self.stop, self.halt)}
             run = gr.update(interactive=not goes_on or stop is not self.stop)
@@ -121,18 +122,13 @@ class Teach:
 
 
 def create_ui(state: AppState) -> Teach:
-    """Lay the page out."""
+    """Lay out the panel."""
     with gr.Row(elem_classes="split", elem_id="teach"):
         with gr.Column(scale=5, elem_classes="split-input"):
-            gr.HTML(f'<p class="question-of">{both("ui.teach.ask")}</p>', elem_id="teach-ask", apply_default_css=False)
+            components.question_of(TAB, "ui.teach.ask")
             sets = gr.HTML("", elem_id="teach-sets", js_on_load=SETS_JS, apply_default_css=False)
-            name = gr.Textbox(
-                label=label("ui.teach.name"),
-                placeholder=label("ui.teach.name.hint"),
-                max_lines=1,
-                elem_id="teach-name",
-                elem_classes="field",
-                interactive=True,
+            name = components.textbox(
+                "teach-name", "ui.teach.name", placeholder=label("ui.teach.name.hint"), max_lines=1
             )
             rows = tuple(_row(n) for n in range(MAX_LABELS))
             with gr.Row(elem_classes="more-row"):
@@ -149,7 +145,7 @@ def create_ui(state: AppState) -> Teach:
                 run, stop = components.run_stop(TAB)
         with gr.Column(scale=7, elem_classes="split-result"):
             with gr.Column(visible=False, elem_id="teach-asking") as seen:
-                drop = components.files("teach-drop", view.place("ui.teach.drop.new"), most=MAX_EXAMPLES)
+                drop = components.files("teach-drop", view.drop_area("ui.teach.drop.new"), most=MAX_EXAMPLES)
                 shown = [each for kind in SAMPLE_KINDS for each in state.samples if each.kind == kind]
                 samples = components.samples(TAB, shown)
                 halt = gr.Button(
@@ -180,14 +176,7 @@ def _row(n: int) -> Row:
 
 def _recorder() -> tuple[gr.Radio, gr.Image, gr.Audio]:
     with gr.Accordion(label("ui.teach.record"), open=False, elem_id="teach-record", elem_classes="options"):
-        target = gr.Radio(
-            _targets(MIN_LABELS),
-            value="1",
-            label=label("ui.teach.target"),
-            elem_id="teach-target",
-            elem_classes="choice",
-            interactive=True,
-        )
+        target = components.radio("teach-target", "ui.teach.target", _targets(MIN_LABELS), "1")
         with gr.Row(elem_classes="pair"):
             camera = gr.Image(
                 type="filepath",
@@ -212,45 +201,44 @@ def _recorder() -> tuple[gr.Radio, gr.Image, gr.Audio]:
 
 
 def _targets(n_rows: int) -> list[tuple[Any, str]]:
-    """Where a recording goes: a label, by its number, or what is to be named."""
+    """Where a recording goes: to a label, by its number, or to recognition."""
     return [*((str(n + 1), str(n + 1)) for n in range(n_rows)), (label("ui.teach.target.new"), NEW)]
 
 
 def _examples(state: AppState) -> list[Path]:
-    """The files of the example, one for each label; none where the samples are not there."""
+    """The files of the built-in example, one per label; none without the samples."""
     known = {sample.path.name: sample.path for sample in state.samples}
     return [known[name] for name in EXAMPLE] if known.keys() >= set(EXAMPLE) else []
 
 
 # --- what happens ----------------------------------------------------------------------------------------------------
 
-QUICK: dict[str, Any] = {"show_progress": "hidden", "queue": False, **stream.PRIVATE}
-SLOW: dict[str, Any] = {"show_progress": "hidden", **stream.MODEL, **stream.PRIVATE}
+SLOW: dict[str, Any] = {**stream.MODEL, **stream.PRIVATE}
 EACH: dict[str, Any] = {"trigger_mode": "multiple"}
-"""What is dropped while something else is looked at is not to be lost."""
+"""Files dropped while others are handled must not be lost."""
 
 
 def wire(state: AppState, page: Teach) -> None:
-    """Make it work."""
+    """Attach the events."""
     _wire_rows(state, page)
     _wire_sets(state, page)
     _wire_recorder(state, page)
 
     def act_teach(request: gr.Request, name: str, *typed: str) -> Iterator[dict[Any, Any]]:
         session = stream.session_of(request)
-        yield from page.show_frames(teaching(state, session, name, typed), state, session, page.stop)
+        yield from page.show_frames(teach_rows(state, session, name, typed), state, session, page.stop)
 
     def act_name(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
         session = stream.session_of(request)
-        with told(request):
+        with stream.toast(request):
             files, n_lost = brought(event)
-            frames = asking(state, session, [look(state, path) for path in files], n_lost)
+            frames = recognise_files(state, session, [inspect(state, path) for path in files], n_lost)
         yield from page.show_frames(frames, state, session, page.halt)
 
     def act_sample(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
         session = stream.session_of(request)
-        (path,) = (sample.path for sample in state.samples if sample.file_id == event.sample)
-        yield from page.show_frames(asking(state, session, [look(state, path)]), state, session, page.halt)
+        path = state.sample(event.sample).path
+        yield from page.show_frames(recognise_files(state, session, [inspect(state, path)]), state, session, page.halt)
 
     page.run.click(act_teach, [page.name, *page.labels], page.running, **SLOW)
     page.drop.bring(act_name, None, page.running, **EACH, **SLOW)
@@ -260,46 +248,46 @@ def wire(state: AppState, page: Teach) -> None:
 
 
 def _wire_rows(state: AppState, page: Teach) -> None:
-    """Rows as they are needed: more of them, lines pasted into one, files put in and taken out."""
+    """Rows: adding and removing them, pasting several lines, adding and removing files."""
 
     def draft_of(request: gr.Request) -> Draft:
         return state.label_store.draft(stream.session_of(request))
 
     def add(request: gr.Request, *typed: str) -> dict[Any, Any]:
         draft = draft_of(request)
-        draft.more(draft.n_rows + 1)
-        return page.show_board(draft, typed)
+        draft.show_rows(draft.n_rows + 1)
+        return page.show_draft(draft, typed)
 
     def part(request: gr.Request, *typed: str) -> dict[Any, Any]:
         if not any("\n" in (each or "") for each in typed):
             return {page.more: gr.skip()}
         draft = draft_of(request)
-        return page.show_board(draft, spread(draft, typed))
+        return page.show_draft(draft, spread(draft, typed))
 
     def fill(request: gr.Request, name: str, *typed: str) -> dict[Any, Any]:
         language, draft, put = page_language(request), draft_of(request), list(typed)
         free = [n for n in range(MAX_LABELS) if not typed[n] and not draft.row(n)]
         for n, (i, path) in zip(free, enumerate(_examples(state), 1), strict=False):
-            draft.add(n, [look(state, Path(components.lend(path, page.drop)))])
-            draft.more(n + 1)
+            draft.add(n, [inspect(state, Path(components.lend(path, page.drop)))])
+            draft.show_rows(n + 1)
             put[n] = text(f"ui.teach.example.{i}", language)
-        return {**page.show_board(draft, put), page.name: name or text("ui.teach.example.name", language)}
+        return {**page.show_draft(draft, put), page.name: name or text("ui.teach.example.name", language)}
 
-    page.more.click(add, page.labels, page.board, **QUICK)
-    page.example.click(fill, [page.name, *page.labels], [page.name, *page.board], **QUICK)
+    page.more.click(add, page.labels, page.draft_parts, **stream.QUICK)
+    page.example.click(fill, [page.name, *page.labels], [page.name, *page.draft_parts], **stream.QUICK)
     for n, row in enumerate(page.rows):
-        row.label.blur(part, page.labels, page.board, **QUICK)
-        row.tiles.bring(_bringing(state, n), None, row.tiles, **EACH, **QUICK)
-        row.tiles.take(_taking(state, n), None, row.tiles, **EACH, **QUICK)
-        row.tiles.away(_removing(state, page, n), page.labels, page.board, **QUICK)
+        row.label.blur(part, page.labels, page.draft_parts, **stream.QUICK)
+        row.tiles.bring(_bringing(state, n), None, row.tiles, **EACH, **stream.QUICK)
+        row.tiles.take(_taking(state, n), None, row.tiles, **EACH, **stream.QUICK)
+        row.tiles.away(_removing(state, page, n), page.labels, page.draft_parts, **stream.QUICK)
 
 
 def _bringing(state: AppState, n: int) -> Callable[..., str]:
     def bring(event: gr.EventData, request: gr.Request) -> str:
         draft = state.label_store.draft(stream.session_of(request))
-        with told(request):
+        with stream.toast(request):
             files, n_lost = brought(event)
-            n_lost += draft.add(n, [look(state, path) for path in files])
+            n_lost += draft.add(n, [inspect(state, path) for path in files])
         return view.tiles(draft.row(n), n_lost)
 
     return bring
@@ -308,7 +296,7 @@ def _bringing(state: AppState, n: int) -> Callable[..., str]:
 def _taking(state: AppState, n: int) -> Callable[..., str]:
     def take(event: gr.EventData, request: gr.Request) -> str:
         draft = state.label_store.draft(stream.session_of(request))
-        draft.take(n, str(event.id))
+        draft.remove_file(n, str(event.id))
         return view.tiles(draft.row(n))
 
     return take
@@ -317,14 +305,14 @@ def _taking(state: AppState, n: int) -> Callable[..., str]:
 def _removing(state: AppState, page: Teach, n: int) -> Callable[..., dict[Any, Any]]:
     def remove(request: gr.Request, *typed: str) -> dict[Any, Any]:
         draft = state.label_store.draft(stream.session_of(request))
-        draft.remove(n)
-        return page.show_board(draft, [*typed[:n], *typed[n + 1 :]])
+        draft.remove_row(n)
+        return page.show_draft(draft, [*typed[:n], *typed[n + 1 :]])
 
     return remove
 
 
 def _wire_sets(state: AppState, page: Teach) -> None:
-    """The sets there are: opened, renamed, deleted."""
+    """Saved sets: open, rename, delete."""
 
     def show(request: gr.Request) -> dict[Any, Any]:
         return page.show_sets(state, stream.session_of(request))
@@ -332,38 +320,38 @@ def _wire_sets(state: AppState, page: Teach) -> None:
     def act(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         session, name, updates = stream.session_of(request), str(event.name), dict[Any, Any]()
         draft = state.label_store.draft(session)
-        with told(request):
-            if event.act == "open" and draft.is_loose:
-                return {page.sets: view.sets(state.label_store.entries(session), draft.taught, asked=name)}
+        with stream.toast(request):
+            if event.act == "open" and draft.is_unsaved:
+                return {page.sets: view.sets(state.label_store.entries(session), draft.active, asked=name)}
             if event.act in ("open", "replace"):
                 state.running.stop(session, TAB)
                 shown, typed = open_set(state, session, name, lambda path: components.lend(path, page.drop))
-                updates = {page.result: shown, page.name: name, **page.show_board(draft, typed)}
+                updates = {page.result: shown, page.name: name, **page.show_draft(draft, typed)}
             elif event.act == "rename":
                 state.label_store.rename(session, name, str(event.to))
-                if name == draft.taught:
-                    draft.taught = tidy(str(event.to))
-                    updates = {page.name: draft.taught}
+                if name == draft.active:
+                    draft.active = tidy(str(event.to))
+                    updates = {page.name: draft.active}
             elif event.act == "delete":
                 state.label_store.delete(session, name)
-                if name == draft.taught:
-                    draft.taught = ""
+                if name == draft.active:
+                    draft.active = ""
         return {**updates, **page.show_sets(state, session)}
 
-    gr.on(None, show, None, [page.sets, page.asking], **QUICK)
-    page.sets.act(act, None, [page.result, page.name, page.sets, page.asking, *page.board], **QUICK)
+    gr.on(None, show, None, [page.sets, page.asking], **stream.QUICK)
+    page.sets.act(act, None, [page.result, page.name, page.sets, page.asking, *page.draft_parts], **stream.QUICK)
 
 
 def _wire_recorder(state: AppState, page: Teach) -> None:
-    """What the camera or the microphone took goes to the label it is for, or is named."""
+    """A recording becomes an example of the chosen label, or is recognised."""
     recorders: list[Any] = [page.camera, page.microphone]
 
     def act_record(request: gr.Request, target: str, *values: Any) -> Iterator[dict[Any, Any]]:
         session, ready = stream.session_of(request), dict.fromkeys(recorders)
-        with told(request):
-            files = [look(state, Path(path)) for path in map(stream.plain, values) if path is not None]
+        with stream.toast(request):
+            files = [inspect(state, Path(path)) for path in map(stream.plain, values) if path is not None]
         if target == NEW and files:
-            for updates in page.show_frames(asking(state, session, files), state, session, page.halt):
+            for updates in page.show_frames(recognise_files(state, session, files), state, session, page.halt):
                 yield {**updates, **ready}
         elif files:
             draft, n = state.label_store.draft(session), int(target) - 1
@@ -374,19 +362,10 @@ def _wire_recorder(state: AppState, page: Teach) -> None:
 
     outputs = [*recorders, *(row.tiles for row in page.rows), page.more, *page.running]
     for part in recorders:
-        part.input(act_record, [page.target, *recorders], outputs, preprocess=False, **SLOW)
+        part.input(act_record, [page.target, *recorders], outputs, **stream.UNPROCESSED, **SLOW)
 
 
 def brought(event: gr.EventData) -> tuple[list[Path], int]:
-    """The files of a `bring`, and how many did not come. Raises RequestError for a forged one."""
+    """The files of a `bring` event, and how many are missing. Raises RequestError for a forged path."""
     files = [uploaded(str(path)) for path in event.files]
     return files, max(0, int(event.given) - len(files))
-
-
-@contextmanager
-def told(request: gr.Request) -> Iterator[None]:
-    """What goes wrong is one sentence in the language of the page."""
-    try:
-        yield
-    except Exception as error:  # the edge of the house, as in stream.play
-        raise gr.Error(stream.calm(error).text(page_language(request)), print_exception=False) from None

@@ -1,6 +1,6 @@
-"""What was dropped, taught and named on the page "Teach it", as HTML: tiles, the label sets, bars and neighbours.
+""" "Teach it" as HTML: tiles of the examples, the saved label sets, and what a file was recognised as.
 
-Pure functions. File names and labels are escaped; paths never appear, only ids from the downloads.
+Pure functions. File names and labels are escaped; paths never appear, only ids of the `DownloadRegistry`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from collections.abc import Sequence
 from engines import HostInfo, Progress, UserError
 from engines.lab.fewshot import MAX_EXAMPLES, LabelSet, Prediction
 from engines.lab.label_store import Entry, slug
-from studio import model_routing, theme, views
-from studio.i18n import both, spans
+from studio import theme, views
+from studio.i18n import both, sentence
 from studio.label_store import UploadedFile
 
 ACCEPT = "image/*,audio/*,video/*"
-"""What a file dialogue offers first; a phone offers its camera and its recorder for it."""
+"""What a file dialogue offers first; for these a phone also offers its camera and recorder."""
 
 
-# --- what was dropped --------------------------------------------------------------------------------------------
+# --- examples ------------------------------------------------------------------------------------------------
 
 
 def tile(file: UploadedFile, under: str = "", *, can_go: bool = False) -> str:
-    """A small picture of a file, with a player where it can be heard. under: HTML below it. can_go: may be removed."""
+    """A thumbnail of a file, with a play button for sounds. under: HTML below it. can_go: has a remove button."""
     name = html.escape(file.path.name)
     inside = f'<img src="./studio/thumb/{file.file_id}" alt="{name}" loading="lazy">'
     if file.kind is None:
@@ -46,30 +46,30 @@ def tile(file: UploadedFile, under: str = "", *, can_go: bool = False) -> str:
 
 
 def tiles(row: Sequence[UploadedFile], n_lost: int = 0) -> str:
-    """What lies in the row of a label, and the place where more is dropped. n_lost: how many were not taken."""
+    """The examples of a label, and a drop area for more. n_lost: files that were left out."""
     note = f'<p class="row-note">{both("ui.teach.toomany", n=n_lost, most=MAX_EXAMPLES)}</p>' if n_lost else ""
     shown = "".join(tile(each, can_go=True) for each in row)
     return (
-        f'<div class="tiles{"" if row else " is-empty"}">{shown}{place("ui.teach.drop")}</div>{note}'
+        f'<div class="tiles{"" if row else " is-empty"}">{shown}{drop_area("ui.teach.drop")}</div>{note}'
         f'<button type="button" class="row-away" data-away>×<span class="unseen">{both("ui.teach.away")}</span>'
         "</button>"
     )
 
 
-def place(key: str) -> str:
-    """A place to drop files on, or to click."""
+def drop_area(key: str) -> str:
+    """An area to drop files on, or to click."""
     return (
         f'<label class="place"><input type="file" multiple accept="{ACCEPT}"><i aria-hidden="true">+</i>'
         f'<span class="place-said">{both(key)}</span></label>'
     )
 
 
-# --- the label sets there are --------------------------------------------------------------------------------------
+# --- saved label sets ----------------------------------------------------------------------------------------------
 
 
 def sets(entries: Sequence[Entry], used: str = "", *, asked: str = "") -> str:
-    """The label sets one may open, rename or delete. used: the name of the one in use. asked: of the one about which is
-    asked whether to open it, since what lies in the rows now is in no set."""
+    """The label sets, each with Open, Rename and Delete. used: name of the active one. asked: name of the one whose
+    opening has to be confirmed, because the rows hold unsaved files."""
     if not entries:
         return ""
     rows = "".join(_damaged(entry) if entry.failure else _set(entry, used, asked) for entry in entries)
@@ -96,7 +96,7 @@ def _damaged(entry: Entry) -> str:
     assert entry.failure is not None
     return (
         f'<div class="set" data-set="{html.escape(entry.name)}" data-state=""><span class="unable">'
-        f"{spans(entry.failure.en, entry.failure.zh)}</span>"
+        f"{sentence(entry.failure)}</span>"
         f'<span class="set-tools">{_do("delete", "ui.teach.delete")}</span></div>'
     )
 
@@ -117,32 +117,21 @@ def _do(what: str, key: str) -> str:
     return f'<button type="button" class="tool" data-do="{what}">{both(key)}</button>'
 
 
-# --- what was taught -----------------------------------------------------------------------------------------------
+# --- the label set -----------------------------------------------------------------------------------------------
 
 
 def empty() -> str:
-    """What the result shows before anything was taught: what to do, and what comes out."""
-    bars = _bar("A", 0.93, is_said=True) + _bar("B", 0.05) + _bar(None, 0.02)
-    example = (
-        f'<div class="example" aria-hidden="true"><article class="named"><div class="named-media">'
-        f'{theme.kind_mark("photo")}</div><div><p class="sentence">A</p><div class="chances">{bars}</div></div>'
-        "</article></div>"
+    """The card before the first run: what to do, and what the result will look like."""
+    bars = _bar("A", 0.93, is_best=True) + _bar("B", 0.05) + _bar(None, 0.02)
+    example = views.example(
+        f'<article class="named"><div class="named-media">{theme.kind_mark("photo")}</div><div>'
+        f'<p class="sentence">A</p><div class="probabilities">{bars}</div></div></article>'
     )
     return views.result_card("empty", f'<p class="hint">{both("ui.teach.empty")}</p>{example}')
 
 
-def stopped() -> str:
-    """Stopped before the end; nothing that was dropped is gone."""
-    return views.result_card("stopped", f'<p class="nothing">{both("ui.teach.stopped")}</p>')
-
-
-def looking(progress: Progress | None) -> str:
-    """How far the examples are looked at."""
-    return views.result_card("busy", views.stage(progress))
-
-
 def taught(labels: LabelSet, tried: tuple[int, int], failures: Sequence[tuple[str, UserError]] = ()) -> str:
-    """What a set knows now, how many of its examples the others name right, and which files were left out."""
+    """The labels of a set, its accuracy on its own examples (leave one out), and the files left out."""
     counts = Counter(example.label for example in labels.examples)
     chips = "".join(
         f'<span class="chip">{html.escape(label)}<b class="number">{counts[label]}</b></span>'
@@ -154,69 +143,62 @@ def taught(labels: LabelSet, tried: tuple[int, int], failures: Sequence[tuple[st
 
 
 def left_out(failures: Sequence[tuple[str, UserError]]) -> str:
-    """The files that could not be read, each with its sentence."""
+    """The files that could not be read, each with the reason."""
     if not failures:
         return ""
-    listed = "".join(f"<li>{spans(error.en, error.zh)}</li>" for _, error in failures)
+    listed = "".join(f"<li>{sentence(error)}</li>" for _, error in failures)
     return f'<div class="warning left-out">{both("ui.teach.leftout", n=len(failures))}<ul>{listed}</ul></div>'
 
 
 def lost(n_files: int) -> str:
-    """How many files were not taken; "" for none."""
+    """How many files were left out; "" for none."""
     return f'<p class="warning">{both("ui.teach.notall", n=n_files, most=MAX_EXAMPLES)}</p>' if n_files else ""
 
 
 def warning(error: UserError) -> str:
-    """A sentence beside what there is."""
-    return f'<p class="warning">{spans(error.en, error.zh)}</p>'
+    """A warning above the result."""
+    return f'<p class="warning">{sentence(error)}</p>'
 
 
-# --- what was named ------------------------------------------------------------------------------------------------
+# --- recognition -------------------------------------------------------------------------------------------------
 
 
-def card(file: UploadedFile, naming: Prediction, near: Sequence[UploadedFile]) -> str:
-    """One medium with its name, a bar for each label, and the examples it is nearest to."""
-    name, label = html.escape(file.path.name), naming.label
-    bars = "".join(_bar(each, chance, is_said=each == label) for each, chance in naming.probabilities)
+def card(file: UploadedFile, prediction: Prediction, near: Sequence[UploadedFile]) -> str:
+    """One file: its label, a bar per label, and the nearest examples."""
+    name, label = html.escape(file.path.name), prediction.label
+    bars = "".join(_bar(each, probability, is_best=each == label) for each, probability in prediction.probabilities)
     beside = "".join(
         tile(shown, f'<b>{html.escape(example.label)}</b> <span class="number">{round(likeness, 2) + 0.0:.2f}</span>')
-        for shown, (example, likeness) in zip(near, naming.nearest, strict=True)
+        for shown, (example, likeness) in zip(near, prediction.nearest, strict=True)
     )
     return (
         f'<article class="named{" is-none" if label is None else ""}">{_medium(file)}<div class="named-said">'
         f'<p class="named-label" data-copied><span class="unseen">{name}: </span><span>{_label(label)}</span> '
-        f'<span class="number">{_percent(naming.confidence)}</span></p>'
+        f'<span class="number">{views.percent(prediction.confidence)}</span></p>'
         f'<p class="named-file quiet">{theme.kind_mark(file.kind or "photo")}<span>{name}</span></p>'
-        f'<div class="chances">{bars}{_bar(None, naming.none, is_said=label is None)}</div>'
+        f'<div class="probabilities">{bars}{_bar(None, prediction.none, is_best=label is None)}</div>'
         f'<p class="over">{both("ui.teach.nearest")}</p><div class="tiles near">{beside}</div></div></article>'
     )
 
 
 def unread(file: UploadedFile, error: UserError) -> str:
-    """One medium that could not be named, and why."""
-    said = f'<p class="problem small">{spans(error.en, error.zh)}</p>'
-    return f'<article class="named is-none">{_medium(file)}{said}</article>'
+    """One file that could not be read, and why."""
+    why = f'<p class="problem small">{sentence(error)}</p>'
+    return f'<article class="named is-none">{_medium(file)}{why}</article>'
 
 
-def named(head: str, cards: Sequence[str], progress: Progress | None = None, *, foot: str = "", end: str = "") -> str:
-    """The result of everything named so far. end: "" while it goes on, else "finished" or "cancelled"."""
-    state = {"": "busy", "cancelled": "stopped"}.get(end, "done")
+def results(head: str, cards: Sequence[str], progress: Progress | None = None, *, foot: str = "", end: str = "") -> str:
+    """The card with everything recognised so far. end: "" while it runs, else "finished" or "cancelled"."""
+    status = {"": "busy", "cancelled": "stopped"}.get(end, "done")
     body = head + (views.stage(progress) if not end else "") + "".join(cards)
-    return views.result_card(state, body, foot if end else "")
+    return views.result_card(status, body, foot if end else "")
 
 
 def foot(info: HostInfo, seconds: float, *, end: str, command: Sequence[str] | None = None) -> str:
-    """The status line: seconds, device, host, copy. command: which does the same; None: the names are copied."""
-    facts = f"{seconds:.1f} s · {model_routing.where(info)} · {html.escape(info.name)}"
-    stopped_early = f'<span class="stopped">{both("ui.stopped")}</span>' if end == "cancelled" else ""
-    copy = f'<button type="button" class="tool" data-copy>{both("ui.copy")}</button>'
-    if command is None:
-        tools = f'<span class="tools">{copy}</span>'
-    elif command:
-        tools = f'<div class="command"><code data-copied>{html.escape(shlex.join(command))}</code>{copy}</div>'
-    else:
-        tools = ""
-    return f'<span class="facts number">{facts}</span>{stopped_early}{tools}'
+    """The status line. command: a command line that does the same; None: the labels can be copied instead."""
+    tools = views.copy_button() if command is None else ""
+    below = views.command(shlex.join(command)) if command else ""
+    return views.status_line(views.facts(seconds, info), end=end, tools=tools, below=below)
 
 
 def _medium(file: UploadedFile) -> str:
@@ -234,12 +216,6 @@ def _label(label: str | None) -> str:
     return both("ui.teach.none") if label is None else html.escape(label)
 
 
-def _bar(label: str | None, chance: float, *, is_said: bool = False) -> str:
-    return (
-        f'<div class="share{" is-said" if is_said else ""}"><span>{_label(label)}</span><div class="meter">'
-        f'<i style="width:{100 * chance:.1f}%"></i></div><span class="number">{_percent(chance)}</span></div>'
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def _bar(label: str | None, probability: float, *, is_best: bool = False) -> str:
+    row = "share is-best" if is_best else "share"
+    return views.meter(probability, f"<span>{_label(label)}</span>", row=row)
