@@ -133,7 +133,7 @@ def test_a_run_is_watched_from_its_first_sign_to_its_end_and_can_be_saved(
     script.may_end.set()
     shown = page.last()
     assert "is-done" in shown
-    assert script.queries == [(FusionRequest(operator=("picture", "sum"), seed=5), None)]
+    assert script.asked == [(FusionRequest(operator=("picture", "sum"), seed=5), None)]
     (name,) = set(re.findall(r"studio/run/([\w-]+)\.", shown))
     kept = state.downloads.run(name)
     assert kept is not None and kept.request.seed == 5
@@ -143,9 +143,9 @@ def test_a_run_is_watched_from_its_first_sign_to_its_end_and_can_be_saved(
 def test_what_cannot_be_run_is_one_sentence_and_nothing_starts(
     state: AppState, panel: Panel, line: FairQueue, script: Script
 ) -> None:
-    ((shown, goes_on),) = lab.play(state, line, panel, "me", values_of(panel, operator=[]))
+    *_, (shown, goes_on) = lab.play(state, line, panel, "me", values_of(panel, operator=[]))
     assert "is-error" in shown and "Ways of fusion" in shown and not goes_on
-    assert script.queries == []
+    assert script.asked == []
 
 
 def test_a_stop_keeps_what_is_there(state: AppState, panel: Panel, line: FairQueue, script: Script) -> None:
@@ -234,14 +234,14 @@ def test_a_folder_of_ones_own_is_learnt_from(
 def test_a_folder_that_is_not_there_is_one_sentence(
     state: AppState, panel: Panel, line: FairQueue, script: Script
 ) -> None:
-    ((shown, _),) = lab.play(state, line, panel, "me", values_of(panel, where=FOLDER, folder="/no/such"))
-    assert "There is no such folder" in shown and script.queries == []
+    *_, (shown, _) = lab.play(state, line, panel, "me", values_of(panel, where=FOLDER, folder="/no/such"))
+    assert "There is no such folder" in shown and script.asked == []
 
 
 def test_a_visitor_who_forges_a_folder_learns_nothing(visitor: AppState, line: FairQueue, script: Script) -> None:
     panel = laid_out(visitor).panels["maml"]
-    ((shown, _),) = lab.play(visitor, line, panel, "me", values_of(panel, where=FOLDER))
-    assert "is-error" in shown and script.queries == []
+    *_, (shown, _) = lab.play(visitor, line, panel, "me", values_of(panel, where=FOLDER))
+    assert "is-error" in shown and script.asked == []
 
 
 # --- opened again -----------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from studio.components import media_input
 from studio.i18n import text
 from studio.state import AppState
 from studio.tabs.masking import ui as masking
-from studio.tabs.masking.ui import EXAMPLES, SENSES, WORDS, Senses, Words
+from studio.tabs.masking.ui import EXAMPLES, MODALITIES, WORDS, ModalityMasking, WordMasking
 from tests.conftest import SAMPLES, write_photo
 from tests.fake_host import FakeHost
 
@@ -35,8 +35,8 @@ class Opened:
         with gr.Blocks() as self.blocks:
             widgets = masking.create_ui(state)
             masking.wire(state, widgets)
-        self.words: Words = widgets[0]
-        self.senses: Senses = widgets[1]
+        self.words: WordMasking = widgets[0]
+        self.senses: ModalityMasking = widgets[1]
 
     def __call__(self, called: str, /, *values: Any, n: int = 0, me: Any = ME, **event: Any) -> Any:
         """What the n-th event that calls this answers. event: what came with it."""
@@ -88,7 +88,7 @@ def test_the_same_translation_is_asked_for_without_and_with_the_photo(tmp_path: 
 
 def test_a_question_is_asked_three_times(tmp_path: Path) -> None:
     with gr.Blocks():
-        media = media_input(SENSES, ("clip",))
+        media = media_input(MODALITIES, ("clip",))
     asked = masking.muted(media, "zh", "dog.mp4", "什么？")
     assert [sorted(each.hide) for each in asked] == [[], ["picture"], ["sound"]]
     assert {(each.question, each.language) for each in asked} == {("什么？", "zh")}
@@ -113,7 +113,7 @@ def test_every_example_hides_a_noun_of_its_sentence() -> None:
 # --- what happens ----------------------------------------------------------------------------------------------------
 
 
-def test_both_translations_stream_into_one_sheet(built: Opened, photo_value: dict[str, Any]) -> None:
+def test_both_translations_stream_into_one_card(built: Opened, photo_value: dict[str, Any]) -> None:
     frames = built("act_translate", photo_value, "en-de", "A dog runs.", ["1"], 0.8)
     page = built.words
     assert "is-busy" in frames[0][page.result] and frames[0][page.stop]["visible"]
@@ -167,19 +167,7 @@ def test_a_stop_ends_the_run_and_the_answers_that_did_not_come_say_so(tmp_path: 
     assert act is not None
     frames = act(ME, uploaded(SAMPLES / "dog.mp4"), "What barks?")
     assert "is-busy" in next(frames)[opened.senses.result] and next(frames)
-    opened.state.running.stop("me", SENSES)
+    opened.state.running.stop("me", MODALITIES)
     *_, last = frames
     assert "is-stopped" in last[opened.senses.result] and len(host.cancelled) == 1
     assert last[opened.senses.result].count(text("ui.stopped.early", "en")) == 2
-
-
-def test_a_newer_run_of_the_same_half_ends_the_older_in_silence(state: AppState) -> None:
-    from engines import CaptionResult
-
-    request = CaptionRequest(media=Path("dog.jpg"))
-    two = [CaptionResult(request=request), CaptionResult(request=request, end="finished")]
-    older = masking.play(state, WORDS, "me", lambda cancel: [iter(two)], lambda found, is_over: "seen")
-    assert next(older)[1]
-    newer = masking.play(state, WORDS, "me", lambda cancel: [iter(two)], lambda found, is_over: "seen")
-    next(newer)
-    assert list(older) == [] and list(newer)[-1] == ("seen", False)

@@ -117,7 +117,7 @@ def test_a_visitor_sees_what_answers_and_has_nothing_to_open_it_with(visitor: Ap
     with gr.Blocks() as page:
         tab = models.create_ui(visitor)
     names = {str(part.elem_id) for part in page.blocks.values() if getattr(part, "elem_id", None)}
-    assert (tab.opening, tab.compare) == (None, None)
+    assert (tab.load, tab.compare) == (None, None)
     assert not any(name.startswith(("load", "compare")) for name in names)
     shown = "".join(str(part) for part in models.show(visitor))
     assert "whi&lt;sper" in shown

@@ -6,6 +6,7 @@ import pytest
 
 from engines import (
     AskRequest,
+    Cancel,
     CaptionRequest,
     CaptionResult,
     MediaError,
@@ -44,7 +45,7 @@ def last(steps: Iterator[tuple[str, bool]]) -> str:
 
 
 def test_both_answer_one_after_the_other_with_what_it_cost(two: AppState) -> None:
-    frames = [shown for shown, _ in compare.play(two, "me", ("builtin", "a/other"), CAPTION)]
+    frames = [shown for shown, _ in compare.play(two, ("builtin", "a/other"), CAPTION, Cancel())]
     assert "Next in turn." in frames[0]
     assert frames[-1].count("A dog runs on the beach.") == 2
     assert "is-done" in frames[-1]
@@ -61,25 +62,26 @@ def test_an_answer_that_breaks_off_says_so(two: AppState) -> None:
 def test_one_that_fails_is_one_sentence_and_the_other_still_answers(owner: AppState) -> None:
     broken = FakeHost(name="broken", source="a/broken", error=MediaError("sound_empty", "No picture in dog.jpg."))
     model_routing.assign(owner.host, "caption", broken)
-    shown = last(compare.play(owner, "me", ("a/broken", "builtin"), CAPTION))
+    shown = last(compare.play(owner, ("a/broken", "builtin"), CAPTION, Cancel()))
     assert "No picture in dog.jpg." in shown and "声音是空的" in shown
     assert "A dog runs on the beach." in shown
 
 
 def test_one_that_cannot_do_it_says_so(owner: AppState, shelves: Shelves) -> None:
     model_routing.assign(owner.host, "transcribe", shelves._host("a/whisper"))
-    shown = last(compare.play(owner, "me", ("builtin", "a/whisper"), CAPTION))
-    assert "不能写描述" in shown and "whisper" in shown
+    shown = last(compare.play(owner, ("builtin", "a/whisper"), CAPTION, Cancel()))
+    assert "does not serve this" in shown
 
 
 def test_a_stop_keeps_what_is_there_and_the_second_does_not_begin(owner: AppState) -> None:
     slow, other = FakeHost(source="a/slow", delay_s=0.1), FakeHost(name="other", source="a/other")
     model_routing.assign(owner.host, "caption", slow)
     model_routing.assign(owner.host, "ask", other)
-    steps = compare.play(owner, "me", ("a/slow", "a/other"), CAPTION)
+    cancel = Cancel()
+    steps = compare.play(owner, ("a/slow", "a/other"), CAPTION, cancel)
     for shown, _ in steps:
         if "A dog" in shown:
-            owner.running.stop("me", compare.TAB)
+            cancel.set()
             break
     shown = last(steps)
     assert "is-stopped" in shown and "A dog" in shown
@@ -88,13 +90,13 @@ def test_a_stop_keeps_what_is_there_and_the_second_does_not_begin(owner: AppStat
 
 def test_the_built_in_model_is_opened_for_the_comparison_and_closed_after(owner: AppState, shelves: Shelves) -> None:
     model_routing.assign(owner.host, "", FakeHost(name="other", source="a/other"))
-    shown = last(compare.play(owner, "me", ("builtin", "a/other"), CAPTION))
+    shown = last(compare.play(owner, ("builtin", "a/other"), CAPTION, Cancel()))
     assert shown.count("A dog runs on the beach.") == 2
     assert [host.closed for host in shelves.hosts] == [True]
 
 
 def test_a_model_that_was_closed_meanwhile_is_said(two: AppState) -> None:
-    shown = last(compare.play(two, "me", ("a/gone", "builtin"), CAPTION))
+    shown = last(compare.play(two, ("a/gone", "builtin"), CAPTION, Cancel()))
     assert "This model was closed; open it again." in shown
 
 
@@ -103,7 +105,7 @@ def test_silence_is_an_answer(two: AppState) -> None:
         yield TranscribeResult(request=request, end="empty")
 
     model_routing.assign(two.host, "transcribe", FakeHost(source="a/deaf", scripts={TranscribeRequest: silent}))
-    shown = last(compare.play(two, "me", ("builtin", "a/deaf"), TranscribeRequest(media=Path("tone.wav"))))
+    shown = last(compare.play(two, ("builtin", "a/deaf"), TranscribeRequest(media=Path("tone.wav")), Cancel()))
     assert "There is no speech in this." in shown and "Good morning." in shown
 
 
@@ -149,10 +151,10 @@ def block(two: AppState) -> compare.Compare:
 
 
 def test_a_comparison_of_a_model_with_itself_is_refused(two: AppState, block: compare.Compare) -> None:
-    assert "two different models" in last(compare._run(two, block, "me", values("builtin", "builtin")))
-    assert "is-done" in last(compare._run(two, block, "me", values("builtin", "a/other")))
+    assert "two different models" in last(compare.compare(two, "me", block, values("builtin", "builtin")))
+    assert "is-done" in last(compare.compare(two, "me", block, values("builtin", "a/other")))
 
 
 def test_a_visitor_is_refused(visitor: AppState, block: compare.Compare) -> None:
-    shown = last(compare._run(visitor, block, "me", values("builtin", "a/other")))
+    shown = last(compare.compare(visitor, "me", block, values("builtin", "a/other")))
     assert "compared by the owner of this studio only" in shown and "只有此工作室的主人" in shown

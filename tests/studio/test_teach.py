@@ -10,6 +10,7 @@ from gradio import utils
 
 from engines import Photo
 from engines.lab.fewshot import MAX_LABELS
+from studio import stream
 from studio.app import open_state
 from studio.sharing import Rules
 from studio.state import AppState
@@ -199,7 +200,7 @@ def test_a_set_that_is_gone_is_one_sentence(opened: Opened, act: str, to: str, s
 
 
 def test_what_goes_wrong_is_told_in_the_language_of_the_page() -> None:
-    with pytest.raises(gr.Error, match="重新拖入"), teach.told(CHINESE):
+    with pytest.raises(gr.Error, match="重新拖入"), stream.toast(CHINESE):
         teach.brought(SimpleNamespace(files=["/etc/passwd"], given=1))  # type: ignore[arg-type]
 
 

@@ -113,7 +113,7 @@ def test_what_was_taught_is_told_by_label_and_what_was_left_out_with_its_reason(
 def test_a_named_photo_has_a_bar_for_each_label_and_for_none_of_them() -> None:
     shown = view.card(UploadedFile(Path("new.jpg"), "photo", "id"), named("dog"), NEAR)
     assert re.findall(r'style="width:([\d.]+)%"', shown) == ["70.0", "20.0", "10.0"]
-    assert shown.count("is-said") == 1
+    assert shown.count("is-best") == 1
     assert "none of these" in shown and "都不是" in shown
 
 
@@ -166,6 +166,5 @@ def test_the_foot_tells_seconds_and_host_and_gives_names_or_a_command_to_copy(in
     assert "data-copy" not in view.foot(info, 1.0, end="finished", command=())
 
 
-def test_the_empty_sheet_says_what_to_do_and_a_stopped_one_that_nothing_is_lost() -> None:
+def test_the_empty_card_says_what_to_do() -> None:
     assert "press Teach" in view.empty()
-    assert "still there" in view.stopped()
