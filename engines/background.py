@@ -96,7 +96,7 @@ def follow(
             with nullcontext(True) if queue is None else queue.turn(cancel, emit) as is_my_turn:
                 if is_my_turn:
                     work(emit)
-        except BaseException as error:  # raised again in the thread that follows
+        except BaseException as error:  # noqa: BLE001 (raised again by whoever follows)
             errors.append(error)
         finally:
             with changed:
