@@ -26,7 +26,7 @@ from engines import (
     UserError,
 )
 from studio import model_routing, theme
-from studio.i18n import both, knows, sentence
+from studio.i18n import both, knows, sentence, spans
 from studio.registry import DownloadRegistry
 
 FITS = 0.5
@@ -384,7 +384,14 @@ def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> s
         if failed
         else ""
     )
-    return _card(result, f'<p class="nothing">{counts}</p>{listed}', foot(result, downloads, info))
+    names = html.escape(", ".join(result.passed))
+    passed = (
+        f'<details class="failures"><summary>{both("ui.search.passed", n=result.n_passed)}</summary>'
+        f"<p>{names}</p></details>"
+        if result.n_passed
+        else ""
+    )
+    return _card(result, f'<p class="nothing">{counts}</p>{listed}{passed}', foot(result, downloads, info))
 
 
 # --- examples of a result, for the empty states ----------------------------------------------------------------------
