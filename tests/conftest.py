@@ -40,8 +40,9 @@ SAMPLES = ROOT / "assets" / "samples"
 
 @pytest.fixture(scope="session", autouse=True)
 def uploads_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Gradio keeps uploads in one folder of this run's own, whatever tests a worker is given."""
-    folder = tmp_path_factory.mktemp("uploads")
+    """Gradio keeps the uploads of one worker in one folder, also after a test has started a studio."""
+    folder = tmp_path_factory.mktemp("uploads") / f"studio-{os.getpid()}"
+    folder.mkdir()
     before = os.environ.get("GRADIO_TEMP_DIR")
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     yield folder

@@ -31,7 +31,7 @@ def test_every_tab_opens_with_its_words_and_fits_a_desktop(wide: Visit) -> None:
         assert wide.width() <= 1440
     wide.open_tab("models")
     card = wide.page.inner_text("#models-card")
-    for fact in ("1.0 M", "cpu", "there is no CUDA device", "Apache-2.0"):
+    for fact in ("1.0 M", "CPU", "there is no CUDA device", "Apache-2.0"):
         assert fact in card
     assert "From German to" in wide.page.inner_text("#models-abilities")
     assert "__i18n__" not in wide.page.inner_text("body")
@@ -63,7 +63,7 @@ def test_in_every_tab_a_sample_gives_its_result_at_one_click(
         visit.page.locator(f"#{tab}-samples .sample").first.click()
         said = visit.result(tab, "done")
         assert found[tab] in said
-        assert "cpu · fake" in said
+        assert "CPU · fake" in said
         assert visit.width() <= (390 if visit.is_phone else 1440)
         assert not visit.page.locator(f"#{tab}-stop").is_visible()
 

@@ -52,7 +52,7 @@ def test_a_tab_opens_with_what_it_is_for_and_who_answers_there(state: AppState) 
     state.host.route("caption", FakeHost(name="other", source="a/other"))
     with gr.Blocks():
         subtitle = components.subtitle(state, "caption")
-    assert "One sentence on what a photo" in subtitle.value
+    assert "Describe a photo, a clip or a sound in one sentence" in subtitle.value
     assert "Described by other." in subtitle.value
 
 

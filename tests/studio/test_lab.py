@@ -135,7 +135,7 @@ def test_a_run_is_watched_from_its_first_sign_to_its_end_and_can_be_saved(
     assert "is-done" in shown
     assert script.asked == [(FusionRequest(operator=("picture", "sum"), seed=5), None)]
     (name,) = set(re.findall(r"studio/run/([\w-]+)\.", shown))
-    kept = state.downloads.run(name)
+    kept = state.runs.get(name)
     assert kept is not None and kept.request.seed == 5
     assert not state.running.is_busy("me", panel.tab)
 
@@ -277,7 +277,7 @@ def test_an_opened_run_is_seen_at_once_then_measured_again(
     last = Page(frames).last()
     assert "the same numbers" in last
     (name,) = set(re.findall(r"studio/run/([\w-]+)\.", last))
-    assert state.downloads.run(name) is found
+    assert state.runs.get(name) is found
 
 
 @pytest.mark.parametrize(

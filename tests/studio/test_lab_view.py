@@ -43,13 +43,13 @@ def test_a_curve_comes_first_then_the_table_then_the_sentence() -> None:
     html = view.findings(finished(), name="abc")
     places = [html.index(part) for part in ('class="chart', "<table", 'class="said"', "<img", "<footer")]
     assert places == sorted(places)
-    assert "beats the better single sense (picture) by 3.0 points" in words(html)
+    assert "beats the better single modality (picture) by 3.0 points" in words(html)
     assert "注意力" in html
 
 
 def test_a_finished_run_shows_its_seed_its_command_and_can_be_taken_along() -> None:
     html = view.findings(finished(), name="abc")
-    assert "12.5 s · seed 7 · cpu" in words(html)
+    assert "12.5 s · seed 7 · CPU" in words(html)
     assert "python -m engines.lab fusion --operator picture sound attention --n-steps 40 --seed 7" in html
     for form in ("csv", "json", "run"):
         assert f'href="./studio/run/abc.{form}"' in html
@@ -62,8 +62,7 @@ def test_a_run_that_was_stopped_keeps_what_it_has() -> None:
 
 
 def test_a_run_that_found_nothing_says_so() -> None:
-    assert "Nothing was found" in words(view.findings(Findings(request=REQUEST, end="cancelled")))
-    assert "Stopped before anything" in words(view.stopped())
+    assert "There was no time to find anything" in words(view.findings(Findings(request=REQUEST, end="cancelled")))
 
 
 def test_only_maps_of_what_was_learnt_can_be_closed_and_only_once_the_run_is_over() -> None:
@@ -132,7 +131,7 @@ def test_an_opened_run_that_measures_otherwise_says_what() -> None:
     kept = finished()
     rows = (("picture", 0.8, None, 0.9, 1000), *kept.tables[0].rows[1:])
     other = words(view.again(kept, (replace(kept.tables[0], rows=rows),)))
-    assert "otherwise (1)" in other
+    assert "these differ (1)" in other
     assert "picture , accuracy : 90.0% → 80.0%" in other
 
 

@@ -173,7 +173,7 @@ def test_a_set_whose_examples_are_gone_is_not_kept_and_the_old_one_stays(
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "labels").write_text("a file where the folder should be")
     with pytest.raises(UserError, match="cannot be kept"):
-        LabelStore(tmp_path / "labels").keep("me", pets(tmp_path / "a"))
+        LabelStore(tmp_path / "labels").save("me", pets(tmp_path / "a"))
 
 
 def test_a_damaged_set_is_listed_and_can_be_deleted(label_store: LabelStore, tmp_path: Path) -> None:

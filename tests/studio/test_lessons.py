@@ -36,7 +36,7 @@ def test_a_piece_of_code_says_where_it_stands() -> None:
     [
         ("studio.lessons.lesson", "@cache"),
         ("studio.lessons.ROOT", "ROOT = "),
-        ("studio.background.FairQueue.turn", "@contextmanager"),
+        ("engines.background.FairQueue.turn", "@contextmanager"),
         ("engines.lab.base.EXPERIMENTS", "EXPERIMENTS: Mapping"),
     ],
 )
@@ -45,7 +45,7 @@ def test_functions_methods_and_constants_can_be_shown(name: str, first: str) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["nowhere.at.all", "studio.lessons.Gone", "studio.background.FairQueue.gone", "studio.lessons"]
+    "name", ["nowhere.at.all", "studio.lessons.Gone", "engines.background.FairQueue.gone", "studio.lessons"]
 )
 def test_code_that_is_no_longer_there_is_noticed(name: str, tmp_path: Path) -> None:
     with pytest.raises(LookupError, match=name.split(".")[0]):

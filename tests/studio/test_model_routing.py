@@ -91,7 +91,7 @@ def test_choices_that_cannot_be_kept_are_one_sentence(state: AppState) -> None:
 
 def test_the_built_in_model_is_not_named_in_the_tabs(state: AppState) -> None:
     assert model_routing.models_of(state, "speech") == ""
-    assert "Write down what is said" in model_routing.subtitle(state, "speech")
+    assert "Transcribe speech of any length" in model_routing.subtitle(state, "speech")
 
 
 def test_another_model_is_named_in_its_tab_in_both_languages(state: AppState) -> None:

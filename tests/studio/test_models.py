@@ -59,7 +59,7 @@ def test_abilities_are_shown_as_declared() -> None:
 
 def test_the_card_names_what_counts(info: HostInfo) -> None:
     shown = models.card_view(info)
-    for fact in ("fake", "1.0 M", "cpu · float32", "there is no CUDA device", "Apache-2.0", "fake0000"):
+    for fact in ("fake", "1.0 M", "CPU · float32", "there is no CUDA device", "Apache-2.0", "fake0000"):
         assert fact in shown
 
 
@@ -76,8 +76,8 @@ def test_measured_figures_are_a_table(tmp_path: Path) -> None:
 def test_a_missing_or_damaged_table_is_a_sentence(tmp_path: Path, content: str) -> None:
     file = tmp_path / "evaluation.json"
     file.write_text(content)
-    assert "No measurements came with this model" in models.measured_view(file)
-    assert "No measurements" in models.measured_view(tmp_path / "absent.json")
+    assert "This model came without measurements" in models.measured_view(file)
+    assert "came without measurements" in models.measured_view(tmp_path / "absent.json")
 
 
 def test_devices_are_offered_by_name_after_the_automatic_choice(state: AppState) -> None:

@@ -26,7 +26,7 @@ def test_a_look_tells_what_a_name_would_bring_and_opens_nothing(owner: AppState,
     frames = list(load.look_up(owner, "me", " a/whisper ", AS_USUAL))
     assert "is-busy" in frames[0][0]
     shown = frames[-1][0]
-    for fact in ("whisper", "transformers checkpoint", "277 MiB", "1.0 M", "4 MiB", "cpu · float32", "Apache-2.0"):
+    for fact in ("whisper", "transformers checkpoint", "277 MiB", "1.0 M", "4 MiB", "CPU · float32", "Apache-2.0"):
         assert fact in shown
     assert shown.count("Transcribe") == 1 and "German" in shown and "mark-sound" in shown
     assert shelves.hosts == []
@@ -78,7 +78,6 @@ def test_pairs_of_languages_are_listed_unless_there_are_all() -> None:
 def test_a_model_that_is_loaded_answers_its_task_and_is_kept(owner: AppState, shelves: Shelves) -> None:
     frames = list(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
     assert all("is-busy" in shown for shown, goes_on in frames if goes_on)
-    assert any("145 MB of 290 MB" in shown for shown, _ in frames)
     assert "Transcribe: served by whisper from now on." in frames[-1][0]
     assert owner.host.routes == {"": "builtin", "transcribe": "a/whisper"}
     assert read_routes(owner.collections.routes) == {"": Route("builtin"), "transcribe": Route("a/whisper")}
@@ -98,7 +97,8 @@ def test_a_failure_is_one_sentence_and_what_answered_before_goes_on(owner: AppSt
 
 def test_a_stop_ends_the_fetching_and_what_answered_before_goes_on(owner: AppState, shelves: Shelves) -> None:
     loading = load.load(owner, "me", "a/slow", EVERYTHING, AS_USUAL)
-    next(loading), next(loading)
+    _, (shown, _) = next(loading), next(loading)
+    assert "145 MB of 290 MB" in shown
     assert shelves.fetching.wait(60)
     owner.running.stop("me", load.TAB)
     shown = last(loading)
@@ -195,8 +195,10 @@ def test_the_key_of_a_server_is_nowhere_to_be_seen_afterwards(owner: AppState, s
     assert "secret" not in owner.collections.routes.read_text(encoding="utf-8")
 
 
-def test_a_folder_is_kept_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_kept_by_its_whole_path(
+    owner: AppState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "model").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert load.named(' "model" ') == str((tmp_path / "model").resolve())
-    assert load.named("a/whisper") == "a/whisper"
+    assert load.checked(owner, ' "model" ') == str((tmp_path / "model").resolve())
+    assert load.checked(owner, "a/whisper") == "a/whisper"

@@ -142,7 +142,7 @@ def test_naming_has_a_stop_of_its_own_and_teaching_stays_possible(opened: Opened
         True,
     )
     assert "Teach a label set first" in end[page.result]
-    assert not end[page.recognise_files]["visible"]
+    assert not end[page.asking]["visible"]
 
 
 def test_what_the_camera_took_goes_to_the_label_it_is_for_or_is_named(opened: Opened, upload: str) -> None:
@@ -169,11 +169,11 @@ def test_a_set_can_be_opened_renamed_and_deleted(opened: Opened, upload: str) ->
     updates = opened("act", act="open", name="Pets", to="")
     assert [updates[row.label] for row in page.rows[:2]] == ["cat", "dog"]
     assert "red.png" in updates[page.rows[0].tiles]
-    assert updates[page.recognise_files]["visible"]
+    assert updates[page.asking]["visible"]
     updates = opened("act", act="rename", name="Pets", to=" My  pets ")
     assert updates[page.name] == draft.active == "My pets"
     updates = opened("act", act="delete", name="My pets", to="")
-    assert updates[page.sets] == "" and not updates[page.recognise_files]["visible"]
+    assert updates[page.sets] == "" and not updates[page.asking]["visible"]
     assert len(draft.row(0)) == 1  # what lies in the rows stays
 
 
@@ -222,4 +222,4 @@ def test_without_samples_there_is_no_example_to_fill_in(state: AppState) -> None
 
 
 def test_a_page_that_is_opened_shows_the_sets_there_are(opened: Opened) -> None:
-    assert opened("show") == {opened.page.sets: "", opened.page.recognise_files: gr.update(visible=False)}
+    assert opened("show") == {opened.page.sets: "", opened.page.asking: gr.update(visible=False)}

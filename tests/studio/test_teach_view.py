@@ -159,7 +159,7 @@ def test_a_sheet_is_busy_stopped_or_done_and_only_ended_ones_have_a_foot() -> No
 
 def test_the_foot_tells_seconds_and_host_and_gives_names_or_a_command_to_copy(info: HostInfo) -> None:
     names = view.foot(info, 1.25, end="cancelled")
-    assert "1.2 s · cpu · fake" in names and "stopped" in names and "data-copy" in names
+    assert "1.2 s · CPU · fake" in names and "stopped" in names and "data-copy" in names
     command = view.foot(info, 1.0, end="finished", command=("recognise", "my 'pets'"))
     assert "data-copied>recognise" in command and "&#x27;" in command
     assert "stopped" not in command

@@ -87,7 +87,7 @@ def test_a_caption_grows_then_offers_to_be_taken_along(downloads: DownloadRegist
     assert 'aria-busy="true"' in growing
     assert "data-send" not in growing
     done = views.caption(replace(CAPTION, end="finished"), downloads, info)
-    assert "1.2 s · cpu · builtin" in done
+    assert "1.2 s · CPU · builtin" in done
     assert ".txt" in done
     assert 'data-send="video"' in done
 
@@ -101,7 +101,7 @@ def test_a_stopped_caption_keeps_its_words_and_says_so(downloads: DownloadRegist
     shown = views.caption(replace(CAPTION, end="cancelled"), downloads, info)
     assert "dog" in shown
     assert "stopped" in shown
-    assert "Stopped before anything" in views.caption(replace(CAPTION, text="", end="cancelled"), downloads, info)
+    assert "Stopped before there was a result" in views.caption(replace(CAPTION, text="", end="cancelled"), downloads, info)
 
 
 def test_a_text_that_breaks_off_says_so_and_is_no_stop(downloads: DownloadRegistry, info: HostInfo) -> None:
@@ -111,7 +111,7 @@ def test_a_text_that_breaks_off_says_so_and_is_no_stop(downloads: DownloadRegist
         views.chat((replace(ANSWER, end="cut"),), downloads, info),
         views.translation(TranslateResult(request=request, text="Hund", end="cut"), downloads, info),
     ):
-        assert "breaks off here" in shown and "在此中断" in shown
+        assert "cut off here" in shown and "在此中断" in shown
         assert "is-done" in shown and "stopped</span>" not in shown
 
 
@@ -174,9 +174,9 @@ def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(
 @pytest.mark.parametrize(
     ("shares", "en", "zh"),
     [
-        ((("picture", 0.0), ("sound", 0.04)), "Hiding the picture or the sound alone", "单独隐藏画面或声音"),
-        ((("picture", 0.0),), "Hiding the picture makes this answer hardly less likely", "隐藏画面几乎不会"),
-        ((("sound", 0.01),), "Hiding the sound makes this answer hardly less likely", "隐藏声音几乎不会"),
+        ((("picture", 0.0), ("sound", 0.04)), "Leaving out the picture or the sound alone", "单独隐藏画面或声音"),
+        ((("picture", 0.0),), "Leaving out the picture makes this answer hardly less likely", "隐藏画面几乎不会"),
+        ((("sound", 0.01),), "Leaving out the sound makes this answer hardly less likely", "隐藏声音几乎不会"),
     ],
 )
 def test_an_answer_that_rests_on_no_sense_alone_says_so_in_words(
@@ -229,7 +229,7 @@ def test_hits_that_do_not_fit_are_not_passed_off_as_finds(downloads: DownloadReg
 
 
 def test_no_hit_is_said(downloads: DownloadRegistry, info: HostInfo) -> None:
-    assert "Nothing of the chosen kinds" in views.hits(replace(HITS, hits=(), end="empty"), downloads, info)
+    assert "There is nothing of the chosen kinds" in views.hits(replace(HITS, hits=(), end="empty"), downloads, info)
 
 
 def test_an_index_says_what_it_holds_and_what_failed(downloads: DownloadRegistry, info: HostInfo) -> None:
