@@ -195,7 +195,7 @@ def test_the_device_is_switched_in_the_header_with_a_word(wide: Visit, scripted:
     wide.page.locator("#device input").click()
     wide.page.locator("[role=option]", has_text="cpu").click()
     wide.page.wait_for_selector(".toast-body")
-    assert "Now on cpu: asked for" in wide.page.inner_text(".toast-body")
+    assert "Now on CPU: asked for" in wide.page.inner_text(".toast-body")
     assert scripted[1].moves == ["cpu"]
 
 

@@ -148,10 +148,12 @@ def test_a_stop_keeps_the_curve(wide: Visit, script: Script, how: str) -> None:
 
 def test_nothing_chosen_is_one_sentence(wide: Visit, script: Script) -> None:
     turn_to(wide, "alignment")
-    for box in wide.page.locator("#lab-alignment-way input[type=checkbox]").all():
+    boxes = wide.page.locator("#lab-alignment-objective input[type=checkbox]").all()
+    assert boxes
+    for box in boxes:
         box.uncheck()
     run(wide, "alignment")
-    assert "Ways of alignment" in wide.result("lab-alignment", "error")
+    assert "Objectives: choose" in wide.result("lab-alignment", "error")
     assert script.asked == []
 
 

@@ -195,9 +195,7 @@ def test_the_key_of_a_server_is_nowhere_to_be_seen_afterwards(owner: AppState, s
     assert "secret" not in owner.collections.routes.read_text(encoding="utf-8")
 
 
-def test_a_folder_is_kept_by_its_whole_path(
-    owner: AppState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_is_kept_by_its_whole_path(owner: AppState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model").mkdir()
     monkeypatch.chdir(tmp_path)
     assert load.checked(owner, ' "model" ') == str((tmp_path / "model").resolve())

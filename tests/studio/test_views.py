@@ -101,7 +101,9 @@ def test_a_stopped_caption_keeps_its_words_and_says_so(downloads: DownloadRegist
     shown = views.caption(replace(CAPTION, end="cancelled"), downloads, info)
     assert "dog" in shown
     assert "stopped" in shown
-    assert "Stopped before there was a result" in views.caption(replace(CAPTION, text="", end="cancelled"), downloads, info)
+    assert "Stopped before there was a result" in views.caption(
+        replace(CAPTION, text="", end="cancelled"), downloads, info
+    )
 
 
 def test_a_text_that_breaks_off_says_so_and_is_no_stop(downloads: DownloadRegistry, info: HostInfo) -> None:
