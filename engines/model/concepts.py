@@ -15,6 +15,8 @@ from engines.model.config import Concept, ModelConfig
 
 MAX_NAMES = 3
 """Names given to the decoder, at most."""
+DOMINANT = 0.6
+"""A class with this share of its group's probability is guessed by its own name."""
 
 
 @dataclass(frozen=True)
@@ -63,5 +65,20 @@ def listed(texts: list[str], language: str) -> str:
 
 
 def likeliest(probabilities: np.ndarray, config: ModelConfig, n: int) -> tuple[Name, ...]:
-    """The n likeliest classes as they are, for guesses where nothing is sure."""
-    return tuple(Name(config.concepts[i], float(probabilities[i])) for i in np.argsort(-probabilities)[:n])
+    """The n likeliest things, for guesses where nothing is sure: classes, and groups of which no class has most."""
+    found: dict[str, Name] = {}
+    taken: set[int] = set()
+    for i in np.argsort(-probabilities)[: 8 * n]:
+        if i in taken:
+            continue
+        named: Concept = config.concepts[i]
+        members: tuple[int, ...] = (int(i),)
+        for group in sorted(config.concept_groups, key=lambda group: len(group.members)):
+            left = tuple(member for member in group.members if member not in taken)
+            if i in left and probabilities[i] < DOMINANT * probabilities[list(left)].sum():
+                named, members = group.name, left
+                break
+        before = found[named.en].probability if named.en in found else 0.0  # two classes may have one name
+        found[named.en] = Name(named, before + float(probabilities[list(members)].sum()))
+        taken |= set(members)
+    return tuple(sorted(found.values(), key=lambda name: -name.probability)[:n])

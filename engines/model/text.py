@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.model.config import ModelConfig
-from engines.model.parts import Block, DecoderBlock, Int8Linear, KVCache
+from engines.model.parts import Block, DecoderBlock, KVCache, PackedLinear
 from engines.model.sound import GruBlock
 
 
@@ -44,7 +44,7 @@ class Decoder(nn.Module):
         self.positions = nn.Embedding(config.max_text_tokens, config.width)
         self.blocks = nn.ModuleList(DecoderBlock(config.width, config.n_heads) for _ in range(config.n_decoder_blocks))
         self.norm = nn.LayerNorm(config.width)
-        self.int8_logits: Int8Linear | None = None
+        self.packed_logits: PackedLinear | None = None
 
     def hidden(self, ids: Tensor, memory: Tensor, mask: Tensor, cache: KVCache | None = None) -> Tensor:
         """ids (B, L), memory (B, M, D), mask (B, M) -> (B, L, D), before the logits."""
@@ -58,7 +58,7 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
-        if self.int8_logits is not None:
-            logits: Tensor = self.int8_logits(hidden)
+        if self.packed_logits is not None:
+            logits: Tensor = self.packed_logits(hidden)
             return logits
         return hidden @ self.embedding.weight.T

@@ -56,9 +56,20 @@ def test_what_is_unlikely_goes_unsaid(knowing: Checkpoint):
     assert found(knowing.model.config, 0.1, 0.1, 0.35) == ["cup"]
 
 
-def test_guesses_are_classes_as_they_are(knowing: Checkpoint):
-    best = likeliest(np.array([0.2, 0.3, 0.1]), knowing.model.config, 2)
-    assert [name.text("de") for name in best] == ["getigerte Katze", "Tigerkatze"]
+def guessed(config: ModelConfig, *probabilities: float) -> list[tuple[str, float]]:
+    best = likeliest(np.array(probabilities), config, 2)
+    return [(name.text("en"), round(name.probability, 2)) for name in best]
+
+
+def test_a_guess_is_a_class_or_a_group_of_which_no_class_has_most(knowing: Checkpoint):
+    config = knowing.model.config
+    assert guessed(config, 0.12, 0.1, 0.15) == [("cat", 0.22), ("cup", 0.15)]
+    assert guessed(config, 0.2, 0.02, 0.3) == [("cup", 0.3), ("tabby cat", 0.2)]
+
+
+def test_two_classes_of_one_name_are_one_guess(knowing: Checkpoint):
+    twice = replace(knowing.model.config, concepts=(CUP, TABBY, CUP), concept_groups=())
+    assert guessed(twice, 0.2, 0.25, 0.1) == [("cup", 0.3), ("tabby cat", 0.25)]
 
 
 def test_names_are_listed_as_each_language_does():

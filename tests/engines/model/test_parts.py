@@ -12,8 +12,8 @@ from engines.model.parts import (
     Attention,
     Block,
     Int8Embedding,
-    Int8Linear,
     KVCache,
+    PackedLinear,
     masked_mean,
     sinusoids,
     time_encoding,
@@ -141,24 +141,27 @@ def int8_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return (weight / scale[:, None]).round().to(torch.int8), scale
 
 
-def test_int8_rows_multiply_almost_as_float32_does() -> None:
+@pytest.mark.parametrize(("keeps_inputs", "error"), [(False, 0.02), (True, 0.001)])
+def test_packed_rows_multiply_almost_as_float32_does(keeps_inputs: bool, error: float) -> None:
     torch.manual_seed(0)
-    weight, bias, x = torch.randn(300, 64), torch.randn(300), 3 * torch.randn(2, 5, 64)
-    layer = Int8Linear(*int8_rows(weight), bias)
-    exact = x @ weight.T + bias
+    rows, scale = int8_rows(torch.randn(300, 64))
+    bias, x = torch.randn(300), 3 * torch.randn(2, 5, 64)
+    layer = PackedLinear(rows, scale, bias, keeps_inputs=keeps_inputs)
+    exact = x @ (rows * scale[:, None]).T + bias
     assert layer(x).shape == exact.shape
-    assert (layer(x) - exact).abs().max() < 0.02 * exact.abs().max()
+    assert (layer(x) - exact).abs().max() < error * exact.abs().max()
     assert torch.equal(layer(torch.zeros(1, 64)), bias[None])
-    assert torch.equal(Int8Linear(*int8_rows(weight))(torch.zeros(1, 64)), torch.zeros(1, 300))
+    assert torch.equal(PackedLinear(rows, scale, keeps_inputs=keeps_inputs)(torch.zeros(1, 64)), torch.zeros(1, 300))
 
 
-def test_a_gradient_passes_an_int8_layer_as_it_passes_its_weights() -> None:
+@pytest.mark.parametrize("keeps_inputs", [False, True])
+def test_a_gradient_passes_a_packed_layer_as_it_passes_its_weights(keeps_inputs: bool) -> None:
     torch.manual_seed(0)
     rows, scale = int8_rows(torch.randn(30, 64))
     x = torch.randn(2, 64, requires_grad=True)
-    Int8Linear(rows, scale)(x).sum().backward()
+    PackedLinear(rows, scale, keeps_inputs=keeps_inputs)(x).sum().backward()
     assert x.grad is not None
-    assert torch.allclose(x.grad, (rows * scale[:, None]).sum(0).expand(2, -1), atol=1e-4)
+    assert torch.allclose(x.grad, (rows * scale[:, None]).sum(0).expand(2, -1), atol=0.02)
 
 
 def test_int8_rows_are_embedded_as_the_numbers_they_stand_for() -> None:
