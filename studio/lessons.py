@@ -51,8 +51,7 @@ def source(name: str) -> Source:
 
 
 def _within(name: str, inner: list[str], file: Path) -> Source:
-    text = file.read_text(encoding="utf-8")
-    body = ast.parse(text).body
+    text, body = _parsed(file)
     found: ast.stmt | None = None
     for part in inner:
         found = next((node for node in body if part in _names(node)), None)
@@ -63,6 +62,13 @@ def _within(name: str, inner: list[str], file: Path) -> Source:
     first = min(node.lineno for node in (found, *getattr(found, "decorator_list", ())))
     lines = text.splitlines()[first - 1 : found.end_lineno]
     return Source(".".join(inner), textwrap.dedent("\n".join(lines)), file.relative_to(ROOT).as_posix(), first)
+
+
+@cache
+def _parsed(file: Path) -> tuple[str, list[ast.stmt]]:
+    """A module's text and statements; a lesson quotes several pieces of one."""
+    text = file.read_text(encoding="utf-8")
+    return text, ast.parse(text).body
 
 
 def _names(node: ast.stmt) -> set[str]:

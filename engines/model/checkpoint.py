@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,18 +52,18 @@ class Checkpoint:
     licence: str
     card: str
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         # What is packed is no parameter any more; the embedding serves the logits too.
         packed = sum(layer.n_numbers for layer in self._packed if layer is not self.model.decoder.packed_logits)
         return sum(p.numel() for p in self.model.parameters()) + packed
 
-    @property
+    @cached_property
     def memory_bytes(self) -> int:
         packed = sum(layer.n_bytes for layer in self._packed)
         return sum(p.numel() * p.element_size() for p in self.model.parameters()) + packed
 
-    @property
+    @cached_property
     def is_int8(self) -> bool:
         """Whether any of it is multiplied as int8."""
         return bool(self._packed)
