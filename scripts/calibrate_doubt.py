@@ -97,7 +97,7 @@ def main() -> None:
             rows = list(examples(encoder, args.data, args.split, args.n))
         features, right = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], float)
         weights = logistic_regression(features, right, penalty=PENALTY)
-        probability = 1.0 / (1.0 + np.exp(-(weights[0] + features @ weights[1:])))
+        probability = 1.0 / (1.0 + np.exp(-np.clip(weights[0] + features @ weights[1:], -30, 30)))
         sure = threshold(probability, right, SURE[table])
         config["model"]["calibration"][table] = {"weights": weights.round(4).tolist(), "sure": [round(sure, 2)]}
         print(f"{table}: {len(rows)} examples, {100 * right.mean():.1f} % right, sure from {sure:.2f} on")

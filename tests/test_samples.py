@@ -13,6 +13,8 @@ import pytest
 from engines import media
 from engines.evaluation.naming import names
 from engines.protocol import (
+    AskRequest,
+    AskResult,
     CaptionRequest,
     CaptionResult,
     Host,
@@ -178,6 +180,31 @@ def test_a_photo_or_clip_gets_a_caption_that_names_what_is_on_it(file: str, buil
     result = run(builtin, CaptionRequest(media=SAMPLES / file))
     assert isinstance(result, CaptionResult)
     assert names(result.text, tuple(SHOWN[file].split()), "en"), result.text
+
+
+@pytest.mark.parametrize(
+    ("question", "language", "wanted"),
+    [
+        ("What animal is this?", "en", "cat"),
+        ("What is it?", "de", "katze"),
+        ("\N{CJK UNIFIED IDEOGRAPH-8FD9}是什么动物？", "zh", "猫"),
+    ],
+)
+def test_a_question_for_a_name_gets_the_name_that_is_seen(
+    builtin: Host, question: str, language: str, wanted: str
+) -> None:
+    result = run(builtin, AskRequest(media=SAMPLES / "cat.jpg", question=question, language=language))
+    assert isinstance(result, AskResult)
+    assert wanted in result.text.lower()
+    assert result.senses == (("picture", 1.0),) and result.confidence == result.names[0][1]
+
+
+@pytest.mark.parametrize("hide", ["picture", "names"])
+def test_a_name_that_is_hidden_is_not_given(builtin: Host, hide: str) -> None:
+    request = AskRequest(media=SAMPLES / "cat.jpg", question="What animal is this?", hide=frozenset({hide}))
+    result = run(builtin, request)
+    assert isinstance(result, AskResult)
+    assert "egyptian cat" not in result.text
 
 
 @pytest.fixture(scope="module")

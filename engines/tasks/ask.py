@@ -5,7 +5,8 @@ answers go through translation. After the answer the same pieces are scored agai
 after another, taken away: what the answer loses is what it rests on.
 
 What nobody can tell is not guessed at: a question about sound where there is none, or about the picture where it is
-hidden, is answered by saying so. What is said in a clip is read from its transcript, not from the model's answers.
+hidden, is answered by saying so. What is said in a clip is read from its transcript, and what a thing is called from
+the concept head where that knows a name, not from the model's answers.
 
 Each question is answered by itself: `AskRequest.history` is for hosts whose model was trained on conversations.
 """
@@ -35,6 +36,15 @@ _SAYING = re.compile(r"\b(say|says|said|saying|sagt|gesagt|dit|dire)\b|说了?�
 _SEEING = re.compile(
     r"\b(see|seen|shown?|picture|colou?r|look|wear\w*|sieht|sehen|Bild|voi\w+|image)\b|看|画面|颜色|穿"
 )
+_NAMING = re.compile(
+    r"^\W*what('s|s| is| are)? (this|that|it|shown|(shown )?(in|on) (this|the) (photo|picture|image|clip|video))\W*$"
+    r"|^\W*what (kind of |sort of )?(animal|bird|object|thing|food|vehicle|plant)s?"
+    r"( is| are)?( this| it| that| there| shown)?( can (be seen|you see))?( in (this|the) \w+)?\W*$"
+    r"|^\W*what (do you|can you|can be) seen?\W*$"
+    r"|^\W*(这|那|它|图[里中]|画面[里中])?(是|有|看到了?)什么(动物|东西|物体|食物|植物|鸟)?\W*$",
+    re.IGNORECASE,
+)
+"""Questions for the name of what is shown, which the concept head knows better than the decoder."""
 NO_SOUND = {"en": "there is no sound", "de": "es gibt keinen Ton", "fr": "il n'y a pas de son", "zh": "没有声音"}
 NO_PICTURE = {
     "en": "the picture is hidden",
@@ -65,6 +75,12 @@ def stream(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
         yield replace(shown, silent=True, progress=None, end="empty")
         return
     names = tuple((name.text(request.language), name.probability) for name in encoded.names)
+    named = () if request.hide & {"picture", "names"} else encoded.names[:1]
+    if named and _NAMING.search(request.question):
+        text, confidence = named[0].text(request.language), named[0].probability
+        named_result = replace(shown, text=text, confidence=confidence, silent=silent, names=names)
+        yield replace(named_result, senses=(("picture", 1.0),), progress=None, end="finished")
+        return
     told = _told(encoder, encoded, request)
     if told is not None:
         told_result = replace(shown, text=told, confidence=1.0, silent=silent, names=names)

@@ -24,6 +24,8 @@ DIRECT = ("en", "de", "zh")
 DIRECT_FOR_CLIPS = {"en": "What is happening?", "zh": "发生了什么？"}
 _SPACED_MARK = re.compile(r"\s+([.,!?;:])")
 """The captions that were learnt from have a space before their full stops; nobody writes so."""
+_ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou](?!ni(?:c|f|v|t)|u|ne?\b|se))")
+"""An article before a vowel that is heard as one: a unicycle and a european have none."""
 CAPTION = DecodeOptions(task="caption", beam=5, max_new=60)
 ANSWER = DecodeOptions(task="answer", beam=5, max_new=60)
 CLOSENESS = 4.0
@@ -95,4 +97,4 @@ def _closest(encoder: MediaEncoder, encoded: Encoded, hypothesis: Hypothesis) ->
 
 
 def _plain(encoder: MediaEncoder, ids: tuple[int, ...]) -> str:
-    return _SPACED_MARK.sub(r"\1", encoder.tokenizer.decode(ids))
+    return _ARTICLE.sub(r"\1n ", _SPACED_MARK.sub(r"\1", encoder.tokenizer.decode(ids)))

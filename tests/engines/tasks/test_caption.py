@@ -50,3 +50,17 @@ def test_the_built_in_model_says_something_about_a_sample(builtin: Host, languag
         pytest.skip("no sample photos in this checkout")
     result = run(builtin, CaptionRequest(media=photos[0], language=language))
     assert result.end == "finished" and len(result.text) >= (4 if language == "zh" else 10)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        ("There is a ox .", "There is an ox."),
+        ("A orange cat and a eagle", "An orange cat and an eagle"),
+        ("a unicycle , a one way street", "a unicycle, a one way street"),
+    ],
+)
+def test_a_caption_has_the_article_and_the_spaces_that_people_write(
+    encoder: MediaEncoder, written: str, wanted: str
+) -> None:
+    assert caption._plain(encoder, tuple(encoder.tokenizer.encode(written))) == wanted
