@@ -28,7 +28,7 @@ from engines.model import checkpoint
 from engines.tasks import ask, caption, doubt
 from engines.training.clips import render
 from engines.training.content_words import nouns
-from engines.training.facts import photo_facts
+from engines.training.lexicon import photo_facts
 from engines.training.questions import Material
 
 SURE = {"doubt.caption": 0.75, "doubt.answer": 0.6}

@@ -36,7 +36,7 @@ from engines.lab.fewshot import MAX_LABELS, MIN_LABELS
 from engines.lab.fewshot_head import HEADS, MIXED, Head, adapt, class_logits
 from engines.protocol import EmbedRequest, EmbedResult, Host, Media, Photo, run
 from engines.settings import Settings
-from engines.training.nouns import LEARNT, UNSEEN, noun_of
+from engines.training.lexicon import LEARNT, UNSEEN, noun_of
 
 N_STEPS = 5
 """Gradient steps of an adaptation."""

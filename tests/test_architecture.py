@@ -62,16 +62,16 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     # Clips for questions are composed by the code that composes them for training.
     "engines.evaluation": (
-        *MEDIA, "engines.archives", "engines.text", "engines.training.clips", "engines.training.facts",
-        "engines.training.groups", "engines.training.questions",
+        *MEDIA, "engines.archives", "engines.text", "engines.training.clips",
+        "engines.training.concept_groups", "engines.training.lexicon", "engines.training.questions",
     ),
     "engines.evaluation.__main__": (*BASE, "engines", "engines.evaluation", "engines.hosts"),
     "engines.evaluation.calibration": (
-        *BASE, "engines.archives", "engines.evaluation", "engines.hosts", "engines.training.facts",
+        *BASE, "engines.archives", "engines.evaluation", "engines.hosts", "engines.training.lexicon",
     ),
     # "Teach it" is measured as it serves.
     "engines.evaluation.fewshot": (
-        *BASE, "engines.archives", "engines.evaluation", "engines.lab.fewshot_head", "engines.training.nouns",
+        *BASE, "engines.archives", "engines.evaluation", "engines.lab.fewshot_head", "engines.training.lexicon",
     ),
     "engines.evaluation.trust": (*MEDIA, "engines.evaluation", "engines.index"),
     "engines.evaluation.precision": (
@@ -121,7 +121,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "sqlite3": ("engines.index",),
     "lancedb": ("engines.index.lance",),
     "pyarrow": ("engines.index.lance",),
-    "av": ("engines.media", "engines.archives", "engines.training.voices"),
+    "av": ("engines.media", "engines.archives"),
     "transformers": (
         "engines.evaluation.peers", "engines.evaluation.whispers", "engines.hosts.pretrained", "engines.model.public",
         "engines.training",

@@ -25,7 +25,7 @@ from engines.evaluation.bench import Bench
 from engines.hosts import open_host
 from engines.meaning import Meaning, random_texts
 from engines.model import checkpoint
-from engines.training.facts import sound_prompt
+from engines.training.lexicon import sound_prompt
 
 WRONG_ABOVE = 0.02
 MEDIAN_FIT = 0.9

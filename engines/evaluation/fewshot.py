@@ -1,7 +1,7 @@
 """Few-shot classes from frozen vectors: nearest centroid (Snell et al. 2017), logistic regression, and "Teach it".
 
 An episode draws 5 classes, 1 or 5 examples of each, and up to 15 others to name. The sets: those of `fewshot/`, of
-which the model has seen no class in training; photos by the nouns in their captions (`engines.training.nouns`), and
+which the model has seen no class in training; photos by the nouns in their captions (`engines.training.lexicon`), and
 sounds. Of these the model has seen other photos and recordings, while the head of "Teach it" was learnt on other
 classes, except for those of UrbanSound8K.
 """
@@ -19,7 +19,7 @@ from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import Z_95
 from engines.lab.fewshot_head import adapt, class_logits, head_for
 from engines.protocol import Kind, Media, Photo
-from engines.training.nouns import UNSEEN, noun_of
+from engines.training.lexicon import UNSEEN, noun_of
 
 N_WAYS = 5
 SHOTS = (1, 5)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -60,32 +60,37 @@ def chinese_words(text: str) -> str:
     return " ".join(jieba.cut(normalise(text, "zh").replace(" ", "")))
 
 
-Gram: TypeAlias = tuple[str, ...]
+Gram: TypeAlias = tuple[Hashable, ...]
 
 
 def cider(written: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """CIDEr-D x 100 (Vedantam et al. 2015, section 5 and its reference code): mean over texts, n = 1 to 4, sigma 6.
 
-    Document frequencies are those of the reference sets given. Words are parted by spaces.
+    Document frequencies are those of the reference sets given. Words are separated by spaces.
     """
-    sets = [[_grams(text) for text in own] for own in references]
-    frequency = Counter(gram for own in sets for gram in {gram for grams in own for gram in grams})
+    sets = [[ngrams(text.split()) for text in group] for group in references]
+    frequency = Counter(gram for group in sets for gram in {gram for grams in group for gram in grams})
     log_n = math.log(max(len(sets), 1))
     idf = {gram: log_n - math.log(n) for gram, n in frequency.items()}
     scores = []
-    for text, own in zip(written, sets, strict=True):
-        grams = _grams(text)
-        scores.append(np.mean([_similarity(grams, reference, idf, log_n) for reference in own]))
+    for text, group in zip(written, sets, strict=True):
+        grams = ngrams(text.split())
+        scores.append(np.mean([cider_similarity(grams, reference, idf, log_n) for reference in group]))
     return float(1000.0 * np.mean(scores))  # the reference code's factor of 10, and the usual 100
 
 
-def _grams(text: str) -> Counter[Gram]:
-    words = text.split()
-    return Counter(tuple(words[i : i + n]) for n in range(1, 5) for i in range(len(words) - n + 1))
+def ngrams(tokens: Sequence[Hashable]) -> Counter[Gram]:
+    """The n-grams of 1 to 4 tokens and their counts."""
+    return Counter(tuple(tokens[i : i + n]) for n in range(1, 5) for i in range(len(tokens) - n + 1))
 
 
-def _similarity(written: Counter[Gram], reference: Counter[Gram], idf: dict[Gram, float], unseen: float) -> float:
-    """Clipped cosine of two texts' weighted n-grams, mean over n, less where their lengths differ."""
+def cider_similarity(
+    written: Counter[Gram], reference: Counter[Gram], idf: Mapping[Gram, float], unseen: float
+) -> float:
+    """CIDEr-D of one text and one reference, 0 to 1, from their `ngrams`. unseen: weight of an n-gram not in `idf`.
+
+    The clipped cosine of the weighted n-grams, averaged over n and reduced where the lengths differ.
+    """
     dot, written_norm, reference_norm, n_bigrams = [0.0] * 5, [0.0] * 5, [0.0] * 5, 0
     for gram, count in written.items():
         weight, n = count * idf.get(gram, unseen), len(gram)
@@ -94,7 +99,7 @@ def _similarity(written: Counter[Gram], reference: Counter[Gram], idf: dict[Gram
         written_norm[n] += weight * weight
         n_bigrams += count if n == 2 else 0
     for gram, count in reference.items():
-        reference_norm[len(gram)] += (count * idf[gram]) ** 2
+        reference_norm[len(gram)] += (count * idf.get(gram, unseen)) ** 2
         n_bigrams -= count if len(gram) == 2 else 0
     norms = [math.sqrt(a * b) for a, b in zip(written_norm, reference_norm, strict=True)]
     cosine = sum(d / norm for d, norm in zip(dot, norms, strict=True) if norm > 0) / 4

@@ -14,7 +14,7 @@ from engines.archives import ConceptRecord, NamedPhotoRecord, concepts, named_ph
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped, surest_rows
 from engines.evaluation.metrics import accuracy, recall_at
 from engines.protocol import CaptionRequest, CaptionResult
-from engines.training.groups import concepts as grouped
+from engines.training.concept_groups import concepts as grouped
 
 CAPTIONED_IN = ("en", "zh", "de")
 SEARCHED_IN = ("en", "zh", "de", "fr")

@@ -29,7 +29,7 @@ from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped, surest_
 from engines.evaluation.metrics import accuracy, holds_answer, same_answer
 from engines.protocol import AskRequest, AskResult, Media, Sense
 from engines.training.clips import ClipPlan, NothingToAsk, plan, render
-from engines.training.facts import photo_facts
+from engines.training.lexicon import photo_facts
 from engines.training.questions import KINDS, Material
 
 N_COMPOSED = 20 * len(KINDS)

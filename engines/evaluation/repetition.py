@@ -1,7 +1,7 @@
 """Speech that repeats itself: how many of the words that come after the repetition are lost.
 
 A decoder that falls into a loop may swallow the rest of what is said. The texts are generated and spoken by synthetic
-voices that no training has heard: flite's, and variants of espeak-ng beside those of `engines.training.voices`.
+voices that no training has heard: flite's, and variants of espeak-ng beside those of `scripts.make_voices`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import numpy as np
 from engines.archives import SoundRecord, sounds
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped, surest_rows
 from engines.evaluation.metrics import accuracy
-from engines.training.facts import sound_prompt
+from engines.training.lexicon import sound_prompt
 
 
 def sound_rows(bench: Bench) -> Rows:

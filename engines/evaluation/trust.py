@@ -42,7 +42,7 @@ Bytes = Callable[[random.Random], bytes]
 
 
 @dataclass
-class Row:
+class FileTally:
     """What became of the files of one type."""
 
     n: int = 0
@@ -228,7 +228,7 @@ def _spent(pid: int) -> tuple[float, int]:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(peak.split()[1]) * 1024
 
 
-def _tried(path: Path, row: Row, *, is_pointer: bool) -> None:
+def _tried(path: Path, row: FileTally, *, is_pointer: bool) -> None:
     """Read a file in every way the studio does, and count what it costs."""
     for read in (media.probe, media.load_photo, media.load_clip, lambda path: media.load_sound(path, max_s=60.0)):
         idle = list(child._idle)
@@ -256,9 +256,9 @@ def _tried(path: Path, row: Row, *, is_pointer: bool) -> None:
         row.large += n_bytes > MEMORY_BYTES
 
 
-def measure(n_files: int, seed: int) -> dict[str, Row]:
+def measure(n_files: int, seed: int) -> dict[str, FileTally]:
     """Every type in turn, `n_files` in all."""
-    rng, rows = random.Random(seed), {kind: Row() for kind in TYPES}  # noqa: S311  (a seed is what is wanted)
+    rng, rows = random.Random(seed), {kind: FileTally() for kind in TYPES}  # noqa: S311  (a seed is what is wanted)
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as other:
         outside = Path(other) / "outside.wav"
         outside.write_bytes(_wav(rng))
@@ -307,7 +307,7 @@ def _rows(where: Path) -> int:
         return 0
 
 
-def table(rows: dict[str, Row]) -> str:
+def table(rows: dict[str, FileTally]) -> str:
     """The rows as a Markdown table."""
     lines = [
         "| type | files | ways read | crashes | over 10 s of CPU | over 1.5 GB | read outside | without a sentence "

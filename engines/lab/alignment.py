@@ -2,7 +2,7 @@
 
 Every model learns to classify digits, with a classifier for each modality, so that each modality has something to
 encode. The objectives add to that: "contrastive" InfoNCE (`engines.training.losses.info_nce`), "sigmoid" SigLIP's loss
-(`sigmoid_pairs`), "adversarial" a modality discriminator that the towers learn to fool (`engines.training.adversary`),
+(`sigmoid_pairs`), "adversarial" a modality discriminator that the towers learn to fool (`engines.lab.adversary`),
 "both" InfoNCE and the discriminator, "none" nothing. The modality gap is the distance between the modalities' mean
 embeddings (Liang et al. 2022, arXiv:2203.02053).
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from engines.errors import RequestError
 from engines.lab import trainer
+from engines.lab.adversary import Discriminator, game
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
 from engines.lab.findings import Cell, Dots, Findings, Map, Table
 from engines.lab.recorder import Recorder
@@ -29,7 +30,6 @@ from engines.lab.trainer import Examples, Noise
 from engines.model.fusion import FusionModel, VectorKind
 from engines.protocol import Cancel
 from engines.training import losses
-from engines.training.adversary import Discriminator, game
 
 NAMES: dict[str, str] = {"picture": "written", "sound": "spoken", "text": "word"}
 """What the modalities are called on the map and in the table."""

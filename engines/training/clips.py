@@ -1,7 +1,7 @@
-"""Clips with known answers, composed of photos and sounds: pans, zooms and cuts over the ones, the others beneath.
+"""Clips with known answers, composed of photos and sounds: pans, zooms and cuts over photos, with sounds beneath.
 
-`plan` draws a clip and a question from what the photos and sounds are known to hold; it touches no pixel and no
-sample, so training may compose the same plan out of cached features. `render` makes frames and a sound track of it.
+`plan` draws a clip and a question from what the photos and sounds are known to contain, without pixels or samples, so
+that training can compose the same plan from cached features. `render` makes frames and a sound track of it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from PIL import Image
 
 from engines.errors import StudioError
 from engines.protocol import RATE_HZ, Clip, Photo, Sense, Sound
-from engines.training.questions import KINDS, NEEDS, Composer, Lacking, Material
+from engines.training.questions import KINDS, NEEDS, QUESTIONS, Composer, Material, NoFit
 
 Box: TypeAlias = tuple[float, float, float, float]
-"""left, top, right, bottom as parts of a photo's width and height, 0 to 1."""
+"""left, top, right, bottom as fractions of a photo's width and height."""
 
 SOUND_UNDER_PICTURE = 0.7
-"""How often a clip whose question needs no sound has one all the same."""
+"""Probability of a sound in a clip whose question needs none."""
 
 
 class NothingToAsk(StudioError):
-    """The photos and sounds given do not suffice for any of the kinds of question asked for."""
+    """The photos and sounds do not suffice for any requested kind of question."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A photo on screen from start_s to end_s, the view moving evenly from start_box to end_box."""
+    """A photo on screen from start_s to end_s, the view moving linearly from start_box to end_box."""
 
     photo: int
     start_s: float
@@ -48,7 +48,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Track:
-    """A sound from start_s to end_s: from its own beginning, over again when it is shorter than that."""
+    """A sound from start_s to end_s, played from its beginning and repeated when it is shorter."""
 
     sound: int
     kind: Literal["sound", "speech"]
@@ -59,9 +59,9 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipPlan:
-    """A clip to be made and a question with its answer, one to three words.
+    """A clip to compose, and a question with its answer of one to three words.
 
-    Photos and sounds are indices into the material. kind: a key of `NEEDS`. needs: the senses the answer rests on.
+    Photos and sounds are indices into the material. kind: a key of `QUESTIONS`. needs: modalities the answer rests on.
     """
 
     scenes: tuple[Scene, ...]
@@ -89,7 +89,7 @@ def plan(
     kinds: Sequence[str] = KINDS,
     languages: Sequence[str] = ("en",),
 ) -> ClipPlan:
-    """A clip and a question of one of `kinds`, each as likely as the others, in one of `languages` ("en", "zh").
+    """Draw a clip and a question of one of `kinds`, uniformly, in one of `languages` ("en", "zh").
 
     Raises NothingToAsk when the material suffices for none of them.
     """
@@ -97,16 +97,16 @@ def plan(
     for kind in rng.permutation(list(kinds)):
         composer = Composer(rng, material, language)
         try:
-            asked = getattr(composer, f"ask_{kind}")()
-            scenes, tracks = _laid_out(composer)
-        except Lacking:
+            question = QUESTIONS[str(kind)](composer)
+            scenes, tracks = _layout(composer)
+        except NoFit:
             continue
         return ClipPlan(
             scenes=scenes,
             tracks=tracks,
             duration_s=composer.duration_s,
-            question=str(rng.choice(list(asked.wordings))),
-            answer=asked.answer,
+            question=str(rng.choice(list(question.wordings))),
+            answer=question.answer,
             language=language,
             kind=str(kind),
             needs=NEEDS[kind],
@@ -114,13 +114,13 @@ def plan(
     raise NothingToAsk("these photos and sounds do not suffice for any of the kinds of question asked for")
 
 
-def _laid_out(composer: Composer) -> tuple[tuple[Scene, ...], tuple[Track, ...]]:
-    """What the question rests on and what fills up the rest, in time."""
+def _layout(composer: Composer) -> tuple[tuple[Scene, ...], tuple[Track, ...]]:
+    """Scenes and tracks in time: what the question rests on, and what fills the rest."""
     rng, labels = composer.rng, composer.material.labels
     if not composer.photos:
         composer.show_anything(int(rng.integers(1, 3)))
     if not composer.sounds and composer.material.by_label and rng.random() < SOUND_UNDER_PICTURE:
-        composer.play(composer.labels(1))
+        composer.play(composer.choose_labels(1))
     photo_cuts = composer.photo_cuts_s or composer.cuts_s(len(composer.photos) - 1)
     sound_cuts = composer.sound_cuts_s or composer.cuts_s(max(len(composer.sounds) - 1, 0))
     stretches = pairwise([0.0, *photo_cuts, composer.duration_s])
@@ -153,10 +153,10 @@ def render(
     n_frames: int = 16,
     side: int = 256,
 ) -> Clip:
-    """Frames and sound track of a plan; photo and sound give the media of an index.
+    """Frames and sound track of a plan; photo and sound return the media of an index.
 
-    Frames are square, (side, side, 3): the picture tower sees every picture squashed to a square anyway. Without
-    tracks the clip has no sound at all.
+    Frames are square, (side, side, 3), since the picture tower resizes every picture to a square. Without tracks the
+    clip has no sound.
     """
     pictures = {scene.photo: Image.fromarray(photo(scene.photo).pixels) for scene in plan.scenes}
     frames, times_s = [], plan.frame_times_s(n_frames)
@@ -166,10 +166,10 @@ def render(
         left, top, right, bottom = scene.box(time_s)
         box = (left * picture.width, top * picture.height, right * picture.width, bottom * picture.height)
         frames.append(np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR, box=box)))
-    return Clip(tuple(frames), times_s, plan.duration_s, _mixed(plan, sound) if plan.tracks else None)
+    return Clip(tuple(frames), times_s, plan.duration_s, _mix(plan, sound) if plan.tracks else None)
 
 
-def _mixed(plan: ClipPlan, sound: Callable[[int], Sound]) -> Sound:
+def _mix(plan: ClipPlan, sound: Callable[[int], Sound]) -> Sound:
     samples = np.zeros(round(plan.duration_s * RATE_HZ), np.float32)
     for track in plan.tracks:
         start, end = round(track.start_s * RATE_HZ), round(track.end_s * RATE_HZ)

@@ -1,4 +1,4 @@
-"""Pairs of sentences that mean the same: translations, and captions of one photo; drawn so that little is padding."""
+"""Pairs of sentences with the same meaning: translations, and captions of one photo, drawn with little padding."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 from engines import archives
 
 POOL = 8
-"""Batches' worth of pairs drawn at once, of which a run of like lengths is taken."""
+"""Batches' worth of pairs drawn at once, from which a batch of similar lengths is taken."""
 LANGUAGE_PAIRS = {"en-de": 0.42, "en-fr": 0.4, "en-zh": 0.18}
 OTHER_CORPUS = 0.05
-"""How often a corpus that is not named is drawn, one that is named counting what it is given."""
+"""Weight of a corpus without a weight of its own in the table given."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A sentence and its translation, or another of its kind."""
+    """A sentence and its translation or paraphrase."""
 
     source: str
     target: str
@@ -27,12 +27,12 @@ class Pair:
 
     @property
     def length(self) -> int:
-        """Bytes of the longer one: about four a piece in every language, and quicker told."""
+        """Bytes of the longer text: about four per token in every language, and faster than counting tokens."""
         return max(len(self.source.encode()), len(self.target.encode()))
 
 
 class Pairs:
-    """The translations of a data folder by corpus, and the captions of photos that are not at hand."""
+    """The translations of a data folder by corpus, and captions of photos that are not in it."""
 
     def __init__(self, data: Path) -> None:
         self.lists = {languages: self._read(data, languages) for languages in LANGUAGE_PAIRS}
@@ -51,7 +51,7 @@ class Pairs:
         return found
 
     def translations(self, n: int, rng: np.random.Generator, weights: Mapping[str, float]) -> list[Pair]:
-        """n pairs, English first. weights: how often each corpus is drawn."""
+        """n pairs, English first. weights: relative frequency of each corpus."""
         found: list[Pair] = []
         counts = rng.multinomial(n, list(LANGUAGE_PAIRS.values()))
         for languages, count in zip(LANGUAGE_PAIRS, counts, strict=True):
@@ -62,18 +62,18 @@ class Pairs:
         return found
 
     def captions(self, n: int, rng: np.random.Generator) -> list[Pair]:
-        """n pairs of captions of photos that are not at hand: English with German or with other English."""
-        return [self._two(self.unseen[i], rng) for i in rng.integers(len(self.unseen), size=n).tolist()]
+        """n pairs of captions of one photo each: English with German or with other English."""
+        return [self._caption_pair(self.unseen[i], rng) for i in rng.integers(len(self.unseen), size=n).tolist()]
 
     @staticmethod
-    def _two(captions: Mapping[str, tuple[str, ...]], rng: np.random.Generator) -> Pair:
+    def _caption_pair(captions: Mapping[str, tuple[str, ...]], rng: np.random.Generator) -> Pair:
         language = "de" if "de" in captions and rng.random() < 0.5 else "en"
         first, among = captions["en"], captions[language]
         return Pair(first[int(rng.integers(len(first)))], among[int(rng.integers(len(among)))], ("en", language))
 
 
-def of_like_length(pairs: list[Pair], size: int, rng: np.random.Generator) -> list[Pair]:
-    """A run of neighbours by length: padding would otherwise be half of a batch."""
+def similar_lengths(pairs: list[Pair], size: int, rng: np.random.Generator) -> list[Pair]:
+    """`size` pairs that are neighbours by length; otherwise half of a batch would be padding."""
     order = np.argsort([pair.length for pair in pairs], kind="stable")
     start = int(rng.integers(len(order) - size + 1))
     return [pairs[i] for i in order[start : start + size].tolist()]

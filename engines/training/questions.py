@@ -1,76 +1,52 @@
-"""Questions about composed clips: what is asked, what is answered, and which photos and sounds make it so.
+"""Questions about composed clips: what is asked, the right answer, and which photos and sounds make it right.
 
-Each kind of question is one `ask_` method of `Composer`. It draws the answer first and then what fits it, so that the
-question alone says nothing about the answer; where both senses are needed, one of them leaves two answers open.
+Each kind of question is one function of `QUESTIONS`. It draws the answer first and then media that fit it, so that the
+question alone says nothing about the answer; where both modalities are needed, one of them leaves two answers open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from engines.protocol import Sense
-from engines.training.facts import SEEN_AND_HEARD, SOUND_NAMES, SUBJECTS, THINGS, PhotoFacts, alike
+from engines.training.lexicon import LEXICON, SEEN_AND_HEARD, SOUND_NAMES, SUBJECTS, THINGS, PhotoFacts, alike
 
 MIN_S, MAX_S = 3, 10
-"""How long a clip is, whole seconds."""
+"""Length of a clip, whole seconds."""
+DESCRIBE: dict[str, list[str]] = LEXICON["describe"]
+"""Questions whose answer is a caption."""
 
-_PICTURE: frozenset[Sense] = frozenset({"picture"})
-_SOUND: frozenset[Sense] = frozenset({"sound"})
-
-NEEDS: dict[str, frozenset[Sense]] = {
-    "see": _PICTURE,
-    "subject": _PICTURE,
-    "seen_first": _PICTURE,
-    "seen_last": _PICTURE,
-    "n_scenes": _PICTURE,
-    "scene_change": _PICTURE,
-    "heard": _SOUND,
-    "hear": _SOUND,
-    "heard_first": _SOUND,
-    "heard_last": _SOUND,
-    "n_changes": _SOUND,
-    "sound_begins": _SOUND,
-    "both": _PICTURE | _SOUND,
-    "where": _PICTURE | _SOUND,
-    "heard_while": _PICTURE | _SOUND,
-    "shown_while": _PICTURE | _SOUND,
-}
-"""The kinds of question, and the senses without which the answer is a guess."""
-
-KINDS: tuple[str, ...] = tuple(NEEDS)
-
-DESCRIBE = {
-    "en": ("What is happening?", "What is shown?", "What can be seen?", "Describe the clip.", "What is going on here?"),
-    "zh": ("发生了什么？", "画面里有什么？", "描述一下这段视频。", "这里在做什么？"),
-}
-"""What is answered with a caption."""
-
-_YES_NO = {"en": ("no", "yes"), "zh": ("没有", "有")}
-_COUNTS = {"en": ("none", "one", "two", "three"), "zh": ("没有", "一个", "两个", "三个")}
-_TIMES = {"en": ("never", "once", "twice"), "zh": ("没有变", "一次", "两次")}
-_SECONDS = {
-    "en": (
-        "at the start",
-        "after one second",
-        *(f"after {n} seconds" for n in ("two", "three", "four", "five", "six")),
-    ),
-    "zh": ("一开始", *(f"{n}秒后" for n in "一两三四五六")),
-}
+_WORDINGS: dict[str, dict[str, list[str]]] = LEXICON["clip_questions"]
+_NO_YES = (("no", "没有"), ("yes", "有"))
+_COUNTS = (("none", "没有"), ("one", "一个"), ("two", "两个"), ("three", "三个"))
+_TIMES = (("never", "没有变"), ("once", "一次"), ("twice", "两次"))
+_SECONDS = (
+    ("at the start", "一开始"),
+    ("after one second", "一秒后"),
+    ("after two seconds", "两秒后"),
+    ("after three seconds", "三秒后"),
+    ("after four seconds", "四秒后"),
+    ("after five seconds", "五秒后"),
+    ("after six seconds", "六秒后"),
+)
 _PLACES = {
-    "en": {(1, 0): "picture", (0, 1): "sound", (1, 1): "both", (0, 0): "neither"},
-    "zh": {(1, 0): "画面里", (0, 1): "声音里", (1, 1): "两者都有", (0, 0): "都没有"},
+    (True, False): ("picture", "画面里"),
+    (False, True): ("sound", "声音里"),
+    (True, True): ("both", "两者都有"),
+    (False, False): ("neither", "都没有"),
 }
 
 
-class Lacking(Exception):
-    """The material holds nothing that fits a kind of question; another kind is drawn."""
+class NoFit(Exception):
+    """The material contains nothing that fits this kind of question; another kind is drawn."""
 
 
 class Material:
-    """Photos and sounds by what they hold, so that one that fits is found at once.
+    """Photos and sounds indexed by what they contain.
 
     labels: of the sounds, keys of `SOUND_NAMES` ("speech" for speech); others are left unused.
     """
@@ -82,22 +58,22 @@ class Material:
         self.shown = {t: [i for i, photo in enumerate(photos) if t in photo.shown] for t in THINGS}
         self.absent = {t: [i for i, photo in enumerate(photos) if t in photo.absent] for t in THINGS}
         by_label = {name: [i for i, label in enumerate(labels) if label == name] for name in SOUND_NAMES}
-        self.by_label = {name: found for name, found in by_label.items() if found}
+        self.by_label = {name: rows for name, rows in by_label.items() if rows}
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question in some wordings, each as good as the others, and its answer."""
+class ClipQuestion:
+    """A question in equivalent wordings, and its answer."""
 
     wordings: tuple[str, ...]
     answer: str
 
 
 class Composer:
-    """Draws one question and what its clip must hold; whatever is left open afterwards may be filled freely.
+    """Draws one question and what its clip must contain; whatever stays open may be filled freely.
 
-    photos, sounds: indices in the order of their appearance. photo_cuts_s, sound_cuts_s: when one gives way to the
-    next, empty where it does not matter. sound_start_s: silence before it.
+    photos, sounds: indices in order of appearance. photo_cuts_s, sound_cuts_s: the times of the changes, empty where
+    they do not matter. sound_start_s: silence before the first sound.
     """
 
     def __init__(self, rng: np.random.Generator, material: Material, language: str) -> None:
@@ -111,251 +87,242 @@ class Composer:
         self.sound_cuts_s: list[float] = []
         self.sound_start_s = 0.0
 
-    # --- drawing what fits
-
     def coin(self) -> bool:
         return bool(self.rng.random() < 0.5)
 
-    def words(self, among: Sequence[str], n: int = 1) -> list[str]:
-        """n different words, each as likely as the others."""
-        if len(among) < n:
-            raise Lacking
-        return [str(word) for word in self.rng.permutation(list(among))[:n]]
+    def choose(self, names: Sequence[str], n: int = 1) -> list[str]:
+        """n different names, uniformly. Raises NoFit where there are fewer."""
+        if len(names) < n:
+            raise NoFit
+        return [str(name) for name in self.rng.permutation(list(names))[:n]]
 
-    def one(self, among: Sequence[int]) -> int:
-        """Any of some indices, one not yet on screen if there is one."""
-        left = [i for i in among if i not in self.photos] or among
+    def one_of(self, rows: Sequence[int]) -> int:
+        """One index, uniformly, preferably of a photo that is not on screen yet. Raises NoFit where there is none."""
+        left = [i for i in rows if i not in self.photos] or rows
         if not left:
-            raise Lacking
+            raise NoFit
         return left[int(self.rng.integers(len(left)))]
 
-    def labels(self, n: int) -> list[str]:
+    def choose_labels(self, n: int) -> list[str]:
         """n labels of sounds, no two alike."""
         chosen: list[str] = []
         while len(chosen) < n:
-            chosen += self.words([name for name in self.material.by_label if not any(alike(name, c) for c in chosen)])
+            chosen += self.choose([name for name in self.material.by_label if not any(alike(name, c) for c in chosen)])
         return chosen
 
-    def subjects(self, n: int) -> list[str]:
-        return self.words([subject for subject, found in self.material.by_subject.items() if found], n)
-
-    def show(self, subjects: Sequence[str]) -> None:
+    def show_subjects(self, n: int) -> list[str]:
+        """Put photos of n different subjects on screen, one after the other."""
+        subjects = self.choose([subject for subject, rows in self.material.by_subject.items() if rows], n)
         for subject in subjects:
-            self.photos.append(self.one(self.material.by_subject[subject]))
+            self.photos.append(self.one_of(self.material.by_subject[subject]))
+        return subjects
 
     def show_anything(self, n: int) -> None:
         for _ in range(n):
-            self.photos.append(self.one(range(self.material.n_photos)))
+            self.photos.append(self.one_of(range(self.material.n_photos)))
 
     def play(self, labels: Sequence[str]) -> None:
         for label in labels:
-            found = self.material.by_label[label]
-            self.sounds.append(found[self.rng.integers(len(found))])
+            rows = self.material.by_label[label]
+            self.sounds.append(rows[self.rng.integers(len(rows))])
 
     def cuts_s(self, n: int) -> list[float]:
-        """n whole seconds that part the clip into stretches of one second or more."""
+        """n whole seconds that cut the clip into stretches of at least one second."""
         self.duration_s = max(self.duration_s, n + 1.0)
         inner = self.rng.permutation(np.arange(1, int(self.duration_s)))[:n]
         return sorted(float(cut) for cut in inner)
 
-    def say(self, en: Sequence[str], zh: Sequence[str], answers: tuple[str, str]) -> Asked:
-        """What is asked in the clip's language; answers: the English and the Chinese one."""
-        return Asked(tuple(zh), answers[1]) if self.language == "zh" else Asked(tuple(en), answers[0])
+    def fit_duration(self, second: int) -> None:
+        """Draw a duration that contains this second."""
+        self.duration_s = float(self.rng.integers(max(MIN_S, second + 1), MAX_S + 1))
 
-    def yes_no(self, en: Sequence[str], zh: Sequence[str], yes: bool) -> Asked:
-        return self.say(en, zh, (_YES_NO["en"][yes], _YES_NO["zh"][yes]))
+    def question(self, kind: str, answers: tuple[str, str], **slots: tuple[str, str]) -> ClipQuestion:
+        """The wordings of a kind in the clip's language. answers, slots: in English and Chinese."""
+        i = int(self.language == "zh")
+        values = {name: pair[i] for name, pair in slots.items()}
+        return ClipQuestion(tuple(text.format(**values) for text in _WORDINGS[kind][("en", "zh")[i]]), answers[i])
 
-    # --- what is seen
+    # both modalities
 
-    def ask_see(self) -> Asked:
-        material, yes = self.material, self.coin()
-        (key,) = self.words([t for t in THINGS if material.shown[t] and material.absent[t]])
-        for _ in range(self.rng.integers(1, 3)):
-            self.photos.append(self.one(material.absent[key]))
-        if yes:
-            self.photos[self.rng.integers(len(self.photos))] = self.one(material.shown[key])
-        en, zh = THINGS[key].en, THINGS[key].zh
-        return self.yes_no(
-            (f"Is there {en} in the picture?", f"Can you see {en}?", f"Is {en} shown?"),
-            (f"画面里有{zh}吗？", f"有没有看到{zh}？", f"视频里有{zh}吗？"),
-            yes,
-        )
-
-    def ask_subject(self) -> Asked:
-        (subject,) = self.subjects(1)
-        self.show([subject])
-        return self.say(
-            ("What animal or person is it?", "Who is in the picture?", "What animal or person is shown?"),
-            ("画面里是什么动物或人？", "画面里是谁？"),
-            (subject, SUBJECTS[subject]),
-        )
-
-    def _row_of_subjects(self) -> list[str]:
-        subjects = self.subjects(int(self.rng.integers(2, 4)))
-        self.show(subjects)
-        return subjects
-
-    def ask_seen_first(self) -> Asked:
-        subject = self._row_of_subjects()[0]
-        return self.say(
-            ("What is shown first?", "Who is shown first?", "What is seen at the beginning?"),
-            ("最先出现的是什么？", "一开始画面里是什么？"),
-            (subject, SUBJECTS[subject]),
-        )
-
-    def ask_seen_last(self) -> Asked:
-        subject = self._row_of_subjects()[-1]
-        return self.say(
-            ("What is shown at the end?", "Who is shown last?", "What is shown last?"),
-            ("最后出现的是什么？", "结尾画面里是什么？"),
-            (subject, SUBJECTS[subject]),
-        )
-
-    def ask_n_scenes(self) -> Asked:
-        n = int(self.rng.integers(1, 4))
-        self.show_anything(n)
-        return self.say(
-            ("How many scenes are there?", "How many different scenes does the clip have?"),
-            ("有几个场景？", "视频里有几个不同的场景？"),
-            (_COUNTS["en"][n], _COUNTS["zh"][n]),
-        )
-
-    def ask_scene_change(self) -> Asked:
-        at = int(self.rng.integers(1, 7))
-        self.duration_s = float(self.rng.integers(max(MIN_S, at + 1), MAX_S + 1))
-        self.show_anything(2)
-        self.photo_cuts_s = [float(at)]
-        return self.say(
-            ("When does the scene change?", "When does the picture change?"),
-            ("画面什么时候切换？", "场景什么时候变化？"),
-            (_SECONDS["en"][at], _SECONDS["zh"][at]),
-        )
-
-    # --- what is heard
-
-    def ask_heard(self) -> Asked:
-        (label,) = self.labels(1)
-        self.play([label])
-        return self.say(
-            ("What can be heard?", "What do you hear?", "What sound is it?"),
-            ("能听到什么？", "这是什么声音？"),
-            (SOUND_NAMES[label].en, SOUND_NAMES[label].zh),
-        )
-
-    def ask_hear(self) -> Asked:
-        yes, labels = self.coin(), self.labels(3)
-        n = int(self.rng.integers(1, 3))
-        self.play(labels[:n])
-        name = SOUND_NAMES[labels[self.rng.integers(n)] if yes else labels[2]]
-        return self.yes_no(
-            (f"Can you hear {name.asked}?", f"Is {name.asked} to be heard?", f"Do you hear {name.asked}?"),
-            (f"有{name.zh}吗？", f"声音里有没有{name.zh}？"),
-            yes,
-        )
-
-    def ask_heard_first(self) -> Asked:
-        labels = self.labels(2)
-        self.play(labels)
-        return self.say(
-            ("What can be heard first?", "What is heard at the beginning?"),
-            ("最先听到的是什么？", "一开始能听到什么？"),
-            (SOUND_NAMES[labels[0]].en, SOUND_NAMES[labels[0]].zh),
-        )
-
-    def ask_heard_last(self) -> Asked:
-        labels = self.labels(2)
-        self.play(labels)
-        return self.say(
-            ("What can be heard last?", "What is heard at the end?"),
-            ("最后听到的是什么？", "结尾能听到什么？"),
-            (SOUND_NAMES[labels[1]].en, SOUND_NAMES[labels[1]].zh),
-        )
-
-    def ask_n_changes(self) -> Asked:
-        n = int(self.rng.integers(0, 3))
-        self.play(self.labels(n + 1))
-        return self.say(
-            ("How often does the sound change?", "How many times does the sound change?"),
-            ("声音变了几次？", "声音变化了多少次？"),
-            (_TIMES["en"][n], _TIMES["zh"][n]),
-        )
-
-    def ask_sound_begins(self) -> Asked:
-        at = int(self.rng.integers(0, 7))
-        self.duration_s = float(self.rng.integers(max(MIN_S, at + 1), MAX_S + 1))
-        self.play(self.labels(1))
-        self.sound_start_s = float(at)
-        return self.say(
-            ("When does the sound begin?", "When does the sound start?"),
-            ("声音什么时候开始？", "什么时候开始有声音？"),
-            (_SECONDS["en"][at], _SECONDS["zh"][at]),
-        )
-
-    # --- what needs both
-
-    def _thing_with_sound(self) -> str:
+    def thing_with_sound(self) -> str:
+        """A key of SEEN_AND_HEARD that the material can show, not show and play."""
         material = self.material
-        return self.words(
-            [
-                key
-                for key, label in SEEN_AND_HEARD.items()
-                if material.shown[key] and material.absent[key] and label in material.by_label
-            ]
-        )[0]
+        keys = [
+            key
+            for key, label in SEEN_AND_HEARD.items()
+            if material.shown[key] and material.absent[key] and label in material.by_label
+        ]
+        return self.choose(keys)[0]
 
-    def _place(self, key: str, *, seen: bool, heard: bool) -> None:
-        """One scene with or without a thing, one sound that is or is not its own."""
+    def place(self, key: str, *, seen: bool, heard: bool) -> None:
+        """One scene with or without a thing, one sound that is or is not the thing's."""
         label = SEEN_AND_HEARD[key]
-        self.photos = [self.one((self.material.shown if seen else self.material.absent)[key])]
-        self.play([label] if heard else self.words([n for n in self.material.by_label if not alike(n, label)]))
+        self.photos = [self.one_of((self.material.shown if seen else self.material.absent)[key])]
+        self.play([label] if heard else self.choose([n for n in self.material.by_label if not alike(n, label)]))
 
-    def ask_both(self) -> Asked:
-        """Half of the answers are yes; the three ways to a no are as likely as one another."""
-        key, yes = self._thing_with_sound(), self.coin()
-        seen, heard = (True, True) if yes else ((True, False), (False, True), (False, False))[self.rng.integers(3)]
-        self._place(key, seen=seen, heard=heard)
-        en, zh = THINGS[key].en, THINGS[key].zh
-        return self.yes_no(
-            (f"Can you both see and hear {en}?", f"Is {en} both seen and heard?"),
-            (f"画面和声音里都有{zh}吗？", f"有没有既能看到又能听到的{zh}？"),
-            yes,
-        )
-
-    def ask_where(self) -> Asked:
-        key, seen, heard = self._thing_with_sound(), self.coin(), self.coin()
-        self._place(key, seen=seen, heard=heard)
-        en, zh = THINGS[key].en, THINGS[key].zh
-        return self.say(
-            (
-                f"Is {en} in the picture, in the sound, in both or in neither?",
-                f"Where is {en}: in the picture, the sound, both or neither?",
-            ),
-            (f"{zh}在画面里、声音里、两者都有还是都没有？",),
-            (_PLACES["en"][seen, heard], _PLACES["zh"][seen, heard]),
-        )
-
-    def _one_of_two(self) -> tuple[str, str]:
-        """Two scenes and two sounds that change at once; gives one subject and the label heard with it."""
-        subjects, labels = self.subjects(2), self.labels(2)
-        self.show(subjects)
+    def two_at_once(self) -> tuple[str, str]:
+        """Two scenes and two sounds that change at once; returns one subject and the label heard with it."""
+        subjects = self.choose([subject for subject, rows in self.material.by_subject.items() if rows], 2)
+        labels = self.choose_labels(2)
+        for subject in subjects:
+            self.photos.append(self.one_of(self.material.by_subject[subject]))
         self.play(labels)
         self.photo_cuts_s = self.sound_cuts_s = self.cuts_s(1)
-        which = int(self.rng.integers(2))
-        return subjects[which], labels[which]
+        i = int(self.rng.integers(2))
+        return subjects[i], labels[i]
 
-    def ask_heard_while(self) -> Asked:
-        subject, label = self._one_of_two()
-        return self.say(
-            (f"What can be heard while the {subject} is shown?", f"What do you hear when the {subject} is shown?"),
-            (f"出现{SUBJECTS[subject]}的时候能听到什么？",),
-            (SOUND_NAMES[label].en, SOUND_NAMES[label].zh),
-        )
 
-    def ask_shown_while(self) -> Asked:
-        subject, label = self._one_of_two()
-        name = SOUND_NAMES[label]
-        return self.say(
-            (f"What is shown while {name.asked} is heard?", f"Who is shown when you hear {name.asked}?"),
-            (f"听到{name.zh}的时候画面里是什么？",),
-            (subject, SUBJECTS[subject]),
-        )
+def _thing(key: str) -> tuple[str, str]:
+    return THINGS[key].en, THINGS[key].zh
+
+
+def _subject(key: str) -> tuple[str, str]:
+    return key, SUBJECTS[key]
+
+
+def _sound(label: str) -> tuple[str, str]:
+    """A sound as an answer."""
+    return SOUND_NAMES[label].en, SOUND_NAMES[label].zh
+
+
+def _sound_phrase(label: str) -> tuple[str, str]:
+    """A sound within a question."""
+    return SOUND_NAMES[label].phrase, SOUND_NAMES[label].zh
+
+
+# --- the picture -------------------------------------------------------------------------------------------------
+
+
+def see(c: Composer) -> ClipQuestion:
+    material, yes = c.material, c.coin()
+    (key,) = c.choose([t for t in THINGS if material.shown[t] and material.absent[t]])
+    for _ in range(c.rng.integers(1, 3)):
+        c.photos.append(c.one_of(material.absent[key]))
+    if yes:
+        c.photos[c.rng.integers(len(c.photos))] = c.one_of(material.shown[key])
+    return c.question("see", _NO_YES[yes], thing=_thing(key))
+
+
+def subject(c: Composer) -> ClipQuestion:
+    return c.question("subject", _subject(c.show_subjects(1)[0]))
+
+
+def seen_first(c: Composer) -> ClipQuestion:
+    return c.question("seen_first", _subject(c.show_subjects(int(c.rng.integers(2, 4)))[0]))
+
+
+def seen_last(c: Composer) -> ClipQuestion:
+    return c.question("seen_last", _subject(c.show_subjects(int(c.rng.integers(2, 4)))[-1]))
+
+
+def n_scenes(c: Composer) -> ClipQuestion:
+    n = int(c.rng.integers(1, 4))
+    c.show_anything(n)
+    return c.question("n_scenes", _COUNTS[n])
+
+
+def scene_change(c: Composer) -> ClipQuestion:
+    second = int(c.rng.integers(1, 7))
+    c.fit_duration(second)
+    c.show_anything(2)
+    c.photo_cuts_s = [float(second)]
+    return c.question("scene_change", _SECONDS[second])
+
+
+# --- the sound ---------------------------------------------------------------------------------------------------
+
+
+def heard(c: Composer) -> ClipQuestion:
+    (label,) = c.choose_labels(1)
+    c.play([label])
+    return c.question("heard", _sound(label))
+
+
+def hear(c: Composer) -> ClipQuestion:
+    yes, labels = c.coin(), c.choose_labels(3)
+    n = int(c.rng.integers(1, 3))
+    c.play(labels[:n])
+    label = labels[c.rng.integers(n)] if yes else labels[2]
+    return c.question("hear", _NO_YES[yes], sound=_sound_phrase(label))
+
+
+def heard_first(c: Composer) -> ClipQuestion:
+    labels = c.choose_labels(2)
+    c.play(labels)
+    return c.question("heard_first", _sound(labels[0]))
+
+
+def heard_last(c: Composer) -> ClipQuestion:
+    labels = c.choose_labels(2)
+    c.play(labels)
+    return c.question("heard_last", _sound(labels[1]))
+
+
+def n_changes(c: Composer) -> ClipQuestion:
+    n = int(c.rng.integers(0, 3))
+    c.play(c.choose_labels(n + 1))
+    return c.question("n_changes", _TIMES[n])
+
+
+def sound_begins(c: Composer) -> ClipQuestion:
+    second = int(c.rng.integers(0, 7))
+    c.fit_duration(second)
+    c.play(c.choose_labels(1))
+    c.sound_start_s = float(second)
+    return c.question("sound_begins", _SECONDS[second])
+
+
+# --- both --------------------------------------------------------------------------------------------------------
+
+
+def both(c: Composer) -> ClipQuestion:
+    """Half of the answers are yes; the three ways to a no are equally likely."""
+    key, yes = c.thing_with_sound(), c.coin()
+    seen, audible = (True, True) if yes else ((True, False), (False, True), (False, False))[c.rng.integers(3)]
+    c.place(key, seen=seen, heard=audible)
+    return c.question("both", _NO_YES[yes], thing=_thing(key))
+
+
+def where(c: Composer) -> ClipQuestion:
+    key, seen, audible = c.thing_with_sound(), c.coin(), c.coin()
+    c.place(key, seen=seen, heard=audible)
+    return c.question("where", _PLACES[seen, audible], thing=_thing(key))
+
+
+def heard_while(c: Composer) -> ClipQuestion:
+    key, label = c.two_at_once()
+    return c.question("heard_while", _sound(label), subject=_subject(key))
+
+
+def shown_while(c: Composer) -> ClipQuestion:
+    key, label = c.two_at_once()
+    return c.question("shown_while", _subject(key), sound=_sound_phrase(label))
+
+
+_Question: TypeAlias = Callable[[Composer], ClipQuestion]
+_PICTURE: dict[str, _Question] = {
+    "see": see,
+    "subject": subject,
+    "seen_first": seen_first,
+    "seen_last": seen_last,
+    "n_scenes": n_scenes,
+    "scene_change": scene_change,
+}
+_SOUND: dict[str, _Question] = {
+    "heard": heard,
+    "hear": hear,
+    "heard_first": heard_first,
+    "heard_last": heard_last,
+    "n_changes": n_changes,
+    "sound_begins": sound_begins,
+}
+_BOTH: dict[str, _Question] = {"both": both, "where": where, "heard_while": heard_while, "shown_while": shown_while}
+
+QUESTIONS: dict[str, _Question] = _PICTURE | _SOUND | _BOTH
+KINDS: tuple[str, ...] = tuple(QUESTIONS)
+NEEDS: dict[str, frozenset[Sense]] = {
+    **{kind: frozenset({"picture"}) for kind in _PICTURE},
+    **{kind: frozenset({"sound"}) for kind in _SOUND},
+    **{kind: frozenset({"picture", "sound"}) for kind in _BOTH},
+}
+"""The modalities without which the answer to a kind of question is a guess."""

@@ -1,4 +1,4 @@
-"""A sentence encoder whose sense of which sentences are alike is taught to ours: all-MiniLM-L6-v2 or its kin.
+"""A sentence encoder (all-MiniLM-L6-v2 or similar) whose similarities between sentences are distilled into ours.
 
 MiniLM: Wang et al. 2020, Apache-2.0; sentence vectors: Reimers & Gurevych 2019.
 """
@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MAX_PIECES = 64
-"""Captions and sentences are shorter; what is not is cut."""
+MAX_TOKENS = 64
+"""Longer texts are cut; captions and most sentences are shorter."""
 
 
 class Teacher:
-    """A transformers sentence encoder from a folder or the hub; English sentences to unit vectors."""
+    """A transformers sentence encoder from a folder or the hub: English sentences -> unit vectors."""
 
     def __init__(self, source: str) -> None:
         from transformers import AutoModel, AutoTokenizer
@@ -26,8 +26,8 @@ class Teacher:
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """B sentences -> (B, 384) float32 of length 1: the mean of their tokens."""
-        read = self.tokenizer(list(texts), padding=True, truncation=True, max_length=MAX_PIECES, return_tensors="pt")
+        """B sentences -> (B, 384) float32 unit vectors, the mean of their tokens."""
+        read = self.tokenizer(list(texts), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
         tokens = self.model(**read).last_hidden_state.float()  # (B, L, 384)
         weight = read["attention_mask"][..., None].float()
         return F.normalize((tokens * weight).sum(1) / weight.sum(1), dim=-1)

@@ -1,12 +1,13 @@
-"""The training loop: one recipe, one model, any of its tasks at each step; stopped and resumed to the same numbers.
+"""The training loop: one recipe, one model, one of the recipe's tasks at each step; resumable to the same numbers.
 
-    python -m engines.training.train DATA RUN --recipe joint --whisper FOLDER --efficientnet FILE [--device cpu]
-    torchrun --nproc-per-node 2 -m engines.training.train ...      the same over several processes, on CPUs or GPUs
-    python -m engines.training.train DATA RUN --recipe whole --from MODEL --device cuda --workers 15
+    python -m engines.training.train DATA RUN --recipe base --whisper FOLDER --efficientnet FILE [--device cpu]
+    torchrun --nproc-per-node 2 -m engines.training.train ...      several processes, on CPUs or GPUs
+    python -m engines.training.train DATA RUN --recipe full --from MODEL --device cuda --workers 15
 
-RUN holds tokenizer and stores; where towers learn, and with `--library`, the media themselves go into memory, and no
-stores are read. The state goes to RUN/<recipe>: weights, EMA and optimizer as safetensors, the rest as JSON. `--from`
-begins from another stage's EMA, or the mean of several; `--export FOLDER` writes the EMA as a model the studio opens.
+RUN contains the tokenizer and the feature cache. A recipe that trains a tower reads that tower's media into memory; a
+frozen tower's features come from the cache. The state is written to RUN/<recipe>: weights, EMA and optimizer as
+safetensors, the rest as JSON. `--from` starts from another stage's EMA or the mean of several; `--export FOLDER`
+writes the EMA as a model that the studio opens.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from engines.model import checkpoint
 from engines.model.fusion import FusionModel
-from engines.training import groups, library
-from engines.training.batches import Batch, Feeds
-from engines.training.objectives import OBJECTIVES
+from engines.training import concept_groups, feature_cache, in_memory
+from engines.training.batches import Batch, Batcher
+from engines.training.objectives import TASKS, loss_of
 from engines.training.recipes import RECIPES, Recipe
-from engines.training.start import begin_from, fresh_model, stage
+from engines.training.sources import Sources
+from engines.training.start import load_weights, new_model, read_weights
 from engines.training.teacher import Teacher
 
 STATE_FILE, LOG_FILE = "state.json", "log.jsonl"
@@ -46,22 +48,32 @@ def learning_rate(recipe: Recipe, step: int, peak: float) -> float:
     return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
 
 
-def peak_rate(recipe: Recipe, name: str) -> float:
-    """Of a parameter: that of the part it belongs to, or the recipe's own."""
-    return next((rate for part, rate in recipe.rates.items() if name.startswith(part)), recipe.learning_rate)
+def open_sources(recipe: Recipe, model: FusionModel, data: Path, run: Path, *, n_processes: int = 1) -> Sources:
+    """The media of each tower that the recipe trains, and the cached features of each that is frozen."""
+
+    def trains(tower: str) -> bool:
+        return any(recipe.trains(name) for name, _ in model.named_parameters() if name.startswith(tower))
+
+    photos = feature_cache.open_photos(run)
+    if trains("picture.trunk."):
+        photos = in_memory.read_photos(data, model.config.photo_px, n_processes=n_processes)
+    sounds = feature_cache.open_sounds(run)
+    if trains("sound."):
+        sounds = in_memory.read_sounds(data, run, n_processes=n_processes)
+    return Sources(photos, sounds)
 
 
 def _kernels(task: str) -> list[SDPBackend]:
-    """On a CPU the flash kernel's backward takes twice the plain one's time, but for speech (hundreds of tokens)."""
+    """Attention kernels: on a CPU flash attention's backward pass takes twice the time, except for long speech."""
     every = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
     return every if task == "transcribe" or torch.cuda.is_available() else [SDPBackend.MATH]
 
 
 class Plan(Dataset[tuple[str, Batch]]):
-    """Step -> its task and batch, which depend on the recipe's seed, the process and the step alone."""
+    """The task and batch of each step, which depend only on the recipe's seed, the process and the step."""
 
-    def __init__(self, recipe: Recipe, feeds: Feeds, process: int) -> None:
-        self.recipe, self.feeds, self.process = recipe, feeds, process
+    def __init__(self, recipe: Recipe, batcher: Batcher, process: int) -> None:
+        self.recipe, self.batcher, self.process = recipe, batcher, process
         weights = np.array([share.weight for share in recipe.tasks.values()])
         self.p = weights / weights.sum()
 
@@ -71,31 +83,38 @@ class Plan(Dataset[tuple[str, Batch]]):
     def __getitem__(self, step: int) -> tuple[str, Batch]:
         rng = np.random.default_rng((self.recipe.seed, self.process, step))
         task = list(self.recipe.tasks)[int(rng.choice(len(self.p), p=self.p))]
-        return task, self.feeds.draw(task, self.recipe.tasks[task].size, rng)
+        return task, TASKS[task].draw(self.batcher, self.recipe.tasks[task].size, rng)
 
 
 class Trainer:
-    """A model on its way through a recipe, with everything that must survive a stop.
+    """Trains a model by a recipe; saves and restores everything that a resumed run needs.
 
-    One process goes on from a stop to the same numbers; several share the main one's moments from there on. n_workers:
-    processes that draw batches ahead; they change no number.
+    A single process resumes to the same numbers; with several, only rank 0's optimizer state is restored. n_workers:
+    processes that draw batches ahead, which changes no number.
     """
 
     def __init__(
-        self, model: FusionModel, recipe: Recipe, feeds: Feeds, folder: Path, *, device: str = "cpu", n_workers: int = 0
+        self,
+        model: FusionModel,
+        recipe: Recipe,
+        batcher: Batcher,
+        folder: Path,
+        *,
+        device: str = "cpu",
+        n_workers: int = 0,
     ) -> None:
         from accelerate import Accelerator
 
         bf16 = device != "cpu" or torch.cpu._is_avx512_bf16_supported()
         self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if bf16 else "no")
-        self.recipe, self.feeds, self.folder, self.n_workers = recipe, feeds, folder, n_workers
+        self.recipe, self.batcher, self.folder, self.n_workers = recipe, batcher, folder, n_workers
         for name, p in model.named_parameters():
-            p.requires_grad_(name.startswith(recipe.only or "") and not name.startswith(recipe.frozen))
+            p.requires_grad_(recipe.trains(name))
         groups: dict[float, dict[str, torch.nn.Parameter]] = {}
         for name, p in model.named_parameters():
             if p.requires_grad:
-                groups.setdefault(peak_rate(recipe, name), {})[name] = p
-        self.names = [name for group in groups.values() for name in group]  # the optimizer knows them by their place
+                groups.setdefault(recipe.peak_rate(name), {})[name] = p
+        self.names = [name for group in groups.values() for name in group]  # in the optimizer's order
         self.optimizer = torch.optim.AdamW(
             [{"params": list(group.values()), "peak": peak} for peak, group in groups.items()],
             lr=0.0,
@@ -104,7 +123,7 @@ class Trainer:
             fused=True,
         )
         self.model = model.to(self.accelerator.device)
-        if self.accelerator.num_processes > 1:  # however each process built its model, all go on from the main one's
+        if self.accelerator.num_processes > 1:  # every process starts from rank 0's weights
             for value in self.model.state_dict().values():
                 torch.distributed.broadcast(value, src=0)
         self.optimizer = self.accelerator.prepare_optimizer(self.optimizer)
@@ -113,7 +132,7 @@ class Trainer:
         torch.manual_seed(recipe.seed + self.accelerator.process_index)
 
     def fit(self, n_steps: int) -> None:
-        """Up to n_steps more steps, to the recipe's end at most; each is logged, and saved every `save_every`."""
+        """Run up to n_steps more steps, at most to the recipe's end; log each and save every `save_every`."""
         recipe, device = self.recipe, self.accelerator.device
         self.model.train()
         last = min(self.step + n_steps, recipe.n_steps)
@@ -123,32 +142,32 @@ class Trainer:
                 group["lr"] = learning_rate(recipe, self.step, group["peak"])
             batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
             with self.accelerator.autocast(), sdpa_kernel(_kernels(task)):
-                record = OBJECTIVES[task](self.model, batch)
+                record = loss_of(task, self.model, batch)
             self.accelerator.backward(record.total)
             norm = self._clip()
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             self.step += 1
             saves = self.step % recipe.save_every == 0 or self.step == last
-            if saves or self.step % recipe.meet_every == 0:
-                self._meet()
+            if saves or self.step % recipe.average_every == 0:
+                self._average_processes()
             if self.step % recipe.ema_every == 0:
-                self._average()
+                self._update_ema()
             self._log({"step": self.step, "task": task, "norm": norm, "s": time.monotonic() - began, **record.parts})
             if saves:
                 self.save()
             began = time.monotonic()
 
     def _batches(self, last: int) -> DataLoader[tuple[str, Batch]]:
-        """Those of the steps from here to `last`."""
+        """The tasks and batches of the steps from the current one to `last`."""
         ahead = {"prefetch_factor": 4, "multiprocessing_context": "fork"} if self.n_workers else {}
         return DataLoader(
-            Plan(self.recipe, self.feeds, self.accelerator.process_index),
+            Plan(self.recipe, self.batcher, self.accelerator.process_index),
             batch_size=None,
             sampler=range(self.step, last),
             num_workers=self.n_workers,
             pin_memory=self.accelerator.device.type == "cuda",
-            generator=torch.Generator(),  # it would draw from torch's own, which a resumed run has to find untouched
+            generator=torch.Generator(),  # the default draws from torch's own, which resuming restores
             **ahead,  # type: ignore[arg-type]
         )
 
@@ -159,14 +178,14 @@ class Trainer:
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
     @torch.no_grad()
-    def _meet(self) -> None:
-        """Every process goes on from the mean of all (local SGD, Stich 2019): tasks of unlike cost need not wait."""
+    def _average_processes(self) -> None:
+        """Average the weights of all processes (local SGD, Stich 2019), so that no step waits for a slower task."""
         if self.accelerator.num_processes > 1:
             for p in self._trained().values():
                 p.copy_(self.accelerator.reduce(p.detach().clone(), "mean"))
 
     @torch.no_grad()
-    def _average(self) -> None:
+    def _update_ema(self) -> None:
         decay = min(self.recipe.ema_decay, (1 + self.step) / (10 + self.step)) ** self.recipe.ema_every
         for name, p in self.model.named_parameters():
             if name in self.ema:
@@ -177,10 +196,10 @@ class Trainer:
             with (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
                 log.write(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}) + "\n")
 
-    # --- what survives a stop
+    # --- saving and resuming
 
     def save(self) -> None:
-        """Write everything beside the old state, and only then put it in its place."""
+        """Write the state beside the old one, then replace it."""
         device = self.accelerator.device
         state = {
             "step": self.step,
@@ -191,7 +210,7 @@ class Trainer:
         written[0].with_suffix(".new").write_text(json.dumps(state))
         if self.accelerator.is_main_process:
             moments: dict[str, Tensor] = {}
-            for i, values in self.optimizer.state_dict()["state"].items():  # what no task has touched yet has none
+            for i, values in self.optimizer.state_dict()["state"].items():  # none without a gradient yet
                 moments |= {f"{self.names[i]}.{key}": value for key, value in values.items()}
             weights = self.model.state_dict()
             for name, tensors in {"weights": weights, "ema": weights | self.ema, "optimizer": moments}.items():
@@ -201,7 +220,7 @@ class Trainer:
             path.with_suffix(".new").replace(path)
 
     def resume(self) -> bool:
-        """Take up the state in the folder; False when there is none."""
+        """Load the state in the folder; False when there is none."""
         path = self.folder / f"{self.accelerator.process_index}.{STATE_FILE}"
         if not path.exists():
             return False
@@ -221,58 +240,54 @@ class Trainer:
         return True
 
     def averaged(self) -> FusionModel:
-        """The model with the running mean of its weights put in."""
+        """The model with the running mean of its weights loaded."""
         self.model.load_state_dict({**self.model.state_dict(), **self.ema})
         return self.model
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train one stage by a recipe, from where it was stopped."""
-    parser = argparse.ArgumentParser(description="Train the fusion model by a recipe; goes on where it was stopped.")
+    """Train one stage by a recipe, resuming where it was stopped."""
+    parser = argparse.ArgumentParser(description="Train the fusion model by a recipe; resumes where it was stopped.")
     parser.add_argument("data", type=Path)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="joint")
+    parser.add_argument("--recipe", choices=sorted(RECIPES), default="base")
     parser.add_argument("--whisper", help="a transformers Whisper folder or hub name to start from")
     parser.add_argument("--efficientnet", type=Path, help="an EfficientNet-Lite2 file to start from")
     parser.add_argument(
         "--from",
-        dest="start",  # torchrun would take "--start" for one of its own
+        dest="start",  # torchrun would take "--start" as its own
         type=Path,
         nargs="+",
-        help="ema.safetensors of an earlier stage or a folder of a finished model, or several to take the mean of",
+        help="ema.safetensors of an earlier stage or a folder of a finished model; of several, the mean",
     )
-    parser.add_argument("--teacher", help="a transformers sentence encoder (MiniLM) that tells which texts are alike")
-    parser.add_argument("--public", type=float, default=0.0, help="share of the public decoder mixed into the start")
-    parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps of this call")
-    parser.add_argument("--total-steps", type=int, help="the recipe's length, if not its own")
-    parser.add_argument("--library", action="store_true", help="decode the media into memory, whatever the recipe")
+    parser.add_argument("--teacher", help="a transformers sentence encoder (MiniLM) whose similarities are distilled")
+    parser.add_argument("--steps", type=int, default=10**9, help="stop this call after so many steps")
+    parser.add_argument("--total-steps", type=int, help="length of the recipe, if not its default")
     parser.add_argument("--workers", type=int, default=0, help="processes that draw batches ahead")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--export", type=Path, help="write the averaged model to this folder at the end")
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
-    torch.set_flush_denormal(True)  # moments of rarely touched weights would end there, and cost many times as much
+    torch.set_flush_denormal(True)  # moments of rarely touched weights become denormal, which is many times slower
     recipe = RECIPES[args.recipe]
     if args.total_steps is not None:
         recipe = replace(recipe, n_steps=args.total_steps)
     torch.manual_seed(recipe.seed)
-    model = fresh_model(args.run, args.whisper, args.efficientnet, args.data)
+    model = new_model(args.run, args.whisper, args.efficientnet, args.data)
     if args.start is not None:
-        begin_from(model, [stage(path) for path in args.start], public=args.public)
-    shelf = None
-    if args.library or recipe.from_media:
-        shelf = library.opened(args.data, args.run, model.config.photo_px, n_processes=max(1, args.workers))
+        load_weights(model, [read_weights(path) for path in args.start])
+    sources = open_sources(recipe, model, args.data, args.run, n_processes=max(1, args.workers))
     teacher = None if args.teacher is None else Teacher(args.teacher)
-    feeds = Feeds(args.data, args.run, teacher, shelf=shelf, config=model.config)
+    batcher = Batcher(args.data, args.run, sources, model.config, teacher)
     folder = args.run / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(model, recipe, feeds, folder, device=args.device, n_workers=args.workers)
+    trainer = Trainer(model, recipe, batcher, folder, device=args.device, n_workers=args.workers)
     print("resumed" if trainer.resume() else "started", f"{recipe.name} at step {trainer.step}", flush=True)
     trainer.fit(args.steps)
     if args.export is not None and trainer.accelerator.is_main_process:
         averaged = trainer.averaged().eval()
-        groups.place_names(averaged, feeds.tokenizer)
+        concept_groups.store_name_vectors(averaged, batcher.tokenizer)
         digest = checkpoint.save(args.export, averaged, args.run / "tokenizer.model")
         print(f"exported {args.export} {digest}")
 

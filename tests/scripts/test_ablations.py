@@ -9,8 +9,7 @@ import torch
 
 from engines.model.config import tiny
 from engines.model.fusion import OPERATORS, FusionModel
-from engines.training import adversary
-from engines.training.recipes import RECIPES
+from engines.training.recipes import BASE
 from scripts.ablations import (
     FIGURES,
     SUITES,
@@ -26,7 +25,7 @@ from scripts.ablations import (
 every_variant = pytest.mark.parametrize("variant", variants(), ids=lambda variant: variant.name)
 
 
-def test_each_run_has_a_name_of_its_own_and_the_joint_one_comes_first() -> None:
+def test_runs_have_different_names_and_the_joint_one_comes_first() -> None:
     names = [variant.name for variant in variants()]
     assert len(set(names)) == len(names)
     assert names[0] == "joint"
@@ -34,9 +33,9 @@ def test_each_run_has_a_name_of_its_own_and_the_joint_one_comes_first() -> None:
 
 
 @every_variant
-def test_a_run_trains_joint_tasks_and_is_measured_by_figures_there_are(variant: Variant) -> None:
+def test_a_run_trains_tasks_of_base_and_is_measured_by_known_figures(variant: Variant) -> None:
     recipe = recipe_of(variant, 400)
-    assert set(recipe.tasks) <= set(RECIPES["joint"].tasks)
+    assert set(recipe.tasks) <= set(BASE.tasks)
     assert set(variant.measured) <= FIGURES.keys() == SUITES.keys()
     assert 0 < recipe.warmup_steps < recipe.n_steps <= 400
 
@@ -44,28 +43,21 @@ def test_a_run_trains_joint_tasks_and_is_measured_by_figures_there_are(variant: 
 def test_models_of_their_own_have_together_the_steps_of_the_joint_one() -> None:
     alone = [variant for variant in variants() if variant.name.startswith("alone_")]
     assert sum(recipe_of(variant, 10_000).n_steps for variant in alone) == pytest.approx(10_000, abs=len(alone))
-    assert sorted(task for variant in alone for task in variant.tasks) == sorted(RECIPES["joint"].tasks)
+    assert sorted(task for variant in alone for task in variant.tasks) == sorted(BASE.tasks)
 
 
 def test_what_is_compared_has_the_same_tasks_and_steps() -> None:
     named = {variant.name: recipe_of(variant, 400) for variant in variants()}
     for same in (
         ["alone_answer", "fusion_sum", "fusion_gated", "fusion_concat"],
-        ["align_taught", "align_contrastive", "align_adversarial", "align_both"],
+        ["align_teacher", "align_contrastive"],
         ["alone_transcribe", "no_synthetic_speech"],
         ["joint", "no_public_decoder"],
     ):
         assert len({(tuple(named[name].tasks), named[name].n_steps) for name in same}) == 1, same
 
 
-def test_a_run_with_adversarial_alignment_carries_a_discriminator_and_the_others_none() -> None:
-    public = FusionModel(tiny(50))
-    carried = {v.name: getattr(start_of(v, public), adversary.NAME, None) for v in variants()}
-    assert {name for name, own in carried.items() if own is not None} == {"align_adversarial", "align_both"}
-    assert (carried["align_adversarial"].alone, carried["align_both"].alone) == (True, False)
-
-
-def test_a_run_without_public_weights_keeps_the_towers_the_stores_were_made_with() -> None:
+def test_a_run_without_public_weights_keeps_the_towers_of_the_feature_cache() -> None:
     public = FusionModel(tiny(50))
     bare = start_of(Variant(name="bare", public=False), public)
     named = dict(public.named_parameters())

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from engines.lab.fewshot import MAX_LABELS, MIN_LABELS
 from engines.lab.fewshot_head import HEADS, MIXED, Head, load_heads
 from engines.model.checkpoint import BUILTIN
-from engines.training.nouns import UNSEEN
+from engines.training.lexicon import UNSEEN
 from scripts.train_fewshot_heads import (
     IN_BOTH,
     MAX_SHOTS,

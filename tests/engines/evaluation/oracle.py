@@ -28,7 +28,7 @@ from engines.protocol import (
     TranslateRequest,
     TranslateResult,
 )
-from engines.training.facts import sound_prompt
+from engines.training.lexicon import sound_prompt
 from tests.fake_host import FakeHost
 from tests.tiny_data import CHINESE, LABELS, PHOTOS, WORDS, grey, pitch_hz
 

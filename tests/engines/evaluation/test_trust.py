@@ -32,5 +32,5 @@ def test_a_seed_makes_the_same_file_again(kind: str, tmp_path: Path) -> None:
 
 
 def test_the_table_has_a_line_for_each_type() -> None:
-    rows = {"images": trust.Row(n=3, n_read=2, most_cpu_s=1.25, most_bytes=2**28)}
+    rows = {"images": trust.FileTally(n=3, n_read=2, most_cpu_s=1.25, most_bytes=2**28)}
     assert trust.table(rows).splitlines()[2] == "| images | 3 | 2 | 0 | 0 | 0 | 0 | 0 | 1.2 s | 256 MB |"

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from engines.lab import AlignmentRequest, Table, alignment
+from engines.lab.adversary import Discriminator, game
 from engines.lab.alignment import (
     conclusions,
     contrastive_loss,
@@ -16,7 +17,6 @@ from engines.lab.alignment import (
 from engines.lab.data.datasets import digits
 from engines.lab.trainer import sample
 from engines.training import losses
-from engines.training.adversary import Discriminator, game
 from tests.engines.lab.trials import last
 
 

@@ -27,7 +27,7 @@ CAT = Concept("cat", "Katze", "chat", "猫")
 @pytest.fixture(scope="module")
 def knowing(checkpoint: Checkpoint) -> Checkpoint:
     """The tiny model with a concept head of three classes, two of which are cats."""
-    from engines.training.groups import place_names
+    from engines.training.concept_groups import store_name_vectors
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -35,7 +35,7 @@ def knowing(checkpoint: Checkpoint) -> Checkpoint:
             checkpoint.model.config, concepts=(TABBY, TIGER, CUP), concept_groups=(ConceptGroup(CAT, (0, 1)),)
         )
         model = FusionModel(config).eval().requires_grad_(False)
-    place_names(model, checkpoint.tokenizer)
+    store_name_vectors(model, checkpoint.tokenizer)
     return replace(checkpoint, model=model)
 
 

@@ -1,12 +1,12 @@
-"""A training folder in miniature: texts and media in the shared layout, and what a tiny model's towers make of them."""
+"""A training folder in miniature: texts and media in the shared layout, and the features of tiny towers."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,10 +19,11 @@ from engines.model import checkpoint
 from engines.model.checkpoint import BUILTIN, TOKENIZER_FILE
 from engines.model.config import Concept, ConceptGroup, tiny
 from engines.model.fusion import FusionModel
-from engines.training import library, losses
-from engines.training.batches import Feeds
-from engines.training.shelf import Shelf
-from engines.training.store import Ragged, Towers, fill_speech, photo_rows, quiet_rows, recorded, sound_rows
+from engines.training import feature_cache, in_memory, losses
+from engines.training.batches import IGNORED, Batch, Batcher
+from engines.training.feature_cache import FeatureFile, Towers
+from engines.training.objectives import TASKS
+from engines.training.sources import PhotoSources, Sources
 from tests.conftest import tone
 from tests.tiny_data import (
     CHINESE,
@@ -45,7 +46,7 @@ GROUPS = (ConceptGroup(Concept("cat", "Katze", "chat", "猫"), (0,)),)
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
-    """Sums in one order, so that the same steps give the same numbers."""
+    """Sum in one order, so that the same steps give the same numbers."""
     torch.set_num_threads(1)
 
 
@@ -91,96 +92,119 @@ def towers() -> Towers:
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory, data: Path, towers: Towers) -> Path:
-    """Tokenizer and stores: two views of the photos, sounds, speech, and a voice that describes each photo."""
+    """Tokenizer and feature cache: two views of the photos, sounds, speech, and a voice that describes each photo."""
     folder = tmp_path_factory.mktemp("run")
     shutil.copy(BUILTIN / TOKENIZER_FILE, folder / TOKENIZER_FILE)
     features = folder / "features"
     features.mkdir()
+    photos, sounds = archives.photos(data, "train"), archives.sounds(data, "train")
     for view in (0, 1):
-        rows = photo_rows(towers, archives.photos(data, "train"), view)
-        Ragged.write(features / f"photos_train_{view}", rows, log="photos")
-    Ragged.write(
-        features / "sounds_train_0", sound_rows(towers, archives.sounds(data, "train"), 0, n_nothing=6), log="sounds"
-    )
-    Ragged.write(features / "quiet_train", quiet_rows(towers, archives.sounds(data, "train"), 6), log="quiet")
-    fill_speech(towers, features, "speech_train_0", recorded(archives.speech(data, "train"), 0, {}))
+        FeatureFile.write(features / f"photos_train_{view}", feature_cache.photo_rows(towers, photos, view))
+    FeatureFile.write(features / "sounds_train_0", feature_cache.sound_rows(towers, sounds, 0, n_non_speech=6))
+    FeatureFile.write(features / "quiet_train", feature_cache.silent_rows(towers, sounds, 6))
+    clips = feature_cache.speech_clips(archives.speech(data, "train"), 0, {})
+    feature_cache.write_speech(towers, features, "speech_train_0", clips)
     voices = (
         (tone(0.5 + 0.2 * i, hz=200.0 + 40 * i), {"text": text, "language": "en", "corpus": "synthetic", "photo": key})
         for i, (key, text) in enumerate(PHOTOS.items())
     )
-    fill_speech(towers, features, "speech_train_voices", voices)
+    feature_cache.write_speech(towers, features, "speech_train_voices", voices)
     return folder
 
 
 @pytest.fixture(scope="session")
-def feeds(data: Path, run: Path) -> Feeds:
-    return Feeds(data, run)
+def cached(run: Path) -> Sources:
+    """The feature cache of the run."""
+    return Sources(feature_cache.open_photos(run), feature_cache.open_sounds(run))
+
+
+@pytest.fixture(scope="session")
+def media(data: Path, run: Path) -> Sources:
+    """The media in memory, photos as small as the tiny model sees them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(in_memory, "N_NON_SPEECH", 6)
+        return Sources(in_memory.read_photos(data, tiny(1).photo_px), in_memory.read_sounds(data, run))
+
+
+@pytest.fixture(scope="session")
+def batcher(data: Path, run: Path, cached: Sources) -> Batcher:
+    return Batcher(data, run, cached, tiny(10))
+
+
+@pytest.fixture(scope="session")
+def media_batcher(data: Path, run: Path, media: Sources) -> Batcher:
+    return Batcher(data, run, media, tiny(10))
 
 
 class Relabelled:
-    """A store of photos of which something else is known."""
+    """A source of photos with other meta."""
 
-    def __init__(self, store, **known: object) -> None:
-        self.store = store
-        self.meta = [{**meta, "mirrored": False, "concepts": [(0, 0.9)], **known} for meta in store.meta]
-        self.lengths = store.lengths
+    def __init__(self, source, **known: object) -> None:
+        self.source, self.entry, self.lengths = source, source.entry, source.lengths
+        self.meta = [{**meta, "mirrored": False, "concepts": [(0, 0.9)], **known} for meta in source.meta]
 
     def __len__(self) -> int:
-        return len(self.store)
+        return len(self.source)
 
-    def __getitem__(self, i: int):
-        return self.store[i]
-
-
-@pytest.fixture(scope="session")
-def naming(data: Path, run: Path) -> Feeds:
-    """The tiny run with two classes, photos of the first and questions about it."""
-    found = Feeds(data, run)
-    store = found.photos[0]
-    found.config = SimpleNamespace(concepts=CLASSES, concept_groups=GROUPS)  # type: ignore[assignment]
-    found.photos = [Relabelled(store)]  # type: ignore[assignment]
-    found.named = [Relabelled(store, label=0)]  # type: ignore[assignment]
-    found.asked = [Relabelled(store, qa=[["What is it?", "cat"]])]  # type: ignore[assignment]
-    found.grey = Relabelled(store)  # type: ignore[assignment]
-    return found
+    def __getitem__(self, i: int) -> Tensor:
+        return self.source[i]
 
 
 @pytest.fixture(scope="session")
-def shelf(data: Path, run: Path) -> Shelf:
-    """The media themselves, photos as small as the tiny model sees them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "N_SILENT", 6)
-        return library.opened(data, run, tiny(1).photo_px)
+def naming(data: Path, run: Path, cached: Sources) -> Batcher:
+    """A batcher with two classes, photos of the first and questions about it."""
+    plain = cached.photos.captioned[0]
+    photos = PhotoSources(
+        captioned=[Relabelled(plain)],
+        named=[Relabelled(plain, label=0)],
+        asked=[Relabelled(plain, qa=[["What is it?", "cat"]])],
+        grey=[Relabelled(plain)],
+    )
+    config = replace(tiny(10), concepts=CLASSES, concept_groups=GROUPS)
+    return Batcher(data, run, Sources(photos, cached.sounds), config)
 
 
-@pytest.fixture(scope="session")
-def live(data: Path, run: Path, shelf: Shelf) -> Feeds:
-    """The feeds of a run whose towers run at every step."""
-    return Feeds(data, run, shelf=shelf)
-
-
-def fresh(feeds: Feeds, *, seed: int = 0) -> FusionModel:
+def new_model(batcher: Batcher, *, seed: int = 0) -> FusionModel:
+    """A tiny model for the batches of a batcher."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return FusionModel(tiny(feeds.tokenizer.vocab_size))
+        return FusionModel(replace(batcher.config, vocab_size=batcher.tokenizer.vocab_size))
 
 
-def alike(texts: Sequence[str]) -> Tensor:
-    """A teacher to whom texts are alike that hold as many of each letter: (B, 26) of length 1."""
+def draw(batcher: Batcher, task: str, seed: int = 0, size: int = 5) -> Batch:
+    return TASKS[task].draw(batcher, size, np.random.default_rng(seed))
+
+
+def targets(batcher: Batcher, batch: Batch) -> list[str]:
+    """The texts that a batch asks the decoder to write."""
+    return [batcher.tokenizer.decode([i for i in row if i != IGNORED]) for row in batch["targets"].tolist()]
+
+
+def texts(batcher: Batcher, batch: Batch, name: str = "text") -> list[str]:
+    """The texts that a batch gives to the text tower."""
+    rows = zip(batch[name], batch[f"{name}_mask"], strict=True)
+    return [batcher.tokenizer.decode(row[mask].tolist()) for row, mask in rows]
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def letter_counts(texts: Sequence[str]) -> Tensor:
+    """A teacher to which texts are alike that contain the same letters: (B, 26) unit vectors."""
     counts = [[text.lower().count(chr(ord("a") + i)) for i in range(26)] for text in texts]
     return F.normalize(torch.tensor(counts, dtype=torch.float32), dim=-1)
 
 
 @pytest.fixture
-def taught_feeds(data: Path, run: Path) -> Feeds:
-    """The feeds of a run that has a teacher."""
-    return Feeds(data, run, alike)  # type: ignore[arg-type]
+def teacher_batcher(data: Path, run: Path, cached: Sources) -> Batcher:
+    return Batcher(data, run, cached, tiny(10), letter_counts)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses over the whole vocabulary, so that only what an objective itself draws is drawn."""
-    monkeypatch.setattr(losses, "next_piece_of_few", partial(losses.next_piece_of_few, n_drawn=10**9))
+def every_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses over the whole vocabulary, so that only what an objective itself draws is random."""
+    monkeypatch.setattr(losses, "next_token_sampled", partial(losses.next_token_sampled, n_sampled=10**9))
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-"""What a few imagined photos and sounds hold, for clips to be composed of."""
+"""Facts of a few imagined photos and sounds, to compose clips from."""
 
 from __future__ import annotations
 
-from engines.training.facts import SOUND_NAMES, SUBJECTS, THINGS, PhotoFacts
+from engines.training.lexicon import SOUND_NAMES, SUBJECTS, THINGS, PhotoFacts
 from engines.training.questions import Material
 
 PHOTOS = (

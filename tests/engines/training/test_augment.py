@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from engines.model.config import EVENTS
 from engines.model.features import photo_tensor
+from engines.protocol import RATE_HZ
 from engines.training import augment
-from engines.training.augment import BAND, GREY, JITTER, N_HIDDEN, SPAN, hide_stripes, scaled, vary_photos
+from engines.training.augment import (
+    BAND,
+    GREY,
+    JITTER,
+    N_HIDDEN,
+    SPAN,
+    hide_stripes,
+    noise_like,
+    scaled,
+    silence_around,
+    synthetic_non_speech,
+    vary_photo,
+    vary_photos,
+    vary_sound,
+)
+from tests.conftest import tone
 from tests.engines.model.makers import drawn
 
 seeds = st.integers(0, 2**32 - 1)
@@ -38,7 +56,66 @@ def stripes(mel: Tensor, n_frames: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     return out, out != mel
 
 
-# --- photos ------------------------------------------------------------------------------------------------------
+# --- single photos and sounds ------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_a_varied_photo_is_a_large_part_of_it(seed: int) -> None:
+    photo = np.full((60, 90, 3), 100, np.uint8)
+    varied = vary_photo(photo, np.random.default_rng(seed), flip=False)
+    assert varied.dtype == np.uint8
+    assert 0.55 * 60 * 90 <= varied.shape[0] * varied.shape[1] <= 60 * 90
+    assert 60 <= varied.mean() <= 140
+
+
+def test_a_mirrored_photo_has_its_sides_changed() -> None:
+    photo = np.zeros((60, 90, 3), np.uint8)
+    photo[:, :45] = 200
+    plain, mirrored = (vary_photo(photo, np.random.default_rng(1), flip=flip) for flip in (False, True))
+    assert plain[:, 5].mean() > 100 > plain[:, -5].mean()
+    assert np.array_equal(mirrored, plain[:, ::-1])
+
+
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_a_varied_sound_is_much_like_itself(seed: int) -> None:
+    sound = tone(1.0, hz=500.0)
+    varied = vary_sound(sound, np.random.default_rng(seed))
+    assert varied.dtype == np.float32
+    assert RATE_HZ / 1.1 - 1 <= len(varied) <= RATE_HZ / 0.9 + 1
+    pitch_hz = np.abs(np.fft.rfft(varied)).argmax() * RATE_HZ / len(varied)
+    assert 449 <= pitch_hz <= 551
+
+
+@settings(max_examples=20)
+@given(seed=seeds)
+def test_near_silence_is_put_around_speech(seed: int) -> None:
+    padded = silence_around(np.full(100, 0.5, np.float32), np.random.default_rng(seed))
+    loud = np.flatnonzero(np.abs(padded) > 0.1)
+    assert len(loud) == 100 == loud[-1] - loud[0] + 1
+    assert loud[0] <= RATE_HZ / 2
+    assert len(padded) - loud[-1] - 1 <= RATE_HZ / 2
+
+
+@settings(max_examples=20)
+@given(seed=seeds, n=st.integers(100, 5000))
+def test_noise_has_unit_power(seed: int, n: int) -> None:
+    noise = noise_like(np.random.default_rng(seed), n)
+    assert len(noise) == n
+    assert noise.std() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_sounds_without_speech_are_silence_or_noise() -> None:
+    made = [synthetic_non_speech(np.random.default_rng(seed)) for seed in range(40)]
+    assert {label for _, label in made} == {"silence", "noise"} <= set(EVENTS)
+    for samples, label in made:
+        assert samples.dtype == np.float32
+        assert RATE_HZ <= len(samples) <= 10 * RATE_HZ
+        assert np.abs(samples).max() < (0.01 if label == "silence" else 1.01)
+
+
+# --- batches of photos --------------------------------------------------------------------------------------------
 
 
 def test_photos_are_scaled_as_the_picture_tower_is_given_them_elsewhere() -> None:

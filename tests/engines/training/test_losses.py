@@ -21,80 +21,82 @@ def unit(*shape: int, seed: int = 0) -> Tensor:
     return F.normalize(drawn(*shape, seed=seed), dim=-1)
 
 
-def test_a_piece_is_smoothed_over_the_vocabulary() -> None:
+def test_a_target_is_smoothed_over_the_vocabulary() -> None:
     logits = torch.tensor([[2.0, 0.0, 0.0, 0.0]])
     total = math.log(math.e**2 + 3)
     wanted = 0.9 * (total - 2) + 0.1 * (total - 2 / 4)
-    assert float(losses.next_piece(logits, torch.tensor([0]))) == pytest.approx(wanted, abs=1e-6)
-    assert float(losses.next_piece(logits, torch.tensor([0]), smoothing=0.0)) == pytest.approx(total - 2, abs=1e-6)
+    assert float(losses.next_token(logits, torch.tensor([0]))) == pytest.approx(wanted, abs=1e-6)
+    assert float(losses.next_token(logits, torch.tensor([0]), smoothing=0.0)) == pytest.approx(total - 2, abs=1e-6)
 
 
 def test_half_precision_logits_are_summed_in_full() -> None:
     logits = torch.full((1, 30_000), 1.0, dtype=torch.bfloat16)
-    assert float(losses.next_piece(logits, torch.tensor([5]))) == pytest.approx(math.log(30_000), abs=1e-3)
+    assert float(losses.next_token(logits, torch.tensor([5]))) == pytest.approx(math.log(30_000), abs=1e-3)
 
 
-# --- pieces from a shortlist -------------------------------------------------------------------------------------
+# --- a sampled softmax -----------------------------------------------------------------------------------------
 
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 999), smoothing=st.sampled_from([0.0, 0.1]))
-def test_a_shortlist_of_every_piece_is_the_whole_vocabulary(seed: int, smoothing: float) -> None:
+def test_a_sample_of_every_token_is_the_whole_vocabulary(seed: int, smoothing: float) -> None:
     targets = torch.randint(20, (7,), generator=torch.Generator().manual_seed(seed))
     found = []
     for few in (True, False):
         hidden, embedding = (drawn(n, 8, seed=seed + n).requires_grad_() for n in (7, 20))
         if few:
-            loss = losses.next_piece_of_few(hidden, embedding, targets, n_drawn=20, smoothing=smoothing)
+            loss = losses.next_token_sampled(hidden, embedding, targets, n_sampled=20, smoothing=smoothing)
         else:
-            loss = losses.next_piece(hidden @ embedding.T, targets, smoothing=smoothing)
+            loss = losses.next_token(hidden @ embedding.T, targets, smoothing=smoothing)
         loss.backward()
         found.append((loss, hidden.grad, embedding.grad))
     for one, other in zip(*found, strict=True):
         assert one is not None and other is not None and torch.allclose(one, other, atol=1e-5)
 
 
-def test_a_drawn_piece_stands_for_those_left_out_so_the_sum_is_right_on_average() -> None:
+def test_a_sampled_token_stands_for_those_left_out_so_the_sum_is_right_on_average() -> None:
     hidden, embedding, targets = drawn(3, 8) / 3, drawn(200, 8, seed=1), torch.tensor([5, 17, 5])
-    exact = losses.next_piece(hidden @ embedding.T, targets, smoothing=0.0)
+    exact = losses.next_token(hidden @ embedding.T, targets, smoothing=0.0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        few = [losses.next_piece_of_few(hidden, embedding, targets, n_drawn=50, smoothing=0.0) for _ in range(400)]
-        smoothed = [losses.next_piece_of_few(hidden, embedding, targets, n_drawn=50, smoothing=0.5) for _ in range(400)]
+        few = [losses.next_token_sampled(hidden, embedding, targets, n_sampled=50, smoothing=0.0) for _ in range(400)]
+        smoothed = [
+            losses.next_token_sampled(hidden, embedding, targets, n_sampled=50, smoothing=0.5) for _ in range(400)
+        ]
     assert len({float(loss) for loss in few}) > 300
     assert float((torch.stack(few) - exact).exp().mean()) == pytest.approx(1.0, abs=0.01)
-    exact = losses.next_piece(hidden @ embedding.T, targets, smoothing=0.5)
+    exact = losses.next_token(hidden @ embedding.T, targets, smoothing=0.5)
     assert float(torch.stack(smoothed).mean()) == pytest.approx(float(exact), abs=0.01)
 
 
-def test_a_batch_teaches_its_own_pieces_and_those_drawn_and_no_other() -> None:
+def test_a_batch_teaches_its_own_tokens_and_the_sampled_ones_only() -> None:
     hidden, embedding = drawn(3, 8), drawn(1000, 8, seed=1).requires_grad_()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        losses.next_piece_of_few(hidden, embedding, torch.tensor([3, 998, 3]), n_drawn=50).backward()
+        losses.next_token_sampled(hidden, embedding, torch.tensor([3, 998, 3]), n_sampled=50).backward()
     assert embedding.grad is not None
-    taught = embedding.grad.any(1)
-    assert taught[3] and taught[998]
-    assert 30 <= int(taught.sum()) <= 75
+    scored = embedding.grad.any(1)
+    assert scored[3] and scored[998]
+    assert 30 <= int(scored.sum()) <= 75
 
 
 def test_a_batch_with_every_piece_needs_no_others() -> None:
     hidden, embedding, targets = drawn(4, 8), drawn(4, 8, seed=1), torch.tensor([2, 0, 3, 1])
-    loss = losses.next_piece_of_few(hidden, embedding, targets, n_drawn=1)
-    assert torch.allclose(loss, losses.next_piece(hidden @ embedding.T, targets), atol=1e-6)
+    loss = losses.next_token_sampled(hidden, embedding, targets, n_sampled=1)
+    assert torch.allclose(loss, losses.next_token(hidden @ embedding.T, targets), atol=1e-6)
 
 
 def test_each_target_of_a_shortlist_may_count_by_a_weight_of_its_own() -> None:
     hidden, embedding, targets = drawn(3, 8), drawn(20, 8, seed=1), torch.tensor([2, 0, 3])
     weight = torch.tensor([2.0, 0.0, -1.0])
-    loss = losses.next_piece_of_few(hidden, embedding, targets, n_drawn=20, weight=weight)
-    rows = [losses.next_piece(hidden[i : i + 1] @ embedding.T, targets[i : i + 1]) for i in range(3)]
+    loss = losses.next_token_sampled(hidden, embedding, targets, n_sampled=20, weight=weight)
+    rows = [losses.next_token(hidden[i : i + 1] @ embedding.T, targets[i : i + 1]) for i in range(3)]
     assert torch.allclose(loss, (2 * rows[0] - rows[2]) / 3, atol=1e-5)
 
 
 def test_a_shortlist_in_half_precision_is_summed_in_full() -> None:
     hidden, embedding = torch.ones(1, 4, dtype=torch.bfloat16), torch.ones(30_000, 4, dtype=torch.bfloat16)
-    loss = losses.next_piece_of_few(hidden, embedding, torch.tensor([7]), n_drawn=3000)
+    loss = losses.next_token_sampled(hidden, embedding, torch.tensor([7]), n_sampled=3000)
     assert float(loss) == pytest.approx(math.log(30_000), abs=1e-3)
 
 
@@ -136,24 +138,24 @@ def test_a_vector_is_told_which_prompt_fits_it() -> None:
 
 
 def test_nothing_is_to_be_learnt_from_a_teacher_who_agrees() -> None:
-    taught = unit(6, 4)
-    turned = taught @ torch.linalg.qr(drawn(4, 4, seed=1)).Q  # only who is like whom is asked, not where each stands
-    assert float(losses.relations(taught, taught, taught)) == pytest.approx(0.0, abs=1e-5)
-    assert float(losses.relations(turned, turned, taught)) == pytest.approx(0.0, abs=1e-5)
+    teacher = unit(6, 4)
+    turned = teacher @ torch.linalg.qr(drawn(4, 4, seed=1)).Q  # only who is like whom is asked, not where each stands
+    assert float(losses.relations(teacher, teacher, teacher)) == pytest.approx(0.0, abs=1e-5)
+    assert float(losses.relations(turned, turned, teacher)) == pytest.approx(0.0, abs=1e-5)
 
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 999))
 def test_the_further_from_the_teacher_the_more_there_is_to_learn(seed: int) -> None:
-    taught, away = unit(6, 8, seed=seed), unit(6, 8, seed=seed + 1000)
-    views = [F.normalize(taught + far * away, dim=-1) for far in (0.0, 0.2, 0.6)]
-    agreed, near, far = (float(losses.relations(view, view, taught)) for view in views)
+    teacher, away = unit(6, 8, seed=seed), unit(6, 8, seed=seed + 1000)
+    views = [F.normalize(teacher + far * away, dim=-1) for far in (0.0, 0.2, 0.6)]
+    agreed, near, far = (float(losses.relations(view, view, teacher)) for view in views)
     assert agreed < 1e-5 < near < far
 
 
 def test_likeness_is_counted_among_the_others_alone() -> None:
-    taught = torch.eye(2)[[0, 0, 1]]  # the first two are alike
-    loss = losses.relations(UNIT, UNIT, taught, temperature=0.5)
+    teacher = torch.eye(2)[[0, 0, 1]]  # the first two are alike
+    loss = losses.relations(UNIT, UNIT, teacher, temperature=0.5)
     p = math.e**2 / (math.e**2 + 1)  # scores 2 and 0 of the two others, where ours has 0 and 0
     apart = p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p))
     assert float(loss) == pytest.approx(2 / 3 * apart, abs=1e-6)  # the third is like neither, and so it is with us
@@ -190,8 +192,8 @@ def test_gradients_are_finite(seed: int, scale: float) -> None:
     x = (drawn(4, 6, seed=seed) * scale).requires_grad_()
     y, rows = unit(4, 6, seed=seed + 1), torch.arange(4)
     vectors = F.normalize(x, dim=-1)
-    total = losses.next_piece(x, rows) + losses.info_nce(vectors, y, rows % 2) + losses.sigmoid_pairs(vectors, y, rows)
-    total = total + losses.next_piece_of_few(x, x.detach(), rows % 3, n_drawn=2)
+    total = losses.next_token(x, rows) + losses.info_nce(vectors, y, rows % 2) + losses.sigmoid_pairs(vectors, y, rows)
+    total = total + losses.next_token_sampled(x, x.detach(), rows % 3, n_sampled=2)
     total = total + losses.classes(vectors, y, rows) + losses.relations(vectors, vectors, y)
     total = total + losses.ctc(x[None].log_softmax(-1), torch.tensor([4]), torch.tensor([[1, 2]]), torch.tensor([2]))
     total.backward()

@@ -1,62 +1,67 @@
-"""Objectives: finite losses, and gradients that reach what each task is to teach and nothing else."""
+"""Objectives: finite losses, and gradients that reach what each task should teach and nothing else."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from engines.model.config import tiny
+from engines.model.features import log_mel
 from engines.model.fusion import FusionModel, Memory, Stream
-from engines.training import losses, objectives
-from engines.training.batches import IGNORED, Batch, Feeds
-from engines.training.consensus import NOTHING
-from engines.training.objectives import MAX_DRAWN, N_DRAWS, OBJECTIVES, TEACHER_WEIGHT
+from engines.training import augment, losses, objectives
+from engines.training.batches import IGNORED, Batch, Batcher
+from engines.training.objectives import MAX_SAMPLED, N_SAMPLES, TASKS, TEACHER_WEIGHT, loss_of
+from engines.training.recipes import FULL
+from engines.training.scst import PADDING
+from engines.training.towers import run_towers
+from tests.engines.training.conftest import draw, new_model
 
+NEED_CONCEPTS = ("name", "write", "question")
+PLAIN = [task for task in TASKS if task not in NEED_CONCEPTS]
+SEEN = ("caption", "caption_and_match", "scst", "match", "answer", "describe")
+HEARD = ("transcribe", "ctc", "sound", "answer", "describe")
+MATCHING = {"photo_text", "photo_other", "text_text"}
 PARTS: dict[str, set[str]] = {
     "caption": {"caption"},
-    "look": {"caption", "photo_text", "photo_other", "text_text"},
-    "consensus": {"reward"},
-    "match": {"photo_text", "photo_other", "text_text"},
+    "caption_and_match": {"caption", *MATCHING},
+    "scst": {"reward"},
+    "match": MATCHING,
     "transcribe": {"transcribe", "language", "ctc"},
-    "spell": {"ctc"},
+    "ctc": {"ctc"},
     "translate": {"translate"},
     "parallel": {"text_text"},
     "sound": {"event", "sound_text", "sound_caption"},
     "answer": {"answer"},
     "describe": {"answer"},
 }
-CLIPS = {
-    *("picture.project", "picture.places", "picture.blocks", "layer_weights", "sound_bridge", "text", "operator"),
-    *("decoder", "clock", "change.picture", "change.sound", "sense_embedding"),
+PICTURE = {"picture.project", "picture.places", "picture.blocks"}
+CLIP = {
+    *PICTURE,
+    *("layer_weights", "sound_bridge", "text", "operator", "decoder", "clock", "change.picture", "change.sound"),
 }
 TEACHES: dict[str, set[str]] = {
-    "caption": {"picture.project", "picture.places", "picture.blocks", "decoder.blocks", "decoder.embedding"},
-    "look": {
-        *("picture.project", "picture.places", "picture.blocks", "decoder.blocks", "decoder.embedding"),
-        *("text", "vectors.photo", "vectors.text"),
-    },
-    "consensus": {"picture.project", "decoder.blocks", "decoder.embedding"},
-    "match": {"picture.project", "picture.places", "picture.blocks", "text", "vectors.photo", "vectors.text"},
+    "caption": {*PICTURE, "decoder.blocks", "decoder.embedding"},
+    "caption_and_match": {*PICTURE, "decoder.blocks", "text", "vectors.photo", "vectors.text"},
+    "scst": {"picture.project", "decoder.blocks", "decoder.embedding"},
+    "match": {*PICTURE, "text", "vectors.photo", "vectors.text"},
     "transcribe": {"decoder.blocks", "ctc_head", "sense_embedding"},
-    "spell": {"ctc_head"},
+    "ctc": {"ctc_head"},
     "translate": {"text", "decoder"},
     "parallel": {"text", "vectors.text", "decoder.embedding"},
-    "sound": {
-        *("layer_weights", "mix_norm", "sound_bridge", "event_head", "vectors.sound", "vectors.text", "decoder"),
-        *("clock", "change.sound"),
-    },
-    "answer": CLIPS,
-    "describe": CLIPS,
+    "sound": {"layer_weights", "mix_norm", "sound_bridge", "event_head", "vectors.sound", "vectors.text", "decoder"},
+    "answer": CLIP,
+    "describe": CLIP,
 }
 LEAVES_ALONE: dict[str, set[str]] = {
-    "caption": {"text", "vectors", "sound_bridge", "event_head", "ctc_head", "operator", "clock", "change"},
-    "look": {"vectors.sound", "sound_bridge", "event_head", "ctc_head", "operator", "clock", "change"},
-    "consensus": {"text", "vectors", "sound_bridge", "event_head", "ctc_head", "operator"},
+    "caption": {"text", "vectors", "sound_bridge", "event_head", "ctc_head", "operator", "clock"},
+    "caption_and_match": {"vectors.sound", "sound_bridge", "event_head", "ctc_head", "operator"},
+    "scst": {"text", "vectors", "sound_bridge", "event_head", "ctc_head", "operator"},
     "match": {"decoder.blocks", "operator", "vectors.sound", "sense_embedding"},
-    "transcribe": {"picture", "text", "vectors", "event_head", "sound_bridge", "operator", "clock", "change"},
-    "spell": {"decoder", "text", "vectors", "picture", "operator"},
+    "transcribe": {"picture", "text", "vectors", "event_head", "sound_bridge", "operator"},
+    "ctc": {"decoder", "text", "vectors", "picture", "operator"},
     "translate": {"picture", "vectors", "operator", "ctc_head"},
     "parallel": {"picture", "operator", "decoder.blocks", "ctc_head"},
     "sound": {"picture", "ctc_head", "operator", "change.picture"},
@@ -65,258 +70,308 @@ LEAVES_ALONE: dict[str, set[str]] = {
 }
 
 
-TASKS = [task for task in OBJECTIVES if task not in ("name", "write", "question")]
-"""Those of names need a list of concepts; they have tests of their own in test_naming_batches.py."""
-
-
 @pytest.fixture
-def model(feeds: Feeds) -> FusionModel:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return FusionModel(tiny(feeds.tokenizer.vocab_size)).train()
+def model(batcher: Batcher) -> FusionModel:
+    return new_model(batcher).train()
 
 
-def batch_of(feeds: Feeds, task: str, size: int = 5) -> Batch:
-    """The first batch drawn that holds more than one thing to tell apart."""
-    batches = (feeds.draw(task, size, np.random.default_rng(seed)) for seed in range(20))
-    return next(batch for batch in batches if "group" not in batch or len(set(batch["group"].tolist())) > 1)
+def batches_of(batcher: Batcher, task: str, size: int = 5) -> Iterator[Batch]:
+    """Batches in which there is something to tell apart and to hear."""
+    for seed in range(20):
+        batch = draw(batcher, task, seed, size)
+        audible = batch.get("layers_mask", batch.get("samples_mask", torch.ones(1)))
+        if len(set(batch.get("group", torch.arange(2)).tolist())) > 1 and audible.any():
+            yield batch
+
+
+def batch_of(batcher: Batcher, task: str, size: int = 5) -> Batch:
+    return next(batches_of(batcher, task, size))
 
 
 def one_right_of_five(batch: Batch) -> Tensor:
-    """Of each photo's draws the first is what somebody wrote of it; the others are of another photo."""
+    """As each photo's first sample a caption by people; as the others that of another photo."""
     own = batch["references"][:, 0]
-    return torch.stack([own, *[own.roll(1, 0)] * (N_DRAWS - 1)], dim=1).flatten(0, 1)
+    return torch.stack([own, *[own.roll(1, 0)] * (N_SAMPLES - 1)], dim=1).flatten(0, 1)
+
+
+@pytest.fixture
+def samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samples that score: those of an untrained model resemble no caption."""
+    drawn: list[Batch] = []
+    run = objectives.run_towers
+
+    def keep(model: FusionModel, batch: Batch, **options: bool) -> Batch:
+        drawn.append(batch)
+        return run(model, batch, **options)
+
+    monkeypatch.setattr(objectives, "run_towers", keep)
+    monkeypatch.setattr(objectives, "sample_captions", lambda *given: one_right_of_five(drawn[-1]))
+
+
+def taught_by(model: FusionModel) -> set[str]:
+    """The parameters with a gradient, which has to be finite."""
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    return {name for name, p in model.named_parameters() if p.grad is not None and bool(p.grad.any())}
 
 
 def under(name: str, part: str) -> bool:
     return name == part or name.startswith(f"{part}.")
 
 
-def test_every_task_of_a_recipe_has_an_objective_and_a_batch() -> None:
-    assert set(TASKS) == PARTS.keys()
-    assert all(hasattr(Feeds, f"draw_{task}") for task in OBJECTIVES)
+# --- what is taught ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_a_task_teaches_its_parts_with_finite_gradients(
-    model: FusionModel, feeds: Feeds, task: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("samples")
+@pytest.mark.parametrize("task", PLAIN)
+def test_a_task_teaches_its_parts_but_no_tower_whose_features_are_cached(
+    model: FusionModel, batcher: Batcher, task: str
 ) -> None:
-    batch = batch_of(feeds, task)
-    if task == "consensus":  # a model that has learnt nothing draws nothing that anybody would say
-        monkeypatch.setattr(objectives, "_drawn", lambda *asked: one_right_of_five(batch))
-    record = OBJECTIVES[task](model, batch)
+    record = loss_of(task, model, batch_of(batcher, task))
     assert record.parts.keys() == PARTS[task]
     assert all(np.isfinite(value) for value in record.parts.values())
     record.total.backward()
-    taught = {name for name, p in model.named_parameters() if p.grad is not None and bool(p.grad.any())}
-    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    taught = taught_by(model)
     for part in TEACHES[task]:
         assert any(under(name, part) for name in taught), f"{task} does not reach {part}"
-    for part in LEAVES_ALONE[task]:
+    for part in LEAVES_ALONE[task] | {"picture.trunk", "sound"}:
         assert not any(under(name, part) for name in taught), f"{task} reaches {part}"
-    assert not any(under(name, part) for name in taught for part in ("picture.trunk", "sound"))  # stores hold theirs
 
 
-@pytest.mark.parametrize("task", [task for task in TASKS if task != "consensus"])
-def test_the_loss_on_one_batch_falls(model: FusionModel, feeds: Feeds, task: str) -> None:
+@pytest.mark.usefixtures("samples")
+@pytest.mark.parametrize("task", dict.fromkeys(SEEN + HEARD))
+def test_media_teach_the_towers_they_go_through(model: FusionModel, media_batcher: Batcher, task: str) -> None:
+    loss_of(task, model, batch_of(media_batcher, task)).total.backward()
+    taught = taught_by(model)
+    assert any(name.startswith("picture.trunk.") for name in taught) == (task in SEEN)
+    assert any(name.startswith("sound.conv1.") for name in taught) == (task in HEARD)
+
+
+@pytest.mark.parametrize("task", [*NEED_CONCEPTS, "answer"])
+def test_names_are_learnt_from(naming: Batcher, task: str) -> None:
+    model = new_model(naming).train()
+    loss_of(task, model, draw(naming, task, 1, 8)).total.backward()
+    gradient = model.sense_embedding["names"].grad
+    assert gradient is not None and gradient.isfinite().all() and gradient.any()
+
+
+@pytest.mark.parametrize("source", ["features", "media"])
+@pytest.mark.parametrize("task", ["caption_and_match", "transcribe", "sound", "answer", "translate"])
+def test_the_loss_on_one_batch_falls(
+    model: FusionModel, batcher: Batcher, media_batcher: Batcher, task: str, source: str
+) -> None:
     torch.manual_seed(0)
-    batch = batch_of(feeds, task)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    batch = batch_of(media_batcher if source == "media" else batcher, task)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
     found = []
     for _ in range(30):
-        record = OBJECTIVES[task](model, batch)
+        record = loss_of(task, model, batch)
         optimizer.zero_grad()
         record.total.backward()
         optimizer.step()
         found.append(record.total.item())
-    assert np.mean(found[-5:]) < 0.8 * found[0]  # sentences that are in it twice are learnt in two steps
+    assert np.mean(found[-5:]) < 0.8 * found[0]
 
 
-@pytest.mark.usefixtures("every_piece")
-@pytest.mark.parametrize("task", ["caption", "look", "match", "translate", "answer", "describe"])
-def test_places_and_senses_are_hidden_now_and_then_but_only_in_training(
-    model: FusionModel, feeds: Feeds, task: str
-) -> None:
-    batch = batch_of(feeds, task)
-    torch.manual_seed(0)
-    with torch.inference_mode():
-        trained = {OBJECTIVES[task](model, batch).total.item() for _ in range(12)}
-        judged = {OBJECTIVES[task](model.eval(), batch).total.item() for _ in range(12)}
-    assert len(trained) > 1
-    assert len(judged) == 1
+def test_early_layers_can_stay_frozen_in_towers_that_learn(model: FusionModel, media_batcher: Batcher) -> None:
+    for name, p in model.named_parameters():  # the tiny sound tower has two blocks only
+        p.requires_grad_(FULL.trains(name) or name.startswith("sound.blocks.1."))
+    loss_of("answer", model, batch_of(media_batcher, "answer")).total.backward()
+    taught = taught_by(model)
+    assert not any(name.startswith(("sound.conv", "sound.blocks.0.", "decoder.embedding.")) for name in taught)
+    assert any(name.startswith("sound.blocks.1.") for name in taught)
+    assert any(name.startswith("picture.trunk.") for name in taught)
 
 
-@pytest.mark.parametrize("task", ["caption", "look", "translate", "sound", "answer"])
-def test_what_is_written_is_scored_among_a_sample_of_the_pieces(model: FusionModel, feeds: Feeds, task: str) -> None:
-    batch = batch_of(feeds, task)
-    OBJECTIVES[task](model, batch).total.backward()
+@pytest.mark.parametrize("task", ["caption", "sound", "answer"])
+def test_targets_are_scored_among_a_sample_of_the_vocabulary(model: FusionModel, batcher: Batcher, task: str) -> None:
+    batch = batch_of(batcher, task)
+    loss_of(task, model, batch).total.backward()
     assert model.decoder.embedding.weight.grad is not None
     taught = model.decoder.embedding.weight.grad.any(1)
     assert taught[batch["targets"][batch["targets"] != IGNORED]].all()
-    assert 0.8 * losses.N_DRAWN < int(taught.sum()) < 1.2 * losses.N_DRAWN + 100
+    assert 0.8 * losses.N_SAMPLED < int(taught.sum()) < 1.2 * losses.N_SAMPLED + 100
 
 
-@pytest.mark.usefixtures("every_piece")
-@pytest.mark.parametrize("task", ["match", "look", "parallel"])
-def test_a_teacher_is_agreed_with_on_what_is_alike(model: FusionModel, taught_feeds: Feeds, task: str) -> None:
-    batch = batch_of(taught_feeds, task)
-    model.eval()
-    record = OBJECTIVES[task](model, batch)
-    assert record.parts.keys() == PARTS[task] | {"alike"}
-    untaught = OBJECTIVES[task](model, {k: v for k, v in batch.items() if k != "taught"})
-    added = record.total - untaught.total
-    assert record.parts["alike"] > 0
-    assert added.item() == pytest.approx(TEACHER_WEIGHT * record.parts["alike"], rel=1e-3)
-    own = model.vector("text", model.read(batch["text"], batch["text_mask"]), batch["text_mask"]).detach()
-    if task == "parallel":  # a teacher who sees it just as the model does has nothing to teach about the first texts
-        same = {**batch, "other": batch["text"], "other_mask": batch["text_mask"], "taught": own}
-        assert OBJECTIVES[task](model, same).parts["alike"] == pytest.approx(0.0, abs=1e-4)
+# --- varied in training only -------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("every_piece")
-def test_rows_without_speech_teach_the_writer_alone(model: FusionModel, feeds: Feeds) -> None:
-    batches = (feeds.draw("transcribe", 6, np.random.default_rng(seed)) for seed in range(20))
-    batch = next(batch for batch in batches if len(batch["last"]) > int(batch["n_said"]))
-    n = int(batch["n_said"])
-    spoken = {k: v[:n] if k in ("last", "mask", "ids", "targets") else v for k, v in batch.items()}
-    model.eval()
+@pytest.mark.usefixtures("every_token")
+@pytest.mark.parametrize("task", ["caption", "match", "translate", "answer", "sound"])
+def test_a_model_varies_what_it_sees_in_training_only(model: FusionModel, media_batcher: Batcher, task: str) -> None:
+    batch = batch_of(media_batcher, task)
+    torch.manual_seed(0)
     with torch.inference_mode():
-        mixed, alone = OBJECTIVES["transcribe"](model, batch).parts, OBJECTIVES["transcribe"](model, spoken).parts
+        trained = {loss_of(task, model, batch).total.item() for _ in range(4)}
+        evaluated = {loss_of(task, model.eval(), batch).total.item() for _ in range(4)}
+    assert len(trained) == 4 and len(evaluated) == 1
+
+
+def test_self_critical_training_varies_no_photo(
+    model: FusionModel, media_batcher: Batcher, samples: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(augment, "vary_photos")
+    assert np.isfinite(loss_of("scst", model, batch_of(media_batcher, "scst")).total.item())
+
+
+def test_a_text_without_any_token_left_has_finite_gradients(
+    model: FusionModel, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objectives, "DROP_TOKEN", 2.0)
+    loss_of("translate", model, batch_of(batcher, "translate")).total.backward()
+    taught_by(model)
+
+
+# --- the towers' step --------------------------------------------------------------------------------------------
+
+
+@torch.inference_mode()
+def test_features_of_the_cache_stay_as_they_are(model: FusionModel, batcher: Batcher) -> None:
+    for task in ("caption", "transcribe", "answer"):
+        batch = draw(batcher, task)
+        assert run_towers(model, batch) == batch
+
+
+@torch.inference_mode()
+def test_media_become_the_features_that_the_towers_make_of_them(model: FusionModel, media_batcher: Batcher) -> None:
+    model.eval()
+    batch = draw(media_batcher, "answer")
+    features = run_towers(model, batch)
+    assert not {"pixels", "samples", "samples_mask"} & features.keys()
+    maps = model.picture.trunk(augment.scaled(batch["pixels"]))
+    assert torch.equal(features["maps"], maps.flatten(2).transpose(1, 2))
+    tokens = objectives._picture_tokens(model, features)
+    assert torch.allclose(tokens, model.see(augment.scaled(batch["pixels"])), atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_sound_is_heard_as_it_is_alone(model: FusionModel, media_batcher: Batcher) -> None:
+    """Padding changes nothing but the last token, where the window of a frame reaches past the sound."""
+    batch = next(b for b in batches_of(media_batcher, "sound", 6) if not b["samples_mask"].all())
+    features = run_towers(model.eval(), batch)
+    mix, mask = model.mix(features["layers"]), features["layers_mask"]
+    for row, n_frames, own, real in zip(batch["samples"], batch["samples_mask"].sum(1), mix, mask, strict=True):
+        alone = model.hear(log_mel(row[: int(n_frames) * 160][None].float() / 32768), n_frames[None])
+        assert int(real.sum()) == int(alone.mix_mask.sum())
+        n = int(real.sum()) - 1
+        assert torch.allclose(own[:n], alone.mix[0, :n], atol=0.05)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("training", [True, False])
+def test_a_clip_without_a_track_has_no_sound(model: FusionModel, media_batcher: Batcher, training: bool) -> None:
+    batch = batch_of(media_batcher, "answer")
+    batch["samples_mask"][0] = False
+    features = run_towers(model.train(training), batch)
+    assert features["layers"].isfinite().all()
+    assert torch.equal(features["layers_mask"].any(1), batch["samples_mask"].any(1))
+
+
+# --- single tasks ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("every_token")
+@pytest.mark.parametrize("task", ["match", "caption_and_match", "parallel"])
+def test_the_teachers_similarities_are_a_part_of_their_own(
+    model: FusionModel, teacher_batcher: Batcher, task: str
+) -> None:
+    batch = batch_of(teacher_batcher, task)
+    record = loss_of(task, model.eval(), batch)
+    without = loss_of(task, model, {k: v for k, v in batch.items() if k != "teacher"})
+    assert record.parts.keys() == PARTS[task] | {"teacher"} and record.parts["teacher"] > 0
+    assert (record.total - without.total).item() == pytest.approx(TEACHER_WEIGHT * record.parts["teacher"], rel=1e-3)
+
+
+@pytest.mark.usefixtures("every_token")
+def test_rows_without_speech_teach_the_decoder_only(model: FusionModel, batcher: Batcher) -> None:
+    batch = next(b for b in batches_of(batcher, "transcribe", 6) if len(b["last"]) > int(b["n_spoken"]))
+    n = int(batch["n_spoken"])
+    spoken = {k: v[:n] if k in ("last", "last_mask", "ids", "targets") else v for k, v in batch.items()}
+    with torch.inference_mode():
+        mixed, alone = (loss_of("transcribe", model.eval(), own).parts for own in (batch, spoken))
     assert {name for name in alone if abs(mixed[name] - alone[name]) > 1e-4} == {"transcribe"}
 
 
-def test_a_text_that_loses_every_piece_teaches_with_finite_gradients(
-    model: FusionModel, feeds: Feeds, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(objectives, "_some", lambda tokens: torch.zeros(tokens.shape[:2], dtype=torch.bool))
-    record = OBJECTIVES["translate"](model, batch_of(feeds, "translate"))
-    record.total.backward()
-    assert np.isfinite(record.parts["translate"])
-    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
-
-
-@pytest.mark.usefixtures("every_piece")
-def test_a_photo_looked_at_is_captioned_and_matched(model: FusionModel, feeds: Feeds) -> None:
-    batch = batch_of(feeds, "look")
-    model.eval()
+@pytest.mark.usefixtures("every_token")
+def test_caption_and_match_is_the_sum_of_both(model: FusionModel, batcher: Batcher) -> None:
+    batch = batch_of(batcher, "caption_and_match")
     with torch.inference_mode():
-        looked, written, matched = (OBJECTIVES[task](model, batch) for task in ("look", "caption", "match"))
-    assert looked.parts == pytest.approx(written.parts | matched.parts, abs=1e-4)
-    assert looked.total.item() == pytest.approx(written.total.item() + matched.total.item(), abs=1e-4)
+        both, caption, match = (loss_of(t, model.eval(), batch) for t in ("caption_and_match", "caption", "match"))
+    assert both.total.item() == pytest.approx(caption.total.item() + match.total.item(), abs=1e-4)
 
 
-def test_the_total_is_the_weighted_sum_of_the_parts(model: FusionModel, feeds: Feeds) -> None:
-    record = OBJECTIVES["sound"](model.eval(), batch_of(feeds, "sound"))
-    parts = record.parts
-    wanted = 2.0 * parts["event"] + 0.5 * parts["sound_text"] + 0.3 * parts["sound_caption"]
-    assert record.total.item() == pytest.approx(wanted, rel=1e-5)
-
-
-# --- clips -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("every_piece")
-@pytest.mark.parametrize("task", ["answer", "describe"])
-def test_a_clip_is_seen_through_its_own_photos_alone(model: FusionModel, feeds: Feeds, task: str) -> None:
-    batches = (feeds.draw(task, 1, np.random.default_rng(seed)) for seed in range(40))
-    batch = next(batch for batch in batches if 0 < len(batch["shown"].unique()) < len(batch["maps"]))
-    photos = torch.arange(len(batch["maps"]))
-    on_screen = torch.isin(photos, batch["shown"])[:, None, None]
-    others, own = (torch.where(on_screen == kept, batch["maps"], batch["maps"].roll(1, 1)) for kept in (True, False))
-    with torch.inference_mode():
-        losses_of = [OBJECTIVES[task](model.eval(), {**batch, "maps": maps}) for maps in (batch["maps"], others, own)]
-    plain, unseen, seen = (record.total.item() for record in losses_of)
-    assert unseen == plain
-    assert seen != plain
-
-
-def cut(batch: Batch) -> bool:
-    """Whether some clip does not end with the photo that it begins with."""
-    return bool((batch["shown"][:, 0] != batch["shown"][:, -1]).any())
-
-
-@pytest.mark.parametrize("task", ["answer", "describe"])
-def test_a_clip_is_frames_of_four_tokens_each_at_its_time_with_sound_and_a_question(
-    model: FusionModel, feeds: Feeds, task: str, monkeypatch: pytest.MonkeyPatch
+@torch.inference_mode()
+def test_a_clip_is_frames_of_four_tokens_at_their_times_with_sound_and_question(
+    model: FusionModel, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches = (feeds.draw(task, 3, np.random.default_rng(seed)) for seed in range(40))
-    batch = next(batch for batch in batches if cut(batch) or task == "describe")
+    batch = next(b for b in batches_of(batcher, "answer", 3) if (b["shown"][:, 0] != b["shown"][:, -1]).any())
     given, fuse = [], model.fuse
     monkeypatch.setattr(model, "fuse", lambda streams: given.extend(streams) or fuse(streams))
-    with torch.inference_mode():
-        OBJECTIVES[task](model.eval(), batch)
-        photos = model.picture.adapt(batch["maps"].float().transpose(1, 2).unflatten(2, (2, 2)))
-        heard = model.bridge(model.mix(batch["mix"].float()))
+    loss_of("answer", model.eval(), batch)
     picture, sound, text = given
+    assert [stream.sense for stream in given] == ["picture", "sound", "text"] and text.times_s is None
+    photos = model.picture.adapt(batch["maps"].float().transpose(1, 2).unflatten(2, (2, 2)))
     for b, row in enumerate(batch["shown"].tolist()):
         for f, photo in enumerate(row):
-            seen = slice(4 * f, 4 * f + 4)
-            assert torch.allclose(picture.tokens[b, seen], batch["crop"][b, f] @ photos[photo], atol=1e-5)
-            assert picture.times_s[b, seen].tolist() == [batch["times"][b, f].item()] * 4
-    assert torch.allclose(sound.tokens, heard, atol=1e-5)
-    assert torch.equal(sound.mask, batch["mix_mask"])
-    assert sound.times_s[-1, :6].tolist() == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    assert [stream.sense for stream in given] == ["picture", "sound", "text"] and text.times_s is None
+            frame = slice(4 * f, 4 * f + 4)
+            assert torch.allclose(picture.tokens[b, frame], batch["crop"][b, f] @ photos[photo], atol=1e-5)
+            assert picture.times_s[b, frame].tolist() == [batch["times"][b, f].item()] * 4
+    assert torch.allclose(sound.tokens, model.bridge(model.mix(batch["layers"].float())), atol=1e-5)
+    assert torch.equal(sound.mask, batch["layers_mask"])
+    assert sound.times_s[-1, :4].tolist() == pytest.approx([0.0, 0.2, 0.4, 0.6])
 
 
-# --- captions that agree with people -----------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("every_piece")
-def test_a_draw_that_agrees_with_people_becomes_likelier_than_its_kin(
-    model: FusionModel, feeds: Feeds, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batch = batch_of(feeds, "consensus", size=3)
-    monkeypatch.setattr(objectives, "_drawn", lambda *asked: one_right_of_five(batch))
-    before = odds(model, batch)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    OBJECTIVES["consensus"](model, batch).total.backward()
-    optimizer.step()
-    gained = (odds(model, batch) - before).unflatten(0, (-1, N_DRAWS))
-    assert (gained[:, 0] > gained[:, 1]).all()
+# --- self-critical training --------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
-def odds(model: FusionModel, batch: Batch) -> Tensor:
-    """How likely each of the draws is, per piece: (B * N_DRAWS,) log-probabilities."""
-    tokens = objectives._picture(model, batch)
+def log_probabilities(model: FusionModel, batch: Batch) -> Tensor:
+    """The mean log-probability of each sample's tokens: (B * N_SAMPLES,)."""
+    tokens = objectives._picture_tokens(model, batch)
     memory = model.fuse([Stream("picture", tokens, torch.ones(tokens.shape[:2], dtype=torch.bool))])
-    drawn, prefix = one_right_of_five(batch), batch["prefix"]
     found = []
-    for i, row in enumerate(drawn):
-        text, photo = row[row != NOTHING], slice(i // N_DRAWS, i // N_DRAWS + 1)
-        read = torch.cat([prefix, text[:-1]])[None]
-        logits = model.decode(read, Memory(memory.tokens[photo], memory.mask[photo]))[0, len(prefix) - 1 :]
+    for i, row in enumerate(one_right_of_five(batch)):
+        text, photo = row[row != PADDING], slice(i // N_SAMPLES, i // N_SAMPLES + 1)
+        ids = torch.cat([batch["prefix"], text[:-1]])[None]
+        logits = model.decode(ids, Memory(memory.tokens[photo], memory.mask[photo]))[0, len(batch["prefix"]) - 1 :]
         found.append(logits.log_softmax(-1).gather(1, text[:, None]).mean())
     return torch.stack(found)
 
 
-def test_draws_that_are_all_as_good_teach_nothing(
-    model: FusionModel, feeds: Feeds, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("every_token", "samples")
+def test_a_sample_that_scores_above_the_others_becomes_likelier_than_they(model: FusionModel, batcher: Batcher) -> None:
+    batch = batch_of(batcher, "scst", size=3)
+    before = log_probabilities(model, batch)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    loss_of("scst", model, batch).total.backward()
+    optimizer.step()
+    gained = (log_probabilities(model, batch) - before).unflatten(0, (-1, N_SAMPLES))
+    assert (gained[:, 0] > gained[:, 1]).all()
+
+
+def test_samples_that_score_alike_teach_nothing(
+    model: FusionModel, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = batch_of(feeds, "consensus", size=3)
-    right = batch["references"][:, 0].repeat_interleave(N_DRAWS, 0)
-    monkeypatch.setattr(objectives, "_drawn", lambda *asked: right)
-    record = OBJECTIVES["consensus"](model, batch)
+    batch = batch_of(batcher, "scst", size=3)
+    right = batch["references"][:, 0].repeat_interleave(N_SAMPLES, 0)
+    monkeypatch.setattr(objectives, "sample_captions", lambda *given: right)
+    record = loss_of("scst", model, batch)
     assert record.parts["reward"] > 1.0
     assert record.total.item() == pytest.approx(0.0, abs=1e-4)
 
 
-def test_a_draw_ends_with_its_end_piece_or_where_it_is_long_enough(model: FusionModel, feeds: Feeds) -> None:
-    prefix = batch_of(feeds, "consensus")["prefix"]
+def test_a_sample_ends_with_its_end_token_or_at_the_maximum(model: FusionModel, batcher: Batcher) -> None:
+    prefix = batch_of(batcher, "scst")["prefix"]
     memory = Memory(torch.zeros(6, 1, 32), torch.ones(6, 1, dtype=torch.bool))
     torch.manual_seed(0)
-    with torch.no_grad():  # every piece is as likely as any other, but for the end, which is as likely as all
+    with torch.no_grad():  # the end is as likely as all other tokens together, which are equally likely
         model.decoder.embedding.weight[1:] = 0.0
         model.decoder.norm.weight.zero_()
         model.decoder.norm.bias.copy_(model.decoder.embedding.weight[0])
         model.decoder.embedding.weight[0] *= np.log(3000.0) / model.decoder.embedding.weight[0].square().sum()
-    drawn = objectives._drawn(model, memory, prefix, 0)
-    assert drawn.shape[0] == 6 * N_DRAWS and drawn.shape[1] <= MAX_DRAWN
-    ended = (drawn == 0).any(1)
-    assert ended.any()
-    for row in drawn:
-        pieces = row[row != NOTHING]
-        assert torch.equal(pieces, row[: len(pieces)])
-        assert 0 not in pieces[:-1]
-        assert len(pieces) == drawn.shape[1] or pieces[-1] == 0
+    sampled = objectives.sample_captions(model, memory, prefix, 0)
+    assert sampled.shape[0] == 6 * N_SAMPLES and sampled.shape[1] <= MAX_SAMPLED
+    assert (sampled == 0).any()
+    for row in sampled:
+        tokens = row[row != PADDING]
+        assert torch.equal(tokens, row[: len(tokens)]) and 0 not in tokens[:-1]
+        assert len(tokens) == len(row) or tokens[-1] == 0

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.training.pairs import Pair, Pairs, of_like_length
+from engines.training.pairs import Pair, Pairs, similar_lengths
 
 TEXTS = st.text(max_size=40)
 
@@ -45,7 +45,7 @@ def test_captions_of_a_photo_are_english_with_german_or_english(pairs: Pairs) ->
     assert {pair.source for pair in drawn} | {pair.target for pair in drawn} <= known
 
 
-def test_a_folder_without_further_captions_has_translations_all_the_same(data: Path, tmp_path: Path) -> None:
+def test_a_folder_without_captions_of_unseen_photos_still_has_translations(data: Path, tmp_path: Path) -> None:
     shutil.copytree(data / "text", tmp_path / "text")
     few = Pairs(tmp_path)
     assert few.unseen == []
@@ -58,9 +58,9 @@ def test_the_same_generator_draws_the_same_pairs(pairs: Pairs) -> None:
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=5, max_size=30), st.integers(0, 9))
-def test_a_run_of_like_length_are_neighbours_by_length(texts: list[tuple[str, str]], seed: int) -> None:
+def test_a_run_similar_lengths_are_neighbours_by_length(texts: list[tuple[str, str]], seed: int) -> None:
     drawn = [Pair(source, target, ("en", "de")) for source, target in texts]
-    taken = of_like_length(drawn, 5, np.random.default_rng(seed))
+    taken = similar_lengths(drawn, 5, np.random.default_rng(seed))
     lengths, mine = sorted(pair.length for pair in drawn), [pair.length for pair in taken]
     assert mine == sorted(mine)
     assert any(lengths[i : i + 5] == mine for i in range(len(lengths) - 4))

@@ -1,4 +1,4 @@
-"""Every answer is true of the clip it belongs to, and nothing but the clip gives it away."""
+"""Every answer is true of its clip, and nothing but the clip gives it away."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engines.training.clips import ClipPlan, plan
-from engines.training.facts import SEEN_AND_HEARD, SOUND_NAMES, SUBJECTS, THINGS, PhotoFacts, alike
+from engines.training.lexicon import SEEN_AND_HEARD, SOUND_NAMES, SUBJECTS, THINGS, PhotoFacts, alike
 from engines.training.questions import KINDS
 from tests.engines.training.material import LABELS, MATERIAL, PHOTOS
 
@@ -27,12 +27,12 @@ def seen(made: ClipPlan) -> list[PhotoFacts]:
 
 
 def asked_thing(made: ClipPlan, names: dict[str, str]) -> str:
-    """The longest of the names that the question holds."""
+    """The longest of the names that the question contains."""
     return max((key for key, name in names.items() if name in made.question), key=lambda key: len(names[key]))
 
 
 THING_NAMES = {key: f" {thing.en}" for key, thing in THINGS.items()}
-SOUND_ASKED = {key: name.asked for key, name in SOUND_NAMES.items()}
+SOUND_ASKED = {key: name.phrase for key, name in SOUND_NAMES.items()}
 SECONDS = ("at the start", "after one second", *(f"after {n} seconds" for n in ("two", "three", "four", "five", "six")))
 
 

@@ -1,4 +1,4 @@
-"""Where a run starts: public weights where they are given, then the mean of what earlier stages made."""
+"""Where a run starts: public weights where they are given, then the mean of earlier stages."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from safetensors.torch import load_file, save_file
 from engines.model import checkpoint, public
 from engines.model.config import tiny
 from engines.training import start
-from engines.training.batches import Feeds
-from engines.training.start import ROWS_FILE, begin_from, fresh_model, stage
-from tests.engines.training.conftest import fresh
+from engines.training.batches import Batcher
+from engines.training.start import ROWS_FILE, load_weights, new_model, read_weights
+from tests.engines.training.conftest import new_model as tiny_model
 
 NEW = ("clock.", "change.")
 """Parts that an earlier layout did not have."""
 
 
-def test_a_fresh_model_starts_from_the_public_weights_it_is_given(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_model_starts_from_the_public_weights_it_is_given(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start, "small", tiny)
     given: list[object] = []
     monkeypatch.setattr(public, "read_whisper", lambda source: {"source": source})
@@ -27,42 +27,36 @@ def test_a_fresh_model_starts_from_the_public_weights_it_is_given(run: Path, mon
     monkeypatch.setattr(public, "load_whisper", lambda model, state, rows: given.extend([state, rows]))
     monkeypatch.setattr(public, "load_efficientnet", lambda model, state: given.append(state))
     (run / ROWS_FILE).write_text("[[1]]")
-    assert fresh_model(run, None, None).config.width == 32
+    assert new_model(run, None, None).config.width == 32
     assert given == []
-    fresh_model(run, "whisper-base", Path("lite2.pth"))
+    new_model(run, "whisper-base", Path("lite2.pth"))
     assert given == [{"source": "whisper-base"}, [[1]], {"path": Path("lite2.pth")}]
 
 
-def test_a_stage_begins_from_the_mean_of_others_with_a_share_of_the_public_decoder(feeds: Feeds) -> None:
-    model = fresh(feeds)
-    public = {name: p.detach().clone() for name, p in model.named_parameters()}
-    begin_from(model, [{name: p + d for name, p in public.items()} for d in (1.0, 3.0)], public=0.75)
-    for name, p in model.named_parameters():
-        moved = 0.5 if name.startswith("decoder.") else 2.0
-        assert torch.allclose(p, public[name] + moved, atol=1e-5), name
+def test_parameters_become_their_mean_over_earlier_stages(batcher: Batcher) -> None:
+    model = tiny_model(batcher)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    load_weights(model, [{name: p + d for name, p in before.items()} for d in (1.0, 3.0)])
+    assert all(torch.allclose(p, before[name] + 2.0, atol=1e-5) for name, p in model.named_parameters())
 
 
-def test_what_an_earlier_stage_did_not_train_stays_as_it_was(feeds: Feeds) -> None:
-    model = fresh(feeds)
+def test_parameters_that_no_stage_has_stay_and_unknown_ones_are_ignored(batcher: Batcher) -> None:
+    model = tiny_model(batcher)
     before = model.ctc_head.weight.detach().clone()
-    begin_from(model, [{"decoder.norm.bias": torch.ones_like(model.decoder.norm.bias)}])
+    bias = torch.ones_like(model.decoder.norm.bias)
+    load_weights(model, [{"decoder.norm.bias": bias, "speech_bridge.weight": torch.ones(32, 32)}])
     assert torch.equal(model.ctc_head.weight, before)
-    assert (model.decoder.norm.bias == 1).all()
+    assert torch.equal(model.decoder.norm.bias, bias)
 
 
-def test_a_stage_begins_from_a_finished_model_though_it_lacks_a_part(feeds: Feeds, run: Path, tmp_path: Path) -> None:
-    earlier, model = fresh(feeds, seed=1), fresh(feeds)
-    for name, p in earlier.named_parameters():
-        if name.startswith(NEW):
-            p.data.fill_(3.0)
+def test_a_stage_starts_from_a_finished_model_that_lacks_a_part(batcher: Batcher, run: Path, tmp_path: Path) -> None:
+    earlier, model = tiny_model(batcher, seed=1), tiny_model(batcher)
     checkpoint.save(tmp_path, earlier, run / "tokenizer.model")
-    weights = tmp_path / checkpoint.WEIGHTS_FILE
-    stored = {name: value for name, value in load_file(weights).items() if not name.startswith(NEW)}
-    assert any(name.startswith(NEW) for name in load_file(weights))
-    save_file(stored, weights)
+    path = tmp_path / checkpoint.WEIGHTS_FILE
+    save_file({name: value for name, value in load_file(path).items() if not name.startswith(NEW)}, path)
     own = {name: p.detach().clone() for name, p in model.named_parameters() if name.startswith(NEW)}
-    begin_from(model, [stage(tmp_path)])
-    assert own.keys() == {"clock.weight", "change.picture", "change.sound"}
+    assert own
+    load_weights(model, [read_weights(tmp_path)])
     for name, p in earlier.named_parameters():
         if name in own:
             assert torch.equal(model.get_parameter(name), own[name]), name
@@ -71,16 +65,8 @@ def test_a_stage_begins_from_a_finished_model_though_it_lacks_a_part(feeds: Feed
             assert torch.allclose(model.get_parameter(name), p, atol=most), name
 
 
-def test_what_this_model_has_no_part_for_is_left_behind(feeds: Feeds) -> None:
-    model = fresh(feeds)
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    begin_from(model, [{"speech_bridge.weight": torch.ones(32, 32)}])
-    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
-
-
-def test_a_stage_is_the_weights_of_its_file_as_they_are(feeds: Feeds, tmp_path: Path) -> None:
-    weights = dict(fresh(feeds).state_dict())
+def test_weights_are_read_from_a_stages_file(batcher: Batcher, tmp_path: Path) -> None:
+    weights = dict(tiny_model(batcher).state_dict())
     save_file(weights, tmp_path / "ema.safetensors")
-    found = stage(tmp_path / "ema.safetensors")
-    assert found.keys() == weights.keys()
+    found = read_weights(tmp_path / "ema.safetensors")
     assert all(torch.equal(found[name], weights[name]) for name in weights)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from engines.training import losses
-from engines.training.teacher import MAX_PIECES, Teacher
+from engines.training.teacher import MAX_TOKENS, Teacher
 from tests.engines.model.makers import drawn
 
 WORDS = ("a", "dog", "runs", "in", "the", "snow", "man", "sits")
@@ -66,7 +66,7 @@ def test_a_sentence_does_not_mind_longer_ones_beside_it(teacher: Teacher) -> Non
 
 
 def test_what_is_too_long_is_cut(teacher: Teacher) -> None:
-    most = MAX_PIECES - 2  # beside the two that mark where a text begins and ends
+    most = MAX_TOKENS - 2  # beside the two that mark where a text begins and ends
     long = ["a", "dog"] * (most // 2)
     assert torch.equal(teacher([" ".join([*long, *["snow"] * 40])]), teacher([" ".join(long)]))
     assert not torch.equal(teacher([" ".join(long)]), teacher([" ".join([*long[:-1], "snow"])]))

@@ -1,4 +1,4 @@
-"""Composed clips: what the camera sees is what the photos' tokens hold, and the track plays layers or samples."""
+"""Clips from features: frames are crops of the photos' tokens, and tracks play layers or samples."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from torch import Tensor
 
 from engines.model.fusion import FRAME_SIDE
 from engines.protocol import RATE_HZ
+from engines.training.clip_tensors import crops, frame_tokens, track
 from engines.training.clips import Box, ClipPlan, Scene, Track
-from engines.training.composed import crops, framed, track
-from engines.training.library import Sounds
-from engines.training.store import MIX_HZ, Ragged
+from engines.training.feature_cache import LAYERS_HZ, FeatureFile
+from engines.training.in_memory import MemorySounds
 from tests.engines.model.makers import built, drawn
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
-def store(path: Path, rows: list[Tensor]) -> Ragged:
-    Ragged.write(path, [(row, {}) for row in rows], log="test")
-    return Ragged(path)
+def stored(path: Path, rows: list[Tensor]) -> FeatureFile:
+    FeatureFile.write(path, [(row, {}) for row in rows])
+    return FeatureFile(path, "layers")
 
 
 def clip(scenes: tuple[Scene, ...], tracks: tuple[Track, ...] = ()) -> ClipPlan:
@@ -57,7 +57,7 @@ def scenes(*photos: int, box: Box = WHOLE) -> tuple[Scene, ...]:
 def seen(tokens: Tensor, plan: ClipPlan, n_frames: int) -> Tensor:
     """Photos' tokens (P, N, D) as the camera of one plan shows them: (F, 4, D)."""
     shown, crop = crops(plan, n_frames, round(tokens.shape[1] ** 0.5))
-    return framed(tokens, torch.tensor(shown)[None], crop[None])[0].unflatten(0, (n_frames, FRAME_SIDE**2))
+    return frame_tokens(tokens, torch.tensor(shown)[None], crop[None])[0].unflatten(0, (n_frames, FRAME_SIDE**2))
 
 
 def cropped_like_a_picture(tokens: Tensor, plan: ClipPlan, n_frames: int) -> Tensor:
@@ -113,7 +113,7 @@ def test_every_frame_shows_its_own_photo_whichever_others_do(seed: int, n_photos
     shown = torch.randint(n_photos, (3, 5), generator=torch.Generator().manual_seed(seed))
     crop = drawn(3, 5, 4, 16, seed=seed % 1000).softmax(-1)
     tokens = drawn(n_photos, 16, 7)
-    found = framed(tokens, shown, crop)
+    found = frame_tokens(tokens, shown, crop)
     assert found.shape == (3, 5 * 4, 7)
     for b in range(3):
         for f in range(5):
@@ -137,7 +137,7 @@ def test_a_camera_moves_over_the_photo() -> None:
 def test_what_frames_show_teaches_the_photos_shown_and_no_others() -> None:
     tokens = drawn(4, 16, 3).requires_grad_()
     shown, crop = crops(clip(scenes(2, 0)), 4, 4)
-    framed(tokens, torch.tensor(shown)[None], crop[None]).sum().backward()
+    frame_tokens(tokens, torch.tensor(shown)[None], crop[None]).sum().backward()
     assert tokens.grad is not None
     assert tokens.grad.any(2).any(1).tolist() == [True, False, True, False]
 
@@ -145,21 +145,21 @@ def test_what_frames_show_teaches_the_photos_shown_and_no_others() -> None:
 def test_frames_are_as_precise_as_the_tokens_they_are_made_of() -> None:
     tokens = drawn(2, 16, 3).to(torch.bfloat16)
     shown, crop = crops(clip(scenes(1)), 2, 4)
-    assert framed(tokens, torch.tensor(shown)[None], crop[None]).dtype == torch.bfloat16
+    assert frame_tokens(tokens, torch.tensor(shown)[None], crop[None]).dtype == torch.bfloat16
 
 
 # --- the sound ---------------------------------------------------------------------------------------------------
 
 
 def test_sounds_play_when_they_should_and_over_again_when_they_are_short(tmp_path: Path) -> None:
-    sounds = store(tmp_path / "sounds", [torch.tensor([1.0, 2.0])[:, None, None].expand(2, 7, 4)])
+    sounds = stored(tmp_path / "sounds", [torch.tensor([1.0, 2.0])[:, None, None].expand(2, 7, 4)])
     heard = track(clip((Scene(0, 0.0, 2.0, WHOLE, WHOLE),), (Track(0, "sound", 0.6, 1.6, 1.0),)), [(sounds, 0)])
-    assert heard.shape == (2 * MIX_HZ, 7, 4)
+    assert heard.shape == (2 * LAYERS_HZ, 7, 4)
     assert heard[:, 0, 0].tolist() == [0, 0, 0, 1, 2, 1, 2, 1, 0, 0]
 
 
 def test_samples_play_as_stored_layers_do_and_as_loud_as_they_should() -> None:
-    sounds = Sounds([np.array([8000, -8000], np.int16), np.array([4000], np.int16)], [{}, {}])
+    sounds = MemorySounds([np.array([8000, -8000], np.int16), np.array([4000], np.int16)], [{}, {}])
     tracks = (Track(1, "sound", 0.5, 1.0, 0.5), Track(0, "sound", 1.0, 3.0, 1.0))  # the last beyond the clip's end
     heard = track(clip(scenes(0), tracks), [(sounds, 0), (sounds, 1)]).int()
     second = RATE_HZ
@@ -170,5 +170,5 @@ def test_samples_play_as_stored_layers_do_and_as_loud_as_they_should() -> None:
 
 
 def test_a_clip_without_tracks_has_nothing_to_hear(tmp_path: Path) -> None:
-    sounds = store(tmp_path / "sounds", [torch.ones(2, 7, 4)])
+    sounds = stored(tmp_path / "sounds", [torch.ones(2, 7, 4)])
     assert not track(clip((Scene(0, 0.0, 2.0, WHOLE, WHOLE),)), [(sounds, 0)]).any()

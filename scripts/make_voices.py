@@ -1,10 +1,9 @@
-"""Synthetic speech from espeak-ng (Debian package, GPL-3; its output is free), for training and for marked test rows.
+"""Make synthetic speech for training with espeak-ng (Debian package, GPL-3; its output is free).
 
-Many voices: the languages' accents times espeak's speaker variants, with rate and pitch drawn at random.
+    python -m scripts.make_voices DATA RUN
 
-    python -m engines.training.voices DATA RUN
-
-speaks sentences in the other languages and captions in English, and keeps them in RUN/voices as the data keep speech.
+reads translated sentences and English captions aloud and stores them in RUN/voices, in the layout of DATA/speech. The
+voices combine the languages' accents with espeak's speaker variants, at random rates and pitches.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ from engines.text import normalise
 
 CORPUS = "synthetic"
 SENTENCES = {"de": 900, "fr": 1000, "zh": 1000}
-"""Sentences of the text pairs given a voice, so that Whisper's other languages are not forgotten."""
+"""Sentences of the text pairs to read, so that Whisper's other languages are not forgotten."""
 CAPTIONS = 5000
-"""English captions given a voice, for search by a spoken description."""
+"""English captions to read, for search by a spoken description."""
 LIST = Path("speech/manifest.jsonl.gz")
-"""Of a recording: where it is there, the recording is whole."""
+"""Written last: where it exists, the recording is complete."""
 BIT_RATE = 12_000
-"""Of Opus: espeak's voices lose nothing by it."""
+"""Of Opus, bits per second; espeak's voices lose nothing by it."""
 
 ACCENTS = {
     "en": ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029"),
@@ -50,12 +49,12 @@ VARIANTS = ("", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+f1", "+f2", "
 
 @functools.cache
 def espeak() -> str | None:
-    """Where espeak-ng is, None where it is not installed."""
+    """The path of espeak-ng, or None where it is not installed."""
     return shutil.which("espeak-ng")
 
 
 def speak(text: str, language: str, rng: np.random.Generator) -> Sound | None:
-    """One sentence by a random voice; None when espeak-ng (or pypinyin, for Chinese) is missing or stays silent."""
+    """One sentence in a random voice; None when espeak-ng (or pypinyin, for Chinese) is missing or stays silent."""
     program = espeak()
     if program is None:
         return None
@@ -83,8 +82,8 @@ def speak(text: str, language: str, rng: np.random.Generator) -> Sound | None:
     return Sound(resample(samples, rate_hz)) if len(samples) else None
 
 
-def said(data: Path) -> Iterator[tuple[str, str, Sound]]:
-    """What is given a voice: (text, language, sound). Nothing where there is no espeak-ng."""
+def synthesise(data: Path) -> Iterator[tuple[str, str, Sound]]:
+    """(text, language, sound) of everything that is read. Nothing where there is no espeak-ng."""
     rng = np.random.default_rng(7)
     for language, n in SENTENCES.items():
         pairs = [p for p in archives.pairs(data, f"en-{language}", "train") if 8 <= len(p.target) <= 120]
@@ -99,15 +98,15 @@ def said(data: Path) -> Iterator[tuple[str, str, Sound]]:
 
 
 def record(data: Path, folder: Path) -> int:
-    """Keep what is `said` as `engines.archives` reads speech; gives how many. The list is written last."""
+    """Store what `synthesise` reads as `engines.archives` expects speech; returns the number of clips."""
     (folder / "speech").mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
     with tarfile.open(folder / "speech" / "speech-00.tar", "w") as tar:
-        for text, language, sound in said(data):
+        for text, language, sound in synthesise(data):
             member = tarfile.TarInfo(f"{CORPUS}-{len(lines):05}.opus")
-            coded = opus(sound)
-            member.size = len(coded)
-            tar.addfile(member, io.BytesIO(coded))
+            encoded = opus(sound)
+            member.size = len(encoded)
+            tar.addfile(member, io.BytesIO(encoded))
             line = {"id": Path(member.name).stem, "text": normalise(text, language), "raw": text, "lang": language}
             lines.append(json.dumps(line | {"corpus": CORPUS, "split": "train"}, ensure_ascii=False))
     with gzip.open(folder / LIST, "wt", encoding="utf-8") as file:
@@ -130,11 +129,11 @@ def opus(sound: Sound) -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Give sentences and captions synthetic voices.")
+    parser = argparse.ArgumentParser(description="Read sentences and captions with synthetic voices.")
     parser.add_argument("data", type=Path)
     parser.add_argument("run", type=Path)
     args = parser.parse_args()
-    print(f"{record(args.data, args.run / 'voices')} were spoken")
+    print(f"{record(args.data, args.run / 'voices')} clips in {args.run / 'voices'}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""Adversarial alignment: a discriminator tells photos from texts in the shared space, and the towers learn to fool it.
+"""Adversarial alignment: a discriminator tells modalities apart in the shared space, and the towers learn to fool it.
 
-Gradient reversal after Ganin & Lempitsky 2015. A model in training may carry a `Discriminator` as its module
-`adversary`; `objectives.match` then plays the game, and a finished model is saved without it.
+Gradient reversal after Ganin & Lempitsky 2015.
 """
 
 from __future__ import annotations
@@ -13,12 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NAME = "adversary"
 HIDDEN = 128
 
 
 class _Reversed(torch.autograd.Function):
-    """The same forth; back, the gradient with its sign turned."""
+    """Gradient reversal: identity forward, negated gradient backward."""
 
     @staticmethod
     def forward(context: Any, x: Tensor) -> Tensor:
@@ -30,25 +28,21 @@ class _Reversed(torch.autograd.Function):
 
 
 class Discriminator(nn.Module):
-    """Vectors (B, E) -> logits (B, n_kinds): which of the kinds of media each comes from.
+    """Vectors (B, E) -> logits (B, n_kinds): which kind of media each comes from."""
 
-    alone: the game takes the place of the contrastive losses; otherwise it is played beside them.
-    """
-
-    def __init__(self, embed_dim: int, n_kinds: int = 2, *, alone: bool = False) -> None:
+    def __init__(self, embed_dim: int, n_kinds: int = 2) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(embed_dim, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, n_kinds))
-        self.alone = alone
 
     def forward(self, vectors: Tensor) -> Tensor:
-        out: Tensor = self.layers(vectors * vectors.shape[1] ** 0.5)  # of unit length: about 1 a place
+        out: Tensor = self.layers(vectors * vectors.shape[1] ** 0.5)  # unit vectors: scaled to a mean square of 1
         return out
 
 
 def game(discriminator: Discriminator, kinds: Sequence[Tensor]) -> Tensor:
-    """Cross-entropy of telling the kinds apart, each (n, E): log(len(kinds)) where they cannot be told.
+    """Cross-entropy of telling the kinds apart, each (n, E): log(len(kinds)) where that is impossible.
 
-    The discriminator's weights get its gradient, what made the vectors the opposite.
+    The discriminator receives its gradient, the encoders of the vectors the negated one.
     """
     labels = torch.cat([torch.full((len(kind),), i, device=kind.device) for i, kind in enumerate(kinds)])
     vectors: Tensor = _Reversed.apply(torch.cat(list(kinds)))  # type: ignore[no-untyped-call]

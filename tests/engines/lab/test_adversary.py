@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.training.adversary import Discriminator, game
+from engines.lab.adversary import Discriminator, game
 
 
 def two_kinds(n: int = 64, apart: float = 1.0) -> list[Tensor]:

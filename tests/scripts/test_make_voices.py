@@ -12,9 +12,9 @@ import pytest
 
 from engines import archives
 from engines.protocol import LANGUAGES, RATE_HZ, Sound
-from engines.training import voices
-from engines.training.casing import written
-from engines.training.voices import ACCENTS, BIT_RATE, CORPUS, opus, record, said, speak
+from engines.training.truecase import transcript
+from scripts import make_voices
+from scripts.make_voices import ACCENTS, BIT_RATE, CORPUS, opus, record, speak, synthesise
 from tests.conftest import tone
 from tests.tiny_data import PHOTOS
 
@@ -24,7 +24,7 @@ SENTENCES = {"en": "A dog runs.", "de": "Ein Hund läuft.", "fr": "Un chien cour
 
 @pytest.fixture(autouse=True)
 def look_again() -> None:
-    voices.espeak.cache_clear()
+    make_voices.espeak.cache_clear()
 
 
 def spoken(text: str, language: str, seed: int = 0) -> np.ndarray:
@@ -82,18 +82,18 @@ def test_a_voice_that_stays_silent_is_left_out(monkeypatch: pytest.MonkeyPatch) 
     assert speak("Hello.", "en", np.random.default_rng(0)) is None
 
 
-# --- kept as the data keep speech --------------------------------------------------------------------------------
+# --- stored as the data store speech -------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def tones(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every text is a tone, the longer the longer it is."""
-    monkeypatch.setattr(voices, "speak", lambda text, language, rng: Sound(tone(0.02 * len(text))))
+    monkeypatch.setattr(make_voices, "speak", lambda text, language, rng: Sound(tone(0.02 * len(text))))
 
 
 @pytest.mark.usefixtures("tones")
 def test_sentences_in_other_languages_and_captions_in_english_are_given_a_voice(data: Path) -> None:
-    made = list(said(data))
+    made = list(synthesise(data))
     languages = [language for _, language, _ in made]
     assert [languages.count(language) for language in ("de", "fr", "zh", "en")] == [6, 6, 6, 6]
     for language in ("de", "fr", "zh"):
@@ -101,17 +101,17 @@ def test_sentences_in_other_languages_and_captions_in_english_are_given_a_voice(
         assert {text for text, own, _ in made if own == language} == sentences
     captions = [text.removeprefix("Look : ") for text, language, _ in made if language == "en"]
     assert sorted(captions) == sorted(PHOTOS.values())  # one of each photo
-    assert [text for text, *_ in made] == [text for text, *_ in said(data)]
+    assert [text for text, *_ in made] == [text for text, *_ in synthesise(data)]
 
 
 @pytest.mark.usefixtures("tones")
 def test_what_was_recorded_is_read_back_as_speech(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["voices", str(data), str(tmp_path)])
-    voices.main()
-    made, records = list(said(data)), archives.speech(tmp_path / "voices", "train")
-    assert capsys.readouterr().out == f"{len(made)} were spoken\n"
+    monkeypatch.setattr("sys.argv", ["make_voices", str(data), str(tmp_path)])
+    make_voices.main()
+    made, records = list(synthesise(data)), archives.speech(tmp_path / "voices", "train")
+    assert capsys.readouterr().out == f"{len(made)} clips in {tmp_path / 'voices'}\n"
     assert [(own.raw, own.language, own.corpus) for own in records] == [
         (t, language, CORPUS) for t, language, _ in made
     ]
@@ -124,17 +124,17 @@ def test_a_caption_without_capitals_is_written_as_a_sentence(
 ) -> None:
     texts = ("two dogs , one black .", "A dog runs .", "一只狗在跑。")
     spoken = [(text, language, Sound(tone(0.5))) for text, language in zip(texts, ("en", "en", "zh"), strict=True)]
-    monkeypatch.setattr(voices, "said", lambda data: iter(spoken))
+    monkeypatch.setattr(make_voices, "synthesise", lambda data: iter(spoken))
     assert record(data, tmp_path) == 3
     records = archives.speech(tmp_path, "train")
-    assert [written(own, {}) for own in records] == ["Two dogs one black.", "A dog runs .", "一只狗在跑。"]
+    assert [transcript(own, {}) for own in records] == ["Two dogs one black.", "A dog runs .", "一只狗在跑。"]
 
 
 def test_where_nobody_can_speak_nothing_is_recorded(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert list(said(data)) == []
+    assert list(synthesise(data)) == []
     assert record(data, tmp_path) == 0
     with pytest.raises(archives.MissingPart, match="no speech"):
         archives.speech(tmp_path, "train")
@@ -147,10 +147,10 @@ def test_a_recording_that_was_stopped_is_not_taken_for_one(
         yield "Hello.", "en", Sound(tone(0.5))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(voices, "said", stopped)
+    monkeypatch.setattr(make_voices, "synthesise", stopped)
     with pytest.raises(KeyboardInterrupt):
         record(data, tmp_path)
-    assert not (tmp_path / voices.LIST).exists()
+    assert not (tmp_path / make_voices.LIST).exists()
 
 
 @pytest.mark.parametrize("hz", [200.0, 1000.0, 3000.0])
