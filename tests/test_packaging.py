@@ -41,6 +41,20 @@ def test_every_package_and_everything_beside_the_code_is_in_the_wheels_list() ->
     assert not {name for name in left_out if not name.startswith("readme/") and "__pycache__" not in name}
 
 
+def test_every_data_file_beside_the_code_is_in_the_wheels_list() -> None:
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]
+    packages = {"*": ("engines", "studio"), **{name: (name.replace(".", "/"),) for name in patterns if name != "*"}}
+    listed = {
+        path
+        for name, folders in packages.items()
+        for folder in folders
+        for pattern in patterns[name]
+        for path in (ROOT / folder).rglob(pattern)
+    }
+    files = {path for package in ("engines", "studio") for path in (ROOT / package).rglob("*") if path.is_file()}
+    assert {path for path in files if path.suffix not in (".py", ".pyc")} <= listed
+
+
 def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     from engines import cli
 

@@ -1,1 +1,1 @@
-"""Training: data, composed clips, losses, recipes and the loop."""
+"""Training: sources of media, batches, objectives, recipes and the loop."""

@@ -20,7 +20,6 @@ from engines.training.augment import (
     N_HIDDEN,
     SPAN,
     hide_stripes,
-    noise_like,
     scaled,
     silence_around,
     synthetic_non_speech,
@@ -98,14 +97,6 @@ def test_near_silence_is_put_around_speech(seed: int) -> None:
     assert len(padded) - loud[-1] - 1 <= RATE_HZ / 2
 
 
-@settings(max_examples=20)
-@given(seed=seeds, n=st.integers(100, 5000))
-def test_noise_has_unit_power(seed: int, n: int) -> None:
-    noise = noise_like(np.random.default_rng(seed), n)
-    assert len(noise) == n
-    assert noise.std() == pytest.approx(1.0, abs=1e-3)
-
-
 def test_sounds_without_speech_are_silence_or_noise() -> None:
     made = [synthetic_non_speech(np.random.default_rng(seed)) for seed in range(40)]
     assert {label for _, label in made} == {"silence", "noise"} <= set(EVENTS)
@@ -118,23 +109,11 @@ def test_sounds_without_speech_are_silence_or_noise() -> None:
 # --- batches of photos --------------------------------------------------------------------------------------------
 
 
-def test_photos_are_scaled_as_the_picture_tower_is_given_them_elsewhere() -> None:
+def test_photos_are_scaled_as_for_inference() -> None:
     pixels = photos()
     wanted = torch.stack([photo_tensor(photo.permute(1, 2, 0).numpy(), SIDE) for photo in pixels])
     assert torch.equal(scaled(pixels), wanted)
     assert torch.equal(scaled(pixels.float()), wanted)
-
-
-@settings(max_examples=20)
-@given(seed=seeds)
-def test_a_varied_photo_keeps_its_shape_and_range(seed: int) -> None:
-    pixels = photos()
-    out = varied(pixels, seed)
-    assert out.shape == pixels.shape
-    assert out.dtype == torch.float32
-    assert out.isfinite().all()
-    assert 0.0 <= float(out.min()) <= float(out.max()) <= 255.0
-    assert not torch.equal(out, pixels.float())
 
 
 @settings(max_examples=20)
@@ -156,16 +135,7 @@ def test_a_crop_keeps_three_fifths_of_the_photo_and_its_proportions(seed: int) -
 
 @settings(max_examples=20)
 @given(seed=seeds)
-def test_a_plain_grey_photo_only_becomes_brighter_or_darker(seed: int) -> None:
-    out = varied(torch.full((8, 3, SIDE, SIDE), 100, dtype=torch.uint8), seed)
-    assert torch.allclose(out, out[:, :1, :1, :1].expand_as(out), atol=1e-3)
-    assert (out >= 100 * (1 - JITTER) - 0.01).all() and (out <= 100 * (1 + JITTER) + 0.01).all()
-    assert len(set(out[:, 0, 0, 0].tolist())) > 1
-
-
-@settings(max_examples=20)
-@given(seed=seeds)
-def test_contrast_and_colour_change_each_for_itself(seed: int) -> None:
+def test_contrast_and_colour_change_independently(seed: int) -> None:
     """A dark half and a light one, both as much redder than green: a crop keeps some of each."""
     halves = torch.tensor([60, 120], dtype=torch.uint8).repeat_interleave(SIDE // 2).expand(3, SIDE, -1).clone()
     halves[0] += 30
@@ -197,21 +167,13 @@ def test_stripes_hide_a_few_bands_and_a_few_of_the_real_frames(seed: int, n: int
         assert torch.allclose(out[row][own], mel[row].mean().expand(int(own.sum())))
 
 
-def test_stripes_are_where_they_may_be_and_each_sound_has_its_own() -> None:
+def test_each_sound_has_its_own_stripes_anywhere() -> None:
     mel, n_frames = drawn(64, 80, 100, seed=1), torch.full((64,), 100)
     _, hidden = stripes(mel, n_frames, seed=0)
     bands, frames = hidden.all(2), hidden.all(1)
     assert bands.any(0).float().mean() > 0.9 and frames.any(0).float().mean() > 0.9
     assert len({tuple(row.tolist()) for row in bands}) > 60
     assert 0.5 * BAND < float(bands.sum(1).float().mean()) < N_HIDDEN * BAND
-
-
-@settings(max_examples=10)
-@given(seed=seeds)
-def test_of_a_sound_that_is_not_there_no_frames_are_hidden(seed: int) -> None:
-    out, hidden = stripes(drawn(1, 80, 50, seed=1), torch.tensor([0]), seed)
-    assert out.isfinite().all()
-    assert not hidden.all(1).any()
 
 
 # --- both --------------------------------------------------------------------------------------------------------

@@ -154,16 +154,13 @@ def test_names_are_learnt_from(naming: Batcher, task: str) -> None:
     assert gradient is not None and gradient.isfinite().all() and gradient.any()
 
 
-@pytest.mark.parametrize("source", ["features", "media"])
-@pytest.mark.parametrize("task", ["caption_and_match", "transcribe", "sound", "answer", "translate"])
-def test_the_loss_on_one_batch_falls(
-    model: FusionModel, batcher: Batcher, media_batcher: Batcher, task: str, source: str
-) -> None:
+@pytest.mark.parametrize("task", ["caption_and_match", "transcribe", "sound", "translate"])
+def test_the_loss_on_one_batch_falls(model: FusionModel, batcher: Batcher, task: str) -> None:
     torch.manual_seed(0)
-    batch = batch_of(media_batcher if source == "media" else batcher, task)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    batch = batch_of(batcher, task)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     found = []
-    for _ in range(30):
+    for _ in range(20):
         record = loss_of(task, model, batch)
         optimizer.zero_grad()
         record.total.backward()

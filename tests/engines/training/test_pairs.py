@@ -26,18 +26,6 @@ def test_translations_come_from_english_into_every_language(pairs: Pairs) -> Non
     assert {pair.languages for pair in drawn} == {("en", "de"), ("en", "fr"), ("en", "zh")}
 
 
-def test_a_corpus_that_weighs_nothing_is_not_drawn(pairs: Pairs) -> None:
-    corpora = pairs.lists["en-de"]
-    assert len(corpora) > 1
-    favourite = next(iter(corpora))
-    weights = {name: float(name == favourite) for names in pairs.lists.values() for name in names} | {favourite: 1.0}
-    for own in pairs.lists.values():
-        weights[next(iter(own))] = 1.0
-    drawn = [p for p in pairs.translations(300, np.random.default_rng(1), weights) if p.languages == ("en", "de")]
-    others = {p.source for name, own in corpora.items() if not weights[name] for p in own}
-    assert not {p.source for p in drawn} & others
-
-
 def test_captions_of_a_photo_are_english_with_german_or_english(pairs: Pairs) -> None:
     drawn = pairs.captions(60, np.random.default_rng(2))
     known = {text for captions in pairs.unseen for texts in captions.values() for text in texts}
@@ -52,13 +40,8 @@ def test_a_folder_without_captions_of_unseen_photos_still_has_translations(data:
     assert few.translations(4, np.random.default_rng(3), {})
 
 
-def test_the_same_generator_draws_the_same_pairs(pairs: Pairs) -> None:
-    first, again = (pairs.translations(20, np.random.default_rng(4), {}) for _ in range(2))
-    assert first == again
-
-
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=5, max_size=30), st.integers(0, 9))
-def test_a_run_similar_lengths_are_neighbours_by_length(texts: list[tuple[str, str]], seed: int) -> None:
+def test_pairs_of_a_batch_are_neighbours_by_length(texts: list[tuple[str, str]], seed: int) -> None:
     drawn = [Pair(source, target, ("en", "de")) for source, target in texts]
     taken = similar_lengths(drawn, 5, np.random.default_rng(seed))
     lengths, mine = sorted(pair.length for pair in drawn), [pair.length for pair in taken]

@@ -9,7 +9,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from engines.training import losses
 from engines.training.teacher import MAX_TOKENS, Teacher
 from tests.engines.model.makers import drawn
 
@@ -40,7 +39,7 @@ def teacher(folder: Path) -> Teacher:
     return Teacher(str(folder))
 
 
-def test_every_sentence_has_a_unit_vector_of_its_own(teacher: Teacher) -> None:
+def test_different_sentences_have_different_unit_vectors(teacher: Teacher) -> None:
     vectors = teacher(["a dog runs", "the man sits in the snow", "a dog runs", "snow"])
     assert vectors.shape == (4, 32)
     assert vectors.dtype == torch.float32
@@ -60,22 +59,8 @@ def test_a_vector_is_the_mean_of_a_sentences_tokens(teacher: Teacher, folder: Pa
     assert torch.allclose(teacher(["the man sits"]), wanted, atol=0.02)  # half precision
 
 
-def test_a_sentence_does_not_mind_longer_ones_beside_it(teacher: Teacher) -> None:
-    alone, among = teacher(["a dog"]), teacher(["a dog", "the man sits in the snow in the snow in the snow"])
-    assert torch.allclose(alone[0], among[0], atol=0.02)
-
-
-def test_what_is_too_long_is_cut(teacher: Teacher) -> None:
+def test_a_long_text_is_cut(teacher: Teacher) -> None:
     most = MAX_TOKENS - 2  # beside the two that mark where a text begins and ends
     long = ["a", "dog"] * (most // 2)
     assert torch.equal(teacher([" ".join([*long, *["snow"] * 40])]), teacher([" ".join(long)]))
     assert not torch.equal(teacher([" ".join(long)]), teacher([" ".join([*long[:-1], "snow"])]))
-
-
-def test_its_sense_of_likeness_can_be_learnt(teacher: Teacher) -> None:
-    taught = teacher(["a dog runs", "the man sits", "snow"])
-    assert not taught.requires_grad
-    own = drawn(3, 8).requires_grad_()
-    vectors = F.normalize(own, dim=-1)
-    losses.relations(vectors, vectors, taught).backward()
-    assert own.grad is not None and bool(own.grad.any())
