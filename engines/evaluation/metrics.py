@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeVar
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def chinese_words(text: str) -> str:
     return " ".join(jieba.cut(normalise(text, "zh").replace(" ", "")))
 
 
-Gram: TypeAlias = tuple[Hashable, ...]
+T = TypeVar("T", bound=Hashable)
 
 
 def cider(written: Sequence[str], references: Sequence[Sequence[str]]) -> float:
@@ -79,13 +79,16 @@ def cider(written: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     return float(1000.0 * np.mean(scores))  # the reference code's factor of 10, and the usual 100
 
 
-def ngrams(tokens: Sequence[Hashable]) -> Counter[Gram]:
+def ngrams(tokens: Sequence[T]) -> Counter[tuple[T, ...]]:
     """The n-grams of 1 to 4 tokens and their counts."""
     return Counter(tuple(tokens[i : i + n]) for n in range(1, 5) for i in range(len(tokens) - n + 1))
 
 
 def cider_similarity(
-    written: Counter[Gram], reference: Counter[Gram], idf: Mapping[Gram, float], unseen: float
+    written: Counter[tuple[T, ...]],
+    reference: Counter[tuple[T, ...]],
+    idf: Mapping[tuple[T, ...], float],
+    unseen: float,
 ) -> float:
     """CIDEr-D of one text and one reference, 0 to 1, from their `ngrams`. unseen: weight of an n-gram not in `idf`.
 
