@@ -82,6 +82,13 @@ def _language(value: str | None) -> None:
         )
 
 
+def _track(number: int) -> None:
+    if number < 0:
+        raise RequestError(
+            "track_number", "Sound tracks are counted from 1; 0 leaves the choice to the file, {n} is none.", n=number
+        )
+
+
 def _length(text: str, at_most: int) -> None:
     if len(text) > at_most:
         raise RequestError(
@@ -101,6 +108,7 @@ class CaptionRequest:
     track: int = 0
 
     def __post_init__(self) -> None:
+        _track(self.track)
         _language(self.language)
 
 
@@ -118,6 +126,7 @@ class TranscribeRequest:
     track: int = 0
 
     def __post_init__(self) -> None:
+        _track(self.track)
         _language(self.language)
         _language(self.translate_to)
 
@@ -156,6 +165,7 @@ class AskRequest:
     hide: frozenset[Sense] = frozenset()
 
     def __post_init__(self) -> None:
+        _track(self.track)
         _language(self.language)
         if not self.question.strip():
             raise RequestError("question_needed", "Type a question first.")

@@ -70,6 +70,7 @@ class Task:
 
 LANGUAGE = "en, de, fr or zh"
 FILE = Parameter("file", Path, "the photo, clip or sound")
+TRACK = Parameter("track", int, "which of several sound tracks is heard, from 1; 0 for the file's own choice", 0)
 
 
 def tasks_of(state: AppState) -> tuple[Task, ...]:
@@ -94,8 +95,8 @@ def tasks_of(state: AppState) -> tuple[Task, ...]:
         Task(
             "caption",
             "Describe a photo, a clip or a sound in one sentence.",
-            (FILE, Parameter("language", str, f"the sentence's language: {LANGUAGE}", "en")),
-            lambda values: (CaptionRequest(media=values["file"], language=values["language"]),),
+            (FILE, Parameter("language", str, f"the sentence's language: {LANGUAGE}", "en"), TRACK),
+            lambda values: (CaptionRequest(media=values["file"], language=values["language"], track=values["track"]),),
         ),
         Task(
             "transcribe",
@@ -104,12 +105,14 @@ def tasks_of(state: AppState) -> tuple[Task, ...]:
                 Parameter("file", Path, "the sound or clip, of any length"),
                 Parameter("language", str, f"what is spoken: {LANGUAGE}; empty to find out", ""),
                 Parameter("translate_to", str, f"also translate to: {LANGUAGE}; empty for no translation", ""),
+                TRACK,
             ),
             lambda values: (
                 TranscribeRequest(
                     media=values["file"],
                     language=values["language"] or None,
                     translate_to=values["translate_to"] or None,
+                    track=values["track"],
                 ),
             ),
         ),
@@ -131,6 +134,7 @@ def tasks_of(state: AppState) -> tuple[Task, ...]:
                 Parameter("question", str, "the question, at most 500 characters"),
                 Parameter("language", str, f"the language of question and answer: {LANGUAGE}", "en"),
                 Parameter("hide", str, "what not to look at or listen to: picture, sound, or both with a comma", ""),
+                TRACK,
             ),
             _ask,
         ),
@@ -172,8 +176,8 @@ def _folder(state: AppState, typed: str) -> CollectionRef:
 
 def _ask(values: Values) -> Sequence[Request]:
     hide: Any = frozenset(part.strip() for part in values["hide"].split(",") if part.strip())
-    question, language = values["question"], values["language"]
-    return (AskRequest(media=values["file"], question=question, language=language, hide=hide),)
+    told = {name: values[name] for name in ("question", "language", "track")}
+    return (AskRequest(media=values["file"], hide=hide, **told),)
 
 
 def _embed(values: Values) -> Sequence[Request]:

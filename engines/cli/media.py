@@ -47,18 +47,24 @@ _LANGUAGES = ", ".join(LANGUAGES)
 # --- caption -----------------------------------------------------------------------------------------------------
 
 
+def _track_argument(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--track", type=int, default=0, metavar="N", help="which sound track to hear, where a file has "
+                     "several (default: the file's own choice)")  # fmt: skip
+
+
 def caption_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
     sub.add_argument("--language", default="en", help=f"{_LANGUAGES} (default: en)")
+    _track_argument(sub)
     add_output_options(sub, ("txt", "json"))
 
 
 def caption(options: argparse.Namespace) -> int:
-    def ask(host: Host, source: Input) -> Iterator[Result]:
-        return host.stream(CaptionRequest(media=source.path, language=options.language))
+    def request(path: Path) -> CaptionRequest:
+        return CaptionRequest(media=path, language=options.language, track=options.track)
 
-    CaptionRequest(media=Path(), language=options.language)  # a wrong language is said before a model is opened
-    return _over_files(options, ask, ("caption",), {"txt": _text})
+    request(Path())  # a wrong language is said before a model is opened
+    return _over_files(options, lambda host, source: host.stream(request(source.path)), ("caption",), {"txt": _text})
 
 
 # --- transcribe --------------------------------------------------------------------------------------------------
@@ -71,6 +77,7 @@ def transcribe_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--translate-to", metavar="LANGUAGE", help="also translate each segment into this language")
     sub.add_argument("--text", choices=subtitles.TEXTS, help="what is written when translating (default: translation)")
     sub.add_argument("--words", action="store_true", help=f"mark when each word is said ({timed})")
+    _track_argument(sub)
     sub.add_argument("--watch", type=Path, metavar="FOLDER", help="transcribe what arrives there, until Ctrl-C")
     add_output_options(sub, subtitles.FORMATS)
 
@@ -102,7 +109,9 @@ def transcribe(options: argparse.Namespace) -> int:
 
 
 def _transcription(options: argparse.Namespace, path: Path) -> TranscribeRequest:
-    return TranscribeRequest(media=path, language=options.language, translate_to=options.translate_to)
+    return TranscribeRequest(
+        media=path, language=options.language, translate_to=options.translate_to, track=options.track
+    )
 
 
 # --- translate ---------------------------------------------------------------------------------------------------
@@ -186,13 +195,18 @@ def ask_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("question", help="the question, asked of every file")
     sub.add_argument("--language", default="en", help=f"of the answer: {_LANGUAGES} (default: en)")
     sub.add_argument("--hide", action="append", default=[], choices=("picture", "sound"), help="leave one modality out")
+    _track_argument(sub)
     add_output_options(sub, ("txt", "json"))
 
 
 def ask(options: argparse.Namespace) -> int:
     def request(path: Path) -> AskRequest:
         return AskRequest(
-            media=path, question=options.question, language=options.language, hide=frozenset(options.hide)
+            media=path,
+            question=options.question,
+            language=options.language,
+            hide=frozenset(options.hide),
+            track=options.track,
         )
 
     request(Path())
@@ -287,6 +301,8 @@ def _deliver(output: Output, source: Input, result: Result | None) -> None:
     if result is None:
         raise RequestError("cli_nothing", "there is nothing in it.")
     output.put(source, result)
+    for note in getattr(result, "notes", ()):
+        print(f"{source.name}: {note.en}", file=sys.stderr)
     if result.end == "cut":
         print(f"{source.name}: the text breaks off here; this model writes no more at a time", file=sys.stderr)
 

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from engines import media as files
-from engines.errors import AbilityError, MediaError
+from engines.errors import AbilityError, MediaError, Message
 from engines.media.loudness import is_quiet
 from engines.protocol import RATE_HZ, AskRequest, CaptionRequest, Clip, Media, Photo, Sense, Sound, TranslateRequest
 
@@ -29,7 +29,7 @@ Kind: TypeAlias = Literal["photo", "sound", "clip"]
 class Material:
     """A medium as far as a model takes it. frames: (H, W, 3) uint8 each; samples: (n,) float32 at 16 kHz or None.
 
-    silent: whether a clip or sound holds nothing to hear; samples is None then.
+    silent: whether a clip or sound holds nothing to hear; samples is None then. notes: how it was read.
     """
 
     kind: Kind
@@ -37,6 +37,7 @@ class Material:
     times_s: tuple[float, ...] = ()
     samples: np.ndarray | None = None
     silent: bool = False
+    notes: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +50,14 @@ class Turn:
     samples: np.ndarray | None = None
 
 
-def material(media: Media, takes: frozenset[Sense], host: str, *, hide: frozenset[Sense] = frozenset()) -> Material:
-    """What a model with these senses takes of a medium, without what is hidden.
+def material(
+    media: Media, takes: frozenset[Sense], host: str, *, hide: frozenset[Sense] = frozenset(), track: int = 0
+) -> Material:
+    """What a model with these senses takes of a medium, without what is hidden. track: of its sound, as in a request.
 
     Raises MediaError, and AbilityError where the model has no sense for it.
     """
-    found = _loaded(media)
+    found = _loaded(media, track)
     if found.kind == "sound" and "sound" not in takes:
         raise AbilityError(
             "host_does_not_hear",
@@ -73,33 +76,34 @@ def material(media: Media, takes: frozenset[Sense], host: str, *, hide: frozense
         found.times_s if sees else (),
         found.samples if hears else None,
         found.silent,
+        found.notes,
     )
 
 
-def _loaded(media: Media) -> Material:
+def _loaded(media: Media, track: int) -> Material:
     if isinstance(media, Path):
         kind = files.probe(media).kind
         if kind == "photo":
             media = files.load_photo(media)
         elif kind == "sound":
-            media = files.load_sound(media, max_s=HEARD_S)
+            media = files.load_sound(media, max_s=HEARD_S, track=track)
         else:
-            media = files.load_clip(media, n_frames=N_FRAMES, sound_s=HEARD_S)
+            media = files.load_clip(media, n_frames=N_FRAMES, sound_s=HEARD_S, track=track)
     match media:
-        case Photo(pixels):
-            return Material("photo", (pixels,), (0.0,))
+        case Photo(pixels, notes):
+            return Material("photo", (pixels,), (0.0,), notes=notes)
         case Sound():
             samples = _heard(media)
             if len(samples) == 0:
                 raise MediaError("sound_empty", "The sound is empty; record or choose another.")
             silent = is_quiet(samples)
-            return Material("sound", samples=None if silent else samples, silent=silent)
-        case Clip(frames, times_s, _, sound):
+            return Material("sound", samples=None if silent else samples, silent=silent, notes=media.notes)
+        case Clip(frames, times_s, _, sound, notes):
             evenly = np.linspace(0, len(frames) - 1, min(N_FRAMES, len(frames))).round().astype(int)
             shown, at_s = tuple(frames[i] for i in evenly), tuple(times_s[i] for i in evenly)
-            track = None if sound is None else _heard(sound)
-            track = None if track is None or is_quiet(track) else track
-            return Material("clip", shown, at_s, track, silent=track is None)
+            heard = None if sound is None else _heard(sound)
+            heard = None if heard is None or is_quiet(heard) else heard
+            return Material("clip", shown, at_s, heard, silent=heard is None, notes=notes)
     raise TypeError(f"{type(media).__name__} is no medium")
 
 

@@ -15,7 +15,6 @@ import os
 import threading
 import wave
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,21 +23,19 @@ import numpy as np
 from PIL import Image
 
 from engines.errors import AbilityError, DeviceError, Message, RequestError, UserError
+from engines.hosts.dialogue import Dialogue
 from engines.hosts.openai_client import ChatMessage, Server, short
-from engines.hosts.prompts import Turn, conversation, dictation, material, translation
-from engines.hosts.results import RESULTS, Steps, Written, closed, finalise
-from engines.hosts.transcription import Said, transcribed
+from engines.hosts.prompts import Turn
+from engines.hosts.results import Steps, Written, closed, finalise
+from engines.hosts.transcription import Said
 from engines.protocol import (
     LANGUAGES,
     RATE_HZ,
     Ability,
     AskRequest,
-    AskResult,
     Cancel,
     CaptionRequest,
-    CaptionResult,
     HostInfo,
-    Progress,
     Request,
     Result,
     Segment,
@@ -46,7 +43,6 @@ from engines.protocol import (
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
-    TranslateResult,
 )
 from engines.settings import Settings
 from engines.tasks.translate import PAIRS
@@ -57,9 +53,8 @@ PROBE_S = 20.0
 MAX_SIDE = 768
 """Pixels: enough to read a sign, and few enough tokens for eight frames at a time."""
 JPEG_QUALITY = 90
-MAX_ANSWER = 512
-"""Tokens of a caption, an answer, or what is said in a quarter of a minute."""
-MAX_TRANSLATION = 4096
+N_TOKENS = {CaptionRequest: 512, AskRequest: 512, TranscribeRequest: 512, TranslateRequest: 4096}
+"""The most that is written: of a caption, an answer, what is said in a quarter of a minute, a translation."""
 SPOKEN = {
     "en": "en", "english": "en", "de": "de", "german": "de", "fr": "fr", "french": "fr", "zh": "zh", "chinese": "zh",
 }  # fmt: skip
@@ -252,10 +247,11 @@ class RemoteHost:
             source=source,
             takes=found.senses if found.chats else frozenset({"sound"}),
         )
+        self._dialogue = Dialogue(self._info.name, found.senses, self._reply, N_TOKENS)
         tasks: dict[type, Steps] = {
-            CaptionRequest: self._answer,
-            AskRequest: self._answer,
-            TranslateRequest: self._translate,
+            CaptionRequest: self._dialogue.answer,
+            AskRequest: self._dialogue.answer,
+            TranslateRequest: self._dialogue.translate,
             TranscribeRequest: self._transcribe,
         }
         self._tasks = {kind: task for kind, task in tasks.items() if self._info.serves(kind)}
@@ -289,60 +285,17 @@ class RemoteHost:
         self._closed.set()
         self._server.close()
 
-    def _answer(self, request: CaptionRequest | AskRequest, cancel: Cancel) -> Iterator[Result]:
-        yield RESULTS[type(request)](request=request, progress=Progress("looking"))
-        hide = request.hide if isinstance(request, AskRequest) else frozenset()
-        given = material(request.media, self._found.senses, self._info.name, hide=hide)
-
-        def result(text: str, **ending: Any) -> Result:
-            if isinstance(request, AskRequest):
-                return AskResult(request=request, text=text, silent=given.silent, **ending)
-            return CaptionResult(request=request, text=text, **ending)
-
-        if given.kind == "sound" and given.silent:
-            yield result("", end="empty")
-            return
-        written = Written()
-        for written in self._texts(conversation(request, given), MAX_ANSWER, cancel):
-            yield result(written.text, progress=Progress("writing"))
-        yield result(written.text.strip(), end=written.end)
-
-    def _translate(self, request: TranslateRequest, cancel: Cancel) -> Iterator[Result]:
-        yield TranslateResult(request=request, progress=Progress("translating"))
-        written = Written()
-        for written in self._texts(conversation(request, None), _enough(request.text), cancel):
-            yield TranslateResult(request=request, text=written.text, progress=Progress("translating"))
-        yield TranslateResult(request=request, text=written.text.strip(), end=written.end)
-
     def _transcribe(self, request: TranscribeRequest, cancel: Cancel) -> Iterator[TranscribeResult]:
         def write(samples: np.ndarray, language: str | None) -> Generator[Said]:
-            duration_s = len(samples) / RATE_HZ
-            if self._found.form:
-                record = self._server.transcription(
-                    self._model, wav(samples), language=language, form=self._found.form, cancel=cancel
-                )
-                yield said(record, duration_s)
-                return
-            with closing(self._texts(dictation(samples, language), MAX_ANSWER, cancel)) as texts:
-                for written in texts:
-                    yield Said((Segment(0.0, duration_s, written.text.strip()),))
+            record = self._server.transcription(
+                self._model, wav(samples), language=language, form=self._found.form, cancel=cancel
+            )
+            yield said(record, len(samples) / RATE_HZ)
 
-        def translate(text: str, language: str) -> Generator[str]:
-            assert request.translate_to is not None
-            turn = Turn("user", translation(text, language or None, request.translate_to))
-            with closing(self._texts((turn,), _enough(text), cancel)) as texts:
-                for written in texts:
-                    yield written.text
+        return self._dialogue.transcribe(request, cancel, write if self._found.form else None)
 
-        return transcribed(request, write, translate=None if request.translate_to is None else translate)
-
-    def _texts(self, turns: Sequence[Turn], max_tokens: int, cancel: Cancel) -> Generator[Written]:
-        return self._server.chat(self._model, messages(*turns), max_tokens=max_tokens, cancel=cancel)
-
-
-def _enough(text: str) -> int:
-    """Tokens for a translation: hardly any language needs more of them than another has letters."""
-    return min(128 + len(text), MAX_TRANSLATION)
+    def _reply(self, turns: Sequence[Turn], n_tokens: int, cancel: Cancel) -> Generator[Written]:
+        return self._server.chat(self._model, messages(*turns), max_tokens=n_tokens, cancel=cancel)
 
 
 # --- what travels -------------------------------------------------------------------------------------------------

@@ -40,6 +40,10 @@ FILE = Path("dog.jpg")
     [
         (lambda: CaptionRequest(media=FILE, language="xx"), "The language 'xx' is not known; choose one of en, de"),
         (lambda: TranscribeRequest(media=FILE, language="xx"), "The language 'xx' is not known"),
+        (
+            lambda: AskRequest(media=FILE, question="?", track=-1),
+            "counted from 1; 0 leaves the choice to the file",
+        ),
         (lambda: TranscribeRequest(media=FILE, translate_to="xx"), "The language 'xx' is not known"),
         (lambda: TranslateRequest(text=" ", source="en", target="de"), "Type something to translate first."),
         (lambda: TranslateRequest(text="x" * 20_001, source="en", target="de"), "The text has 20,001 characters"),

@@ -41,7 +41,7 @@ def test_every_task_is_described_with_names_types_defaults_and_meanings(client: 
         for name, task in endpoints.items()
     }
     assert set(taken) == {"/caption", "/transcribe", "/translate", "/ask", "/embed", "/search", "/index"}
-    assert [name for name, _, _ in taken["/ask"]] == ["file", "question", "language", "hide"]
+    assert [name for name, _, _ in taken["/ask"]] == ["file", "question", "language", "hide", "track"]
     assert taken["/translate"][1:] == [("source", "str", "en"), ("target", "str", "de")]
     assert taken["/caption"][0][1] == "filepath"
     assert taken["/search"][2] == ("n_hits", "int", 12)
@@ -53,7 +53,7 @@ def test_openapi_names_what_a_task_takes(served: Served) -> None:
     schema = httpx.get(f"{served.url}/gradio_api/openapi.json").json()
     asked = schema["paths"]["/gradio_api/call/v2/ask"]["post"]
     properties = asked["requestBody"]["content"]["application/json"]["schema"]["properties"]
-    assert set(properties) == {"file", "question", "language", "hide"}
+    assert set(properties) == {"file", "question", "language", "hide", "track"}
     assert properties["question"]["type"] == "string"
     assert "at most 500 characters" in properties["question"]["description"]
     assert "Answer a question" in asked["summary"]

@@ -5,42 +5,32 @@ What a model takes is what its checkpoint has processors for. A clip goes in as 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from engines.hosts import prompts
+from engines.hosts.dialogue import Dialogue
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
 from engines.hosts.pretrained.generation import GenerationLock, is_cut
 from engines.hosts.prompts import Turn
 from engines.hosts.results import Steps, Written
-from engines.hosts.transcription import Said, transcribed
 from engines.protocol import (
     LANGUAGES,
-    RATE_HZ,
     Ability,
     AskRequest,
-    AskResult,
     Cancel,
     CaptionRequest,
-    CaptionResult,
-    Progress,
-    Segment,
     Sense,
     TranscribeRequest,
-    TranscribeResult,
     TranslateRequest,
-    TranslateResult,
 )
 
 N_NEW = {CaptionRequest: 80, AskRequest: 240, TranscribeRequest: 220, TranslateRequest: 1_000}
-"""Pieces that are written at most."""
+"""The most tokens that are written."""
 PAIRS = tuple(f"{source}-{target}" for source in LANGUAGES for target in LANGUAGES if source != target)
 
 
@@ -68,18 +58,20 @@ def abilities(checkpoint: Checkpoint) -> frozenset[Ability]:
 def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[type, Steps]:
     """What the model does, once its weights are there. Raises CheckpointError."""
     chat = Chat(checkpoint, place, lock)
-    found: dict[type, Steps] = {TranslateRequest: chat.translate}
+    dialogue = Dialogue(checkpoint.name, chat.senses, chat.reply, N_NEW)
+    found: dict[type, Steps] = {TranslateRequest: dialogue.translate}
     if chat.senses:
-        found |= {CaptionRequest: chat.caption, AskRequest: chat.ask}
+        found |= {CaptionRequest: dialogue.answer, AskRequest: dialogue.answer}
     if "sound" in chat.senses:
-        found |= {TranscribeRequest: chat.transcribe}
+        found |= {TranscribeRequest: dialogue.transcribe}
     return found
 
 
 class Chat:
+    """The model with its processors; a conversation in, its reply out."""
+
     def __init__(self, checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> None:
         self.senses = takes(checkpoint)
-        self._name = checkpoint.name
         self._processor = weights.processor(checkpoint)
         self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
         self._model = weights.load(
@@ -87,59 +79,7 @@ class Chat:
         )
         self._lock = lock
 
-    # --- tasks ---
-
-    def caption(self, request: CaptionRequest, _: Cancel) -> Iterator[CaptionResult]:
-        result = CaptionResult(request=request, progress=Progress("looking"))
-        yield result
-        given = prompts.material(request.media, self.senses, self._name)
-        if not given.frames and given.samples is None:
-            yield CaptionResult(request=request, end="empty")
-            return
-        written = Written()
-        with closing(self.reply(prompts.conversation(request, given), N_NEW[CaptionRequest])) as reply:
-            for written in reply:
-                yield CaptionResult(request=request, text=written.text, progress=Progress("writing"))
-        yield CaptionResult(request=request, text=written.text, end=written.end)
-
-    def ask(self, request: AskRequest, _: Cancel) -> Iterator[AskResult]:
-        yield AskResult(request=request, progress=Progress("looking"))
-        given = prompts.material(request.media, self.senses, self._name, hide=request.hide)
-        result = AskResult(request=request, silent=given.silent)
-        if given.kind == "sound" and given.silent:
-            yield replace(result, end="empty")
-            return
-        written = Written()
-        with closing(self.reply(prompts.conversation(request, given), N_NEW[AskRequest])) as reply:
-            for written in reply:
-                yield replace(result, text=written.text, progress=Progress("writing"))
-        yield replace(result, text=written.text, end=written.end)
-
-    def translate(self, request: TranslateRequest, _: Cancel) -> Iterator[TranslateResult]:
-        written = Written()
-        with closing(self.reply(prompts.conversation(request, None), N_NEW[TranslateRequest])) as reply:
-            for written in reply:
-                yield TranslateResult(request=request, text=written.text, progress=Progress("translating"))
-        yield TranslateResult(request=request, text=written.text, end=written.end)
-
-    def transcribe(self, request: TranscribeRequest, _: Cancel) -> Iterator[TranscribeResult]:
-        def write(samples: np.ndarray, language: str | None) -> Generator[Said]:
-            with closing(self.reply(prompts.dictation(samples, language), N_NEW[TranscribeRequest])) as reply:
-                for written in reply:
-                    segment = Segment(0.0, len(samples) / RATE_HZ, written.text)
-                    yield Said((segment,) if written.text else (), language or "")
-
-        def put(text: str, language: str) -> Generator[str]:
-            turn = Turn("user", prompts.translation(text, language or None, request.translate_to or "en"))
-            with closing(self.reply((turn,), N_NEW[TranslateRequest])) as reply:
-                for written in reply:
-                    yield written.text
-
-        return transcribed(request, write, translate=put if request.translate_to is not None else None)
-
-    # --- the model ---
-
-    def reply(self, turns: Sequence[Turn], n_new: int) -> Generator[Written]:
+    def reply(self, turns: Sequence[Turn], n_new: int, _: Cancel) -> Generator[Written]:
         """What the model says to a conversation, as it grows; often unchanged, so that a stop is heard."""
         inputs = yield from self._lock.run(lambda: self._inputs(turns), Written())
         prompt = inputs["input_ids"][0].tolist()

@@ -54,11 +54,11 @@ class Pictures:
         self._check(request.language)
         yield CaptionResult(request=request, progress=Progress("looking"))
         given = prompts.material(request.media, frozenset({"picture"}), self._name)
-        written = Written()
+        result, written = CaptionResult(request=request, notes=given.notes), Written()
         with closing(self._written(given.frames[len(given.frames) // 2])) as reply:
             for written in reply:
-                yield CaptionResult(request=request, text=written.text, progress=Progress("writing"))
-        yield CaptionResult(request=request, text=written.text, end=written.end)
+                yield replace(result, text=written.text, progress=Progress("writing"))
+        yield replace(result, text=written.text, end=written.end)
 
     def ask(self, request: AskRequest, _: Cancel) -> Iterator[AskResult]:
         self._check(request.language)
@@ -70,7 +70,7 @@ class Pictures:
                 "{name} only sees; without the picture it has nothing to answer from.",
                 name=self._name,
             )
-        result, written = AskResult(request=request, silent=given.silent), Written()
+        result, written = AskResult(request=request, silent=given.silent, notes=given.notes), Written()
         with closing(self._written(given.frames[len(given.frames) // 2], request.question)) as reply:
             for written in reply:
                 yield replace(result, text=written.text, progress=Progress("writing"))

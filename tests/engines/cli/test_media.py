@@ -15,10 +15,12 @@ import pytest
 
 from engines.cli import main
 from engines.cli.media import WATCH_S, arriving
+from engines.errors import Message
 from engines.protocol import (
     AskRequest,
     AskResult,
     CaptionRequest,
+    CaptionResult,
     EmbedRequest,
     Request,
     Result,
@@ -47,6 +49,9 @@ from tests.fake_host import FakeHost
             AskRequest(media=Path("a.mp4"), question="Who?", hide=frozenset({"sound"})),
             "A dog is barking.  (80% sure, picture 20%, at 1.5 s)",
         ),
+        ("caption a.mp4 --track 2", CaptionRequest(media=Path("a.mp4"), track=2), "A dog runs on the beach."),
+        ("transcribe a.mp4 --track 2", TranscribeRequest(media=Path("a.mp4"), track=2), "Good morning."),
+        ("ask a.mp4 Who? --track 2", AskRequest(media=Path("a.mp4"), question="Who?", track=2), "A dog is barking."),
         ("embed dog", EmbedRequest(media="dog"), "text: 1.0000 0.0000"),
         ("embed a.jpg", EmbedRequest(media=Path("a.jpg")), "photo: 1.0000"),
         ("embed --file a.jpg", EmbedRequest(media=Path("a.jpg")), "photo: 1.0000"),
@@ -59,6 +64,16 @@ def test_a_command_becomes_a_request_and_its_result_is_printed(
     out, err = capsys.readouterr()
     assert code == 0 and requests == [request_made] and host.closed
     assert out.startswith(printed) and err == ""
+
+
+def test_how_a_file_was_read_is_said_beside_the_result(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def script(request: Request) -> Iterator[Result]:
+        note = Message("note.very_quiet", "The sound is very quiet and was made louder.")
+        yield CaptionResult(request=request, text="A dog.", notes=(note,), end="finished")
+
+    command("caption", "a.wav", host=FakeHost(scripts={CaptionRequest: script}))
+    out, err = capsys.readouterr()
+    assert out == "A dog.\n" and err == "a.wav: The sound is very quiet and was made louder.\n"
 
 
 @pytest.mark.parametrize("words", ["caption a.jpg", "transcribe a.wav", "ask a.mp4 Who?", "embed dog"])

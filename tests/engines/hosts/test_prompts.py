@@ -21,6 +21,7 @@ from engines.protocol import (
     TranslateRequest,
 )
 from tests.conftest import tone, write_photo, write_sound
+from tests.engines.media.makers import pitch_hz, several_tracks
 
 BOTH: frozenset[Sense] = frozenset({"picture", "sound"})
 SEES: frozenset[Sense] = frozenset({"picture"})
@@ -45,6 +46,17 @@ def test_a_sound_is_samples_at_16_khz_and_no_more_than_half_a_minute(sound: Soun
         assert given.kind == "sound" and given.samples is not None and len(given.samples) == 2 * RATE_HZ
     given = material(Sound(tone(HEARD_S + 5.0)), HEARS, "tiny")
     assert given.samples is not None and len(given.samples) == HEARD_S * RATE_HZ
+
+
+def test_the_track_asked_for_is_heard_and_the_others_are_named(tmp_path: Path):
+    sounds = {"ger": tone(2.0, hz=300.0), "eng": tone(2.0, hz=800.0)}
+    path = several_tracks(tmp_path / "film.mka", sounds, default="eng")
+    for track, hz in ((0, 800), (1, 300)):
+        given = material(path, HEARS, "tiny", track=track)
+        assert given.samples is not None and pitch_hz(given.samples) == pytest.approx(hz, abs=3)
+        assert [note.key for note in given.notes] == ["note.other_tracks"]
+    with pytest.raises(MediaError, match="has 2 sound tracks; choose one of them"):
+        material(path, HEARS, "tiny", track=3)
 
 
 def test_a_clip_is_frames_with_times_and_its_sound(clip: Clip):

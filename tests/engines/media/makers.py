@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from engines import protocol
 
@@ -147,3 +148,20 @@ def pitch_hz(samples: np.ndarray) -> float:
 def seen_at(frame: np.ndarray, seconds: float) -> float:
     """The time at which a frame of `film` is on screen."""
     return (float(frame.mean()) - brightness(0, 1)) / (brightness(1, 1) - brightness(0, 1)) * seconds
+
+
+def several_tracks(path: Path, sounds: dict[str, np.ndarray], *, default: str | None = None) -> Path:
+    """A sound file with a track for each language, (n,) at 16 kHz."""
+    with av.open(str(path), "w") as container:
+        streams = []
+        for language in sounds:
+            stream = container.add_stream("flac", rate=protocol.RATE_HZ, layout="mono")
+            stream.metadata["language"] = language
+            stream.disposition = Disposition.default if language == default else Disposition(0)
+            streams.append(stream)
+        for stream, samples in zip(streams, sounds.values(), strict=True):
+            frame = av.AudioFrame.from_ndarray((samples * 32_767).astype(np.int16)[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts = protocol.RATE_HZ, 0
+            for packet in [*stream.encode(frame), *stream.encode(None)]:
+                container.mux(packet)
+    return path

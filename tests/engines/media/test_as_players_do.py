@@ -10,35 +10,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from av.stream import Disposition
 
 from engines import media
 from engines.errors import MediaError
 from engines.media.loudness import is_quiet, loudness
 from engines.media.reading import load_clip, load_sound, probe, probe_sound, stream_sound
 from engines.protocol import RATE_HZ
-from tests.engines.media.makers import film, pitch_hz, sine
+from tests.engines.media.makers import film, pitch_hz, several_tracks, sine
 
 
 def keys(notes: Sequence[object]) -> list[str]:
     return [note.key for note in notes]  # type: ignore[attr-defined]
-
-
-def several_tracks(path: Path, sounds: dict[str, np.ndarray], *, default: str | None = None) -> Path:
-    """A sound file with a track for each language, (n,) at 16 kHz."""
-    with av.open(str(path), "w") as container:
-        streams = []
-        for language in sounds:
-            stream = container.add_stream("flac", rate=RATE_HZ, layout="mono")
-            stream.metadata["language"] = language
-            stream.disposition = Disposition.default if language == default else Disposition(0)
-            streams.append(stream)
-        for stream, samples in zip(streams, sounds.values(), strict=True):
-            frame = av.AudioFrame.from_ndarray((samples * 32_767).astype(np.int16)[None], format="s16", layout="mono")
-            frame.sample_rate, frame.pts = RATE_HZ, 0
-            for packet in [*stream.encode(frame), *stream.encode(None)]:
-                container.mux(packet)
-    return path
 
 
 LOW, HIGH = (sine(2.0, rate_hz=RATE_HZ, hz=hz) for hz in (300.0, 800.0))
