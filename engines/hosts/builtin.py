@@ -1,8 +1,10 @@
 """The built-in model behind one worker thread.
 
-The worker owns the model. It goes round the requests under way and does one step of each: a token, a window, a file.
-So a short question is not stuck behind a two-hour recording, and no lock is held while anybody waits. Between steps it
-looks whether the request was stopped. A reader always gets the newest result; those it was too slow for are left out.
+The worker owns the model. It goes round the requests under way and does a step at a time: a token, a window, a file.
+Requests get equal shares of its time, not of its steps, since a window of speech takes as long as a hundred tokens: a
+request that had more than another passes its turn. So a short question is not stuck behind a two-hour recording, and no
+lock is held while anybody waits. A reader always gets the newest result, and hears of a stop at once, whatever the
+worker is doing.
 
 The worker never decodes a file. Other processes do (`media.child`), and a task that waits for them gives its newest
 result once more, the same object; its request then passes its turn until there is something new.
@@ -15,7 +17,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -68,6 +70,8 @@ TASKS: dict[type, tuple[Task, type[Result], tuple[str, ...]]] = {
 }
 """Request type -> its task, its type of result, and the languages it is served in."""
 
+STOP_S = 0.05
+"""How soon a reader hears of a stop."""
 LOOK_UP_S = 0.005
 """How often a worker that waits for media looks whether they are there, or a stop has come."""
 
@@ -103,6 +107,8 @@ class _Job:
     given: Result | None = None
     """What the task gave last, by which a waiting one is told."""
     waits: bool = False
+    spent_s: float = 0.0
+    """The worker's time that it had, or that others had had when it came."""
     last: Result | None = None
     _news: queue.Queue[Result | BaseException] = field(default_factory=lambda: queue.Queue(1))
 
@@ -112,12 +118,18 @@ class _Job:
             self._news.get_nowait()
         self._news.put_nowait(news)
 
-    def take(self) -> Result:
-        """Wait for the next result; raises what the task raised."""
-        news = self._news.get()
-        if isinstance(news, BaseException):
-            raise news
-        return news
+    def take(self) -> Result | None:
+        """Wait for the next result; None once it was stopped. Raises what the task raised."""
+        while True:
+            try:
+                news = self._news.get(timeout=STOP_S)
+            except queue.Empty:
+                if self.cancel.is_set:
+                    return None
+                continue
+            if isinstance(news, BaseException):
+                raise news
+            return news
 
 
 @dataclass(frozen=True)
@@ -199,8 +211,8 @@ class BuiltinHost:
         try:
             while True:
                 result = job.take()
-                yield result
-                if result.done:
+                yield self._ended(job) if result is None else result
+                if result is None or result.done:
                     return
         finally:
             job.abandoned = True
@@ -235,8 +247,11 @@ class BuiltinHost:
                 move = self._receive(jobs)
             if jobs:
                 job = jobs.popleft()
-                if self._step(job):
+                waited = job.waits
+                if not _may_go(job, jobs) or self._step(job):
                     jobs.append(job)
+                if waited:  # time spent on waiting is not made up for
+                    job.spent_s = max(job.spent_s, _least_spent_s(jobs, 0.0))
             elif move is not None:
                 self._move(move)
                 move = None
@@ -260,11 +275,13 @@ class BuiltinHost:
         if isinstance(item, _Move):
             return item
         if item is not None:  # None wakes up a worker that is to end
+            item.spent_s = _least_spent_s(jobs, 0.0)
             jobs.append(item)
         return None
 
     def _step(self, job: _Job) -> bool:
         """Do one step of a job; say whether there is more to do. What fails is handed to the reader, who raises it."""
+        began_s = time.perf_counter()
         try:
             job.last = self._next(job)
         except Exception as error:
@@ -274,6 +291,7 @@ class BuiltinHost:
                 self._encoder.forget()
             job.tell(fault if fault is not None else error)
             return False
+        job.spent_s += time.perf_counter() - began_s
         if job.waits:
             return True
         job.tell(job.last)
@@ -290,11 +308,18 @@ class BuiltinHost:
                 job.waits = result is job.given
                 job.given = result
         if result is None:
-            last = job.last if job.last is not None else job.kind(request=job.request)
-            result = replace(last, progress=None, end="cancelled")
+            result = self._ended(job)
             job.waits = False
         if result.done:
             job.steps.close()  # type: ignore[attr-defined]  # tasks are generators; files they hold are closed here
+        return self._signed(job, result)
+
+    def _ended(self, job: _Job) -> Result:
+        """The last result again, as the end of a request that was stopped."""
+        last = job.last if job.last is not None else job.kind(request=job.request)
+        return self._signed(job, replace(last, progress=None, end="cancelled"))
+
+    def _signed(self, job: _Job, result: Result) -> Result:
         seconds = time.perf_counter() - job.started_s
         return replace(
             result,
@@ -320,6 +345,16 @@ class BuiltinHost:
             return _load(self._folder, choice)
         model = copy.deepcopy(self._checkpoint.model).to(device=choice.device, dtype=getattr(torch, choice.dtype))
         return replace(self._checkpoint, model=model)
+
+
+def _least_spent_s(jobs: Iterable[_Job], otherwise: float) -> float:
+    """The least time that any of the jobs had that have something to do."""
+    return min((job.spent_s for job in jobs if not job.waits), default=otherwise)
+
+
+def _may_go(job: _Job, others: Iterable[_Job]) -> bool:
+    """Whether it is a job's turn: no other one had less time. One that waits for its media, or is to end, costs none."""
+    return job.waits or job.abandoned or job.cancel.is_set or job.spent_s <= _least_spent_s(others, job.spent_s)
 
 
 def _load(folder: Path, choice: devices.Choice) -> Checkpoint:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -124,6 +125,50 @@ def test_requests_take_turns_step_by_step(tiny_host: BuiltinHost, script: Script
     assert [reader.last().end for reader in readers] == ["finished", "finished"]
     assert script.log == ["en 0", "de 0", "en 1", "de 1", "en 2", "de 2"] or script.log[1] == "en 1"
     assert script.log.index("de 0") < script.log.index("en 2"), "the short request is not behind the long one"
+
+
+def test_a_short_request_beside_a_long_one_gets_half_of_the_time_though_its_steps_are_shorter(
+    tiny_host: BuiltinHost, monkeypatch: pytest.MonkeyPatch
+):
+    now_s, log, entered, gate = 0.0, list[str](), threading.Event(), threading.Event()
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now_s))
+
+    def steps(_: MediaEncoder, request: Any) -> Iterator[CaptionResult]:
+        nonlocal now_s
+        name, n_steps, step_s = request
+        for n in range(n_steps):
+            entered.set()
+            assert gate.wait(WAIT_S)
+            now_s += step_s
+            log.append(name)
+            yield CaptionResult(request=request, end="finished" if n == n_steps - 1 else None)
+
+    def start(*request: object) -> threading.Thread:
+        read = threading.Thread(target=lambda: [*tiny_host.perform(steps, CaptionResult, request)], daemon=True)
+        read.start()
+        return read
+
+    readers = [start("long", 40, 1.0)]
+    assert entered.wait(WAIT_S)
+    readers.append(start("short", 20, 0.05))
+    while tiny_host._incoming.empty():  # it waits in line while the long one is in its first step
+        assert readers[1].is_alive()
+    gate.set()
+    for reader in readers:
+        reader.join(WAIT_S)
+    n_long_before = log[: len(log) - log[::-1].index("short")].count("long")
+    assert n_long_before == 2, "its own second is as long as one step of the other, and one was under way"
+
+
+def test_a_stop_is_heard_though_the_worker_is_busy(tiny_host: BuiltinHost, script: Script, photo: Photo):
+    busy = Reader(tiny_host, CaptionRequest(media=photo, language="de"))
+    assert script.entered.acquire(timeout=WAIT_S)
+    cancel = Cancel()
+    stopped = Reader(tiny_host, CaptionRequest(media=photo, language="en"), cancel)
+    cancel.set()
+    assert stopped.last().end == "cancelled" and script.log == []
+    script.gate.release(3)
+    assert busy.last().end == "finished"
 
 
 def test_a_stop_ends_with_the_last_partial_result(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
