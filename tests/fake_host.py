@@ -32,6 +32,7 @@ from engines.protocol import (
     EmbedRequest,
     EmbedResult,
     Hit,
+    Host,
     HostInfo,
     IndexRequest,
     IndexResult,
@@ -154,6 +155,16 @@ class FakeHost:
 
     def close(self) -> None:
         self.closed = True
+
+
+class LentHost:
+    """A host that a command may not close, since others use it, too."""
+
+    def __init__(self, host: Host) -> None:
+        self.info, self.stream, self.move = host.info, host.stream, host.move
+
+    def close(self) -> None:
+        pass
 
 
 def _growing(text: str) -> list[str]:

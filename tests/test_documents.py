@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
+import importlib
 import importlib.util
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import engines
+from engines.cli import main
+from engines.cli.table import COMMANDS, command_parser
 from engines.paths import ASSETS
+from engines.protocol import Host
 from scripts import tables
 from studio import serving
+from studio.app import start
+from tests.fake_host import CAPTIONS, SPEECH, FakeHost, LentHost
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
@@ -26,6 +37,12 @@ DOCUMENTS = sorted(
         *(ROOT / "scripts").glob("*.md"),
         ASSETS / "models/builtin/CARD.md",
     ]
+)
+RUN = ("README.md", "README.zh.md", "api.md", "cli.md")
+"""Every block of these is run: here, and docs/cli.md by tests/engines/cli/test_docs.py."""
+NOT_RUN = "<!-- not run: why -->"
+PROGRAM = re.compile(
+    r"(\S+=\S+ )*(\S*python|pip|pipx|uv|uvicorn|fusion-studio|docker|curl|git|ray|vllm|serve|torchrun) "
 )
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -83,16 +100,102 @@ def test_every_table_of_figures_is_the_generated_one() -> None:
         assert tables.fill(text, made) == text, f"run python -m scripts.tables: {path.relative_to(ROOT)} is out of date"
 
 
-def test_every_command_is_one_that_there_is() -> None:
+class Understood(Exception):
+    """A parser has taken every word."""
+
+
+def understand(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the parser that a command belongs to read it, and stop there. Raises SystemExit for a word that is wrong."""
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_only(parser: argparse.ArgumentParser, *given: Any) -> None:
+        parse(parser, *given)
+        raise Understood
+
+    if words[:2] == ["python", "launch.py"] or words[0] == "fusion-studio":
+        after = words[2:] if words[0] == "python" else words[1:]
+        if serving.is_asked_for(after):
+            with suppress(SystemExit):  # of --help
+                serving.parse([word for word in after if word != "--help"], "launch.py")
+        elif after[0] != "test":
+            (command,) = [command for command in COMMANDS if command.name == after[0]]
+            if command.program is None:
+                command_parser(command).parse_intermixed_args(after[1:])
+                return
+            monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
+            with pytest.raises(Understood):
+                command.program(after[1:])
+    elif words[1] == "-m" and words[2] not in ("mypy", "ruff"):
+        module = importlib.import_module(words[2])
+        if not hasattr(module, "main"):
+            module = importlib.import_module(f"{words[2]}.__main__")
+        monkeypatch.setattr(sys, "argv", words[2:])
+        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
+        with pytest.raises(Understood):
+            module.main()
+
+
+def test_every_command_is_understood_by_its_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(commands()) > 20
     for path, words in commands():
-        told = f"{path.relative_to(ROOT)}: {shlex.join(words)}"
-        if words[:2] == ["python", "launch.py"] or words[0] == "fusion-studio":
-            after = words[2:] if words[0] == "python" else words[1:]
-            if after and not after[0].startswith("-"):
-                assert after[0] in (*serving.COMMANDS, "serve", "test"), told
-        elif words[1] == "-m":
-            assert importlib.util.find_spec(words[2]) is not None, told
+        words = words[: words.index("|")] if "|" in words else words
+        try:
+            with monkeypatch.context() as here:
+                understand(words, here)
+        except (SystemExit, ValueError) as error:
+            pytest.fail(f"{path.relative_to(ROOT)}: {shlex.join(words)}: {error}")
+
+
+def test_every_block_of_commands_is_run_or_marked_as_not_run() -> None:
+    for path in DOCUMENTS:
+        if path.name in RUN:
+            continue
+        for found in BLOCK.finditer(text := path.read_text("utf-8")):
+            is_program = found[1] == "python" or any(PROGRAM.match(line) for line in found[2].splitlines())
+            if is_program and not text[: found.start()].rstrip().endswith("-->"):
+                pytest.fail(f"{path.relative_to(ROOT)}: say why it is not run above: {NOT_RUN}\n{found[0]}")
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readmes_run(
+    builtin: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "assets").symlink_to(ASSETS)
+    ran = []
+    for path, words in commands():
+        if path.name.startswith("README") and not serving.is_asked_for(words[2:]):
+            assert main(words[2:], opener=lambda _, __: LentHost(builtin)) == 0, (words, capsys.readouterr())
+            ran.append(capsys.readouterr().out)
+    assert "dog" in ran[0] and "-->" in ran[1] and "dog.jpg" in ran[4].splitlines()[0]
+    assert ran[6].startswith("cat") or "none" in ran[6] or ran[6]
+
+
+@pytest.fixture
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A studio over the scripted host, and a folder with the files that docs/api.md names."""
+    monkeypatch.chdir(tmp_path)
+    for name, sample in (("photo.jpg", "dog.jpg"), ("talk.mp3", "all-busy.mp3")):
+        (tmp_path / name).write_bytes((ASSETS / "samples" / sample).read_bytes())
+    with start(FakeHost(), home=tmp_path / "home", devices=("cpu",)) as served:
+        yield served.url
+
+
+def test_the_programs_of_the_api_paper_run(studio: str) -> None:
+    shells = {"python": [sys.executable, "-c"], "bash": ["bash", "-euc"]}
+    printed = []
+    for language, shell in shells.items():
+        for path, body in blocks(language):
+            if path.name == "api.md":
+                command = [*shell, body.replace("http://127.0.0.1:7860", studio)]
+                ended = subprocess.run(command, capture_output=True, text=True, check=False)
+                assert ended.returncode == 0, (body, ended.stderr)
+                printed.append(ended.stdout)
+    gradio, openai, upload, curl = printed
+    assert gradio.splitlines()[0] == CAPTIONS["de"] and gradio.splitlines()[-1] == " ".join(SPEECH["en"])
+    assert openai.startswith("1\n00:00:00,500 --> ")
+    assert "event: complete" in upload and CAPTIONS["en"] in upload
+    assert json.loads(curl)["words"][0]["word"] == "Good"
 
 
 def test_every_python_block_compiles_and_imports_public_names() -> None:

@@ -353,7 +353,7 @@ def _least_spent_s(jobs: Iterable[_Job], otherwise: float) -> float:
 
 
 def _may_go(job: _Job, others: Iterable[_Job]) -> bool:
-    """Whether it is a job's turn: no other one had less time. One that waits for its media, or is to end, costs none."""
+    """Whether it is a job's turn: no other had less time. One that waits for media, or is to end, costs none."""
     return job.waits or job.abandoned or job.cancel.is_set or job.spent_s <= _least_spent_s(others, job.spent_s)
 
 

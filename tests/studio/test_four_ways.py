@@ -34,7 +34,7 @@ from engines.cli import main
 from studio.app import start
 from studio.collections import CollectionStore
 from tests.conftest import SAMPLES
-from tests.fake_host import FakeHost
+from tests.fake_host import FakeHost, LentHost
 
 DOG, SPEECH, CLIP = SAMPLES / "dog.jpg", SAMPLES / "all-busy.mp3", SAMPLES / "dog.mp4"
 
@@ -98,7 +98,7 @@ class Studio:
 
     def command(self, case: Case, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
         words = [str(self._collection) if word == "COLLECTION" else word for word in case.words]
-        assert main([case.task, *words, "--json", "--quiet"], opener=lambda _, __: Kept(self._host)) == 0
+        assert main([case.task, *words, "--json", "--quiet"], opener=lambda _, __: LentHost(self._host)) == 0
         (line,) = capsys.readouterr().out.splitlines()
         told = json.loads(line)
         if case.task != "search":
@@ -124,16 +124,6 @@ class Studio:
             name: file(str(value)) if isinstance(value, Path) else str(self._folder) if value == "FOLDER" else value
             for name, value in case.values.items()
         }
-
-
-class Kept:
-    """A host that a command may not close, since others use it, too."""
-
-    def __init__(self, host: Host) -> None:
-        self.info, self.stream, self.move = host.info, host.stream, host.move
-
-    def close(self) -> None:
-        pass
 
 
 def _bare(value: Any) -> Any:
