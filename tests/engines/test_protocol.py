@@ -42,7 +42,7 @@ FILE = Path("dog.jpg")
         (lambda: TranscribeRequest(media=FILE, language="xx"), "The language 'xx' is not known"),
         (
             lambda: AskRequest(media=FILE, question="?", track=-1),
-            "counted from 1; 0 leaves the choice to the file",
+            "Sound tracks are counted from 1; 0 leaves the choice to the file, -1 is none.",
         ),
         (lambda: TranscribeRequest(media=FILE, translate_to="xx"), "The language 'xx' is not known"),
         (lambda: TranslateRequest(text=" ", source="en", target="de"), "Type something to translate first."),
