@@ -31,11 +31,13 @@ class Name:
         return name
 
 
-def names(probabilities: np.ndarray, config: ModelConfig, *, sure: float = 0.5, least: float = 0.3) -> tuple[Name, ...]:
+def names(
+    probabilities: np.ndarray, config: ModelConfig, *, sure: float = 0.5, least: float = 0.25
+) -> tuple[Name, ...]:
     """(C,) probabilities of one photo -> its likely names, the likeliest first, at most MAX_NAMES.
 
-    A class at or above `sure` stands for itself. Else the smallest group whose sum is at or above it does, and what is
-    left are classes and groups at or above `least` that do not belong to it.
+    A class at or above `sure` stands for itself. Else the smallest group whose sum is at or above it does; else a class
+    at or above `least`, and else the smallest group whose sum is.
     """
     classes = [(float(probabilities[i]), i) for i in np.argsort(-probabilities)[: 2 * MAX_NAMES]]
     found: list[Name] = []
@@ -48,6 +50,12 @@ def names(probabilities: np.ndarray, config: ModelConfig, *, sure: float = 0.5, 
             sure_groups = [(total, group) for total, group in sums if total >= sure]
             if sure_groups:
                 total, group = min(sure_groups, key=lambda item: len(item[1].members))
+                found.append(Name(group.name, total))
+                taken |= set(group.members)
+                continue
+            likely_groups = [(total, group) for total, group in sums if total >= least]
+            if probability < least and likely_groups:
+                total, group = min(likely_groups, key=lambda item: len(item[1].members))
                 found.append(Name(group.name, total))
                 taken |= set(group.members)
                 continue

@@ -22,7 +22,7 @@ from engines.tasks import ask, doubt, translate
 
 DIRECT = ("en", "de", "zh")
 DIRECT_FOR_CLIPS = {"en": "What is happening?", "zh": "发生了什么？"}
-_SPACED_MARK = re.compile(r"\s+([.,!?;:])")
+_SPACED_MARK = re.compile(r"\s+([.,!?;:]|'s\b)")
 """The captions that were learnt from have a space before their full stops; nobody writes so."""
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou](?!ni(?:c|f|v|t)|u|ne?\b|se))")
 """An article before a vowel that is heard as one: a unicycle and a european have none."""

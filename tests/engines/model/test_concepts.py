@@ -56,6 +56,11 @@ def test_what_is_unlikely_goes_unsaid(knowing: Checkpoint):
     assert found(knowing.model.config, 0.1, 0.1, 0.35) == ["cup"]
 
 
+def test_a_group_is_named_where_none_of_it_is_likely_enough_by_itself(knowing: Checkpoint):
+    assert found(knowing.model.config, 0.15, 0.15, 0.1) == ["cat"]
+    assert found(knowing.model.config, 0.3, 0.1, 0.1) == ["tabby cat"]
+
+
 def guessed(config: ModelConfig, *probabilities: float) -> list[tuple[str, float]]:
     best = likeliest(np.array(probabilities), config, 2)
     return [(name.text("en"), round(name.probability, 2)) for name in best]
