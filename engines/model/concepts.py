@@ -46,7 +46,8 @@ def names(
         if len(found) == MAX_NAMES or i in taken:
             continue
         if probability < sure:
-            sums = [(float(probabilities[list(g.members)].sum()), g) for g in config.concept_groups if i in g.members]
+            groups = [g for g in config.concept_groups if i in g.members and not taken & set(g.members)]
+            sums = [(float(probabilities[list(group.members)].sum()), group) for group in groups]
             sure_groups = [(total, group) for total, group in sums if total >= sure]
             if sure_groups:
                 total, group = min(sure_groups, key=lambda item: len(item[1].members))
