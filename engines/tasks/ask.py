@@ -45,6 +45,8 @@ _NAMING = re.compile(
     re.IGNORECASE,
 )
 """Questions for the name of what is shown, which the concept head knows better than the decoder."""
+_ASKS_WHAT = re.compile(r"^\W*(what|which object)\b|什么", re.IGNORECASE)
+_CHOICE = re.compile(r"\bor\b|还是")
 NO_SOUND = {"en": "there is no sound", "de": "es gibt keinen Ton", "fr": "il n'y a pas de son", "zh": "没有声音"}
 NO_PICTURE = {
     "en": "the picture is hidden",
@@ -98,6 +100,8 @@ def stream(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
     for hypothesis in answered(encoder, encoded, streams, language):
         text = encoder.tokenizer.decode(hypothesis.ids)
         yield replace(result, text=text if direct else "")
+    hypothesis = _not_echoing(encoder, question, hypothesis)
+    text = encoder.tokenizer.decode(hypothesis.ids)
     if not direct:
         english = text
         for text in translate.growing(encoder, english, language, request.language):
@@ -153,6 +157,19 @@ def _told(encoder: MediaEncoder, encoded: Encoded, request: AskRequest) -> str |
     if not seen and not about_sound and _SEEING.search(request.question):
         return NO_PICTURE[request.language] if "picture" in request.hide else None
     return None
+
+
+def _not_echoing(encoder: MediaEncoder, question: str, best: Hypothesis) -> Hypothesis:
+    """The best answer that is not a word of the question; what is above the bed is not the bed. A question with a
+    choice in it ("a dog or a cat?") is answered by one of its words."""
+    if not _ASKS_WHAT.search(question) or _CHOICE.search(question):
+        return best
+    asked = question.lower()
+    for ids, mean_logprob in best.alternatives:
+        words = re.findall(r"\w+", encoder.tokenizer.decode(ids).lower())
+        if words and not all(word in asked for word in words):
+            return best if ids == best.ids else replace(best, ids=ids, mean_logprob=mean_logprob, logprobs=())
+    return best
 
 
 def _judged(encoder: MediaEncoder, encoded: Encoded, hypothesis: Hypothesis) -> doubt.Judgement:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engines.decoding import Hypothesis
 from engines.encoder import MediaEncoder
 from engines.protocol import LANGUAGES, RATE_HZ, AskRequest, AskResult, Clip, Host, Photo, Sound, run
 from engines.tasks import ask
@@ -156,3 +157,22 @@ def test_the_built_in_model_answers_from_the_sound(builtin: Host):
     sound = Sound(np.concatenate([tone(2.0), np.zeros(RATE_HZ, np.float32)]))
     result = run(builtin, AskRequest(media=sound, question="What can be heard?"))
     assert isinstance(result, AskResult) and result.text and dict(result.senses).keys() == {"sound"}
+
+
+@pytest.mark.parametrize(
+    ("question", "texts", "wanted"),
+    [
+        ("What is above the bed?", ("bed", "picture", "pillow"), "picture"),
+        ("What is above the bed?", ("picture", "bed"), "picture"),
+        ("What is it, a dog or a cat?", ("dog", "cat"), "dog"),
+        ("Is it a dog?", ("dog", "no"), "dog"),
+        ("What is on the bed?", ("bed", "the bed"), "bed"),
+        ("床上有什么？", ("床", "枕头"), "枕头"),
+    ],
+)
+def test_an_answer_is_no_word_of_its_question_unless_that_offers_a_choice(
+    encoder: MediaEncoder, question: str, texts: tuple[str, ...], wanted: str
+) -> None:
+    found = tuple((tuple(encoder.tokenizer.encode(text)), -1.0 - n) for n, text in enumerate(texts))
+    best = Hypothesis(found[0][0], -1.0, True, alternatives=found)
+    assert encoder.tokenizer.decode(ask._not_echoing(encoder, question, best).ids) == wanted
