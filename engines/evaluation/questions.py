@@ -30,9 +30,9 @@ from engines.evaluation.metrics import accuracy, holds_answer, same_answer
 from engines.protocol import AskRequest, AskResult, Media, Sense
 from engines.training.clips import ClipPlan, NothingToAsk, plan, render
 from engines.training.lexicon import photo_facts
-from engines.training.questions import KINDS, Material
+from engines.training.questions import QUESTION_KINDS, Material
 
-N_COMPOSED = 20 * len(KINDS)
+N_COMPOSED = 20 * len(QUESTION_KINDS)
 """As many of each kind."""
 
 HIDDEN: Mapping[str, frozenset[Sense]] = {
@@ -77,7 +77,7 @@ def plans(material: Material, n: int, language: str, seed: int) -> list[ClipPlan
     """n plans, the kinds in turn, as far as the material has something for a kind."""
     rng = np.random.default_rng(seed)
     made: list[ClipPlan] = []
-    for kind in (KINDS[i % len(KINDS)] for i in range(n)):
+    for kind in (QUESTION_KINDS[i % len(QUESTION_KINDS)] for i in range(n)):
         try:
             made.append(plan(rng, material, kinds=(kind,), languages=(language,)))
         except NothingToAsk:
@@ -123,7 +123,7 @@ def _accuracy_row(marks: Sequence[bool], note: str = "") -> Row:
 def _kind_rows(plans: Sequence[ClipPlan], right: Mapping[str, Sequence[bool]]) -> Rows:
     """Per kind of question, with what the senses alone and the commonest answer reach."""
     rows: Rows = {}
-    for kind in KINDS:
+    for kind in QUESTION_KINDS:
         own = [i for i, made in enumerate(plans) if made.kind == kind]
         if own:
             commonest = Counter(plans[i].answer for i in own).most_common(1)[0][1]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from engines.errors import StudioError
 from engines.protocol import RATE_HZ, Clip, Photo, Sense, Sound
-from engines.training.questions import KINDS, NEEDS, QUESTIONS, Composer, Material, NoFit
+from engines.training.questions import NEEDS, QUESTION_KINDS, QUESTIONS, Composer, Material, NoFit
 
 Box: TypeAlias = tuple[float, float, float, float]
 """left, top, right, bottom as fractions of a photo's width and height."""
@@ -86,7 +86,7 @@ def plan(
     rng: np.random.Generator,
     material: Material,
     *,
-    kinds: Sequence[str] = KINDS,
+    kinds: Sequence[str] = QUESTION_KINDS,
     languages: Sequence[str] = ("en",),
 ) -> ClipPlan:
     """Draw a clip and a question of one of `kinds`, uniformly, in one of `languages` ("en", "zh").

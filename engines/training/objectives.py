@@ -1,6 +1,6 @@
 """What each task asks of the model: how its batch is drawn, and its losses.
 
-`TASKS` is the table. A loss is one function that reads top to bottom, from the features of a batch (`towers`) to a
+`OBJECTIVES` is the table. A loss is one function that reads top to bottom, from the features of a batch (`towers`) to a
 record of named losses; the formulas are in `losses`.
 """
 
@@ -305,7 +305,7 @@ class Objective:
     vary: bool = True
 
 
-TASKS: dict[str, Objective] = {
+OBJECTIVES: dict[str, Objective] = {
     "caption": Objective(Batcher.caption, caption),
     "name": Objective(Batcher.name, name),
     "write": Objective(Batcher.write, write),
@@ -325,5 +325,5 @@ TASKS: dict[str, Objective] = {
 
 def loss_of(task: str, model: FusionModel, batch: Batch) -> Record:
     """The record of a batch of a task, its media run through the towers."""
-    objective = TASKS[task]
+    objective = OBJECTIVES[task]
     return objective.loss(model, run_towers(model, batch, vary=objective.vary))

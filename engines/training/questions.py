@@ -319,7 +319,7 @@ _SOUND: dict[str, _Question] = {
 _BOTH: dict[str, _Question] = {"both": both, "where": where, "heard_while": heard_while, "shown_while": shown_while}
 
 QUESTIONS: dict[str, _Question] = _PICTURE | _SOUND | _BOTH
-KINDS: tuple[str, ...] = tuple(QUESTIONS)
+QUESTION_KINDS: tuple[str, ...] = tuple(QUESTIONS)
 NEEDS: dict[str, frozenset[Sense]] = {
     **{kind: frozenset({"picture"}) for kind in _PICTURE},
     **{kind: frozenset({"sound"}) for kind in _SOUND},

@@ -31,7 +31,7 @@ from engines.model import checkpoint
 from engines.model.fusion import FusionModel
 from engines.training import concept_groups, feature_cache, in_memory
 from engines.training.batches import Batch, Batcher
-from engines.training.objectives import TASKS, loss_of
+from engines.training.objectives import OBJECTIVES, loss_of
 from engines.training.recipes import RECIPES, Recipe
 from engines.training.sources import Sources
 from engines.training.start import load_weights, new_model, read_weights
@@ -83,7 +83,7 @@ class Plan(Dataset[tuple[str, Batch]]):
     def __getitem__(self, step: int) -> tuple[str, Batch]:
         rng = np.random.default_rng((self.recipe.seed, self.process, step))
         task = list(self.recipe.tasks)[int(rng.choice(len(self.p), p=self.p))]
-        return task, TASKS[task].draw(self.batcher, self.recipe.tasks[task].size, rng)
+        return task, OBJECTIVES[task].draw(self.batcher, self.recipe.tasks[task].size, rng)
 
 
 class Trainer:

@@ -22,7 +22,7 @@ from engines.model.fusion import FusionModel
 from engines.training import feature_cache, in_memory, losses
 from engines.training.batches import IGNORED, Batch, Batcher
 from engines.training.feature_cache import FeatureFile, Towers
-from engines.training.objectives import TASKS
+from engines.training.objectives import OBJECTIVES
 from engines.training.sources import PhotoSources, Sources
 from tests.conftest import tone
 from tests.tiny_data import (
@@ -172,7 +172,7 @@ def new_model(batcher: Batcher, *, seed: int = 0) -> FusionModel:
 
 
 def draw(batcher: Batcher, task: str, seed: int = 0, size: int = 5) -> Batch:
-    return TASKS[task].draw(batcher, size, np.random.default_rng(seed))
+    return OBJECTIVES[task].draw(batcher, size, np.random.default_rng(seed))
 
 
 def targets(batcher: Batcher, batch: Batch) -> list[str]:

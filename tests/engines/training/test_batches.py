@@ -22,21 +22,18 @@ from engines.training.batches import (
     MATCHED_LANGUAGES,
     ROWS_PER_SILENCE,
     SIDED,
-    SYNTHETIC,
     WINDOW_S,
     Batcher,
-    pad,
 )
 from engines.training.feature_cache import LAYERS_HZ, FeatureFile
 from engines.training.lexicon import SOUND_NAMES
-from engines.training.objectives import TASKS
+from engines.training.objectives import OBJECTIVES
 from engines.training.scst import unstack
 from engines.training.sources import Meta, Photos, PhotoSources, SoundSources, Sources
 from tests.engines.training.conftest import draw, equal, letter_counts, targets, texts
-from tests.tiny_data import PHOTOS
 
 NEED_CONCEPTS = ("name", "write", "question")
-PLAIN = [task for task in TASKS if task not in NEED_CONCEPTS]
+PLAIN = [task for task in OBJECTIVES if task not in NEED_CONCEPTS]
 WITH_TEACHER = ("match", "caption_and_match", "parallel")
 seeds = st.integers(0, 2**32 - 1)
 
@@ -53,7 +50,7 @@ def either(request: pytest.FixtureRequest, batcher: Batcher, media_batcher: Batc
 # --- every task --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", OBJECTIVES)
 def test_a_batch_is_drawn_from_the_generator_alone(
     task: str, batcher: Batcher, media_batcher: Batcher, naming: Batcher
 ) -> None:
@@ -90,13 +87,7 @@ def test_targets_follow_the_prefix_by_one_token_and_end(batcher: Batcher, task: 
             assert row[4 : 3 + len(scored)] == scored[:-1]
 
 
-def test_padding_keeps_rows_apart() -> None:
-    rows, mask = pad([torch.ones(2, 3), torch.ones(4, 3)])
-    assert mask.tolist() == [[True, True, False, False], [True] * 4]
-    assert rows.shape == (2, 4, 3) and not rows[0, 2:].any()
-
-
-@pytest.mark.parametrize("task", [task for task in TASKS if task not in ("write", "translate", "parallel")])
+@pytest.mark.parametrize("task", [task for task in OBJECTIVES if task not in ("write", "translate", "parallel")])
 def test_a_source_that_is_missing_is_named(data: Path, run: Path, task: str) -> None:
     empty = Batcher(data, run, Sources(PhotoSources(), SoundSources()), tiny(10))
     if task == "scst":
@@ -141,17 +132,6 @@ def test_languages_of_captions_are_drawn_by_their_weights(batcher: Batcher) -> N
     written = [text in english for seed in range(80) for text in targets(plain, draw(plain, "caption", seed))]
     assert np.mean(matched) == pytest.approx(MATCHED_LANGUAGES["en"], abs=0.07)
     assert np.mean(written) == pytest.approx(CAPTION_LANGUAGES["en"], abs=0.07)
-
-
-@pytest.mark.parametrize("task", ["caption", "match", "caption_and_match", "scst"])
-def test_no_more_photos_are_drawn_than_there_are(batcher: Batcher, task: str) -> None:
-    assert len(draw(batcher, task, size=100)["maps"]) == len(PHOTOS)
-
-
-@pytest.mark.parametrize("text", ["a dog on the left", "rechts steht ein Mann", "左边的狗"])
-def test_captions_that_name_a_side_are_known_in_three_languages(text: str) -> None:
-    assert SIDED.search(text)
-    assert not SIDED.search("the leftovers are bright")
 
 
 def test_self_critical_training_sees_unvaried_photos_with_all_their_english_captions(either: Batcher) -> None:
@@ -202,11 +182,6 @@ def test_ctc_targets_are_plain_bytes_above_the_blank(text: str, language: str, p
     assert Batcher.ctc_targets(text, language).tolist() == [byte + 1 for byte in plain.encode()]
 
 
-def test_synthetic_voices_are_drawn_less_often_than_real_ones(batcher: Batcher, rng: np.random.Generator) -> None:
-    synthetic = [batcher._speech(rng).meta[0]["corpus"] == "synthetic" for _ in range(1000)]
-    assert np.mean(synthetic) == pytest.approx(SYNTHETIC / (1 + SYNTHETIC), abs=0.05)
-
-
 def test_long_speech_makes_smaller_batches(batcher: Batcher, tmp_path: Path) -> None:
     known: Meta = {"text": "hello", "language": "en", "corpus": "an4"}
     FeatureFile.write(tmp_path / "long", [(torch.zeros(n, 2), known) for n in (150, 450, 900)])
@@ -228,14 +203,6 @@ def test_one_row_in_seven_has_no_speech(batcher: Batcher, media_batcher: Batcher
         for row, scored in zip(batch[mask][n:], batch["targets"][n:], strict=True):
             assert row.any()
             assert scored[scored != IGNORED].tolist() == [own.tokenizer.no_speech_id]
-
-
-def test_a_row_without_speech_keeps_the_silence_at_its_end(batcher: Batcher, rng: np.random.Generator) -> None:
-    (source,) = batcher.sounds.silent
-    whole = [source.row(i, rng) for i in range(len(source))]
-    rows = batcher._silent_rows(4, 155, rng)
-    assert [len(row) for row in rows] == [155] * 4
-    assert all(any(torch.equal(row, other[-155:]) for other in whole) for row in rows)
 
 
 # --- text --------------------------------------------------------------------------------------------------------

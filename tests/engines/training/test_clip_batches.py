@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
-
 import numpy as np
 import pytest
 import torch
@@ -65,18 +63,6 @@ def test_frames_are_weights_over_a_pool_of_different_photos(batcher: Batcher, ta
     assert all(targets(batcher, batch)) and all(texts(batcher, batch))
 
 
-def test_the_pool_is_limited(batcher: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "N_POOL", 4)
-    batch = draw(batcher, "describe", size=6)
-    assert len(batch["maps"]) == 4 and int(batch["shown"].max()) < 4
-
-
-def test_numbers_of_frames_are_drawn_by_their_weights(batcher: Batcher) -> None:
-    counts = [draw(batcher, "describe", seed, size=1)["shown"].shape[1] for seed in range(150)]
-    for n, share in FRAMES.items():
-        assert np.mean([count == n for count in counts]) == pytest.approx(share, abs=0.12)
-
-
 def test_clips_of_similar_lengths_show_play_and_ask_what_was_planned(batcher: Batcher, plans: list[ClipPlan]) -> None:
     for seed in range(6):
         plans.clear()
@@ -135,14 +121,3 @@ def test_a_clip_of_one_scene_is_described_by_a_caption_or_answered_from_its_capt
         else:
             known = caption_questions.questions(captions["en"], np.random.default_rng(0), language)
             assert text in {caption_questions.UNANSWERABLE[language], *(found.answer for found in known)}
-
-
-def test_a_clip_is_described_in_english_where_there_is_no_chinese_caption(batcher: Batcher) -> None:
-    english = copy(batcher.photos.captioned[0])
-    english.meta = [{**meta, "captions": {"en": meta["captions"]["en"]}} for meta in english.meta]
-    own = copy(batcher)
-    own.photos = type(batcher.photos)(captioned=[english])
-    for seed in range(12):
-        batch = draw(own, "describe", seed)
-        asked = zip(texts(own, batch), languages(own, batch), strict=True)
-        assert not any(question in DESCRIBE["zh"] and language == "zh" for question, language in asked)

@@ -9,7 +9,7 @@ import pytest
 
 from engines.training.clips import ClipPlan, plan
 from engines.training.lexicon import SEEN_AND_HEARD, SOUND_NAMES, SUBJECTS, THINGS, PhotoFacts, alike
-from engines.training.questions import KINDS
+from engines.training.questions import QUESTION_KINDS
 from tests.engines.training.material import LABELS, MATERIAL, PHOTOS
 
 
@@ -101,13 +101,13 @@ def test_what_happens_while_something_else_does_is_on_at_the_same_time() -> None
         assert seen(made)[heard(made).index(label)].subject == made.answer
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", QUESTION_KINDS)
 def test_a_guess_without_the_clip_is_near_chance(kind: str) -> None:
     answers = Counter(made.answer for made in drawn(kind, 300))
     assert answers.most_common(1)[0][1] / 300 < {2: 0.62, 3: 0.45}.get(len(answers), 0.36)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", QUESTION_KINDS)
 def test_every_kind_is_asked_in_chinese_too(kind: str) -> None:
     for made in drawn(kind, 5, "zh"):
         assert not any(c.isascii() and c.isalpha() for c in made.question + made.answer)

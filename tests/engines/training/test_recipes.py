@@ -9,7 +9,7 @@ import torch
 
 from engines.model.config import Concept, small
 from engines.model.fusion import FusionModel
-from engines.training.objectives import TASKS
+from engines.training.objectives import OBJECTIVES
 from engines.training.recipes import FULL, RECIPES, SCST, TOWERS, Recipe
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
@@ -25,7 +25,7 @@ def test_recipes_are_known_by_their_names() -> None:
 
 @every_recipe
 def test_tasks_exist_and_rates_and_steps_are_positive(recipe: Recipe) -> None:
-    assert recipe.tasks.keys() <= TASKS.keys()
+    assert recipe.tasks.keys() <= OBJECTIVES.keys()
     assert all(share.weight > 0 and share.size >= 2 for share in recipe.tasks.values())
     assert 0 < recipe.warmup_steps < recipe.n_steps
     assert all(0 < rate <= 1e-2 for rate in (recipe.learning_rate, *recipe.rates.values()))
