@@ -27,7 +27,7 @@ from engines.model.fusion import FusionModel
 from engines.protocol import RATE_HZ
 from engines.training import truecase
 from engines.training.augment import GREY, silence_around, synthetic_non_speech, vary_photo, vary_sound
-from engines.training.sources import MAX_SPEECH_S, Meta, PhotoSources, SoundSources
+from engines.training.sources import LAYERS_HZ, MAX_SPEECH_S, Meta, PhotoSources, SoundSources
 from engines.training.start import load_weights, new_model, read_weights
 
 N_PHOTO_VIEWS = 3
@@ -36,8 +36,6 @@ N_CONCEPTS = 10
 """Likeliest concepts stored for a photo."""
 GREY_EVERY = 8
 """Every n-th photo is also stored without colour, for the question whether a film is in colour."""
-LAYERS_HZ = 5
-"""Rows per second of a sound's layers."""
 PARTS = ("sounds", "silent", "photos", "named", "speech")
 
 Rows: TypeAlias = Iterable[tuple[Tensor, Meta]]

@@ -19,7 +19,7 @@ from engines.model.fusion import FusionModel, Memory, Stream
 from engines.training import clip_tensors, losses
 from engines.training import scst as reward
 from engines.training.batches import IGNORED, Batch, Batcher
-from engines.training.feature_cache import LAYERS_HZ
+from engines.training.sources import LAYERS_HZ
 from engines.training.towers import run_towers
 
 TEACHER_WEIGHT = 0.2

@@ -17,6 +17,8 @@ Meta: TypeAlias = dict[str, Any]
 """What is known about a row."""
 PhotoEntry: TypeAlias = Literal["pixels", "maps"]
 SoundEntry: TypeAlias = Literal["samples", "last", "layers"]
+LAYERS_HZ = 5
+"""Rows per second of a sound's layers, pooled."""
 MAX_SPEECH_S = 27.0
 """Longest clip of speech: the sound tower takes 30 s with the silence after it."""
 

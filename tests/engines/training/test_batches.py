@@ -25,11 +25,11 @@ from engines.training.batches import (
     WINDOW_S,
     Batcher,
 )
-from engines.training.feature_cache import LAYERS_HZ, FeatureFile
+from engines.training.feature_cache import FeatureFile
 from engines.training.lexicon import SOUND_NAMES
 from engines.training.objectives import OBJECTIVES
 from engines.training.scst import unstack
-from engines.training.sources import Meta, Photos, PhotoSources, SoundSources, Sources
+from engines.training.sources import LAYERS_HZ, Meta, Photos, PhotoSources, SoundSources, Sources
 from tests.engines.training.conftest import draw, equal, letter_counts, targets, texts
 
 NEED_CONCEPTS = ("name", "write", "question")
