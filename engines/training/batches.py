@@ -189,7 +189,7 @@ class Batcher:
 
     def scst(self, size: int, rng: np.random.Generator) -> Batch:
         """Unvaried photos with the token ids of all English captions, and the n-gram frequencies of captions."""
-        view = self.photos.captioned[0]
+        view = pick(self.photos.captioned[:1], "photos", rng)
         rows = rng.choice(len(view), min(size, len(view)), replace=False).tolist()
         if self._frequencies is None:
             self._frequencies = scst.document_frequencies([self._references(meta) for meta in view.meta])

@@ -90,8 +90,6 @@ def test_targets_follow_the_prefix_by_one_token_and_end(batcher: Batcher, task: 
 @pytest.mark.parametrize("task", [task for task in OBJECTIVES if task not in ("write", "translate", "parallel")])
 def test_a_source_that_is_missing_is_named(data: Path, run: Path, task: str) -> None:
     empty = Batcher(data, run, Sources(PhotoSources(), SoundSources()), tiny(10))
-    if task == "scst":
-        pytest.skip("it is drawn from the first view, which open_sources reads into memory")
     with pytest.raises(MissingPart, match="feature_cache stores them"):
         draw(empty, task)
 
