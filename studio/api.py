@@ -13,13 +13,19 @@ from __future__ import annotations
 import html
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 from gradio.data_classes import FileData
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engines import (
     AskRequest,
@@ -33,11 +39,13 @@ from engines import (
     SearchRequest,
     TranscribeRequest,
     TranslateRequest,
+    UserError,
     to_json,
 )
 from studio import i18n, stream, theme
 from studio.collections import CollectionRef
 from studio.hardening import uploaded
+from studio.i18n import page_language
 from studio.state import AppState
 
 Values = Mapping[str, Any]
@@ -69,6 +77,8 @@ class Task:
 
 
 LANGUAGE = "en, de, fr or zh"
+MOST = 2**31
+"""No number that a task takes is as large."""
 FILE = Parameter("file", Path, "the photo, clip or sound")
 TRACK = Parameter("track", int, "which of several sound tracks is heard, from 1; 0 for the file's own choice", 0)
 
@@ -206,8 +216,10 @@ def _value(parameter: Parameter, value: Any, file_of: Callable[[Any], Path]) -> 
     if parameter.type is Path:
         return file_of(value)
     if parameter.type is int and isinstance(value, float) and value.is_integer():
-        return int(value)
+        value = int(value)
     if isinstance(value, parameter.type) and not isinstance(value, bool):
+        if isinstance(value, int) and abs(value) > MOST:
+            raise RequestError("api.number", "{name} is too large a number.", name=name)
         return value
     if parameter.type is int:
         raise RequestError("api.int", "{name} has to be a whole number.", name=name)
@@ -283,6 +295,58 @@ def _example(parameter: Parameter) -> Callable[[], Any]:
 def _uploaded(value: Any) -> Path:
     """The file that gradio's client or page sent. Raises RequestError for one that was not uploaded here."""
     return uploaded(value.get("path", "") if isinstance(value, dict) else value)
+
+
+class CheckCalls:
+    """ASGI middleware: a call whose values are wrong is answered at once, 400 with the sentence.
+
+    Gradio would queue it, answer 200, and tell of the error to whoever fetches the result.
+    """
+
+    def __init__(self, app: ASGIApp, tasks: Sequence[Task]) -> None:
+        self._app = app
+        self._tasks = {task.name: task for task in tasks}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        called = _CALL.fullmatch(scope["path"]) if is_post else None
+        task = self._tasks.get(called[1]) if called is not None else None
+        if task is None:
+            await self._app(scope, receive, send)
+            return
+        request = HttpRequest(scope, receive)
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return
+        try:
+            await to_thread.run_sync(_check, task, body)
+        except UserError as error:
+            refused = JSONResponse({"error": error.text(page_language(request))}, 400)
+            await refused(scope, receive, send)
+            return
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self._app(scope, again, send)
+
+
+_CALL = re.compile(r"/gradio_api/call/(?:v2/)?(\w+)/?")
+
+
+def _check(task: Task, body: bytes) -> None:
+    """Make the requests that a call asks for, and drop them. Raises UserError; what is no call is left to gradio."""
+    try:
+        sent = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(sent, dict):
+        return
+    if isinstance(values := sent.get("data"), list):  # by position
+        sent = dict(zip((parameter.name for parameter in task.parameters), values, strict=False))
+    task.build(parsed(task, sent, _uploaded))
 
 
 # --- the page that describes them ------------------------------------------------------------------------------------

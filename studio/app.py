@@ -236,7 +236,8 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
         css=theme.style(),
         head=theme.head(),
     )
-    return Harden(Gate(Page(server), lock, entrance), stream.calm)
+    checked = api.CheckCalls(Page(server), api.tasks_of(state))
+    return Harden(Gate(checked, lock, entrance), stream.calm)
 
 
 @dataclass

@@ -186,6 +186,40 @@ def test_an_empty_question_gets_one_sentence(client: Client, clip_file: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "sentence"),
+    [
+        (
+            "v2/translate",
+            {"text": "dog", "target": "xx"},
+            "The language 'xx' is not known; choose one of en, de",
+        ),
+        ("v2/translate", {}, "text is missing."),
+        ("v2/translate", {"text": 5}, "text has to be a text."),
+        ("v2/translate", {"text": "dog", "tone": "kind"}, "translate has no tone."),
+        ("translate", {"data": ["dog", "en", "en"]}, "two different ones"),
+        ("v2/search", {"query": "a dog", "n_hits": -1}, "k is -1; choose 1 to 1000 hits."),
+        ("v2/search", {"query": "a dog", "n_hits": 1e300}, "n_hits is too large a number."),
+        ("v2/caption", {"file": {"path": "/etc/passwd"}}, "This file was not uploaded here; drop it again."),
+        ("v2/ask", {"file": None, "question": "Who?"}, "Send a file with the request."),
+    ],
+)
+def test_wrong_values_are_a_400_with_the_sentence_before_anything_is_queued(
+    served: Served, page_host: FakeHost, path: str, body: dict[str, Any], sentence: str
+) -> None:
+    n_before = len(page_host.requests)
+    answer = httpx.post(f"{served.url}/gradio_api/call/{path}", json=body)
+    assert answer.status_code == 400
+    assert sentence in answer.json()["error"]
+    assert len(page_host.requests) == n_before
+
+
+def test_the_sentence_for_wrong_values_is_chinese_where_that_is_preferred(served: Served) -> None:
+    call = f"{served.url}/gradio_api/call/v2/translate"
+    assert "text" in httpx.post(call, json={}, headers={"accept-language": "zh"}).json()["error"]
+    assert "缺少" in httpx.post(call, json={}, headers={"accept-language": "zh"}).json()["error"]
+
+
+@pytest.mark.parametrize(
     "path", ["/etc/passwd", str(Path(__file__)), "../../../etc/passwd", "http://127.0.0.1:9/dog.jpg"]
 )
 def test_a_path_of_this_machine_is_refused(served: Served, page_host: FakeHost, path: str) -> None:
