@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import torch
@@ -37,6 +38,8 @@ class DecodeOptions:
     somebody may really have said, does not. favoured: token sequences, each the name of something that may be written;
     a text that has begun one gets `favour` added to the log-probability of its next token, and one that holds none of
     them yet a `nudge` to begin one (contextual biasing, Pundak et al. 2018), so that rare names are said and spelt out.
+    required: token sequences that a text holds once each before it ends (Hokamp and Liu 2017); the beam is shared out
+    between texts that hold more and less of them (Post and Vilar 2018), so it should have a place for each token.
     """
 
     task: Task = "caption"
@@ -50,6 +53,7 @@ class DecodeOptions:
     favoured: tuple[tuple[int, ...], ...] = ()
     favour: float = 6.0
     nudge: float = 3.0
+    required: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if self.beam < 1 or self.max_new < 1:
@@ -143,6 +147,7 @@ class _Filter:
         self.no_repeat = options.no_repeat
         self.favoured, self.favour, self.nudge = options.favoured, options.favour, options.nudge
         self.beginnings = sorted({sequence[0] for sequence in options.favoured if sequence})
+        self.required, self.eos_id = options.required, tokenizer.eos_id
 
     def __call__(self, log_probs: Tensor, written: Sequence[Sequence[Sequence[int]]]) -> Tensor:
         """log_probs (B, K, V) and the B x K texts so far -> (B, K, V)."""
@@ -158,7 +163,34 @@ class _Filter:
                     log_probs[b, k, continuing(ids, self.favoured)] += self.favour
                     if not set(self.beginnings) & set(ids):
                         log_probs[b, k, self.beginnings] += self.nudge
+        for b, row in enumerate(written if self.required else ()):
+            for k, ids in enumerate(row):
+                barred = [
+                    s[-1] for s in self.required if holds(ids, s) and tuple(ids[len(ids) - len(s) + 1 :]) == s[:-1]
+                ]
+                barred += [] if all(holds(ids, s) for s in self.required) else [self.eos_id]
+                log_probs[b, k, barred] = -torch.inf
         return log_probs
+
+
+def holds(ids: Sequence[int], sequence: Sequence[int]) -> bool:
+    """Whether a sequence of tokens stands in a text."""
+    n = len(sequence)
+    return any(tuple(ids[i : i + n]) == tuple(sequence) for i in range(len(ids) - n + 1))
+
+
+def missing(ids: Sequence[int], required: Sequence[Sequence[int]]) -> tuple[int, set[int]]:
+    """How many tokens of the required sequences a text still lacks, and which of them may come next.
+
+    Of a sequence that the text ends within, only the rest is lacking.
+    """
+    n_missing, following, begun = 0, set[int](), 0
+    for sequence in required:
+        if not holds(ids, sequence):
+            n = next((n for n in range(len(sequence) - 1, 0, -1) if tuple(ids[-n:]) == tuple(sequence[:n])), 0)
+            n_missing, begun = n_missing + len(sequence), max(begun, n)
+            following.add(sequence[n])
+    return n_missing - begun, following
 
 
 def continuing(ids: Sequence[int], favoured: Sequence[Sequence[int]]) -> list[int]:
@@ -225,7 +257,7 @@ class _Beams:
         if self.options.temperature > 0.0:  # Gumbel's trick: the largest of the disturbed is a draw
             noise = -torch.empty(log_probs.shape).exponential_(generator=generator).log().to(log_probs.device)
             rank = log_probs / self.options.temperature + noise
-        best = rank.flatten(1).topk(min(self.options.beam, n_beams * n_vocabulary)).indices  # (B, K')
+        best = self._best(rank)  # (B, K')
         parent, token = best // n_vocabulary, best % n_vocabulary
         self.score = score.flatten(1).gather(1, best)
         newest = log_probs.flatten(1).gather(1, best)
@@ -236,7 +268,32 @@ class _Beams:
         self.ended = (token == self.ends[0]) | (token == self.ends[1]) | self.ended.gather(1, parent)
         self._end_loops()
         self.done = self.ended.all(1)
+        if self.options.required:  # a text that holds them all is not improved by waiting for worse ones
+            rank = self._rank(self.score, self.length)
+            self.done |= self.ended.gather(1, rank.argmax(1, keepdim=True))[:, 0]
         return (torch.arange(n_rows, device=best.device)[:, None] * n_beams + parent).flatten()
+
+    def _best(self, rank: Tensor) -> Tensor:
+        """The next K' texts out of (B, K, V) ranked ones, as places in (B, K * V)."""
+        n_vocabulary = rank.shape[2]
+        n_best = min(self.options.beam, rank[0].numel())
+        if not self.options.required:
+            return rank.flatten(1).topk(n_best).indices
+        found = []
+        for row, texts in zip(rank, self.written(), strict=True):
+            banks: dict[int, list[tuple[float, int]]] = {}  # number of missing tokens -> texts, the best first
+            for k, ids in enumerate(texts):
+                following = missing(ids, self.options.required)[1]
+                for token in {*row[k].topk(min(n_best, n_vocabulary)).indices.tolist(), *following}:
+                    if row[k, token] == -torch.inf:
+                        continue
+                    n_missing = missing([*ids, token], self.options.required)[0]
+                    banks.setdefault(n_missing, []).append((float(row[k, token]), k * n_vocabulary + token))
+            queues = [sorted(banks[n], reverse=True) for n in sorted(banks)]
+            turns = [place for turn in zip_longest(*queues) for place in turn if place is not None]
+            found.append([place for _, place in turns[:n_best]])
+        n_best = min(len(places) for places in found)
+        return torch.tensor([places[:n_best] for places in found], device=rank.device)
 
     def _rank(self, score: Tensor, length: Tensor) -> Tensor:
         return score / ((5.0 + length) / 6.0) ** self.options.length_penalty
@@ -245,13 +302,18 @@ class _Beams:
         allowed = self.options.loop_tokens
         loops = [[loop_start(ids, allowed) is not None for ids in row] for row in self.written()]
         if any(any(row) for row in loops):
-            self.ended |= torch.tensor(loops, device=self.ended.device)
+            looped = torch.tensor(loops, device=self.ended.device)
+            self.ended |= looped
+            if self.options.required:  # what they still lack will never come
+                self.score = self.score.masked_fill(looped, -1e6)
 
     def best(self, no_speech: Sequence[float], last: bool) -> tuple[Hypothesis, ...]:
         """The best text of each row."""
-        rank = self._rank(self.score, self.length).argmax(1).tolist()
+        ranks = self._rank(self.score, self.length)
+        if last and self.options.required:
+            ranks = ranks - 1e4 * (~self.ended).float()  # only an ended text holds them all
         found = []
-        for b, k in enumerate(rank):
+        for b, k in enumerate(ranks.argmax(1).tolist()):
             ids: list[int] = self.tokens[b, k].tolist()
             ends = [i for i, token in enumerate(ids) if token in self.ends]
             ids = ids[: ends[0]] if ends else ids

@@ -380,7 +380,12 @@ class TranscribeResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class TranslateResult(Result):
+    """confidence: the share of the text that is probably right, 0 to 1; None where the host cannot tell. unsure: it is
+    below what the model's config calls sure."""
+
     text: str = ""
+    confidence: float | None = None
+    unsure: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

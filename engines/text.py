@@ -146,13 +146,31 @@ def sentence_case(text: str) -> str:
 
 def is_written_in(text: str, language: str) -> bool:
     """Whether a text has letters, at least half of them of the language's script: Chinese or Latin. Japanese and Korean
-    are not taken for Chinese."""
+    are not taken for Chinese; a Latin word in a Chinese text counts like one letter."""
+    text = re.sub(r"[A-Za-zÀ-ÿ]+", "x", text) if language == "zh" else text
     names = [unicodedata.name(c, "") for c in text if c.isalpha()]
     if language == "zh" and any(name.startswith(("HIRAGANA", "KATAKANA", "HANGUL")) for name in names):
         return False
     script = "CJK" if language == "zh" else "LATIN"
     own = sum(name.startswith(script) for name in names)
     return own > 0 and 2 * own >= len(names)
+
+
+_FUNCTION_WORDS = {
+    "en": "the and of to is are was you that it not with this have what he she we they my your on at",
+    "de": "der die das und ist nicht ein eine zu ich du er sie wir es mit auf den dem was im wie für",
+    "fr": "le la les et est une des que je tu il elle nous vous pas pour dans ce du au qui c'est sur",
+}
+
+
+def language_of(text: str) -> str | None:
+    """The likeliest language of a text, by its script and its commonest words; None where that is not clear."""
+    if is_written_in(text, "zh"):
+        return "zh"
+    words = re.findall(r"[a-zà-ÿ']+", text.lower())
+    counts = {language: sum(map(words.count, own.split())) for language, own in _FUNCTION_WORDS.items()}
+    best = max(counts, key=lambda language: counts[language])
+    return best if list(counts.values()).count(counts[best]) == 1 else None
 
 
 def tidy(text: str, language: str) -> str:

@@ -1,11 +1,12 @@
-"""Learn how likely a caption or an answer is right, and write it into a model's config.json.
+"""Learn how likely a caption, an answer or a translation is right, and write it into a model's config.json.
 
-    python -m scripts.calibrate_doubt DATA MODEL [--n 150] [--split dev]
+    python -m scripts.calibrate_doubt DATA MODEL [--n 150] [--split dev] [--only translation]
 
 A logistic regression per task on the features of `engines.tasks.doubt`. A caption counts as right when it holds an
 accepted name of a photo of a known class, or, of an everyday photo, when its first noun stands in at least two of the
-captions people wrote; an answer by exact match, of photos with questions and of composed clips. "sure" is the lowest
-probability above which the stated share is right. Prints a reliability table for the card.
+captions people wrote; an answer by exact match, of photos with questions and of composed clips; a translation of a
+caption, an everyday sentence or a line of dialogue when it is as like the one people wrote as `ALIKE` says. "sure" is
+the lowest probability above which the stated share is right. Prints a reliability table for the card.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import sacrebleu
 import torch
 
 from engines import archives
@@ -25,15 +27,17 @@ from engines.evaluation.metrics import same_answer
 from engines.evaluation.naming import accepted_names, names
 from engines.evaluation.questions import plans
 from engines.model import checkpoint
-from engines.tasks import ask, caption, doubt
+from engines.tasks import ask, caption, doubt, translate
 from engines.training.clips import render
 from engines.training.content_words import nouns
 from engines.training.lexicon import photo_facts
 from engines.training.questions import Material
 
-SURE = {"doubt.caption": 0.75, "doubt.answer": 0.6}
+SURE = {"doubt.caption": 0.75, "doubt.answer": 0.6, "doubt.translation": 0.6}
 """Share of right results among those given without a warning, at least."""
 PENALTY = 1e-2
+ALIKE = {"zh": 20.0, "en": 40.0, "de": 40.0, "fr": 40.0}
+"""chrF++ of a translation that counts as right, chrF for Chinese, whose texts have fewer characters to agree on."""
 
 
 def captions(encoder: MediaEncoder, data: Path, split: str, n: int) -> Iterator[tuple[tuple[float, ...], bool]]:
@@ -72,6 +76,29 @@ def _answer(encoder: MediaEncoder, media: object, question: str, answer: str) ->
     return doubt.answer_features(encoded, hypothesis), right
 
 
+def translations(encoder: MediaEncoder, data: Path, split: str, n: int) -> Iterator[tuple[tuple[float, ...], bool]]:
+    """Features of translations in both directions, as many of each corpus, and whether each is right."""
+    for pair in ("en-de", "en-fr", "en-zh"):
+        found = archives.pairs(data, pair, split)
+        corpora = sorted({record.corpus for record in found})
+        for corpus in corpora:
+            own = [record for record in found if record.corpus == corpus]
+            for record in own[:: max(1, len(corpora) * len(own) * 2 // n)][: max(1, n // len(corpora) // 2)]:
+                source, target = pair.split("-")
+                yield from _translation(encoder, record.source, record.target, source, target)
+                yield from _translation(encoder, record.target, record.source, target, source)
+
+
+def _translation(
+    encoder: MediaEncoder, text: str, right: str, source: str, target: str
+) -> Iterator[tuple[tuple[float, ...], bool]]:
+    *_, found = translate.of_text(encoder, text, source, target)
+    features = doubt.translation_features(encoder, found.drafts)
+    if features is not None:
+        alike = sacrebleu.sentence_chrf(found.text, [right], word_order=0 if target == "zh" else 2).score
+        yield features, alike >= ALIKE[target]
+
+
 def threshold(probability: np.ndarray, right: np.ndarray, share: float) -> float:
     """The lowest probability above which at least this share is right."""
     for bar in np.arange(0.02, 0.99, 0.01):
@@ -87,12 +114,16 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--n", type=int, default=150, help="of each kind of media")
     parser.add_argument("--split", default="dev")
+    parser.add_argument("--only", help="caption, answer or translation; the tables of the others stay")
     args = parser.parse_args()
     torch.set_num_threads(1)
     encoder = MediaEncoder(checkpoint.load(args.model), cache_bytes=1 << 26)
     path = args.model / checkpoint.CONFIG_FILE
     config = json.loads(path.read_text(encoding="utf-8"))
-    for table, examples in (("doubt.caption", captions), ("doubt.answer", answers)):
+    tables = {"doubt.caption": captions, "doubt.answer": answers, "doubt.translation": translations}
+    for table, examples in tables.items():
+        if args.only not in (None, table.removeprefix("doubt.")):
+            continue
         with torch.inference_mode():
             rows = list(examples(encoder, args.data, args.split, args.n))
         features, right = np.array([row[0] for row in rows]), np.array([row[1] for row in rows], float)

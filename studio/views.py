@@ -205,16 +205,16 @@ def caption(result: CaptionResult, downloads: DownloadRegistry, info: HostInfo) 
     return _card(result, body, foot(result, downloads, info, saves=("txt", "json"), sends=("video", "search")))
 
 
-def judgement(result: CaptionResult | AskResult, language: str) -> str:
+def judgement(result: CaptionResult | TranslateResult | AskResult, language: str) -> str:
     """The names that were seen, how sure the result is, and in doubt the best guesses."""
+    guesses, names = ((), ()) if isinstance(result, TranslateResult) else (result.guesses, result.names)
     lines = []
     if result.unsure:
         gap = "、" if language == "zh" else ", "
-        guesses = gap.join(result.guesses)
-        lines.append(both("ui.unsure.guesses", guesses=guesses) if guesses else both("ui.unsure"))
-    if result.names:
-        names = ", ".join(f"{name} {percent(probability)}" for name, probability in result.names)
-        lines.append(theme.mark("text") + " " + both("ui.names", names=names))
+        lines.append(both("ui.unsure.guesses", guesses=gap.join(guesses)) if guesses else both("ui.unsure"))
+    if names:
+        listed = ", ".join(f"{name} {percent(probability)}" for name, probability in names)
+        lines.append(theme.mark("text") + " " + both("ui.names", names=listed))
     if result.confidence:
         lines.append(both("ui.video.sure", percent=f"{100 * result.confidence:.0f}"))
     return "".join(f'<p class="quiet number">{line}</p>' for line in lines)
@@ -225,9 +225,8 @@ def translation(result: TranslateResult, downloads: DownloadRegistry, info: Host
     written = f'<p class="sentence" data-copied>{html.escape(result.text)}</p>' if result.text else ""
     if not result.done:
         return _card(result, written or stage(result.progress), "")
-    return _card(
-        result, written or nothing(why_nothing(result.end)), foot(result, downloads, info, saves=("txt", "json"))
-    )
+    body = (written or nothing(why_nothing(result.end))) + judgement(result, "")
+    return _card(result, body, foot(result, downloads, info, saves=("txt", "json")))
 
 
 # --- transcript ------------------------------------------------------------------------------------------------------

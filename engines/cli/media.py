@@ -1,4 +1,4 @@
-"""caption, transcribe, translate, ask and embed: one request for each input, one model for all of them."""
+"""caption, transcribe, ask and embed: one request for each input, one model for all of them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,6 @@ from engines.protocol import (
     Result,
     TranscribeRequest,
     TranscribeResult,
-    TranslateRequest,
-    TranslateResult,
 )
 
 logger = logging.getLogger(__name__)
@@ -64,7 +62,7 @@ def caption(options: argparse.Namespace) -> int:
         return CaptionRequest(media=path, language=options.language, track=options.track)
 
     request(Path())  # a wrong language is said before a model is opened
-    return _over_files(options, lambda host, source: host.stream(request(source.path)), ("caption",), {"txt": _text})
+    return over_files(options, lambda host, source: host.stream(request(source.path)), ("caption",), {"txt": _text})
 
 
 # --- transcribe --------------------------------------------------------------------------------------------------
@@ -105,86 +103,13 @@ def transcribe(options: argparse.Namespace) -> int:
         return _watch(options, ask, tasks, renders)
     if not options.files:
         raise RequestError("cli_no_files", "Name files to transcribe, or a folder to watch with --watch.")
-    return _over_files(options, ask, tasks, renders)
+    return over_files(options, ask, tasks, renders)
 
 
 def _transcription(options: argparse.Namespace, path: Path) -> TranscribeRequest:
     return TranscribeRequest(
         media=path, language=options.language, translate_to=options.translate_to, track=options.track
     )
-
-
-# --- translate ---------------------------------------------------------------------------------------------------
-
-
-def translate_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("texts", nargs="+", metavar="TEXT", help="text, text files, folders, or - for standard input")
-    sub.add_argument("--from", dest="source", required=True, metavar="LANGUAGE", help=_LANGUAGES)
-    sub.add_argument("--to", dest="target", required=True, metavar="LANGUAGE", help=_LANGUAGES)
-    add_output_options(sub, ("txt", "json"))
-
-
-def translate(options: argparse.Namespace) -> int:
-    TranslateRequest(text="?", source=options.source, target=options.target)
-
-    def ask(host: Host, source: Input) -> Iterator[Result]:
-        text = written.get(source) or _read_text(source.path)
-        yield from _translated(host, text, options.source, options.target)
-
-    written: dict[Input, str] = {}
-    words = []
-    for word in options.texts:
-        if word == "-":
-            written[Input(Path("stdin"), "stdin", PurePath("stdin"))] = _standard_text()
-        elif is_path(word):
-            words.append(word)
-        else:
-            written[Input(Path(word), word, PurePath(f"text {len(written) + 1}"))] = word
-    return _over_files(options, ask, ("translate",), {"txt": _text}, words, frozenset({".txt", ".md"}), tuple(written))
-
-
-def _translated(host: Host, text: str, source: str, target: str) -> Iterator[Result]:
-    """A text of any length, paragraph by paragraph; empty lines stay where they are."""
-    whole = TranslateRequest(text=text[:_TEXT_LENGTH], source=source, target=target)
-    if len(text) <= _TEXT_LENGTH and "\n" not in text.strip():
-        yield from host.stream(whole)
-        return
-    lines: list[str] = []
-    last: Result | None = None
-    for line in text.splitlines():
-        for start in range(0, max(1, len(line)), _TEXT_LENGTH):
-            part = line[start : start + _TEXT_LENGTH]
-            lines.append("")
-            if not part.strip():
-                continue
-            for last in host.stream(TranslateRequest(text=part, source=source, target=target)):
-                lines[-1] = getattr(last, "text", "")
-                if not last.done:
-                    yield TranslateResult(request=whole, text="\n".join(lines))
-    if last is not None:
-        yield TranslateResult(
-            request=whole,
-            text="\n".join(lines),
-            end=last.end,
-            host=last.host,
-            model_digest=last.model_digest,
-            seconds=last.seconds,
-        )
-
-
-_TEXT_LENGTH = 20_000
-"""Characters that one request takes."""
-
-
-def _standard_text() -> str:
-    return sys.stdin.buffer.read().decode("utf-8", errors="replace")
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8", errors="replace")
-    except OSError as error:
-        raise MediaError("cli_text_file", "{name} cannot be read; check its rights.", name=path.name) from error
 
 
 # --- ask ---------------------------------------------------------------------------------------------------------
@@ -210,7 +135,7 @@ def ask(options: argparse.Namespace) -> int:
         )
 
     request(Path())
-    return _over_files(options, lambda host, source: host.stream(request(source.path)), ("ask",), {"txt": _answer})
+    return over_files(options, lambda host, source: host.stream(request(source.path)), ("ask",), {"txt": _answer})
 
 
 # --- embed -------------------------------------------------------------------------------------------------------
@@ -232,13 +157,13 @@ def embed(options: argparse.Namespace) -> int:
     def ask(host: Host, source: Input) -> Iterator[Result]:
         return host.stream(EmbedRequest(media=texts.get(source, source.path)))
 
-    return _over_files(options, ask, ("search",), {"txt": _vector}, words, None, tuple(texts))
+    return over_files(options, ask, ("search",), {"txt": _vector}, words, None, tuple(texts))
 
 
 # --- the run over all inputs -------------------------------------------------------------------------------------
 
 
-def _over_files(
+def over_files(
     options: argparse.Namespace,
     ask: Ask,
     tasks: Sequence[str],
@@ -246,11 +171,13 @@ def _over_files(
     words: Sequence[str] | None = None,
     suffixes: frozenset[str] | None = None,
     texts: tuple[Input, ...] = (),
+    text_suffix: Callable[[Input], str] = lambda _: "txt",
 ) -> int:
     """Ask about every input with one model; returns the exit code. words: what is to be read, by default the files of
-    the command. suffixes: what to take from a folder, by default media that the task can read."""
+    the command. suffixes: what to take from a folder, by default media that the task can read. text_suffix: of a file
+    that the text of an input is written to."""
     with gathered(options.files if words is None else words, suffixes or _suffixes(tasks[0])) as inputs:
-        output = Output(options, renders, len(inputs.found) + len(inputs.missing) + len(texts))
+        output = Output(options, renders, len(inputs.found) + len(inputs.missing) + len(texts), text_suffix)
         for name, sentence in inputs.missing:
             output.fail(name, sentence)
         todo = [*texts, *inputs.found]
@@ -355,9 +282,8 @@ def arriving(folder: Path, suffixes: frozenset[str], sleep: Callable[[float], ob
 # --- results as text ---------------------------------------------------------------------------------------------
 
 
-def _text(result: CaptionResult | TranslateResult) -> str:
-    doubt = _doubt(result) if isinstance(result, CaptionResult) else ""
-    return f"{result.text or '(nothing to say)'}{doubt}\n"
+def _text(result: CaptionResult) -> str:
+    return f"{result.text or '(nothing to say)'}{_doubt(result)}\n"
 
 
 def _answer(result: AskResult) -> str:

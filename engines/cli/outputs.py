@@ -30,12 +30,20 @@ def add_output_options(sub: argparse.ArgumentParser, formats: Sequence[str]) -> 
 
 
 class Output:
-    """Writes the results of a command. renders: format → how a result is written in it, "txt" among them.
+    """Writes the results of a command. renders: format → how a result is written in it, "txt" among them. text_suffix:
+    what a file in the format "txt" is called for an input.
 
     Raises RequestError for formats that are unknown, or too many for standard output.
     """
 
-    def __init__(self, options: argparse.Namespace, renders: Mapping[str, Render], n_inputs: int) -> None:
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        renders: Mapping[str, Render],
+        n_inputs: int,
+        text_suffix: Callable[[Input], str] = lambda _: "txt",
+    ) -> None:
+        self._text_suffix = text_suffix
         self._renders: dict[str, Render] = {**renders, "json": _json}
         self._folder: Path | None = getattr(options, "output_dir", None)
         self._as_json, self._n_inputs = options.json, n_inputs
@@ -63,7 +71,8 @@ class Output:
     def files(self, source: Input) -> list[Path]:
         """The files one input is written to."""
         assert self._folder is not None
-        return [self._folder / source.output.with_name(f"{source.output.name}.{form}") for form in self.formats]
+        suffixes = [self._text_suffix(source) if form == "txt" else form for form in self.formats]
+        return [self._folder / source.output.with_name(f"{source.output.name}.{suffix}") for suffix in suffixes]
 
     def is_done(self, source: Input) -> bool:
         """Whether all files of an input are there. Each is written whole or not at all."""

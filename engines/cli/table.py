@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engines import __version__
 from engines.cli import labels, media, programs, search
+from engines.cli.translate import translate, translate_arguments
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ COMMANDS = (
     Command("serve", "Open the page in the browser.", program=programs.serve),
     Command("caption", "Describe photos, clips or sounds.", media.caption_arguments, media.caption),
     Command("transcribe", "Write down what is said in sounds or clips.", media.transcribe_arguments, media.transcribe),
-    Command("translate", "Translate text or text files.", media.translate_arguments, media.translate),
+    Command("translate", "Translate text, text files or subtitles.", translate_arguments, translate),
     Command("ask", "Ask a question about clips, photos or sounds.", media.ask_arguments, media.ask),
     Command("embed", "Print the vectors of texts or files.", media.embed_arguments, media.embed),
     Command("index", "Bring a search collection up to date with a folder.", search.index_arguments, search.index),

@@ -132,7 +132,8 @@ def write(encoder: MediaEncoder, request: MaskedRequest) -> Iterator[MaskedResul
     from engines.decoding import generate
     from engines.lab.product_of_experts import ProductOfExperts
     from engines.model.fusion import Stream
-    from engines.tasks.translate import MAX_PIECES, options
+    from engines.tasks.carry import options
+    from engines.tasks.translate import MAX_PIECES
 
     model, tokenizer = encoder.model, encoder.tokenizer
     ids = tokenizer.encode(request.shown)

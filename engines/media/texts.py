@@ -39,7 +39,7 @@ def load_text(path: Path) -> str:
             data = file.read(MAX_BYTES)
         except OSError as error:
             raise refusal("damaged", path) from error
-    text = _decoded(data)
+    text = decoded(data)
     if text is None:
         raise refusal("no_text", path)
     suffix = path.suffix.lower()
@@ -52,7 +52,7 @@ def load_text(path: Path) -> str:
     return text
 
 
-def _decoded(data: bytes) -> str | None:
+def decoded(data: bytes) -> str | None:
     """Bytes as text; None where they are none. A character that is cut off at the end is left out."""
     for mark, encoding in _BOMS:
         if data.startswith(mark):

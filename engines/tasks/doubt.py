@@ -2,7 +2,7 @@
 
 Each table of `ModelConfig.calibration` named here holds "weights" (of the features below, the constant first) of a
 logistic regression, and "sure" (the probability at and above which a result is given without a warning). A model
-without such a table gives no confidence. `scripts/calibrate.py` learns them.
+without such a table gives no confidence. `scripts/calibrate_doubt.py` learns them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from engines.decoding import Hypothesis
 from engines.encoder import Encoded, MediaEncoder
 from engines.model.concepts import likeliest
+from engines.tasks.carry import Draft
 
 N_GUESSES = 3
 
@@ -71,3 +72,23 @@ def answer_features(encoded: Encoded, hypothesis: Hypothesis) -> tuple[float, ..
 def answer(encoder: MediaEncoder, encoded: Encoded, hypothesis: Hypothesis, guesses: Sequence[str]) -> Judgement:
     """Of an answer; guesses are the answers that the beam ended with."""
     return judged(encoder, "doubt.answer", answer_features(encoded, hypothesis), guesses)
+
+
+def translation_features(encoder: MediaEncoder, drafts: Sequence[Draft]) -> tuple[float, float] | None:
+    """Of the sentences of a text, weighed by their length: mean log-probability, and cosine to their source in the
+    shared space, which falls where something is left out or invented. None where nothing was translated."""
+    found = []
+    for draft in drafts:
+        if draft.mean_logprob is not None:
+            cosine = float(encoder.text_vector(draft.of_plain) @ encoder.text_vector(draft.plain))
+            found.append((draft.mean_logprob, cosine, draft.n_tokens))
+    n_tokens = sum(n for *_, n in found)
+    if not n_tokens:
+        return None
+    return sum(x * n for x, _, n in found) / n_tokens, sum(x * n for _, x, n in found) / n_tokens
+
+
+def translation(encoder: MediaEncoder, drafts: Sequence[Draft]) -> Judgement:
+    """Of a translated text."""
+    features = translation_features(encoder, drafts)
+    return Judgement() if features is None else judged(encoder, "doubt.translation", features)

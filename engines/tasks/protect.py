@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-SpanKind: TypeAlias = Literal["verbatim", "number", "name"]
+SpanKind: TypeAlias = Literal["aside", "name", "place", "number", "price", "percent", "date", "time"]
+"""What a span is in its sentence. aside: nothing, it stands beside the words (markup, emoji). name: any other text that
+is copied. place: an address of the web."""
 FIRST_MARK = 0xE000
 """The first character of Unicode's private-use area; the text's own ones are protected like anything else."""
 MAX_SPANS = 6000
@@ -43,19 +45,29 @@ _EMOJI = r"[\U0001F000-\U0001FAFF\u2600-\u27BF\u2B00-\u2BFF\u231A-\u23FF]"
 _NUMBER = r"\d+(?:[.,'\u202f\u00a0]\d{3})+(?:[.,]\d+)?|\d+(?:[.,:]\d+)*"
 _CURRENCY = "[$€£¥]"
 
-_VERBATIM = "|".join(
+_ASIDE = "|".join(
     (
         rf"[{chr(FIRST_MARK)}-\uf8ff]+",
         r"</?[A-Za-z][^<>\n]*>|<!--.*?-->|&(?:[A-Za-z]+|\#\d+|\#x[0-9A-Fa-f]+);",  # markup
-        r"\{\{[^{}\n]*\}\}|\$\{[^{}\n]*\}|\{[\w.:!,]*\}|%\(\w+\)[sdif]|%[-+#0]*\d*(?:\.\d+)?[sdifgxc@](?![A-Za-z])|%%",
-        r"(?:https?://|ftp://|www\.)[^\s<>\"'，。！？）]*[^\s<>\"'.,;:!?)，。！？）]",
-        r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
-        r"(?<![\w.])[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|de|fr|cn|eu|io|edu|gov|uk)(?:/[^\s<>\"']*[\w/])?\b",  # domain
-        r"(?<!\w)[\w-]+\.(?:txt|pdf|docx?|xlsx?|csv|json|py|zip|jpe?g|png|mp[34]|wav|html?|srt|vtt)\b",  # file
+        r"\\N|\{\\[^{}\n]*\}",  # of subtitles
+        rf"(?:{_EMOJI}|[\U0001F1E6-\U0001F1FF])(?:[\uFE0F\u20E3\u200D\U0001F3FB-\U0001F3FF]|{_EMOJI})*",
+    )
+)
+_COUNT = r"%[-+#0]*\d*(?:\.\d+)?[difgx](?![A-Za-z])"
+_PLACE = (
+    r"(?:https?://|ftp://|www\.)[^\s<>\"'，。！？）\u4e00-\u9fff]*[^\s<>\"'.,;:!?)，。！？）\u4e00-\u9fff]"
+    r"|(?<![\w.@-])[A-Za-z0-9-]+(?:\.[\w-]+)*\.(?:com|org|net|de|fr|cn|eu|io|edu|gov|uk)(?![\w@])(?:/[^\s<>\"']*[\w/])?"
+)
+_VERBATIM = "|".join(
+    (
+        r"\{\{[^{}\n]*\}\}|\$\{[^{}\n]*\}|\{[\w.:!,]*\}|%\(\w+\)[sdif]|%[-+#0]*\d*[sc@](?![A-Za-z])|%%",
+        r"[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+",
+        r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\."
+        r"(?:txt|pdf|docx?|xlsx?|csv|json|py|zip|jpe?g|png|mp[34]|wav|html?|srt|vtt)(?![A-Za-z0-9_])",  # file
         r"(?<!\w)[@#][A-Za-z_]\w+",
         r"`[^`\n]+`",
-        rf"(?:{_EMOJI}|[\U0001F1E6-\U0001F1FF])(?:[\uFE0F\u20E3\u200D\U0001F3FB-\U0001F3FF]|{_EMOJI})*",
         r"\bv?\d+\.\d+\.\d+(?:\.\d+)*\b",  # version
+        r"(?<![A-Za-z\d+])(?:\+\d{1,3} |\(0\d+\) |0\d+[ /-])\d[\d -]{3,}\d|(?<![A-Za-z\d-])\d{3}-\d{4}(?![A-Za-z\d-])",
     )
 )
 _DATE = (
@@ -71,10 +83,13 @@ _AMOUNT = (
     rf"|(?<![A-Za-zÀ-ÿ\d])[+-]?(?P<n7>{_NUMBER})(?!\d|(?:st|nd|rd|th)\b)"
 )
 _SPAN = re.compile(
-    rf"(?P<verbatim>{_VERBATIM})|(?P<date>(?<!\d)(?:{_DATE}))|(?P<clock>(?<!\d){_CLOCK})|(?P<amount>{_AMOUNT})",
+    rf"(?P<aside>{_ASIDE})|(?P<count>{_COUNT})|(?P<place>{_PLACE})|(?P<name>{_VERBATIM})"
+    rf"|(?P<date>(?<!\d)(?:{_DATE}))|(?P<time>(?<!\d){_CLOCK})|(?P<amount>{_AMOUNT})",
     re.IGNORECASE,
 )
 
+_LATIN = re.compile(r"[A-Za-zÀ-ÿ][A-Za-zÀ-ÿ'’-]*(?: [A-Za-zÀ-ÿ][A-Za-zÀ-ÿ'’-]*)*")
+"""Words in Latin letters, which are copied where they stand in a Chinese text."""
 _NAME = re.compile(r"(?<![\w'’])[A-ZÀ-Þ][a-zà-ÿ]+(?:[-'’][A-ZÀ-Þ][a-zà-ÿ]+)*(?: [A-ZÀ-Þ][a-zà-ÿ]+)*")
 _BEGINS = re.compile(rf"(?:^|[.!?:;\"“«(\[])(?:\s|{MARK.pattern})*$")
 """What is before the first word of a sentence."""
@@ -97,6 +112,25 @@ _NO_NAMES = frozenset(_MONTH) | frozenset(
 """Capitalised words that are translated or begin a sentence, not names to carry over."""
 
 
+_GERMAN_NAME = re.compile(
+    r"(?:(?P<begins>^|[.!?:;\"„(\[]\s*)|(?<![\w'’])(?:mit|von|bei|namens|an|für|und|oder|zu|gegen|neben|hinter|ohne|als|heißt"
+    r"|heiße|sah|traf|kennt|kenne|ist|war|dass|weil|wenn|ob|Herr|Frau|Herrn|Dr\.|Prof\.) )"
+    r"(?P<name>[A-ZÄÖÜÀ-Þ][a-zßà-ÿ]+(?:-[A-ZÄÖÜÀ-Þ][a-zßà-ÿ]+)*(?: [A-ZÄÖÜÀ-Þ][a-zßà-ÿ]+(?:-[A-ZÄÖÜÀ-Þ][a-zßà-ÿ]+)*)+)"
+)
+"""Two capitalised words or more where German, which capitalises all nouns, seldom has two: at the beginning of a
+sentence and after words that have no article between them and a name."""
+_GERMAN_NO_NAMES = frozenset(
+    _words("""
+    der die das den dem des ein kein mein dein sein ihr unser euer am im in auf bei mit vor zum zur an aus nach unter
+    über neben hinter zwischen während wenn als ob zwei drei vier fünf sechs sieben acht neun zehn dieser dieses jeder
+    jedes
+    gestern morgen und aber oder was wer wo wie ist hat hast hatte kann kannst hier da dort dann es er ich wir du guten
+    vielen herzlichen alles lieber schönen kleiner kleines großer großes junger junges alter altes schwarzer schwarzes
+    weißer weißes brauner braunes roter rotes blauer blaues grüner grünes gelber gelbes anderer mehrerer herr frau
+    """)
+)
+
+
 def mask(text: str, source: str, target: str) -> tuple[str, list[Span]]:
     """A text with a mark, one private-use character, in place of each protected span; the spans by their marks."""
     spans: list[Span] = []
@@ -108,17 +142,24 @@ def mask(text: str, source: str, target: str) -> tuple[str, list[Span]]:
         return chr(FIRST_MARK + len(spans) - 1)
 
     def found(match: re.Match[str]) -> str:
-        if match["verbatim"] is not None:
-            return replaced("verbatim", match[0], match[0])
         if match["date"] is not None:
-            return replaced("number", match[0], _date(match, target))
-        if match["clock"] is not None:
-            return replaced("number", match[0], _clock(match, target))
-        return replaced("number", match[0], _amount(match, source, target))
+            return replaced("date", match[0], _date(match, target))
+        if match["time"] is not None:
+            return replaced("time", match[0], _clock(match, target))
+        if match["amount"] is not None:
+            sign = match["before"] or match["after"]
+            kind: SpanKind = "number" if sign is None else "percent" if sign == "%" else "price"
+            return replaced(kind, match[0], _amount(match, source, target))
+        verbatim: tuple[SpanKind, ...] = ("aside", "place", "name")
+        return replaced(next((kind for kind in verbatim if match[kind] is not None), "number"), match[0], match[0])
 
     masked = _SPAN.sub(found, text)
     if source in ("en", "fr"):
         masked = _NAME.sub(lambda match: _name(match, replaced), masked)
+    if source == "de":
+        masked = _GERMAN_NAME.sub(lambda match: _german_name(match, replaced), masked)
+    if source == "zh":
+        masked = _LATIN.sub(lambda match: replaced("name", match[0], match[0]), masked)
     return masked, spans
 
 
@@ -145,6 +186,15 @@ def _name(match: re.Match[str], replaced: Callable[[SpanKind, str, str], str]) -
     if not words:
         return match[0]
     return kept + replaced("name", " ".join(words), " ".join(words)) + tail
+
+
+def _german_name(match: re.Match[str], replaced: Callable[[SpanKind, str, str], str]) -> str:
+    """At the beginning of a sentence neither an article nor an adjective ("Kleine Kinder") begins a name."""
+    first = match["name"].split(" ")[0].lower()
+    if first in _GERMAN_NO_NAMES or (match["begins"] is not None and first.endswith("e")):
+        return match[0]
+    before = match[0].removesuffix(match["name"])
+    return before + replaced("name", match["name"], match["name"])
 
 
 # --- the target's form -------------------------------------------------------------------------------------------

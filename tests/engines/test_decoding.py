@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from engines.decoding import DecodeOptions, Hypothesis, generate, loop_start, repeating
+from engines.decoding import DecodeOptions, Hypothesis, generate, loop_start, missing, repeating
 from engines.errors import RequestError
 from engines.model.checkpoint import Checkpoint
 from engines.model.fusion import Memory, Stream
@@ -243,3 +243,33 @@ def test_a_generator_may_be_left_at_any_piece(checkpoint):
     first = next(steps)
     steps.close()
     assert len(first[0].ids) == 1 and not first[0].done
+
+
+# --- required sequences ------------------------------------------------------------------------------------------
+
+
+def test_what_is_lacking_of_required_sequences_counts_from_what_has_begun():
+    assert missing([A], [(B, C)]) == (2, {B})
+    assert missing([A, B], [(B, C)]) == (1, {C})
+    assert missing([A, B, A], [(B, C)]) == (2, {B})
+    assert missing([B, C, A], [(B, C), (A, A)]) == (1, {A})
+    assert missing([B, C], [(B, C)]) == (0, set())
+
+
+def test_a_required_sequence_is_written_once_where_it_costs_least():
+    following = {A: 0.05, B: 0.45, C: 0.05, EOS: 0.45}
+    model = Markov({START: {B: 0.9, A: 0.1}, A: following, B: {B: 0.4, A: 0.3, EOS: 0.3}, C: following})
+    (free,) = written(model, beam=4, no_repeat=0)[-1]
+    assert A not in free.ids
+    (bound,) = written(model, beam=6, no_repeat=0, required=((A,),))[-1]
+    assert bound.ids.count(A) == 1 and bound.ids[0] == B, "after B it is likelier than at the beginning"
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_whatever_the_model_wants_required_sequences_stand_in_the_text_once(seed):
+    model = Markov({})
+    model.log_probs = torch.randn(1, 7, 7, generator=torch.Generator().manual_seed(seed)).log_softmax(-1)
+    (found,) = written(model, beam=8, max_new=20, no_repeat=0, required=((A, B), (C,)))[-1]
+    text = "".join(str(token) for token in found.ids)
+    assert text.count(f"{A}{B}") == 1 and text.count(str(C)) == 1

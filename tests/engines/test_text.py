@@ -12,7 +12,18 @@ from sentencepiece import sentencepiece_model_pb2 as proto
 from engines.errors import CheckpointError
 from engines.model.checkpoint import BUILTIN, TOKENIZER_FILE
 from engines.protocol import LANGUAGES
-from engines.text import CONTROLS, TASKS, TIMES, Tokenizer, fold, fold_query, normalise, spell_number, tidy
+from engines.text import (
+    CONTROLS,
+    TASKS,
+    TIMES,
+    Tokenizer,
+    fold,
+    fold_query,
+    language_of,
+    normalise,
+    spell_number,
+    tidy,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 sentences = st.text(alphabet=" '’,.!?-0123456789abcXYZäößéœÇ我们在雪里。，", max_size=40)
@@ -263,3 +274,19 @@ def test_a_query_in_capitals_is_searched_in_small_letters(query: str, folded: st
 )
 def test_no_blank_stands_before_a_full_stop(text: str, language: str, tidied: str) -> None:
     assert tidy(text, language) == tidied
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("The dog is on the beach.", "en"),
+        ("Der Hund ist nicht zu Hause.", "de"),
+        ("Le chien est dans la rue.", "fr"),
+        ("一个叫Rajesh Patel的男人在和狗玩。", "zh"),
+        ("Xkcd qwrtz", None),
+        ("12:30", None),
+        ("これは日本語です。", None),
+    ],
+)
+def test_the_language_of_a_text_is_told_by_its_script_and_its_commonest_words(text: str, language: str | None) -> None:
+    assert language_of(text) == language

@@ -43,6 +43,7 @@ def sample_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"media")
     (folder / "letter.txt").write_text("Dear all.")
+    (folder / "talk.srt").write_text("1\n00:00:01,000 --> 00:00:02,500\nThat is it.\n")
     with Collection(folder / "pictures.db", model_digest="fake0000", create=True) as collection:
         for name, digest in (("a.jpg", "1"), ("copy.jpg", "1")):
             row = Row(str(folder / "pictures" / name), "photo", 0.0, 0.0, np.eye(1, 256, dtype=np.float32)[0])

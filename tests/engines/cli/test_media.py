@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,6 +29,7 @@ from engines.protocol import (
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
+    TranslateResult,
 )
 from tests.engines.cli.conftest import Run
 from tests.fake_host import FakeHost
@@ -215,6 +217,40 @@ def test_a_long_text_is_translated_line_by_line_and_keeps_its_empty_lines(
     code, requests, _ = command("translate", "letter.txt", "--from", "en", "--to", "de")
     assert code == 0 and [request.text for request in requests] == ["One.", "Two."]  # type: ignore[union-attr]
     assert capsys.readouterr().out == "Guten Morgen.\n\nGuten Morgen.\n"
+
+
+SRT = "1\n00:00:01,000 --> 00:00:02,500\nThat is it.\n\n2\n00:00:03,000 --> 00:00:05,000\nYou are\n\n"
+
+
+def test_subtitles_are_translated_cue_by_cue_into_a_file_that_players_find(
+    command: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "talk.srt").write_bytes(SRT.replace("\n", "\r\n").encode("utf-8-sig"))
+    code, requests, _ = command("translate", "talk.srt", "--to", "de", "--output-dir", "out")
+    assert code == 0 and [(r.text, r.source) for r in requests] == [("That is it.", "en"), ("You are", "en")]  # type: ignore[union-attr]
+    written = (folder / "out" / "talk.de.srt").read_bytes().decode()
+    assert written == re.sub("That is it.|You are", "Guten Morgen.", SRT).replace("\n", "\r\n")
+    assert command("translate", "talk.srt", "--to", "de")[0] == 0
+    assert capsys.readouterr().out.count("-->") == 2
+
+
+def test_an_unclear_language_is_asked_for(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("translate", "Xkcd qwrtz", "--to", "de")[0] == 1
+    assert "name it with --from" in capsys.readouterr().err
+
+
+def test_a_doubtful_translation_says_so(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    scripts = {
+        TranslateRequest: lambda request: iter(
+            [TranslateResult(request=request, text="Hm.", confidence=0.2, unsure=True, end="finished")]
+        )
+    }
+    words = ("translate", "Hello", "--from", "en", "--to", "de")
+    assert command(*words, host=FakeHost(scripts=scripts))[0] == 0
+    assert capsys.readouterr().out == "Hm.  (not sure)\n"
+    assert command(*words, "--json", host=FakeHost(scripts=scripts))[0] == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert plain["confidence"] == 0.2 and plain["unsure"] is True
 
 
 # --- where results go --------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from engines.encoder import MediaEncoder
 from engines.model.checkpoint import Checkpoint
 from engines.protocol import Photo
 from engines.tasks import doubt
+from engines.tasks.carry import Draft
 
 
 @pytest.fixture
@@ -44,3 +45,17 @@ def test_a_doubtful_result_brings_its_best_guesses(calibrated: MediaEncoder):
 def test_a_model_without_a_measure_gives_no_confidence(encoder: MediaEncoder, photo: Photo):
     judged = doubt.caption(encoder, encoder.encode(photo), -0.5, 0.4, "en")
     assert judged.confidence is None and not judged.unsure
+
+
+def test_a_translation_is_as_sure_as_its_sentences_by_their_length(checkpoint: Checkpoint):
+    table = {"weights": (1.0, 1.0, 0.0), "sure": (0.4,)}
+    encoder = MediaEncoder(checkpoint)
+    encoder.model = _with_config(
+        checkpoint.model, replace(checkpoint.model.config, calibration={"doubt.translation": table})
+    )
+    good, bad = (Draft("", logprob, n, "Hallo.", "Hello.") for logprob, n in ((-0.5, 30), (-3.0, 10)))
+    copied = Draft("123")
+    assert doubt.translation(encoder, [good, copied]).confidence == pytest.approx(0.622, abs=1e-3)
+    assert doubt.translation(encoder, [good, bad]).confidence == pytest.approx(0.469, abs=1e-3)
+    assert doubt.translation(encoder, [bad, copied]).unsure and not doubt.translation(encoder, [good, bad]).unsure
+    assert doubt.translation(encoder, [copied]).confidence is None

@@ -21,6 +21,7 @@ def written(text: str, source: str = "en", target: str = "de") -> list[str]:
     [
         ("{{name}} has %d messages and {0} errors", ["{{name}}", "%d", "{0}"]),
         ("Hi ${user}, %(count)s left, 100%% sure", ["${user}", "%(count)s", "100", "%%"]),
+        (r"{\an8}Well <i>now</i>,\Nwhat?", [r"{\an8}", "<i>", "</i>", r"\N"]),
         ("<b>Hello</b> world &amp; all", ["<b>", "</b>", "&amp;"]),
         ("See https://example.org/a?b=1&c=2, or write to jo.doe+x@mail.example.com.", None),
         ("Open report.pdf at www.example.com/x.", ["report.pdf", "www.example.com/x"]),
@@ -75,8 +76,28 @@ def test_names_are_capitalised_words_that_other_languages_write_the_same(text: s
     assert written(text) == names
 
 
-def test_the_nouns_of_german_are_no_names() -> None:
-    assert written("Der Hund liegt auf dem Sofa.", "de", "en") == []
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Der Hund liegt auf dem Sofa.", []),
+        ("Ein Mann namens Rajesh Patel spricht mit Jürgen Maurer.", ["Rajesh Patel", "Jürgen Maurer"]),
+        ("Svenja Brandt schläft. Anna Schmidt-Koch liest.", ["Svenja Brandt", "Anna Schmidt-Koch"]),
+        ("Kleine Kinder trinken eine Tasse Kaffee mit Milch. Guten Morgen!", []),
+        ("Zwei Hunde spielen mit einem Ball, und Kinder sehen zu.", []),
+    ],
+)
+def test_in_german_names_are_two_capitalised_words_where_nouns_seldom_are(text: str, names: list[str]) -> None:
+    assert written(text, "de", "en") == names
+
+
+def test_in_chinese_names_are_words_in_latin_letters() -> None:
+    assert written("一个叫Rajesh Patel的男人在和Jürgen说话。", "zh", "en") == ["Rajesh Patel", "Jürgen"]
+
+
+@pytest.mark.parametrize("number", ["+49 30 901820", "555-0142", "(020) 7946 0958", "+33 1 99 00 12 34"])
+@pytest.mark.parametrize("text", ["Call me at {} after work.", "下班后给我打{}。"])
+def test_a_telephone_number_is_copied_as_it_is(text: str, number: str) -> None:
+    assert written(text.format(number), "zh" if "我" in text else "en", "de") == [number]
 
 
 @given(st.text(max_size=80), st.sampled_from(["en", "de", "fr", "zh"]))

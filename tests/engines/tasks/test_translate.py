@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from engines.encoder import MediaEncoder
 from engines.protocol import Host, TranslateRequest, run
-from engines.tasks import translate
+from engines.tasks import carry, translate
+from engines.tasks.carry import Draft
 
 
 @pytest.fixture
@@ -18,12 +19,12 @@ def spelt_out(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Instead of a model: every sentence becomes itself in brackets. Gives the list of what was asked."""
     asked: list[tuple[str, str]] = []
 
-    def direct(encoder: MediaEncoder, text: str, target: str) -> Iterator[str]:
+    def attempts(encoder: MediaEncoder, text: str, wanted: object, target: str) -> Iterator[tuple[Draft, bool]]:
         asked.append((text, target))
-        yield "["
-        yield f"[{text}]"
+        yield Draft("", plain="["), False
+        yield Draft("", plain=f"[{text}]"), True
 
-    monkeypatch.setattr(translate, "_direct", direct)
+    monkeypatch.setattr(carry, "_attempts", attempts)
     return asked
 
 
@@ -83,22 +84,14 @@ def test_no_letter_is_lost_in_cutting(line: str):
 # --- what is carried over ----------------------------------------------------------------------------------------
 
 
-def test_stand_ins_that_come_back_are_replaced_by_what_they_stand_for(
+def test_words_that_come_back_are_replaced_by_what_they_stand_for(
     encoder: MediaEncoder, spelt_out: list[tuple[str, str]]
 ):
-    text = "The meeting is on 21 March 2024 and {{name}} pays $1,250.50."
-    assert translated(encoder, text) == "[The meeting is on 21. März 2024 and {{name}} pays 1.250,50\u00a0$.]"
-    assert spelt_out == [("The meeting is on 15 and Tom pays 17.", "de")]
-
-
-def test_where_the_model_loses_a_stand_in_the_text_between_is_translated_by_itself(
-    encoder: MediaEncoder, monkeypatch: pytest.MonkeyPatch
-):
-    def forgetful(encoder: MediaEncoder, text: str, target: str) -> Iterator[str]:
-        yield text.replace("Tom", "").upper()
-
-    monkeypatch.setattr(translate, "_direct", forgetful)
-    assert translated(encoder, "Please visit https://example.org today.") == "PLEASE VISIT https://example.org TODAY."
+    text = "The meeting is on 21 March 2024 at 3:45 pm and {{name}} pays $1,250.50."
+    assert translated(encoder, text, "en", "fr") == (
+        "[The meeting is on 21 mars 2024 at 15 h 45 and {{name}} pays 1\u202f250,50\u00a0$.]"
+    )
+    assert spelt_out == [("The meeting is on Monday at 5:30 and Tom pays 12 dollars.", "fr")]
 
 
 def test_emoji_and_markup_at_the_ends_are_set_aside(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
@@ -136,6 +129,12 @@ def test_what_is_not_in_the_source_language_comes_back_as_it_is(
 ):
     target = "de" if source == "en" else "en"
     assert translated(encoder, text, source, target) == text and not spelt_out
+
+
+def test_subtitles_keep_their_times(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
+    text = "1\n00:00:01,000 --> 00:00:02,500\nHello there,\n\n2\n00:00:03,000 --> 00:00:04,000\nmy friend.\n"
+    assert translated(encoder, text) == text.replace("Hello", "[Hello").replace(".\n", ".]\n")
+    assert spelt_out == [("Hello there, my friend.", "de")]
 
 
 def test_a_copy_needs_no_model(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):

@@ -1,0 +1,38 @@
+"""Which words of a translation say a part of its source."""
+
+from __future__ import annotations
+
+import pytest
+
+from engines.encoder import MediaEncoder
+from engines.model import checkpoint
+from engines.paths import ASSETS
+from engines.tasks.occlusion import places
+
+
+@pytest.fixture(scope="module")
+def trained() -> MediaEncoder:
+    return MediaEncoder(checkpoint.load(ASSETS / "models" / "builtin"))
+
+
+@pytest.mark.parametrize(
+    ("source", "translation", "target", "part", "said"),
+    [
+        ("A red car is parked in front of the house.", "Ein rotes Auto parkt vor dem Haus.", "de", "red", "rotes"),
+        ("See you tomorrow at the park!", "À demain au parc !", "fr", "tomorrow", "demain"),
+        ("A red car is parked in front of the house.", "一辆红色的汽车停在房子前面。", "zh", "red", "红"),
+    ],
+)
+def test_words_that_become_less_likely_say_the_hidden_part(
+    trained: MediaEncoder, source: str, translation: str, target: str, part: str, said: str
+) -> None:
+    start = source.index(part)
+    ((a, b),) = places(trained, source, translation, target, [(start, start + len(part))])
+    assert translation[a:b] == said
+
+
+def test_where_nothing_can_be_hidden_all_of_it_is_meant(encoder: MediaEncoder) -> None:
+    assert places(encoder, "", "Hallo", "de", [(0, 0)]) == [(0, 5)]
+    assert places(encoder, "Hello", "", "de", [(0, 5)]) == [(0, 0)]
+    ((start, end),) = places(encoder, "Hello", "Hallo du", "de", [(0, 5)])
+    assert 0 <= start < end <= 8
