@@ -68,8 +68,6 @@ UNCALIBRATED_FIT = (0.670, 8.8)
 PANORAMA, MAX_PARTS = 4.0, 4
 """A picture so many times as wide as high is seen in parts, or the tower would see it squeezed."""
 
-N_SENTENCES = 1000
-
 T = TypeVar("T")
 Seen: TypeAlias = Literal["photo", "sound", "clip"]
 
@@ -141,19 +139,6 @@ class Window:
     text: str = ""
 
 
-class Recent(OrderedDict[Any, Any]):
-    """The n newest entries of a dictionary."""
-
-    def __init__(self, n: int) -> None:
-        super().__init__()
-        self.n = n
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-        if len(self) > self.n:
-            self.popitem(last=False)
-
-
 class MediaEncoder:
     """A checkpoint's towers and heads over media, with a bounded memory of what was encoded.
 
@@ -166,8 +151,8 @@ class MediaEncoder:
         self.model_digest = checkpoint.digest
         self._cache_bytes = cache_bytes
         self._cache: OrderedDict[str, Encoded] = OrderedDict()
-        self.sentences: Recent = Recent(N_SENTENCES)
-        """Sentences that were translated lately; texts of programs and subtitles repeat themselves."""
+        self.sentences: dict[Any, Any] = {}
+        """Sentences that were translated lately (`engines.tasks.carry`)."""
 
     def forget(self) -> None:
         """Empty the memory of encoded media, for when memory runs short."""

@@ -42,6 +42,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.device": ("engines.errors",),
     "engines.media": BASE,
     "engines.subtitles": BASE,
+    "engines.subtitle_files": BASE,
     "engines.index": BASE,
     "engines.text": BASE,
     "engines.archives": BASE,
@@ -51,7 +52,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.encoder": (*MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.text"),
     "engines.tasks": (
         *MEDIA, "engines.align", "engines.decoding", "engines.index", "engines.model", "engines.encoder",
-        "engines.subtitles", "engines.text",
+        "engines.subtitles", "engines.subtitle_files",
+        "engines.text",
     ),
     "engines.hosts": (
         *MEDIA, "engines.device", "engines.model", "engines.encoder", "engines.subtitles", "engines.tasks",
@@ -87,6 +89,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.cli": (
         *BASE, "engines", "engines.hosts", "engines.index", "engines.media", "engines.report", "engines.subtitles",
         "engines.tasks.workers",
+    ),
+    "engines.cli.translate": (
+        *BASE, "engines.cli", "engines.media", "engines.subtitle_files", "engines.text",
     ),
     "engines.cli.labels": (*BASE, "engines.cli", "engines.home", "engines.lab", "engines.media"),
     # Whole programs, each with a parser of its own.

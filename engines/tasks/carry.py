@@ -24,6 +24,8 @@ from engines.tasks.protect import FIRST_MARK, MARK, Span, SpanKind
 from engines.text import tidy
 
 BEAM = 4
+N_REMEMBERED = 1000
+"""Sentences whose translations are kept; texts of programs and subtitles repeat themselves."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ def _attempts(encoder: MediaEncoder, text: str, wanted: Sequence[StandIn], targe
             yield draft(hypothesis.ids, hypothesis.mean_logprob), False
         for found in (draft(*text) for text in hypothesis.alternatives):
             if _holds(found.plain, wanted):
+                if len(encoder.sentences) >= N_REMEMBERED:
+                    encoder.sentences.clear()
                 encoder.sentences[key] = found
                 yield found, True
                 return

@@ -42,7 +42,7 @@ _MONTH = {name.lower(): n for names in _MONTHS.values() for n, name in enumerate
 _ANY_MONTH = "|".join(sorted(map(re.escape, _MONTH), key=len, reverse=True))
 
 _EMOJI = r"[\U0001F000-\U0001FAFF\u2600-\u27BF\u2B00-\u2BFF\u231A-\u23FF]"
-_NUMBER = r"\d+(?:[.,'\u202f\u00a0]\d{3})+(?:[.,]\d+)?|\d+(?:[.,:]\d+)*"
+_NUMBER = r"\d+(?:[.,'\u202f\u00a0]\d{3})+(?:[.,]\d+)?|\d{1,3}(?: \d{3})+(?!\d)(?:,\d+)?|\d+(?:[.,:]\d+)*"
 _CURRENCY = "[$€£¥]"
 
 _ASIDE = "|".join(
@@ -242,7 +242,7 @@ def _amount(match: re.Match[str], source: str, target: str) -> str:
 def _number(written: str, source: str, target: str) -> str:
     """ "1,250.50" as 1.250,50 or 1 250,50. A number whose points say nothing (a clock, a list) stays."""
     point, comma = (".", ",") if source in ("en", "zh") else (",", "." if source == "de" else "\u202f")
-    plain = written.replace("\u00a0", comma) if source == "fr" else written
+    plain = re.sub("[\u00a0 ]", comma, written) if source == "fr" else written
     grouped = re.fullmatch(rf"(\d{{1,3}}(?:{re.escape(comma)}\d{{3}})+|\d+)(?:{re.escape(point)}(\d+))?", plain)
     if grouped is None:
         return written

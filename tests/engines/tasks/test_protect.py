@@ -51,6 +51,8 @@ def test_what_programs_and_people_read_as_one_is_one_span(text: str, kept: list[
         ("costs $1,250.50", "en", "fr", f"1{NARROW}250,50{HARD}$"),
         ("costs $1,250.50", "en", "zh", "$1,250.50"),
         ("kostet 1.250,50 €", "de", "en", "€1,250.50"),
+        ("Il y a 36 786 personnes", "fr", "en", "36,786"),
+        ("coûte 8 153,96 €", "fr", "de", f"8.153,96{HARD}€"),
         ("15% of it", "en", "de", f"15{HARD}%"),
         ("about 3.5 km", "en", "de", "3,5"),
         ("in 1984", "en", "de", "1984"),
