@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import sacrebleu
@@ -381,7 +381,7 @@ def main() -> None:
             source, target = pair.split("-")
             made = sentences(np.random.default_rng(args.seed), args.n, source, target)
             started = time.process_time()
-            figures = measure(lambda text, s=source, t=target: _translated(host, text, s, t), made, target, args.show)
+            figures = measure(partial(_translated, host, source, target), made, target, args.show)
             seconds = (time.process_time() - started) / len(made)
             columns = " | ".join(f"{figure:.1f}" for figure in figures)
             print(f"| {pair} | {len(made)} | {columns} | {seconds:.2f} |", flush=True)
@@ -389,11 +389,11 @@ def main() -> None:
         host.close()
 
 
-def _translated(host: Host, text: str, source: str, target: str) -> str:
+def _translated(host: Host, source: str, target: str, text: str) -> str:
     result = run(host, TranslateRequest(text=text, source=source, target=target))
     assert isinstance(result, TranslateResult)
     return result.text
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -75,8 +75,9 @@ def _translated(host: Host, text: str, source: str, target: str) -> Iterator[Res
     def part(words: str) -> Iterator[str]:
         for result in host.stream(TranslateRequest(text=words, source=source, target=target)):
             assert isinstance(result, TranslateResult)
+            if result.done:
+                last.append(result)
             yield result.text
-        last.append(result)
 
     by_cues = suffix and subtitle_files.translated(text, suffix, source, target, part)
     for translation, share in by_cues or _by_lines(text, part):
