@@ -49,7 +49,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.model": (*BASE, "engines.text"),
     "engines.align": (*BASE, "engines.text"),
     "engines.decoding": (*BASE, "engines.model", "engines.text"),
-    "engines.encoder": (*MEDIA, "engines.decoding", "engines.index", "engines.model", "engines.text"),
+    "engines.meaning": (*BASE, "engines.text"),
+    "engines.encoder": (
+        *MEDIA, "engines.decoding", "engines.index", "engines.meaning", "engines.model", "engines.text",
+    ),
     "engines.tasks": (
         *MEDIA, "engines.align", "engines.decoding", "engines.index", "engines.model", "engines.encoder",
         "engines.subtitles", "engines.subtitle_files",
@@ -69,7 +72,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "engines.evaluation.__main__": (*BASE, "engines", "engines.evaluation", "engines.hosts"),
     "engines.evaluation.calibration": (
-        *BASE, "engines.archives", "engines.evaluation", "engines.hosts", "engines.training.lexicon",
+        *BASE, "engines.archives", "engines.encoder", "engines.evaluation", "engines.hosts", "engines.meaning",
+        "engines.model", "engines.training.lexicon",
     ),
     # "Teach it" is measured as it serves.
     "engines.evaluation.fewshot": (

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from engines import archives
+from engines.errors import StudioError
 from engines.model import checkpoint, public
 from engines.model.config import small
 from engines.model.fusion import FusionModel
@@ -20,6 +21,10 @@ from engines.training import concept_groups
 ROWS_FILE = "whisper_rows.json"
 """Beside the tokenizer: for each token, the rows of Whisper's embedding whose mean it starts from
 (`scripts.make_vocabulary`)."""
+
+
+class WrongWeights(StudioError):
+    """Weights of an earlier stage do not fit this model; the text says which."""
 
 
 def new_model(run: Path, whisper: str | None, efficientnet: Path | None, data: Path | None = None) -> FusionModel:
@@ -51,8 +56,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 def load_weights(model: FusionModel, states: list[dict[str, Tensor]]) -> None:
     """Load each parameter's mean over the states that contain it (model soups, Wortsman et al. 2022).
 
-    Parameters that none contains stay as they are.
+    Parameters that none contains stay as they are. Raises WrongWeights where shapes differ.
     """
     for name, parameter in model.named_parameters():
-        if values := [state[name].float() for state in states if name in state]:
+        values = [state[name].float() for state in states if name in state]
+        for value in values:
+            if value.shape != parameter.shape:
+                shapes = f"{tuple(value.shape)} in the weights and {tuple(parameter.shape)} in this model"
+                raise WrongWeights(f"{name} has the shape {shapes}: the vocabulary or the list of concepts differs")
+        if values:
             parameter.copy_(torch.stack(values).mean(0))

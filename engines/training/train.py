@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 
+from engines.archives import MissingPart
 from engines.model import checkpoint
 from engines.model.fusion import FusionModel
 from engines.training import concept_groups, feature_cache, in_memory
@@ -34,7 +35,7 @@ from engines.training.batches import Batch, Batcher
 from engines.training.objectives import OBJECTIVES, loss_of
 from engines.training.recipes import RECIPES, Recipe
 from engines.training.sources import Sources
-from engines.training.start import load_weights, new_model, read_weights
+from engines.training.start import WrongWeights, load_weights, new_model, read_weights
 from engines.training.teacher import Teacher
 
 STATE_FILE, LOG_FILE = "state.json", "log.jsonl"
@@ -247,6 +248,13 @@ class Trainer:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train one stage by a recipe, resuming where it was stopped."""
+    try:
+        _train(arguments)
+    except (MissingPart, WrongWeights) as error:
+        raise SystemExit(str(error)) from None
+
+
+def _train(arguments: Sequence[str] | None) -> None:
     parser = argparse.ArgumentParser(description="Train the fusion model by a recipe; resumes where it was stopped.")
     parser.add_argument("data", type=Path)
     parser.add_argument("run", type=Path)

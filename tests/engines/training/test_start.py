@@ -12,7 +12,7 @@ from engines.model import checkpoint, public
 from engines.model.config import tiny
 from engines.training import start
 from engines.training.batches import Batcher
-from engines.training.start import ROWS_FILE, load_weights, new_model, read_weights
+from engines.training.start import ROWS_FILE, WrongWeights, load_weights, new_model, read_weights
 from tests.engines.training.conftest import new_model as tiny_model
 
 NEW = ("clock.", "change.")
@@ -47,6 +47,11 @@ def test_parameters_that_no_stage_has_stay_and_unknown_ones_are_ignored(batcher:
     load_weights(model, [{"decoder.norm.bias": bias, "speech_bridge.weight": torch.ones(32, 32)}])
     assert torch.equal(model.ctc_head.weight, before)
     assert torch.equal(model.decoder.norm.bias, bias)
+
+
+def test_weights_of_another_shape_are_named(batcher: Batcher) -> None:
+    with pytest.raises(WrongWeights, match=r"decoder.norm.bias has the shape \(3,\) in the weights and \(32,\)"):
+        load_weights(tiny_model(batcher), [{"decoder.norm.bias": torch.ones(3)}])
 
 
 def test_a_stage_starts_from_a_finished_model_that_lacks_a_part(batcher: Batcher, run: Path, tmp_path: Path) -> None:

@@ -294,6 +294,12 @@ def test_towers_are_trained_from_media_without_any_cache(
     assert not any(name.startswith("sound.conv1.") for name in moved)
 
 
+def test_without_a_cache_the_command_says_what_makes_it(data: Path, folder: Path) -> None:
+    (folder / "features").unlink()
+    with pytest.raises(SystemExit, match="feature_cache stores them"):
+        command(data, folder, "--recipe", "ctc", "--steps", 1)
+
+
 SEVERAL = """
 import sys
 from dataclasses import replace
