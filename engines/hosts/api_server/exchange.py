@@ -57,7 +57,12 @@ def explained(request: HttpRequest, error: Exception) -> Response:
 
 async def explain_unserved(request: HttpRequest, error: Exception) -> Response:
     """The same for what no endpoint serves: an unknown path, or a method that it does not take."""
-    return explained(request, error)
+    assert isinstance(error, HTTPException)
+    told = {
+        404: "There is no such endpoint; /v1 is the address of the API.",
+        405: "This endpoint takes another method.",
+    }
+    return explained(request, HTTPException(error.status_code, told.get(error.status_code, error.detail)))
 
 
 def wrong(sentence: str) -> HTTPException:

@@ -256,6 +256,13 @@ def test_a_defect_is_a_calm_sentence_without_its_words() -> None:
     assert answer.status_code == 500 and "secret" not in answer.text and "log" in answer.json()["error"]["message"]
 
 
+def test_what_no_endpoint_serves_is_a_sentence_too(address: str) -> None:
+    nowhere, method = httpx.post(f"{address}/completions", json={}), httpx.get(f"{address}/chat/completions")
+    assert (nowhere.status_code, method.status_code) == (404, 405)
+    assert nowhere.json()["error"]["message"] == "There is no such endpoint; /v1 is the address of the API."
+    assert method.json()["error"]["message"] == "This endpoint takes another method."
+
+
 def test_a_body_past_the_limit_is_refused_whether_its_length_is_told_or_not() -> None:
     with served(FakeHost(), max_json_bytes=1_000) as address:
         told = httpx.post(f"{address}/embeddings", json={"input": "x" * 2_000})
