@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -176,10 +178,18 @@ def languages(monkeypatch: pytest.MonkeyPatch, *found: dict[str, float]) -> None
     monkeypatch.setattr(MediaEncoder, "language_probabilities", lambda self, memory: left.pop(0))
 
 
+def with_other_language(encoder: MediaEncoder, bias: float) -> MediaEncoder:
+    """The encoder with a calibration by which speech is in another language where the bias is above 0."""
+    changed, model = copy(encoder), copy(encoder.model)
+    model.config = replace(model.config, calibration={"speech": {"other_language": (bias, 0.0, 0.0)}})
+    changed.model = model
+    return changed
+
+
 def test_each_chunk_has_its_language_and_a_doubtful_one_that_of_the_chunk_before(
     hearing: MediaEncoder, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(transcribe, "_other_language", lambda *_: False)
+    hearing = with_other_language(hearing, -1.0)
     languages(monkeypatch, {"en": 0.99, "zh": 0.01}, {"en": 0.3, "zh": 0.7}, {"en": 0.02, "zh": 0.98})
     pause = np.zeros(RATE_HZ, np.float32)
     last = results_of(hearing, Sound(np.concatenate([tone(13.0), pause, tone(13.0), pause, tone(12.0)])))[-1]
@@ -190,12 +200,11 @@ def test_each_chunk_has_its_language_and_a_doubtful_one_that_of_the_chunk_before
 
 def test_speech_in_another_language_is_said_to_be_so(hearing: MediaEncoder, monkeypatch: pytest.MonkeyPatch):
     unsure = {"en": 0.4, "de": 0.3, "fr": 0.2, "zh": 0.1}
+    hearing = with_other_language(hearing, 1.0)
     languages(monkeypatch, unsure)
-    monkeypatch.setattr(transcribe, "_other_language", lambda *_: True)
     last = results_of(hearing, Sound(tone(2.0)), translate_to="de")[-1]
     assert (last.text, last.language, last.segments[0].language) == ("[another language]", "", "other")
     languages(monkeypatch)
-    monkeypatch.setattr(transcribe, "_other_language", lambda *_: False)
     given = results_of(hearing, Sound(tone(2.0)), language="en")[-1]
     assert given.language == "en" and "another language" not in given.text
 
