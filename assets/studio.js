@@ -68,6 +68,16 @@
     else seek(target);
   });
 
+  // On a phone the result lies below the fold: bring it up when something runs.
+  document.addEventListener('click', ({ target }) => {
+    const starter = target.closest('.actions button.primary, [data-query], .samples [data-sample]');
+    const result = starter?.closest('.split')?.querySelector('.split-result');
+    if (!result || result.contains(starter)) return;
+    const { top } = result.getBoundingClientRect();
+    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    if (top > innerHeight * 0.6) result.scrollIntoView({ block: 'start', behavior: calm ? 'auto' : 'smooth' });
+  });
+
   document.addEventListener('keydown', (event) => {
     if (event.key !== 'Escape') return;
     for (const stop of document.querySelectorAll('button.stop')) if (stop.offsetParent) stop.click();

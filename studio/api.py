@@ -91,7 +91,8 @@ def tasks_of(state: AppState) -> tuple[Task, ...]:
         if query is None:
             raise RequestError("api.query", "Send words or a file to search for.")
         of_samples = not values["folder"]
-        found = state.collections.samples() if of_samples else _folder(state, values["folder"])
+        model = state.host.serving(SearchRequest).info.model_digest
+        found = state.collections.samples(model) if of_samples else _folder(state, values["folder"])
         read = [IndexRequest(folder=found.folder, collection=found.file)] if of_samples else []
         find = SearchRequest(query=query, collection=found.file, kinds=frozenset(found.kinds), k=values["n_hits"])
         return (*read, find)

@@ -100,7 +100,7 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
         switch = _header(state)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(label("ui.tab.search"), id=search.TAB, elem_id="tab-search"):
-                searching, update = search.create_ui(state)
+                searching = search.create_ui(state)
             with gr.Tab(label("ui.tab.speech"), id=speech.TAB, elem_id="tab-speech"):
                 listening = speech.create_ui(state)
             with gr.Tab(label("ui.tab.video"), id=video.TAB, elem_id="tab-video"):
@@ -112,12 +112,12 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
             with gr.Tab(label("ui.tab.models"), id=models.TAB, elem_id="tab-models"):
                 about = models.create_ui(state)
         _foot(shared=state.rules.shared)
-        search.wire(state, searching, update)
+        search.wire(state, searching)
         speech.wire(state, listening)
         video.wire(state, asking)
         caption.wire(state, captioning)
         lab.wire(state, trying)
-        panels = (searching, listening, asking, captioning)
+        panels = (searching.panel, listening, asking, captioning)
         subtitles = {panel.tab: panel.subtitle for panel in panels}
         models.wire(state, about, switch, subtitles, moments=(page.load, tabs.change))
         _wire_sends(state, tabs, panels)

@@ -16,12 +16,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines import KINDS, Kind, RequestError, UserError
+from engines.index import shipped
+from engines.paths import ASSETS
 from studio import uploads
 
 SAMPLES = "samples"
 UPLOADS = "uploads"
 FOLDER = "folder"
 FILES = "files"
+SHIPPED_INDEX = ASSETS / "wall" / "index.json"
+"""The index of the samples by the built-in model; `scripts/prepare_samples.py` makes it."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,12 @@ class CollectionStore:
         self._home = home
         self._samples = samples
 
-    def samples(self) -> CollectionRef:
-        """The ready-made collection; media only, since the texts beside the samples are their sources."""
-        return replace(self._collection(SAMPLES, self._samples), kinds=tuple(kind for kind in KINDS if kind != "text"))
+    def samples(self, model_digest: str) -> CollectionRef:
+        """The collection of the samples for one model, ready to search if its index ships with them. Media only,
+        since the texts beside the samples are their sources."""
+        found = self._collection(SAMPLES, self._samples.resolve(), model_digest)
+        shipped.load(SHIPPED_INDEX, found.file, found.folder, model_digest)
+        return replace(found, kinds=tuple(kind for kind in KINDS if kind != "text"))
 
     @property
     def routes(self) -> Path:
@@ -95,8 +102,8 @@ class CollectionStore:
     def _folder_of(self, session: str) -> Path:
         return uploads.claim(self._home / UPLOADS) / hashlib.sha256(session.encode()).hexdigest()[:24]
 
-    def _collection(self, name: str, folder: Path) -> CollectionRef:
-        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    def _collection(self, name: str, folder: Path, model_digest: str = "") -> CollectionRef:
+        digest = hashlib.sha256(f"{folder}{model_digest}".encode()).hexdigest()[:12]
         store = self._home / "collections"
         try:
             store.mkdir(parents=True, exist_ok=True)

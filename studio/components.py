@@ -11,8 +11,8 @@ import gradio as gr
 from gradio import processing_utils
 
 from engines import LANGUAGES, RequestError
-from studio import model_routing, theme
-from studio.i18n import both, label, spans
+from studio import model_routing, views
+from studio.i18n import both, label
 from studio.state import AppState, Sample
 from studio.stream import QUICK
 
@@ -29,6 +29,14 @@ PICK_JS = """element.addEventListener('click', (event) => {
 RESULT_JS = """element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-send]');
   if (button) trigger('send', { tab: button.dataset.send, file: button.dataset.file });
+  const sample = event.target.closest('[data-sample]');
+  if (sample) trigger('pick', { sample: sample.dataset.sample });
+  if (event.target.closest('[data-wall]')) trigger('wall', {});
+});"""
+
+QUERIES_JS = """element.addEventListener('click', (event) => {
+  const chosen = event.target.closest('[data-query]');
+  if (chosen) trigger('query', { text: chosen.innerText.trim() });
 });"""
 
 FILES_JS = """const bring = async (files) => {
@@ -112,8 +120,9 @@ MISSING = {
 }
 
 
-def media_input(tab: str, kinds: Sequence[str], *, text_key: str = "") -> MediaInput:
-    """Inputs for some kinds of media, the first one visible. text_key: placeholder of the text input."""
+def media_input(tab: str, kinds: Sequence[str], *, text_key: str = "", n_lines: int = 3) -> MediaInput:
+    """Inputs for some kinds of media, the first one visible. text_key: placeholder of the text input; n_lines: its
+    height; with one line Enter runs, with more it begins a line."""
     kind = gr.Radio(
         [(label(f"ui.kind.{name}"), name) for name in kinds],
         value=kinds[0],
@@ -125,10 +134,11 @@ def media_input(tab: str, kinds: Sequence[str], *, text_key: str = "") -> MediaI
         visible=len(kinds) > 1,
         interactive=True,
     )
-    return MediaInput(tab, tuple(kinds), kind, {name: _part(tab, name, name == kinds[0], text_key) for name in kinds})
+    parts = {name: _part(tab, name, name == kinds[0], text_key, n_lines) for name in kinds}
+    return MediaInput(tab, tuple(kinds), kind, parts)
 
 
-def _part(tab: str, kind: str, visible: bool, text_key: str) -> gr.Component:
+def _part(tab: str, kind: str, visible: bool, text_key: str, n_lines: int) -> gr.Component:
     common: dict[str, Any] = {"elem_id": f"{tab}-{kind}", "visible": visible, "interactive": True}
     if kind == TEXT:
         return gr.Textbox(
@@ -136,7 +146,7 @@ def _part(tab: str, kind: str, visible: bool, text_key: str) -> gr.Component:
             label=label("ui.kind.text"),
             show_label=False,
             container=False,
-            lines=3,
+            lines=n_lines,
             max_lines=12,
             elem_classes="field",
             **common,
@@ -184,14 +194,16 @@ def question_of(elem_id: str, key: str) -> gr.HTML:
 
 def samples(tab: str, samples: Sequence[Sample]) -> gr.HTML:
     """Thumbnails of samples. A click is a `pick` event with the id of the sample."""
-    cards = "".join(
-        f'<button type="button" class="sample" data-sample="{sample.file_id}">'
-        f'<span class="sample-picture"><img src="./studio/thumb/{sample.file_id}" alt="" loading="lazy">'
-        f'{theme.kind_mark(sample.kind)}</span><span class="sample-title">{spans(*sample.titles)}</span></button>'
-        for sample in samples
-    )
+    cards = views.sample_cards(samples)
     value = f'<div class="samples">{cards}</div>' if cards else ""
     return gr.HTML(value, elem_id=f"{tab}-samples", js_on_load=PICK_JS, visible=bool(cards), apply_default_css=False)
+
+
+def queries(elem_id: str, keys: Sequence[str]) -> gr.HTML:
+    """Suggested texts as buttons. A click is a `query` event with the text in the page's language."""
+    buttons = "".join(f'<button type="button" class="chip" data-query>{both(key)}</button>' for key in keys)
+    value = f'<p class="queries"><span class="quiet">{both("ui.search.try")}</span>{buttons}</p>'
+    return gr.HTML(value, elem_id=elem_id, js_on_load=QUERIES_JS, apply_default_css=False)
 
 
 def files(elem_id: str, value: str, *, most: int) -> gr.HTML:
@@ -205,7 +217,8 @@ def files(elem_id: str, value: str, *, most: int) -> gr.HTML:
 
 
 def result_card(tab: str, value: str) -> gr.HTML:
-    """The result card. A click on "send to" is a `send` event."""
+    """The result card. Events: `send` for a click on "send to", `pick` for one on a sample, `wall` for the way back to
+    the samples."""
     return gr.HTML(value, elem_id=f"{tab}-result", js_on_load=RESULT_JS, apply_default_css=False)
 
 

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import gradio as gr
@@ -129,10 +129,12 @@ def calm(error: BaseException) -> UserError:
 
 
 def answer(state: AppState, job: Job, session: str, language: str, values: Sequence[Any]) -> Frames:
-    """Run a job on the values of its widgets."""
+    """Run a job on the values of its widgets. The last result's seconds are those the person waited for all of it."""
+    started_s = time.monotonic()
 
     def steps(cancel: Cancel) -> Frames:
-        for result in results_of(state, job.build(session, language, *map(plain, values)), cancel):
+        for partial in results_of(state, job.build(session, language, *map(plain, values)), cancel):
+            result = replace(partial, seconds=time.monotonic() - started_s)
             if result.done and job.finish is not None:
                 job.finish(session, result)
             yield job.view(session, result), not result.done

@@ -28,7 +28,10 @@ from engines import (
 from studio import model_routing, theme
 from studio.i18n import both, knows, sentence, spans
 from studio.registry import DownloadRegistry
+from studio.state import Sample
 
+N_CLOSEST = 3
+"""Hits that are shown when none fits."""
 FITS = 0.5
 """A hit below this does not fit well: `Hit.fit` is calibrated so."""
 ENDINGS: dict[str | None, str] = {"cancelled": "ui.stopped", "cut": "ui.cut"}
@@ -159,10 +162,11 @@ def foot(
     *,
     saves: Sequence[str] = (),
     sends: Sequence[str] = (),
+    more: str = "",
 ) -> str:
     """The status line of a host's result, with notes on how its media were read. saves: file formats to offer; sends:
-    tabs its media can be sent to."""
-    tools = copy_button() if "txt" in saves else ""
+    tabs its media can be sent to; more: further buttons, as HTML."""
+    tools = more + (copy_button() if "txt" in saves else "")
     notes = "".join(f'<span class="facts">{spans(note.en, note.zh)}</span>' for note in result.notes)
     if saves:
         name = downloads.add_result(result)
@@ -330,11 +334,21 @@ def hits(result: SearchResult, downloads: DownloadRegistry, info: HostInfo) -> s
         return _card(result, stage(result.progress), "")
     if not result.hits:
         return _card(result, nothing("ui.search.nothing"), foot(result, downloads, info))
-    is_fitting = any(hit.fit >= FITS for hit in result.hits)
-    warning = "" if is_fitting else f'<p class="warning">{both("ui.search.nofit")}</p>'
-    cards = "".join(_hit(hit, downloads) for hit in result.hits)
-    below = foot(result, downloads, info, saves=("json", "csv"))
-    return _card(result, f'{warning}<div class="cards">{cards}</div>', below)
+    fitting = [hit for hit in result.hits if hit.fit >= FITS]
+    shown = fitting or list(result.hits[:N_CLOSEST])
+    folded = result.hits[len(shown) :]
+    warning = "" if fitting else f'<p class="warning">{both("ui.search.nofit")}</p>'
+    body = f'{warning}<div class="cards{" has-best" if fitting else ""}">{_hits(shown, downloads)}</div>'
+    if folded:
+        summary = f"<summary>{both('ui.search.unfit', n=len(folded))}</summary>"
+        body += f'<details class="unfit">{summary}<div class="cards">{_hits(folded, downloads)}</div></details>'
+    wall_button = f'<button type="button" class="tool" data-wall>{both("ui.search.all")}</button>'
+    below = foot(result, downloads, info, saves=("json", "csv"), more=wall_button)
+    return _card(result, body, below)
+
+
+def _hits(hits: Sequence[Hit], downloads: DownloadRegistry) -> str:
+    return "".join(_hit(hit, downloads) for hit in hits)
 
 
 def _hit(hit: Hit, downloads: DownloadRegistry) -> str:
@@ -393,6 +407,22 @@ def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> s
     return _card(result, f'<p class="nothing">{counts}</p>{listed}{passed}', foot(result, downloads, info))
 
 
+def wall(samples: Sequence[Sample]) -> str:
+    """What the samples' collection holds; each can be clicked to find what is like it."""
+    hint = f'<p class="hint wall-hint">{both("ui.search.wall", n=len(samples))}</p>'
+    return result_card("empty", f'{hint}<div class="wall">{sample_cards(samples)}</div>')
+
+
+def sample_cards(samples: Sequence[Sample]) -> str:
+    """Thumbnails of samples as buttons [data-sample]."""
+    return "".join(
+        f'<button type="button" class="sample" data-sample="{sample.file_id}">'
+        f'<span class="sample-picture"><img src="./studio/thumb/{sample.file_id}" alt="" loading="lazy">'
+        f'{theme.kind_mark(sample.kind)}</span><span class="sample-title">{spans(*sample.titles)}</span></button>'
+        for sample in samples
+    )
+
+
 # --- examples of a result, for the empty states ----------------------------------------------------------------------
 
 
@@ -426,14 +456,3 @@ def example_answer() -> str:
         f'<p class="sentence">{both("ui.video.example.answer")}</p>'
         f'<div class="why"><div class="shares">{rows}</div></div></article></div>'
     )
-
-
-def example_cards() -> str:
-    """What hits look like: one card per kind."""
-    cards = "".join(
-        f'<article class="card"><div class="card-media">{theme.kind_mark(kind)}</div><div class="card-text">'
-        + meter(fit, f'<span class="quiet">{both("ui.kind." + kind)}</span>', "")
-        + "</div></article>"
-        for kind, fit in (("photo", 0.92), ("sound", 0.78), ("clip", 0.61))
-    )
-    return example(f'<div class="cards">{cards}</div>')

@@ -25,8 +25,8 @@ MEDIA = (*BASE, "engines.media")
 # What the page may use besides public names: work in threads, devices, where files are, what a file holds, subtitles,
 # the API it serves.
 FOR_THE_PAGE = (
-    "engines.background", "engines.device", "engines.home", "engines.hosts.api_server", "engines.media",
-    "engines.paths", "engines.subtitles",
+    "engines.background", "engines.device", "engines.home", "engines.hosts.api_server", "engines.index.shipped",
+    "engines.media", "engines.paths", "engines.subtitles",
 )  # fmt: skip
 
 # Module or package -> the modules of this repository it may import besides its own package. The longest match counts.
@@ -105,6 +105,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "scripts": ("engines",),
     "scripts.load": ("engines", "studio.app"),
+    "scripts.prepare_samples": ("engines", "studio.routes"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
     "launch": ("studio.__main__", "studio.bootstrap", "studio.serving"),
     "studio.__main__": ("engines", "engines.cli", "engines.hosts.publish", "studio.offline", "studio.serving"),

@@ -12,6 +12,7 @@ import pytest
 
 from engines import media
 from engines.evaluation.naming import names
+from engines.paths import ASSETS
 from engines.protocol import (
     AskRequest,
     AskResult,
@@ -54,6 +55,17 @@ def said_by(row: dict[str, str]) -> str:
 
 def came_from(row: dict[str, str]) -> str:
     return row.get("From") or row["Picture"]
+
+
+def test_the_first_screen_is_ready_for_the_model_and_the_samples_of_this_version() -> None:
+    """Where this fails, run `python -m scripts.prepare_samples`."""
+    shipped = json.loads((ASSETS / "wall" / "index.json").read_text(encoding="utf-8"))
+    model = json.loads((ASSETS / "models" / "builtin" / "config.json").read_text(encoding="utf-8"))
+    assert shipped["model"] == model["weights_sha256"]
+    for path in FILES:
+        entry = shipped["files"][path.name]
+        assert entry["sha256"] == media.content_digest(path) and entry["rows"]
+        assert len(list((ASSETS / "wall").glob(f"{path.name}.[js][pv]g"))) == 1
 
 
 @every_file

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from engines import KINDS, HostInfo, IndexRequest, IndexResult, Request, Result, SearchRequest, SearchResult
+from engines import KINDS, HostInfo, IndexRequest, IndexResult, Request, Result, SearchRequest, SearchResult, UserError
 from studio import components, stream, views
 from studio.collections import FOLDER, SAMPLES, UPLOADS, CollectionRef
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
-from studio.i18n import label
+from studio.i18n import both, label, page_language
 from studio.state import AppState
 from studio.stream import Job
 from studio.tabs.panel import Panel, wire_panel
@@ -63,15 +64,25 @@ class IndexedBy:
             self._digests[result.request.collection] = result.model_digest
 
 
-def create_ui(state: AppState) -> tuple[Panel, gr.Button]:
-    """Lay out the tab. The button besides updates a collection's index without a search."""
+@dataclass(frozen=True)
+class Search:
+    """The widgets of the tab. queries: suggested queries; update: updates a collection's index without a search."""
+
+    panel: Panel
+    queries: gr.HTML
+    update: gr.Button
+
+
+def create_ui(state: AppState) -> Search:
+    """Lay out the tab: at first the result side is a wall of what the samples' collection holds."""
+    gr.HTML(f'<p class="lead">{both("ui.lead")}</p>', elem_id="lead", apply_default_css=False)
     subtitle = components.subtitle(state, TAB)
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
-            media = components.media_input(TAB, (TEXT, PHOTO, SOUND, CLIP), text_key="ui.search.text")
+            media = components.media_input(TAB, (TEXT, PHOTO, SOUND, CLIP), text_key="ui.search.text", n_lines=1)
+            queries = components.queries("search-queries", [f"ui.search.try.{n}" for n in (1, 2, 3)])
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
-            samples = components.samples(TAB, state.samples_for(TAB))
             places = (SAMPLES, UPLOADS, FOLDER) if state.rules.folders else (SAMPLES, UPLOADS)
             place = components.radio(
                 "search-place",
@@ -113,13 +124,16 @@ def create_ui(state: AppState) -> tuple[Panel, gr.Button]:
                     4, 60, N_HITS, step=4, label=label("ui.search.hits"), elem_id="search-hits", interactive=True
                 )
         with gr.Column(scale=7, elem_classes="split-result"):
-            result = components.result_card(TAB, views.empty(TAB, views.example_cards()))
+            result = components.result_card(TAB, views.wall(state.samples))
     extras = (kinds, n_hits, place, files, folder)
-    return Panel(TAB, media, extras, samples, run, stop, result, subtitle), update
+    return Search(Panel(TAB, media, extras, result, run, stop, result, subtitle), queries, update)
 
 
-def wire(state: AppState, panel: Panel, update: gr.Button) -> None:
+def wire(state: AppState, page: Search) -> None:
     """Attach the events."""
+    panel = page.panel
+    box = panel.media.parts[TEXT]
+    assert isinstance(box, gr.Textbox)
     *_, place, files, folder = panel.extras
     indexed = IndexedBy()
 
@@ -128,7 +142,7 @@ def wire(state: AppState, panel: Panel, update: gr.Button) -> None:
             return state.collections.folder(folder or "")
         if place == UPLOADS:
             return state.collections.uploads(session, [Path(file) for file in files or ()])
-        return state.collections.samples()
+        return state.collections.samples(state.host.serving(SearchRequest).info.model_digest)
 
     def requests(session: str, _language: str, *values: Any) -> Sequence[Request]:
         *query, place, files, folder = values
@@ -149,18 +163,55 @@ def wire(state: AppState, panel: Panel, update: gr.Button) -> None:
     def note(_session: str, result: Result) -> None:
         indexed.note(result)
 
-    wire_panel(state, panel, Job(TAB, requests, view, note), submit=[_text_of(panel)])
-    stream.wire_run(
-        state, Job(TAB, refresh, view, note), update.click, (place, files, folder), panel.result, panel.run, panel.stop
+    job = Job(TAB, requests, view, note)
+    wire_panel(state, panel, job, submit=[box])
+    refreshed = (place, files, folder), panel.result, panel.run, panel.stop
+    stream.wire_run(state, Job(TAB, refresh, view, note), page.update.click, *refreshed)
+
+    def choose(event: gr.EventData) -> dict[gr.Component, Any]:
+        return panel.media.show(TEXT, event.text)
+
+    chosen = page.queries.query(choose, None, panel.media.inputs, **stream.QUICK)
+    stream.wire_run(state, job, chosen.success, panel.inputs, panel.result, panel.run, panel.stop)
+
+    def back() -> str:
+        return views.wall(state.samples)
+
+    panel.result.wall(back, None, panel.result, **stream.QUICK)
+
+    def is_ready(session: str, place: str, folder: str | None) -> bool:
+        """Whether a search needs no indexing that one would have to wait for."""
+        if place == UPLOADS or (place == FOLDER and not folder):
+            return False
+        try:
+            collection = collection_for(session, place, None, folder)
+        except UserError:
+            return False
+        is_shipped = place == SAMPLES and collection.file.exists()
+        return is_shipped or indexed.holds(collection, state.host.serving(SearchRequest).info)
+
+    def search_typed(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+        """Search while a person types, without a card that says so; the samples come back with an empty box."""
+        kind, text, (place, _files, folder) = values[0], values[1], values[-3:]
+        session, language = stream.session_of(request), page_language(request)
+        if kind == TEXT and not (text or "").strip():
+            state.running.stop(session, TAB)
+            yield {panel.result: views.wall(state.samples)}
+        elif kind == TEXT and is_ready(session, place, folder):
+            frames = stream.answer(state, job, session, language, values)
+            yield from stream.updates((frame for frame in frames if not frame[1]), panel.result, panel.stop, panel.run)
+
+    box.input(
+        search_typed,
+        panel.inputs,
+        [panel.result, panel.run, panel.stop],
+        trigger_mode="always_last",
+        **stream.UNPROCESSED,
+        **stream.MODEL,
+        **stream.PRIVATE,
     )
 
     def show(place: str) -> tuple[Any, ...]:
         return tuple(gr.update(visible=seen) for seen in (place == UPLOADS, place == FOLDER, place != SAMPLES))
 
-    place.input(show, place, [files, folder, update], **stream.QUICK)
-
-
-def _text_of(panel: Panel) -> gr.Textbox:
-    box = panel.media.parts[TEXT]
-    assert isinstance(box, gr.Textbox)
-    return box
+    place.input(show, place, [files, folder, page.update], **stream.QUICK)

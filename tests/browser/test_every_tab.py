@@ -60,7 +60,7 @@ def test_in_every_tab_a_sample_gives_its_result_at_one_click(
     visit: Visit = request.getfixturevalue(size)
     for tab in WORKING:
         visit.open_tab(tab)
-        visit.page.locator(f"#{tab}-samples .sample").first.click()
+        visit.page.locator(f"#{tab}-samples .sample, #{tab}-result .sample").first.click()
         said = visit.result(tab, "done")
         assert found[tab] in said
         assert "CPU · fake" in said

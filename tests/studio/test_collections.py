@@ -1,3 +1,4 @@
+import json
 import os
 import time
 from pathlib import Path
@@ -5,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from engines import RequestError, UserError
-from studio.collections import CollectionStore, existing_folder
+from engines.index import open_collection
+from studio.collections import SHIPPED_INDEX, CollectionStore, existing_folder
+from studio.state import SAMPLES
 from studio.uploads import KEEP_S
 
 
@@ -19,8 +22,17 @@ def collections(tmp_path: Path) -> CollectionStore:
 def test_the_samples_are_searched_without_the_texts_that_tell_where_they_are_from(
     collections: CollectionStore, tmp_path: Path
 ) -> None:
-    assert "text" not in collections.samples().kinds
+    assert "text" not in collections.samples("model").kinds
     assert "text" in collections.folder(str(tmp_path)).kinds
+
+
+def test_the_samples_need_not_be_read_before_their_first_search(tmp_path: Path) -> None:
+    model = json.loads(SHIPPED_INDEX.read_text(encoding="utf-8"))["model"]
+    store = CollectionStore(tmp_path, SAMPLES)
+    ready, other = store.samples(model), store.samples("another model")
+    assert ready.file != other.file and not other.file.exists()
+    with open_collection(ready.file, model_digest=model) as opened:
+        assert all(opened.unchanged(path) for path in SAMPLES.iterdir() if path.suffix != ".json")
 
 
 def test_two_folders_of_the_same_name_are_two_collections(collections: CollectionStore, tmp_path: Path) -> None:
@@ -83,7 +95,7 @@ def test_uploads_can_be_forgotten_with_their_collection(collections: CollectionS
 def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError, match="cannot be kept") as caught:
-        CollectionStore(tmp_path / "file", tmp_path).samples()
+        CollectionStore(tmp_path / "file", tmp_path).samples("model")
     assert "检索集" in caught.value.zh
 
 

@@ -93,6 +93,17 @@ def test_a_defect_is_one_calm_sentence_and_the_log_holds_the_rest(
     assert record.exc_info is not None
 
 
+def test_seconds_are_those_waited_for_all_requests_together(state: AppState) -> None:
+    """The scripted host sleeps between results, so each of the two requests takes that long at least."""
+    seconds: list[float] = []
+    first, second = CaptionRequest(media=PHOTO), CaptionRequest(media=PHOTO, language="de")
+    timed = replace(job(first, second), finish=lambda _session, result: seconds.append(result.seconds))
+    host = FakeHost(delay_s=0.02)
+    list(answer(over(state, host), timed, "me", "en", ()))
+    n_sleeps = sum(len(list(host.scripts[CaptionRequest](request))) - 1 for request in (first, second))
+    assert seconds[0] >= n_sleeps * 0.02
+
+
 def test_several_requests_are_one_stream_with_one_end(state: AppState) -> None:
     first, second = CaptionRequest(media=PHOTO), CaptionRequest(media=PHOTO, language="de")
     ends = [frame for frame, goes_on in answer(state, job(first, second), "me", "en", ()) if not goes_on]

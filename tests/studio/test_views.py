@@ -26,6 +26,7 @@ from engines import (
 from engines.protocol import Sense
 from studio import views
 from studio.registry import DownloadRegistry
+from studio.state import SAMPLES, read_samples
 
 FOLDER = Path("/home/somebody/private")
 MEDIA = FOLDER / "a <b>.mp4"
@@ -230,6 +231,29 @@ def test_hits_that_do_not_fit_are_not_passed_off_as_finds(downloads: DownloadReg
     assert shown.count("is-weak") == 2
 
 
+def test_what_does_not_fit_is_folded_away_behind_its_number(downloads: DownloadRegistry, info: HostInfo) -> None:
+    weak = tuple(replace(HITS.hits[1], path=FOLDER / f"{n}.txt", fit=0.3) for n in range(11))
+    best, folded = views.hits(replace(HITS, hits=(HITS.hits[0], *weak)), downloads, info).split("<details")
+    assert "a &lt;b&gt;.mp4" in best and "has-best" in best and "is-weak" not in best
+    assert "11 that do not fit" in folded and folded.count("is-weak") == 11
+    one = views.hits(replace(HITS, hits=(HITS.hits[0], weak[0])), downloads, info)
+    assert "1 that does not fit" in one
+
+
+def test_of_hits_that_all_do_not_fit_the_closest_are_shown(downloads: DownloadRegistry, info: HostInfo) -> None:
+    weak = tuple(replace(HITS.hits[1], path=FOLDER / f"{n}.txt", fit=0.3) for n in range(5))
+    shown, folded = views.hits(replace(HITS, hits=weak), downloads, info).split("<details")
+    assert "Nothing fits well" in shown and shown.count("is-weak") == 3 and "has-best" not in shown
+    assert "2 that do not fit" in folded
+
+
+def test_the_wall_has_a_button_for_every_sample() -> None:
+    samples = read_samples(SAMPLES, DownloadRegistry())
+    shown = views.wall(samples)
+    assert shown.count("data-sample=") == len(samples) > 20
+    assert f"{len(samples)} samples to search" in shown
+
+
 def test_no_hit_is_said(downloads: DownloadRegistry, info: HostInfo) -> None:
     assert "There is nothing of the chosen kinds" in views.hits(replace(HITS, hits=(), end="empty"), downloads, info)
 
@@ -253,7 +277,7 @@ def test_what_can_be_saved_is_on_the_shelf(downloads: DownloadRegistry, info: Ho
     assert saved.text == CAPTION.text
 
 
-@pytest.mark.parametrize("tab", ["search", "speech", "video", "caption"])
+@pytest.mark.parametrize("tab", ["speech", "video", "caption"])
 def test_an_empty_tab_says_what_to_do_in_both_languages(tab: str) -> None:
     shown = views.empty(tab)
     assert "is-empty" in shown
