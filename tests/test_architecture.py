@@ -105,7 +105,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "scripts": ("engines",),
     "scripts.load": ("engines", "studio.app"),
-    "scripts.prepare_samples": ("engines", "studio.routes"),
+    "scripts.prepare_samples": ("engines", "engines.index", "engines.paths", "engines.tasks", "studio.routes"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
     "launch": ("studio.__main__", "studio.bootstrap", "studio.serving"),
     "studio.__main__": ("engines", "engines.cli", "engines.hosts.publish", "studio.offline", "studio.serving"),

@@ -45,11 +45,6 @@ GAP_JS = """element.addEventListener('input', (event) => {
   event.target.closest('.maps').style.setProperty('--gap', event.target.value);
 });"""
 
-SCROLL_JS = """() => {
-  if (window.innerWidth <= 760) document.getElementById('RESULT').scrollIntoView({ behavior: 'smooth' });
-}"""
-"""On a phone the result is below the settings."""
-
 Value = TypeVar("Value")
 
 
@@ -302,7 +297,6 @@ def wire(state: AppState, lab: Lab) -> None:
     lab.which.input(lab.turn, lab.which, list(lab.frames.values()), **stream.QUICK)
     for panel in lab.panels.values():
         outputs = [panel.result, panel.run, panel.stop]
-        panel.run.click(None, None, None, js=SCROLL_JS.replace("RESULT", str(panel.result.elem_id)), **stream.QUICK)
         panel.run.click(_acting(state, turns, panel), list(panel.parts.values()), outputs, **SLOW)
         stream.wire_stop(state, panel.tab, panel.stop)
         if FOLDER in panel.parts:
