@@ -6,7 +6,7 @@ import pytest
 
 from engines import SearchRequest
 from studio.app import Served
-from tests.browser.conftest import Visit
+from tests.browser.conftest import PATIENCE_MS, Visit
 from tests.fake_host import FakeHost
 
 pytestmark = pytest.mark.browser
@@ -57,12 +57,13 @@ def test_it_searches_as_one_types_once_the_samples_are_read(wide: Visit, scripte
     page.locator("#search-text textarea").press_sequentially(" asleep")
     page.wait_for_function("document.querySelector('#search-result .is-done')")
     asked = scripted[1].requests
-    until = 100
-    while not (isinstance(asked[-1], SearchRequest) and asked[-1].query == "a cat asleep") and until:
+    for _ in range(PATIENCE_MS // 100):
+        last = asked[-1]
+        if isinstance(last, SearchRequest) and last.query == "a cat asleep":
+            break
         page.wait_for_timeout(100)
-        until -= 1
-    last = asked[-1]
-    assert isinstance(last, SearchRequest) and last.query == "a cat asleep"
+    else:
+        pytest.fail("what was typed was not searched")
     assert not page.locator("#search-stop").is_visible() and page.locator("#search-run").is_enabled()
     page.press("#search-text textarea", "Control+a")
     page.keyboard.press("Backspace")

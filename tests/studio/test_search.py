@@ -1,13 +1,16 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 
 from engines import IndexRequest, IndexResult, RequestError, SearchRequest
 from studio import components
+from studio.app import build, open_state
 from studio.collections import CollectionRef
 from studio.components import MediaInput
+from studio.state import AppState
 from studio.tabs import search
 from tests.fake_host import FakeHost
 
@@ -53,3 +56,46 @@ def test_a_collection_is_fresh_once_it_was_made_and_no_longer_when_another_model
 def test_what_is_missing_for_a_search_is_said(media: MediaInput, text: str, kinds: list[str], sentence: str) -> None:
     with pytest.raises(RequestError, match=sentence):
         search.build(media, BOOK, "text", text, None, None, None, kinds, 4, is_fresh=True)
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    return FakeHost()
+
+
+@pytest.fixture
+def state(host: FakeHost, tmp_path: Path) -> AppState:
+    return open_state(host, home=tmp_path, devices=("cpu",))
+
+
+# --- as one types ----------------------------------------------------------------------------------------------------
+
+
+def typed(state: AppState, text: str, place: str = "samples") -> list[str]:
+    """The cards that the page shows after a key was pressed in the search box."""
+    page = build(state.host, state=state)
+    (event,) = [fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") == "search_typed"]
+    request = gr.Request()
+    request.session_hash = "me"
+    request.request = SimpleNamespace(cookies={}, headers={}, query_params={})  # type: ignore[assignment]
+    values = ("text", text, None, None, None, ["photo", "sound", "clip"], 12, place, None, None)
+    assert event.fn is not None
+    return [update[card] for update in event.fn(request, *values) for card in update if card.elem_id == "search-result"]
+
+
+def test_a_key_searches_the_samples_once_they_are_indexed_and_an_empty_box_brings_them_back(
+    state: AppState, host: FakeHost
+) -> None:
+    assert typed(state, "a dog") == [] and host.requests == []
+    collection = state.collections.samples(host.info.model_digest)
+    collection.file.write_bytes(b"indexed before")
+    (found,) = typed(state, "a dog")
+    assert "dog.jpg" in found and "is-done" in found
+    assert isinstance(host.requests[-1], SearchRequest) and host.requests[-1].query == "a dog"
+    (wall,) = typed(state, " ")
+    assert "samples to search" in wall
+
+
+@pytest.mark.parametrize("place", ["uploads", "folder"])
+def test_no_key_searches_what_would_have_to_be_read_first(state: AppState, host: FakeHost, place: str) -> None:
+    assert typed(state, "a dog", place) == [] and host.requests == []
