@@ -1,20 +1,9 @@
-"""The tables of README and model card, written from an `evaluation.json` so that no figure is typed by hand.
-
-    python -m scripts.model_tables EVALUATION.json README.md README.zh.md CARD.md
-
-replaces what stands between `<!-- measured en -->` (or `zh`) and `<!-- end measured -->` in each document.
-"""
+"""The table of README, docs and model card that is written from an `evaluation.json`; `scripts.tables` writes it."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-BLOCK = re.compile(r"(<!-- measured (en|zh) -->\n).*?(<!-- end measured -->)", re.DOTALL)
 
 DIGITS = {"s": 3, "MB": 0}
 """Behind the point; of everything else one."""
@@ -36,6 +25,16 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "… the English ones translated to Chinese / German: CIDEr",
         "……由英文描述译成中文 / 德文：CIDEr",
         ("caption.flickr8k.zh.through_english.cider", "caption.flickr8k.de.through_english.cider"),
+    ),
+    (
+        "Captions of photos of ImageNet classes that name the thing: English / Chinese / German",
+        "ImageNet 类别照片的描述说出其名：英文 / 中文 / 德文",
+        tuple(f"naming.imagenet.caption.{language}accuracy" for language in ("", "zh.", "de.")),
+    ),
+    (
+        "… found first by the name of their class: English / Chinese / German / French",
+        "……用类别名检索排第一：英文 / 中文 / 德文 / 法文",
+        tuple(f"naming.imagenet.search.{language}recall_at_1" for language in ("", "zh.", "de.", "fr.")),
     ),
     *(
         (
@@ -99,6 +98,29 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "Sounds, ESC-10 / UrbanSound8K: accuracy",
         "声音，ESC-10 / UrbanSound8K：准确率",
         ("sound.esc10.accuracy", "sound.us8k.accuracy"),
+    ),
+    (
+        "Questions people asked about indoor photos (DAQUAR): accuracy / without the photo",
+        "人们对室内照片的提问（DAQUAR）：准确率 / 不看照片",
+        ("photo_qa.daquar.accuracy", "photo_qa.daquar.accuracy.blind"),
+    ),
+    (
+        "Natural questions about real clips: exact / the answer stands in the reply",
+        "对真实视频的自然提问：完全一致 / 回答中含答案",
+        ("video_qa.mini.accuracy", "video_qa.mini.contains"),
+    ),
+    *(
+        (
+            f"Accuracy of the surest 60 / 80 %: {name}",
+            f"最有把握的 60 / 80 % 的准确率：{name_zh}",
+            tuple(f"doubt.{key}.accuracy_at_{share}" for share in (60, 80)),
+        )
+        for key, name, name_zh in (
+            ("naming.imagenet", "names in captions", "描述中的名称"),
+            ("sound.esc10", "sounds, ESC-10", "声音，ESC-10"),
+            ("video_qa.composed", "questions about composed clips", "对合成视频的提问"),
+            ("photo_qa.daquar", "questions about photos", "对照片的提问"),
+        )
     ),
     ("Video questions, composed clips: accuracy", "视频问答，合成视频：准确率", ("video_qa.composed.accuracy",)),
     (
@@ -176,33 +198,35 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 """What is shown: in English, in Chinese, and the keys whose values stand side by side."""
 
 
-def measured(rows: Mapping[str, Any], language: str, shown: Sequence[tuple[str, str, tuple[str, ...]]] = ROWS) -> str:
-    """A Markdown table of the rows that were measured; what was skipped or is not there is left out."""
+def measured(
+    rows: Mapping[str, Any],
+    language: str,
+    shown: Sequence[tuple[str, str, tuple[str, ...]]] = ROWS,
+    before: Mapping[str, Any] | None = None,
+) -> str:
+    """A Markdown table of the rows that were measured; what was skipped or is not there is left out.
+
+    before: the rows of the version before this one, which get a column of their own.
+    """
     zh = language == "zh"
-    lines = ["| 任务 | 结果 | 数量 |" if zh else "| task | result | n |", "|---|---|---|"]
+    columns = ["任务", "结果", "数量"] if zh else ["task", "result", "n"]
+    if before is not None:
+        columns.insert(2, "上一版" if zh else "version before")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for english, chinese, keys in shown:
-        found = [rows[key] for key in keys if rows.get(key, {}).get("value") is not None]
-        if len(found) == len(keys):
-            values = " / ".join(f"{row['value']:.{DIGITS.get(row.get('unit'), 1)}f}" for row in found)
-            unit = " %" if {row.get("unit") for row in found} == {"%"} else ""
-            lines.append(f"| {chinese if zh else english} | {values}{unit} | {found[0]['n']:,} |")
+        found = _values(rows, keys)
+        if found:
+            cells = [chinese if zh else english, found, f"{rows[keys[0]]['n']:,}"]
+            if before is not None:
+                cells.insert(2, _values(before, keys) or "–")
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def fill(document: str, rows: Mapping[str, Any]) -> str:
-    """A document with its measured blocks written anew."""
-    return BLOCK.sub(lambda m: f"{m[1]}{measured(rows, m[2])}{m[3]}", document)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Write measured figures into documents.")
-    parser.add_argument("evaluation", type=Path)
-    parser.add_argument("documents", type=Path, nargs="+")
-    args = parser.parse_args()
-    rows = json.loads(args.evaluation.read_text(encoding="utf-8"))
-    for document in args.documents:
-        document.write_text(fill(document.read_text(encoding="utf-8"), rows), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def _values(rows: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """The values of some rows side by side; "" where one of them is missing."""
+    found = [rows[key] for key in keys if rows.get(key, {}).get("value") is not None]
+    if len(found) < len(keys):
+        return ""
+    values = " / ".join(f"{row['value']:.{DIGITS.get(row.get('unit'), 1)}f}" for row in found)
+    return values + (" %" if {row.get("unit") for row in found} == {"%"} else "")

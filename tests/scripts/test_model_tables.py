@@ -1,6 +1,6 @@
-"""Documents get their figures from the evaluation file, and nothing else in them changes."""
+"""The table of measured figures has its rows side by side, and those of the version before beside them."""
 
-from scripts.model_tables import ROWS, fill, measured
+from scripts.model_tables import ROWS, measured
 
 ROWS_MEASURED = {
     "caption.flickr8k.en.bleu4": {"value": 16.04, "n": 600, "unit": ""},
@@ -18,13 +18,14 @@ def test_rows_stand_side_by_side_and_incomplete_ones_are_left_out() -> None:
     assert "ESC-10" not in table
 
 
-def test_only_what_stands_between_the_marks_is_written_anew() -> None:
-    document = "before\n<!-- measured zh -->\nold\n<!-- end measured -->\nafter 41.3\n"
-    filled = fill(document, ROWS_MEASURED)
-    assert filled.startswith("before\n<!-- measured zh -->\n| 任务 | 结果 | 数量 |")
-    assert filled.endswith("<!-- end measured -->\nafter 41.3\n")
-    assert "old" not in filled
-    assert fill(filled, ROWS_MEASURED) == filled
+def test_the_version_before_has_a_column_of_its_own() -> None:
+    before = {"sound.esc10.accuracy": {"value": 70.0, "n": 80, "unit": "%"}, **ROWS_MEASURED}
+    before["speech.speechocean762.word_error_rate"] = {"value": 30.0, "n": 300, "unit": "%"}
+    del before["caption.flickr8k.en.cider"]
+    table = measured(ROWS_MEASURED, "en", before=before)
+    assert table.startswith("| task | result | version before | n |\n|---|---|---|---|\n")
+    assert "learners: WER | 25.2 % | 30.0 % | 300 |" in table
+    assert "BLEU-4 / CIDEr | 16.0 / 41.3 | – | 600 |" in table
 
 
 def test_every_row_has_a_name_in_both_languages() -> None:
