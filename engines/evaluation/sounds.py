@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 
 from engines.archives import SoundRecord, sounds
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped, surest_rows
 from engines.evaluation.metrics import accuracy
+from engines.media.refusals import MIN_SOUND_S
+from engines.protocol import Sound
 from engines.training.lexicon import sound_prompt
+
+
+def _sound(record: SoundRecord) -> Sound:
+    """A recording; one that is too short to say what it is has silence after it and counts like every other."""
+    sound = record.load()
+    missing = math.ceil(MIN_SOUND_S * sound.rate_hz) - len(sound.samples)
+    return replace(sound, samples=np.pad(sound.samples, (0, missing))) if missing > 0 else sound
 
 
 def sound_rows(bench: Bench) -> Rows:
@@ -20,7 +32,7 @@ def sound_rows(bench: Bench) -> Rows:
         own = bench.take(whole)
         try:
             texts = bench.vectors(labels, sound_prompt, "labels")
-            heard = bench.vectors(own, SoundRecord.load, corpus)
+            heard = bench.vectors(own, _sound, corpus)
         except REASONS as reason:
             rows[f"sound.{corpus}.accuracy"] = skipped(reason)
             continue
