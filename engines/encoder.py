@@ -28,8 +28,7 @@ from engines.meaning import Meaning
 from engines.media.loudness import QUIET_RMS, STEP_S, is_quiet, loudness
 from engines.media.refusals import MIN_SOUND_S
 from engines.model.checkpoint import Checkpoint
-from engines.model.concepts import Name, listed, names
-from engines.model.config import ModelConfig
+from engines.model.concepts import Name, NameTable, listed, names
 from engines.model.features import log_mel, photo_tensor
 from engines.model.fusion import SOUND_POOL, Heard, Memory, Stream
 from engines.protocol import LANGUAGES, RATE_HZ, Clip, Kind, Media, Photo, Sense, Sound
@@ -55,8 +54,6 @@ NAME_WEIGHT = 0.6
 a QUERY_WEIGHT of 2, 4 or 8: 0.5 finds 67 % of ImageNet's classes first and 0.6 75 %, 0.7 costs Flickr8k a point."""
 QUERY_WEIGHT = 4.0
 """The same for a query that is the name of a concept."""
-NAMED_COSINE, NAMED_SLOPE, NAMED_SPREAD = 0.9, 0.04, 0.03
-"""A query counts as a concept's name from this cosine on, within this slope; like names share within the spread."""
 SPEECH_THRESHOLD = 0.5
 """At or above this probability the event head calls a sound speech."""
 EVENT_TOKENS = 25
@@ -95,33 +92,6 @@ class Encoded:
     def n_bytes(self) -> int:
         tensors = [self.frames, None if self.sound is None else self.sound.tokens]
         return sum(tensor.nbytes for tensor in tensors if tensor is not None)
-
-
-class NameTable:
-    """The names of concepts in the shared space, and a code for each: its English name's vector less the mean of all.
-
-    L languages, C concepts, G groups of them, E dimensions. vectors: (L * (C + G), E), as `place_names` makes them.
-    """
-
-    def __init__(self, config: ModelConfig, vectors: np.ndarray) -> None:
-        n, n_groups = len(config.concepts), len(config.concept_groups)
-        self.vectors = vectors.reshape(len(LANGUAGES), n + n_groups, -1)
-        english = self.vectors[0, :n]
-        codes = english - english.mean(0)
-        self.codes: np.ndarray = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-9)  # (C, E)
-        groups = [self.codes[list(group.members)].sum(0) for group in config.concept_groups]
-        self._of_rows = np.concatenate([self.codes, np.reshape(groups, (n_groups, -1))]) if groups else self.codes
-
-    def found(self, vector: np.ndarray) -> np.ndarray | None:
-        """The code (E,) of the concepts that a text's vector names, weighed by how surely; None where it names none."""
-        cosine = (self.vectors @ vector).max(0)  # (C + G,): the nearest language counts
-        best = float(cosine.max())
-        sure = 1.0 / (1.0 + np.exp(-(best - NAMED_COSINE) / NAMED_SLOPE))
-        if sure < 0.05:
-            return None
-        share = np.exp((cosine - best) / NAMED_SPREAD)
-        code: np.ndarray = sure * (share / share.sum()) @ self._of_rows
-        return code
 
 
 Steps: TypeAlias = Generator[Encoded | None, None, Encoded]

@@ -15,6 +15,8 @@ from engines.model.config import Concept, ModelConfig
 
 MAX_NAMES = 3
 """Names given to the decoder, at most."""
+NAMED_COSINE, NAMED_SLOPE, NAMED_SPREAD = 0.9, 0.04, 0.03
+"""A query counts as a concept's name from this cosine on, within this slope; like names share within the spread."""
 DOMINANT = 0.6
 """A class with this share of its group's probability is guessed by its own name."""
 
@@ -91,3 +93,30 @@ def likeliest(probabilities: np.ndarray, config: ModelConfig, n: int) -> tuple[N
         found[named.en] = Name(named, before + float(probabilities[list(members)].sum()))
         taken |= set(members)
     return tuple(sorted(found.values(), key=lambda name: -name.probability)[:n])
+
+
+class NameTable:
+    """The names of concepts in the shared space, and a code for each: its English name's vector less the mean of all.
+
+    L languages, C concepts, G groups of them, E dimensions. vectors: (L * (C + G), E), as `place_names` makes them.
+    """
+
+    def __init__(self, config: ModelConfig, vectors: np.ndarray) -> None:
+        n, n_groups = len(config.concepts), len(config.concept_groups)
+        self.vectors = vectors.reshape(-1, n + n_groups, vectors.shape[-1])
+        english = self.vectors[0, :n]
+        codes = english - english.mean(0)
+        self.codes: np.ndarray = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-9)  # (C, E)
+        groups = [self.codes[list(group.members)].sum(0) for group in config.concept_groups]
+        self._of_rows = np.concatenate([self.codes, np.reshape(groups, (n_groups, -1))]) if groups else self.codes
+
+    def found(self, vector: np.ndarray) -> np.ndarray | None:
+        """The code (E,) of the concepts that a text's vector names, weighed by how surely; None where it names none."""
+        cosine = (self.vectors @ vector).max(0)  # (C + G,): the nearest language counts
+        best = float(cosine.max())
+        sure = 1.0 / (1.0 + np.exp(-(best - NAMED_COSINE) / NAMED_SLOPE))
+        if sure < 0.05:
+            return None
+        share = np.exp((cosine - best) / NAMED_SPREAD)
+        code: np.ndarray = sure * (share / share.sum()) @ self._of_rows
+        return code

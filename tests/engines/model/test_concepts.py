@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from engines.encoder import MediaEncoder, NameTable
+from engines.encoder import MediaEncoder
 from engines.model import checkpoint
 from engines.model.checkpoint import Checkpoint
-from engines.model.concepts import likeliest, listed, names
+from engines.model.concepts import NameTable, likeliest, listed, names
 from engines.model.config import Concept, ConceptGroup, ModelConfig
 from engines.model.fusion import FusionModel
 from engines.protocol import Photo
