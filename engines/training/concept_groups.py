@@ -34,7 +34,7 @@ def concepts(records: Sequence[ConceptRecord]) -> tuple[tuple[Concept, ...], tup
 
 @torch.no_grad()
 def store_name_vectors(model: FusionModel, tokenizer: Tokenizer) -> None:
-    """Encode the names of all concepts and groups into the model, where `engines.model.concepts.NameTable` reads them."""
+    """Encode the names of all concepts and groups into the model, where `NameTable` of `engines.model` reads them."""
     if not model.config.concepts:
         return
     named = [*model.config.concepts, *(group.name for group in model.config.concept_groups)]
