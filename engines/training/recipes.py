@@ -136,6 +136,16 @@ CTC = replace(
     weight_decay=0.0,
     ema_decay=0.99,
 )
+SOUND_SEARCH = replace(  # after `concepts`, whose matching moves the texts' points: the sounds' follow
+    BASE,
+    name="sound_search",
+    n_steps=300,
+    tasks={"sound": Share(1, 64)},
+    only=("vectors.sound.",),
+    learning_rate=1e-3,
+    warmup_steps=20,
+    ema_decay=0.98,
+)
 CONCEPTS = replace(  # names as a text stream, questions as people ask them
     BASE,
     name="concepts",
@@ -169,4 +179,4 @@ SMOKE = replace(  # a few steps, to see that everything runs; none, to export th
     save_every=2,
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (BASE, FULL, SCST, CTC, CONCEPTS, SMOKE)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (BASE, FULL, SCST, CTC, CONCEPTS, SOUND_SEARCH, SMOKE)}
