@@ -67,7 +67,7 @@ def test_a_model_is_looked_at_loaded_used_and_given_back(page_of_the_owner: Visi
     page.wait_for_selector("#caption-subtitle .answers")
     assert "Described by chat." in page.inner_text("#caption-subtitle")
     page.locator("#caption-samples .sample").first.click()
-    assert "cpu · chat" in visit.result("caption", "done")
+    assert "CPU · chat" in visit.result("caption", "done")
     visit.open_tab("models")
     page.click("#models-who [data-back=caption]")
     page.wait_for_selector("#models-who [data-back]", state="detached")

@@ -78,7 +78,11 @@ def give_everything_back(seen: Visit) -> None:
 def take_sample(seen: Visit, tab: str, *, file: str = "") -> None:
     """Click a sample of a tab: the first one, or that of a title."""
     seen.open_tab(tab)
-    seen.page.locator(f"#{tab}-samples .sample", has_text=file).first.click()
+    samples = "#search-result" if tab == "search" else f"#{tab}-samples"  # the wall is where hits come
+    back = seen.page.locator("#search-result [data-wall]")
+    if tab == "search" and back.count():
+        back.first.click()
+    seen.page.locator(f"{samples} .sample", has_text=file).first.click()
 
 
 def answer_of(seen: Visit, tab: str, who: str) -> str:
@@ -108,7 +112,7 @@ def test_a_model_that_sees_and_hears_answers_in_every_tab_until_the_built_in_one
     for tab in ("speech", "video", "caption"):
         assert "by omni." in subtitle(seen, tab)
         take_sample(seen, tab)
-        said = answer_of(seen, tab, "cpu · omni")
+        said = answer_of(seen, tab, "CPU · omni")
     assert "breaks off here" in said, "weights that have learnt nothing write until they may not"
     assert "Search: omni does not support this" in subtitle(seen, "search")
     take_sample(seen, "search")
@@ -118,7 +122,7 @@ def test_a_model_that_sees_and_hears_answers_in_every_tab_until_the_built_in_one
     for tab in ("search", "speech", "video", "caption"):
         assert "omni" not in subtitle(seen, tab)
         take_sample(seen, tab)
-        answer_of(seen, tab, "cpu · tiny")
+        answer_of(seen, tab, "CPU · tiny")
 
 
 # --- a real server ---------------------------------------------------------------------------------------------------
@@ -153,7 +157,7 @@ def test_a_real_server_answers_in_every_tab_it_can_and_the_others_say_so(
     give_everything_back(seen)
     for tab in ("search", "speech", "video", "caption"):
         take_sample(seen, tab)
-        answer_of(seen, tab, "cpu · tiny")
+        answer_of(seen, tab, "CPU · tiny")
 
 
 def put_into_german(seen: Visit, text: str) -> None:
@@ -206,10 +210,10 @@ def test_a_server_that_fails_is_one_sentence_and_the_studio_goes_on(impatient_pa
         said = seen.result("caption", "error")
         assert server.place in said and sentence in said and "\n" not in said
         take_sample(seen, "speech")
-        answer_of(seen, "speech", "cpu · tiny")
+        answer_of(seen, "speech", "CPU · tiny")
         give_everything_back(seen)
         take_sample(seen, "caption")
-        answer_of(seen, "caption", "cpu · tiny")
+        answer_of(seen, "caption", "CPU · tiny")
 
 
 def test_a_key_the_server_does_not_know_is_told_when_it_is_opened(impatient_page: Visit) -> None:
@@ -223,7 +227,7 @@ def test_a_key_the_server_does_not_know_is_told_when_it_is_opened(impatient_page
     assert "refuses the key" in said and "wrong" not in said
     assert not seen.page.locator("#models-who [data-back]").count()
     take_sample(seen, "caption")
-    answer_of(seen, "caption", "cpu · tiny")
+    answer_of(seen, "caption", "CPU · tiny")
 
 
 # --- with real weights -----------------------------------------------------------------------------------------------
@@ -266,7 +270,7 @@ def test_whisper_writes_down_what_is_said_word_by_word_and_puts_it_into_english(
         seen.page.wait_for_function(
             "word => document.querySelector('#speech-result .is-done')?.innerText.includes(word)", arg=heard
         )
-        said = answer_of(seen, "speech", "cpu · whisper-base")
+        said = answer_of(seen, "speech", "CPU · whisper-base")
         assert heard in said and meant in said
         grown: list[str] = seen.page.evaluate("window.grown")
         assert len(grown) > 1 and len(grown[0]) < len(grown[-1]), "it was written bit by bit"
@@ -289,7 +293,7 @@ def test_whisper_is_stopped_in_the_middle_and_goes_on_with_the_next(
     stopped = seen.result("speech", "stopped")
     assert "whisper-base" in stopped and stopped.count("order it was received") < 10, "most of it was not heard"
     take_sample(seen, "speech", file="On hold (English)")
-    assert "in the order it was received" in answer_of(seen, "speech", "cpu · whisper-base")
+    assert "in the order it was received" in answer_of(seen, "speech", "CPU · whisper-base")
     give_everything_back(seen)
     take_sample(seen, "speech")
-    answer_of(seen, "speech", "cpu · tiny")
+    answer_of(seen, "speech", "CPU · tiny")

@@ -25,7 +25,7 @@ def test_a_photo_of_ones_own_is_described(reading: Visit, tmp_path: Path, photo:
     reading.open_tab("caption")
     reading.give("caption", "photo", write_photo(tmp_path / "照片.png", photo))
     reading.page.locator("#caption-run").click()
-    assert "cpu · tiny" in reading.result("caption", "done")
+    assert "CPU · tiny" in reading.result("caption", "done")
 
 
 def test_a_clip_of_ones_own_is_asked_about(reading: Visit, clip_file: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_suffix_in_capitals_is_taken(reading: Visit, tmp_path: Path, clip_file
     else:
         drop(reading, "caption", "clip", clip, "")
     reading.page.locator("#caption-run").click()
-    assert "cpu · tiny" in reading.result("caption", "done")
+    assert "CPU · tiny" in reading.result("caption", "done")
 
 
 @pytest.mark.parametrize(("tab", "kind"), [("speech", "sound"), ("speech", "clip"), ("caption", "photo")])
@@ -138,7 +138,7 @@ def test_the_microphone_records_and_is_heard(reading: Visit) -> None:
     page.locator("#speech-run").click()
 
     said = reading.result("speech", "done")
-    assert "cpu · tiny" in said
+    assert "CPU · tiny" in said
 
 
 DAMAGED = (

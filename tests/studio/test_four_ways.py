@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,8 @@ class Studio:
             async with ToolClient(f"{self._url}/gradio_api/mcp") as client:
                 return await client.call_tool(case.task, self._values(case, str))
 
-        answer = asyncio.run(call())
+        with ThreadPoolExecutor(1) as thread:  # the browser's tests leave an event loop running in this one
+            answer = thread.submit(asyncio.run, call()).result()
         assert not answer.is_error, answer.content
         return dict(answer.structured_content)
 
