@@ -32,6 +32,10 @@ RESULT_JS = """element.addEventListener('click', (event) => {
   const sample = event.target.closest('[data-sample]');
   if (sample) trigger('pick', { sample: sample.dataset.sample });
   if (event.target.closest('[data-wall]')) trigger('wall', {});
+});
+// gradio's text box says nothing when its last letter is deleted.
+if (element.closest('#search-result')) document.addEventListener('input', ({ target }) => {
+  if (target.matches('#search-text textarea') && !target.value.trim()) trigger('wall', {});
 });"""
 
 QUERIES_JS = """element.addEventListener('click', (event) => {

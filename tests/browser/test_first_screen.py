@@ -65,6 +65,9 @@ def test_it_searches_as_one_types_once_the_samples_are_read(wide: Visit, scripte
     else:
         pytest.fail("what was typed was not searched")
     assert not page.locator("#search-stop").is_visible() and page.locator("#search-run").is_enabled()
+    page.press("#search-text textarea", "Control+a")
+    page.keyboard.press("Backspace")
+    assert "samples to search" in wide.result("search", "empty")
 
 
 def test_on_a_phone_the_result_comes_into_view(phone: Visit) -> None:
