@@ -1,7 +1,8 @@
 """Recipes: the values of each training stage, in the order in which a model goes through them.
 
 `base` trains what stands on frozen towers, `full` most of both towers too, `scst` captions by their CIDEr, `ctc` the
-head that spells sound tokens, and `concepts` the use of names that the concept head finds.
+head that spells sound tokens, `concepts` the use of names that the concept head finds, `sound_search` where sounds lie
+among texts, and `answers` questions and captions, leaving search as it is.
 """
 
 from __future__ import annotations
@@ -169,6 +170,23 @@ CONCEPTS = replace(  # names as a text stream, questions as people ask them
     warmup_steps=50,
     save_every=100,
 )
+ANSWERS = replace(  # after `concepts`; what search rests on stays, so that collections stay valid
+    CONCEPTS,
+    name="answers",
+    n_steps=2400,
+    tasks={
+        "scst": Share(0.2, 32),
+        "question": Share(0.4, 64),
+        "answer": Share(0.13, 64),
+        "describe": Share(0.03, 48),
+        "name": Share(0.1, 48),
+        "translate": Share(0.09, 64),
+        "transcribe": Share(0.05, 12),
+    },
+    frozen=(*CONCEPTS.frozen, "picture.", "vectors."),
+    rates={**CONCEPTS.rates, "decoder.": 5e-5},
+    ema_decay=0.997,
+)
 SMOKE = replace(  # a few steps, to see that everything runs; none, to export the mean of several stages
     BASE,
     name="smoke",
@@ -179,4 +197,6 @@ SMOKE = replace(  # a few steps, to see that everything runs; none, to export th
     save_every=2,
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (BASE, FULL, SCST, CTC, CONCEPTS, SOUND_SEARCH, SMOKE)}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (BASE, FULL, SCST, CTC, CONCEPTS, SOUND_SEARCH, ANSWERS, SMOKE)
+}

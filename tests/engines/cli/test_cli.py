@@ -238,7 +238,9 @@ def test_a_reader_that_goes_away_ends_it_quietly(folder: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT there")
 def test_ctrl_c_ends_even_what_swallows_it(folder: Path) -> None:
     words = [*scripted(folder, DEAF), "caption", "a.jpg"]
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a program started in the background ignores it
     program = subprocess.Popen(words, stderr=subprocess.PIPE, cwd=folder, env=ENVIRONMENT, text=True)
+    signal.signal(signal.SIGINT, heard)
     assert program.stderr is not None
     assert program.stderr.readline() == "begun\n"
     asked_s = time.monotonic()

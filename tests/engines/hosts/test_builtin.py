@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -186,13 +186,17 @@ def test_a_stop_ends_with_the_last_partial_result(tiny_host: BuiltinHost, script
 @pytest.fixture
 def undecoded(tmp_path: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, threading.Event]]:
     """A photo that is not decoded until the event is set."""
-    decoded, probe = threading.Event(), media.probe
+    decoded = threading.Event()
 
-    def slow(path: Path) -> media.MediaInfo:
-        assert decoded.wait(WAIT_S)
-        return probe(path)
+    def slow(probe: Callable[..., Any]) -> Callable[..., Any]:
+        def probed(path: Path, **choices: int) -> Any:
+            assert decoded.wait(WAIT_S)
+            return probe(path, **choices)
 
-    monkeypatch.setattr(media, "probe", slow)
+        return probed
+
+    for name in ("probe", "probe_sound"):
+        monkeypatch.setattr(media, name, slow(getattr(media, name)))
     yield write_photo(tmp_path / "slow.png", photo), decoded
     decoded.set()
 

@@ -19,7 +19,7 @@ with torch.device("meta"):  # the shipped sizes, without the memory
 
 
 def test_recipes_are_known_by_their_names() -> None:
-    assert list(RECIPES) == ["base", "full", "scst", "ctc", "concepts", "sound_search", "smoke"]
+    assert list(RECIPES) == ["base", "full", "scst", "ctc", "concepts", "sound_search", "answers", "smoke"]
     assert all(recipe.name == name for name, recipe in RECIPES.items())
 
 
