@@ -43,10 +43,11 @@ from studio.page import Page
 from studio.registry import DownloadRegistry
 from studio.sharing import Lock, Rules, is_loopback, new_password, open_tunnel
 from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
-from studio.tabs import caption, search, speech, video
+from studio.tabs import caption, search, video
 from studio.tabs.lab import ui as lab
 from studio.tabs.models import ui as models
 from studio.tabs.panel import Panel
+from studio.tabs.speech import ui as speech
 
 MAX_CONNECTIONS = 512
 """Connections at once; more are answered 503. A browser holds about six."""

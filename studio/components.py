@@ -124,11 +124,13 @@ MISSING = {
 }
 
 
-def media_input(tab: str, kinds: Sequence[str], *, text_key: str = "", n_lines: int = 3) -> MediaInput:
-    """Inputs for some kinds of media, the first one visible. text_key: placeholder of the text input; n_lines: its
-    height; with one line Enter runs, with more it begins a line."""
+def media_input(
+    tab: str, kinds: Sequence[str], *, text_key: str = "", text_kind: str = "ui.kind.text", n_lines: int = 3
+) -> MediaInput:
+    """Inputs for some kinds of media, the first one visible. text_key: placeholder of the text input; text_kind: what
+    it is called; n_lines: its height; with one line Enter runs, with more it begins a line."""
     kind = gr.Radio(
-        [(label(f"ui.kind.{name}"), name) for name in kinds],
+        [(label(text_kind if name == TEXT else f"ui.kind.{name}"), name) for name in kinds],
         value=kinds[0],
         show_label=False,
         container=False,

@@ -17,6 +17,8 @@ from engines.lab import Findings
 
 N_FILES = 4000
 N_RESULTS = 200
+N_VERSIONS = 50
+"""Versions of a corrected result that are kept."""
 N_CHATS = 200
 N_RUNS = 12
 """Lab runs that can be saved; each holds the weights it trained."""
@@ -41,6 +43,12 @@ class Registry(Generic[Value]):
                 self._values.popitem(last=False)
         return value_id
 
+    def put(self, value_id: str, value: Value) -> None:
+        """Replace the value under an id; nothing happens if there is none, or no longer."""
+        with self._lock:
+            if value_id in self._values:
+                self._values[value_id] = value
+
     def get(self, value_id: str) -> Value | None:
         """The value under an id; None if there is none, or no longer."""
         with self._lock:
@@ -55,13 +63,31 @@ class RunRegistry(Registry[Findings]):
 
 
 class DownloadRegistry:
-    """Files the page may show, and results it may save."""
+    """Files the page may show, and results it may save. A corrected result keeps what it was before."""
 
     def __init__(self) -> None:
         self._files = Registry[Path](N_FILES)
-        self._results = Registry[Result](N_RESULTS)
+        self._results = Registry[tuple[Result, ...]](N_RESULTS)
         self.add_file, self.file = self._files.add, self._files.get
-        self.add_result, self.result = self._results.add, self._results.get
+
+    def add_result(self, result: Result) -> str:
+        """Register a result; returns its id."""
+        return self._results.add((result,))
+
+    def result(self, result_id: str) -> Result | None:
+        """The result under an id, as it is now."""
+        versions = self._results.get(result_id)
+        return versions[-1] if versions else None
+
+    def correct(self, result_id: str, result: Result) -> None:
+        """Put a corrected result in the place of one; its last versions are kept."""
+        self._results.put(result_id, (*(self._results.get(result_id) or ()), result)[-N_VERSIONS:])
+
+    def undo(self, result_id: str) -> None:
+        """Take back the last correction; nothing happens if there is none."""
+        versions = self._results.get(result_id) or ()
+        if len(versions) > 1:
+            self._results.put(result_id, versions[:-1])
 
 
 class ChatHistory:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import mimetypes
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Any, cast
 
-from fastapi import FastAPI, HTTPException
+from fastapi import Body, FastAPI, HTTPException
 from fastapi.responses import FileResponse, Response
 
 from engines import (
@@ -20,12 +24,14 @@ from engines import (
     TranscribeResult,
     TranslateResult,
     UserError,
+    subtitles,
     to_json,
 )
 from engines.paths import ASSETS
 from studio import exports
 from studio.registry import DownloadRegistry, RunRegistry
 from studio.state import SAMPLES
+from studio.tabs.speech import edits, view
 
 N_BARS = 72
 READY = ASSETS / "wall"
@@ -56,15 +62,35 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry) -> 
         return Response(picture, media_type=kind, headers=DAY)
 
     @app.get("/studio/save/{name}.{kind}")
-    def save(name: str, kind: str) -> Response:
+    def save(name: str, kind: str, texts: subtitles.Text | None = None) -> Response:
         result = downloads.result(name)
         if result is None:
             raise HTTPException(404, "This result is gone; run it again.")
-        written = written_as(result, kind)
+        written = written_as(result, kind, texts)
         if written is None:
             raise HTTPException(404, "There is no such format.")
         headers = {"content-disposition": f'attachment; filename="{saved_name(result)}.{kind}"'}
-        return Response(written, media_type="text/plain; charset=utf-8", headers=headers)
+        media_type = "application/zip" if kind == "zip" else "text/plain; charset=utf-8"
+        return Response(written, media_type=media_type, headers=headers)
+
+    @app.post("/studio/edit/{name}")
+    def edit(name: str, asked: Annotated[dict[str, Any], Body()]) -> dict[str, str]:
+        """Correct a transcript; answers with its lines as HTML."""
+        result = downloads.result(name)
+        if not isinstance(result, TranscribeResult):
+            raise HTTPException(404, "This result is gone; run it again.")
+        if asked.get("edit") == "undo":
+            downloads.undo(name)
+        else:
+            try:
+                segments = edits.edited(result.segments, asked)
+            except UserError as error:
+                raise HTTPException(422, {"en": error.en, "zh": error.zh}) from None
+            if segments != result.segments:
+                downloads.correct(name, replace(result, segments=segments))
+        now = downloads.result(name)
+        assert isinstance(now, TranscribeResult)
+        return {"html": view.rows(now.segments)}
 
     @app.get("/studio/run/{name}.{form}")
     def run(name: str, form: str) -> Response:
@@ -88,21 +114,39 @@ def _path(downloads: DownloadRegistry, name: str) -> Path:
 # --- files to save ---------------------------------------------------------------------------------------------------
 
 
-def written_as(result: Result, kind: str) -> str | None:
-    """A result as the text of a file; None if it has no such format."""
+def written_as(result: Result, kind: str, texts: subtitles.Text | None = None) -> str | bytes | None:
+    """A result as the content of a file; None if it has no such format. texts: of a translated transcript, what was
+    said, its translation or both; both unless given."""
     if kind == "json":
         return json.dumps(to_json(result), ensure_ascii=False, indent=2)
-    if isinstance(result, TranscribeResult) and kind in ("srt", "vtt", "txt"):
-        from engines import subtitles
-
-        is_translated = any(segment.translation for segment in result.segments)
-        form = cast(Literal["srt", "vtt", "txt"], kind)
-        return subtitles.write(result.segments, form, text="translation" if is_translated else "original")
+    if isinstance(result, TranscribeResult):
+        return _transcript(result, kind, texts)
     if isinstance(result, CaptionResult | TranslateResult | AskResult) and kind == "txt":
         return result.text + "\n"
     if isinstance(result, SearchResult) and kind == "csv":
         return _csv(result)
     return None
+
+
+def _transcript(result: TranscribeResult, kind: str, texts: subtitles.Text | None) -> str | bytes | None:
+    is_translated = any(segment.translation for segment in result.segments)
+    if kind == "zip":
+        return _every_format(result, subtitles.TEXTS if is_translated else ("original",))
+    if kind not in subtitles.FORMATS:
+        return None
+    chosen = (texts or "both") if is_translated else "original"
+    return subtitles.write(result.segments, cast(subtitles.Format, kind), text=chosen)
+
+
+def _every_format(result: TranscribeResult, texts: Sequence[subtitles.Text]) -> bytes:
+    """A zip of all formats, one file for each of the texts; those that can light up words do."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as folder:
+        for form, text in itertools.product((form for form in subtitles.FORMATS if form != "json"), texts):
+            name = f"{saved_name(result)}{'' if text == 'original' else f'-{text}'}.{form}"
+            folder.writestr(name, subtitles.write(result.segments, form, text=text, words=True))
+        folder.writestr(f"{saved_name(result)}.json", json.dumps(to_json(result), ensure_ascii=False, indent=2))
+    return packed.getvalue()
 
 
 def _csv(result: SearchResult) -> str:

@@ -136,20 +136,26 @@ def style() -> str:
     return "\n".join(words) + "\n" + (ASSETS / "style.css").read_text(encoding="utf-8")
 
 
+SAID = ("copied", "unsaved")
+"""Texts that only the scripts of the page say."""
+SCRIPTS = ("studio.js", "transcript.js")
 DROPS = ("photo", "sound", "clip", "files")
 
 
 @cache
 def early_script() -> str:
     """What has to stand before gradio's own in the head: the script that settles the language, and our icon."""
-    facts = {"texts": {lang: {"copied": i18n.text("ui.copied", lang)} for lang in i18n.LANGUAGES}, "core": _core()}
+    facts = {
+        "texts": {lang: {name: i18n.text(f"ui.{name}", lang) for name in SAID} for lang in i18n.LANGUAGES},
+        "core": _core(),
+    }
     return ICON + "<script>" + _EARLY.replace("COOKIE", i18n.COOKIE).replace("FACTS", json.dumps(facts)) + "</script>"
 
 
 @cache
 def head() -> str:
     """What gradio puts into the head: our behaviour of the page."""
-    return f"<script>{(ASSETS / 'studio.js').read_text(encoding='utf-8')}</script>"
+    return "".join(f"<script>{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS)
 
 
 def _core() -> str:

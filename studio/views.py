@@ -20,8 +20,6 @@ from engines import (
     Progress,
     Result,
     SearchResult,
-    Segment,
-    TranscribeResult,
     TranslateResult,
     UserError,
 )
@@ -163,13 +161,14 @@ def foot(
     saves: Sequence[str] = (),
     sends: Sequence[str] = (),
     more: str = "",
+    name: str = "",
 ) -> str:
     """The status line of a host's result, with notes on how its media were read. saves: file formats to offer; sends:
-    tabs its media can be sent to; more: further buttons, as HTML."""
+    tabs its media can be sent to; more: further buttons, as HTML; name: the id of the result, if it is registered."""
     tools = more + (copy_button() if "txt" in saves else "")
     notes = "".join(f'<span class="facts">{spans(note.en, note.zh)}</span>' for note in result.notes)
     if saves:
-        name = downloads.add_result(result)
+        name = name or downloads.add_result(result)
         tools += "".join(
             f'<a class="tool" href="./studio/save/{name}.{form}" download>{form.upper()}</a>' for form in saves
         )
@@ -186,7 +185,8 @@ def send(file: str, tab: str) -> str:
     return f'<button type="button" class="tool" data-send="{tab}" data-file="{file}">{both(f"ui.send.{tab}")}</button>'
 
 
-def _card(result: Result, body: str, below: str) -> str:
+def card_of(result: Result, body: str, below: str) -> str:
+    """The card of a host's result. below: its foot, shown once the result is there."""
     status = "busy" if not result.done else "stopped" if result.end == "cancelled" else "done"
     return result_card(status, body, below if result.done else "")
 
@@ -204,9 +204,9 @@ def caption(result: CaptionResult, downloads: DownloadRegistry, info: HostInfo) 
     language = getattr(result.request, "language", "en")
     written = f'<p class="sentence" lang="{language}" data-copied>{html.escape(result.text)}</p>' if result.text else ""
     if not result.done:
-        return _card(result, written or stage(result.progress), "")
+        return card_of(result, written or stage(result.progress), "")
     body = (written or nothing(why_nothing(result.end))) + judgement(result, language)
-    return _card(result, body, foot(result, downloads, info, saves=("txt", "json"), sends=("video", "search")))
+    return card_of(result, body, foot(result, downloads, info, saves=("txt", "json"), sends=("video", "search")))
 
 
 def judgement(result: CaptionResult | TranslateResult | AskResult, language: str) -> str:
@@ -228,47 +228,9 @@ def translation(result: TranslateResult, downloads: DownloadRegistry, info: Host
     """A text in the other language, as it is written."""
     written = f'<p class="sentence" data-copied>{html.escape(result.text)}</p>' if result.text else ""
     if not result.done:
-        return _card(result, written or stage(result.progress), "")
+        return card_of(result, written or stage(result.progress), "")
     body = (written or nothing(why_nothing(result.end))) + judgement(result, "")
-    return _card(result, body, foot(result, downloads, info, saves=("txt", "json")))
-
-
-# --- transcript ------------------------------------------------------------------------------------------------------
-
-
-def transcript(result: TranscribeResult, downloads: DownloadRegistry, info: HostInfo) -> str:
-    """What was said: one row per segment; a click on a time or a word plays from there."""
-    rows = "".join(map(_segment, result.segments))
-    table = f'<div class="segments">{rows}</div>' if rows else ""
-    if not result.done:
-        return _card(result, stage(result.progress) + table, "")
-    if not rows:
-        why = "ui.stopped.early" if result.end == "cancelled" else "ui.speech.nothing"
-        return _card(result, nothing(why), foot(result, downloads, info))
-    language = f'<p class="over">{both("ui.language." + result.language)}</p>' if result.language else ""
-    media = getattr(result.request, "media", None)
-    player = ""
-    if isinstance(media, Path):
-        source = f"./studio/file/{downloads.add_file(media)}"
-        player = f'<audio class="player" controls preload="metadata" src="{source}"></audio>'
-    below = foot(result, downloads, info, saves=("srt", "vtt", "txt", "json"), sends=("video", "search"))
-    return _card(result, language + player + table, below)
-
-
-def _segment(segment: Segment) -> str:
-    words = html.escape(segment.text)
-    if segment.words:
-        gap = "" if any("\u4e00" <= sign <= "\u9fff" for sign in segment.text) else " "
-        words = gap.join(
-            f'<button type="button" class="word" data-seek="{word.start_s:.2f}" title="{word.start_s:.2f}'
-            f'–{word.end_s:.2f} s">{html.escape(word.text)}</button>'
-            for word in segment.words
-        )
-    second = f'<p class="translated">{html.escape(segment.translation)}</p>' if segment.translation else ""
-    return (
-        f'<div class="segment"><button type="button" class="time number" data-seek="{segment.start_s:.2f}">'
-        f"{clock(segment.start_s)}</button><div data-copied><p>{words}</p>{second}</div></div>"
-    )
+    return card_of(result, body, foot(result, downloads, info, saves=("txt", "json")))
 
 
 # --- questions about a clip ------------------------------------------------------------------------------------------
@@ -279,8 +241,8 @@ def chat(turns: Sequence[AskResult], downloads: DownloadRegistry, info: HostInfo
     latest = turns[-1]
     body = f'<div class="talk">{"".join(map(_turn, turns))}</div>'
     if not latest.done:
-        return _card(latest, body, "")
-    return _card(latest, body, foot(latest, downloads, info, saves=("txt", "json"), sends=("speech", "caption")))
+        return card_of(latest, body, "")
+    return card_of(latest, body, foot(latest, downloads, info, saves=("txt", "json"), sends=("speech", "caption")))
 
 
 def _turn(turn: AskResult) -> str:
@@ -331,9 +293,9 @@ def _modality(sense: str) -> str:
 def hits(result: SearchResult, downloads: DownloadRegistry, info: HostInfo) -> str:
     """The best hits as cards, with a warning when none of them fits well."""
     if not result.done:
-        return _card(result, stage(result.progress), "")
+        return card_of(result, stage(result.progress), "")
     if not result.hits:
-        return _card(result, nothing("ui.search.nothing"), foot(result, downloads, info))
+        return card_of(result, nothing("ui.search.nothing"), foot(result, downloads, info))
     fitting = [hit for hit in result.hits if hit.fit >= FITS]
     shown = fitting or list(result.hits[:N_CLOSEST])
     folded = result.hits[len(shown) :]
@@ -344,7 +306,7 @@ def hits(result: SearchResult, downloads: DownloadRegistry, info: HostInfo) -> s
         body += f'<details class="unfit">{summary}<div class="cards">{_hits(folded, downloads)}</div></details>'
     wall_button = f'<button type="button" class="tool" data-wall>{both("ui.search.all")}</button>'
     below = foot(result, downloads, info, saves=("json", "csv"), more=wall_button)
-    return _card(result, body, below)
+    return card_of(result, body, below)
 
 
 def _hits(hits: Sequence[Hit], downloads: DownloadRegistry) -> str:
@@ -386,7 +348,7 @@ def _media(hit: Hit, file: str) -> str:
 def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> str:
     """What a collection holds now, and which files could not be read."""
     if not result.done:
-        return _card(result, stage(result.progress), "")
+        return card_of(result, stage(result.progress), "")
     counts = both(
         "ui.search.indexed", rows=result.n_rows, added=result.n_added, same=result.n_unchanged, gone=result.n_removed
     )
@@ -404,7 +366,7 @@ def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> s
         if result.n_passed
         else ""
     )
-    return _card(result, f'<p class="nothing">{counts}</p>{listed}{passed}', foot(result, downloads, info))
+    return card_of(result, f'<p class="nothing">{counts}</p>{listed}{passed}', foot(result, downloads, info))
 
 
 def wall(samples: Sequence[Sample]) -> str:

@@ -26,7 +26,7 @@ MEDIA = (*BASE, "engines.media")
 # the API it serves.
 FOR_THE_PAGE = (
     "engines.background", "engines.device", "engines.home", "engines.hosts.api_server", "engines.index.shipped",
-    "engines.media", "engines.paths", "engines.subtitles",
+    "engines.media", "engines.paths", "engines.subtitles", "engines.text",
 )  # fmt: skip
 
 # Module or package -> the modules of this repository it may import besides its own package. The longest match counts.

@@ -1,6 +1,8 @@
 import csv
 import io
 import json
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from engines import (
     Segment,
     TranscribeRequest,
     TranscribeResult,
+    subtitles,
     to_json,
 )
 from studio import exports, routes
@@ -125,6 +128,58 @@ def test_speech_is_saved_as_subtitles(kind: str, part: str) -> None:
     written = routes.written_as(SPEECH, kind)
     assert written is not None
     assert part in written
+
+
+def test_a_translated_transcript_is_saved_with_both_texts_unless_one_is_chosen(
+    client: TestClient, downloads: DownloadRegistry
+) -> None:
+    line = replace(SPEECH.segments[0], translation="Guten Morgen.")
+    name = downloads.add_result(replace(SPEECH, segments=(line,)))
+
+    def saved(texts: str) -> str:
+        return client.get(f"/studio/save/{name}.txt{texts}").text
+
+    assert saved("") == saved("?texts=both") == "Good morning.\nGuten Morgen.\n"
+    assert saved("?texts=original") == "Good morning.\n"
+    assert saved("?texts=translation") == "Guten Morgen.\n"
+    assert client.get(f"/studio/save/{name}.txt?texts=none").status_code == 422
+
+
+def test_every_format_comes_in_one_zip(client: TestClient, downloads: DownloadRegistry) -> None:
+    name = downloads.add_result(SPEECH)
+    with zipfile.ZipFile(io.BytesIO(client.get(f"/studio/save/{name}.zip").content)) as packed:
+        assert sorted(packed.namelist()) == [f"talk-transcribe.{form}" for form in sorted(subtitles.FORMATS)]
+        assert b"00:00:00,500" in packed.read("talk-transcribe.srt")
+    line = replace(SPEECH.segments[0], translation="Guten Morgen.")
+    name = downloads.add_result(replace(SPEECH, segments=(line,)))
+    with zipfile.ZipFile(io.BytesIO(client.get(f"/studio/save/{name}.zip").content)) as packed:
+        assert packed.read("talk-transcribe-translation.txt") == b"Guten Morgen.\n"
+        assert packed.read("talk-transcribe-both.txt") == b"Good morning.\nGuten Morgen.\n"
+
+
+def test_a_corrected_transcript_is_what_is_saved_and_can_be_taken_back(
+    client: TestClient, downloads: DownloadRegistry
+) -> None:
+    name = downloads.add_result(SPEECH)
+    answer = client.post(f"/studio/edit/{name}", json={"edit": "text", "line": 0, "text": "Good <b>evening</b>."})
+    assert "Good &lt;b&gt;evening&lt;/b&gt;." in answer.json()["html"]
+    assert client.get(f"/studio/save/{name}.txt").text == "Good <b>evening</b>.\n"
+    for _ in range(2):  # there is nothing before the first version
+        answer = client.post(f"/studio/edit/{name}", json={"edit": "undo"})
+        assert "Good morning." in answer.json()["html"]
+    assert client.get(f"/studio/save/{name}.txt").text == "Good morning.\n"
+
+
+def test_a_wrong_correction_changes_nothing_and_says_so_in_both_languages(
+    client: TestClient, downloads: DownloadRegistry
+) -> None:
+    name = downloads.add_result(SPEECH)
+    answer = client.post(f"/studio/edit/{name}", json={"edit": "join", "line": 0})
+    assert answer.status_code == 422
+    assert "does not fit" in answer.json()["detail"]["en"] and "文字稿" in answer.json()["detail"]["zh"]
+    assert downloads.result(name) == SPEECH
+    assert client.post(f"/studio/edit/{downloads.add_result(CAPTION)}", json={"edit": "undo"}).status_code == 404
+    assert client.post("/studio/edit/unknown", json={"edit": "undo"}).status_code == 404
 
 
 @pytest.mark.parametrize(("result", "kind"), [(CAPTION, "srt"), (SPEECH, "csv"), (CAPTION, "exe")])

@@ -6,7 +6,7 @@ import pytest
 from engines import RequestError, TranscribeRequest, TranslateRequest
 from studio import components
 from studio.components import MediaInput
-from studio.tabs import speech
+from studio.tabs.speech import ui as speech
 
 
 @pytest.fixture
@@ -37,10 +37,25 @@ def test_words_are_translated(media: MediaInput) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "source", "target"),
+    [
+        ("The dog is in the garden.", "en", "de"),
+        ("Der Hund ist im Garten und schläft.", "de", "en"),
+        ("Le chien est dans le jardin.", "fr", "en"),
+        ("狗在花园里。", "zh", "en"),
+    ],
+)
+def test_a_text_is_translated_from_the_language_it_is_in_without_a_choice(
+    media: MediaInput, text: str, source: str, target: str
+) -> None:
+    (request,) = speech.build(media, "text", None, None, text, "auto", "none")
+    assert request == TranslateRequest(text=text, source=source, target=target)
+
+
+@pytest.mark.parametrize(
     ("text", "source", "target", "sentence", "zh"),
     [
         ("dog", "auto", "de", "language the text is written in", "原文"),
-        ("dog", "en", "none", "language to translate to", "翻译成"),
         ("", "en", "de", "Type something", "请先输入"),
     ],
 )

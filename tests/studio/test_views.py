@@ -27,6 +27,7 @@ from engines.protocol import Sense
 from studio import views
 from studio.registry import DownloadRegistry
 from studio.state import SAMPLES, read_samples
+from studio.tabs.speech.view import transcript
 
 FOLDER = Path("/home/somebody/private")
 MEDIA = FOLDER / "a <b>.mp4"
@@ -71,7 +72,7 @@ def test_no_view_tells_a_path_or_lets_markup_through(downloads: DownloadRegistry
     done = replace(CAPTION, end="finished")
     shown = [
         views.caption(done, downloads, info),
-        views.transcript(replace(SPEECH, end="finished"), downloads, info),
+        transcript(replace(SPEECH, end="finished"), downloads, info),
         views.chat((ANSWER,), downloads, info),
         views.hits(HITS, downloads, info),
         views.index(INDEX, downloads, info),
@@ -129,7 +130,7 @@ def test_an_answer_of_nothing_was_not_stopped(downloads: DownloadRegistry, info:
 
 def test_progress_says_what_is_done_and_how_far(downloads: DownloadRegistry, info: HostInfo) -> None:
     listening = replace(SPEECH, segments=(), progress=Progress("listening", 40.0, 130.0, "s"))
-    shown = views.transcript(listening, downloads, info)
+    shown = transcript(listening, downloads, info)
     assert "listening" in shown
     assert "0:40 of 2:10" in shown
     assert "12 of 300" in views.stage(Progress("reading", 12, 300, "files"))
@@ -138,22 +139,6 @@ def test_progress_says_what_is_done_and_how_far(downloads: DownloadRegistry, inf
 
 def test_a_stage_without_words_of_ours_is_shown_as_the_host_says_it() -> None:
     assert "&lt;dreaming&gt;" in views.stage(Progress("<dreaming>"))
-
-
-def test_every_segment_and_word_can_be_jumped_to(downloads: DownloadRegistry, info: HostInfo) -> None:
-    shown = views.transcript(replace(SPEECH, end="finished"), downloads, info)
-    assert 'data-seek="61.50"' in shown
-    assert 'data-seek="62.10"' in shown
-    assert "1:01" in shown
-    assert "Hallo" in shown
-    for kind in ("srt", "vtt", "txt", "json"):
-        assert f".{kind}" in shown
-
-
-def test_silence_is_an_answer(downloads: DownloadRegistry, info: HostInfo) -> None:
-    shown = views.transcript(replace(SPEECH, segments=(), end="empty"), downloads, info)
-    assert "There is no speech in this." in shown
-    assert ".srt" not in shown
 
 
 def test_an_answer_shows_the_senses_by_name_shape_and_share(downloads: DownloadRegistry, info: HostInfo) -> None:

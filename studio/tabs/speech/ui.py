@@ -15,12 +15,14 @@ from engines import (
     TranslateRequest,
     TranslateResult,
 )
+from engines.text import language_of
 from studio import components, views
 from studio.components import CLIP, SOUND, TEXT, MediaInput
 from studio.i18n import label
 from studio.state import AppState
 from studio.stream import Job
 from studio.tabs.panel import Panel, wire_panel
+from studio.tabs.speech.view import transcript
 
 TAB = "speech"
 AUTO = "auto"
@@ -39,10 +41,15 @@ def build(
 
 
 def _translation(text: str, source: str, target: str) -> TranslateRequest:
+    """A translation. Unless named, the source is the language the text is found to be in, and the target English, or
+    German for an English text."""
     if source == AUTO:
-        raise RequestError("source_language_needed", "Choose the language the text is written in.")
+        found = language_of(text)
+        if found is None and text.strip():
+            raise RequestError("source_language_needed", "Choose the language the text is written in.")
+        source = found or "en"  # an empty text is refused by the request itself
     if target == NONE:
-        raise RequestError("target_language_needed", "Choose the language to translate to.")
+        target = "de" if source == "en" else "en"
     return TranslateRequest(text=text, source=source, target=target)
 
 
@@ -52,7 +59,9 @@ def create_ui(state: AppState) -> Panel:
     languages = components.languages()
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
-            media = components.media_input(TAB, (SOUND, CLIP, TEXT), text_key="ui.speech.text")
+            media = components.media_input(
+                TAB, (SOUND, CLIP, TEXT), text_key="ui.speech.text", text_kind="ui.kind.translate"
+            )
             samples = components.samples(TAB, state.samples_for(TAB))
             with gr.Row(elem_classes="pair"):
                 source = components.dropdown(
@@ -86,6 +95,6 @@ def wire(state: AppState, panel: Panel) -> None:
         if isinstance(result, TranslateResult):
             return views.translation(result, state.downloads, state.info_of(result))
         assert isinstance(result, TranscribeResult)
-        return views.transcript(result, state.downloads, state.info_of(result))
+        return transcript(result, state.downloads, state.info_of(result))
 
     wire_panel(state, panel, Job(TAB, requests, view))

@@ -1,0 +1,157 @@
+// A transcript on the page: the line being said is lit and followed, lines are corrected in place, saved files hold the
+// texts that are chosen. `studio/tabs/speech/view.py` writes the HTML; corrections are made by POST /studio/edit/ID.
+(() => {
+  const CALM_MS = 4000; // how long a person who scrolled is left alone
+  let scrolledAt = 0;
+
+  // --- following the player
+
+  function light(list, selector, start, end, at, name) {
+    for (const part of list.querySelectorAll(selector)) {
+      part.classList.toggle(name, at >= Number(start(part)) && at < Number(end(part)));
+    }
+  }
+
+  document.addEventListener('timeupdate', ({ target }) => {
+    const transcript = target.closest?.('[data-transcript]');
+    if (!transcript) return;
+    const list = transcript.querySelector('.segments');
+    light(list, '.segment', (row) => row.dataset.start, (row) => row.dataset.end, target.currentTime, 'is-now');
+    const row = list.querySelector('.is-now');
+    const words = row ? [...row.querySelectorAll('.word')] : [];
+    for (const word of list.querySelectorAll('.word.is-now')) word.classList.remove('is-now');
+    words.findLast((word) => Number(word.dataset.seek) <= target.currentTime)?.classList.add('is-now');
+    if (row && !target.paused && Date.now() - scrolledAt > CALM_MS) {
+      const top = row.offsetTop - list.offsetTop;
+      if (top < list.scrollTop || top + row.offsetHeight > list.scrollTop + list.clientHeight) {
+        list.scrollTop = top - list.clientHeight / 3;
+      }
+    }
+  }, true);
+
+  for (const name of ['wheel', 'touchmove']) {
+    document.addEventListener(name, ({ target }) => {
+      if (target.closest?.('.segments')) scrolledAt = Date.now();
+    }, { passive: true });
+  }
+
+  // --- correcting
+
+  const isCorrecting = (transcript) => transcript.classList.contains('is-correcting');
+
+  function prepare(transcript) {
+    for (const line of transcript.querySelectorAll('.said, .translated')) {
+      if (!isCorrecting(transcript)) line.removeAttribute('contenteditable');
+      else {
+        line.textContent = line.innerText.trim();
+        line.dataset.was = line.textContent;
+        line.setAttribute('contenteditable', 'plaintext-only');
+        line.setAttribute('role', 'textbox');
+        line.spellcheck = true;
+      }
+    }
+  }
+
+  async function send(transcript, edit) {
+    const problem = transcript.querySelector('.problem');
+    const url = new URL(`./studio/edit/${transcript.dataset.transcript}`, document.baseURI);
+    try {
+      const answer = await fetch(url, {
+        method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(edit),
+      });
+      const given = await answer.json();
+      problem.hidden = answer.ok;
+      if (!answer.ok) {
+        const said = given.detail;
+        problem.textContent = said[document.documentElement.dataset.lang] ?? said;
+        return false;
+      }
+      const list = transcript.querySelector('.segments');
+      const { scrollTop } = list;
+      list.outerHTML = given.html;
+      transcript.querySelector('.segments').scrollTop = scrollTop;
+      prepare(transcript);
+      return true;
+    } catch {
+      problem.hidden = false;
+      problem.textContent = window.fusion.texts[document.documentElement.dataset.lang].unsaved;
+      return false;
+    }
+  }
+
+  async function keep(line) {
+    const transcript = line.closest('[data-transcript]');
+    if (!transcript || line.textContent.trim() === line.dataset.was) return true;
+    line.dataset.was = line.textContent.trim();
+    const edit = line.classList.contains('translated') ? 'translation' : 'text';
+    return send(transcript, { edit, line: Number(line.closest('.segment').dataset.line), text: line.textContent });
+  }
+
+  function caret(line) {
+    const selection = getSelection();
+    const before = document.createRange();
+    before.selectNodeContents(line);
+    before.setEnd(selection.anchorNode, selection.anchorOffset);
+    return before.toString().length;
+  }
+
+  function put(transcript, n, at) {
+    const line = transcript.querySelector(`.segment[data-line="${n}"] .said`);
+    if (!line) return;
+    line.focus();
+    getSelection().setPosition(line.firstChild ?? line, line.firstChild ? Math.min(at, line.textContent.length) : 0);
+  }
+
+  document.addEventListener('focusout', ({ target }) => {
+    if (target.dataset?.was !== undefined) keep(target);
+  });
+
+  document.addEventListener('keydown', async (event) => {
+    const line = event.target;
+    if (line.dataset?.was === undefined || event.isComposing) return;
+    const transcript = line.closest('[data-transcript]');
+    const n = Number(line.closest('.segment').dataset.line);
+    if (event.key === 'Enter') {
+      event.preventDefault();
+      const at = caret(line);
+      if (!line.classList.contains('said')) line.blur();
+      else if (await keep(line) && await send(transcript, { edit: 'split', line: n, at })) put(transcript, n + 1, 0);
+    } else if (event.key === 'Backspace' && n && line.classList.contains('said') && getSelection().isCollapsed && !caret(line)) {
+      event.preventDefault();
+      const at = transcript.querySelector(`.segment[data-line="${n - 1}"] .said`).textContent.length;
+      if (await keep(line) && await send(transcript, { edit: 'join', line: n })) put(transcript, n - 1, at);
+    }
+  });
+
+  document.addEventListener('click', (event) => {
+    const button = event.target.closest('[data-correct], [data-edit], [data-texts]');
+    if (!button) return;
+    if (button.dataset.texts) {
+      for (const other of button.parentElement.children) other.setAttribute('aria-checked', String(other === button));
+      for (const link of button.closest('.result-card').querySelectorAll('a[href*="/studio/save/"]')) {
+        const url = new URL(link.href);
+        url.searchParams.set('texts', button.dataset.texts);
+        link.href = url;
+      }
+      return;
+    }
+    const transcript = button.closest('[data-transcript]');
+    if ('correct' in button.dataset) {
+      const on = transcript.classList.toggle('is-correcting');
+      button.setAttribute('aria-pressed', String(on));
+      if (on) prepare(transcript);
+      else send(transcript, { edit: 'shift', seconds: 0 }); // the lines anew, with their words
+      return;
+    }
+    const edit = { edit: button.dataset.edit };
+    if (button.dataset.seconds) {
+      edit.seconds = Number(button.dataset.seconds);
+      if (!('all' in button.dataset)) edit.line = Number(button.closest('.segment').dataset.line);
+    }
+    if (edit.edit === 'replace') {
+      edit.find = transcript.querySelector('[data-find]').value;
+      edit.with = transcript.querySelector('[data-with]').value;
+    }
+    send(transcript, edit);
+  });
+})();

@@ -1,0 +1,1 @@
+"""Speech: transcripts that can be played, corrected and saved, and translations of texts."""

@@ -1,0 +1,122 @@
+"""A transcript as HTML: a player, one row per line, and the tools to correct it. `assets/transcript.js` moves it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from engines import HostInfo, Segment, TranscribeResult, Word
+from studio import views
+from studio.i18n import both
+from studio.registry import DownloadRegistry
+
+PAUSE_S = 5.0
+"""A longer stretch without speech has a row of its own."""
+DOUBTS = ((0.4, 2), (0.7, 1))
+"""Words below these confidences are shaded: much, a little."""
+SAVES = ("srt", "vtt", "txt", "json", "zip")
+
+
+def transcript(result: TranscribeResult, downloads: DownloadRegistry, info: HostInfo) -> str:
+    """What was said: one row per line; a click on a time or a word plays from there."""
+    segments = result.segments
+    if not result.done:
+        return views.card_of(result, views.stage(result.progress) + (rows(segments) if segments else ""), "")
+    if not segments:
+        why = "ui.stopped.early" if result.end == "cancelled" else "ui.speech.nothing"
+        return views.card_of(result, views.nothing(why), views.foot(result, downloads, info))
+    name = downloads.add_result(result)
+    language = f'<p class="over">{both("ui.language." + result.language)}</p>' if result.language else ""
+    media = getattr(result.request, "media", None)
+    player = ""
+    if isinstance(media, Path):
+        source = f"./studio/file/{downloads.add_file(media)}"
+        player = f'<audio class="player" controls preload="metadata" src="{source}"></audio>'
+    body = f'<div class="transcript" data-transcript="{name}">{language}{player}{_tools()}{rows(segments)}</div>'
+    texts = _texts() if any(segment.translation for segment in segments) else ""
+    sends = ("video", "search")
+    return views.card_of(
+        result, body, views.foot(result, downloads, info, saves=SAVES, sends=sends, more=texts, name=name)
+    )
+
+
+def rows(segments: Sequence[Segment]) -> str:
+    """The lines, and between them the stretches in which nobody speaks."""
+    times = _clocks(segments)
+    shown = []
+    for n, (segment, at) in enumerate(zip(segments, times, strict=True)):
+        before_s = segments[n - 1].end_s if n else 0.0
+        if segment.start_s - before_s >= PAUSE_S:
+            pause = both("ui.speech.pause", seconds=f"{segment.start_s - before_s:.0f}")
+            shown.append(f'<p class="pause quiet number">{pause}</p>')
+        shown.append(_row(n, segment, at))
+    return f'<div class="segments" tabindex="0">{"".join(shown)}</div>'
+
+
+def _clocks(segments: Sequence[Segment]) -> list[str]:
+    """When each line begins; to the tenth where two lines in a row would read the same."""
+    clocks = [views.clock(segment.start_s) for segment in segments]
+    close = {n for n, (one, other) in enumerate(pairwise(clocks)) if one == other}
+    return [
+        f"{at}.{int(segment.start_s * 10) % 10}" if {n, n - 1} & close else at
+        for n, (at, segment) in enumerate(zip(clocks, segments, strict=True))
+    ]
+
+
+def _row(n: int, segment: Segment, at: str) -> str:
+    words = html.escape(segment.text)
+    if segment.words:
+        gap = "" if any("\u4e00" <= sign <= "\u9fff" for sign in segment.text) else " "
+        words = gap.join(map(_word, segment.words))
+    second = f'<p class="translated" lang="">{html.escape(segment.translation)}</p>' if segment.translation else ""
+    times = f'data-start="{segment.start_s:.2f}" data-end="{segment.end_s:.2f}"'
+    moves = "".join(
+        f'<button type="button" class="tool" data-edit="shift" data-seconds="{seconds}">{sign}</button>'
+        for seconds, sign in ((-0.1, "−0.1 s"), (0.1, "+0.1 s"))
+    )
+    return (
+        f'<div class="segment" data-line="{n}" {times}><button type="button" class="time number" '
+        f'data-seek="{segment.start_s:.2f}">{at}</button><div data-copied><p class="said">{words}</p>{second}</div>'
+        f'<div class="line-tools">{moves}</div></div>'
+    )
+
+
+def _word(word: Word) -> str:
+    sure = word.confidence
+    doubt = next((f" doubt-{level}" for below, level in DOUBTS if sure is not None and sure < below), "")
+    title = f"{word.start_s:.2f}–{word.end_s:.2f} s" + ("" if sure is None else f" · {views.percent(sure)}")
+    return (
+        f'<button type="button" class="word{doubt}" tabindex="-1" data-seek="{word.start_s:.2f}" title="{title}">'
+        f"{html.escape(word.text)}</button>"
+    )
+
+
+def _tools() -> str:
+    """Edit, and while lines are corrected: find and replace, move all times, take back."""
+    moves = "".join(
+        f'<button type="button" class="tool" data-edit="shift" data-seconds="{seconds}" data-all>{sign}</button>'
+        for seconds, sign in ((-0.5, "−0.5 s"), (0.5, "+0.5 s"))
+    )
+    return (
+        '<div class="transcript-tools">'
+        f'<button type="button" class="tool" data-correct aria-pressed="false">{both("ui.speech.correct")}</button>'
+        f'<span class="correcting"><label>{both("ui.speech.find")} <input type="text" data-find></label>'
+        f'<label>{both("ui.speech.with")} <input type="text" data-with></label>'
+        f'<button type="button" class="tool" data-edit="replace">{both("ui.speech.replace")}</button>'
+        f'<span class="quiet">{both("ui.speech.shift")}</span>{moves}'
+        f'<button type="button" class="tool" data-edit="undo">{both("ui.speech.undo")}</button></span>'
+        f'<p class="correcting quiet">{both("ui.speech.correcting")}</p>'
+        '<p class="problem" role="alert" hidden></p></div>'
+    )
+
+
+def _texts() -> str:
+    """Which texts saved files hold, of a transcript that is translated."""
+    choices = "".join(
+        f'<button type="button" class="tool" role="radio" aria-checked="{"true" if name == "both" else "false"}" '
+        f'data-texts="{name}">{both(f"ui.speech.texts.{name}")}</button>'
+        for name in ("both", "original", "translation")
+    )
+    return f'<span class="texts" role="radiogroup">{choices}</span>'

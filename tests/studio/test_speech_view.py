@@ -1,0 +1,61 @@
+"""The transcript on the page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from engines import HostInfo, Segment, TranscribeRequest, TranscribeResult, Word
+from studio.registry import DownloadRegistry
+from studio.tabs.speech.view import rows, transcript
+
+SPEECH = TranscribeResult(
+    request=TranscribeRequest(media=Path("/home/somebody/talk.mp4"), translate_to="de"),
+    language="en",
+    segments=(Segment(61.5, 63.0, "Hello you", (Word(61.5, 62.0, "Hello"), Word(62.1, 63.0, "you", 0.3)), "Hallo"),),
+    end="finished",
+)
+
+
+def test_every_line_and_word_can_be_jumped_to_and_taken_along(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = transcript(SPEECH, downloads, info)
+    assert 'data-seek="61.50"' in shown and 'data-seek="62.10"' in shown
+    assert "1:01" in shown and "Hallo" in shown
+    for kind in ("srt", "vtt", "txt", "json", "zip"):
+        assert f".{kind}" in shown
+
+
+def test_only_a_translated_transcript_asks_which_texts_to_save(downloads: DownloadRegistry, info: HostInfo) -> None:
+    assert transcript(SPEECH, downloads, info).count("data-texts=") == 3
+    plain = replace(SPEECH, segments=(replace(SPEECH.segments[0], translation=""),))
+    assert "data-texts=" not in transcript(plain, downloads, info)
+
+
+def test_doubtful_words_are_shaded_and_say_how_sure_the_model_is() -> None:
+    words = (Word(0, 1, "sure", 0.95), Word(1, 2, "perhaps", 0.6), Word(2, 3, "hardly", 0.2), Word(3, 4, "mine"))
+    shown = rows([Segment(0, 4, "sure perhaps hardly mine", words)])
+    found = dict(re.findall(r'class="word([^"]*)"[^>]*>(\w+)<', shown)[i][::-1] for i in range(4))
+    assert found == {"sure": "", "perhaps": " doubt-1", "hardly": " doubt-2", "mine": ""}
+    assert "2.00–3.00 s · 20%" in shown
+
+
+def test_a_long_stretch_without_speech_is_marked_and_a_breath_is_not() -> None:
+    shown = rows([Segment(8.0, 9.0, "One."), Segment(10.0, 11.0, "Two."), Segment(40.0, 41.0, "Three.")])
+    assert re.findall(r"no speech for (\d+) s", shown) == ["8", "29"]
+
+
+def test_no_two_lines_in_a_row_read_the_same_time() -> None:
+    shown = rows([Segment(0.2, 0.5, "a"), Segment(0.7, 0.9, "b"), Segment(5.4, 6.0, "c")])
+    assert re.findall(r'data-seek="[^"]*">([\d:.]+)<', shown) == ["0:00.2", "0:00.7", "0:05"]
+
+
+def test_silence_is_an_answer(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = transcript(replace(SPEECH, segments=(), end="empty"), downloads, info)
+    assert "There is no speech in this." in shown
+    assert ".srt" not in shown
+
+
+def test_a_transcript_that_still_grows_cannot_be_corrected(downloads: DownloadRegistry, info: HostInfo) -> None:
+    shown = transcript(replace(SPEECH, end=None), downloads, info)
+    assert "Hello" in shown and "data-correct" not in shown
