@@ -40,10 +40,10 @@
   const isCorrecting = (transcript) => transcript.classList.contains('is-correcting');
 
   function prepare(transcript) {
-    for (const line of transcript.querySelectorAll('.said, .translated')) {
+    for (const line of transcript.querySelectorAll('.line-text, .translated')) {
       if (!isCorrecting(transcript)) line.removeAttribute('contenteditable');
       else {
-        line.textContent = line.innerText.trim();
+        line.textContent = line.textContent.trim();
         line.dataset.was = line.textContent;
         line.setAttribute('contenteditable', 'plaintext-only');
         line.setAttribute('role', 'textbox');
@@ -96,7 +96,7 @@
   }
 
   function put(transcript, n, at) {
-    const line = transcript.querySelector(`.segment[data-line="${n}"] .said`);
+    const line = transcript.querySelector(`.segment[data-line="${n}"] .line-text`);
     if (!line) return;
     line.focus();
     getSelection().setPosition(line.firstChild ?? line, line.firstChild ? Math.min(at, line.textContent.length) : 0);
@@ -114,11 +114,11 @@
     if (event.key === 'Enter') {
       event.preventDefault();
       const at = caret(line);
-      if (!line.classList.contains('said')) line.blur();
+      if (!line.classList.contains('line-text')) line.blur();
       else if (await keep(line) && await send(transcript, { edit: 'split', line: n, at })) put(transcript, n + 1, 0);
-    } else if (event.key === 'Backspace' && n && line.classList.contains('said') && getSelection().isCollapsed && !caret(line)) {
+    } else if (event.key === 'Backspace' && n && line.classList.contains('line-text') && getSelection().isCollapsed && !caret(line)) {
       event.preventDefault();
-      const at = transcript.querySelector(`.segment[data-line="${n - 1}"] .said`).textContent.length;
+      const at = transcript.querySelector(`.segment[data-line="${n - 1}"] .line-text`).textContent.length;
       if (await keep(line) && await send(transcript, { edit: 'join', line: n })) put(transcript, n - 1, at);
     }
   });

@@ -78,7 +78,7 @@ def _row(n: int, segment: Segment, at: str) -> str:
     )
     return (
         f'<div class="segment" data-line="{n}" {times}><button type="button" class="time number" '
-        f'data-seek="{segment.start_s:.2f}">{at}</button><div data-copied><p class="said">{words}</p>{second}</div>'
+        f'data-seek="{segment.start_s:.2f}">{at}</button><div data-copied><p class="line-text">{words}</p>{second}</div>'
         f'<div class="line-tools">{moves}</div></div>'
     )
 
