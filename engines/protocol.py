@@ -343,7 +343,8 @@ class Segment:
     """A stretch of speech between two pauses. words is empty where no times could be aligned.
 
     language: what is spoken, "" where it is not known, "other" where it is none that the model writes; the text then
-    says so in brackets. confidence: mean of the words', None where it is not known.
+    says so in brackets. confidence: mean of the words', None where it is not known. translation_confidence: the share
+    of the translation that is probably right; translation_unsure: it is below what the model's config calls sure.
     """
 
     start_s: float
@@ -353,6 +354,8 @@ class Segment:
     translation: str = ""
     language: str = ""
     confidence: float | None = None
+    translation_confidence: float | None = None
+    translation_unsure: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

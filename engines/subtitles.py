@@ -153,6 +153,8 @@ def _json(segments: Sequence[Segment]) -> str:
             row["language"] = segment.language
         if segment.translation:
             row["translation"] = segment.translation
+        if segment.translation_confidence is not None:
+            row["translation_confidence"] = round(segment.translation_confidence, 3)
         if segment.words:
             row["words"] = [_json_part(word) for word in segment.words]
         rows.append(row)

@@ -22,9 +22,11 @@ from engines.protocol import (
     HostInfo,
     Request,
     Result,
+    Segment,
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
+    TranslateResult,
     run,
 )
 from engines.settings import Settings
@@ -221,7 +223,7 @@ class Router:
     def _two_steps(self, host: Host, request: TranscribeRequest, cancel: Cancel) -> Iterator[Result]:
         """One host writes down, another translates each finished segment."""
         plain = replace(request, translate_to=None)
-        done: dict[tuple[float, str], str] = {}
+        done: dict[tuple[float, str], TranslateResult] = {}
         translator = self.serving(TranslateRequest)
         for result in host.stream(plain, cancel):
             assert isinstance(result, TranscribeResult)
@@ -234,8 +236,10 @@ class Router:
                         wanted = TranslateRequest(
                             text=segment.text, source=language, target=request.translate_to or language
                         )
-                        done[key] = getattr(run(translator, wanted, cancel), "text", "")
-            segments = tuple(replace(s, translation=done.get((s.start_s, s.text), "")) for s in result.segments)
+                        translated = run(translator, wanted, cancel)
+                        assert isinstance(translated, TranslateResult)
+                        done[key] = translated
+            segments = tuple(_with_translation(s, done.get((s.start_s, s.text))) for s in result.segments)
             yield replace(result, request=request, segments=segments)
 
     def move(self, device: str) -> None:
@@ -248,3 +252,14 @@ class Router:
         for host in self.hosts():
             with suppress(RequestError):
                 host.close()
+
+
+def _with_translation(segment: Segment, found: TranslateResult | None) -> Segment:
+    if found is None:
+        return segment
+    return replace(
+        segment,
+        translation=found.text,
+        translation_confidence=found.confidence,
+        translation_unsure=found.unsure,
+    )

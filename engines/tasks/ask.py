@@ -104,7 +104,8 @@ def stream(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
     text = encoder.tokenizer.decode(hypothesis.ids)
     if not direct:
         english = text
-        for text in translate.growing(encoder, english, language, request.language):
+        for translation in translate.growing(encoder, english, language, request.language):
+            text = translation.text
             yield replace(result, text=text)
     judged = _judged(encoder, encoded, hypothesis)
     result = replace(result, text=text, confidence=judged.confidence or 0.0, progress=Progress("weighing"))
@@ -123,7 +124,7 @@ def _question(encoder: MediaEncoder, request: AskRequest, language: str) -> Iter
     """
     is_chinese = any("一" <= character <= "鿿" for character in request.question)
     source = "zh" if is_chinese else "en" if request.language == "zh" else request.language
-    return translate.growing(encoder, request.question, source, language)
+    return (found.text for found in translate.growing(encoder, request.question, source, language))
 
 
 def streams_of(

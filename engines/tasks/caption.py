@@ -66,7 +66,8 @@ def stream(encoder: MediaEncoder, request: CaptionRequest) -> Iterator[CaptionRe
         yield replace(result, text=best.text if direct else "", progress=Progress("writing"))
     text = best.text
     if not direct:
-        for text in translate.growing(encoder, best.text, translate.PIVOT, request.language):
+        for translation in translate.growing(encoder, best.text, translate.PIVOT, request.language):
+            text = translation.text
             yield replace(result, text=text, progress=Progress("translating"))
     judged = doubt.caption(encoder, encoded, best.mean_logprob, best.closeness, request.language)
     yield replace(result, text=text, progress=None, end="finished", **judged.fields())

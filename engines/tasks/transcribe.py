@@ -35,7 +35,7 @@ from engines.protocol import (
     TranscribeResult,
     Word,
 )
-from engines.tasks import translate
+from engines.tasks import doubt, translate
 from engines.text import tidy
 
 CHUNK_S = 5.0
@@ -163,8 +163,16 @@ def _translated(encoder: MediaEncoder, segment: Segment, target: str | None) -> 
     if target is None or segment.language == OTHER_LANGUAGE:
         yield segment
         return
-    for translation in translate.growing(encoder, segment.text, segment.language, target):
-        yield replace(segment, translation=translation)
+    found = translate.Translation("")
+    for found in translate.growing(encoder, segment.text, segment.language, target):
+        yield replace(segment, translation=found.text)
+    judgement = doubt.translation(encoder, found.drafts)
+    yield replace(
+        segment,
+        translation=found.text,
+        translation_confidence=judgement.confidence,
+        translation_unsure=judgement.unsure,
+    )
 
 
 def chunks_of(media: Media, track: int) -> Iterator[tuple[float, tuple[Message, ...], SpeechChunk]]:

@@ -55,13 +55,12 @@ def stream(encoder: MediaEncoder, request: TranslateRequest) -> Iterator[Transla
     )
 
 
-def growing(encoder: MediaEncoder, text: str, source: str, target: str) -> Iterator[str]:
+def growing(encoder: MediaEncoder, text: str, source: str, target: str) -> Iterator[Translation]:
     """The translation of a text as it grows; the last one is whole. The same language is a copy."""
     if source == target:
-        yield text
-        return
-    for translation in _of_lines(encoder, text, source, target):
-        yield translation.text
+        yield Translation(text)
+    else:
+        yield from _of_lines(encoder, text, source, target)
 
 
 def of_text(encoder: MediaEncoder, text: str, source: str, target: str) -> Iterator[Translation]:

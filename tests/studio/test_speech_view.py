@@ -40,6 +40,14 @@ def test_doubtful_words_are_shaded_and_say_how_sure_the_model_is() -> None:
     assert "2.00–3.00 s · 20%" in shown
 
 
+def test_a_translation_that_is_probably_wrong_says_so_beside_it_and_is_not_copied_with_it() -> None:
+    line = Segment(0.0, 1.0, "dog", translation="Hut", translation_confidence=0.31, translation_unsure=True)
+    shown = rows([line])
+    assert "This translation is probably wrong (31% sure)." in shown and "这句译文很可能不对" in shown
+    assert "probably" not in shown[shown.index("data-copied") : shown.index("</div>")]
+    assert "probably" not in rows([replace(line, translation_unsure=False)])
+
+
 def test_a_long_stretch_without_speech_is_marked_and_a_breath_is_not() -> None:
     shown = rows([Segment(8.0, 9.0, "One."), Segment(10.0, 11.0, "Two."), Segment(40.0, 41.0, "Three.")])
     assert re.findall(r"no speech for (\d+) s", shown) == ["8", "29"]

@@ -16,6 +16,8 @@ from engines import RequestError, Segment, Word
 
 Segments: TypeAlias = tuple[Segment, ...]
 
+UNJUDGED: dict[str, Any] = {"translation_confidence": None, "translation_unsure": False}
+"""Of a translation that the model did not write."""
 MAX_CHARACTERS = 5_000
 """Longest text of one line."""
 _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
@@ -63,7 +65,7 @@ def _with_text(segments: Segments, asked: Mapping[str, Any]) -> Segments:
 
 def _with_translation(segments: Segments, asked: Mapping[str, Any]) -> Segments:
     n, text = _line(segments, asked), _written(asked, "text")
-    return (*segments[:n], replace(segments[n], translation=text), *segments[n + 1 :])
+    return (*segments[:n], replace(segments[n], translation=text, **UNJUDGED), *segments[n + 1 :])
 
 
 def _rewritten(segment: Segment, text: str) -> Segment:
@@ -88,7 +90,13 @@ def _split(segments: Segments, asked: Mapping[str, Any]) -> Segments:
     parts = (
         replace(whole, end_s=ends_s, text=texts[0], words=first, confidence=_mean_confidence(first)),
         replace(
-            whole, start_s=starts_s, text=texts[1], words=second, translation="", confidence=_mean_confidence(second)
+            whole,
+            start_s=starts_s,
+            text=texts[1],
+            words=second,
+            translation="",
+            confidence=_mean_confidence(second),
+            **UNJUDGED,
         ),
     )
     return (*segments[:n], *parts, *segments[n + 1 :])

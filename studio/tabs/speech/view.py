@@ -71,6 +71,10 @@ def _row(n: int, segment: Segment, at: str) -> str:
         gap = "" if any("\u4e00" <= sign <= "\u9fff" for sign in segment.text) else " "
         words = gap.join(map(_word, segment.words))
     second = f'<p class="translated" lang="">{html.escape(segment.translation)}</p>' if segment.translation else ""
+    doubted = ""
+    if segment.translation and segment.translation_unsure:
+        sure = views.percent(segment.translation_confidence or 0.0)
+        doubted = f'<p class="doubted number">{both("ui.speech.doubted", percent=sure)}</p>'
     times = f'data-start="{segment.start_s:.2f}" data-end="{segment.end_s:.2f}"'
     moves = "".join(
         f'<button type="button" class="tool" data-edit="shift" data-seconds="{seconds}">{sign}</button>'
@@ -78,7 +82,8 @@ def _row(n: int, segment: Segment, at: str) -> str:
     )
     return (
         f'<div class="segment" data-line="{n}" {times}><button type="button" class="time number" '
-        f'data-seek="{segment.start_s:.2f}">{at}</button><div data-copied><p class="line-text">{words}</p>{second}</div>'
+        f'data-seek="{segment.start_s:.2f}">{at}</button>'
+        f'<div data-copied><p class="line-text">{words}</p>{second}</div>{doubted}'
         f'<div class="line-tools">{moves}</div></div>'
     )
 

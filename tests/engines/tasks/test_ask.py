@@ -129,7 +129,7 @@ def test_a_question_is_put_in_the_language_the_model_is_asked_in(
 
     def growing(encoder: MediaEncoder, text: str, source: str, target: str):
         asked.append((text, source, target))
-        yield text
+        yield ask.translate.Translation(text)
 
     monkeypatch.setattr(ask.translate, "growing", growing)
     last_of(encoder, clip, "Was hört man?", language="de")
