@@ -138,7 +138,8 @@ def test_subtitles_keep_their_times(encoder: MediaEncoder, spelt_out: list[tuple
 
 
 def test_a_copy_needs_no_model(encoder: MediaEncoder, spelt_out: list[tuple[str, str]]):
-    assert [found.text for found in translate.growing(encoder, "As it is.", "en", "en")] == ["As it is."] and not spelt_out
+    assert [found.text for found in translate.growing(encoder, "As it is.", "en", "en")] == ["As it is."]
+    assert not spelt_out
 
 
 def test_a_translation_grows_on_the_model_itself(encoder: MediaEncoder):
