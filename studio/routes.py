@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastapi import Body, FastAPI, HTTPException
 from fastapi.responses import FileResponse, Response
@@ -135,7 +135,7 @@ def _transcript(result: TranscribeResult, kind: str, texts: subtitles.Text | Non
     if kind not in subtitles.FORMATS:
         return None
     chosen = (texts or "both") if is_translated else "original"
-    return subtitles.write(result.segments, cast(subtitles.Format, kind), text=chosen)
+    return subtitles.write(result.segments, kind, text=chosen)
 
 
 def _every_format(result: TranscribeResult, texts: Sequence[subtitles.Text]) -> bytes:
