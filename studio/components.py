@@ -20,6 +20,8 @@ TEXT = "text"
 PHOTO = "photo"
 SOUND = "sound"
 CLIP = "clip"
+FILES = "files"
+"""Several files of any of the other kinds, one after the other."""
 
 PICK_JS = """element.addEventListener('click', (event) => {
   const chosen = event.target.closest('[data-sample]');
@@ -104,8 +106,9 @@ class MediaInput:
         return self.show(sample.input_kind, lend(sample.path, self.parts[sample.input_kind]))
 
     def chosen(self, kind: str, *values: str | None) -> Path | str:
-        """The value of the chosen input: a path, or text. Raises RequestError if it is empty."""
-        value = dict(zip(self.parts, values, strict=True)).get(kind)
+        """The value of the chosen input, of those that take one file or a text. Raises RequestError if it is empty."""
+        single = [name for name in self.parts if name != FILES]
+        value = dict(zip(single, values, strict=True)).get(kind)
         if kind == TEXT:
             return value or ""
         if not value:
@@ -118,6 +121,7 @@ class MediaInput:
 
 
 MISSING = {
+    FILES: RequestError("drop_files", "Drop the files first."),
     PHOTO: RequestError("drop_photo", "Drop a photo first, or click a sample."),
     SOUND: RequestError("drop_sound", "Drop or record a sound first, or click a sample."),
     CLIP: RequestError("drop_clip", "Drop a clip first, or click a sample."),
@@ -158,6 +162,8 @@ def _part(tab: str, kind: str, visible: bool, text_key: str, n_lines: int) -> gr
             **common,
         )
     common |= {"label": label(f"ui.kind.{kind}"), "show_label": False, "elem_classes": f"drop drop-{kind}"}
+    if kind == FILES:
+        return gr.File(file_count="multiple", height=216, **common)
     if kind == PHOTO:
         return gr.Image(type="filepath", sources=["upload", "webcam", "clipboard"], height=216, buttons=[], **common)
     if kind == SOUND:

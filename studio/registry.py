@@ -16,7 +16,7 @@ from engines import AskResult, Result
 from engines.lab import Findings
 
 N_FILES = 4000
-N_RESULTS = 200
+N_RESULTS = 2000
 N_VERSIONS = 50
 """Versions of a corrected result that are kept."""
 N_CHATS = 200
@@ -68,7 +68,9 @@ class DownloadRegistry:
     def __init__(self) -> None:
         self._files = Registry[Path](N_FILES)
         self._results = Registry[tuple[Result, ...]](N_RESULTS)
+        self._sheets = Registry[tuple[str, ...]](N_RESULTS)
         self.add_file, self.file = self._files.add, self._files.get
+        self.add_sheet = self._sheets.add
 
     def add_result(self, result: Result) -> str:
         """Register a result; returns its id."""
@@ -78,6 +80,17 @@ class DownloadRegistry:
         """The result under an id, as it is now."""
         versions = self._results.get(result_id)
         return versions[-1] if versions else None
+
+    def extend_sheet(self, sheet_id: str, result_id: str) -> None:
+        """Add a result to a sheet, which holds the ids of the results of several files."""
+        self._sheets.put(sheet_id, (*(self._sheets.get(sheet_id) or ()), result_id))
+
+    def sheet(self, sheet_id: str) -> list[Result] | None:
+        """The results of a sheet as they are now; None if there is no such sheet."""
+        ids = self._sheets.get(sheet_id)
+        if ids is None:
+            return None
+        return [result for result in map(self.result, ids) if result is not None]
 
     def correct(self, result_id: str, result: Result) -> None:
         """Put a corrected result in the place of one; its last versions are kept."""

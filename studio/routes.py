@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Body, FastAPI, HTTPException
 from fastapi.responses import FileResponse, Response
@@ -28,7 +28,7 @@ from engines import (
     to_json,
 )
 from engines.paths import ASSETS
-from studio import exports
+from studio import exports, file_queue
 from studio.registry import DownloadRegistry, RunRegistry
 from studio.state import SAMPLES
 from studio.tabs.speech import edits, view
@@ -71,6 +71,16 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry) -> 
             raise HTTPException(404, "There is no such format.")
         headers = {"content-disposition": f'attachment; filename="{saved_name(result)}.{kind}"'}
         media_type = "application/zip" if kind == "zip" else "text/plain; charset=utf-8"
+        return Response(written, media_type=media_type, headers=headers)
+
+    @app.get("/studio/files/{name}.{kind}")
+    def files(name: str, kind: Literal["csv", "zip"]) -> Response:
+        results = downloads.sheet(name)
+        if results is None:
+            raise HTTPException(404, "These results are gone; run them again.")
+        written = file_queue.as_zip(results) if kind == "zip" else file_queue.as_csv(results).encode("utf-8-sig")
+        media_type = "application/zip" if kind == "zip" else "text/csv; charset=utf-8"
+        headers = {"content-disposition": f'attachment; filename="results.{kind}"'}
         return Response(written, media_type=media_type, headers=headers)
 
     @app.post("/studio/edit/{name}")

@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 import gradio as gr
 
 from engines import Cancel, Cancelled, Request, Result, UserError
-from studio import views
+from studio import file_queue, views
+from studio.file_queue import FileQueue
 from studio.hardening import uploaded
 from studio.i18n import page_language
 from studio.state import AppState
@@ -49,14 +50,16 @@ log = logging.getLogger("studio")
 class Job:
     """What a tab does when it runs.
 
-    build: (session, language, values...) → the requests, in order; only the last one's result stays on the page.
-    view: the result as HTML. finish: called with the last result.
+    build: (session, language, values...) → the requests, in order; only the last one's result stays on the page; or a
+    queue of files, each with a row of its own. view: the result as HTML. finish: called with the last result. body: a
+    result of a queue, under its id, as HTML.
     """
 
     tab: str
-    build: Callable[..., Sequence[Request]]
+    build: Callable[..., Sequence[Request] | FileQueue]
     view: Callable[[str, Result], str]
     finish: Callable[[str, Result], None] | None = None
+    body: file_queue.View = lambda _name, _result: ""
 
 
 # --- the runner ------------------------------------------------------------------------------------------------------
@@ -133,7 +136,11 @@ def answer(state: AppState, job: Job, session: str, language: str, values: Seque
     started_s = time.monotonic()
 
     def steps(cancel: Cancel) -> Frames:
-        for partial in results_of(state, job.build(session, language, *map(plain, values)), cancel):
+        asked = job.build(session, language, *map(plain, values))
+        if isinstance(asked, FileQueue):
+            yield from file_queue.frames(asked, state.host, state.downloads, job.body, cancel)
+            return
+        for partial in results_of(state, asked, cancel):
             result = replace(partial, seconds=time.monotonic() - started_s)
             if result.done and job.finish is not None:
                 job.finish(session, result)

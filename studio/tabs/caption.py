@@ -9,7 +9,7 @@ import gradio as gr
 
 from engines import CaptionRequest, CaptionResult, Request, Result
 from studio import components, views
-from studio.components import CLIP, PHOTO, SOUND, MediaInput
+from studio.components import CLIP, FILES, PHOTO, SOUND, MediaInput
 from studio.state import AppState
 from studio.stream import Job
 from studio.tabs.panel import Panel, wire_panel
@@ -31,7 +31,7 @@ def create_ui(state: AppState) -> Panel:
     subtitle = components.subtitle(state, TAB)
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
-            media = components.media_input(TAB, (PHOTO, CLIP, SOUND))
+            media = components.media_input(TAB, (PHOTO, CLIP, SOUND, FILES))
             samples = components.samples(TAB, state.samples_for(TAB))
             language = components.radio("caption-language", "ui.caption.language", components.languages(), "en")
             with gr.Row(elem_classes="actions"):

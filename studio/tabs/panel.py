@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from engines import Request, RequestError
 from studio import stream
-from studio.components import MediaInput
+from studio.components import FILES, MISSING, MediaInput, kind_of
+from studio.file_queue import N_FILES, FileQueue
 from studio.i18n import page_language
 from studio.state import AppState, Sample
 
@@ -45,6 +48,7 @@ def wire_panel(
     on_pick: (sample, language of the page) → further updates that go with a sample.
     """
     panel.media.wire()
+    job = replace(job, build=_each_file(panel.media, job.build))
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[gr.Component, Any]:
         sample = state.sample(event.sample)
@@ -55,3 +59,32 @@ def wire_panel(
     for trigger in (panel.run.click, *(box.submit for box in submit), picked.success):
         stream.wire_run(state, job, trigger, panel.inputs, panel.result, panel.run, panel.stop)
     stream.wire_stop(state, panel.tab, panel.stop)
+
+
+def _each_file(
+    media: MediaInput, build: Callable[..., Sequence[Request] | FileQueue]
+) -> Callable[..., Sequence[Request] | FileQueue]:
+    """A builder that also takes several files: a queue of what `build` makes of each in the input of its kind."""
+
+    def built(session: str, language: str, kind: str, *values: Any) -> Sequence[Request] | FileQueue:
+        given = dict(zip(media.parts, values, strict=False))
+        files, extras = given.pop(FILES, None), values[len(media.parts) :]
+        if kind != FILES:
+            return build(session, language, kind, *given.values(), *extras)
+        if not files:
+            raise MISSING[FILES]
+        if len(files) > N_FILES:
+            raise RequestError("too_many_files", "At most {most} files are taken at once.", most=N_FILES)
+
+        def requests(path: Path) -> Sequence[Request]:
+            own = kind_of(path)
+            if own not in given:
+                name = path.name
+                raise RequestError("wrong_kind", "{name} is of a kind that this tab does not take.", name=name)
+            asked = build(session, language, own, *(str(path) if name == own else None for name in given), *extras)
+            assert not isinstance(asked, FileQueue)
+            return asked
+
+        return FileQueue(tuple(map(Path, files)), requests)
+
+    return built

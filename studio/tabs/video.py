@@ -10,7 +10,7 @@ import gradio as gr
 
 from engines import AskRequest, AskResult, Request, Result
 from studio import components, stream, views
-from studio.components import CLIP, PHOTO, SOUND, MediaInput
+from studio.components import CLIP, FILES, PHOTO, SOUND, MediaInput
 from studio.i18n import label
 from studio.state import AppState, Sample
 from studio.stream import Job
@@ -55,7 +55,7 @@ def create_ui(state: AppState) -> Panel:
     subtitle = components.subtitle(state, TAB)
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
-            media = components.media_input(TAB, (CLIP, PHOTO, SOUND))
+            media = components.media_input(TAB, (CLIP, PHOTO, SOUND, FILES))
             samples = components.samples(TAB, state.samples_for(TAB))
             with gr.Row(elem_classes="pair"):
                 hide = gr.CheckboxGroup(

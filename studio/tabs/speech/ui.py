@@ -17,12 +17,12 @@ from engines import (
 )
 from engines.text import language_of
 from studio import components, views
-from studio.components import CLIP, SOUND, TEXT, MediaInput
+from studio.components import CLIP, FILES, SOUND, TEXT, MediaInput
 from studio.i18n import label
 from studio.state import AppState
 from studio.stream import Job
 from studio.tabs.panel import Panel, wire_panel
-from studio.tabs.speech.view import transcript
+from studio.tabs.speech.view import body, transcript
 
 TAB = "speech"
 AUTO = "auto"
@@ -60,7 +60,7 @@ def create_ui(state: AppState) -> Panel:
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
             media = components.media_input(
-                TAB, (SOUND, CLIP, TEXT), text_key="ui.speech.text", text_kind="ui.kind.translate"
+                TAB, (SOUND, CLIP, TEXT, FILES), text_key="ui.speech.text", text_kind="ui.kind.translate"
             )
             samples = components.samples(TAB, state.samples_for(TAB))
             with gr.Row(elem_classes="pair"):
@@ -97,4 +97,8 @@ def wire(state: AppState, panel: Panel) -> None:
         assert isinstance(result, TranscribeResult)
         return transcript(result, state.downloads, state.info_of(result))
 
-    wire_panel(state, panel, Job(TAB, requests, view))
+    def whole(name: str, result: Result) -> str:
+        assert isinstance(result, TranscribeResult)
+        return body(name, result, state.downloads)
+
+    wire_panel(state, panel, Job(TAB, requests, view, body=whole))

@@ -28,18 +28,21 @@ def transcript(result: TranscribeResult, downloads: DownloadRegistry, info: Host
         why = "ui.stopped.early" if result.end == "cancelled" else "ui.speech.nothing"
         return views.card_of(result, views.nothing(why), views.foot(result, downloads, info))
     name = downloads.add_result(result)
+    texts = _texts() if any(segment.translation for segment in segments) else ""
+    below = views.foot(result, downloads, info, saves=SAVES, sends=("video", "search"), more=texts, name=name)
+    return views.card_of(result, body(name, result, downloads), below)
+
+
+def body(name: str, result: TranscribeResult, downloads: DownloadRegistry) -> str:
+    """A finished transcript registered under an id, with its player and the tools to correct it."""
     language = f'<p class="over">{both("ui.language." + result.language)}</p>' if result.language else ""
     media = getattr(result.request, "media", None)
     player = ""
     if isinstance(media, Path):
         source = f"./studio/file/{downloads.add_file(media)}"
         player = f'<audio class="player" controls preload="metadata" src="{source}"></audio>'
-    body = f'<div class="transcript" data-transcript="{name}">{language}{player}{_tools()}{rows(segments)}</div>'
-    texts = _texts() if any(segment.translation for segment in segments) else ""
-    sends = ("video", "search")
-    return views.card_of(
-        result, body, views.foot(result, downloads, info, saves=SAVES, sends=sends, more=texts, name=name)
-    )
+    lines = f"{language}{player}{_tools()}{rows(result.segments)}"
+    return f'<div class="transcript" data-transcript="{name}">{lines}</div>'
 
 
 def rows(segments: Sequence[Segment]) -> str:

@@ -1,0 +1,212 @@
+"""The same request for each of several files: a queue with its rate and time left, and a row for each result.
+
+A file that cannot be read fails alone, in a sentence. What is finished stays when the rest is stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from engines import (
+    AskResult,
+    Cancel,
+    CaptionResult,
+    Host,
+    Request,
+    Result,
+    TranscribeResult,
+    UserError,
+    subtitles,
+    to_json,
+)
+from studio import exports, views
+from studio.i18n import both, sentence
+from studio.registry import DownloadRegistry
+
+N_FILES = 500
+"""Most files of one queue."""
+XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/">
+<dc:description><rdf:Alt><rdf:li xml:lang="{language}">{text}</rdf:li></rdf:Alt></dc:description>
+<dc:subject><rdf:Bag>{names}</rdf:Bag></dc:subject>
+</rdf:Description></rdf:RDF></x:xmpmeta>
+<?xpacket end="w"?>
+"""
+"""A sidecar as photo programs read it: Dublin Core in XMP (ISO 16684-1)."""
+
+View = Callable[[str, Result], str]
+
+
+@dataclass(frozen=True)
+class FileQueue:
+    """Files, and the requests for one of them. `requests` may raise a UserError, which is that file's alone."""
+
+    files: tuple[Path, ...]
+    requests: Callable[[Path], Sequence[Request]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A file of a queue. state: "waiting", "running", "done", "failed"; file_id: in the `DownloadRegistry`."""
+
+    path: Path
+    file_id: str
+    state: str = "waiting"
+    result: Result | None = None
+    result_id: str = ""
+    error: UserError | None = None
+
+
+def frames(
+    queue: FileQueue, host: Host, downloads: DownloadRegistry, body: View, cancel: Cancel
+) -> Iterator[tuple[str, bool]]:
+    """Run the queue; (card, whether it still runs) after each change. body: (id of a result, result) to HTML."""
+    rows = [Row(path, downloads.add_file(path)) for path in queue.files]
+    sheet = downloads.add_sheet(())
+    began_s = time.monotonic()
+    for n, row in enumerate(rows):
+        if cancel.is_set:
+            break
+        rows[n] = row = replace(row, state="running")
+        yield _card(rows, sheet, began_s, body, running=True), True
+        try:
+            for request in queue.requests(row.path):
+                for result in host.stream(request, cancel):
+                    row = replace(row, result=result)
+        except UserError as error:
+            rows[n] = replace(row, state="failed", error=error)
+            continue
+        if row.result is None or row.result.end == "cancelled":
+            rows[n] = replace(row, state="waiting", result=None)
+            break
+        rows[n] = replace(row, state="done", result_id=downloads.add_result(row.result))
+        downloads.extend_sheet(sheet, rows[n].result_id)
+    yield _card(rows, sheet, began_s, body, running=False), False
+
+
+# --- the card ----------------------------------------------------------------------------------------------------
+
+
+def _card(rows: Sequence[Row], sheet: str, began_s: float, body: View, *, running: bool) -> str:
+    ended = [row for row in rows if row.state in ("done", "failed")]
+    spent_s = time.monotonic() - began_s
+    rate = f'<p class="quiet number">{_rate(len(ended), len(rows) - len(ended), spent_s)}</p>' if ended else ""
+    far = both("ui.files.far", done=len(ended), total=len(rows))
+    head = f'<p class="stage">{far}</p>{views.bar(len(ended) / len(rows))}{rate if running else ""}'
+    listed = "".join(_row(row, body) for row in rows)
+    tools = "".join(
+        f'<a class="tool" href="./studio/files/{sheet}.{form}" download>{form.upper()}</a>' for form in ("csv", "zip")
+    )
+    foot = views.status_line(f"{spent_s:.1f} s", tools=tools)
+    status = "busy" if running else "done" if len(ended) == len(rows) else "stopped"
+    return views.result_card(status, f'{head}<div class="queue">{listed}</div>', "" if running or not ended else foot)
+
+
+def _rate(n_done: int, n_left: int, spent_s: float) -> str:
+    a_minute = 60 * n_done / max(spent_s, 1e-3)
+    left_s = n_left * spent_s / n_done
+    return both("ui.files.rate", rate=f"{a_minute:.1f}", left=views.clock(left_s))
+
+
+def _row(row: Row, body: View) -> str:
+    name = f'<span class="name">{html.escape(row.path.name)}</span>'
+    thumb = f'<img src="./studio/thumb/{row.file_id}" alt="" loading="lazy">'
+    if row.error is not None:
+        problem = f'<p class="problem">{sentence(row.error)}</p>'
+        return f'<div class="queue-row is-failed">{thumb}<div>{name}{problem}</div></div>'
+    if row.state != "done" or row.result is None:
+        state = both(f"ui.files.{row.state}")
+        pulse = '<i class="pulse"></i>' if row.state == "running" else ""
+        return f'<div class="queue-row">{thumb}<div>{name}<p class="quiet">{pulse}{state}</p></div></div>'
+    text = html.escape(text_of(row.result)) or both("ui.speech.nothing")
+    unsure = f' <span class="warning-text">{both("ui.files.unsure")}</span>' if is_unsure(row.result) else ""
+    shown = f'<p class="queue-text" data-copied>{text}</p>'
+    if isinstance(row.result, TranscribeResult) and row.result.segments:
+        whole = body(row.result_id, row.result)
+        shown = f'<details><summary class="queue-text">{text}</summary>{whole}</details>'
+    return f'<div class="queue-row">{thumb}<div>{name}{unsure}{shown}</div></div>'
+
+
+def text_of(result: Result) -> str:
+    """What a result says, as one text."""
+    return str(getattr(result, "text", ""))
+
+
+def is_unsure(result: Result) -> bool:
+    """Whether the model doubts it."""
+    return bool(getattr(result, "unsure", False))
+
+
+# --- files to save -----------------------------------------------------------------------------------------------
+
+
+def as_csv(results: Sequence[Result]) -> str:
+    """A table with a row for each result."""
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(("file", "text", "translation", "confidence", "unsure", "names"))
+    for result in results:
+        confidence = getattr(result, "confidence", None)
+        names = "; ".join(name for name, _ in getattr(result, "names", ()))
+        row = (
+            *(_name(result), text_of(result), getattr(result, "translation", "")),
+            *("" if confidence is None else round(confidence, 4), is_unsure(result), names),
+        )
+        rows.writerow([exports.harmless(cell) for cell in row])
+    return table.getvalue()
+
+
+def as_zip(results: Sequence[Result]) -> bytes:
+    """The table, and beside it for each file what its result is usually kept as: subtitles of a transcript; of a
+    caption or an answer a text and an XMP sidecar."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as folder:
+        folder.writestr("results.csv", as_csv(results).encode("utf-8-sig"))
+        folder.writestr("results.json", json.dumps([to_json(result) for result in results], ensure_ascii=False))
+        taken: set[str] = set()
+        for result in results:
+            name = _free(_name(result), taken)
+            for suffix, content in _sidecars(result):
+                folder.writestr(f"{name}.{suffix}", content)
+    return packed.getvalue()
+
+
+def _sidecars(result: Result) -> Iterator[tuple[str, str]]:
+    if isinstance(result, TranscribeResult):
+        texts: list[subtitles.Text] = ["original"]
+        if result.translation:
+            texts += ["translation", "both"]
+        for form in ("srt", "vtt", "txt"):
+            for text in texts:
+                middle = "" if text == "original" else f"{text}."
+                yield f"{middle}{form}", subtitles.write(result.segments, form, text=text)
+    if isinstance(result, CaptionResult | AskResult):
+        yield "txt", result.text + "\n"
+        names = "".join(f"<rdf:li>{escape(name)}</rdf:li>" for name, _ in result.names)
+        language = getattr(result.request, "language", "") or "x-default"
+        yield "xmp", XMP.format(language=language, text=escape(result.text), names=names)
+
+
+def _name(result: Result) -> str:
+    media = getattr(result.request, "media", None)
+    return media.name if isinstance(media, Path) else "result"
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name that no other file of the zip has."""
+    stem, suffix = Path(name).stem, Path(name).suffix
+    tries = chain([name], (f"{stem} ({n}){suffix}" for n in range(2, N_FILES + 2)))
+    free = next(one for one in tries if one not in taken)
+    taken.add(free)
+    return free

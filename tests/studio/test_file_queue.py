@@ -1,0 +1,147 @@
+"""Several files, one after the other: each has its row, and fails alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from engines import (
+    Cancel,
+    CaptionRequest,
+    CaptionResult,
+    MediaError,
+    Request,
+    RequestError,
+    Result,
+    Segment,
+    TranscribeRequest,
+    TranscribeResult,
+)
+from studio import components, file_queue
+from studio.file_queue import FileQueue, as_csv, as_zip
+from studio.registry import DownloadRegistry
+from studio.tabs.panel import _each_file
+from tests.fake_host import FakeHost
+
+CAPTION = CaptionResult(
+    request=CaptionRequest(media=Path("a/dog.jpg"), language="en"),
+    text="A dog & <a cat>.",
+    confidence=0.4,
+    unsure=True,
+    names=(("dog", 0.9), ("cat", 0.3)),
+    end="finished",
+)
+SPEECH = TranscribeResult(
+    request=TranscribeRequest(media=Path("talk.mp3"), translate_to="de"),
+    segments=(Segment(0.0, 1.0, "Good morning.", translation="Guten Morgen."),),
+    end="finished",
+)
+
+
+def captions(path: Path) -> Sequence[Request]:
+    if path.suffix == ".bad":
+        raise MediaError("test", "{name} is damaged.", name=path.name)
+    return (CaptionRequest(media=path),)
+
+
+def no_body(_name: str, _result: Result) -> str:
+    return ""
+
+
+def run(queue: FileQueue, host: FakeHost, downloads: DownloadRegistry, cancel: Cancel | None = None) -> list[str]:
+    return [shown for shown, _ in file_queue.frames(queue, host, downloads, no_body, cancel or Cancel())]
+
+
+def test_each_file_has_a_row_and_a_damaged_one_fails_alone(downloads: DownloadRegistry) -> None:
+    queue = FileQueue((Path("one.jpg"), Path("two.bad"), Path("three.jpg")), captions)
+    *growing, last = run(queue, FakeHost(), downloads)
+    assert "0 of 3 files" in growing[0] and "waits" in growing[0] and 'aria-busy="true"' in growing[0]
+    assert "3 of 3 files" in last and "is-done" in last
+    assert "two.bad is damaged." in last and last.count("A dog runs") == 2
+
+
+def test_time_left_is_said_once_a_file_is_done(downloads: DownloadRegistry) -> None:
+    first, second, *_ = run(FileQueue((Path("a.jpg"), Path("b.jpg")), captions), FakeHost(), downloads)
+    assert "files a minute" not in first and "files a minute" in second
+
+
+def test_a_stop_keeps_what_is_finished_and_runs_no_other_file(downloads: DownloadRegistry) -> None:
+    cancel, asked = Cancel(), list[Path]()
+
+    def requests(path: Path) -> Sequence[Request]:
+        asked.append(path)
+        if len(asked) == 2:
+            cancel.set()
+        return captions(path)
+
+    last = run(FileQueue(tuple(Path(f"{n}.jpg") for n in range(9)), requests), FakeHost(), downloads, cancel)[-1]
+    assert len(asked) == 2 and "is-stopped" in last
+    assert last.count("waits") >= 7 and ".zip" in last
+
+
+def test_the_table_has_a_row_for_each_result_and_no_formula() -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv([CAPTION, replace(CAPTION, text="=cmd"), SPEECH]))))
+    assert rows[0] == {
+        "file": "dog.jpg", "text": "A dog & <a cat>.", "translation": "", "confidence": "0.4", "unsure": "True",
+        "names": "dog; cat",
+    }  # fmt: skip
+    assert rows[1]["text"] != "=cmd" and rows[2]["translation"] == "Guten Morgen."
+
+
+def test_the_zip_holds_sidecars_under_the_names_of_the_files() -> None:
+    with zipfile.ZipFile(io.BytesIO(as_zip([CAPTION, CAPTION, SPEECH]))) as packed:
+        names = set(packed.namelist())
+        assert {"dog.jpg.txt", "dog.jpg.xmp", "dog (2).jpg.xmp", "results.csv", "results.json"} < names
+        assert {"talk.mp3.srt", "talk.mp3.translation.srt", "talk.mp3.both.vtt"} < names
+        assert packed.read("talk.mp3.both.txt").decode() == "Good morning.\nGuten Morgen.\n"
+        sidecar = ElementTree.fromstring(packed.read("dog.jpg.xmp").decode().split("?>", 1)[1].rsplit("<?", 1)[0])
+    texts = [element.text for element in sidecar.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")]
+    assert texts == ["A dog & <a cat>.", "dog", "cat"]
+
+
+# --- from the widgets --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def media() -> components.MediaInput:
+    import gradio as gr
+
+    with gr.Blocks():
+        return components.media_input("caption", ("photo", "sound", "files"))
+
+
+def build(
+    _session: str, _language: str, kind: str, photo: str | None, sound: str | None, how: str
+) -> tuple[Request, ...]:
+    given = {"photo": photo, "sound": sound}[kind]
+    assert given is not None and how == "en"
+    return (CaptionRequest(media=Path(given), language=how),)
+
+
+def test_each_file_goes_into_the_input_of_its_kind(
+    media: components.MediaInput, photo_file: Path, sound_file: Path, clip_file: Path
+) -> None:
+    files = [str(photo_file), str(sound_file), str(clip_file)]
+    queue = _each_file(media, build)("s", "en", "files", None, None, files, "en")
+    assert isinstance(queue, FileQueue)
+    for path in (photo_file, sound_file):
+        assert queue.requests(path) == (CaptionRequest(media=path, language="en"),)
+    with pytest.raises(RequestError, match="of a kind that this tab does not take") as caught:
+        queue.requests(clip_file)
+    assert "不适用" in caught.value.zh
+
+
+def test_one_file_is_asked_for_as_ever_and_no_file_is_said(media: components.MediaInput, photo_file: Path) -> None:
+    built = _each_file(media, build)
+    assert built("s", "en", "photo", str(photo_file), None, None, "en") == (CaptionRequest(media=photo_file),)
+    with pytest.raises(RequestError, match="Drop the files first"):
+        built("s", "en", "files", None, None, None, "en")
+    with pytest.raises(RequestError, match="At most 500 files"):
+        built("s", "en", "files", None, None, ["a.jpg"] * 501, "en")
