@@ -1,0 +1,109 @@
+"""Speech as a place to work: lines corrected in place, many files in one go."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import Visit
+from tests.conftest import tone, write_sound
+
+pytestmark = pytest.mark.browser
+
+
+def transcribed(wide: Visit) -> None:
+    wide.open_tab("speech")
+    wide.page.locator("#speech-samples .sample").first.click()
+    wide.result("speech", "done")
+
+
+def saved(wide: Visit, form: str) -> str:
+    with wide.page.expect_download() as download:
+        wide.page.locator(f"#speech-result a[href*='.{form}']").click()
+    return download.value.path().read_text(encoding="utf-8")
+
+
+def lines(wide: Visit) -> list[str]:
+    return [text.strip() for text in wide.page.locator("#speech-result .line-text").all_text_contents()]
+
+
+def test_a_line_is_corrected_in_place_and_saved_as_corrected(wide: Visit) -> None:
+    transcribed(wide)
+    before = lines(wide)
+    wide.page.locator("#speech-result [data-correct]").click()
+    line = wide.page.locator("#speech-result .line-text").first
+    line.click()
+    wide.page.keyboard.press("Control+Home")
+    wide.page.keyboard.type("Well, ")
+    wide.page.locator("#speech-result [data-find]").click()
+    wide.page.wait_for_function("document.querySelector('#speech-result .line-text').dataset.was.startsWith('Well, ')")
+    assert f"Well, {before[0]}" in saved(wide, "srt")
+    wide.page.locator("#speech-result [data-edit=undo]").click()
+    wide.page.wait_for_function("!document.querySelector('#speech-result .line-text').textContent.startsWith('Well')")
+    assert lines(wide) == before
+
+
+def test_enter_cuts_a_line_and_backspace_joins_it_again(wide: Visit) -> None:
+    transcribed(wide)
+    before = lines(wide)
+    wide.page.locator("#speech-result [data-correct]").click()
+    wide.page.locator("#speech-result .line-text").first.click()
+    wide.page.keyboard.press("Control+Home")
+    for _ in range(len("Good ")):
+        wide.page.keyboard.press("ArrowRight")
+    wide.page.keyboard.press("Enter")
+    wide.page.wait_for_function(f"document.querySelectorAll('#speech-result .segment').length === {len(before) + 1}")
+    assert lines(wide)[:2] == ["Good", "morning."]
+    wide.page.keyboard.press("Backspace")
+    wide.page.wait_for_function(f"document.querySelectorAll('#speech-result .segment').length === {len(before)}")
+    assert lines(wide) == before
+
+
+def test_words_are_replaced_everywhere_and_nothing_to_find_is_said(wide: Visit) -> None:
+    transcribed(wide)
+    wide.page.locator("#speech-result [data-correct]").click()
+    wide.page.locator("#speech-result [data-edit=replace]").click()
+    wide.page.wait_for_selector("#speech-result .transcript-tools .problem", state="visible")
+    assert "Type what to find first." in wide.page.inner_text("#speech-result .transcript-tools .problem")
+    wide.complaints[:] = [said for said in wide.complaints if "422" not in said]  # the browser logs the refusal
+    wide.page.fill("#speech-result [data-find]", "train")
+    wide.page.fill("#speech-result [data-with]", "bus")
+    wide.page.locator("#speech-result [data-edit=replace]").click()
+    wide.page.wait_for_function("document.querySelector('#speech-result .segments').textContent.includes('bus')")
+    assert "train" not in " ".join(lines(wide)) and "bus" in saved(wide, "txt")
+
+
+def test_the_line_that_is_being_said_is_lit(wide: Visit) -> None:
+    transcribed(wide)
+    wide.page.wait_for_function("document.querySelector('#speech-result audio').readyState >= 1")
+    wide.page.locator("#speech-result .segment .time").last.click()
+    wide.page.wait_for_selector("#speech-result .segment.is-now")
+    assert wide.page.locator("#speech-result .segment.is-now").count() == 1
+
+
+def test_a_text_needs_no_choice_of_languages(wide: Visit) -> None:
+    wide.open_tab("speech")
+    wide.choose("speech", "text")
+    wide.page.fill("#speech-text textarea", "Der Zug ist um neun da.")
+    wide.page.locator("#speech-run").click()
+    assert "Good morning." in wide.result("speech", "done"), "English is what a text is put into unless it is English"
+
+
+def test_many_files_have_a_row_each_and_are_taken_along_together(wide: Visit, tmp_path: Path) -> None:
+    files = [write_sound(tmp_path / f"talk {n}.wav", tone(1.0)) for n in (1, 2)]
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"nothing to hear")
+    wide.open_tab("speech")
+    wide.choose("speech", "files")
+    wide.page.locator("#speech-files input[type=file]").first.set_input_files([files[0], broken, files[1]])
+    wide.page.wait_for_function("document.querySelectorAll('#speech-files .file').length === 3")
+    wide.page.locator("#speech-run").click()
+    shown = wide.result("speech", "done")
+    assert "3 of 3 files" in shown and shown.count("The train leaves at nine.") == 2
+    assert "broken.wav is not a sound or clip" in shown or "broken.wav is not a photo, sound or clip" in shown
+    with wide.page.expect_download() as download:
+        wide.page.locator("#speech-result a[href$='.zip']").click()
+    with zipfile.ZipFile(download.value.path()) as packed:
+        assert {"results.csv", "talk 1.wav.srt", "talk 2.wav.vtt"} <= set(packed.namelist())
