@@ -179,6 +179,26 @@ def tidy(text: str, language: str) -> str:
     return re.sub(rf"(?<=\S)\s+(?=[{marks}]+(?:\s|$)|[。，、！？；：])", "", text)
 
 
+_WITH_CAPITALS = """
+Afghan African Airedale Alaskan American Asian Australian Belgian Bernese Boston Brittany Brussels Cardigan
+Chihuahua Chinese Christmas Dalmatian Dane Doberman Dutch Egyptian English European French German Gila Gordon
+Ibizan Indian Irish Italian Japanese Komodo Labrador Leonberger Malinois Maltese Mexican Newfoundland Norfolk
+Norwegian Norwich Pekingese Pembroke Persian Polaroid Pomeranian Pyrenees Rhodesian Rottweiler Russian Samoyed
+Scottish Siamese Siberian Spanish Swiss Tibetan Weimaraner Yorkshire iPod
+"""
+_CAPITALS = {word.lower(): word for word in _WITH_CAPITALS.split()}
+
+
+def with_capitals(text: str, language: str) -> str:
+    """An English text whose adjectives of places and names of breeds begin as they are written: "an Egyptian cat".
+
+    The vocabulary of captions is small letters throughout, as the data it was learnt from.
+    """
+    if language != "en":
+        return text
+    return re.sub(r"[A-Za-z]+", lambda word: _CAPITALS.get(word[0], word[0]), text)
+
+
 # --- for the metrics ---------------------------------------------------------------------------------------------
 
 _ONES = (

@@ -25,6 +25,7 @@ from engines.encoder import Encoded, MediaEncoder
 from engines.model.fusion import Stream
 from engines.protocol import AskRequest, AskResult, Progress, Sense
 from engines.tasks import doubt, translate
+from engines.tasks.spelling import spelt
 
 ASKED_IN = ("en", "zh")
 OPTIONS = DecodeOptions(task="answer", beam=3, max_new=40)
@@ -64,6 +65,10 @@ MOMENT_SHARE = 0.1
 
 def stream(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
     """The answer as it grows; the last one also says how sure it is and what it rests on. "empty": a silent sound."""
+    return (spelt(result, request.language) for result in _growing(encoder, request))
+
+
+def _growing(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
     shown = AskResult(request=request, progress=Progress("looking"))
     yield shown
     for part in encoder.encoding(request.media, track=request.track):

@@ -19,6 +19,7 @@ from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import Encoded, MediaEncoder
 from engines.protocol import CaptionRequest, CaptionResult, Progress
 from engines.tasks import ask, doubt, translate
+from engines.tasks.spelling import spelt
 
 DIRECT = ("en", "de", "zh")
 DIRECT_FOR_CLIPS = {"en": "What is happening?", "zh": "发生了什么？"}
@@ -48,6 +49,10 @@ class Written:
 
 def stream(encoder: MediaEncoder, request: CaptionRequest) -> Iterator[CaptionResult]:
     """The best caption so far, after each token. "empty": a sound in which nothing is to be heard."""
+    return (spelt(result, request.language) for result in _growing(encoder, request))
+
+
+def _growing(encoder: MediaEncoder, request: CaptionRequest) -> Iterator[CaptionResult]:
     shown = CaptionResult(request=request, progress=Progress("looking"))
     yield shown
     for part in encoder.encoding(request.media, track=request.track):

@@ -23,6 +23,7 @@ from engines.text import (
     normalise,
     spell_number,
     tidy,
+    with_capitals,
 )
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -290,3 +291,16 @@ def test_no_blank_stands_before_a_full_stop(text: str, language: str, tidied: st
 )
 def test_the_language_of_a_text_is_told_by_its_script_and_its_commonest_words(text: str, language: str | None) -> None:
     assert language_of(text) == language
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "written"),
+    [
+        ("There is an egyptian cat.", "en", "There is an Egyptian cat."),
+        ("a german shepherd beside a great dane", "en", "a German shepherd beside a great Dane"),
+        ("A china cabinet and a boxer.", "en", "A china cabinet and a boxer."),
+        ("ein german", "de", "ein german"),
+    ],
+)
+def test_places_and_breeds_are_written_with_capitals_in_english(text: str, language: str, written: str) -> None:
+    assert with_capitals(text, language) == written
