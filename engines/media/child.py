@@ -360,7 +360,7 @@ def _answer(requests: IO[bytes], answers: IO[bytes], name: str, path: Path, opti
 
 def _send(pipe: IO[bytes], message: object) -> None:
     arrays: list[np.ndarray] = []
-    text = json.dumps(_plain(message, arrays), ensure_ascii=False).encode(errors="surrogateescape")
+    text = json.dumps(_plain(message, arrays), ensure_ascii=False).encode(errors="surrogatepass")
     pipe.write(struct.pack(">I", len(text)) + text)
     for array in arrays:
         pipe.write(array.data)

@@ -29,10 +29,13 @@ _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "PSD", "TIFF
 _MOVING_FORMATS = ("AVIF", "GIF", "PNG", "WEBP")
 _SCALED = ("JPEG", "MPO")
 """Read at a half, a quarter or an eighth of their size where that is enough."""
-_SHOWN_CUT = ("JPEG", "MPO", "PNG")
+_SHOWN_CUT = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF")
+_FROM_BELOW = ("BMP",)
+"""Stored from the lowest row up, so that the top is missing where the file is cut short."""
 _BY_SUFFIX = {".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA"}
 """What begins with no mark of its own is told by its name."""
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_AVIF_BRANDS = (b"avif", b"avis")
 _JXL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
 _FAULTS: tuple[type[Exception], ...] = (
@@ -54,9 +57,9 @@ _TURNS = {
 """EXIF orientation (tag 0x0112 of the Exif 2.3 standard) -> what turns the picture upright."""
 
 LEAST_SHOWN = 0.25
-"""A picture whose end is missing is shown if at least so much of its height is there."""
-DARK_SHARE = 1 / 8
-"""16-bit values that all lie below this share of their range are 12 or fewer bits, and are stretched."""
+"""A picture whose end is missing is shown if at least so many of its rows are there."""
+DARK_SHARE = 1 / 4
+"""16-bit values that all lie below this share of their range are 14 or fewer bits, and are stretched."""
 BRIGHT, DARK_GROUND = 0.85 * 255, (40, 40, 40)
 """What is as bright as this by itself would not show on white."""
 OPAQUE = 0.98 * 255
@@ -64,7 +67,7 @@ OPAQUE = 0.98 * 255
 PANORAMA, MOST_LONG_SIDE = 4.0, 8
 """A picture so many times as wide as high keeps a quarter of the side asked for as its height, of which a tower can see
 something, and at most so many times that side as its width."""
-_STRIP_BYTES = _STRIP_BYTES = 2**25
+_STRIP_BYTES = 2**25
 """Pixels are made smaller this much at a time."""
 
 
@@ -119,6 +122,8 @@ def opened(path: Path) -> Iterator[Opened | None]:
         except _FAULTS as error:
             raise refusal("damaged", path) from error
         if image is None:
+            if first[4:8] == b"ftyp" and first[8:12] in _AVIF_BRANDS:  # film decoders would take it for a clip
+                raise refusal("damaged", path)
             yield None
             return
         with image:
@@ -156,8 +161,11 @@ def photo(picture: Opened, max_side: int) -> Photo:
     image, notes = picture.image, []
     size = _target(image.size, max_side)
     image.draft(None, size)  # JPEG decodes at a half, a quarter or an eighth where that is enough
+    raw_mode = _raw_mode(image)
     try:
         image.load()
+        image, is_stretched = _all_bits(picture, image, raw_mode)
+        notes += [note("stretched")] if is_stretched else []
     except OSError:
         if image.format not in _SHOWN_CUT:
             raise
@@ -175,6 +183,61 @@ def _finished(image: Image.Image, size: tuple[int, int]) -> Photo:
     notes = [note("stretched")] if image.mode.startswith("I") and top < 65_535.0 else []
     notes += [note("dark_ground")] if is_on_dark else []
     return Photo(np.array(flat.transpose(_TURNS[orientation]) if orientation in _TURNS else flat), tuple(notes))
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How the file stores its pixels, as Pillow names it; "" where that is not told or the picture is loaded."""
+    arguments = image.tile[0][3] if getattr(image, "tile", ()) else ""
+    name = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return name if isinstance(name, str) else ""
+
+
+def _all_bits(picture: Opened, image: Image.Image, raw_mode: str) -> tuple[Image.Image, bool]:
+    """A loaded picture of 16 bits a channel that uses a small part of them, stretched to 8 bits; others as they are.
+
+    Pillow gives the higher byte of each colour. The lower one comes by loading the file again in the other byte order,
+    where Pillow has that, and is 0 elsewhere.
+    """
+    if ";16" not in raw_mode or image.mode not in ("RGB", "RGBA"):
+        return image, False
+    highest = max(band[1] for band in image.getextrema()[:3])  # type: ignore[index]
+    if highest >= DARK_SHARE * 256:
+        return image, False
+    lower = _lower_bytes(picture, raw_mode)
+    if lower is None and highest == 0:
+        return image, False
+    n_rows = max(1, _STRIP_BYTES // (16 * image.width))
+    boxes = [(0, y, image.width, min(y + n_rows, image.height)) for y in range(0, image.height, n_rows)]
+
+    def colours(box: tuple[int, int, int, int]) -> np.ndarray:
+        values = np.asarray(image.crop(box), np.uint16)[..., :3] << 8
+        return values if lower is None else values | np.asarray(lower.crop(box))[..., :3]
+
+    top = max(int(colours(box).max()) for box in boxes)
+    if top == 0:
+        return image, False
+    for box in boxes:
+        stretched = Image.fromarray((colours(box) * (255.0 / top)).round().astype(np.uint8))
+        if image.mode == "RGBA":
+            stretched.putalpha(image.crop(box).getchannel("A"))
+        image.paste(stretched, box)
+    return image, True
+
+
+def _lower_bytes(picture: Opened, raw_mode: str) -> Image.Image | None:
+    """The lower byte of each colour, by reading the file as if its bytes were in the other order; None where Pillow
+    cannot."""
+    other = raw_mode[:-1] + ("L" if raw_mode.endswith("B") else "B")
+    picture.file.seek(0)
+    image = Image.open(picture.file, formats=picture.formats)
+    image.tile = [
+        tile._replace(args=other if isinstance(tile.args, str) else (other, *tile.args[1:])) for tile in image.tile
+    ]
+    try:
+        image.load()
+    except (ValueError, OSError):
+        return None
+    return image
 
 
 def _target(size: tuple[int, int], max_side: int) -> tuple[int, int]:
@@ -200,15 +263,21 @@ def _cut_short(picture: Opened, size: tuple[int, int]) -> tuple[Image.Image, tup
         image.load()
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
+    is_from_below = image.format in _FROM_BELOW
+    if is_from_below:
+        image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     seen = image.convert("RGBA")
     last = seen.getpixel((seen.width - 1, seen.height - 1))
     blank = Image.new("RGBA", seen.size, last)  # rows that were never decoded are all alike
-    box = ImageChops.difference(seen, blank).getbbox(alpha_only=False)
-    if box is None or box[3] < image.height * LEAST_SHOWN:
+    rows = np.flatnonzero(np.asarray(ImageChops.difference(seen, blank)).any(axis=(1, 2)))
+    if len(rows) < image.height * LEAST_SHOWN:
         raise OSError("most of it is missing")
-    shown = image.crop((0, 0, image.width, box[3]))
+    end = int(rows[-1]) + 1
+    shown = image.crop((0, 0, image.width, end))
+    if is_from_below:
+        shown = shown.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     shown.info = image.info
-    return shown, (size[0], max(1, round(size[1] * box[3] / image.height)))
+    return shown, (size[0], max(1, round(size[1] * end / image.height)))
 
 
 def _shrunk(image: Image.Image, size: tuple[int, int], top: float) -> Image.Image:

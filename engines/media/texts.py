@@ -26,6 +26,8 @@ _BOMS = (
 _OTHERS = ["gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1252"]
 """What text without a mark is found in, besides UTF-8 and UTF-16; cp1252 holds Latin-1."""
 _USUAL = re.compile(r"[\t\n\r -~\u00a0-\u052f\u2010-\u203a\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffee]")
+_HALF_WIDTH = re.compile("[\uff61-\uff9f]")
+_GB_CHARACTER = re.compile(rb"[\x81-\xfe][\x40-\xfe]")
 _DETECTED_BYTES = 2**16
 _TIMING = re.compile(r"^\s*(\d+:)?\d+:\d+[.,]\d+\s*-->.*$")
 _TAG = re.compile(r"<[^<>\n]{1,80}>|\{\\[^}\n]{1,80}\}")
@@ -63,8 +65,29 @@ def decoded(data: bytes) -> str | None:
     try:
         return codecs.getincrementaldecoder("utf-8")().decode(data)
     except UnicodeDecodeError:
-        found = charset_normalizer.from_bytes(data[:_DETECTED_BYTES], cp_isolation=_OTHERS).best()
-        return None if found is None else data.decode(found.encoding, "replace")
+        encoding = _detected(data[:_DETECTED_BYTES])
+        return None if encoding is None else codecs.getincrementaldecoder(encoding)("replace").decode(data)
+
+
+def _detected(data: bytes) -> str | None:
+    """The encoding of text without a mark that is no UTF-8.
+
+    A few Chinese words are found to be half-width katakana as well, which nobody writes by themselves. Chinese and
+    Japanese in UTF-16 have no zero bytes; only what is no other text is taken for that.
+    """
+    found = charset_normalizer.from_bytes(data, cp_isolation=_OTHERS).best()
+    if found is None:
+        return _utf16(data)
+    if found.encoding == "shift_jis" and _HALF_WIDTH.search(str(found)):
+        characters = _GB_CHARACTER.findall(data)
+        if characters and sum(map(_is_common_gb, characters)) > 0.9 * len(characters):
+            return "gb18030"
+    return found.encoding
+
+
+def _is_common_gb(character: bytes) -> bool:
+    """Whether two bytes are punctuation or one of the 3,755 most common characters of GB 2312."""
+    return character[0] in (0xA1, 0xA3) or 0xB0 <= character[0] <= 0xD7
 
 
 def _utf16(data: bytes) -> str | None:

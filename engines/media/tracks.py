@@ -148,7 +148,7 @@ def _time_s(frame: av.AudioFrame | av.VideoFrame) -> float | None:
 class Mono:
     """libav's resampler to mono 16 kHz, made anew when a file changes its rate or layout on the way.
 
-    Channels are mixed with weights that add up to 1, so a level stays a level. Where the two of a stereo sound cancel
+    Channels are mixed with weights that add up to 1, so a level stays a level. Where the left and right side cancel
     out, the louder one is taken.
     """
 
@@ -206,10 +206,10 @@ def _mono_graph(frame: av.AudioFrame) -> av.filter.Graph:
         )
     ]
     n_channels = frame.layout.nb_channels
-    layout = "stereo" if n_channels == 2 else "mono"
+    layout = "mono" if n_channels == 1 else "stereo"  # the sides are mixed here, as they may cancel out
     if n_channels > 8:  # libav has no downmix for unnamed channels; the mean of all
         mean = "+".join(f"{1 / n_channels:.9f}*c{i}" for i in range(n_channels))
-        nodes.append(graph.add("pan", f"mono|c0={mean}"))
+        nodes.append(graph.add("pan", f"stereo|c0={mean}|c1={mean}"))
     nodes.append(graph.add("aresample", f"{RATE_HZ}:rematrix_maxval=1"))
     nodes.append(graph.add("aformat", f"sample_fmts=flt:sample_rates={RATE_HZ}:channel_layouts={layout}"))
     nodes.append(graph.add("abuffersink"))
@@ -289,11 +289,19 @@ def sound_blocks(path: Path, container: InputContainer, start_s: float, heard: H
         if gain * float(np.abs(block).max(initial=0.0)) > 1.0:  # it gets loud after all
             gain = 1.0
         yield block if gain == 1.0 else block * np.float32(gain)
-    stated_s = 0.0 if container.duration is None else container.duration / av.time_base
-    if start_s == 0 and (0 < n_given < MIN_SOUND_S * RATE_HZ or (n_given == 0 and 0 < stated_s < MIN_SOUND_S)):
+    if start_s == 0 and n_given < MIN_SOUND_S * RATE_HZ and (n_given > 0 or _is_momentary(container, track)):
         raise refusal("too_short", path)
     if n_given == 0:
         raise refusal("past_the_end" if start_s > 0 else "damaged", path, start_s=start_s)
+
+
+def _is_momentary(container: InputContainer, track: AudioStream) -> bool:
+    """Whether a track of which nothing could be decoded is too short for that, rather than damaged."""
+    stated_s = 0.0 if container.duration is None else container.duration / av.time_base
+    if stated_s > 0:
+        return stated_s < MIN_SOUND_S
+    _seek(container, track, 0.0)
+    return not any(packet is not None and packet.size > 0 for packet in _packets(container, track))
 
 
 def _timed_blocks(container: InputContainer, track: AudioStream, start_s: float) -> Iterator[np.ndarray]:

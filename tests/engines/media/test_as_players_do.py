@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import wave
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -62,6 +63,16 @@ def test_sides_that_cancel_out_are_heard_by_one_of_them(tmp_path: Path) -> None:
     assert np.sqrt((sound.samples**2).mean()) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("layout", "signs"),
+    [("3.0", (1, -1, 0)), ("quad", (1, -1, 1, -1)), ("5.1", (1, -1, 0, 0, 0, 0)), ("5.1", (0, 0, 0, 0, 1, -1))],
+)
+def test_sides_of_surround_sound_that_cancel_out_are_heard(tmp_path: Path, layout: str, signs: tuple[int, ...]) -> None:
+    samples = np.stack([sign * sine(1.0) for sign in signs])
+    sound = load_sound(film(tmp_path / "wide.flac", picture=None, sound="flac", layout=layout, samples=samples))
+    assert pitch_hz(sound.samples) == pytest.approx(440, abs=3) and not is_quiet(sound.samples)
+
+
 def words(level: float) -> np.ndarray:
     """Four beeps with pauses, as loud and soft as speech is."""
     beep = np.concatenate([sine(0.3, level=level), np.zeros(9_600, np.float32)])
@@ -89,12 +100,19 @@ def test_silence_an_even_hiss_and_what_is_loud_enough_stay_as_they_are(tmp_path:
         assert load_sound(path).notes == ()
 
 
-@pytest.mark.parametrize("seconds", [1 / 48_000, 0.02])
+@pytest.mark.parametrize("seconds", [1 / 48_000, 0.02, 0.0999])
 def test_a_sound_of_a_moment_is_too_short_to_say(tmp_path: Path, seconds: float) -> None:
     path = film(tmp_path / "click.wav", picture=None, sound="pcm_s16le", samples=sine(seconds))
     for read in (load_sound, lambda path: list(stream_sound(path))):
         with pytest.raises(MediaError, match=r"click\.wav is shorter than 0\.1 seconds, too short to say what it is"):
             read(path)
+
+
+def test_a_recording_that_was_stopped_at_once_is_too_short_to_say(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "click.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+    with pytest.raises(MediaError, match=r"click\.wav is shorter than 0\.1 seconds, too short to say what it is"):
+        load_sound(tmp_path / "click.wav")
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,7 @@ def noise_cut_to(path: Path, share: float) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "share"), [("bmp", 0.6), ("gif", 0.6), ("tif", 0.6), ("webp", 0.6), ("jpg", 0.15), ("png", 0.15)]
+    ("suffix", "share"), [("bmp", 0.15), ("gif", 0.15), ("tif", 0.15), ("webp", 0.6), ("avif", 0.6), ("jpg", 0.15)]
 )
 def test_a_photo_of_which_too_little_is_there_is_refused(tmp_path: Path, suffix: str, share: float) -> None:
     path = noise_cut_to(tmp_path / f"cut.{suffix}", share)
@@ -262,11 +262,16 @@ def test_a_photo_of_which_too_little_is_there_is_refused(tmp_path: Path, suffix:
     assert caught.value.zh == f"cut.{suffix} 已损坏或不完整，无法读取，请重新导出或下载。"
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "ppm", "tif", "bmp"])
 def test_a_photo_whose_end_is_missing_is_shown_as_far_as_it_goes(tmp_path: Path, suffix: str) -> None:
-    seen = load_photo(noise_cut_to(tmp_path / f"cut.{suffix}", 0.8)).pixels
+    cut = load_photo(noise_cut_to(tmp_path / f"cut.{suffix}", 0.8))
     whole = load_photo(noise_cut_to(tmp_path / f"whole.{suffix}", 1.0)).pixels
-    assert 85 < len(seen) < 110 and np.array_equal(seen[:64], whole[:64])
+    seen = cut.pixels
+    assert 85 < len(seen) < 110 and [note.key for note in cut.notes] == ["note.cut_short"]
+    if suffix == "bmp":  # its rows are stored from the lowest up
+        assert np.array_equal(seen[-64:], whole[-64:])
+    else:
+        assert np.array_equal(seen[:64], whole[:64])
 
 
 @pytest.mark.slow
@@ -321,6 +326,51 @@ def test_twelve_bits_in_sixteen_are_stretched_and_that_is_said(tmp_path: Path) -
     photo = load_photo(tmp_path / "scan.png")
     assert photo.pixels[0, -1, 0] == 255 and abs(int(photo.pixels[0, 128, 0]) - 128) <= 1
     assert [note.key for note in photo.notes] == ["note.stretched"]
+
+
+def deep_png(path: Path, values: np.ndarray) -> Path:
+    """A PNG of 16 bits a channel, which Pillow does not write in colour. values: (H, W, 2, 3 or 4) uint16."""
+    height, width, n = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[n], 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in chunks
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize("n_bits", [10, 12, 14])
+@pytest.mark.parametrize("n_channels", [3, 4])
+def test_few_bits_in_sixteen_are_stretched_in_colour_with_all_their_steps(
+    tmp_path: Path, n_bits: int, n_channels: int
+) -> None:
+    ramp = np.linspace(0, 2**n_bits - 1, 256).astype(np.uint16)
+    values = np.full((2, 256, n_channels), 65_535, np.uint16)
+    values[..., 0], values[..., 1], values[..., 2] = ramp, ramp // 2, 0
+    photo = load_photo(deep_png(tmp_path / "scan.png", values))
+    assert (
+        np.abs(photo.pixels[0].astype(int) - np.stack([np.arange(256), np.arange(256) / 2, np.zeros(256)], 1)).max()
+        <= 1
+    )
+    assert [note.key for note in photo.notes] == ["note.stretched"]
+
+
+def test_few_bits_in_sixteen_are_stretched_in_grey_with_transparency(tmp_path: Path) -> None:
+    values = np.full((2, 256, 2), 65_535, np.uint16)
+    values[..., 0] = np.linspace(0, 4095, 256)
+    photo = load_photo(deep_png(tmp_path / "scan.png", values))
+    assert photo.pixels[0, -1, 0] == 255 and abs(int(photo.pixels[0, 128, 0]) - 128) <= 16
+
+
+def test_sixteen_full_bits_of_colour_stay_as_they_are(tmp_path: Path) -> None:
+    values = np.linspace(0, 65_535, 256).astype(np.uint16)[None, :, None].repeat(3, axis=2)
+    photo = load_photo(deep_png(tmp_path / "scan.png", values))
+    assert np.abs(photo.pixels[0, :, 0].astype(int) - np.arange(256)).max() <= 1 and photo.notes == ()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])

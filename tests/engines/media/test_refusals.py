@@ -6,14 +6,16 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import engines.media
 from engines.errors import MediaError
-from engines.media import content_digest, opening, refusals
+from engines.media import content_digest, opening, reading, refusals
 from engines.media.reading import load_clip, load_photo, load_sound, probe, stream_sound
 from tests.engines.media.makers import film
 
@@ -134,12 +136,13 @@ def test_a_name_is_only_a_name(tmp_path: Path, name: str, monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")
-def test_a_name_that_is_not_text_can_be_read_and_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", [engines.media, reading], ids=["in its process", "here"])
+def test_a_name_that_is_not_text_can_be_read_and_refused(tmp_path: Path, by: ModuleType) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9.wav")
     film(tmp_path / "a.wav", picture=None, sound="pcm_s16le").rename(path)
-    assert load_sound(path).duration_s > 1
+    assert by.load_sound(path).duration_s > 1
     path.write_bytes(b"")
-    assert "is empty" in said(probe, path)[0]
+    assert "is empty" in said(by.probe, path)[0]
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,14 @@ from engines.media.texts import load_text
 GERMAN = "Der Hund schläft auf dem Sofa, während es draußen regnet. Müßiggang ist aller Laster Anfang."
 CHINESE = "今天天气很好，我们去公园看了一只狗在草地上奔跑，然后回家吃饭。"
 
+SHORT = "你好，世界。"
+
 
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [
         *((GERMAN, encoding) for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1")),
+        *((SHORT, encoding) for encoding in ("gb18030", "gbk", "utf-16-be", "utf-16-le")),
         *((CHINESE, encoding) for encoding in ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "gb18030")),
     ],
 )
