@@ -1,6 +1,7 @@
 """What a command is given to read: files, folders, glob patterns, and `-` for standard input.
 
-A folder stands for the media files in it and in its folders, hidden ones left out. Standard input is either one media
+A folder stands for the media files in it and in its folders, hidden ones left out; a file with an unusual ending is
+judged by what it holds, and what is passed over is named. Standard input is either one media
 file or a list of paths: one a line, or with NUL between them (`find -print0`).
 """
 
@@ -18,6 +19,8 @@ from pathlib import Path, PurePath
 
 _HEAD_BYTES = 4096
 """How much of standard input is looked at to tell a list of paths from media."""
+N_NAMED = 10
+"""Files that are passed over and named on the terminal; further ones are counted."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,11 @@ class Input:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What was found, and (name, sentence) for what was not."""
+    """What was found, (name, sentence) for what was not, and the names of files in folders that were passed over."""
 
     found: tuple[Input, ...]
     missing: tuple[tuple[str, str], ...]
+    passed: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -44,18 +48,19 @@ def gathered(words: Sequence[str], suffixes: Collection[str]) -> Iterator[Inputs
     in a temporary folder until the block ends."""
     found: dict[Path, Input] = {}
     missing: list[tuple[str, str]] = []
+    passed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="fusion-studio-", ignore_cleanup_errors=True) as scratch:
         for word in words:
             sources = list(_standard_input(Path(scratch))) if word == "-" else [word]
             if not sources:
                 missing.append((word, "nothing came on standard input"))
             for source in sources:
-                files = [source] if isinstance(source, Input) else list(_expanded(source, suffixes))
+                files = [source] if isinstance(source, Input) else list(_expanded(source, suffixes, passed))
                 if not files:
                     missing.append((str(source), _absence(str(source))))
                 for file in files:
                     found.setdefault(file.path.absolute(), file)
-        yield Inputs(tuple(_told_apart(list(found.values()))), tuple(missing))
+        yield Inputs(tuple(_told_apart(list(found.values()))), tuple(missing), tuple(passed))
 
 
 def is_path(word: str) -> bool:
@@ -67,25 +72,51 @@ def is_path(word: str) -> bool:
 
 def media_in(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
     """Ordinary files with one of these suffixes in a folder and below, by name; hidden ones are left out."""
+    return (path for path in _visible(folder) if path.suffix.lower() in suffixes and path.is_file())
+
+
+def passed_over(names: Sequence[str], n: int) -> str:
+    """What is said of `n` files that were passed over, the first of which are `names`."""
+    shown = [name.encode("utf-8", "replace").decode() for name in names[:N_NAMED]]
+    return f"passed over {n} {'file' if n == 1 else 'files'}: {', '.join(shown)}{', ...' if n > len(shown) else ''}"
+
+
+def _visible(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(root, name)
-            if not name.startswith(".") and path.suffix.lower() in suffixes and path.is_file():
-                yield path
+        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
 
 
-def _expanded(word: str, suffixes: Collection[str]) -> Iterator[Input]:
+def _holds(path: Path, suffixes: Collection[str]) -> bool:
+    """Whether a file whose ending says nothing holds what files with these suffixes do."""
+    from engines import media
+    from engines.errors import MediaError
+
+    kinds = {"photo": media.PHOTO_SUFFIXES, "sound": media.SOUND_SUFFIXES, "clip": media.CLIP_SUFFIXES}
+    suffix = path.suffix.lower()
+    if suffix in media.TEXT_SUFFIXES or any(suffix in kind for kind in kinds.values()):
+        return False
+    wanted = {kind for kind, of_kind in kinds.items() if of_kind <= frozenset(suffixes)}
+    try:
+        return bool(wanted) and media.looks_like_media(media.head(path)) and media.probe(path).kind in wanted
+    except MediaError:
+        return False
+
+
+def _expanded(word: str, suffixes: Collection[str], passed: list[str]) -> Iterator[Input]:
     path = Path(word).expanduser()
     if path.is_dir():
-        for file in media_in(path, suffixes):
-            yield Input(file, str(file), file.relative_to(path).with_suffix(""))
+        for file in _visible(path):
+            if (file.suffix.lower() in suffixes and file.is_file()) or _holds(file, suffixes):
+                yield Input(file, str(file), file.relative_to(path).with_suffix(""))
+            else:
+                passed.append(file.name)
     elif _exists(path):
         yield Input(path, word, PurePath(path.stem))
     elif glob.has_magic(word):
         for match in sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  # Path.glob takes no absolute ones
             if Path(match).is_dir():
-                yield from _expanded(match, suffixes)
+                yield from _expanded(match, suffixes, passed)
             else:
                 yield Input(Path(match), match, PurePath(Path(match).stem))
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from engines.cli.inputs import gathered
+from engines.cli.inputs import gathered, passed_over
 from engines.cli.models import open_for
 from engines.cli.outputs import print_json
 from engines.cli.progress import Meter
@@ -71,6 +71,8 @@ def recognise(options: argparse.Namespace) -> int:
     kinds = media.PHOTO_SUFFIXES | media.SOUND_SUFFIXES | media.CLIP_SUFFIXES
     with gathered(options.files, kinds) as inputs:
         failures |= {name: f"{name}: {sentence}" for name, sentence in inputs.missing}
+        if inputs.passed and not options.quiet:
+            print(passed_over(inputs.passed, len(inputs.passed)), file=sys.stderr)
         if inputs.found:
             with closing(open_for(options, "search")) as host, Meter(options, len(inputs.found)) as meter:
                 check_host(host)

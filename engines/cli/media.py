@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import TypeAlias
 
 from engines import subtitles
-from engines.cli.inputs import Input, gathered, is_path, media_in
+from engines.cli.inputs import Input, gathered, is_path, media_in, passed_over
 from engines.cli.models import open_for
 from engines.cli.outputs import Output, Render, add_output_options
 from engines.cli.progress import Meter
@@ -180,6 +180,8 @@ def over_files(
         output = Output(options, renders, len(inputs.found) + len(inputs.missing) + len(texts), text_suffix)
         for name, sentence in inputs.missing:
             output.fail(name, sentence)
+        if inputs.passed and not options.quiet:
+            print(passed_over(inputs.passed, len(inputs.passed)), file=sys.stderr)
         todo = [*texts, *inputs.found]
         if getattr(options, "resume", False):
             n_before = len(todo)

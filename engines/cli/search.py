@@ -11,7 +11,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from engines.cli.inputs import is_path
+from engines.cli.inputs import is_path, passed_over
 from engines.cli.models import open_for, routes_of
 from engines.cli.outputs import plain, print_json, write_whole
 from engines.cli.progress import Meter
@@ -66,6 +66,8 @@ def index(options: argparse.Namespace) -> int:
         print("the collection was made anew: it was damaged, or another model made it", file=sys.stderr)
     if result.n_missing:
         print(f"every file is gone: nothing was removed; --prune removes the {result.n_missing}", file=sys.stderr)
+    if result.n_passed and not options.quiet:
+        print(passed_over(result.passed, result.n_passed), file=sys.stderr)
     for name, sentence in result.failures:
         print(f"{name}: {sentence}", file=sys.stderr)
     return 1 if result.failures else 0

@@ -7,12 +7,14 @@ import json
 import os
 import re
 import sys
+import wave
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engines.cli import main
 from engines.cli.media import WATCH_S, arriving
@@ -123,6 +125,33 @@ def test_files_folders_and_patterns_are_read_once_by_one_model(folder: Path, com
 
 def test_a_folder_gives_transcribe_what_can_be_heard(command: Run) -> None:
     assert names(command("transcribe", ".")[1]) == ["a.mp4", "a.wav", "talks/two.wav", "talks/monday/one.mp3"]
+
+
+@pytest.mark.parametrize(("task", "taken"), [("caption", ["in.foto", "in.tape"]), ("transcribe", ["in.tape"])])
+def test_a_file_of_a_folder_with_an_unusual_ending_is_judged_by_what_it_holds(
+    task: str, taken: list[str], tmp_path: Path, command: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    Image.new("RGB", (8, 8)).save(odd / "in.foto", "PNG")
+    with wave.open(str(odd / "in.tape"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(16_000))
+    (odd / "in.txt").write_text("words")
+    os.mkfifo(odd / "in.wav")
+    assert names(command(task, "odd")[1]) == [f"odd/{name}" for name in taken]
+    passed = [name for name in ("in.foto", "in.tape", "in.txt", "in.wav") if name not in taken]
+    assert capsys.readouterr().err == f"passed over {len(passed)} files: {', '.join(passed)}\n"
+
+
+def test_of_many_files_passed_over_the_first_are_named(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    for n in range(12):
+        (Path("talks") / f"{n:02}.doc").touch()
+    command("caption", "talks")
+    names = ", ".join(f"{n:02}.doc" for n in range(10))
+    assert capsys.readouterr().err == f"passed over 13 files: {names}, ...\n"
+    command("caption", "talks", "--quiet")
+    assert capsys.readouterr().err == ""
 
 
 def test_what_is_missing_is_said_with_its_path_and_the_rest_is_read(

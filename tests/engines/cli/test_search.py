@@ -85,6 +85,15 @@ def test_an_emptied_folder_is_said_and_pruned_when_asked(command: Run, capsys: p
     assert capsys.readouterr().err == ""
 
 
+def test_what_an_index_passes_over_is_counted_and_named(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def indexed(request: IndexRequest) -> Iterator[Result]:
+        yield IndexResult(request=request, n_passed=201, passed=("notes.doc", "pipe"), end="finished")
+
+    host = FakeHost(scripts={IndexRequest: indexed})  # type: ignore[dict-item]
+    assert command("index", "pictures", "my.db", host=host)[0] == 0
+    assert capsys.readouterr().err == "passed over 201 files: notes.doc, pipe, ...\n"
+
+
 # --- queries -----------------------------------------------------------------------------------------------------
 
 

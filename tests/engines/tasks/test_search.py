@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engines.encoder import MediaEncoder
 from engines.errors import CollectionError, RequestError
@@ -190,11 +191,15 @@ def test_an_emptied_folder_takes_nothing_out_unless_it_is_pruned(encoder: MediaE
     assert (last.n_removed, last.n_missing, last.n_rows) == (4, 0, 0)
 
 
-def test_a_file_whose_name_is_not_text_fails_alone(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_a_file_whose_name_is_not_text_is_read_or_fails_alone(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+    def named(name: bytes) -> Path:
+        return Path(os.fsdecode(os.fsencode(folder / "deep") + b"/" + name))
+
     for name in (b"caf\xe9.jpg", b"caf\xe9.txt"):
-        Path(os.fsdecode(os.fsencode(folder / "deep") + b"/" + name)).write_bytes(b"\xff\xd8\0 neither")
+        named(name).write_bytes(b"\x7fELF" + bytes(500))
+    Image.new("RGB", (8, 8)).save(named(b"gr\xfcn.png"))
     last = indexed(encoder, folder, tmp_path / "my.db")
-    assert last.n_added == 4 and [name for name, _ in last.failures] == ["caf?.jpg", "caf?.txt"]
+    assert last.n_added == 5 and [name for name, _ in last.failures] == ["caf?.jpg", "caf?.txt"]
     assert all(reason.startswith("caf?.") for _, reason in last.failures)
 
 
