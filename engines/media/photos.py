@@ -158,7 +158,8 @@ def _formats(path: Path, first: bytes) -> tuple[str, ...]:
 
 def photo(picture: Opened, max_side: int) -> Photo:
     """The picture, its longer side at most `max_side`, more for a panorama."""
-    image, notes = picture.image, []
+    image: Image.Image = picture.image
+    notes = []
     size = _target(image.size, max_side)
     image.draft(None, size)  # JPEG decodes at a half, a quarter or an eighth where that is enough
     raw_mode = _raw_mode(image)
@@ -187,7 +188,8 @@ def _finished(image: Image.Image, size: tuple[int, int]) -> Photo:
 
 def _raw_mode(image: Image.Image) -> str:
     """How the file stores its pixels, as Pillow names it; "" where that is not told or the picture is loaded."""
-    arguments = image.tile[0][3] if getattr(image, "tile", ()) else ""
+    tiles = getattr(image, "tile", ())
+    arguments = tiles[0].args if tiles else ""
     name = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return name if isinstance(name, str) else ""
 
@@ -200,7 +202,7 @@ def _all_bits(picture: Opened, image: Image.Image, raw_mode: str) -> tuple[Image
     """
     if ";16" not in raw_mode or image.mode not in ("RGB", "RGBA"):
         return image, False
-    highest = max(band[1] for band in image.getextrema()[:3])  # type: ignore[index]
+    highest = max(band.getextrema()[1] for band in image.split()[:3])  # type: ignore[type-var]
     if highest >= DARK_SHARE * 256:
         return image, False
     lower = _lower_bytes(picture, raw_mode)
@@ -231,7 +233,8 @@ def _lower_bytes(picture: Opened, raw_mode: str) -> Image.Image | None:
     picture.file.seek(0)
     image = Image.open(picture.file, formats=picture.formats)
     image.tile = [
-        tile._replace(args=other if isinstance(tile.args, str) else (other, *tile.args[1:])) for tile in image.tile
+        tile._replace(args=other if isinstance(tile.args, str) else (other, *(tile.args or ())[1:]))
+        for tile in image.tile
     ]
     try:
         image.load()

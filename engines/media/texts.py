@@ -65,8 +65,8 @@ def decoded(data: bytes) -> str | None:
     try:
         return codecs.getincrementaldecoder("utf-8")().decode(data)
     except UnicodeDecodeError:
-        encoding = _detected(data[:_DETECTED_BYTES])
-        return None if encoding is None else codecs.getincrementaldecoder(encoding)("replace").decode(data)
+        detected = _detected(data[:_DETECTED_BYTES])
+        return None if detected is None else codecs.getincrementaldecoder(detected)("replace").decode(data)
 
 
 def _detected(data: bytes) -> str | None:

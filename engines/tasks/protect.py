@@ -53,7 +53,14 @@ _ASIDE = "|".join(
         rf"(?:{_EMOJI}|[\U0001F1E6-\U0001F1FF])(?:[\uFE0F\u20E3\u200D\U0001F3FB-\U0001F3FF]|{_EMOJI})*",
     )
 )
-_COUNT = r"%[-+#0]*\d*(?:\.\d+)?[difgx](?![A-Za-z])"
+_COUNT = "|".join(
+    (
+        r"%[-+#0]*\d*(?:\.\d+)?[difgx](?![A-Za-z])",
+        r"(?<![\w/])\d{1,4}/\d{1,4}(?![\w/])|(?<![\w.,-])\d+(?:-\d+)+(?![\w-]|[.,]\d)",  # 3/4, 24/7, 5-10, an ISBN
+        r"(?<![\w.])\d+(?:\.\d+)?e[-+]?\d+(?!\w)|(?<!\w)0x[0-9a-f]+(?!\w)",
+    )
+)
+"""Numbers that are copied as they are written."""
 _PLACE = (
     r"(?:https?://|ftp://|www\.)[^\s<>\"'，。！？）\u4e00-\u9fff]*[^\s<>\"'.,;:!?)，。！？）\u4e00-\u9fff]"
     r"|(?<![\w.@-])[A-Za-z0-9-]+(?:\.[\w-]+)*\.(?:com|org|net|de|fr|cn|eu|io|edu|gov|uk)(?![\w@])(?:/[^\s<>\"']*[\w/])?"
@@ -66,25 +73,29 @@ _VERBATIM = "|".join(
         r"(?:txt|pdf|docx?|xlsx?|csv|json|py|zip|jpe?g|png|mp[34]|wav|html?|srt|vtt)(?![A-Za-z0-9_])",  # file
         r"(?<!\w)[@#][A-Za-z_]\w+",
         r"`[^`\n]+`",
-        r"\bv?\d+\.\d+\.\d+(?:\.\d+)*\b",  # version
+        r"\bv?\d+\.\d+\.\d+(?:\.\d+)*(?::\d+)?\b",  # version, address
         r"(?<![A-Za-z\d+])(?:\+\d{1,3} |\(0\d+\) |0\d+[ /-])\d[\d -]{3,}\d|(?<![A-Za-z\d-])\d{3}-\d{4}(?![A-Za-z\d-])",
     )
 )
 _DATE = (
-    rf"(?P<y>\d{{4}})-(?P<m>\d{{2}})-(?P<d>\d{{2}})"
+    r"(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})(?![\d-])|(?P<digits>\d{1,4}/\d{1,2}/\d{2,4})(?![\d/])"
     rf"|(?P<d2>\d{{1,2}})(?:st|nd|rd|th|er)?\.? (?:of )?(?P<n2>{_ANY_MONTH}),? (?P<y2>\d{{4}})"
     rf"|(?P<n3>{_ANY_MONTH}) (?P<d3>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<y3>\d{{4}})"
     r"|(?P<y4>\d{4})年(?P<m4>\d{1,2})月(?P<d4>\d{1,2})日"
 )
-_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?: ?(?P<half>[ap])\.?m\.?(?![a-z])|(?P<uhr> Uhr))?"
+_CLOCK = (
+    r"(?P<hour>\d{1,2})(?::|(?P<h> ?h ?)|\.(?=\d{2} ?(?:[ap]\.m\.|[ap]m\b|Uhr)))(?P<minute>\d{2})(?!\d)"
+    r"(?: ?(?P<half>[ap])(?:\.m\.|m\b)|(?P<uhr> Uhr))?"
+    r"|(?P<hour2>\d{1,2}) ?(?P<half2>[ap])(?:\.m\.|m\b)"
+)
 _AMOUNT = (
     rf"(?P<before>{_CURRENCY})\s?(?P<n5>{_NUMBER})"
     rf"|(?P<n6>{_NUMBER})\s?(?P<after>{_CURRENCY}|%(?!%))"
     rf"|(?<![A-Za-zÀ-ÿ\d])[+-]?(?P<n7>{_NUMBER})(?!\d|(?:st|nd|rd|th)\b)"
 )
 _SPAN = re.compile(
-    rf"(?P<aside>{_ASIDE})|(?P<count>{_COUNT})|(?P<place>{_PLACE})|(?P<name>{_VERBATIM})"
-    rf"|(?P<date>(?<!\d)(?:{_DATE}))|(?P<time>(?<!\d){_CLOCK})|(?P<amount>{_AMOUNT})",
+    rf"(?P<aside>{_ASIDE})|(?P<place>{_PLACE})|(?P<name>{_VERBATIM})"
+    rf"|(?P<date>(?<!\d)(?:{_DATE}))|(?P<count>{_COUNT})|(?P<time>(?<![\d.:])(?:{_CLOCK}))|(?P<amount>{_AMOUNT})",
     re.IGNORECASE,
 )
 
@@ -144,6 +155,8 @@ def mask(text: str, source: str, target: str) -> tuple[str, list[Span]]:
     def found(match: re.Match[str]) -> str:
         if match["date"] is not None:
             return replaced("date", match[0], _date(match, target))
+        if match["half2"] is not None and source != "en":  # "Gleis 5 am Montag": a number and a word
+            return replaced("number", match["hour2"], match["hour2"]) + match[0].removeprefix(match["hour2"])
         if match["time"] is not None:
             return replaced("time", match[0], _clock(match, target))
         if match["amount"] is not None:
@@ -202,7 +215,7 @@ def _german_name(match: re.Match[str], replaced: Callable[[SpanKind, str, str], 
 
 def _date(match: re.Match[str], target: str) -> str:
     """ "21 March 2024" as 21. März 2024, 21 mars 2024 or 2024年3月21日; what is written in numbers alone stays."""
-    if match["y"] is not None:
+    if match["y"] is not None or match["digits"] is not None:
         return match[0]
     year = next(int(match[name]) for name in ("y2", "y3", "y4") if match[name] is not None)
     day = next(int(match[name]) for name in ("d2", "d3", "d4") if match[name] is not None)
@@ -216,15 +229,20 @@ def _date(match: re.Match[str], target: str) -> str:
 
 
 def _clock(match: re.Match[str], target: str) -> str:
-    """ "3:45 pm" as 15:45 Uhr, 15 h 45 or 15:45; what may be no time of day stays."""
-    hour, minute, half = int(match["hour"]), int(match["minute"]), (match["half"] or "").lower()
-    if hour > 23 or minute > 59 or not (half or match["uhr"]) or (half and not 1 <= hour <= 12):
+    """ "3:45 pm" as 15:45 Uhr, 15 h 45 or 15:45, "3 pm" as 15 Uhr; what may be no time of day stays."""
+    half = (match["half"] or match["half2"] or "").lower()
+    hour, minute = int(match["hour"] or match["hour2"]), int(match["minute"] or 0)
+    is_time = half or match["uhr"] or match["h"]
+    if hour > 23 or minute > 59 or not is_time or (half and not 1 <= hour <= 12):
         return match[0]
     if half:
         hour = hour % 12 + (12 if half == "p" else 0)
-    if target == "de":
-        return f"{hour}:{minute:02} Uhr"
-    return f"{hour} h {minute:02}" if target == "fr" else f"{hour}:{minute:02}"
+    if target in ("en", "zh"):
+        return f"{hour}:{minute:02}"
+    minutes = f"{minute:02}" if minute or match["minute"] else ""
+    if target == "fr":
+        return f"{hour} h {minutes}".rstrip()
+    return f"{hour}:{minutes} Uhr" if minutes else f"{hour} Uhr"
 
 
 def _amount(match: re.Match[str], source: str, target: str) -> str:
