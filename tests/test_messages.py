@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engines import errors
 from engines.errors import MediaError, Message, RequestError, UserError
-from engines.hosts import hub
+from engines.hosts import hub, openai_client
 from engines.media import notes, refusals
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +52,7 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
 PASSED_ON = {
     "engines/errors.py": "prefixes the key of an error",
     "engines/media/notes.py": "takes key and sentence from its table",
+    "engines/hosts/openai_client.py": "takes key and sentence from its table",
     "engines/media/refusals.py": "takes key and sentence from its table",
     "engines/media/child.py": "makes the error of another process again",
     "studio/tabs/lab/form.py": "names a field by the key the page has for it",
@@ -74,7 +75,11 @@ def sentences() -> dict[str, set[str]]:
         else:
             assert isinstance(call.func, ast.Name)
             found.setdefault(key if call.func.id == "Message" else f"error.{key}", set()).add(english)
-    for prefix, table in (("media", refusals.SENTENCES), ("hub", hub.SENTENCES)):
+    for prefix, table in (
+        ("media", refusals.SENTENCES),
+        ("hub", hub.SENTENCES),
+        ("server", openai_client.SENTENCES),
+    ):
         for key, english in table.items():
             found[f"error.{prefix}_{key}"] = {english}
     found |= {f"note.{key}": {english} for key, english in notes.SENTENCES.items()}

@@ -176,8 +176,7 @@ def _unknown(name: str, folder: Path) -> RequestError:
         return RequestError(
             "model_folder_missing", "The model folder {name!r} does not exist; check the path.", name=folder.name
         )
-    likely = difflib.get_close_matches(name.lower(), KNOWN, n=1, cutoff=0.5)
-    if likely:
+    if likely := difflib.get_close_matches(name.lower(), KNOWN, n=1, cutoff=0.5):
         return RequestError(
             "host_misspelt",
             "No host is called {name!r}. Known are: {known}, the path of a checkpoint folder, a name on the hub like "

@@ -28,30 +28,24 @@ import torch
 
 from engines import device as devices
 from engines.encoder import MediaEncoder
-from engines.errors import AbilityError, Cancelled, RequestError
+from engines.errors import AbilityError, Cancelled
+from engines.hosts.results import RESULTS, closed
 from engines.model import checkpoint as checkpoints
 from engines.model.checkpoint import Checkpoint
 from engines.protocol import (
     LANGUAGES,
     Ability,
     AskRequest,
-    AskResult,
     Cancel,
     CaptionRequest,
-    CaptionResult,
     EmbedRequest,
-    EmbedResult,
     HostInfo,
     IndexRequest,
-    IndexResult,
     Request,
     Result,
     SearchRequest,
-    SearchResult,
     TranscribeRequest,
-    TranscribeResult,
     TranslateRequest,
-    TranslateResult,
 )
 from engines.settings import Settings
 from engines.tasks import ask, caption, search, transcribe, translate
@@ -59,23 +53,23 @@ from engines.tasks import ask, caption, search, transcribe, translate
 Task: TypeAlias = Callable[[MediaEncoder, Any], Iterator[Result]]
 AnyResult = TypeVar("AnyResult", bound=Result)
 
-TASKS: dict[type, tuple[Task, type[Result], tuple[str, ...]]] = {
-    CaptionRequest: (caption.stream, CaptionResult, LANGUAGES),
-    TranscribeRequest: (transcribe.stream, TranscribeResult, (*LANGUAGES, *translate.PAIRS)),
-    TranslateRequest: (translate.stream, TranslateResult, translate.PAIRS),
-    AskRequest: (ask.stream, AskResult, LANGUAGES),
-    EmbedRequest: (search.embed, EmbedResult, ("",)),
-    IndexRequest: (search.index, IndexResult, ("",)),
-    SearchRequest: (search.search, SearchResult, ("",)),
+TASKS: dict[type, tuple[Task, tuple[str, ...]]] = {
+    CaptionRequest: (caption.stream, LANGUAGES),
+    TranscribeRequest: (transcribe.stream, (*LANGUAGES, *translate.PAIRS)),
+    TranslateRequest: (translate.stream, translate.PAIRS),
+    AskRequest: (ask.stream, LANGUAGES),
+    EmbedRequest: (search.embed, ("",)),
+    IndexRequest: (search.index, ("",)),
+    SearchRequest: (search.search, ("",)),
 }
-"""Request type -> its task, its type of result, and the languages it is served in."""
+"""Request type -> its task, and the languages it is served in."""
 
 STOP_S = 0.05
 """How soon a reader hears of a stop."""
 LOOK_UP_S = 0.005
 """How often a worker that waits for media looks whether they are there, or a stop has come."""
 
-ABILITIES = frozenset(Ability(kind, language) for kind, (_, _, languages) in TASKS.items() for language in languages)
+ABILITIES = frozenset(Ability(kind, language) for kind, (_, languages) in TASKS.items() for language in languages)
 
 
 def load(folder: Path | None = None, *, settings: Settings) -> BuiltinHost:
@@ -193,8 +187,7 @@ class BuiltinHost:
             raise AbilityError(
                 "builtin_unable", "The built-in model does not serve {request}.", request=type(request).__name__
             )
-        task, kind, _ = TASKS[type(request)]
-        return self.perform(task, kind, request, cancel)
+        return self.perform(TASKS[type(request)][0], RESULTS[type(request)], request, cancel)
 
     def perform(
         self, task: Task, kind: type[AnyResult], request: Any, cancel: Cancel | None = None
@@ -234,7 +227,7 @@ class BuiltinHost:
     def _send(self, item: _Job | _Move) -> None:
         with self._closing:  # nothing comes in once the worker may be gone, or it would wait for ever
             if self._closed:
-                raise _closed()
+                raise closed()
             self._incoming.put(item)
 
     # --- the worker's side ---
@@ -260,7 +253,7 @@ class BuiltinHost:
             left.append(self._incoming.get())
         for item in left:
             if isinstance(item, _Move):
-                item.done.set_exception(_closed())
+                item.done.set_exception(closed())
             elif item is not None:
                 item.abandoned = True
                 self._step(item)
@@ -359,7 +352,3 @@ def _may_go(job: _Job, others: Iterable[_Job]) -> bool:
 
 def _load(folder: Path, choice: devices.Choice) -> Checkpoint:
     return checkpoints.load(folder, device=choice.device, dtype=getattr(torch, choice.dtype), int8=choice.int8)
-
-
-def _closed() -> RequestError:
-    return RequestError("host_closed", "This model was closed; open it again.")

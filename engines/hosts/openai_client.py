@@ -306,112 +306,81 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+SENTENCES = {
+    "silent": "The server at {place} was silent for {limit_s:g} seconds; ask again, or give it more time.",
+    "unreachable": "{place} could not be reached in time; check the address and the network.",
+    "strange": "{place} does not answer as an OpenAI-compatible server does; check the address, most end in /v1.",
+    "name_unknown": "The network knows no {place}; check the name in the address.",
+    "tls": "No secure connection to {place} came about; check its certificate, or whether it speaks https.",
+    "absent": "No server answers at {place}; start it, or check the address.",
+    "broke_off": "The server at {place} broke off in the middle of its answer; ask again.",
+    "refuses_key": "The server at {place} refuses the key; set FUSION_STUDIO_API_KEY to one it knows.",
+    "without_models": "The server at {place} knows no models; check the address, and the model's name after #.",
+    "model_unknown": "The server at {place} knows no model {model!r}; check the address, and the model's name after #.",
+    "picture_limit": "The server at {place} takes {n} pictures at a time, fewer than a clip has; choose a photo.",
+    "too_long": "This is too long for the model at {place}; shorten it.",
+    "overloaded": "The server at {place} has too many requests; wait a little and ask again.",
+    "failed": "The server at {place} failed (HTTP {status}); its own log says why.",
+    "redirects": "{place} points to another address, which is not followed; give that address.",
+    "refuses_request": "The server at {place} refuses this request (HTTP {status}); its own log says why.",
+}
+"""What can go wrong, each with the key "server_<fault>". The server's own words stay in the log: they may repeat the
+key."""
+
+
 def explained(error: BaseException, place: str, model: str, limit_s: float, *, connected: bool) -> UserError | None:
     """What a person is told about a failed request; None for a defect of ours."""
     import openai
 
+    status, message = getattr(error, "status_code", 500), ""
+    if isinstance(error, openai.APIError):
+        message = f"{error.message} {error.body}"
     if isinstance(error, openai.APIStatusError):
-        return _refusal(error.status_code, str(error.body or error.message), place, model)
+        fault = _refusal(status, message, model)
+    else:
+        fault = _broken(error, message, model, connected)
+    if not fault:
+        return None
+    at_most = _AT_MOST.search(message)
+    values = {"model": short(model), "status": status, "limit_s": limit_s, "n": at_most[1] if at_most else 0}
+    return RequestError(f"server_{fault}", SENTENCES[fault], place=place, **values)
+
+
+def _broken(error: BaseException, message: str, model: str, connected: bool) -> str:
+    """What went wrong where no HTTP status says so; "" for a defect of ours."""
+    import openai
+
     if isinstance(error, openai.APITimeoutError):
-        if connected:
-            return RequestError(
-                "server_silent",
-                "The server at {place} was silent for {limit_s:g} seconds; ask again, or give it more time.",
-                place=place,
-                limit_s=limit_s,
-            )
-        return RequestError(
-            "server_unreachable",
-            "{place} could not be reached in time; check the address and the network.",
-            place=place,
-        )
+        return "silent" if connected else "unreachable"
     if isinstance(error, openai.APIResponseValidationError | json.JSONDecodeError | UnicodeDecodeError | _Malformed):
-        return RequestError(
-            "server_strange",
-            "{place} does not answer as an OpenAI-compatible server does; check the address, most end in /v1.",
-            place=place,
-        )
+        return "strange"
     causes = tuple(_causes(error))
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return RequestError(
-            "server_name_unknown", "The network knows no {place}; check the name in the address.", place=place
-        )
+        return "name_unknown"
     if any(isinstance(cause, ssl.SSLError) for cause in causes) and not connected:
-        return RequestError(
-            "server_tls",
-            "No secure connection to {place} came about; check its certificate, or whether it speaks https.",
-            place=place,
-        )
-    if isinstance(error, openai.APIConnectionError) and not connected:
-        return RequestError(
-            "server_absent", "No server answers at {place}; start it, or check the address.", place=place
-        )
+        return "tls"
     if isinstance(error, openai.APIConnectionError | _Cut):
-        return RequestError(
-            "server_broke_off", "The server at {place} broke off in the middle of its answer; ask again.", place=place
-        )
+        return "broke_off" if connected or isinstance(error, _Cut) else "absent"
     if isinstance(error, openai.APIError):  # told inside the stream
-        message = f"{error.message} {error.body}"
-        return _refusal(400 if _TOO_LONG.search(message) else 500, message, place, model)
-    return None
+        return _refusal(400 if _TOO_LONG.search(message) else 500, message, model)
+    return ""
 
 
-def _refusal(status: int, message: str, place: str, model: str) -> UserError:
-    """A sentence for an HTTP status. The server's own words stay in the log: they may repeat the key."""
+def _refusal(status: int, message: str, model: str) -> str:
+    """What an HTTP status says, with the server's own words."""
     if status in (401, 403):
-        return RequestError(
-            "server_refuses_key",
-            "The server at {place} refuses the key; set FUSION_STUDIO_API_KEY to one it knows.",
-            place=place,
-        )
+        return "refuses_key"
     if status == 404:
-        if not model:
-            return RequestError(
-                "server_without_models",
-                "The server at {place} knows no models; check the address, and the model's name after #.",
-                place=place,
-            )
-        return RequestError(
-            "server_model_unknown",
-            "The server at {place} knows no model {model!r}; check the address, and the model's name after #.",
-            place=place,
-            model=short(model),
-        )
-    at_most = _AT_MOST.search(message)
-    if status == 400 and at_most is not None:  # vLLM, as it was told to
-        return RequestError(
-            "server_picture_limit",
-            "The server at {place} takes {n} pictures at a time, fewer than a clip has; choose a photo.",
-            place=place,
-            n=at_most[1],
-        )
+        return "model_unknown" if model else "without_models"
+    if status == 400 and _AT_MOST.search(message):  # vLLM, as it was told to
+        return "picture_limit"
     if status == 413 or (status in (400, 422) and _TOO_LONG.search(message)):
-        return RequestError("server_too_long", "This is too long for the model at {place}; shorten it.", place=place)
+        return "too_long"
     if status == 429:
-        return RequestError(
-            "server_overloaded",
-            "The server at {place} has too many requests; wait a little and ask again.",
-            place=place,
-        )
+        return "overloaded"
     if status >= 500:
-        return RequestError(
-            "server_failed",
-            "The server at {place} failed (HTTP {status}); its own log says why.",
-            place=place,
-            status=status,
-        )
-    if status < 400:
-        return RequestError(
-            "server_redirects",
-            "{place} points to another address, which is not followed; give that address.",
-            place=place,
-        )
-    return RequestError(
-        "server_refuses_request",
-        "The server at {place} refuses this request (HTTP {status}); its own log says why.",
-        place=place,
-        status=status,
-    )
+        return "failed"
+    return "redirects" if status < 400 else "refuses_request"
 
 
 def short(model: str) -> str:

@@ -28,10 +28,10 @@ from engines.protocol import (
     TranscribeRequest,
     TranslateRequest,
 )
+from engines.tasks.translate import PAIRS
 
 N_NEW = {CaptionRequest: 80, AskRequest: 240, TranscribeRequest: 220, TranslateRequest: 1_000}
 """The most tokens that are written."""
-PAIRS = tuple(f"{source}-{target}" for source in LANGUAGES for target in LANGUAGES if source != target)
 
 
 def takes(checkpoint: Checkpoint) -> frozenset[Sense]:
@@ -101,8 +101,7 @@ class Chat:
         found = self._processor.apply_chat_template(
             messages, tokenize=True, return_dict=True, return_tensors="pt", add_generation_prompt=True
         )
-        device, dtype = self._model.device, self._model.dtype
-        inputs = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in found.items()}
+        inputs = weights.placed(found, self._model)
         if not self.senses:
             inputs.pop("token_type_ids", None)  # which tokenizers give and no language model takes
         return inputs

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from engines import device as devices
 from engines.errors import CheckpointError, DeviceError, Message
-from engines.hosts.download import TEMPLATE_IN, TEMPLATES
+from engines.hosts.download import INDEX, TEMPLATE_IN, TEMPLATES
 from engines.settings import Settings
 
 Family: TypeAlias = Literal["speech", "ctc", "chat", "pictures", "translation", "space"]
@@ -26,8 +26,6 @@ BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "int4": 0.5}
 SPARE = 1.2
 """Room beside the weights for activations, keys and values: a sound or eight pictures need a few per cent of a model
 of some billions, more of a small one."""
-INDEX = "model.safetensors.index.json"
-"""Which tensor is in which file, of weights in several."""
 SLICES = 16
 """Places of a weights file that its digest looks at: two trainings of one architecture differ everywhere."""
 SLICE_BYTES = 65_536

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,8 +15,8 @@ from engines.hosts import prompts
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
 from engines.hosts.pretrained.generation import GenerationLock, is_cut
-from engines.hosts.results import Steps, Written
-from engines.protocol import Ability, AskRequest, AskResult, Cancel, CaptionRequest, CaptionResult, Progress, Sense
+from engines.hosts.results import RESULTS, Steps, Written
+from engines.protocol import Ability, AskRequest, Cancel, CaptionRequest, Progress, Result, Sense
 
 LANGUAGE = "en"
 N_NEW = 60
@@ -37,8 +36,7 @@ def _answers(checkpoint: Checkpoint) -> bool:
 
 def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[type, Steps]:
     """What the model does, once its weights are there. Raises CheckpointError."""
-    pictures = Pictures(checkpoint, place, lock)
-    return {AskRequest: pictures.ask} if _answers(checkpoint) else {CaptionRequest: pictures.caption}
+    return {AskRequest if _answers(checkpoint) else CaptionRequest: Pictures(checkpoint, place, lock).answer}
 
 
 class Pictures:
@@ -50,48 +48,39 @@ class Pictures:
         self._model = weights.load(kind, checkpoint, place)
         self._lock = lock
 
-    def caption(self, request: CaptionRequest, _: Cancel) -> Iterator[CaptionResult]:
-        self._check(request.language)
-        yield CaptionResult(request=request, progress=Progress("looking"))
-        given = prompts.material(request.media, frozenset({"picture"}), self._name)
-        result, written = CaptionResult(request=request, notes=given.notes), Written()
-        with closing(self._written(given.frames[len(given.frames) // 2])) as reply:
-            for written in reply:
-                yield replace(result, text=written.text, progress=Progress("writing"))
-        yield replace(result, text=written.text, end=written.end)
-
-    def ask(self, request: AskRequest, _: Cancel) -> Iterator[AskResult]:
-        self._check(request.language)
-        yield AskResult(request=request, progress=Progress("looking"))
-        given = prompts.material(request.media, frozenset({"picture"}), self._name)
-        if "picture" in request.hide:
-            raise AbilityError(
-                "picture_needed",
-                "{name} only sees; without the picture it has nothing to answer from.",
-                name=self._name,
-            )
-        result, written = AskResult(request=request, silent=given.silent, notes=given.notes), Written()
-        with closing(self._written(given.frames[len(given.frames) // 2], request.question)) as reply:
-            for written in reply:
-                yield replace(result, text=written.text, progress=Progress("writing"))
-        yield replace(result, text=written.text, end=written.end)
-
-    def _check(self, language: str) -> None:
-        if language != LANGUAGE:
+    def answer(self, request: CaptionRequest | AskRequest, _: Cancel) -> Iterator[Result]:
+        """A caption, or the answer to a question, of a photo or of a clip's middle frame."""
+        if request.language != LANGUAGE:
             raise AbilityError(
                 "english_only",
                 "{name} writes English only; choose English, or another model in Models & device.",
                 name=self._name,
             )
+        kind: Any = RESULTS[type(request)]
+        yield kind(request=request, progress=Progress("looking"))
+        given = prompts.material(request.media, frozenset({"picture"}), self._name)
+        question, told = "", {"request": request, "notes": given.notes}
+        if isinstance(request, AskRequest):
+            question, told["silent"] = request.question, given.silent
+            if "picture" in request.hide:
+                raise AbilityError(
+                    "picture_needed",
+                    "{name} only sees; without the picture it has nothing to answer from.",
+                    name=self._name,
+                )
+        written = Written()
+        with closing(self._written(given.frames[len(given.frames) // 2], question)) as reply:
+            for written in reply:
+                yield kind(**told, text=written.text, progress=Progress("writing"))
+        yield kind(**told, text=written.text, end=written.end)
 
     def _written(self, frame: np.ndarray, question: str = "") -> Generator[Written]:
         """The text for a picture (H, W, 3) uint8, as it grows."""
-        inputs: dict[str, Any] = dict(self._images(Image.fromarray(frame), return_tensors="pt"))
+        inputs = dict(self._images(Image.fromarray(frame), return_tensors="pt"))
         if question:
             asked = self._tokenizer(question, return_tensors="pt")
             inputs |= {"input_ids": asked["input_ids"], "attention_mask": asked["attention_mask"]}
-        device, dtype = self._model.device, self._model.dtype
-        inputs = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
+        inputs = weights.placed(inputs, self._model)
         options = {"max_new_tokens": N_NEW, "do_sample": False, "num_beams": 1}
         ends = self._tokenizer.sep_token_id, self._tokenizer.eos_token_id
         work = partial(self._model.generate, **inputs, **options)

@@ -148,8 +148,7 @@ class Space:
     @torch.inference_mode()
     def _vector(self, features: Callable[..., Any], inputs: Any) -> np.ndarray:
         """The normalised mean of the rows' vectors."""
-        device, dtype = self._model.device, self._model.dtype
-        given = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
+        given = weights.placed(inputs, self._model)
         with self._turn:
             found = features(**given)
         rows = getattr(found, "pooler_output", found)

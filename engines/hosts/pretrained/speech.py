@@ -89,7 +89,7 @@ def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[ty
             )
         return transcribed(request, lambda samples, language: writer.write(samples, language, to))
 
-    return {TranscribeRequest: lambda request, cancel: transcribe(request, cancel)}
+    return {TranscribeRequest: transcribe}
 
 
 class Whisper:
@@ -140,8 +140,7 @@ class Whisper:
 
     def _inputs(self, samples: np.ndarray) -> dict[str, torch.Tensor]:
         found = self._features(samples, sampling_rate=RATE_HZ, return_tensors="pt", return_attention_mask=True)
-        device, dtype = self._model.device, self._model.dtype
-        return {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in found.items()}
+        return weights.placed(found, self._model)
 
     def _heard(self, inputs: dict[str, torch.Tensor], language: str | None) -> tuple[float, str]:
         """The probability of no speech, and the language: both stand at the first place of the decoder."""
@@ -197,9 +196,7 @@ class Speller:
         self._lock = lock
 
     def write(self, samples: np.ndarray, language: str | None, _: str | None) -> Generator[Said]:
-        inputs = self._features(samples, sampling_rate=RATE_HZ, return_tensors="pt")
-        inputs = {k: v.to(self._model.device) for k, v in inputs.items()}
-        inputs = {k: v.to(self._model.dtype) if v.is_floating_point() else v for k, v in inputs.items()}
+        inputs = weights.placed(self._features(samples, sampling_rate=RATE_HZ, return_tensors="pt"), self._model)
         logits = yield from self._lock.run(lambda: self._model(**inputs).logits[0], Said(language=language or ""))
         found = self._tokenizer.decode(logits.argmax(-1).tolist(), output_word_offsets=True)
         step_s = len(samples) / RATE_HZ / len(logits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -36,6 +37,12 @@ def load(kind: str, checkpoint: Checkpoint, place: Place) -> Any:
     if not place.spread:
         model = model.to(place.device)
     return model.eval()
+
+
+def placed(inputs: Mapping[str, torch.Tensor], model: Any) -> dict[str, torch.Tensor]:
+    """A model's inputs on its device; those in floating point in its dtype."""
+    device, dtype = model.device, model.dtype
+    return {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
 
 
 def _quantised(dtype: str) -> Any:

@@ -73,7 +73,7 @@ class Script:
 def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     """What every caption request runs instead of the model."""
     script = Script()
-    monkeypatch.setitem(module.TASKS, CaptionRequest, (script.stream, CaptionResult, ("en",)))
+    monkeypatch.setitem(module.TASKS, CaptionRequest, (script.stream, ("en",)))
     return script
 
 
