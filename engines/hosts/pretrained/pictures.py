@@ -59,7 +59,7 @@ class Pictures:
         kind: Any = RESULTS[type(request)]
         yield kind(request=request, progress=Progress("looking"))
         given = prompts.material(request.media, frozenset({"picture"}), self._name)
-        question, told = "", {"request": request, "notes": given.notes}
+        question, told = "", dict[str, Any](request=request, notes=given.notes)
         if isinstance(request, AskRequest):
             question, told["silent"] = request.question, given.silent
             if "picture" in request.hide:
