@@ -240,6 +240,8 @@ def chat(turns: Sequence[AskResult], downloads: DownloadRegistry, info: HostInfo
     """Questions and answers about one clip, the latest last."""
     latest = turns[-1]
     body = f'<div class="talk">{"".join(map(_turn, turns))}</div>'
+    if len(turns) > 1 and info.source == "builtin":
+        body += f'<p class="quiet">{both("ui.video.alone")}</p>'
     if not latest.done:
         return card_of(latest, body, "")
     return card_of(latest, body, foot(latest, downloads, info, saves=("txt", "json"), sends=("speech", "caption")))

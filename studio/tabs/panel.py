@@ -19,7 +19,8 @@ from studio.state import AppState, Sample
 
 @dataclass(frozen=True)
 class Panel:
-    """The widgets of one tab. extras: its own inputs, in the order its request builder takes them."""
+    """The widgets of one tab. extras: its own inputs, in the order its request builder takes them; queries: suggested
+    texts."""
 
     tab: str
     media: MediaInput
@@ -29,6 +30,7 @@ class Panel:
     stop: gr.Button
     result: gr.HTML
     subtitle: gr.HTML
+    queries: gr.HTML | None = None
 
     @property
     def inputs(self) -> list[gr.Component]:
@@ -42,10 +44,12 @@ def wire_panel(
     *,
     submit: Sequence[gr.Textbox] = (),
     on_pick: Callable[[Sample, str], dict[gr.Component, Any]] | None = None,
+    suggested: gr.Textbox | None = None,
 ) -> None:
     """Attach Run, Stop, Enter in the text inputs, and samples that load and run at one click.
 
-    on_pick: (sample, language of the page) → further updates that go with a sample.
+    on_pick: (sample, language of the page) → further updates that go with a sample. suggested: the box that a tapped
+    query of the panel fills before it runs.
     """
     panel.media.wire()
     job = replace(job, build=_each_file(panel.media, job.build))
@@ -56,9 +60,16 @@ def wire_panel(
         return updates | (on_pick(sample, page_language(request)) if on_pick is not None else {})
 
     picked = panel.samples.pick(pick, None, panel.inputs, **stream.QUICK)
-    for trigger in (panel.run.click, *(box.submit for box in submit), picked.success):
+    triggers = [panel.run.click, *(box.submit for box in submit), picked.success]
+    if panel.queries is not None and suggested is not None:
+        triggers.append(panel.queries.query(_text_of, None, suggested, **stream.QUICK).success)
+    for trigger in triggers:
         stream.wire_run(state, job, trigger, panel.inputs, panel.result, panel.run, panel.stop)
     stream.wire_stop(state, panel.tab, panel.stop)
+
+
+def _text_of(event: gr.EventData) -> str:
+    return str(event.text)
 
 
 def _each_file(

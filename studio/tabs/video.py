@@ -91,7 +91,8 @@ def create_ui(state: AppState) -> Panel:
                     min_width=180,
                 )
                 run, stop = components.run_stop(TAB)
-    return Panel(TAB, media, (question, hide, language), samples, run, stop, result, subtitle)
+            queries = components.queries("video-queries", [f"ui.video.try.{n}" for n in (1, 2, 3, 4)])
+    return Panel(TAB, media, (question, hide, language), samples, run, stop, result, subtitle, queries)
 
 
 def _start() -> str:
@@ -130,7 +131,8 @@ def wire(state: AppState, panel: Panel) -> None:
         state.chats.forget(stream.session_of(request))
         return _start()
 
-    wire_panel(state, panel, Job(TAB, requests, view, remember), submit=[question], on_pick=on_pick)
+    job = Job(TAB, requests, view, remember)
+    wire_panel(state, panel, job, submit=[question], on_pick=on_pick, suggested=question)
     for part in panel.media.parts.values():
         for changed in (part.upload, part.clear):  # another clip starts another chat
             changed(forget, None, panel.result, **stream.QUICK)

@@ -171,6 +171,15 @@ def test_a_talk_goes_on_and_shows_which_sense_counts(wide: Visit) -> None:
     assert said.count("A dog is barking.") == 2
 
 
+def test_a_suggested_question_is_asked_at_one_tap(wide: Visit) -> None:
+    wide.open_tab("video")
+    wide.page.locator("#video-samples .sample").first.click()
+    wide.result("video", "done")
+    wide.page.locator("#video-queries [data-query]", has_text="Is it indoors or outdoors?").click()
+    wide.page.wait_for_function("document.querySelectorAll('#video-result .turn').length === 2")
+    assert "Is it indoors or outdoors?" in wide.result("video", "done")
+
+
 def test_results_can_be_saved(wide: Visit) -> None:
     wide.open_tab("speech")
     wide.page.locator("#speech-samples .sample").first.click()

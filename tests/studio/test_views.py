@@ -267,3 +267,12 @@ def test_an_empty_tab_says_what_to_do_in_both_languages(tab: str) -> None:
     shown = views.empty(tab)
     assert "is-empty" in shown
     assert 'lang="zh-CN"' in shown
+
+
+def test_a_model_that_forgets_earlier_questions_says_so_once_there_are_some(
+    downloads: DownloadRegistry, info: HostInfo
+) -> None:
+    forgets = replace(info, source="builtin")
+    assert "answers each question by itself" in views.chat((ANSWER, ANSWER), downloads, forgets)
+    assert "answers each question by itself" not in views.chat((ANSWER,), downloads, forgets)
+    assert "answers each question by itself" not in views.chat((ANSWER, ANSWER), downloads, replace(info, source="x"))
