@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 import gradio as gr
 from gradio import processing_utils
 
-from engines import LANGUAGES, RequestError
+from engines import LANGUAGES, RequestError, UserError
 from studio import model_routing, views
-from studio.i18n import both, label
+from studio.i18n import both, label, page_language
 from studio.state import AppState, Sample
-from studio.stream import QUICK
+from studio.stream import PRIVATE, QUICK, UNPROCESSED, plain
 
 TEXT = "text"
 PHOTO = "photo"
@@ -116,8 +116,31 @@ class MediaInput:
         return Path(value)
 
     def wire(self) -> None:
-        """Switch inputs with the kind."""
+        """Switch inputs with the kind, and to the right one for a file that was dropped on another."""
         self.kind.input(self.show, self.kind, self.inputs, **QUICK)
+        for name, part in self.parts.items():
+            if name in (PHOTO, SOUND, CLIP):
+                part.upload(self._sorter(name), part, self.inputs, concurrency_limit=None, **UNPROCESSED, **PRIVATE)
+
+    def _sorter(self, name: str) -> Callable[..., dict[gr.Component, Any]]:
+        """What happens when a file is dropped on the input of one kind: a file of another kind moves to its own, and
+        one that cannot be read is said at once."""
+
+        def sort(value: Any, request: gr.Request) -> dict[gr.Component, Any]:
+            path, unchanged = plain(value), {self.kind: gr.update()}
+            if not path:
+                return unchanged
+            try:
+                own = kind_of(Path(path))
+            except UserError as error:
+                gr.Warning(error.text(page_language(request)))
+                return unchanged
+            if own != name and own in self.parts:
+                emptied = {self.parts[name]: gr.update(value=None, visible=False)}
+                return self.show(own, lend(Path(path), self.parts[own])) | emptied
+            return unchanged
+
+        return sort
 
 
 MISSING = {

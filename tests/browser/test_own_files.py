@@ -46,6 +46,15 @@ def test_an_empty_question_is_one_sentence_and_the_tab_goes_on(reading: Visit, c
     reading.result("video", "done")
 
 
+def test_a_clip_on_the_photo_input_turns_to_clip(reading: Visit, clip_file: Path) -> None:
+    reading.open_tab("caption")
+    reading.page.locator("#caption-photo input[type=file]").first.set_input_files(clip_file)
+    reading.page.wait_for_selector("#caption-clip video", state="visible")
+    assert reading.page.locator("#caption-kind input[value=clip]").is_checked()
+    reading.page.locator("#caption-run").click()
+    assert "CPU · tiny" in reading.result("caption", "done")
+
+
 def test_silence_is_not_given_words(reading: Visit, tmp_path: Path) -> None:
     reading.open_tab("speech")
     reading.give("speech", "sound", write_sound(tmp_path / "silence.wav", np.zeros(32_000, np.float32)))
@@ -116,13 +125,14 @@ def test_what_is_no_medium_is_refused_by_the_studio_alone(reading: Visit, tmp_pa
     reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
 
-def test_a_clip_the_browser_cannot_play_raises_no_toast(reading: Visit, tmp_path: Path) -> None:
+def test_a_broken_clip_is_said_at_once_in_our_sentence_and_not_in_gradios(reading: Visit, tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42 no clip" * 20)
     reading.open_tab("video")
     reading.give("video", "clip", tmp_path / "broken.mp4")
     reading.page.wait_for_function("document.querySelector('#video-clip video')?.error")
-    reading.page.wait_for_timeout(500)
-    assert reading.page.locator(".toast-body").count() == 0
+    reading.page.wait_for_selector(".toast-body")
+    (said,) = reading.page.locator(".toast-body").all_inner_texts()
+    assert "broken.mp4 is not a photo, sound or clip" in said
     reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
 
