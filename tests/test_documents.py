@@ -1,4 +1,4 @@
-"""README and docs: links lead somewhere, figures are generated, and every command and program in them is real."""
+"""README, docs and lessons: links lead somewhere, figures are generated, and every command and program in them is real."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ DOCUMENTS = sorted(
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "scripts").glob("*.md"),
+        *(ASSETS / "lessons").rglob("*.md"),
         ASSETS / "models/builtin/CARD.md",
     ]
 )
@@ -45,6 +46,7 @@ PROGRAM = re.compile(
     r"(\S+=\S+ )*(\S*python|pip|pipx|uv|uvicorn|fusion-studio|docker|curl|git|ray|vllm|serve|torchrun) "
 )
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
 
 def blocks(language: str) -> list[tuple[Path, str]]:
@@ -54,10 +56,22 @@ def blocks(language: str) -> list[tuple[Path, str]]:
     ]
 
 
+def sentences() -> list[tuple[Path, str]]:
+    """Every command with arguments within a sentence; not the forms of many (COMMAND, ...) and what once was."""
+    return [
+        (path, said)
+        for path in DOCUMENTS
+        if path.name != "CHANGELOG.md"
+        for said in INLINE.findall(BLOCK.sub("", path.read_text("utf-8")))
+        if not re.fullmatch(r"(python -m engines|fusion-studio|python launch.py) \w+|python -m [\w.]+", said)
+        and not re.search(r"COMMAND|\.\.\.|\|", said)
+    ]
+
+
 def commands() -> list[tuple[Path, list[str]]]:
-    """Every command of ours in the documents' blocks, as words; "python launch.py" and the like stand in front."""
+    """Every command of ours in the documents, as words; "python launch.py" and the like stand in front."""
     found = []
-    for path, body in [*blocks(""), *blocks("sh"), *blocks("bash"), *blocks("console")]:
+    for path, body in [*blocks(""), *blocks("sh"), *blocks("bash"), *blocks("console"), *sentences()]:
         for line in body.replace("\\\n", " ").splitlines():
             try:
                 words = shlex.split(line.removeprefix("$ "), comments=True)
@@ -112,8 +126,8 @@ def understand(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         parse(parser, *given)
         raise Understood
 
-    if words[:2] == ["python", "launch.py"] or words[0] == "fusion-studio":
-        after = words[2:] if words[0] == "python" else words[1:]
+    if words[:2] == ["python", "launch.py"] or words[:3] == ["python", "-m", "engines"] or words[0] == "fusion-studio":
+        after = words[1:] if words[0] == "fusion-studio" else words[3:] if words[1] == "-m" else words[2:]
         if serving.is_asked_for(after):
             with suppress(SystemExit):  # of --help
                 serving.parse([word for word in after if word != "--help"], "launch.py")
@@ -125,7 +139,7 @@ def understand(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_only)
             with pytest.raises(Understood):
                 command.program(after[1:])
-    elif words[1] == "-m" and words[2] not in ("mypy", "ruff"):
+    elif words[1] == "-m" and words[2].partition(".")[0] in ("engines", "scripts", "studio"):
         module = importlib.import_module(words[2])
         if not hasattr(module, "main"):
             module = importlib.import_module(f"{words[2]}.__main__")
@@ -144,6 +158,16 @@ def test_every_command_is_understood_by_its_parser(monkeypatch: pytest.MonkeyPat
                 understand(words, here)
         except (SystemExit, ValueError) as error:
             pytest.fail(f"{path.relative_to(ROOT)}: {shlex.join(words)}: {error}")
+
+
+def test_every_module_that_is_named_as_a_program_is_there() -> None:
+    for path in DOCUMENTS:
+        if path.name != "CHANGELOG.md":
+            for name in re.findall(r"python -m ((?:engines|scripts|studio)[\w.]*\w)", path.read_text("utf-8")):
+                found = importlib.util.find_spec(name)
+                assert found is not None, f"{path.relative_to(ROOT)} names {name}"
+                is_package = found.submodule_search_locations is not None
+                assert not is_package or importlib.util.find_spec(f"{name}.__main__"), f"{name} cannot be run"
 
 
 def test_every_block_of_commands_is_run_or_marked_as_not_run() -> None:
