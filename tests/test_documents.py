@@ -1,4 +1,4 @@
-"""README, docs and lessons: links lead somewhere, figures are generated, and every command and program in them is real."""
+"""README, docs and lessons: links lead somewhere, figures are generated, every command and program in them is real."""
 
 from __future__ import annotations
 
