@@ -15,7 +15,7 @@ from engines import IndexRequest, IndexResult, Settings, open_host, run
 from engines.index import shipped
 from engines.paths import ASSETS
 from engines.tasks.search import metadata_of
-from studio.routes import thumbnail
+from studio.thumbnails import thumbnail
 
 SAMPLES = ASSETS / "samples"
 WALL = ASSETS / "wall"

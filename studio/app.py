@@ -31,12 +31,14 @@ from starlette.types import ASGIApp
 from engines import Host, Offer, Router, Settings, UserError, describe, open_host
 from engines.home import data_folder
 from engines.hosts.api_server import openai_app, standalone
-from studio import api, components, i18n, routes, stream, theme, uploads
+from engines.index.history import History, history_file
+from studio import addresses, api, components, i18n, model_routing, routes, stream, theme, uploads
 from studio.collections import CollectionStore
 from studio.gate import Entrance, Gate
 from studio.hardening import explain_errors, restrict_uploads
 from studio.http_limits import Harden, HeadTimer
 from studio.i18n import both, label
+from studio.keeper import Keeper
 from studio.label_store import LabelStore
 from studio.offline import stay_offline
 from studio.page import Page
@@ -44,6 +46,7 @@ from studio.registry import DownloadRegistry
 from studio.sharing import Lock, Rules, is_loopback, new_password, open_tunnel
 from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
 from studio.tabs import caption, search, video
+from studio.tabs.history import ui as history
 from studio.tabs.lab import ui as lab
 from studio.tabs.models import ui as models
 from studio.tabs.panel import Panel
@@ -79,6 +82,7 @@ def open_state(
         rules=rules,
         collections=CollectionStore(home, SAMPLES),
         label_store=LabelStore(home / "labels" if rules.folders else None),
+        keeper=Keeper(History(history_file(home)) if rules.history else None),
         downloads=downloads,
         samples=read_samples(SAMPLES, downloads),
         devices=("auto", *(devices if devices is not None else _devices())),
@@ -108,11 +112,13 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
                 asking = video.create_ui(state)
             with gr.Tab(label("ui.tab.caption"), id=caption.TAB, elem_id="tab-caption"):
                 captioning = caption.create_ui(state)
+            past = _history_tab(state)
             with gr.Tab(label("ui.tab.lab"), id=lab.TAB, elem_id="tab-lab"):
                 trying = lab.create_ui(state)
             with gr.Tab(label("ui.tab.models"), id=models.TAB, elem_id="tab-models"):
                 about = models.create_ui(state)
         _foot(shared=state.rules.shared)
+        place = addresses.address()
         search.wire(state, searching)
         speech.wire(state, listening)
         video.wire(state, asking)
@@ -122,6 +128,8 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
         subtitles = {panel.tab: panel.subtitle for panel in panels}
         models.wire(state, about, switch, subtitles, moments=(page.load, tabs.change))
         _wire_sends(state, tabs, panels)
+        names = [str(tab.id) for tab in tabs.children if isinstance(tab, gr.Tab)]
+        addresses.wire(state, place, tabs, names, panels, past)
         api.add_endpoints(api.tasks_of(state), state)
         page.load(i18n.page_language, None, captioning.extras[0], **stream.PRIVATE)
         page.unload(_leave(state))
@@ -154,6 +162,16 @@ def _header(state: AppState) -> gr.Dropdown:
             min_width=96,
         )
     return switch
+
+
+def _history_tab(state: AppState) -> gr.HTML | None:
+    """The tab with the kept results, and its list; None on a page that others can reach."""
+    if state.keeper.history is None:
+        return None
+    with gr.Tab(label("ui.tab.history"), id=history.TAB, elem_id="tab-history") as tab:
+        page = history.create_ui(state.keeper.history)
+        history.wire(state.keeper.history, page, tab)
+    return page.rows
 
 
 def _wire_sends(state: AppState, tabs: gr.Tabs, panels: Sequence[Panel]) -> None:
@@ -195,7 +213,7 @@ def _add_api_page(server: FastAPI, state: AppState, entrance: Entrance, *, mcp: 
 def _leave(state: AppState) -> Any:
     def leave(request: gr.Request) -> None:
         session = stream.session_of(request)
-        state.running.leave(session)
+        state.running.leave(session, but=model_routing.TASKS_OF_TAB)
         state.chats.forget(session)
         state.collections.forget_uploads(session)
         state.label_store.forget(session)
@@ -208,6 +226,8 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
     entrance = entrance if entrance is not None else Entrance()
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     routes.add_routes(server, state.downloads, state.runs)
+    if state.keeper.history is not None:
+        routes.add_history(server, state.keeper.history)
     _add_api_page(server, state, entrance, mcp=mcp)
     if mcp:
         from studio import mcp_server

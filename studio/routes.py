@@ -27,15 +27,12 @@ from engines import (
     subtitles,
     to_json,
 )
-from engines.paths import ASSETS
+from engines.index.history import History
 from studio import exports, file_queue
 from studio.registry import DownloadRegistry, RunRegistry
-from studio.state import SAMPLES
 from studio.tabs.speech import edits, view
+from studio.thumbnails import N_BARS, thumbnail, wave_svg
 
-N_BARS = 72
-READY = ASSETS / "wall"
-"""Thumbnails of the samples; `scripts/prepare_samples.py` makes them."""
 DAY = {"cache-control": "private, max-age=86400"}
 
 
@@ -114,6 +111,30 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry) -> 
         return Response(written, media_type="application/octet-stream", headers=headers)
 
 
+def add_history(app: FastAPI, history: History) -> None:
+    """Add the routes to what is kept: the thumbnail of an entry, and all results as one JSON object a line."""
+
+    @app.get("/studio/history/{entry_id}/thumb")
+    def thumb_of(entry_id: int) -> Response:
+        kept = history.thumbnail(entry_id)
+        if kept is None:
+            raise HTTPException(404, "This result is no longer in the history.")
+        picture, kind = kept
+        return Response(picture, media_type=kind, headers=DAY | {"x-content-type-options": "nosniff"})
+
+    @app.get("/studio/history.jsonl")
+    def everything() -> Response:
+        lines = [
+            json.dumps(
+                {"id": entry.id, "at": entry.at, "about": entry.about, **to_json(history.result(entry.id))},
+                ensure_ascii=False,
+            )
+            for entry in reversed(history.find(n=-1))
+        ]
+        headers = {"content-disposition": 'attachment; filename="fusion-studio-history.jsonl"'}
+        return Response("".join(f"{line}\n" for line in lines), media_type="application/x-ndjson", headers=headers)
+
+
 def _path(downloads: DownloadRegistry, name: str) -> Path:
     path = downloads.file(name)
     if path is None or not path.is_file():
@@ -176,37 +197,3 @@ def saved_name(result: Result) -> str:
     stem = media.stem if isinstance(media, Path) else ""
     plain = "".join(sign for sign in stem if sign.isascii() and (sign.isalnum() or sign in "-_"))[:40]
     return f"{plain}-{task}" if plain else task
-
-
-# --- thumbnails ------------------------------------------------------------------------------------------------------
-
-
-def thumbnail(path: Path, *, at_s: float = 0.0) -> tuple[bytes, str]:
-    """A thumbnail of a file and its media type: the photo, a frame of the clip, the loudness of the sound.
-
-    Raises MediaError if the file cannot be read.
-    """
-    from engines import media
-
-    for suffix, kind in ((".jpg", "image/jpeg"), (".svg", "image/svg+xml")):
-        ready = READY / f"{path.name}{suffix}"
-        if path.parent == SAMPLES and at_s == 0.0 and ready.is_file():
-            return ready.read_bytes(), kind
-    made = media.thumbnail(path, at_s=at_s)
-    if made.jpeg is not None:
-        return made.jpeg.tobytes(), "image/jpeg"
-    peaks = [] if made.peaks is None else made.peaks.tolist()
-    loudest = max(0.05, *peaks)
-    return wave_svg([peak / loudest for peak in peaks]), "image/svg+xml"
-
-
-def wave_svg(heights: list[float]) -> bytes:
-    """A sound as bars. heights: 0 to 1."""
-    bars = "".join(
-        f'<rect x="{5 * n}" y="{50 - 42 * height:.1f}" width="3" height="{max(2.0, 84 * height):.1f}" rx="1.5"/>'
-        for n, height in enumerate(heights)
-    )
-    width = 5 * len(heights)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-20 -15 {width + 40} 130" fill="#D55E00">{bars}</svg>'
-    ).encode()

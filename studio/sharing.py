@@ -37,6 +37,11 @@ class Rules:
         return not self.shared
 
     @property
+    def history(self) -> bool:
+        """Whether results are kept: those of the owner only."""
+        return not self.shared
+
+    @property
     def max_file_size(self) -> str | None:
         """The largest upload, as gradio writes it."""
         return "64mb" if self.shared else None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines import Cancel, Host, HostInfo, Offer, Result, Router, Settings, describe, open_host
 from engines.paths import ASSETS
 from studio.collections import CollectionStore
+from studio.followed import FollowedRuns
+from studio.keeper import Keeper
 from studio.label_store import LabelStore
 from studio.registry import ChatHistory, DownloadRegistry, RunRegistry
 from studio.sharing import Rules
@@ -83,8 +85,20 @@ class RunningRequests:
     def end(self, session: str, tab: str, cancel: Cancel) -> None:
         """Cancel whatever still runs under this token, and forget it."""
         cancel.set()
-        if self.is_latest(session, tab, cancel):
-            self._running.pop((session, tab), None)
+        for key in [key for key, running in list(self._running.items()) if running is cancel]:
+            self._running.pop(key, None)
+
+    def hand_over(self, session: str, tab: str, to: str) -> Cancel | None:
+        """Let the page `to`, loaded anew, stop and supersede what its session before runs in a tab; gives its token."""
+        cancel = self._running.get((session, tab))
+        if cancel is not None and to != session:
+            self.stop(to, tab)
+            self._running[to, tab] = cancel
+        return cancel
+
+    def is_superseded(self, session: str, tab: str, cancel: Cancel | None) -> bool:
+        """Whether a newer request runs in this tab."""
+        return self._running.get((session, tab), cancel) is not cancel
 
     def stop(self, session: str, tab: str) -> None:
         """Cancel the request of this tab, if there is one."""
@@ -92,10 +106,10 @@ class RunningRequests:
         if cancel is not None:
             cancel.set()
 
-    def leave(self, session: str) -> None:
-        """Cancel everything a closed page had running."""
+    def leave(self, session: str, *, but: Collection[str] = ()) -> None:
+        """Cancel everything a closed page had running. but: tabs whose runs wait for the page to be loaded anew."""
         for owner, tab in list(self._running):
-            if owner == session:
+            if owner == session and tab not in but:
                 self.stop(owner, tab)
 
 
@@ -115,6 +129,8 @@ class AppState:
     runs: RunRegistry = field(default_factory=RunRegistry)
     chats: ChatHistory = field(default_factory=ChatHistory)
     running: RunningRequests = field(default_factory=RunningRequests)
+    followed: FollowedRuns = field(default_factory=FollowedRuns)
+    keeper: Keeper = field(default_factory=Keeper)
     samples: tuple[Sample, ...] = ()
     devices: Sequence[str] = ("auto", "cpu")
     settings: Settings = field(default_factory=Settings)

@@ -20,6 +20,7 @@ import gradio as gr
 from engines import Cancel, Cancelled, Request, Result, UserError
 from studio import file_queue, views
 from studio.file_queue import FileQueue
+from studio.followed import FollowedRun
 from studio.hardening import uploaded
 from studio.i18n import page_language
 from studio.state import AppState
@@ -131,8 +132,11 @@ def calm(error: BaseException) -> UserError:
     )
 
 
-def answer(state: AppState, job: Job, session: str, language: str, values: Sequence[Any]) -> Frames:
-    """Run a job on the values of its widgets. The last result's seconds are those the person waited for all of it."""
+def answer(
+    state: AppState, job: Job, session: str, language: str, values: Sequence[Any], *, is_typed: bool = False
+) -> Frames:
+    """Run a job on the values of its widgets. The last result's seconds are those the person waited for all of it; it
+    is kept in the history, and its card names the entry. is_typed: the search box searches while a person types."""
     started_s = time.monotonic()
 
     def steps(cancel: Cancel) -> Frames:
@@ -142,9 +146,13 @@ def answer(state: AppState, job: Job, session: str, language: str, values: Seque
             return
         for partial in results_of(state, asked, cancel):
             result = replace(partial, seconds=time.monotonic() - started_s)
-            if result.done and job.finish is not None:
+            if not result.done:
+                yield job.view(session, result), True
+                continue
+            if job.finish is not None:
                 job.finish(session, result)
-            yield job.view(session, result), not result.done
+            entry = state.keeper.keep(session, result, is_typed=is_typed)
+            yield views.marked(job.view(session, result), "entry", entry), False
 
     return run(state, session, job.tab, steps)
 
@@ -195,6 +203,12 @@ def updates(frames: Frames, card: gr.HTML, stop: gr.Button, *buttons: gr.Button)
         yield {card: shown, stop: gr.update(visible=is_running), **idle}
 
 
+def followed(run: FollowedRun, run_id: str) -> Frames:
+    """What a run shows; its card names the run while it goes on, so that the page can be loaded anew."""
+    for shown, is_running in run.follow():
+        yield views.marked(shown, "run", run_id) if is_running else shown, is_running
+
+
 def wire_run(
     state: AppState,
     job: Job,
@@ -207,8 +221,14 @@ def wire_run(
     """Run a job on an event (`button.click`, `event.then`, ...)."""
 
     def act(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        frames = answer(state, job, session_of(request), page_language(request), values)
-        yield from updates(frames, card, stop, run)
+        session = session_of(request)
+        begun = FollowedRun(
+            session,
+            job.tab,
+            answer(state, job, session, page_language(request), values),
+            stop=lambda: state.running.stop(session, job.tab),
+        )
+        yield from updates(followed(begun, state.followed.add(begun)), card, stop, run)
 
     trigger(act, list(inputs), [card, run, stop], **UNPROCESSED, **MODEL, **PRIVATE)
 

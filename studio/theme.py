@@ -138,7 +138,7 @@ def style() -> str:
 
 SAID = ("copied", "unsaved")
 """Texts that only the scripts of the page say."""
-SCRIPTS = ("studio.js", "transcript.js")
+SCRIPTS = ("studio.js", "addresses.js", "transcript.js")
 DROPS = ("photo", "sound", "clip", "files")
 
 

@@ -24,7 +24,7 @@ from engines import (
     UserError,
 )
 from studio import model_routing, theme
-from studio.i18n import both, knows, sentence, spans
+from studio.i18n import LANGUAGES, both, knows, sentence, spans, text
 from studio.registry import DownloadRegistry
 from studio.state import Sample
 
@@ -59,6 +59,13 @@ def result_card(status: str, body: str, foot: str = "") -> str:
         f'<section class="result-card is-{status}"{busy}><div class="result-body" role="{role}">{body}</div>{below}'
         "</section>"
     )
+
+
+def marked(card: str, name: str, value: object) -> str:
+    """A card with a mark for the page's script, [data-<name>]; the same card where the value is None."""
+    frame = '<section class="result-card'
+    mark = f'<section data-{name}="{html.escape(str(value))}" class="result-card'
+    return card if value is None else card.replace(frame, mark, 1)
 
 
 def empty(tab: str, example: str = "") -> str:
@@ -178,6 +185,11 @@ def foot(
         tools += "".join(send(file, tab) for tab in sends)
     below = facts(result.seconds, info, result.host) + notes
     return status_line(below, end=result.end, tools=tools)
+
+
+def title(key: str) -> str:
+    """A text as an attribute, which holds one language only: both of them."""
+    return html.escape(" / ".join(dict.fromkeys(text(key, language) for language in LANGUAGES)))
 
 
 def send(file: str, tab: str) -> str:

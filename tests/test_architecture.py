@@ -25,8 +25,8 @@ MEDIA = (*BASE, "engines.media")
 # What the page may use besides public names: work in threads, devices, where files are, what a file holds, subtitles,
 # the API it serves.
 FOR_THE_PAGE = (
-    "engines.background", "engines.device", "engines.home", "engines.hosts.api_server", "engines.index.shipped",
-    "engines.media", "engines.paths", "engines.subtitles", "engines.text",
+    "engines.background", "engines.device", "engines.home", "engines.hosts.api_server", "engines.index.history",
+    "engines.index.shipped", "engines.media", "engines.paths", "engines.subtitles", "engines.text",
 )  # fmt: skip
 
 # Module or package -> the modules of this repository it may import besides its own package. The longest match counts.
@@ -97,6 +97,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.cli.translate": (
         *BASE, "engines.cli", "engines.media", "engines.subtitle_files", "engines.text",
     ),
+    "engines.cli.history": (*BASE, "engines.cli", "engines.home", "engines.index"),
     "engines.cli.labels": (*BASE, "engines.cli", "engines.home", "engines.lab", "engines.media"),
     # Whole programs, each with a parser of its own.
     "engines.cli.programs": (
@@ -105,7 +106,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "scripts": ("engines",),
     "scripts.load": ("engines", "studio.app"),
-    "scripts.prepare_samples": ("engines", "engines.index", "engines.paths", "engines.tasks", "studio.routes"),
+    "scripts.prepare_samples": ("engines", "engines.index", "engines.paths", "engines.tasks", "studio.thumbnails"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
     "launch": ("studio.__main__", "studio.bootstrap", "studio.serving"),
     "studio.__main__": ("engines", "engines.cli", "engines.hosts.publish", "studio.offline", "studio.serving"),

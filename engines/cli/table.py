@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from engines import __version__
-from engines.cli import labels, media, programs, search
+from engines.cli import history, labels, media, programs, search
 from engines.cli.translate import translate, translate_arguments
 
 
@@ -41,6 +41,7 @@ COMMANDS = (
     Command("teach", "Learn labels from a few examples of each.", labels.teach_arguments, labels.teach),
     Command("recognise", "Name files by labels that were taught.", labels.recognise_arguments, labels.recognise),
     Command("labels", "List, rename or delete label sets.", labels.labels_arguments, labels.labels),
+    Command("history", "List, show or delete what the page has answered.", history.history_arguments, history.history),
     Command("lab", "Run an experiment of the Lab.", program=programs.lab),
     Command("train", "Train the model by a recipe.", program=programs.train),
     Command("evaluate", "Measure a model on data sets.", program=programs.evaluate),

@@ -198,7 +198,7 @@ def wire(state: AppState, page: Search) -> None:
             state.running.stop(session, TAB)
             yield {panel.result: views.wall(state.samples)}
         elif kind == TEXT and is_ready(session, place, folder):
-            frames = stream.answer(state, job, session, language, values)
+            frames = stream.answer(state, job, session, language, values, is_typed=True)
             yield from stream.updates((frame for frame in frames if not frame[1]), panel.result, panel.stop, panel.run)
 
     box.input(

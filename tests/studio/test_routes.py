@@ -26,6 +26,7 @@ from engines import (
 )
 from studio import exports, routes
 from studio.registry import DownloadRegistry, RunRegistry
+from studio.thumbnails import N_BARS, thumbnail
 from tests.studio.findings import finished
 
 CAPTION = CaptionResult(request=CaptionRequest(media=Path("/home/me/my dog.jpg")), text="a dog", end="finished")
@@ -99,7 +100,7 @@ def test_photos_and_clips_are_shown_small(
 def test_a_sound_is_shown_by_its_loudness(client: TestClient, downloads: DownloadRegistry, sound_file: Path) -> None:
     answer = client.get(f"/studio/thumb/{downloads.add_file(sound_file)}")
     assert answer.headers["content-type"] == "image/svg+xml"
-    assert answer.text.count("<rect") == routes.N_BARS
+    assert answer.text.count("<rect") == N_BARS
 
 
 def test_a_damaged_file_has_a_blank_picture_and_no_error(
@@ -107,7 +108,7 @@ def test_a_damaged_file_has_a_blank_picture_and_no_error(
 ) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"junk")
     with pytest.raises(MediaError):
-        routes.thumbnail(tmp_path / "broken.jpg")
+        thumbnail(tmp_path / "broken.jpg")
     assert client.get(f"/studio/thumb/{downloads.add_file(tmp_path / 'broken.jpg')}").status_code == 200
 
 

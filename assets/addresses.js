@@ -1,0 +1,118 @@
+// Addresses: the tab and the result that are shown stand in the address, and what an address names is asked for.
+// Work in progress: a dot on its tab, in the title and the icon; leaving while it goes on asks first.
+(() => {
+  const icon = () => document.querySelector('link[rel~="icon"]');
+  let plainIcon = '';
+  let going = false; // an address was asked for and is not shown yet
+  let reached = null; // what the studio said is shown now
+  let heard = ''; // the number of the studio's last reply
+  let busyTabs = new Set();
+  let mark = ''; // in front of the title
+
+  const tabs = () => [...document.querySelectorAll('#tabs [role="tab"][aria-controls]')];
+  const nameOf = (button) => button.getAttribute('aria-controls').replace(/^tab-/, '');
+  const cardOf = (tab) => document.querySelector(`#${tab}-result .result-card`);
+
+  function asked() {
+    const query = new URLSearchParams(location.search);
+    return { tab: query.get('tab') || 'search', entry: query.get('result') || '', run: query.get('run') || '' };
+  }
+
+  function shown() {
+    const selected = tabs().find((button) => button.getAttribute('aria-selected') === 'true');
+    if (!selected) return null;
+    const tab = nameOf(selected);
+    const { entry = '', run = '' } = cardOf(tab)?.dataset ?? {};
+    return { tab, entry, run };
+  }
+
+  const same = (one, other) => one.tab === other.tab && one.entry === other.entry && one.run === other.run;
+
+  function write(where, how) {
+    const query = new URLSearchParams(location.search);
+    for (const [name, value] of [['tab', where.tab], ['result', where.entry], ['run', where.run]]) {
+      if (value) query.set(name, value);
+      else query.delete(name);
+    }
+    history[how](null, '', `?${query}${location.hash}`);
+  }
+
+  function follow() {
+    const now = shown();
+    if (!now) return;
+    if (going) {
+      if (!reached || now.tab !== reached.tab || now.entry !== reached.entry) return;
+      going = false;
+      reached = null;
+    }
+    const before = asked();
+    if (same(now, before)) return;
+    // A run turns into its result in place: Back leads to where it was begun.
+    write(now, before.tab === now.tab && before.run ? 'replaceState' : 'pushState');
+  }
+
+  function ask() {
+    const where = asked();
+    going = true;
+    reached = null;
+    if (where.run) window.fusion.follow(where);
+    else window.fusion.go(where);
+    setTimeout(() => { going = false; }, 20000); // no answer: the address follows the page again
+  }
+
+  function showWork() {
+    const busy = new Set();
+    for (const button of tabs()) {
+      const works = Boolean(document.querySelector(`#${button.getAttribute('aria-controls')} .result-card.is-busy`));
+      if (works) busy.add(nameOf(button));
+      if (works !== 'works' in button.dataset) {
+        if (works) button.dataset.works = '';
+        else delete button.dataset.works;
+      }
+    }
+    if (busy.size) mark = '● ';
+    else if (busyTabs.size) mark = document.hidden ? '✓ ' : '';
+    busyTabs = busy;
+    label();
+  }
+
+  function label() {
+    const title = `${mark}Fusion Studio`;
+    if (document.title !== title) document.title = title;
+    if (!icon()) return;
+    plainIcon ||= icon().href;
+    const dot = '%3Ccircle cx=%2212%22 cy=%224%22 r=%224%22 fill=%22%23b42318%22/%3E%3C/svg%3E';
+    const href = mark.startsWith('●') ? plainIcon.replace(/%3C\/svg%3E$/i, dot) : plainIcon;
+    if (icon().href !== href) icon().href = href;
+  }
+
+  let waiting = 0;
+  function look() {
+    if (waiting) return;
+    waiting = setTimeout(() => { waiting = 0; showWork(); follow(); }, 60);
+  }
+
+  function begin() {
+    if (!document.querySelector('#address') || !tabs().length) { requestAnimationFrame(begin); return; }
+    const { tab, entry, run } = asked();
+    if (tab !== 'search' || entry || run) ask();
+    new MutationObserver(() => {
+      const reply = document.querySelector('#address [data-reply]');
+      if (reply && reply.dataset.reply !== heard) {
+        heard = reply.dataset.reply;
+        reached = { tab: reply.dataset.tab, entry: reply.dataset.entry };
+      }
+      look();
+    }).observe(document.querySelector('#address'), { subtree: true, childList: true });
+    new MutationObserver(look).observe(document.querySelector('#tabs'), {
+      subtree: true, childList: true, attributes: true, attributeFilter: ['aria-selected', 'class'],
+    });
+  }
+
+  addEventListener('fusion-addresses', begin, { once: true });
+  addEventListener('popstate', ask);
+  addEventListener('beforeunload', (event) => { if (busyTabs.size) event.preventDefault(); });
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden && mark === '✓ ') { mark = ''; label(); }
+  });
+})();

@@ -1,0 +1,174 @@
+"""Addresses of the page: `?tab=caption&result=12` opens a tab with a kept result, `?tab=speech&run=...` goes on showing
+what runs. `assets/addresses.js` writes them and asks for what they name: Back, Forward, a reload and a pasted link work.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engines import (
+    AskResult,
+    CaptionResult,
+    Result,
+    SearchResult,
+    TranscribeResult,
+    TranslateResult,
+    UserError,
+)
+from studio import components, i18n, stream, views
+from studio.components import TEXT
+from studio.state import AppState
+from studio.tabs.panel import Panel
+from studio.tabs.speech.view import transcript
+
+TAB_OF: dict[type[Result], str] = {
+    SearchResult: "search",
+    TranscribeResult: "speech",
+    TranslateResult: "speech",
+    AskResult: "video",
+    CaptionResult: "caption",
+}
+"""The tab that shows each kind of result."""
+ADDRESS_JS = """window.fusion.go = (where) => trigger('go', where);
+window.fusion.follow = (where) => trigger('follow', where);
+dispatchEvent(new Event('fusion-addresses'));"""
+
+_replies = itertools.count()
+
+
+def address() -> gr.HTML:
+    """What the page's script asks through, with the events `go` and `follow`; nothing to see."""
+    return gr.HTML("", elem_id="address", js_on_load=ADDRESS_JS, apply_default_css=False, elem_classes="unseen")
+
+
+def wire(
+    state: AppState,
+    place: gr.HTML,
+    tabs: gr.Tabs,
+    names: Sequence[str],
+    panels: Sequence[Panel],
+    past: gr.HTML | None,
+) -> None:
+    """Attach the events of `address`. names: the ids of all tabs; past: the list of kept results, whose rows open."""
+    by_tab = {panel.tab: panel for panel in panels}
+
+    def go(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
+        """Open a tab, with a kept result or as it was at first."""
+        tab, entry = _named(event, "tab"), _named(event, "entry")
+        if tab not in names:
+            return {place: _reply("", "")}
+        panel = by_tab.get(tab)
+        if panel is None:
+            return {tabs: gr.update(selected=tab), place: _reply(tab, "")}
+        try:
+            updates = open_result(state, panel, stream.session_of(request), entry) if entry else _as_at_first(panel)
+        except UserError as error:
+            gr.Warning(error.text(i18n.page_language(request)))
+            updates, entry = _as_at_first(panel), ""
+        return {tabs: gr.update(selected=tab), place: _reply(tab, entry), **updates}
+
+    def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
+        """Open a kept result in its tab."""
+        assert state.keeper.history is not None
+        with stream.toast(request):
+            result = state.keeper.history.result(int(event.entry))
+            panel = by_tab[TAB_OF[type(result)]]
+            return {
+                tabs: gr.update(selected=panel.tab),
+                **open_result(state, panel, stream.session_of(request), event.entry),
+            }
+
+    def follow(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        """Go on showing a run that was begun before the page was loaded anew."""
+        session, run_id = stream.session_of(request), _named(event, "run")
+        run = state.followed.get(run_id)
+        panel = by_tab.get(run.tab if run is not None else _named(event, "tab"))
+        if run is None or panel is None:
+            gr.Warning(i18n.text("ui.address.gone", i18n.page_language(request)))
+            tab = panel.tab if panel is not None else names[0]
+            yield {tabs: gr.update(selected=tab), place: _reply(tab, "")}
+            return
+        cancel = state.running.hand_over(run.session, run.tab, session)
+        yield {tabs: gr.update(selected=panel.tab), place: _reply(panel.tab, "")}
+        frames = stream.followed(run, run_id)
+        for update in stream.updates(frames, panel.result, panel.stop, panel.run):
+            if state.running.is_superseded(session, run.tab, cancel):
+                return
+            yield update
+
+    inputs = [part for panel in panels for part in (*panel.media.inputs, *_texts(panel))]
+    results = [panel.result for panel in panels]
+    buttons = [button for panel in panels for button in (panel.run, panel.stop)]
+    place.go(go, None, [tabs, place, *inputs, *results], **stream.QUICK)
+    if past is not None:
+        past.pick(pick, None, [tabs, *inputs, *results], **stream.QUICK)
+    place.follow(follow, None, [tabs, place, *results, *buttons], concurrency_limit=64, **stream.PRIVATE)
+
+
+def open_result(state: AppState, panel: Panel, session: str, entry: str) -> dict[Any, Any]:
+    """Updates that show a kept result in its tab, and what it was asked about in the inputs. Raises UserError."""
+    history = state.keeper.history
+    if history is None or not (entry.isascii() and entry.isdecimal()):
+        raise UserError("history_gone", "This result is no longer in the history.")
+    result = history.result(int(entry))
+    if TAB_OF[type(result)] != panel.tab:
+        raise UserError("history_gone", "This result is no longer in the history.")
+    request = result.request
+    given = getattr(request, "media", None) or getattr(request, "query", None) or getattr(request, "text", "")
+    updates: dict[Any, Any] = {}
+    if isinstance(given, str):
+        updates = panel.media.show(TEXT, given)
+    elif isinstance(given, Path) and given.is_file():
+        kind = components.kind_of(given)
+        kind = kind if kind in panel.media.kinds else panel.media.kinds[0]
+        lent = components.lend(given, panel.media.parts[kind])
+        updates = panel.media.show(kind, lent)
+        if isinstance(result, AskResult):  # the conversation goes on from here
+            result = replace(result, request=replace(result.request, media=Path(lent)))  # type: ignore[type-var]
+            state.chats.keep(session, Path(lent), (result,))
+    for box in _texts(panel):
+        updates[box] = gr.update(value=getattr(request, "question", ""))
+    updates[panel.result] = views.marked(card(state, result), "entry", entry)
+    return updates
+
+
+def card(state: AppState, result: Result) -> str:
+    """A finished result as its tab shows it."""
+    shown = state.downloads, state.info_of(result)
+    match result:
+        case CaptionResult():
+            return views.caption(result, *shown)
+        case AskResult():
+            return views.chat((result,), *shown)
+        case SearchResult():
+            return views.hits(result, *shown)
+        case TranslateResult():
+            return views.translation(result, *shown)
+        case TranscribeResult():
+            return transcript(result, *shown)
+    raise TypeError(f"no tab shows a {type(result).__name__}")
+
+
+def _as_at_first(panel: Panel) -> dict[Any, Any]:
+    return {panel.result: panel.result.value}
+
+
+def _texts(panel: Panel) -> list[gr.Textbox]:
+    """The text boxes of a tab besides its media: the question of the video tab."""
+    return [extra for extra in panel.extras if isinstance(extra, gr.Textbox)]
+
+
+def _named(event: gr.EventData, name: str) -> str:
+    value = getattr(event, name, "")
+    return value if isinstance(value, str) else ""
+
+
+def _reply(tab: str, entry: str) -> str:
+    """What tells the page's script that it is there: where, and a number, so that two replies are never the same."""
+    return f'<i data-reply="{next(_replies)}" data-tab="{tab}" data-entry="{entry}"></i>'

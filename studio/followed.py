@@ -1,0 +1,81 @@
+"""Runs that go on while their page is loaded anew: a thread drives each of them, pages follow what it shows.
+
+    run = FollowedRun("me", "speech", frames, stop)     # begins
+    for card, is_running in run.follow(): ...           # in the page that began it, and in the same page loaded anew
+
+A run that nobody has followed for some seconds is stopped: its page was closed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from studio.registry import Registry
+
+GRACE_S = 8.0
+"""How long a run waits for its page to be loaded anew."""
+N_RUNS = 200
+
+Frame = tuple[str, bool]
+
+
+class FollowedRun:
+    """A run of a tab, begun by a session. frames: what it shows, as `stream.run` gives it; stop: cancels it."""
+
+    def __init__(
+        self, session: str, tab: str, frames: Iterator[Frame], stop: Callable[[], None], *, grace_s: float = GRACE_S
+    ) -> None:
+        self.session, self.tab = session, tab
+        self._stop, self._grace_s = stop, grace_s
+        self._changed = threading.Condition()
+        self._shown: Frame | None = None
+        self._n_shown = self._n_followers = 0
+        self._is_over = False
+        threading.Thread(target=self._drive, args=(frames,), name="run", daemon=True).start()
+
+    def follow(self) -> Iterator[Frame]:
+        """What the run shows from now on: the newest frame at once, the last one always."""
+        with self._changed:
+            self._n_followers += 1
+        n_seen = 0
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._n_shown > n_seen or self._is_over)
+                    shown, is_new, n_seen = self._shown, self._n_shown > n_seen, self._n_shown
+                if not is_new or shown is None:
+                    return
+                yield shown
+        finally:  # also when the page was closed: gradio ends this generator at a yield, in the server's loop
+            with self._changed:
+                self._n_followers -= 1
+                if self._n_followers == 0 and not self._is_over:
+                    waiting = threading.Timer(self._grace_s, self._stop_if_left)
+                    waiting.daemon = True
+                    waiting.start()
+
+    def _drive(self, frames: Iterator[Frame]) -> None:
+        try:
+            for shown in frames:
+                with self._changed:
+                    self._shown = shown
+                    self._n_shown += 1
+                    self._changed.notify_all()
+        finally:
+            with self._changed:
+                self._is_over = True
+                self._changed.notify_all()
+
+    def _stop_if_left(self) -> None:
+        with self._changed:
+            is_left = self._n_followers == 0
+        if is_left:
+            self._stop()
+
+
+class FollowedRuns(Registry[FollowedRun]):
+    """The last runs by a random id, which a page keeps in its address."""
+
+    def __init__(self) -> None:
+        super().__init__(N_RUNS)

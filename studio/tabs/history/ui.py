@@ -1,0 +1,92 @@
+"""History: list and search the kept results, open one in its tab, export and delete them, keep none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import gradio as gr
+
+from engines.index.history import History
+from studio import components, stream
+from studio.i18n import both, label
+from studio.tabs.history.view import entries
+
+TAB = "history"
+N_ROWS = 100
+
+ROWS_JS = """element.addEventListener('click', (event) => {
+  const at = (name) => event.target.closest(`[data-${name}]`)?.dataset[name];
+  if (at('open')) trigger('pick', { entry: at('open') });
+  else if (at('delete')) trigger('remove', { entry: at('delete') });
+  else if (at('clear') !== undefined) trigger('empty', {});
+});"""
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """The widgets of the tab. rows: the list, with the events `pick`, `remove` and `empty`."""
+
+    words: gr.Textbox
+    keep: gr.Checkbox
+    rows: gr.HTML
+
+
+def create_ui(history: History) -> HistoryPage:
+    """Lay out the tab."""
+    gr.HTML(f'<p class="tab-subtitle">{both("ui.history.subtitle")}</p>', apply_default_css=False)
+    with gr.Row(elem_id="history-bar", equal_height=True):
+        words = components.textbox(
+            "history-words",
+            "ui.history.words",
+            placeholder=label("ui.history.words"),
+            show_label=False,
+            container=False,
+            lines=1,
+            max_lines=1,
+            scale=6,
+            min_width=200,
+        )
+        keep = gr.Checkbox(
+            history.is_on, label=label("ui.history.keep"), elem_id="history-keep", container=False, scale=0,
+            min_width=150, interactive=True,
+        )  # fmt: skip
+    rows = gr.HTML(shown(history, ""), elem_id="history-result", js_on_load=ROWS_JS, apply_default_css=False)
+    return HistoryPage(words, keep, rows)
+
+
+def shown(history: History, words: str) -> str:
+    """The list of the results in which all the words occur."""
+    found = history.find(words, N_ROWS)
+    return entries(found, words=words, is_on=history.is_on, at_most=N_ROWS, today=datetime.now().date())
+
+
+def wire(history: History, page: HistoryPage, tab: gr.Tab) -> None:
+    """Attach the events; opening a row is wired by `studio.addresses`."""
+
+    def show(words: str, request: gr.Request) -> str:
+        with stream.toast(request):
+            return shown(history, words)
+
+    def remove(words: str, event: gr.EventData, request: gr.Request) -> str:
+        with stream.toast(request):
+            history.delete([int(event.entry)])
+            return shown(history, words)
+
+    def empty(request: gr.Request) -> tuple[str, str]:
+        with stream.toast(request):
+            history.clear()
+            return "", shown(history, "")
+
+    def turn(keep: bool, words: str, request: gr.Request) -> str:
+        with stream.toast(request):
+            history.turn(on=keep)
+            return shown(history, words)
+
+    quick: dict[str, Any] = stream.QUICK
+    tab.select(show, page.words, page.rows, **quick)
+    page.words.input(show, page.words, page.rows, trigger_mode="always_last", **quick)
+    page.rows.remove(remove, page.words, page.rows, **quick)
+    page.rows.empty(empty, None, [page.words, page.rows], **quick)
+    page.keep.input(turn, [page.keep, page.words], page.rows, **quick)
