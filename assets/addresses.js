@@ -23,7 +23,7 @@
     if (!selected) return null;
     const tab = nameOf(selected);
     const { entry = '', run = '' } = cardOf(tab)?.dataset ?? {};
-    return { tab, entry, run };
+    return { tab, entry, run: entry ? '' : run };
   }
 
   const same = (one, other) => one.tab === other.tab && one.entry === other.entry && one.run === other.run;

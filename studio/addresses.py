@@ -1,5 +1,5 @@
 """Addresses of the page: `?tab=caption&result=12` opens a tab with a kept result, `?tab=speech&run=...` goes on showing
-what runs. `assets/addresses.js` writes them and asks for what they name: Back, Forward, a reload and a pasted link work.
+what runs. `assets/addresses.js` writes them and asks for what they name: Back, Forward, reload and a pasted link work.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from engines import (
+    AskRequest,
     AskResult,
     CaptionResult,
     Result,
@@ -21,7 +22,7 @@ from engines import (
     TranslateResult,
     UserError,
 )
-from studio import components, i18n, stream, views
+from studio import components, stream, views
 from studio.components import TEXT
 from studio.state import AppState
 from studio.tabs.panel import Panel
@@ -66,11 +67,12 @@ def wire(
         panel = by_tab.get(tab)
         if panel is None:
             return {tabs: gr.update(selected=tab), place: _reply(tab, "")}
+        if not entry:
+            return {tabs: gr.update(selected=tab), place: _reply(tab, ""), panel.result: panel.result.value}
         try:
-            updates = open_result(state, panel, stream.session_of(request), entry) if entry else _as_at_first(panel)
+            updates = open_result(state, panel, stream.session_of(request), entry)
         except UserError as error:
-            gr.Warning(error.text(i18n.page_language(request)))
-            updates, entry = _as_at_first(panel), ""
+            return {tabs: gr.update(selected=tab), place: _reply(tab, ""), panel.result: views.problem(error)}
         return {tabs: gr.update(selected=tab), place: _reply(tab, entry), **updates}
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
@@ -90,9 +92,9 @@ def wire(
         run = state.followed.get(run_id)
         panel = by_tab.get(run.tab if run is not None else _named(event, "tab"))
         if run is None or panel is None:
-            gr.Warning(i18n.text("ui.address.gone", i18n.page_language(request)))
             tab = panel.tab if panel is not None else names[0]
-            yield {tabs: gr.update(selected=tab), place: _reply(tab, "")}
+            told = {panel.result: views.stopped("ui.address.gone")} if panel is not None else {}
+            yield {tabs: gr.update(selected=tab), place: _reply(tab, ""), **told}
             return
         cancel = state.running.hand_over(run.session, run.tab, session)
         yield {tabs: gr.update(selected=panel.tab), place: _reply(panel.tab, "")}
@@ -129,8 +131,8 @@ def open_result(state: AppState, panel: Panel, session: str, entry: str) -> dict
         kind = kind if kind in panel.media.kinds else panel.media.kinds[0]
         lent = components.lend(given, panel.media.parts[kind])
         updates = panel.media.show(kind, lent)
-        if isinstance(result, AskResult):  # the conversation goes on from here
-            result = replace(result, request=replace(result.request, media=Path(lent)))  # type: ignore[type-var]
+        if isinstance(result, AskResult) and isinstance(request, AskRequest):  # the conversation goes on from here
+            result = replace(result, request=replace(request, media=Path(lent)))
             state.chats.keep(session, Path(lent), (result,))
     for box in _texts(panel):
         updates[box] = gr.update(value=getattr(request, "question", ""))
@@ -153,10 +155,6 @@ def card(state: AppState, result: Result) -> str:
         case TranscribeResult():
             return transcript(result, *shown)
     raise TypeError(f"no tab shows a {type(result).__name__}")
-
-
-def _as_at_first(panel: Panel) -> dict[Any, Any]:
-    return {panel.result: panel.result.value}
 
 
 def _texts(panel: Panel) -> list[gr.Textbox]:

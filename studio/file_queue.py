@@ -69,9 +69,15 @@ class Row:
 
 
 def frames(
-    queue: FileQueue, host: Host, downloads: DownloadRegistry, body: View, cancel: Cancel
+    queue: FileQueue,
+    host: Host,
+    downloads: DownloadRegistry,
+    body: View,
+    cancel: Cancel,
+    keep: Callable[[Result], object],
 ) -> Iterator[tuple[str, bool]]:
-    """Run the queue; (card, whether it still runs) after each change. body: (id of a result, result) to HTML."""
+    """Run the queue; (card, whether it still runs) after each change. body: (id of a result, result) to HTML; keep: is
+    given each finished result."""
     rows = [Row(path, downloads.add_file(path)) for path in queue.files]
     sheet = downloads.add_sheet(())
     began_s = time.monotonic()
@@ -92,6 +98,7 @@ def frames(
             break
         rows[n] = replace(row, state="done", result_id=downloads.add_result(row.result))
         downloads.extend_sheet(sheet, rows[n].result_id)
+        keep(row.result)
     yield _card(rows, sheet, began_s, body, running=False), False
 
 

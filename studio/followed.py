@@ -42,7 +42,8 @@ class FollowedRun:
         try:
             while True:
                 with self._changed:
-                    self._changed.wait_for(lambda: self._n_shown > n_seen or self._is_over)
+                    while self._n_shown == n_seen and not self._is_over:
+                        self._changed.wait()
                     shown, is_new, n_seen = self._shown, self._n_shown > n_seen, self._n_shown
                 if not is_new or shown is None:
                     return

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import gradio as gr
@@ -142,10 +143,11 @@ def answer(
     def steps(cancel: Cancel) -> Frames:
         asked = job.build(session, language, *map(plain, values))
         if isinstance(asked, FileQueue):
-            yield from file_queue.frames(asked, state.host, state.downloads, job.body, cancel)
+            keep = partial(state.keeper.keep, session)
+            yield from file_queue.frames(asked, state.host, state.downloads, job.body, cancel, keep)
             return
-        for partial in results_of(state, asked, cancel):
-            result = replace(partial, seconds=time.monotonic() - started_s)
+        for step in results_of(state, asked, cancel):
+            result = replace(step, seconds=time.monotonic() - started_s)
             if not result.done:
                 yield job.view(session, result), True
                 continue
@@ -204,9 +206,9 @@ def updates(frames: Frames, card: gr.HTML, stop: gr.Button, *buttons: gr.Button)
 
 
 def followed(run: FollowedRun, run_id: str) -> Frames:
-    """What a run shows; its card names the run while it goes on, so that the page can be loaded anew."""
+    """What a run shows; its card names the run, so that it is found when the page is loaded anew."""
     for shown, is_running in run.follow():
-        yield views.marked(shown, "run", run_id) if is_running else shown, is_running
+        yield views.marked(shown, "run", run_id), is_running
 
 
 def wire_run(

@@ -21,8 +21,8 @@ _ACTIONS = ("list", "search", "show", "export", "delete", "clear", "on", "off")
 
 def history_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("action", nargs="?", choices=_ACTIONS, default="list", help="export: all, or the given ids, as "
-                     "one JSON object a line; on, off: keep results from now on, or keep none (default: list)")  # fmt: skip
-    sub.add_argument("words", nargs="*", metavar="WORD|ID", help="words to search for, or ids to show, export or delete")
+                     "one JSON object a line; on, off: keep results, or keep none (default: list)")  # fmt: skip
+    sub.add_argument("words", nargs="*", metavar="WORD", help="words to search for, or ids to show, export or delete")
     sub.add_argument("--most", type=int, default=20, metavar="N", help="list at most N, the newest (default: 20)")
 
 

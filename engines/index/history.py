@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS entries (
 );
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, is_on INTEGER NOT NULL);
 """
-_COLUMNS = "id, at, task, about, media, text, thumbnail IS NOT NULL"
+_SELECT = "SELECT id, at, task, about, media, text, thumbnail IS NOT NULL FROM entries"
 _TOO_MUCH = """
 DELETE FROM entries WHERE id IN (SELECT id FROM (
     SELECT id, SUM(LENGTH(CAST(result AS BLOB)) + LENGTH(CAST(text AS BLOB)) + COALESCE(LENGTH(thumbnail), 0))
@@ -111,10 +111,9 @@ class History:
             media_type,
         )
         with self._opened() as db:
-            marks = "?, ?, ?, ?, ?, ?, ?, ?, ?"
             entry_id = db.execute(
                 "INSERT OR REPLACE INTO entries (id, at, task, about, media, text, result, thumbnail, thumbnail_type) "
-                f"VALUES ({marks})",
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (instead_of, *values),
             ).lastrowid
             db.execute(_TOO_MUCH, (self._limit,))
@@ -123,13 +122,13 @@ class History:
     def find(self, words: str = "", n: int = 100) -> list[Entry]:
         """The newest entries in which every word occurs, at most `n` of them; all where `n` is negative."""
         wanted = [f"%{_escaped(word)}%" for word in words.split()]
-        clause = " AND ".join(["about || ' ' || text || ' ' || task LIKE ? ESCAPE '\\'"] * len(wanted)) or "1"
-        rows = self._all(f"SELECT {_COLUMNS} FROM entries WHERE {clause} ORDER BY at DESC, id DESC LIMIT ?", *wanted, n)
-        return [_entry(row) for row in rows]
+        every_word = "about || ' ' || text || ' ' || task LIKE ? ESCAPE '\\'"
+        where = f" WHERE {' AND '.join([every_word] * len(wanted))}" if wanted else ""
+        return [_entry(row) for row in self._all(f"{_SELECT}{where} ORDER BY at DESC, id DESC LIMIT ?", *wanted, n)]
 
     def entry(self, entry_id: int) -> Entry:
         """One entry. Raises UserError where it is gone."""
-        rows = self._all(f"SELECT {_COLUMNS} FROM entries WHERE id = ?", entry_id)
+        rows = self._all(f"{_SELECT} WHERE id = ?", entry_id)
         if not rows:
             raise _gone()
         return _entry(rows[0])
@@ -156,8 +155,7 @@ class History:
 
     def delete(self, entry_ids: Sequence[int]) -> int:
         """Delete entries; gives how many of them were there."""
-        marks = ", ".join("?" * len(entry_ids))
-        return len(self._all(f"DELETE FROM entries WHERE id IN ({marks}) RETURNING id", *entry_ids))
+        return sum(len(self._all("DELETE FROM entries WHERE id = ? RETURNING id", each)) for each in entry_ids)
 
     def clear(self) -> int:
         """Delete all entries, and their bytes from the disk; gives their number."""
@@ -224,7 +222,8 @@ def _media(result: Result) -> Any:
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    return Entry(*row[:-1], bool(row[-1]))
+    entry_id, at, task, about, media, text, has_thumbnail = row
+    return Entry(entry_id, at, task, about, media, text, bool(has_thumbnail))
 
 
 def _gone() -> UserError:

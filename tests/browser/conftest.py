@@ -35,10 +35,13 @@ PHONE: dict[str, Any] = {
 PATIENCE_MS = 90_000
 """How long a busy machine may take for anything; nothing is asserted about it."""
 
-TABS = {"search": "检索", "speech": "语音", "video": "视频", "caption": "描述", "lab": "实验室", "models": "模型与设备"}
+TABS = {
+    "search": "检索", "speech": "语音", "video": "视频", "caption": "描述", "history": "历史", "lab": "实验室",
+    "models": "模型与设备",
+}  # fmt: skip
 ENGLISH = {
-    "search": "Search", "speech": "Speech", "video": "Video", "caption": "Caption", "lab": "Lab",
-    "models": "Models & device",
+    "search": "Search", "speech": "Speech", "video": "Video", "caption": "Caption", "history": "History",
+    "lab": "Lab", "models": "Models & device",
 }  # fmt: skip
 
 
@@ -139,7 +142,7 @@ class Visit:
     def reload(self) -> None:
         """Load the page anew. Gradio's script complains about what it was waiting for; that is no fault of ours."""
         self.page.reload()
-        self.page.wait_for_selector("#search-run", state="visible")
+        self.page.wait_for_selector("#tabs [role=tab][aria-selected=true]")
         cut = ("Connection errored out", "signal is aborted", "Failed to fetch")
         self.complaints[:] = [said for said in self.complaints if not any(word in said for word in cut)]
 

@@ -56,7 +56,9 @@ def no_body(_name: str, _result: Result) -> str:
 
 
 def run(queue: FileQueue, host: FakeHost, downloads: DownloadRegistry, cancel: Cancel | None = None) -> list[str]:
-    return [shown for shown, _ in file_queue.frames(queue, host, downloads, no_body, cancel or Cancel())]
+    return [
+        shown for shown, _ in file_queue.frames(queue, host, downloads, no_body, cancel or Cancel(), lambda _: None)
+    ]
 
 
 def test_each_file_has_a_row_and_a_damaged_one_fails_alone(downloads: DownloadRegistry) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from engines.index.history import History
-from studio import components, stream
+from studio import components, stream, views
 from studio.i18n import both, label
 from studio.tabs.history.view import entries
 
@@ -21,12 +21,19 @@ ROWS_JS = """element.addEventListener('click', (event) => {
   if (at('open')) trigger('pick', { entry: at('open') });
   else if (at('delete')) trigger('remove', { entry: at('delete') });
   else if (at('clear') !== undefined) trigger('empty', {});
+});
+// Gradio's text box says nothing when its text is pasted or its last letter deleted.
+let typed = 0;
+document.addEventListener('input', ({ target }) => {
+  if (!target.matches('#history-words textarea')) return;
+  clearTimeout(typed);
+  typed = setTimeout(() => trigger('seek', { words: target.value }), 120);
 });"""
 
 
 @dataclass(frozen=True)
 class HistoryPage:
-    """The widgets of the tab. rows: the list, with the events `pick`, `remove` and `empty`."""
+    """The widgets of the tab. rows: the list, with the events `pick`, `seek`, `remove` and `empty`."""
 
     words: gr.Textbox
     keep: gr.Checkbox
@@ -44,7 +51,7 @@ def create_ui(history: History) -> HistoryPage:
             show_label=False,
             container=False,
             lines=1,
-            max_lines=1,
+            max_lines=2,
             scale=6,
             min_width=200,
         )
@@ -52,7 +59,7 @@ def create_ui(history: History) -> HistoryPage:
             history.is_on, label=label("ui.history.keep"), elem_id="history-keep", container=False, scale=0,
             min_width=150, interactive=True,
         )  # fmt: skip
-    rows = gr.HTML(shown(history, ""), elem_id="history-result", js_on_load=ROWS_JS, apply_default_css=False)
+    rows = gr.HTML(views.waiting(), elem_id="history-result", js_on_load=ROWS_JS, apply_default_css=False)
     return HistoryPage(words, keep, rows)
 
 
@@ -68,6 +75,10 @@ def wire(history: History, page: HistoryPage, tab: gr.Tab) -> None:
     def show(words: str, request: gr.Request) -> str:
         with stream.toast(request):
             return shown(history, words)
+
+    def seek(event: gr.EventData, request: gr.Request) -> str:
+        with stream.toast(request):
+            return shown(history, str(event.words))
 
     def remove(words: str, event: gr.EventData, request: gr.Request) -> str:
         with stream.toast(request):
@@ -86,7 +97,7 @@ def wire(history: History, page: HistoryPage, tab: gr.Tab) -> None:
 
     quick: dict[str, Any] = stream.QUICK
     tab.select(show, page.words, page.rows, **quick)
-    page.words.input(show, page.words, page.rows, trigger_mode="always_last", **quick)
+    page.rows.seek(seek, None, page.rows, **quick)
     page.rows.remove(remove, page.words, page.rows, **quick)
     page.rows.empty(empty, None, [page.words, page.rows], **quick)
     page.keep.input(turn, [page.keep, page.words], page.rows, **quick)

@@ -32,7 +32,7 @@ def entries(found: Sequence[Entry], *, words: str = "", is_on: bool = True, at_m
         f'<button type="button" class="tool" data-clear>{both("ui.history.clear.go")}</button></p></details>'
     )
     save = f'<a class="tool" href="./studio/history.jsonl" download>{both("ui.history.export")}</a>'
-    return views.result_card("done", off + days + more, views.status_line("", tools=save + sure))
+    return views.result_card("done", f'{off}<div class="history-tools">{save}{sure}</div>{days}{more}')
 
 
 def _row(entry: Entry) -> str:

@@ -1,0 +1,126 @@
+"""What the page keeps, and shows of what it kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from engines import CaptionRequest, CaptionResult, Router, SearchRequest, SearchResult, UserError
+from engines.index.history import KINDS, Entry, History
+from studio import addresses, keeper, stream, views
+from studio.keeper import Keeper
+from studio.state import AppState
+from studio.tabs import caption as caption_tab
+from studio.tabs.history.view import entries
+from studio.tabs.panel import Panel
+from tests.fake_host import FakeHost
+
+TODAY = date(2026, 11, 30)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(tmp_path / "history.sqlite")
+
+
+def caption(path: Path) -> CaptionResult:
+    return CaptionResult(request=CaptionRequest(media=path), text="A red square.", end="finished")
+
+
+def search(words: str) -> SearchResult:
+    return SearchResult(request=SearchRequest(query=words, collection=Path("a.sqlite")), end="finished")
+
+
+def test_a_finished_run_is_kept_and_its_card_names_the_entry(state: AppState, photo_file: Path) -> None:
+    def view(_session: str, result: object) -> str:
+        return views.result_card("done" if getattr(result, "end", None) else "busy", "a card")
+
+    job = stream.Job("caption", lambda *_: (CaptionRequest(media=photo_file),), view)
+    *growing, (last, _) = stream.answer(replace(state, host=Router({"": FakeHost()})), job, "me", "en", ())
+    assert state.keeper.history is not None
+    (entry,) = state.keeper.history.find()
+    assert f'data-entry="{entry.id}"' in last and entry.about == photo_file.name and entry.has_thumbnail
+    assert not any("data-entry" in shown for shown, _ in growing)
+
+
+def test_a_visitor_has_no_history(visitor: AppState, photo_file: Path) -> None:
+    assert visitor.keeper.history is None
+    assert visitor.keeper.keep("me", caption(photo_file)) is None
+
+
+def test_a_history_that_cannot_be_written_costs_no_result(tmp_path: Path, photo_file: Path) -> None:
+    file = tmp_path / "history.sqlite"
+    file.write_bytes(b"nothing of the kind " * 100)
+    assert Keeper(History(file)).keep("me", caption(photo_file)) is None
+
+
+def test_a_text_being_typed_leaves_one_entry(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeping, now_s = Keeper(history), 100.0
+    monkeypatch.setattr(keeper.time, "monotonic", lambda: now_s)
+    for words in ("a", "a d", "a dog"):
+        keeping.keep("me", search(words), is_typed=True)
+        now_s += 1.0
+    now_s += keeper.TYPED_S
+    keeping.keep("me", search("rain"), is_typed=True)
+    keeping.keep("you", search("snow"), is_typed=True)
+    assert {entry.about for entry in history.find()} == {"a dog", "rain", "snow"}
+
+
+def test_rows_stand_under_their_day_with_name_time_and_text() -> None:
+    found = [
+        Entry(3, "2026-11-30T09:05:00", "ask", "dog <1>.jpg: What?", "/p", "A dog.", True),
+        Entry(2, "2026-11-29T23:59:00", "caption", "cat.jpg", "/p", "A cat.", False),
+        Entry(1, "2026-01-02T03:04:00", "translate", "Good", "", "Gut", False),
+    ]
+    card = entries(found, at_most=100, today=TODAY)
+    for part in (
+        "Today",
+        "昨天",
+        "2026-01-02",
+        "dog &lt;1&gt;.jpg: What?",
+        "A dog.",
+        "Answer",
+        "09:05",
+        "history/3/thumb",
+    ):
+        assert part in card
+    assert 'data-open="2"' in card and 'data-delete="1"' in card and "history/2/thumb" not in card
+    assert "newest" not in card and "The newest 3 results" in entries(found, at_most=3, today=TODAY)
+
+
+def test_an_empty_list_says_why() -> None:
+    assert "Nothing is here yet" in entries([], at_most=9, today=TODAY)
+    assert "No kept result has all these words" in entries([], words="dog", at_most=9, today=TODAY)
+    assert "The history is off" in entries([], is_on=False, at_most=9, today=TODAY)
+
+
+def test_every_kept_kind_of_result_has_a_tab_and_a_card(state: AppState) -> None:
+    assert set(addresses.TAB_OF) == set(KINDS)
+    assert "A red square." in addresses.card(state, caption(Path("gone.jpg")))
+
+
+@pytest.mark.parametrize("entry", ["99", "1; DROP TABLE entries", "", "²"])
+def test_an_address_of_no_result_is_one_sentence(state: AppState, entry: str) -> None:
+    with pytest.raises(UserError, match="no longer in the history"):
+        addresses.open_result(state, _caption_tab(state), "me", entry)
+
+
+def _caption_tab(state: AppState) -> Panel:
+    with gr.Blocks():
+        return caption_tab.create_ui(state)
+
+
+@pytest.mark.usefixtures("uploads_of_the_tests")
+def test_a_result_opens_with_its_file_if_it_is_there(state: AppState, photo_file: Path) -> None:
+    panel = _caption_tab(state)
+    there = state.keeper.keep("me", caption(photo_file))
+    gone = state.keeper.keep("me", caption(Path("/nowhere/gone.jpg")))
+    shown = addresses.open_result(state, panel, "me", str(there))
+    assert "A red square." in shown[panel.result] and f'data-entry="{there}"' in shown[panel.result]
+    assert Path(shown[panel.media.parts["photo"]]["value"]).name == photo_file.name
+    shown = addresses.open_result(state, panel, "me", str(gone))
+    assert "A red square." in shown[panel.result] and panel.media.parts["photo"] not in shown
