@@ -10,27 +10,21 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from engines.errors import RequestError
+from engines.hosts import hub
+from engines.hosts.hub import Offer, is_transformers
 from engines.hosts.router import DEFAULT, Route, Router, check
-from engines.protocol import Cancel, Host, HostInfo, Progress
+from engines.protocol import Cancel, Host, Progress
 from engines.settings import Settings
 
 KNOWN = ("builtin",)
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What a name would open: info as of the open host, and how many bytes would be fetched for it first."""
-
-    info: HostInfo
-    download_bytes: int = 0
 
 
 def open_host(
@@ -56,18 +50,14 @@ def open_host(
         from engines.hosts import remote
 
         return remote.load(name, settings=settings)
-    if name == "builtin":
-        from engines.hosts import builtin
+    folder = None if name == "builtin" else _folder(name) or _fetched(name, tell, cancel)
+    if folder is not None and _is_transformers(folder / "config.json"):
+        from engines.hosts import pretrained
 
-        return builtin.load(settings=settings)
-    folder = _folder(name) or _fetched(name, tell, cancel)
-    if not _is_transformers(folder / "config.json"):
-        from engines.hosts import builtin
+        return pretrained.load(folder, name, settings=settings)
+    from engines.hosts import builtin
 
-        return builtin.load(folder, settings=settings)
-    from engines.hosts import pretrained
-
-    return pretrained.load(folder, name, settings=settings)
+    return builtin.load(folder, settings=settings)
 
 
 def describe(name: str, settings: Settings | None = None) -> Offer:
@@ -78,20 +68,16 @@ def describe(name: str, settings: Settings | None = None) -> Offer:
     """
     settings = settings if settings is not None else Settings()
     name = name.strip()
-    folder = None if _ADDRESS.match(name) or name == "builtin" else _folder(name)
-    if folder is not None and _is_transformers(folder / "config.json"):
-        from engines.hosts import pretrained
+    if name != "builtin" and not _ADDRESS.match(name):
+        folder = _folder(name)
+        if folder is None:
+            return hub.offer(name)
+        if _is_transformers(folder / "config.json"):
+            from engines.hosts import pretrained
 
-        return Offer(pretrained.describe(folder, name, settings))
-    if folder is None and name != "builtin" and not _ADDRESS.match(name):
-        from engines.hosts import hub
-
-        return hub.offer(name)
-    host = open_host(name, settings)
-    try:
+            return Offer(pretrained.describe(folder, name, settings))
+    with closing(open_host(name, settings)) as host:
         return Offer(host.info)
-    finally:
-        host.close()
 
 
 def open_routes(
@@ -138,15 +124,11 @@ def _folder(name: str) -> Path | None:
         raise RequestError("address_scheme", "An address begins with http:// or https://; check what you typed.")
     if not _HUB_NAME.fullmatch(name) or name.startswith((".", "~")) or folder.is_file():
         raise _unknown(name, folder)
-    from engines.hosts import hub
-
     return hub.local(name)
 
 
 def _fetched(name: str, tell: Callable[[Progress], None] | None, cancel: Cancel | None) -> Path:
     """The folder of a checkpoint on the hub, once all of it is here."""
-    from engines.hosts import hub
-
     for progress in hub.fetch(name, cancel if cancel is not None else Cancel()):
         if tell is not None:
             tell(progress)
@@ -154,11 +136,6 @@ def _fetched(name: str, tell: Callable[[Progress], None] | None, cancel: Cancel 
     if folder is None:
         raise RuntimeError(f"{name} was fetched and is not there")
     return folder
-
-
-def is_transformers(config: object) -> bool:
-    """Whether this is the config of a transformers checkpoint, not of one of ours."""
-    return isinstance(config, dict) and ("architectures" in config or "model_type" in config)
 
 
 def _is_transformers(config: Path) -> bool:

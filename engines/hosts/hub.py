@@ -17,11 +17,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engines.errors import Cancelled, CheckpointError, Message, RequestError, UserError
-from engines.hosts import Offer, is_transformers
 from engines.hosts.download import CONFIG, INDEX, WEIGHTS
 from engines.protocol import Cancel, HostInfo, Progress
 
@@ -30,6 +30,19 @@ OFFLINE = "FUSION_STUDIO_OFFLINE"
 POLL_S = 0.05
 
 _ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a name would open: info as of the open host, and how many bytes would be fetched for it first."""
+
+    info: HostInfo
+    download_bytes: int = 0
+
+
+def is_transformers(config: object) -> bool:
+    """Whether this is the config of a transformers checkpoint, not of one of ours."""
+    return isinstance(config, dict) and ("architectures" in config or "model_type" in config)
 
 
 def local(name: str) -> Path | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -96,7 +97,7 @@ def stop_in_the_middle(there: LoopbackHub) -> None:
 # --- what is fetched ----------------------------------------------------------------------------------------------
 
 
-def test_what_was_fetched_is_here_whole(there: LoopbackHub) -> None:
+def test_a_model_is_fetched_whole_without_code_and_found_by_other_programs(there: LoopbackHub, cache: Path) -> None:
     assert hub.local(NAME) is None
     fetched()
     folder = hub.local(NAME)
@@ -104,12 +105,10 @@ def test_what_was_fetched_is_here_whole(there: LoopbackHub) -> None:
     assert {file.name for file in folder.iterdir()} == {
         "README.md", "config.json", "model.safetensors", "tokenizer.json", "vocab.json",
     }  # fmt: skip
-
-
-def test_no_file_that_can_run_code_is_even_asked_for(there: LoopbackHub) -> None:
-    fetched()
-    assert there.asked
-    assert not any(asked.file.endswith((".bin", ".py", ".onnx")) for asked in there.asked)
+    assert there.asked and not any(asked.file.endswith((".bin", ".py", ".onnx")) for asked in there.asked)
+    there.asked.clear()
+    found = huggingface_hub.snapshot_download(NAME, cache_dir=cache, local_files_only=True)
+    assert Path(found) == folder and not there.asked
 
 
 def test_progress_grows_to_the_total(there: LoopbackHub) -> None:
@@ -119,13 +118,6 @@ def test_progress_grows_to_the_total(there: LoopbackHub) -> None:
     assert all(a.done <= b.done for a, b in pairwise(told)) and len({p.done for p in told}) > 3
     n_bytes = sum(file.stat().st_size for file in hub.local(NAME).iterdir())  # type: ignore[union-attr]
     assert told[-1] == Progress("fetching", n_bytes, n_bytes, "bytes")
-
-
-def test_what_was_fetched_is_found_by_other_programs(there: LoopbackHub, cache: Path) -> None:
-    fetched()
-    there.asked.clear()
-    found = huggingface_hub.snapshot_download(NAME, cache_dir=cache, local_files_only=True)
-    assert Path(found) == hub.local(NAME) and not there.asked
 
 
 def test_what_other_programs_fetched_is_found(there: LoopbackHub, cache: Path) -> None:
@@ -189,24 +181,15 @@ def test_the_token_of_the_owner_opens_what_asks_for_it(there: LoopbackHub, monke
 # --- stopping and going on ----------------------------------------------------------------------------------------
 
 
-def test_a_stopped_download_goes_on_where_it_was(there: LoopbackHub) -> None:
+def test_a_stop_ends_the_process_and_the_next_try_goes_on_where_it_was(there: LoopbackHub) -> None:
+    whole = hub.offer(NAME).download_bytes
     stop_in_the_middle(there)
-    assert hub.local(NAME) is None
+    assert not at_work() and hub.local(NAME) is None
+    assert 0 < hub.offer(NAME).download_bytes < whole
     told = fetched()
     [start] = there.gets("model.safetensors")
     assert start > 0 and told[1].done >= start
     assert (hub.local(NAME) / "model.safetensors").read_bytes() == WEIGHTS  # type: ignore[operator]
-
-
-def test_an_offer_counts_what_is_still_to_come(there: LoopbackHub) -> None:
-    whole = hub.offer(NAME).download_bytes
-    stop_in_the_middle(there)
-    assert 0 < hub.offer(NAME).download_bytes < whole
-
-
-def test_a_stop_ends_the_process(there: LoopbackHub) -> None:
-    stop_in_the_middle(there)
-    assert not at_work()
 
 
 def test_a_stop_before_the_start_starts_nothing(there: LoopbackHub) -> None:
@@ -301,13 +284,24 @@ def test_a_name_the_hub_would_not_give_is_not_asked_for(there: LoopbackHub, name
     assert "has no model" in refusal(name).en
 
 
-def test_terms_that_nobody_accepted(there: LoopbackHub) -> None:
-    there.gated.add(NAME)
-    said = f"{NAME} asks to accept its terms first; do so on its page at {place(there)}, set HF_TOKEN and start again."
-    assert refusal().en == said
-    with pytest.raises(RequestError) as refused:
-        hub.offer(NAME)
-    assert refused.value.en == said
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"gated": {NAME}}, "{name} asks to accept its terms first; do so on its page at {place}, set HF_TOKEN and"),
+        ({"down": 500}, "{place} answered with error 500 when asked for {name}; try again later."),
+        ({"down": 429}, "{place} answered with error 429 when asked for {name}; try again later."),
+        ({"fails": 503}, "{place} answered with error 503 when asked for {name}; try again later."),  # in the middle
+        ({"fails": 403}, "{place} refuses to give {name} (error 403); check HF_TOKEN."),
+        ({"page": b"<html>Welcome to our hotel</html>"}, "{place} does not answer as the Hugging Face hub does; check"),
+    ],
+)
+def test_what_goes_wrong_at_the_hub_is_one_sentence(there: LoopbackHub, fault: dict[str, Any], said: str) -> None:
+    for name, value in fault.items():
+        setattr(there, name, value)
+    assert refusal().en.startswith(said.format(place=place(there), name=NAME))
+    if "fails" not in fault:  # which only whoever fetches meets
+        with pytest.raises(RequestError, match=re.escape(said.format(place=place(there), name=NAME))):
+            hub.offer(NAME)
 
 
 @pytest.mark.parametrize(
@@ -325,27 +319,6 @@ def test_a_repository_of_no_use(there: LoopbackHub, names: tuple[str, ...], said
     with pytest.raises(CheckpointError):
         hub.offer(NAME)
     assert not there.asked
-
-
-@pytest.mark.parametrize("status", [500, 429])
-def test_a_hub_that_is_out_of_order(there: LoopbackHub, status: int) -> None:
-    there.down = status
-    assert refusal().en == f"{place(there)} answered with error {status} when asked for {NAME}; try again later."
-
-
-def test_a_hub_that_fails_in_the_middle(there: LoopbackHub) -> None:
-    there.fails = 503
-    assert refusal().en.startswith(f"{place(there)} answered with error 503 when asked for {NAME}")
-
-
-def test_a_token_that_is_refused(there: LoopbackHub) -> None:
-    there.fails = 403
-    assert refusal().en == f"{place(there)} refuses to give {NAME} (error 403); check HF_TOKEN."
-
-
-def test_a_page_to_log_in_to_the_network_is_no_hub(there: LoopbackHub) -> None:
-    there.page = b"<html>Welcome to our hotel</html>"
-    assert refusal().en.startswith(f"{place(there)} does not answer as the Hugging Face hub does; check the network")
 
 
 def test_no_network(there: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:

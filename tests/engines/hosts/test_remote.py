@@ -23,10 +23,7 @@ from engines.protocol import (
     Cancel,
     CaptionRequest,
     Clip,
-    EmbedRequest,
-    Host,
     Photo,
-    SearchRequest,
     Segment,
     Sound,
     TranscribeRequest,
@@ -191,12 +188,7 @@ def test_a_server_that_does_nothing_for_us_says_why():
 # --- answers ------------------------------------------------------------------------------------------------------
 
 
-def test_the_host_keeps_the_contract(host: RemoteHost):
-    assert isinstance(host, Host)
-    with pytest.raises(AbilityError, match="does not search"):
-        host.stream(SearchRequest(query="dog", collection=Path("my.db")))
-    with pytest.raises(AbilityError):
-        host.stream(EmbedRequest(media="dog"))
+def test_a_server_chooses_its_device_itself(host: RemoteHost):
     with pytest.raises(DeviceError, match="runs on a server, which chooses its own device; set it there"):
         host.move("cuda")
 
@@ -237,7 +229,7 @@ def test_what_is_hidden_does_not_travel(host: RemoteHost, script: ScriptedServer
     assert script.asked(CHAT)[0].senses == {"sound"}
 
 
-@pytest.mark.parametrize("kind", [CaptionRequest, AskRequest])
+@pytest.mark.parametrize("kind", [CaptionRequest, AskRequest, TranscribeRequest])
 def test_of_a_silent_sound_nothing_is_asked(host: RemoteHost, script: ScriptedServer, kind: type):
     more = {"question": "What?"} if kind is AskRequest else {}
     assert run(host, kind(media=Sound(np.zeros(RATE_HZ, np.float32)), **more)).end == "empty"
@@ -308,11 +300,6 @@ def test_a_chat_model_that_hears_is_dictated_to():
         assert "The language is German" in script.asked(CHAT)[-1].body["messages"][0]["content"][1]["text"]
 
 
-def test_in_silence_nothing_is_asked(host: RemoteHost, script: ScriptedServer):
-    assert run(host, TranscribeRequest(media=Sound(np.zeros(RATE_HZ, np.float32)))).end == "empty"
-    assert script.requests == []
-
-
 @pytest.mark.parametrize(
     ("record", "segments", "language"),
     [
@@ -340,18 +327,6 @@ def test_a_stop_keeps_what_was_said_and_frees_the_server(host: RemoteHost, scrip
         if result.text:  # type: ignore[attr-defined]
             threading.Timer(0.02, cancel.set).start()
     assert results[-1].end == "cancelled" and results[-1].text == "Guten" and script.hung_up.wait(WAIT_S)
-
-
-def test_closing_ends_what_is_under_way_and_nothing_more_is_answered(host: RemoteHost, script: ScriptedServer):
-    script.script(CHAT, silent_after("Guten"))
-    stream = host.stream(HELLO)
-    next(stream)
-    host.close()
-    host.close()
-    *_, last = stream
-    assert last.end == "cancelled"
-    with pytest.raises(RequestError, match="This model was closed; open it again"):
-        host.stream(HELLO)
 
 
 # --- a real server ------------------------------------------------------------------------------------------------

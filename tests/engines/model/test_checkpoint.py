@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import torch
@@ -176,12 +176,7 @@ def test_a_model_multiplied_as_int8_writes_almost_what_it_writes_in_float32(
 # --- folders that are wrong --------------------------------------------------------------------------------------
 
 
-def refused(folder: Path) -> CheckpointError:
-    with pytest.raises(CheckpointError) as caught:
-        load(folder)
-    assert str(folder.parent) not in caught.value.en + caught.value.zh
-    assert caught.value.en != caught.value.zh
-    return caught.value
+Spoil: TypeAlias = Callable[[Path], object]
 
 
 def reconfigure(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -203,110 +198,34 @@ def redigest(folder: Path) -> None:
     reconfigure(folder, lambda settings: settings.update(weights_sha256=digest))
 
 
-def test_a_folder_without_a_config_is_no_model(folder: Path) -> None:
-    (folder / CONFIG_FILE).unlink()
-    error = refused(folder)
-    assert error.en == "The folder mine has no config.json; it is not a model of Fusion Studio."
-    assert error.zh == "文件夹 mine 中没有 config.json，不是 Fusion Studio 的模型。"
+def holding(file: str, change: Callable[[bytes], bytes], *, fits: bool = False) -> Spoil:
+    """Change the bytes of a file. fits: and the digest of the weights with them."""
+
+    def spoil(folder: Path) -> None:
+        (folder / file).write_bytes(change((folder / file).read_bytes()))
+        if fits:
+            redigest(folder)
+
+    return spoil
 
 
-@pytest.mark.parametrize("text", ["", "{", "\xff\xfe"])
-def test_a_config_that_cannot_be_read_is_damaged(folder: Path, text: str) -> None:
-    (folder / CONFIG_FILE).write_text(text, encoding="latin-1")
-    error = refused(folder)
-    assert error.en == (
-        "The file config.json is damaged or was changed (its digest is another); fetch the model again."
-    )
-    assert error.zh == "文件 config.json 已损坏或被改动（校验值不符），请重新获取模型。"
+def without(file: str) -> Spoil:
+    return lambda folder: (folder / file).unlink()
 
 
-@pytest.mark.parametrize("text", ['{"model_type": "whisper"}', "[1, 2]", "null"])
-def test_a_model_of_another_program_is_called_so(folder: Path, text: str) -> None:
-    (folder / CONFIG_FILE).write_text(text)
-    error = refused(folder)
-    assert (error.en, error.zh) == (
-        "The folder mine holds a model of another program.",
-        "文件夹 mine 中是其他程序的模型。",
-    )
+def configured(change: Callable[[dict[str, Any]], object]) -> Spoil:
+    return lambda folder: reconfigure(folder, change)
 
 
-def test_another_version_asks_for_an_update(folder: Path) -> None:
-    reconfigure(folder, lambda settings: settings.update(version=2))
-    error = refused(folder)
-    assert error.en == "The model is of version 2, this program reads version 1; update the older one."
-    assert error.zh == "模型版本为 2，本程序读取版本 1，请更新较旧的一方。"
+def sized(**sizes: object) -> Spoil:
+    return configured(lambda settings: settings["model"].update(sizes))
 
 
-def test_a_config_that_lacks_something_names_it(folder: Path) -> None:
-    reconfigure(folder, lambda settings: (settings.pop("licence"), settings.pop("model")))
-    error = refused(folder)
-    assert error.en == "config.json lacks licence, model; fetch the model again."
-    assert error.zh == "config.json 缺少 licence、model，请重新获取模型。"
+def weighing(change: Callable[[dict[str, Tensor]], object]) -> Spoil:
+    return lambda folder: reweigh(folder, change)
 
 
-def test_calibration_is_read_with_the_model_and_may_be_absent(folder: Path) -> None:
-    reconfigure(folder, lambda settings: settings["model"].update(calibration={"search": {"other": [0.5, 9]}}))
-    assert load(folder).model.config.calibration == {"search": {"other": (0.5, 9)}}
-    reconfigure(folder, lambda settings: settings["model"].pop("calibration"))
-    assert load(folder).model.config.calibration == {}
-
-
-def test_a_model_with_a_size_we_do_not_know_is_of_another_time(folder: Path) -> None:
-    reconfigure(folder, lambda settings: (settings["model"].pop("fusion"), settings["model"].update(n_experts=4)))
-    error = refused(folder)
-    assert error.en == "The model's config and this program disagree about fusion, n_experts; update the older one."
-    assert error.zh == "模型配置与本程序在 fusion, n_experts 上不一致，请更新较旧的一方。"
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"width": 31}, "width 31 is not a multiple of n_heads 2"),
-        ({"picture": "vgg"}, "picture is 'vgg'; it must be one of efficientnet_lite2, cnn, transformer"),
-        ({"n_sound_blocks": "2"}, "n_sound_blocks is '2'; it must be a whole number of 1 or more"),
-        ({"events": None}, "'NoneType' object is not iterable"),
-    ],
-)
-def test_a_config_that_makes_no_sense_says_why(folder: Path, change: dict[str, object], why: str) -> None:
-    reconfigure(folder, lambda settings: settings["model"].update(change))
-    error = refused(folder)
-    assert (error.en, error.zh) == (f"The model's config makes no sense: {why}.", f"模型配置无效：{why}。")
-
-
-def test_a_model_config_that_is_no_table_is_damaged(folder: Path) -> None:
-    reconfigure(folder, lambda settings: settings.update(model=[]))
-    assert "The file config.json is damaged" in refused(folder).en
-
-
-def test_a_swapped_tokenizer_is_noticed(folder: Path) -> None:
-    with (folder / TOKENIZER_FILE).open("ab") as file:
-        file.write(b"\xa2\x01\x00")  # an empty field of a kind that readers skip
-    error = refused(folder)
-    assert error.en == "The tokenizer is damaged or was changed (its digest is another); fetch the model again."
-    assert error.zh == "分词器已损坏或被改动（校验值不符），请重新获取模型。"
-
-
-def test_a_missing_tokenizer_is_named(folder: Path) -> None:
-    (folder / TOKENIZER_FILE).unlink()
-    assert refused(folder).en == "The tokenizer file tokenizer.model cannot be read; fetch the model again."
-
-
-def test_a_vocabulary_of_another_size_does_not_belong(folder: Path) -> None:
-    reconfigure(folder, lambda settings: settings["model"].update(vocab_size=1000))
-    n = checkpoint.tiny().tokenizer.vocab_size
-    error = refused(folder)
-    assert error.en == f"The tokenizer has {n:,} pieces, the model 1,000; they do not belong together."
-    assert error.zh == f"分词器有 {n:,} 个词元，模型为 1,000，二者不匹配。"
-
-
-def test_missing_weights_are_named(folder: Path) -> None:
-    (folder / WEIGHTS_FILE).unlink()
-    error = refused(folder)
-    assert error.en == "The model folder has no readable model.safetensors; fetch the model again."
-    assert error.zh == "模型文件夹中没有可读的 model.safetensors，请重新获取模型。"
-
-
-def truncate(raw: bytes) -> bytes:
+def halve(raw: bytes) -> bytes:
     return raw[: len(raw) // 2]
 
 
@@ -314,46 +233,87 @@ def flip_one_bit(raw: bytes) -> bytes:
     return raw[:-100] + bytes([raw[-100] ^ 1]) + raw[-99:]
 
 
-DAMAGED = "The weights file is damaged or was changed (its digest is another); fetch the model again."
-
-
-@pytest.mark.parametrize("spoil", [truncate, flip_one_bit, lambda raw: b""], ids=["truncated", "one bit", "empty"])
-def test_damaged_weights_are_noticed(folder: Path, spoil: Callable[[bytes], bytes]) -> None:
-    (folder / WEIGHTS_FILE).write_bytes(spoil((folder / WEIGHTS_FILE).read_bytes()))
-    error = refused(folder)
-    assert (error.en, error.zh) == (DAMAGED, "权重文件已损坏或被改动（校验值不符），请重新获取模型。")
-
-
-@pytest.mark.parametrize("spoil", [truncate, lambda raw: b"\x80\x04K\x01."], ids=["truncated", "a pickle"])
-def test_weights_that_are_no_safetensors_are_refused_even_with_a_fitting_digest(
-    folder: Path, spoil: Callable[[bytes], bytes]
-) -> None:
-    (folder / WEIGHTS_FILE).write_bytes(spoil((folder / WEIGHTS_FILE).read_bytes()))
-    redigest(folder)
-    assert refused(folder).en == DAMAGED
+DAMAGED = "{} is damaged or was changed (its digest is another); fetch the model again."
+SENSELESS = "The model's config makes no sense: {}."
+EMBEDDING = "decoder.embedding.weight"
 
 
 @pytest.mark.parametrize(
-    "spoil",
-    [lambda state, name: state.pop(name + SCALE), lambda state, name: state.update({name + SCALE: torch.ones(3)})],
-    ids=["no scale", "too few scales"],
+    ("spoil", "said"),
+    [
+        (without(CONFIG_FILE), "The folder mine has no config.json; it is not a model of Fusion Studio."),
+        *(
+            (holding(CONFIG_FILE, lambda _, text=text: text), DAMAGED.format("The file config.json"))
+            for text in (b"", b"{", b"\xff\xfe")
+        ),
+        *(
+            (holding(CONFIG_FILE, lambda _, text=text: text), "The folder mine holds a model of another program.")
+            for text in (b'{"model_type": "whisper"}', b"[1, 2]", b"null")
+        ),
+        (
+            configured(lambda settings: settings.update(version=2)),
+            "The model is of version 2, this program reads version 1; update the older one.",
+        ),
+        (
+            configured(lambda settings: (settings.pop("licence"), settings.pop("model"))),
+            "config.json lacks licence, model; fetch the model again.",
+        ),
+        (
+            configured(lambda settings: (settings["model"].pop("fusion"), settings["model"].update(n_experts=4))),
+            "The model's config and this program disagree about fusion, n_experts; update the older one.",
+        ),
+        (configured(lambda settings: settings.update(model=[])), DAMAGED.format("The file config.json")),
+        (sized(width=31), SENSELESS.format("width 31 is not a multiple of n_heads 2")),
+        (
+            sized(picture="vgg"),
+            SENSELESS.format("picture is 'vgg'; it must be one of efficientnet_lite2, cnn, transformer"),
+        ),
+        (sized(n_sound_blocks="2"), SENSELESS.format("n_sound_blocks is '2'; it must be a whole number of 1 or more")),
+        (sized(events=None), SENSELESS.format("'NoneType' object is not iterable")),
+        # an empty field of a kind that readers of the tokenizer skip
+        (holding(TOKENIZER_FILE, lambda raw: raw + b"\xa2\x01\x00"), DAMAGED.format("The tokenizer")),
+        (without(TOKENIZER_FILE), "The tokenizer file tokenizer.model cannot be read; fetch the model again."),
+        (
+            sized(vocab_size=1000),
+            f"The tokenizer has {checkpoint.tiny().tokenizer.vocab_size:,} pieces, the model 1,000; they do not belong "
+            "together.",
+        ),
+        (without(WEIGHTS_FILE), "The model folder has no readable model.safetensors; fetch the model again."),
+        *(
+            (holding(WEIGHTS_FILE, change), DAMAGED.format("The weights file"))
+            for change in (halve, flip_one_bit, lambda _: b"")
+        ),
+        *(
+            (holding(WEIGHTS_FILE, change, fits=True), DAMAGED.format("The weights file"))
+            for change in (halve, lambda _: b"\x80\x04K\x01.")  # a pickle
+        ),
+        *(
+            (weighing(change), DAMAGED.format("The weights file"))
+            for change in (
+                lambda state: state.pop(EMBEDDING + SCALE),
+                lambda state: state.update({EMBEDDING + SCALE: torch.ones(3)}),
+            )
+        ),
+        (
+            weighing(lambda state: (state.pop("ctc_head.bias"), state.update(extra=torch.zeros(3)))),
+            "The weights do not fit the model: 1 missing, 1 unknown (first ctc_head.bias).",
+        ),
+        (
+            weighing(lambda state: state.update({"ctc_head.bias": torch.zeros(256)})),
+            "The weight ctc_head.bias has shape (256,), the model needs (257,).",
+        ),
+    ],
 )
-def test_int8_rows_without_their_scales_are_refused(
-    folder: Path, spoil: Callable[[dict[str, Tensor], str], object]
-) -> None:
-    reweigh(folder, lambda state: spoil(state, "decoder.embedding.weight"))
-    assert refused(folder).en == DAMAGED
+def test_a_wrong_folder_is_one_sentence(folder: Path, spoil: Spoil, said: str) -> None:
+    spoil(folder)
+    with pytest.raises(CheckpointError) as refused:
+        load(folder)
+    assert refused.value.en == said and refused.value.zh != said
+    assert str(folder.parent) not in refused.value.en + refused.value.zh
 
 
-def test_a_missing_and_an_unknown_weight_are_counted_and_named(folder: Path) -> None:
-    reweigh(folder, lambda state: (state.pop("ctc_head.bias"), state.update(extra=torch.zeros(3))))
-    error = refused(folder)
-    assert error.en == "The weights do not fit the model: 1 missing, 1 unknown (first ctc_head.bias)."
-    assert error.zh == "权重与模型不符：缺少 1 项，多出 1 项（如 ctc_head.bias）。"
-
-
-def test_a_weight_of_another_shape_is_named_with_both_shapes(folder: Path) -> None:
-    reweigh(folder, lambda state: state.update({"ctc_head.bias": torch.zeros(256)}))
-    error = refused(folder)
-    assert error.en == "The weight ctc_head.bias has shape (256,), the model needs (257,)."
-    assert error.zh == "权重 ctc_head.bias 的形状为 (256,)，模型需要 (257,)。"
+def test_calibration_is_read_with_the_model_and_may_be_absent(folder: Path) -> None:
+    reconfigure(folder, lambda settings: settings["model"].update(calibration={"search": {"other": [0.5, 9]}}))
+    assert load(folder).model.config.calibration == {"search": {"other": (0.5, 9)}}
+    reconfigure(folder, lambda settings: settings["model"].pop("calibration"))
+    assert load(folder).model.config.calibration == {}
