@@ -338,6 +338,13 @@ def test_the_public_names_are_exact_sorted_and_there() -> None:
     assert names == sorted(set(names), key=lambda name: (not name.isupper(), name[0].islower(), name))
 
 
+def test_every_request_result_and_error_is_public() -> None:
+    from engines import errors, protocol
+
+    of_the_protocol = {name for name in vars(protocol) if name.endswith(("Request", "Result")) and name[0].isupper()}
+    assert of_the_protocol | set(errors.__all__) <= set(importlib.import_module("engines").__all__)
+
+
 # --- files --------------------------------------------------------------------------------------------------------
 
 

@@ -169,30 +169,28 @@ def test_a_damaged_package_has_the_environment_made_anew(
     assert "The package gradio in .venv is damaged" in capsys.readouterr().err
 
 
-def test_a_damaged_package_is_not_repaired_twice(
-    became: list[list[str]], invalidated: list[bool], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "tried", "is_own"),
+    [
+        ("gradio", "1", True),  # not repaired twice
+        ("engines.hosts", "", True),  # a fault of our own
+        ("studio.app", "", True),
+        ("gradio", "", False),  # somebody else's environment
+    ],
+)
+def test_only_a_damaged_package_of_our_own_environment_is_repaired_and_that_once(
+    name: str,
+    tried: str,
+    is_own: bool,
+    became: list[list[str]],
+    invalidated: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(launch.TRIED_REPAIR, "1")
-    with pytest.raises(ImportError):
-        start_with_import_error("gradio", monkeypatch)
-    assert not invalidated
-
-
-@pytest.mark.parametrize("name", ["engines.hosts", "studio.app"])
-def test_a_fault_of_our_own_is_not_taken_for_a_damaged_package(
-    name: str, became: list[list[str]], invalidated: list[bool], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    if tried:
+        monkeypatch.setenv(launch.TRIED_REPAIR, tried)
+    monkeypatch.setattr(bootstrap, "in_own_venv", lambda: is_own)
     with pytest.raises(ImportError):
         start_with_import_error(name, monkeypatch)
-    assert not invalidated
-
-
-def test_somebody_elses_environment_is_never_made_anew(
-    became: list[list[str]], invalidated: list[bool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bootstrap, "in_own_venv", lambda: False)
-    with pytest.raises(ImportError):
-        start_with_import_error("gradio", monkeypatch)
     assert not invalidated
 
 

@@ -130,7 +130,6 @@ def test_a_damaged_tokenizer_says_so(keep: int) -> None:
     with pytest.raises(CheckpointError) as caught:
         Tokenizer((BUILTIN / TOKENIZER_FILE).read_bytes()[:keep])
     assert caught.value.en == "The tokenizer file is damaged; fetch the model again."
-    assert caught.value.zh == "分词器文件已损坏，请重新获取模型。"
 
 
 def test_a_tokenizer_of_another_model_says_what_it_lacks() -> None:
@@ -141,14 +140,12 @@ def test_a_tokenizer_of_another_model_says_what_it_lacks() -> None:
     with pytest.raises(CheckpointError) as caught:
         Tokenizer(alien.SerializeToString())
     assert caught.value.en == "The tokenizer lacks 2 control pieces, <|zh|> first; it belongs to another model."
-    assert caught.value.zh == "分词器缺少 2 个控制符（如 <|zh|>），不属于此模型。"
 
 
 def test_a_missing_tokenizer_is_called_by_its_bare_name(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as caught:
         Tokenizer.load(tmp_path / "tokenizer.model")
     assert caught.value.en == "The tokenizer file tokenizer.model cannot be read; fetch the model again."
-    assert caught.value.zh == "无法读取分词器文件 tokenizer.model，请重新获取模型。"
 
 
 # --- numbers in words --------------------------------------------------------------------------------------------

@@ -108,12 +108,6 @@ def test_the_tests_add_their_own_packages_once(house: House) -> None:
     assert house.start() == []
 
 
-def test_new_requirements_are_installed_into_the_environment_that_is_there(house: House) -> None:
-    house.start()
-    (house.root / "constraints.txt").write_text(CONSTRAINTS + "numpy==2.4.6\n")
-    assert house.start() == ["torch, cuda 0", "pip .", "repair torchaudio"]
-
-
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), SetupError("no network", "")], ids=["Ctrl-C", "failure"])
 def test_an_interrupted_set_up_is_begun_anew(house: House, failure: BaseException) -> None:
     def fail(what: str) -> None:
@@ -126,29 +120,28 @@ def test_an_interrupted_set_up_is_begun_anew(house: House, failure: BaseExceptio
     assert house.start() == ALL
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"python": "2.7"}'])
-def test_a_damaged_or_foreign_stamp_has_everything_made_anew(house: House, content: str) -> None:
+UPDATE = ["torch, cuda 0", "pip .", "repair torchaudio"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "done"),
+    [
+        *(
+            (lambda content=content: bootstrap.stamp_file("").write_text(content), ALL)
+            for content in ("", "{", "[]", "null", '{"python": "2.7"}')  # damaged, or of another Python
+        ),
+        (lambda: shutil.rmtree(bootstrap.site_packages() / "gradio-6.31.0.dist-info"), UPDATE),
+        (lambda: bootstrap.CONSTRAINTS.write_text(CONSTRAINTS + "numpy==2.4.6\n"), UPDATE),
+        (lambda: bootstrap.venv_python().unlink(), ALL),
+        (bootstrap.invalidate, ALL),
+    ],
+)
+def test_what_is_damaged_is_made_anew_and_what_is_missing_is_put_there(
+    house: House, spoil: Callable[[], object], done: list[str]
+) -> None:
     house.start()
-    bootstrap.stamp_file("").write_text(content)
-    assert house.start() == ALL
-
-
-def test_a_package_that_went_away_is_put_back(house: House) -> None:
-    house.start()
-    shutil.rmtree(bootstrap.site_packages() / "gradio-6.31.0.dist-info")
-    assert house.start() == ["torch, cuda 0", "pip .", "repair torchaudio"]
-
-
-def test_an_environment_whose_python_went_away_is_made_anew(house: House) -> None:
-    house.start()
-    bootstrap.venv_python().unlink()
-    assert house.start() == ALL
-
-
-def test_an_invalidated_environment_is_made_anew(house: House) -> None:
-    house.start()
-    bootstrap.invalidate()
-    assert house.start() == ALL
+    spoil()
+    assert house.start() == done
 
 
 def test_a_new_nvidia_driver_has_everything_made_anew_and_one_that_goes_changes_nothing(house: House) -> None:
@@ -200,16 +193,15 @@ def test_a_python_that_has_everything_is_used_as_it_is(furnished: Path, house: H
     assert house.did == [] and not bootstrap.VENV.exists()
 
 
-def test_a_python_with_another_version_gets_an_environment(furnished: Path, house: House) -> None:
-    (furnished / "gradio-6.31.0.dist-info").rename(furnished / "gradio-6.30.0.dist-info")
-    (furnished / "gradio-6.30.0.dist-info" / "METADATA").write_text("Name: gradio\nVersion: 6.30.0\n")
-    assert house.start() == ALL
-
-
-def test_a_python_whose_torchaudio_does_not_load_gets_an_environment(
-    furnished: Path, house: House, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("differs", ["a version", "torchaudio"])
+def test_a_python_with_another_version_or_a_torchaudio_that_does_not_load_gets_an_environment(
+    furnished: Path, house: House, monkeypatch: pytest.MonkeyPatch, differs: str
 ) -> None:
-    monkeypatch.setattr(bootstrap, "torchaudio_loads", lambda: False)
+    if differs == "torchaudio":
+        monkeypatch.setattr(bootstrap, "torchaudio_loads", lambda: False)
+    else:
+        shutil.rmtree(furnished / "gradio-6.31.0.dist-info")
+        put_package(furnished, "gradio", "6.30.0")
     assert house.start() == ALL
 
 
@@ -288,17 +280,15 @@ def test_a_disk_that_is_full_or_closed_to_us_is_one_sentence(
     assert error.value.zh
 
 
-def test_a_python_without_ensurepip_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
-    with pytest.raises(SetupError, match=r"venv module\. On Debian and Ubuntu install python3-venv") as error:
+@pytest.mark.parametrize("lacks", ["ensurepip", "venv"])
+def test_a_python_without_venv_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, lacks: str) -> None:
+    if lacks == "venv":
+        monkeypatch.setitem(sys.modules, "venv", None)
+    else:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+    with pytest.raises(SetupError, match=r"lacks a working venv module\. On Debian and Ubuntu install") as error:
         bootstrap.make_venv()
     assert "python3-venv" in error.value.zh
-
-
-def test_a_python_without_venv_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "venv", None)
-    with pytest.raises(SetupError, match="lacks a working venv module"):
-        bootstrap.make_venv()
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="only a person without all rights meets this")

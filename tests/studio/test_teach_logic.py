@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines import EmbedRequest, EmbedResult, MediaError, Progress, Request, RequestError, Result
+from engines import EmbedRequest, Request, RequestError, Result
 from engines.lab.fewshot import Example, LabelSet
 from studio.app import open_state
 from studio.label_store import Draft, UploadedFile
@@ -13,27 +13,15 @@ from studio.sharing import Rules
 from studio.state import AppState
 from studio.tabs.teach import logic
 from studio.tabs.teach.logic import TAB, lesson, open_set, recognise_files, spread
-from tests.fake_host import FakeHost
+from tests.fake_host import FakeHost, embed_by_name
 
 pytestmark = pytest.mark.usefixtures("plain_head")
 ROWS = ["cat", "dog"]
 
 
-def by_name(request: Request) -> Iterator[Result]:
-    """Files are alike when the first letters of their names are; "broken" ones cannot be read."""
-    assert isinstance(request, EmbedRequest) and isinstance(request.media, Path)
-    name = request.media.name
-    if name.startswith("broken"):
-        raise MediaError("test", f"{name} is damaged.")
-    vector = np.zeros(256, np.float32)
-    vector[ord(name[0])] = 1.0
-    yield EmbedResult(request=request, progress=Progress("looking"))
-    yield EmbedResult(request=request, kind="photo", vector=vector, end="finished")
-
-
 @pytest.fixture
 def host() -> FakeHost:
-    return FakeHost(scripts={EmbedRequest: by_name})
+    return FakeHost(scripts={EmbedRequest: embed_by_name})
 
 
 @pytest.fixture
@@ -274,7 +262,7 @@ def test_a_stop_in_the_middle_of_naming_keeps_the_names_there_are(state: AppStat
         assert isinstance(request, EmbedRequest) and isinstance(request.media, Path)
         if request.media.name == "dog-9":
             state.running.stop("me", TAB)
-        yield from by_name(request)
+        yield from embed_by_name(request)
 
     taught(state)
     host.scripts[EmbedRequest] = stop_at_the_second

@@ -92,11 +92,15 @@ def test_commands_with_a_parser_of_their_own_get_the_rest_of_the_line(capsys: py
 # --- failures ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [(DeviceError("test", "The card was lost."), 1, "The card was lost.\n"), (KeyboardInterrupt(), 130, "stopped\n")],
+)
 def test_what_ends_a_run_is_one_sentence_and_the_host_is_closed(
-    command: Run, capsys: pytest.CaptureFixture[str]
+    error: BaseException, code: int, said: str, command: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, host = command("caption", "a.jpg", "b.jpg", host=FakeHost(error=DeviceError("test", "The card was lost.")))
-    assert code == 1 and host.closed and capsys.readouterr() == ("", "The card was lost.\n")
+    found, _, host = command("caption", "a.jpg", "b.jpg", host=FakeHost(error=error))
+    assert found == code and host.closed and capsys.readouterr() == ("", said)
 
 
 def test_a_host_that_does_not_open_is_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,11 +137,6 @@ def test_a_wrong_request_is_one_sentence_and_no_model_is_asked(
     shown = capsys.readouterr()
     assert code == 1 and not requests and shown.out == ""
     assert shown.err.startswith(said) and shown.err.count("\n") == 1
-
-
-def test_ctrl_c_ends_with_130(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    code, _, host = command("caption", "a.jpg", host=FakeHost(error=KeyboardInterrupt()))
-    assert code == 130 and host.closed and "stopped" in capsys.readouterr().err
 
 
 # --- models ------------------------------------------------------------------------------------------------------

@@ -6,26 +6,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from engines.cli import main
-from engines.errors import MediaError
 from engines.lab.label_store import LabelFolder
 from engines.protocol import Ability, CaptionRequest, EmbedRequest, EmbedResult, Progress, Request, Result
-from tests.fake_host import FakeHost
-
-
-def by_name(request: Request) -> Iterator[Result]:
-    """Files are alike when the first letters of their names are; "broken" ones cannot be read."""
-    assert isinstance(request, EmbedRequest) and isinstance(request.media, Path)
-    name = request.media.name
-    if name.startswith("broken"):
-        raise MediaError("test", f"{name} is damaged.")
-    vector = np.zeros(256, np.float32)
-    vector[ord(name[0])] = 1.0
-    yield EmbedResult(request=request, progress=Progress("looking"))
-    yield EmbedResult(request=request, kind="photo", vector=vector, end="finished")
+from tests.fake_host import FakeHost, embed_by_name
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told(*arguments: str, host: FakeHost | None = None) -> int:
     """The exit code."""
-    fake = host or FakeHost(scripts={EmbedRequest: by_name})
+    fake = host or FakeHost(scripts={EmbedRequest: embed_by_name})
     code = main(list(arguments), opener=lambda routes, settings: fake)
     assert fake.closed or not fake.requests
     return code

@@ -166,9 +166,8 @@ def test_a_model_of_no_use_here_is_refused_before_its_weights_come(
         assert describe(NAME).download_bytes > len(WEIGHTS)
         return
     for ask in (describe, open_host):
-        with pytest.raises(CheckpointError, match=r"^house/model is a \w+, which no tab has a use for") as refused:
+        with pytest.raises(CheckpointError, match=r"^house/model is a \w+, which no tab has a use for"):
             ask(NAME)
-        assert "没有标签页能用它" in refused.value.zh
     assert hub.local(NAME) is None and not at_work()
 
 

@@ -76,9 +76,8 @@ def test_the_built_in_model_can_be_published_as_it_is() -> None:
 
 def test_a_folder_that_is_no_model_is_refused_with_what_it_lacks(folder: Path) -> None:
     (folder / "tokenizer.model").unlink()
-    with pytest.raises(CheckpointError, match=r"it lacks tokenizer\.model") as error:
+    with pytest.raises(CheckpointError, match=r"it lacks tokenizer\.model"):
         publish.publish(folder, "me/model", api=Hub())
-    assert "缺少" in error.value.zh
 
 
 @pytest.mark.parametrize("repo", ["model", "a/b/c", "/model", "me/"])
@@ -88,9 +87,8 @@ def test_a_name_that_is_no_repository_is_refused_with_the_form(folder: Path, rep
 
 
 def test_what_the_hub_refuses_is_one_sentence(folder: Path) -> None:
-    with pytest.raises(UserError, match="me/model could not be published: no rights") as error:
+    with pytest.raises(UserError, match="me/model could not be published: no rights"):
         publish.publish(folder, "me/model", api=Hub(broken=OSError("no rights\nand more")))
-    assert "无法发布" in error.value.zh
 
 
 def test_the_command_prints_the_metadata_without_publishing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

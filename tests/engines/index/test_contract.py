@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines.errors import CollectionError
 from engines.index import Collection, LanceCollection, Row, open_collection
 from engines.protocol import KINDS
 from tests.engines.index.makers import direction, row
@@ -131,6 +132,32 @@ def test_names_that_are_not_text_are_kept_as_they_are(collection: Collection | L
     collection.put(path, hashlib.sha256(b"x").hexdigest(), [row(path, 1)])
     assert collection.files() == {str(path)} and collection.unchanged(path)
     assert Path(collection.search(direction(1), kinds=ALL, k=1)[0][0].path).read_bytes() == b"x"
+
+
+# --- what is refused ---------------------------------------------------------------------------------------------
+
+
+def test_a_missing_collection_says_to_index_first_and_makes_nothing(
+    where: Path | str, tmp_path: Path, store: dict[str, bytes]
+) -> None:
+    with pytest.raises(CollectionError, match=r"^There is no collection holiday(\.fusion)?; index a folder first\.$"):
+        open_collection(where)
+    assert not list(tmp_path.iterdir()) and not store
+
+
+def test_a_collection_of_another_model_says_to_index_again_and_can_be_reset(
+    where: Path | str, collection: Collection | LanceCollection, tmp_path: Path
+) -> None:
+    collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+    for create in (False, True):
+        with pytest.raises(CollectionError, match="was made by another model, and this one cannot read it; index the"):
+            open_collection(where, model_digest="model-2", create=create)
+    collection.reset("model-2")
+    assert collection.n_rows == 0 and collection.files() == set()
+    with open_collection(where, model_digest="model-2") as again:
+        path = tmp_path / "b.jpg"
+        again.put(path, "d", [Row(str(path), "photo", 0, 0, direction(1, width=32))])  # of another width, too
+        assert again.n_rows == 1 and again.search(direction(1, width=32), kinds=ALL, k=1)[0][0].path == str(path)
 
 
 # --- what has changed --------------------------------------------------------------------------------------------

@@ -15,14 +15,12 @@ from engines.protocol import KINDS
 from tests.engines.index.makers import direction, row
 
 ALL = frozenset(KINDS)
-OUT_OF_REACH = (
-    "holiday cannot be read or written; check its address and the rights to it, and that the store is up.",
-    "无法读写 holiday，请检查地址、访问权限以及存储服务是否运行。",
-)
+OUT_OF_REACH = "holiday cannot be read or written; check its address and the rights to it, and that the store is up."
 
 
-def said(error: pytest.ExceptionInfo[CollectionError]) -> tuple[str, str]:
-    return error.value.en, error.value.zh
+def said(error: pytest.ExceptionInfo[CollectionError]) -> str:
+    assert error.value.zh != error.value.en
+    return error.value.en
 
 
 @pytest.mark.parametrize("library", ["lancedb", "pyarrow"])
@@ -32,9 +30,9 @@ def test_without_the_library_the_sentence_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(CollectionError) as caught:
         LanceCollection((tmp_path / "holiday").as_uri(), create=True)
-    assert said(caught) == (
-        f"Collections at an address need LanceDB; install it with: {sys.executable} -m pip install lancedb pyarrow",
-        f"地址形式的集合需要 LanceDB，请安装：{sys.executable} -m pip install lancedb pyarrow",
+    assert (
+        said(caught)
+        == f"Collections at an address need LanceDB; install it with: {sys.executable} -m pip install lancedb pyarrow"
     )
 
 
@@ -44,44 +42,8 @@ def test_what_is_no_address_is_refused_with_the_two_sorts_there_are(address: str
         LanceCollection(address, create=True)
     assert said(caught) == (
         "The address of a collection begins with s3:// and a bucket's name, or with file:/// and a folder; give one "
-        "of these, or the path of a file.",
-        "集合地址以 s3:// 加存储桶名开头，或以 file:/// 加文件夹开头；请改用其中之一，或给出文件路径。",
+        "of these, or the path of a file."
     )
-
-
-@pytest.mark.parametrize("place", ["folder", "bucket"])
-def test_a_missing_collection_says_to_index_first_and_makes_nothing(
-    place: str, request: pytest.FixtureRequest, tmp_path: Path, store: dict[str, bytes]
-) -> None:
-    with pytest.raises(CollectionError) as caught:
-        LanceCollection(request.getfixturevalue(place))
-    assert said(caught) == (
-        "There is no collection holiday; index a folder first.",
-        "没有集合 holiday，请先为文件夹建立索引。",
-    )
-    assert not list(tmp_path.iterdir()) and not store
-
-
-@pytest.mark.parametrize("place", ["folder", "bucket"])
-def test_a_collection_of_another_model_says_to_index_again_and_can_be_reset(
-    place: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    address = request.getfixturevalue(place)
-    with LanceCollection(address, model_digest="model-1", create=True) as collection:
-        collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
-        for create in (False, True):
-            with pytest.raises(CollectionError) as caught:
-                LanceCollection(address, model_digest="model-2", create=create)
-            assert said(caught) == (
-                "holiday was made by another model, and this one cannot read it; index the folder again.",
-                "holiday 由其他模型创建，与当前模型不通用，请重新建立索引。",
-            )
-        collection.reset("model-2")
-        assert collection.n_rows == 0 and collection.files() == set()
-    with LanceCollection(address, model_digest="model-2") as again:
-        path = tmp_path / "b.jpg"
-        again.put(path, "d", [Row(str(path), "photo", 0, 0, direction(1, width=32))])  # of another width, too
-        assert again.n_rows == 1 and again.search(direction(1, width=32), kinds=ALL, k=1)[0][0].path == str(path)
 
 
 def test_a_table_of_somebody_else_is_refused_and_left_alone(folder: str, tmp_path: Path) -> None:
@@ -90,10 +52,7 @@ def test_a_table_of_somebody_else_is_refused_and_left_alone(folder: str, tmp_pat
     table = lancedb.connect(place).create_table("collection", [{"url": "a"}])
     with pytest.raises(CollectionError) as caught:
         LanceCollection(folder, create=True)
-    assert said(caught) == (
-        "holiday is not a collection of this version of the program; choose another address.",
-        "holiday 不是本版本程序的集合，请另选地址。",
-    )
+    assert said(caught) == "holiday is not a collection of this version of the program; choose another address."
     assert table.count_rows() == 1
 
 

@@ -10,44 +10,16 @@ import numpy as np
 import pytest
 
 from engines.errors import CollectionError
-from engines.index import Collection, Row, discard
+from engines.index import Collection, discard
 from engines.protocol import KINDS
 from tests.engines.index.makers import direction, row
 
 ALL = frozenset(KINDS)
 
 
-def said(error: pytest.ExceptionInfo[CollectionError]) -> tuple[str, str]:
-    return error.value.en, error.value.zh
-
-
-def test_a_missing_collection_says_to_index_first(file: Path) -> None:
-    with pytest.raises(CollectionError) as caught:
-        Collection(file)
-    assert said(caught) == (
-        "There is no collection holiday.fusion; index a folder first.",
-        "没有集合 holiday.fusion，请先为文件夹建立索引。",
-    )
-    assert not file.exists() and not file.parent.exists()
-
-
-def test_a_collection_of_another_model_says_to_index_again_and_can_be_reset(
-    file: Path, collection: Collection, tmp_path: Path
-) -> None:
-    collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
-    for create in (False, True):
-        with pytest.raises(CollectionError) as caught:
-            Collection(file, model_digest="model-2", create=create)
-        assert said(caught) == (
-            "holiday.fusion was made by another model, and this one cannot read it; index the folder again.",
-            "holiday.fusion 由其他模型创建，与当前模型不通用，请重新建立索引。",
-        )
-    collection.reset("model-2")
-    assert collection.n_rows == 0 and collection.files() == set()
-    with Collection(file, model_digest="model-2", create=True) as again:
-        path = tmp_path / "b.jpg"
-        again.put(path, "d", [Row(str(path), "photo", 0, 0, direction(1, width=32))])  # of another width, too
-        assert again.n_rows == 1
+def said(error: pytest.ExceptionInfo[CollectionError]) -> str:
+    assert error.value.zh != error.value.en
+    return error.value.en
 
 
 def other_database(file: Path) -> None:
@@ -117,22 +89,10 @@ def words_for_numbers(file: Path) -> None:
         database.execute("UPDATE files SET path = 7")
 
 
-DAMAGED = (
-    "holiday.fusion is damaged or no collection; delete it and index the folder again.",
-    "holiday.fusion 已损坏或不是集合，请删除后重新建立索引。",
-)
-TO_RENEW = (
-    "holiday.fusion is damaged; index the folder again, and it is made anew.",
-    "holiday.fusion 已损坏；请重新建立索引，集合会重新生成。",
-)
-FOREIGN = (
-    "holiday.fusion is not a collection; choose another file or a new name.",
-    "holiday.fusion 不是集合文件，请另选文件或新名称。",
-)
-FUTURE = (
-    "holiday.fusion was made by another version of this program; index the folder again under a new name.",
-    "holiday.fusion 由本程序的其他版本创建，请用新名称重新建立索引。",
-)
+DAMAGED = "holiday.fusion is damaged or no collection; delete it and index the folder again."
+TO_RENEW = "holiday.fusion is damaged; index the folder again, and it is made anew."
+FOREIGN = "holiday.fusion is not a collection; choose another file or a new name."
+FUTURE = "holiday.fusion was made by another version of this program; index the folder again under a new name."
 
 
 @pytest.mark.parametrize(
@@ -208,9 +168,8 @@ def test_a_place_that_cannot_hold_a_collection_is_named(tmp_path: Path) -> None:
     for file in (tmp_path, tmp_path / "file" / "holiday.fusion"):
         with pytest.raises(CollectionError) as caught:
             Collection(file, create=True)
-        assert said(caught) == (
-            f"{file.name} cannot be opened or written there; choose another place for the collection.",
-            f"无法在该位置打开或写入 {file.name}，请为集合另选位置。",
+        assert (
+            said(caught) == f"{file.name} cannot be opened or written there; choose another place for the collection."
         )
 
 
@@ -222,10 +181,7 @@ def test_a_collection_another_program_is_writing_to_says_to_wait(
         collection._db.execute("BEGIN IMMEDIATE")
         with pytest.raises(CollectionError) as caught:
             other.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
-        assert said(caught) == (
-            "holiday.fusion is being changed by another program; try again in a moment.",
-            "holiday.fusion 正被其他程序修改，请稍后重试。",
-        )
+        assert said(caught) == "holiday.fusion is being changed by another program; try again in a moment."
         assert other.search(direction(1), kinds=ALL, k=1) == []  # reading goes on
         collection._db.execute("ROLLBACK")
         other.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
@@ -237,8 +193,5 @@ def test_a_full_disk_is_named_and_takes_nothing_finished(collection: Collection,
     collection._db.execute(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(CollectionError) as caught:
         collection.put(tmp_path / "b.jpg", "d", [row(tmp_path / "b.jpg", n, text="x" * 500) for n in range(200)])
-    assert said(caught) == (
-        "There is no room left on the disk for holiday.fusion; free some and index again.",
-        "磁盘已满，无法写入 holiday.fusion，请清理空间后重新建立索引。",
-    )
+    assert said(caught) == "There is no room left on the disk for holiday.fusion; free some and index again."
     assert collection.n_rows == 1 and collection.files() == {str(tmp_path / "a.jpg")}

@@ -112,6 +112,5 @@ def test_a_missing_or_damaged_file_of_heads_is_one_sentence(content: bytes | str
         path.write_bytes(content)
     elif content is not None:
         save_file({"plain.scale": np.ones(1)}, path, {"about": "{}"})
-    with pytest.raises(RequestError, match=r"assets/lab/heads.safetensors is missing or damaged") as caught:
+    with pytest.raises(RequestError, match=r"assets/lab/heads.safetensors is missing or damaged"):
         load_heads(path)
-    assert "缺失或已损坏" in caught.value.zh

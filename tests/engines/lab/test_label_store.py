@@ -163,9 +163,8 @@ def test_a_set_that_is_not_there_is_a_sentence_that_lists_what_is(act: Any, labe
     with pytest.raises(RequestError, match="No label set is called 'Cars'; there are: none yet"):
         act(labels, "Cars")
     labels.save(some_set())
-    with pytest.raises(RequestError, match="No label set is called 'Cars'; there are: Pets") as caught:
+    with pytest.raises(RequestError, match="No label set is called 'Cars'; there are: Pets"):
         act(labels, "Cars")
-    assert "没有名为“Cars”的标签集" in caught.value.zh
 
 
 # --- damage --------------------------------------------------------------------------------------------------------
@@ -207,7 +206,6 @@ def test_a_damaged_set_is_one_sentence_and_the_others_still_work(
     change(file, **DAMAGE[what])
     with pytest.raises(CollectionError, match=r"The label set in pets-\w+\.safetensors is damaged") as caught:
         labels.load("Pets")
-    assert "已损坏" in caught.value.zh
     well, ill = labels.entries()
     assert (well.name, well.failure, ill.name) == ("Zoo", None, file.stem)
     assert ill.failure is not None and str(ill.failure) == str(caught.value)

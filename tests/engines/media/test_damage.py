@@ -59,7 +59,6 @@ def test_an_mp4_cut_short_has_lost_its_table_and_is_refused(tmp_path: Path, name
             f"{name} is not a photo, sound or clip, or it is damaged or cut short; "
             "JPEG, PNG, MP3 and MP4 are safe choices."
         )
-        assert caught.value.zh == f"{name} 不是照片、声音或视频，或文件已损坏、不完整；建议使用 JPEG、PNG、MP3 或 MP4。"
 
 
 def test_a_clip_whose_sound_cannot_be_read_is_a_silent_clip(tmp_path: Path) -> None:

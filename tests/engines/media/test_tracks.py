@@ -136,7 +136,6 @@ def test_a_start_past_the_end_is_named(tmp_path: Path) -> None:
     with pytest.raises(MediaError) as caught:
         load_sound(path, start_s=5)
     assert caught.value.en == "short.wav ends before 5.0 seconds; choose an earlier time."
-    assert caught.value.zh == "short.wav 不到 5.0 秒，请选择更早的时间。"
 
 
 @pytest.mark.parametrize("suffix", ["wav", "mp3", "flac", "opus", "m4a"])
@@ -254,7 +253,6 @@ def test_a_silent_clip_has_no_sound_to_load(tmp_path: Path) -> None:
     with pytest.raises(MediaError) as caught:
         load_sound(film(tmp_path / "silent.mp4", sound=None))
     assert caught.value.en == "silent.mp4 has no sound track; choose a sound, or a clip with sound."
-    assert caught.value.zh == "silent.mp4 没有声音，请选择声音文件或带声音的视频。"
 
 
 def test_a_clip_recorded_in_a_browser_has_no_length_in_its_head(tmp_path: Path) -> None:
@@ -377,7 +375,6 @@ def test_a_file_of_very_many_tracks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaError) as caught:
         probe(path)
     assert caught.value.en == "many.mka holds more than 32 tracks; export it with one picture and one sound track."
-    assert caught.value.zh == "many.mka 的轨道超过 32 条，请导出为一条画面和一条声音。"
 
 
 def test_tags_in_an_old_alphabet_do_no_harm(tmp_path: Path) -> None:

@@ -119,9 +119,8 @@ def test_of_a_folder_half_of_the_classes_are_kept_for_testing(modality: str, tmp
 def test_too_little_for_such_tasks_is_one_sentence(n_ways: int, n_shots: int, sentence: str, tmp_path: Path) -> None:
     for i in range(4):
         save_photos(tmp_path / str(i), 5)
-    with pytest.raises(RequestError, match=sentence) as caught:
+    with pytest.raises(RequestError, match=sentence):
         from_dataset(from_folder(tmp_path), seed=0).check(n_ways, n_shots)
-    assert "请" in caught.value.zh
 
 
 def test_a_persons_data_set_takes_the_place_of_any(tmp_path: Path) -> None:

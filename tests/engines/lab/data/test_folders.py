@@ -93,24 +93,16 @@ def test_reading_can_be_stopped(tmp_path: Path) -> None:
 # --- what is wrong with a folder ---------------------------------------------------------------------------------
 
 
-def test_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
-    assert "There is no folder pets that can be opened" in refusal(tmp_path / "pets").en
-
-
-def test_a_folder_without_sub_folders_says_to_make_some(tmp_path: Path) -> None:
-    save_photos(tmp_path / "pets", 5)
-    assert "pets has no sub-folders; make one for each class" in refusal(tmp_path / "pets").en
-
-
-def test_one_class_alone_is_not_enough(tmp_path: Path) -> None:
-    save_photos(tmp_path / "pets" / "cat", 5)
-    assert refusal(tmp_path / "pets").en == "pets has only one class, cat; add a sub-folder for a second one."
-
-
-def test_more_than_a_hundred_classes_are_too_many(tmp_path: Path) -> None:
-    for i in range(101):
-        (tmp_path / "pets" / str(i)).mkdir(parents=True)
-    assert refusal(tmp_path / "pets").en == "pets has 101 classes; at most 100 are taken."
+def test_a_folder_without_enough_classes_or_with_too_many_says_so(tmp_path: Path) -> None:
+    pets = tmp_path / "pets"
+    assert "There is no folder pets that can be opened" in refusal(pets).en
+    save_photos(pets, 5)
+    assert "pets has no sub-folders; make one for each class" in refusal(pets).en
+    save_photos(pets / "cat", 5)
+    assert refusal(pets).en == "pets has only one class, cat; add a sub-folder for a second one."
+    for i in range(100):
+        (pets / str(i)).mkdir()
+    assert refusal(pets).en == "pets has 101 classes; at most 100 are taken."
 
 
 def test_a_class_that_falls_short_is_named_with_what_could_not_be_used(tmp_path: Path) -> None:
@@ -123,13 +115,6 @@ def test_a_class_that_falls_short_is_named_with_what_could_not_be_used(tmp_path:
     assert error.en == (
         "Of the 5 photos a class needs, dog has 3 (3 more cannot be read, are silent or are there twice); add some."
     )
-    assert "“dog”只有 3 个（另有 3 个" in error.zh
-
-
-def test_a_class_with_too_few_files_of_any_kind_is_named(tmp_path: Path) -> None:
-    save_photos(tmp_path / "cat", 5)
-    save_photos(tmp_path / "dog", 4)
-    assert refusal(tmp_path).en == "Of the 5 photos a class needs, dog has 4; add some."
 
 
 def test_silent_sounds_do_not_count(tmp_path: Path) -> None:
