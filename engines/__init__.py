@@ -23,7 +23,8 @@ from engines.errors import (
     StudioError,
     UserError,
 )
-from engines.hosts import Offer, describe, open_host, open_routes
+from engines.hosts import describe, open_host, open_routes
+from engines.hosts.hub import Offer
 from engines.hosts.results import TASKS
 from engines.hosts.router import Route, Router, parse_routes, read_routes, write_routes
 from engines.protocol import (
