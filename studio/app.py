@@ -324,7 +324,11 @@ def start(
     rules = Rules(shared=doors.password is not None)
     state = open_state(host, rules=rules, home=home, devices=devices, settings=settings, opener=opener, looker=looker)
     app = mount(state, lock=doors.lock(), entrance=doors.entrance, mcp=mcp)
-    sweeper = uploads.Sweeper([partial(uploads.delete_old, gradio_uploads), state.collections.delete_old_uploads])
+    from engines.device import return_freed_memory
+
+    sweeper = uploads.Sweeper(
+        [partial(uploads.delete_old, gradio_uploads), state.collections.delete_old_uploads, return_freed_memory]
+    )
     return _run(app, doors, sweeper.close)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -292,3 +294,14 @@ def test_free_memory_of_the_cpu_is_what_the_system_says() -> None:
     import psutil
 
     assert 0 < device.free_bytes("cpu") <= psutil.virtual_memory().total
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc has to be told")
+def test_memory_that_was_freed_goes_back_to_the_system() -> None:
+    blocks = [bytearray(60_000) for _ in range(5_000)]  # small enough to lie in the heap: 300 MB
+    last = bytearray(60_000)  # above all of them, so that the heap cannot shrink by itself
+    del blocks
+    before = psutil.Process().memory_info().rss
+    device.return_freed_memory()
+    assert before - psutil.Process().memory_info().rss > 200_000_000
+    del last

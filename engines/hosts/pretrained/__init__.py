@@ -8,9 +8,7 @@ in a thread of its own (`writing`); long sounds give way to others between two s
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -192,5 +190,4 @@ def give_back() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)  # glibc keeps freed memory otherwise
+    devices.return_freed_memory()
