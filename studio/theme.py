@@ -138,7 +138,8 @@ def style() -> str:
 
 SAID = ("copied", "unsaved")
 """Texts that only the scripts of the page say."""
-SCRIPTS = ("studio.js", "addresses.js", "transcript.js")
+TABS = ("search", "speech", "video", "caption", "history", "lab", "models")
+SCRIPTS = ("studio.js", "addresses.js", "keyboard.js", "transcript.js")
 DROPS = ("photo", "sound", "clip", "files")
 
 
@@ -146,7 +147,11 @@ DROPS = ("photo", "sound", "clip", "files")
 def early_script() -> str:
     """What has to stand before gradio's own in the head: the script that settles the language, and our icon."""
     facts = {
-        "texts": {lang: {name: i18n.text(f"ui.{name}", lang) for name in SAID} for lang in i18n.LANGUAGES},
+        "texts": {
+            lang: {name: i18n.text(f"ui.{name}", lang) for name in SAID}
+            | {"tabs": {name: i18n.text(f"ui.tab.{name}", lang) for name in TABS}}
+            for lang in i18n.LANGUAGES
+        },
         "core": _core(),
     }
     return ICON + "<script>" + _EARLY.replace("COOKIE", i18n.COOKIE).replace("FACTS", json.dumps(facts)) + "</script>"
