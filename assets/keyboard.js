@@ -16,6 +16,13 @@
     }
   }
 
+  // What scrolls sideways is reached by keys.
+  function scrollable() {
+    for (const part of document.querySelectorAll('.katex-display, .lesson-text pre, .command code, .wide')) {
+      if (part.scrollWidth > part.clientWidth && !part.hasAttribute('tabindex')) part.tabIndex = 0;
+    }
+  }
+
   const moves = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
   document.addEventListener('keydown', (event) => {
     const all = tabs();
@@ -45,7 +52,7 @@
   }
 
   let waiting = 0;
-  const look = () => { waiting ||= setTimeout(() => { waiting = 0; tidy(); nameTabs(); }, 80); };
+  const look = () => { waiting ||= setTimeout(() => { waiting = 0; tidy(); scrollable(); nameTabs(); }, 80); };
   function begin() {
     const whole = document.querySelector('gradio-app, .gradio-container');
     if (!whole || !tabs().length) { requestAnimationFrame(begin); return; }

@@ -282,7 +282,7 @@ def measured_view(file: Path = EVALUATION) -> str:
         for key, figure in rows
     )
     command = f'<p class="quiet">{both("ui.models.command")} <code>python -m engines.evaluation</code></p>'
-    table = f'<div class="wide tall"><table class="grid figures"><tbody>{lines}</tbody></table></div>'
+    table = f'<div class="wide tall" tabindex="0"><table class="grid figures"><tbody>{lines}</tbody></table></div>'
     return views.result_card("done", title + command + table)
 
 
