@@ -130,6 +130,14 @@ def test_clips_of_the_studio_are_read(tmp_path: Path, suffix: str, picture: str,
     assert clip.frames[0].shape == (48, 64, 3) and clip.sound is not None
 
 
+def test_tape_of_a_camcorder_is_read_in_its_shape(tmp_path: Path) -> None:
+    tape = film(tmp_path / "tape.dv", picture="dvvideo", sound="pcm_s16le", fps=25, size=(720, 576), layout="stereo")
+    clip = load_clip(tape, n_frames=2, max_side=320)
+    height, width, _ = clip.frames[0].shape
+    assert width / height == pytest.approx(4 / 3, rel=0.03) and clip.sound is not None
+    assert pitch_hz(clip.sound.samples[4_000:20_000]) == pytest.approx(440, abs=3)
+
+
 def white_corner(_: int) -> np.ndarray:
     """White at the top left."""
     picture = np.zeros((48, 64, 3), np.uint8)
