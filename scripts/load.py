@@ -20,9 +20,10 @@ import tempfile
 import threading
 import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -185,23 +186,31 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30.0, help="length of the long recording (default: 30)")
     parser.add_argument("--model", default="builtin", help="the model of the studio that is started (default: builtin)")
     parser.add_argument("--url", help="a studio that runs already")
+    parser.add_argument("--out", type=Path, help="also write the figures as JSON, for scripts.tables")
     parser.add_argument("--recording", type=Path, help=argparse.SUPPRESS)  # given to the users' own process
     options = parser.parse_args()
     if options.recording is not None:
         print(json.dumps(asdict(asyncio.run(use(options.url, options.users, options.seconds, options.recording)))))
         return
+    slope: float | None = None
+    stop_s: float | None = None
     with tempfile.TemporaryDirectory() as folder:
         recording = write_recording(Path(folder) / "recording.wav", options.minutes)
         if options.url is not None:
-            print(table(users(options.url, options, recording), options))
-            return
-        watched = Watched(open_host(options.model, Settings()))
-        with start(watched, home=Path(folder) / "home", devices=("cpu",), mcp=False) as served:
-            memory = Memory()
-            waits = users(served.url, options, recording)
-            memory.close()
-            time.sleep(5.0)
-            print(table(waits, options, slope=memory.slope(), stop_s=watched.ended_at - waits.left_at))
+            waits = users(options.url, options, recording)
+        else:
+            watched = Watched(open_host(options.model, Settings()))
+            with start(watched, home=Path(folder) / "home", devices=("cpu",), mcp=False) as served:
+                memory = Memory()
+                waits = users(served.url, options, recording)
+                memory.close()
+                time.sleep(5.0)
+                slope, stop_s = memory.slope(), watched.ended_at - waits.left_at
+    given = {name: getattr(options, name) for name in ("users", "seconds", "minutes")}
+    found = {**given, "waits": asdict(waits), "slope": slope, "stop_s": stop_s}
+    print(table(found), end="")
+    if options.out is not None:
+        options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def users(url: str, options: argparse.Namespace, recording: Path) -> Waits:
@@ -212,20 +221,33 @@ def users(url: str, options: argparse.Namespace, recording: Path) -> Waits:
     return Waits(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def table(waits: Waits, options: argparse.Namespace, *, slope: float | None = None, stop_s: float | None = None) -> str:
-    """The figures as Markdown."""
-    rows = [
-        ("users, seconds", f"{options.users}, {options.seconds:.0f}"),
-        ("requests, errors", f"{waits.n_requests}, {waits.n_errors}"),
-        ("a translation alone", f"{waits.alone_s:.2f} s"),
-        (f"beside a recording of {options.minutes:.0f} minutes", f"{waits.beside_s:.2f} s"),
-        ("among all users, median and 95 %", f"{waits.p50_s:.2f} s, {waits.p95_s:.2f} s"),
-    ]
-    if slope is not None:
-        rows.append(("memory, second half", f"{slope:+.1f} MB a minute"))
-    if stop_s is not None and waits.left_at > 0:
-        rows.append(("the recording stops after its client has gone", f"{stop_s:.2f} s"))
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+NAMES = {
+    "en": (
+        "users, seconds", "requests, errors", "a translation alone", "beside a recording of {minutes:.0f} minutes",
+        "among all users, median and 95 %", "memory, second half", "the recording stops after its client has gone",
+    ),
+    "zh": (
+        "用户数，秒数", "请求，错误", "单独翻译一句", "同时转写 {minutes:.0f} 分钟的录音", "所有用户同时，中位数与 95%",
+        "内存，后半段，每分钟", "客户离开后录音停止",
+    ),
+}  # fmt: skip
+
+
+def table(found: Mapping[str, Any], language: str = "en") -> str:
+    """What `main` found as Markdown; what was not seen is left out."""
+    waits = found["waits"]
+    values = (
+        f"{found['users']}, {found['seconds']:.0f}",
+        f"{waits['n_requests']}, {waits['n_errors']}",
+        f"{waits['alone_s']:.2f} s",
+        f"{waits['beside_s']:.2f} s",
+        f"{waits['p50_s']:.2f} s, {waits['p95_s']:.2f} s",
+        None if found["slope"] is None else f"{found['slope']:+.1f} MB" + (" a minute" if language == "en" else ""),
+        None if found["stop_s"] is None or waits["left_at"] == 0 else f"{found['stop_s']:.2f} s",
+    )
+    names = (name.format(**found) for name in NAMES[language])
+    rows = [f"| {name} | {value} |" for name, value in zip(names, values, strict=True) if value is not None]
+    return "\n".join(["| | |", "|---|---|", *rows]) + "\n"
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@
 
 Figures of the model come from assets/models/builtin/evaluation.json (those of the version before it from
 evaluation.before.json), those of the Lab from assets/lab/results.json, the sizes of known checkpoints from their
-configs. A document holds a table between `<!-- NAME LANGUAGE -->` and `<!-- end NAME -->`, NAME being headline,
-measured, lab or known.
+configs, hostile files and many users from docs/trust.json and docs/load.json, which `engines.evaluation.trust` and
+`scripts.load` write. A document holds a table between `<!-- NAME LANGUAGE -->` and `<!-- end NAME -->`, NAME being
+headline, measured, lab, known, trust or load.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from scripts import known_checkpoints, lab_tables, model_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "README.zh.md", "docs/*.md", "docs/zh/*.md", "assets/models/builtin/CARD.md")
-BLOCK = re.compile(r"(<!-- (headline|measured|lab|known) (en|zh) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (headline|measured|lab|known|trust|load) (en|zh) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
 
 HEADLINE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Captions of photos, English: CIDEr", "图片描述（英文）：CIDEr", ("caption.flickr8k.en.cider",)),
@@ -67,6 +68,9 @@ def headline(rows: Mapping[str, Any], language: str) -> str:
 
 def tables() -> dict[str, Callable[[str], str]]:
     """The name of each table -> what it is in a language."""
+    from engines.evaluation import trust
+    from scripts import load
+
     model = ASSETS / "models" / "builtin"
     rows = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
     before = json.loads((model / "evaluation.before.json").read_text(encoding="utf-8"))
@@ -76,7 +80,14 @@ def tables() -> dict[str, Callable[[str], str]]:
         "measured": lambda language: model_tables.measured(rows, language, before=before),
         "lab": lambda language: lab_tables.shown(found, chinese=language == "zh"),
         "known": lambda language: known_checkpoints.table(language) + "\n",
+        "trust": lambda language: trust.table(_found("trust"), language),
+        "load": lambda language: load.table(_found("load"), language),
     }
+
+
+def _found(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "docs" / f"{name}.json").read_text(encoding="utf-8"))
+    return found
 
 
 def fill(document: str, made: Mapping[str, Callable[[str], str]]) -> str:

@@ -208,7 +208,7 @@ def radio(elem_id: str, key: str, choices: Sequence[tuple[Any, str]], value: str
     return gr.Radio(list(choices), value=value, label=label(key), elem_id=elem_id, **common)
 
 
-def dropdown(elem_id: str, key: str, choices: Sequence[tuple[Any, str]], value: str | None, **more: Any) -> gr.Dropdown:
+def dropdown(elem_id: str, key: str, choices: Sequence[tuple[Any, Any]], value: Any, **more: Any) -> gr.Dropdown:
     """One of several choices in a menu. key: of the label."""
     common: dict[str, Any] = {"elem_classes": "field", "filterable": False, "interactive": True} | more
     return gr.Dropdown(list(choices), value=value, label=label(key), elem_id=elem_id, **common)
@@ -281,3 +281,14 @@ def kind_of(path: Path) -> str:
     from engines.media import probe
 
     return probe(path).kind
+
+
+def n_tracks(path: Path) -> int:
+    """How many sound tracks a file has; 0 for what cannot be read, which is said when it is to be read."""
+    from engines import MediaError
+    from engines.media import probe
+
+    try:
+        return probe(path).n_tracks
+    except MediaError:
+        return 0

@@ -1,6 +1,6 @@
 """Hostile files, made by a seed and by type, given to the readers: what each costs and whether it gets its sentence.
 
-    python -m engines.evaluation.trust [--full] [--seed N] [--files N] [--kills N]
+    python -m engines.evaluation.trust [--full] [--seed N] [--files N] [--kills N] [--out FILE]
 
 Counts crashes, requests over 10 s of CPU or 1.5 GB, files read that were only pointed at, and answers that are neither
 a medium nor one sentence in both languages. Then kills an indexing process at random times and counts what is lost.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import random
 import resource
@@ -22,9 +23,10 @@ import time
 import wave
 import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -307,18 +309,28 @@ def _rows(where: Path) -> int:
         return 0
 
 
-def table(rows: dict[str, FileTally]) -> str:
-    """The rows as a Markdown table."""
-    lines = [
-        "| type | files | ways read | crashes | over 10 s of CPU | over 1.5 GB | read outside | without a sentence "
-        "| most CPU | most memory |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for kind, row in rows.items():
-        counts = (row.n, row.n_read, row.crashes, row.slow, row.large, row.outside, row.unsaid)
-        cells = [kind, *map(str, counts), f"{row.most_cpu_s:.1f} s", f"{row.most_bytes / 2**20:.0f} MB"]
+HEADS = {
+    "en": "| type | files | ways read | crashes | over 10 s of CPU | over 1.5 GB | read outside | without a sentence "
+    "| most CPU | most memory |",
+    "zh": "| 类型 | 文件 | 读出的方式 | 崩溃 | CPU 超 10 秒 | 内存超 1.5 GB | 读到外部 | 没有说明 "
+    "| 最多 CPU | 最多内存 |",
+}
+KILLS = {
+    "en": "{n} kills while indexing {files} files: {lost} lost or doubled.",
+    "zh": "索引 {files} 个文件时终止 {n} 次：{lost} 个丢失或重复。",
+}
+
+
+def table(found: Mapping[str, Any], language: str = "en") -> str:
+    """What `main` counted as Markdown: a line for each type of file, then what the kills cost."""
+    lines = [HEADS[language], "|---|---|---|---|---|---|---|---|---|---|"]
+    for kind, row in found["types"].items():
+        counts = [row[name] for name in ("n", "n_read", "crashes", "slow", "large", "outside", "unsaid")]
+        cells = [kind, *map(str, counts), f"{row['most_cpu_s']:.1f} s", f"{row['most_bytes'] / 2**20:.0f} MB"]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    if found["kills"]["n"]:
+        lines += ["", KILLS[language].format(**found["kills"])]
+    return "\n".join(lines) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -327,17 +339,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--files", type=int, help="how many files instead")
     parser.add_argument("--kills", type=int, help="how many kills instead")
+    parser.add_argument("--out", type=Path, help="also write what was counted as JSON, for scripts.tables")
     options = parser.parse_args(arguments)
     n_files, n_kills = FULL if options.full else DEFAULT
     began_s = time.perf_counter()
     rows = measure(n_files if options.files is None else options.files, options.seed)
-    print(table(rows), flush=True)
     n_kills = n_kills if options.kills is None else options.kills
-    lost = 0
-    if n_kills:
-        lost, n_texts = kills(n_kills, options.seed)
-        print(f"\n{n_kills} kills while indexing {n_texts} files: {lost} lost or doubled")
-    print(f"\nseed {options.seed}, {time.perf_counter() - began_s:.0f} s")
+    lost, n_texts = kills(n_kills, options.seed) if n_kills else (0, 0)
+    found = {
+        "seed": options.seed,
+        "types": {kind: asdict(row) for kind, row in rows.items()},
+        "kills": {"n": n_kills, "files": n_texts, "lost": lost},
+    }
+    print(table(found), end="")
+    print(f"\n{time.perf_counter() - began_s:.0f} s")
+    if options.out is not None:
+        options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     bad = sum(row.crashes + row.slow + row.large + row.outside + row.unsaid for row in rows.values()) + lost
     return 1 if bad else 0
 

@@ -7,6 +7,7 @@ from engines import RequestError, TranscribeRequest, TranslateRequest
 from studio import components
 from studio.components import MediaInput
 from studio.tabs.speech import ui as speech
+from tests.engines.media.makers import several_tracks, sine
 
 
 @pytest.fixture
@@ -65,3 +66,14 @@ def test_what_is_missing_for_a_translation_is_said(
     with pytest.raises(RequestError, match=sentence) as caught:
         speech.build(media, "text", None, None, text, source, target)
     assert zh in caught.value.zh
+
+
+def test_a_track_is_asked_for_and_can_be_chosen_where_a_file_has_several(media: MediaInput, tmp_path: Path) -> None:
+    film = several_tracks(tmp_path / "film.mka", {"ger": sine(0.5), "eng": sine(0.5)})
+    one = several_tracks(tmp_path / "one.mka", {"ger": sine(0.5)})
+    shown = speech.track_choice("sound", str(film), None)
+    assert shown["visible"] and [number for _, number in shown["choices"]] == [0, 1, 2] and shown["value"] == 0
+    for kind, file in (("sound", one), ("clip", film), ("text", film), ("sound", tmp_path / "gone.mp3")):
+        assert not speech.track_choice(kind, str(file), None)["visible"], kind
+    (request,) = speech.build(media, "sound", str(film), None, None, "auto", "none", 2)
+    assert request == TranscribeRequest(media=film, track=2)

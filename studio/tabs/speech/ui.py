@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -20,7 +22,7 @@ from studio import components, views
 from studio.components import CLIP, FILES, SOUND, TEXT, MediaInput
 from studio.i18n import label
 from studio.state import AppState
-from studio.stream import Job
+from studio.stream import QUICK, Job
 from studio.tabs.panel import Panel, wire_panel
 from studio.tabs.speech.view import body, transcript
 
@@ -30,14 +32,32 @@ NONE = "none"
 
 
 def build(
-    media: MediaInput, kind: str, sound: str | None, clip: str | None, text: str | None, source: str, target: str
+    media: MediaInput,
+    kind: str,
+    sound: str | None,
+    clip: str | None,
+    text: str | None,
+    source: str,
+    target: str,
+    track: int = 0,
 ) -> tuple[Request, ...]:
-    """The request for the current inputs: a transcript, or for text a translation. Raises RequestError."""
+    """The request for the current inputs: a transcript, or for text a translation. track: the sound track that is
+    heard, 0 for the file's own choice. Raises RequestError."""
     given = media.chosen(kind, sound, clip, text)
     if isinstance(given, str):
         return (_translation(given, source, target),)
     translate_to = None if target in (NONE, source) else target
-    return (TranscribeRequest(media=given, language=None if source == AUTO else source, translate_to=translate_to),)
+    language = None if source == AUTO else source
+    return (TranscribeRequest(media=given, language=language, translate_to=translate_to, track=track),)
+
+
+def track_choice(kind: str, sound: str | None, clip: str | None) -> dict[str, Any]:
+    """What the choice of a sound track becomes for the file that is seen: it shows where there are several."""
+    file = {SOUND: sound, CLIP: clip}.get(kind)
+    n_tracks = components.n_tracks(Path(file)) if file else 0
+    choices = [(label("ui.speech.track_own"), 0), *((str(n), n) for n in range(1, n_tracks + 1))]
+    update: dict[str, Any] = gr.update(choices=choices, value=0, visible=n_tracks > 1)
+    return update
 
 
 def _translation(text: str, source: str, target: str) -> TranslateRequest:
@@ -78,17 +98,24 @@ def create_ui(state: AppState) -> Panel:
                     NONE,
                     min_width=120,
                 )
+            track = components.dropdown(
+                "speech-track", "ui.speech.track", [(label("ui.speech.track_own"), 0)], 0, visible=False
+            )
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
         with gr.Column(scale=7, elem_classes="split-result"):
             result = components.result_card(TAB, views.empty(TAB, views.example_segments()))
-    return Panel(TAB, media, (source, target), samples, run, stop, result, subtitle)
+    return Panel(TAB, media, (source, target, track), samples, run, stop, result, subtitle)
 
 
 def wire(state: AppState, panel: Panel) -> None:
     """Attach the events."""
 
-    def requests(_session: str, _language: str, *values: str) -> Sequence[Request]:
+    seen = [panel.media.kind, panel.media.parts[SOUND], panel.media.parts[CLIP]]
+    for widget in seen:
+        widget.change(track_choice, seen, panel.extras[2], **QUICK)
+
+    def requests(_session: str, _language: str, *values: Any) -> Sequence[Request]:
         return build(panel.media, *values)
 
     def view(_session: str, result: Result) -> str:

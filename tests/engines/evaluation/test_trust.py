@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,17 @@ def test_a_seed_makes_the_same_file_again(kind: str, tmp_path: Path) -> None:
     assert made[0] == made[1]
 
 
-def test_the_table_has_a_line_for_each_type() -> None:
-    rows = {"images": trust.FileTally(n=3, n_read=2, most_cpu_s=1.25, most_bytes=2**28)}
-    assert trust.table(rows).splitlines()[2] == "| images | 3 | 2 | 0 | 0 | 0 | 0 | 0 | 1.2 s | 256 MB |"
+def test_the_table_has_a_line_for_each_type_and_one_for_the_kills() -> None:
+    row = trust.FileTally(n=3, n_read=2, most_cpu_s=1.25, most_bytes=2**28)
+    found = {"types": {"images": asdict(row)}, "kills": {"n": 5, "files": 90, "lost": 0}}
+    lines = trust.table(found).splitlines()
+    assert lines[2] == "| images | 3 | 2 | 0 | 0 | 0 | 0 | 0 | 1.2 s | 256 MB |"
+    assert lines[-1] == "5 kills while indexing 90 files: 0 lost or doubled."
+    assert trust.table(found, "zh").splitlines()[-1] == "索引 90 个文件时终止 5 次：0 个丢失或重复。"
+
+
+def test_what_was_counted_is_written_for_the_tables(tmp_path: Path) -> None:
+    out = tmp_path / "trust.json"
+    assert trust.main(["--files", "1", "--kills", "0", "--out", str(out)]) == 0
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert found["types"]["images"]["n"] == 1 and found["kills"] == {"n": 0, "files": 0, "lost": 0}

@@ -178,6 +178,22 @@ def test_a_ray_cluster_reads_each_file_once_though_a_worker_dies(folder: Path, m
     assert was_read(folder).count("die once") == 2
 
 
+def test_a_ray_cluster_of_two_nodes_reads_each_file_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed (the extra `cluster`)")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (folder / "2.txt").write_text("die once")
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        with workers.ray_workers(cluster.address) as (start, n_cores):
+            assert n_cores == 2, "a core of each node"
+            *_, last = workers.index(plain_host.opened, request_for(folder), 2, start)  # type: ignore[arg-type]
+    finally:
+        cluster.shutdown()
+    assert (last.n_added, last.n_rows, last.failures, last.host) == (6, 6, (), "plain")
+    assert was_read(folder).count("die once") == 2
+
+
 def test_ray_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
