@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,6 @@ from pathlib import Path
 import openai
 import psutil
 import pytest
-
-from tests.conftest import free_port
 
 serve = pytest.importorskip("ray.serve", reason="Ray Serve is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")]
@@ -29,7 +28,9 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("FUSION_STUDIO_DEVICE", "cpu")
-    port = free_port()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error")
     try:
         serve.start(http_options={"host": "127.0.0.1", "port": port})
