@@ -30,12 +30,13 @@ from studio.app import start
 from tests.fake_host import CAPTIONS, SPEECH, FakeHost, LentHost
 
 ROOT = Path(__file__).resolve().parents[1]
+LESSONS = sorted((ASSETS / "lessons").rglob("*.md"))
 DOCUMENTS = sorted(
     [
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "scripts").glob("*.md"),
-        *(ASSETS / "lessons").rglob("*.md"),
+        *LESSONS,
         ASSETS / "models/builtin/CARD.md",
     ]
 )
@@ -81,6 +82,8 @@ def commands() -> list[tuple[Path, list[str]]]:
                 words = words[1:]
             if words and words[0] in ("python", "fusion-studio", ".venv/bin/python"):
                 found.append((path, words))
+    for path in LESSONS:  # their commands stand in sentences, too
+        found += [(path, shlex.split(line)) for line in re.findall(r"`(python [^`\n]+)`", path.read_text("utf-8"))]
     return found
 
 
