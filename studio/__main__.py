@@ -19,7 +19,11 @@ def main(argv: list[str] | None = None, program: str = "") -> int:
         print(f"fusion-studio {engines.__version__}")
         return 0
     if serving.is_asked_for(arguments):
-        serving.serve(serving.parse(arguments, called))
+        from engines.cli.process import ends_on_ctrl_c
+
+        options = serving.parse(arguments, called)
+        with ends_on_ctrl_c():
+            serving.serve(options)
         return 0
     if arguments[0] == "publish":
         from engines.hosts import publish

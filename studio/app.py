@@ -15,6 +15,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -392,7 +393,7 @@ def _run(app: ASGIApp, doors: _Doors, close: Callable[[], object]) -> Served:
             server_header=False,
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=1,
         )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": doors.listeners}, name="studio", daemon=True)
@@ -424,7 +425,14 @@ def serve(
 ) -> None:
     """Serve the page until it is stopped (Ctrl+C), and say in the terminal where it is. api_only: only its API."""
     begin = start_api if api_only else partial(start, mcp=mcp, settings=settings)
-    with begin(host, bind=bind, port=port, share=share, root_path=root_path, allow_hosts=allow_hosts) as served:
+    reach: dict[str, Any] = {
+        "bind": bind,
+        "port": port,
+        "share": share,
+        "root_path": root_path,
+        "allow_hosts": allow_hosts,
+    }
+    with closing(host), begin(host, **reach) as served:  # a worker at work would abort the interpreter at its end
         print(f"Fusion Studio is at {served.url}{'/v1' if api_only else ''}", flush=True)
         if share:
             print(open_tunnel(served.tunnel_port), flush=True)

@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
 import socket
+import subprocess
 import sys
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 
 from engines import Progress, Route, Settings, write_routes
@@ -301,3 +306,36 @@ def test_a_name_that_is_no_address_is_one_sentence(monkeypatch: pytest.MonkeyPat
     refuse_to_bind(monkeypatch, socket.EAI_NONAME)
     with pytest.raises(SystemExit, match="This machine has no address nowhere"):
         serving.free_port("nowhere", 7860)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT there")
+def test_ctrl_c_ends_a_studio_that_is_at_work(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "long.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        noise = np.random.default_rng(0).integers(-9_000, 9_000, 16_000 * 600).astype("<i2")
+        file.writeframes((noise * (np.arange(len(noise)) % 4_000 < 2_000)).astype("<i2").tobytes())
+    port = serving.free_port("127.0.0.1", 17_860)
+    environment = os.environ | {
+        "FUSION_STUDIO_HOME": str(tmp_path / "home"),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    command = [sys.executable, "-m", "studio", "serve", "--port", str(port), "--no-browser"]
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a program started in the background ignores it
+    program = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    signal.signal(signal.SIGINT, heard)
+    try:
+        assert program.stdout is not None
+        while " is at " not in (line := program.stdout.readline()):
+            assert line, "it ended before it served"
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            sent = client.post("/gradio_api/upload", files={"files": ("a.wav", (tmp_path / "long.wav").read_bytes())})
+            asked = {"file": {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}}
+            called = client.post("/gradio_api/call/v2/transcribe", json=asked).json()["event_id"]
+            with client.stream("GET", f"/gradio_api/call/transcribe/{called}") as said:
+                next(said.iter_lines())  # it is at work
+                program.send_signal(signal.SIGINT)
+                rest = program.communicate(timeout=60)[0]
+    finally:
+        program.kill()
+    assert program.returncode in (0, 130) and "stopped" in rest and "terminate" not in rest
