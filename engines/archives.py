@@ -1,10 +1,10 @@
 """Readers of training and test data in the shared layout: photos, speech, sounds, text pairs, few-shot sets, clips.
 
 A folder holds `photos/`, `naming/`, `photo_qa/`, `captions/`, `speech/`, `sounds/`, `text/`, `fewshot/`, `video/`;
-what belongs to which split is said by
-file names (`flickr8k_dev.jsonl.gz`, `en-de.dev.tsv.gz`) or by a `split` field in the lines. Lists are gzipped JSON
-lines or tab-separated text; media lie in plain .tar files and are read by offset, so nothing is unpacked and nothing
-but the lists is held in memory. A part that is not there raises `MissingPart` with the reason.
+what belongs to which split is said by file names (`flickr8k_dev.jsonl.gz`, `en-de.dev.tsv.gz`) or by a `split` field in
+the lines. Lists are gzipped JSON lines or tab-separated text; media lie in plain .tar files and are read by offset, so
+nothing is unpacked and nothing but the lists is held in memory. A part that is not there raises `MissingPart` with the
+reason.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _tar_members(archive: Path, mtime_ns: int) -> dict[str, Member]:  # noqa: AR
         return {m.name: Member(archive, m.name, m.offset_data, m.size) for m in tar if m.isfile()}
 
 
-class _Shelf:
+class _TarIndex:
     """All files of one folder by name and by stem, inside its .tar files or beside them."""
 
     def __init__(self, folder: Path) -> None:
@@ -148,7 +148,7 @@ def _found(data: Path, part: str, split: str, *keys: str) -> list[tuple[str, dic
     lists = sorted(path for path in folder.glob("*.jsonl*") if path.name != CAPTIONS_ONLY)
     if not lists:
         raise MissingPart(f"the data has no {part}")
-    shelf = _Shelf(folder)
+    index = _TarIndex(folder)
     found, n_listed = [], 0
     for path in lists:
         named = re.search(rf"(?:^|[._-])({re.escape(split)}|train|dev|test)(?=[._-])", path.name)
@@ -156,7 +156,7 @@ def _found(data: Path, part: str, split: str, *keys: str) -> list[tuple[str, dic
         for row in map(json.loads, _lines(path)):
             if row.get("split", split if named is None else named.group(1)) == split:
                 n_listed += 1
-                member = shelf.find(*(row.get(key) for key in keys))
+                member = index.find(*(row.get(key) for key in keys))
                 if member is not None:
                     found.append((corpus, row, member))
     if not found:

@@ -3,7 +3,7 @@
     folder ──checkpoint.read──▶ what it is ──checkpoint.place──▶ where it fits ──<family>.tasks──▶ what it does
 
 Each family of models is a file: `speech`, `chat`, `pictures`, `translation`, `spaces`. One text is written at a time,
-in a thread of its own (`writing`); long sounds give way to others between two stretches. Importing this imports torch.
+in a thread (`generation`); long sounds give way to others between two chunks. Importing this imports torch.
 """
 
 from __future__ import annotations
@@ -97,11 +97,6 @@ class PretrainedHost:
     @property
     def info(self) -> HostInfo:
         return self._info
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether the weights are in memory."""
-        return self._loaded is not None
 
     def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
         """Results as they are made."""

@@ -1,7 +1,7 @@
 """Speech models: Whisper and models like it, and CTC models.
 
 Whisper: Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision". Its time tokens give each
-segment its times, the probability of "no speech" at the start of a stretch keeps silence and noise empty, and it
+segment its times, the probability of "no speech" at the start of a chunk keeps silence and noise empty, and it
 translates into English by itself.
 """
 
@@ -25,14 +25,14 @@ from engines.hosts.transcription import Said, transcribed
 from engines.protocol import LANGUAGES, RATE_HZ, Ability, Cancel, Segment, TranscribeRequest, TranscribeResult, Word
 
 TIME_S = 0.02
-"""Of Whisper's time pieces."""
+"""Of Whisper's time tokens."""
 NO_SPEECH = 0.6
-"""Whisper's own threshold; above it a stretch counts as silence. In noise Whisper often stays below, and is unsure of
+"""Whisper's own threshold; above it a chunk counts as silence. In noise Whisper often stays below, and is unsure of
 what it writes: half of it is enough then, which real speech does not reach."""
 UNSURE = -1.0
-"""Whisper's own threshold for the mean log probability of the pieces of a text that is not to be relied on."""
+"""Whisper's own threshold for the mean log probability of the tokens of a text that is not to be relied on."""
 N_NEW = 220
-"""Pieces of a stretch of 15 s at most: half of what Whisper writes in a window of 30 s."""
+"""Tokens of a chunk of 15 s at most: half of what Whisper writes in a window of 30 s."""
 MAX_COMPRESSION = 2.4
 """The compression ratio above which a text is a repetition, as over music; Whisper's own threshold, too."""
 PIVOT = "en"
@@ -93,7 +93,7 @@ def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[ty
 
 
 class Whisper:
-    """An encoder that hears and a decoder that writes; language and time pieces are used where there are any."""
+    """An encoder that hears and a decoder that writes; language and time tokens are used where there are any."""
 
     def __init__(self, checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> None:
         self._features = weights.feature_extractor(checkpoint)
@@ -106,7 +106,7 @@ class Whisper:
         unstamped = getattr(config, "no_timestamps_token_id", None)
         self._first_time = None if unstamped is None else unstamped + 1
         self._no_speech = next(
-            (i for t in ("<|nospeech|>", "<|nocaptions|>") if (i := _piece(self._tokenizer, t)) is not None), None
+            (i for t in ("<|nospeech|>", "<|nocaptions|>") if (i := _token(self._tokenizer, t)) is not None), None
         )
 
     def write(self, samples: np.ndarray, language: str | None, translate_to: str | None) -> Generator[Said]:
@@ -172,7 +172,7 @@ class Whisper:
 
 
 class _Sureness(LogitsProcessor):
-    """Looks on while a text is written: the likeliest piece is taken each time, so its probability is that taken."""
+    """Looks on while a text is written: the likeliest token is taken each time, so its probability is that taken."""
 
     def __init__(self) -> None:
         self._logprobs: list[float] = []
@@ -206,7 +206,7 @@ class Speller:
             yield Said((segment,), language or "")
 
 
-def _piece(tokenizer: Any, text: str) -> int | None:
+def _token(tokenizer: Any, text: str) -> int | None:
     index = tokenizer.convert_tokens_to_ids(text)
     return None if index is None or index == tokenizer.unk_token_id else int(index)
 
@@ -219,7 +219,7 @@ def _is_repetitive(text: str) -> bool:
 def _timed(
     ids: list[int], first_time: int | None, decode: Callable[[list[int]], str], end_s: float
 ) -> tuple[Segment, ...]:
-    """Pieces with time pieces between them -> segments; what is still open ends with the stretch."""
+    """Tokens with time tokens between them -> segments; what is still open ends with the chunk."""
     segments: list[Segment] = []
     start_s, held = 0.0, list[int]()
     for index in ids:

@@ -65,7 +65,7 @@ def test_a_failure_is_raised_where_the_text_is_read() -> None:
         list(GenerationLock().generate(work))
 
 
-def test_work_in_one_piece_comes_back_and_the_pen_is_free_again() -> None:
+def test_work_in_one_piece_comes_back_and_the_lock_is_free_again() -> None:
     lock = GenerationLock()
 
     def read() -> Any:

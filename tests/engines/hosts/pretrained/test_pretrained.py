@@ -57,9 +57,9 @@ def test_rest_gives_the_weights_back_and_the_next_request_brings_them(opened: Ca
     weights = weakref.ref(next(iter(host._loaded.tasks.values())))
     host.rest()
     gc.collect()
-    assert not host.is_loaded and weights() is None
+    assert host._loaded is None and weights() is None
     again: Any = run(host, TranscribeRequest(media=sound))
-    assert host.is_loaded and again.segments == before.segments  # type: ignore[attr-defined]
+    assert host._loaded is not None and again.segments == before.segments  # type: ignore[attr-defined]
 
 
 def test_a_large_model_at_rest_takes_no_memory(opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_an_idle_model_goes_to_rest_by_itself_but_not_while_it_works(
 
     def seen(self: Any) -> None:
         rest(self)
-        if not self.is_loaded:
+        if self._loaded is None:
             rested.set()
 
     monkeypatch.setattr(pretrained.PretrainedHost, "rest", seen)
@@ -106,7 +106,7 @@ def test_an_idle_model_goes_to_rest_by_itself_but_not_while_it_works(
     next(working)
     rested.clear()
     host._loaded.last_used_s = -1e9
-    assert not rested.wait(0.3) and host.is_loaded
+    assert not rested.wait(0.3) and host._loaded is not None
     working.close()
     assert rested.wait(WAIT_S)
     assert run(host, TranscribeRequest(media=sound)).done
