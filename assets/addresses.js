@@ -111,10 +111,6 @@
 
   addEventListener('fusion-addresses', begin, { once: true });
   addEventListener('popstate', ask);
-  // What gradio was waiting for breaks off with the page, which is no error.
-  const complain = console.error;
-  addEventListener('pagehide', () => { console.error = () => {}; });
-  addEventListener('pageshow', () => { console.error = complain; });
   addEventListener('beforeunload', (event) => { if (busyTabs.size) event.preventDefault(); });
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden && mark === '✓ ') { mark = ''; label(); }

@@ -1,18 +1,68 @@
-// What gradio leaves out for keys and screen readers: one Tab stop and arrow keys for a choice of one and for the tabs,
-// a menu that closes when it is left, names of the tabs in the language that was switched to.
+// Keyboard, screen reader and language where gradio's own widgets leave something out: radio groups and the list of tabs
+// with one Tab stop and arrow keys, a menu that closes when focus leaves, names in the page's language.
 (() => {
-  const tabs = () => [...document.querySelectorAll('#tabs [role="tab"][aria-controls]')];
+  const root = document.documentElement;
+  const language = () => root.dataset.lang || 'en';
 
-  function tidy() {
-    // Radios of one name are a group: the browser gives it one Tab stop and arrow keys.
-    for (const group of document.querySelectorAll('fieldset[id]')) {
-      for (const radio of group.querySelectorAll('input[type="radio"]')) {
-        if (radio.name !== group.id) radio.name = group.id;
-      }
+  // Radios of one question share a name, as HTML asks: the browser then gives them one Tab stop and the arrow keys.
+  let n_groups = 0;
+  function group(radio) {
+    const field = radio.closest('fieldset');
+    if (!field || radio.name === field.dataset.group) return;
+    const words = field.querySelector('[data-testid="block-info"]');
+    field.dataset.group ||= `group-${n_groups += 1}`;
+    field.setAttribute('role', 'radiogroup');
+    if (words) {
+      words.id ||= `${field.dataset.group}-name`;
+      field.setAttribute('aria-labelledby', words.id);
     }
-    for (const tab of tabs()) {
-      const stop = tab.getAttribute('aria-selected') === 'true' ? 0 : -1;
-      if (tab.tabIndex !== stop || !tab.hasAttribute('tabindex')) tab.tabIndex = stop;
+    const { checked } = radio;
+    radio.name = field.dataset.group;
+    radio.checked = checked;
+  }
+
+  const tabsOf = (list) => [...list.querySelectorAll('[role="tab"]')].filter((tab) => tab.offsetParent);
+
+  function rove(list) {
+    for (const tab of tabsOf(list)) tab.tabIndex = tab.ariaSelected === 'true' ? 0 : -1;
+  }
+
+  document.addEventListener('keydown', (event) => {
+    const tab = event.target.closest?.('[role="tablist"] [role="tab"]');
+    if (tab) {
+      const tabs = tabsOf(tab.closest('[role="tablist"]'));
+      const at = tabs.indexOf(tab);
+      const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      const next = tabs[(to + tabs.length) % tabs.length];
+      next.focus();
+      next.click();
+    }
+  });
+
+  // Gradio's menu opens again after the Tab key has left it.
+  document.addEventListener('focusout', ({ target }) => {
+    if (!target.matches?.('input[role="combobox"]')) return;
+    setTimeout(() => {
+      if (document.activeElement !== target && target.ariaExpanded === 'true') target.dispatchEvent(new FocusEvent('blur'));
+    }, 50);
+  });
+
+  // Names that gradio does not turn into the page's language: of tabs not yet opened, and of the ways to give a file.
+  function translate() {
+    const { tabs, names } = window.fusion;
+    const other = language() === 'zh' ? 'en' : 'zh';
+    for (const button of document.querySelectorAll('#tabs > .tab-wrapper button')) {
+      const words = [...button.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.nodeValue.trim());
+      const at = words ? tabs[other].indexOf(words.nodeValue.trim()) : -1;
+      if (at >= 0) words.nodeValue = tabs[language()][at];
+    }
+    for (const part of document.querySelectorAll('button[aria-label]')) {
+      const name = names[part.dataset.name || part.ariaLabel];
+      if (!name) continue;
+      part.dataset.name ||= part.ariaLabel;
+      if (part.ariaLabel !== name[language()]) part.ariaLabel = name[language()];
     }
   }
 
@@ -23,43 +73,17 @@
     }
   }
 
-  const moves = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
-  document.addEventListener('keydown', (event) => {
-    const all = tabs();
-    const at = all.indexOf(event.target);
-    const move = moves[event.key];
-    if (at < 0 || move === undefined) return;
-    event.preventDefault();
-    const to = Number.isFinite(move) ? (at + move + all.length) % all.length : move > 0 ? all.length - 1 : 0;
-    all[to].click();
-    all[to].focus();
-  });
-
-  // Gradio's menu stays open when Tab leads out of it.
-  document.addEventListener('focusout', ({ target, relatedTarget }) => {
-    const menu = target.closest?.('#device');
-    if (!menu || menu.contains(relatedTarget) || !menu.querySelector('[role="listbox"], ul.options')) return;
-    target.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }));
-  });
-
-  function nameTabs() {
-    const names = window.fusion.texts[document.documentElement.dataset.lang].tabs;
-    const shown = tabs().map((tab) => [tab, tab.dataset.tabId]);
-    for (const [button, name] of shown) {
-      const words = [...button.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-      if (words && names[name] && words.data.trim() !== names[name]) words.data = names[name];
-    }
+  function look() {
+    document.querySelectorAll('fieldset input[type="radio"]').forEach(group);
+    document.querySelectorAll('[role="tablist"]').forEach(rove);
+    translate();
+    scrollable();
   }
 
-  let waiting = 0;
-  const look = () => { waiting ||= setTimeout(() => { waiting = 0; tidy(); scrollable(); nameTabs(); }, 80); };
-  function begin() {
-    const whole = document.querySelector('gradio-app, .gradio-container');
-    if (!whole || !tabs().length) { requestAnimationFrame(begin); return; }
-    look();
-    new MutationObserver(look).observe(document.documentElement, {
-      subtree: true, childList: true, attributes: true, attributeFilter: ['aria-selected', 'data-lang'],
-    });
-  }
-  begin();
+  let waiting = false;
+  new MutationObserver(() => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; look(); });
+  }).observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ['aria-selected', 'data-lang'] });
 })();

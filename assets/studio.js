@@ -94,20 +94,40 @@
     return fitting;
   }
 
+  // An empty file, or one the browser cannot play, is said in place of a blank player.
+  function mark(part, word) {
+    const drop = part.closest?.('.drop');
+    if (!drop) return;
+    if (word) drop.dataset.unplayable = word;
+    else delete drop.dataset.unplayable;
+  }
+  const markEmpty = (part, files) => mark(part, [...files].some((file) => !file.size) ? 'empty' : '');
+
   document.addEventListener('change', ({ target }) => {
+    if (target.type === 'file' && target.files.length) markEmpty(target, target.files);
     const fitting = target.type === 'file' && fit(target, target.files);
     if (fitting) target.files = fitting.files;
   }, true);
 
   document.addEventListener('drop', (event) => {
+    if (event.dataTransfer.files.length) markEmpty(event.target, event.dataTransfer.files);
     const fitting = fit(event.target, event.dataTransfer.files);
     if (fitting) Object.defineProperty(event, 'dataTransfer', { value: fitting });
   }, true);
 
   // What a browser cannot play may still be read: gradio is not to raise "Video not playable" beside our one sentence.
   document.addEventListener('error', (event) => {
-    if (event.target.tagName === 'VIDEO') event.stopPropagation();
+    if (event.target.tagName !== 'VIDEO') return;
+    event.stopPropagation();
+    if (!event.target.closest('[data-unplayable]')) mark(event.target, 'unplayable');
   }, true);
+  document.addEventListener('loadedmetadata', ({ target }) => mark(target, ''), true);
+  document.addEventListener('click', ({ target }) => {
+    const button = target.closest('.drop .icon-button-wrapper button, [data-sample]');
+    if (!button) return;
+    for (const part of button.closest('.split, .drop').querySelectorAll('.drop')) mark(part, '');
+    mark(button, '');
+  });
 
   // A hit is a stretch of a longer recording: stop at its end, the first time.
   document.addEventListener('timeupdate', ({ target }) => {

@@ -61,6 +61,15 @@ def both(key: str, /, **values: object) -> str:
     return spans(*(text(key, language, **values) for language in LANGUAGES))
 
 
+def explained(key: str, why: str, /, **values: object) -> str:
+    """A text in both languages that says what it means when it is pointed at. why: the key of what it means."""
+    return "".join(
+        f'<span class="t explained" lang="{code}" title="{html.escape(text(why, language))}">'
+        f"{html.escape(text(key, language, **values))}</span>"
+        for language, code in (("en", "en"), ("zh", "zh-CN"))
+    )
+
+
 def spans(en: str, zh: str) -> str:
     """HTML with a text in both languages; the style sheet shows one."""
     if en == zh:

@@ -51,7 +51,7 @@ commands: {commands}; each has --help
 
 COMMANDS = (
     "caption", "transcribe", "translate", "ask", "embed", "index", "search", "duplicates", "teach", "recognise",
-    "labels", "lab", "train", "evaluate", "publish",
+    "labels", "history", "lab", "train", "evaluate", "publish",
 )  # fmt: skip
 
 TESTS = "  {program} test                       run the tests; what follows goes to pytest: test -k search -x\n"

@@ -45,8 +45,11 @@ root.lang=code;root.dataset.lang=zh?'zh':'en';
 const look=localStorage.getItem('fusion_look');
 if(look&&!asked.has('__theme')){asked.set('__theme',look);history.replaceState(null,'','?'+asked+location.hash)}
 window.fusion=FACTS;
+addEventListener('beforeunload',()=>{
+const {error}=console;console.error=()=>{};setTimeout(()=>{console.error=error},3000)});
 })()"""
-"""Runs before gradio starts: it settles the language gradio will read from the browser, and light or dark."""
+"""Runs before gradio starts: it settles the language gradio will read from the browser, and light or dark. What gradio
+complains of when the page is left, the end of its own requests, stays out of the console."""
 
 
 def mark(sense: str) -> str:
@@ -138,20 +141,34 @@ def style() -> str:
 
 SAID = ("copied", "unsaved")
 """Texts that only the scripts of the page say."""
-TABS = ("search", "speech", "video", "caption", "history", "lab", "models")
 SCRIPTS = ("studio.js", "addresses.js", "keyboard.js", "transcript.js")
-DROPS = ("photo", "sound", "clip", "files")
+DROPS = ("photo", "sound", "clip", "files", "empty", "unplayable")
+NAMES = {
+    "Drop an image file here to upload": "ui.drop.photo",
+    "Drop an audio file here to upload": "ui.drop.sound",
+    "Drop a video file here to upload": "ui.drop.clip",
+    "将图像文件拖放到此处以上传": "ui.drop.photo",
+    "将音频文件拖放到此处以上传": "ui.drop.sound",
+    "将视频文件拖放到此处以上传": "ui.drop.clip",
+    "Upload file": "ui.name.upload",
+    "Record audio": "ui.name.record",
+    "Capture from camera": "ui.name.camera",
+    "Paste from clipboard": "ui.name.paste",
+    "light / dark": "ui.name.light",
+    "More tabs": "ui.name.more",
+}
+"""What a screen reader says in the words of gradio, which change with the language only when a tab is first opened, and
+the key of our text."""
 
 
 @cache
 def early_script() -> str:
     """What has to stand before gradio's own in the head: the script that settles the language, and our icon."""
+    tabs = [key for key in i18n.texts("en") if key.startswith("ui.tab.")]
     facts = {
-        "texts": {
-            lang: {name: i18n.text(f"ui.{name}", lang) for name in SAID}
-            | {"tabs": {name: i18n.text(f"ui.tab.{name}", lang) for name in TABS}}
-            for lang in i18n.LANGUAGES
-        },
+        "tabs": {lang: [i18n.text(key, lang) for key in tabs] for lang in i18n.LANGUAGES},
+        "names": {name: {lang: i18n.text(key, lang) for lang in i18n.LANGUAGES} for name, key in NAMES.items()},
+        "texts": {lang: {name: i18n.text(f"ui.{name}", lang) for name in SAID} for lang in i18n.LANGUAGES},
         "core": _core(),
     }
     return ICON + "<script>" + _EARLY.replace("COOKIE", i18n.COOKIE).replace("FACTS", json.dumps(facts)) + "</script>"

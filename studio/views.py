@@ -24,7 +24,7 @@ from engines import (
     UserError,
 )
 from studio import model_routing, theme
-from studio.i18n import LANGUAGES, both, knows, sentence, spans, text
+from studio.i18n import LANGUAGES, both, explained, knows, sentence, spans, text
 from studio.registry import DownloadRegistry
 from studio.state import Sample
 
@@ -232,7 +232,7 @@ def judgement(result: CaptionResult | TranslateResult | AskResult, language: str
         listed = ", ".join(f"{name} {percent(probability)}" for name, probability in names)
         lines.append(theme.mark("text") + " " + both("ui.names", names=listed))
     if result.confidence:
-        lines.append(both("ui.video.sure", percent=f"{100 * result.confidence:.0f}"))
+        lines.append(explained("ui.video.sure", "ui.sure.why", percent=f"{100 * result.confidence:.0f}"))
     return "".join(f'<p class="quiet number">{line}</p>' for line in lines)
 
 

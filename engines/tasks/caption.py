@@ -27,6 +27,9 @@ _SPACED_MARK = re.compile(r"\s+([.,!?;:]|'s\b)")
 """The captions that were learnt from have a space before their full stops; nobody writes so."""
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou](?!ni(?:c|f|v|t)|u|ne?\b|se))")
 """An article before a vowel that is heard as one: a unicycle and a european have none."""
+UNSURE_NUDGE = 7.0
+"""To begin a name that is not sure, instead of `DecodeOptions.nudge`: without it the decoder keeps to the people and
+dogs of everyday photos. It costs these 1 point of CIDEr of 54, of 60 dev photos."""
 CAPTION = DecodeOptions(task="caption", beam=5, max_new=60)
 ANSWER = DecodeOptions(task="answer", beam=5, max_new=60)
 CLOSENESS = 4.0
@@ -89,17 +92,17 @@ def written(encoder: MediaEncoder, encoded: Encoded, language: str) -> Iterator[
         for best in _writing(encoder, replace(encoded, names=()), language):
             yield best
     if sure or (encoded.names and best.closeness < FITTING):
-        yield from _writing(encoder, encoded, language)
+        yield from _writing(encoder, encoded, language, CAPTION.nudge if sure else UNSURE_NUDGE)
 
 
-def _writing(encoder: MediaEncoder, encoded: Encoded, language: str) -> Iterator[Written]:
+def _writing(encoder: MediaEncoder, encoded: Encoded, language: str, nudge: float = CAPTION.nudge) -> Iterator[Written]:
     """A caption after each token, with the names that `encoded` has."""
     streams = encoder.streams(encoded, language, whole=encoded.kind == "photo")
     options = CAPTION
     if encoded.kind == "clip":
         streams.append(ask.asked(encoder, DIRECT_FOR_CLIPS[language]))
         options = ANSWER
-    options = replace(options, favoured=encoder.name_tokens(encoded, language))
+    options = replace(options, favoured=encoder.name_tokens(encoded, language), nudge=nudge)
     prefix = torch.tensor([encoder.tokenizer.prefix(options.task, language)])
     for (hypothesis,) in generate(encoder.model, encoder.model.fuse(streams), prefix, encoder.tokenizer, options):
         yield Written(_plain(encoder, hypothesis.ids), hypothesis.mean_logprob)

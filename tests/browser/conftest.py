@@ -140,11 +140,9 @@ class Visit:
         self.page.wait_for_selector(f"#{tab}-{kind}", state="visible")
 
     def reload(self) -> None:
-        """Load the page anew. Gradio's script complains about what it was waiting for; that is no fault of ours."""
+        """Load the page anew."""
         self.page.reload()
         self.page.wait_for_selector("#tabs [role=tab][aria-selected=true]")
-        cut = ("Connection errored out", "signal is aborted", "Failed to fetch")
-        self.complaints[:] = [said for said in self.complaints if not any(word in said for word in cut)]
 
     def width(self) -> int:
         return int(self.page.evaluate("document.documentElement.scrollWidth"))

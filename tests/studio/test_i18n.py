@@ -23,7 +23,7 @@ def test_both_languages_leave_the_same_places_to_fill_in() -> None:
 
 
 def test_every_key_has_the_prefix_that_keeps_gradio_from_translating_plain_words() -> None:
-    assert all(re.fullmatch(r"ui(\.[a-z0-9_]+)+", key) for key in i18n.texts("en"))
+    assert all(re.fullmatch(r"ui(\.[a-z0-9_-]+)+", key) for key in i18n.texts("en"))
 
 
 def test_every_key_written_out_in_the_source_exists() -> None:

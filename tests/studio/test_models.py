@@ -68,7 +68,7 @@ def test_measured_figures_are_a_table(tmp_path: Path) -> None:
     measured = {"value": 41.254, "unit": "points", "n": 185}
     skipped = {"skipped": "no data"}
     file.write_text(json.dumps({"about": {"seed": 0}, "caption.en.cider": measured, "speech.x": skipped}))
-    assert models.figures(file) == [("caption.en.cider", "41.25 points")]
+    assert models.figures(file) == [("caption.en.cider", "41.3")]
     assert "caption.en.cider" in models.measured_view(file)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from engines import AskRequest, AskResult, HostInfo, Result
 from engines.lab.masked_translation import MaskedRequest, MaskedResult, Part
 from studio import theme, views
-from studio.i18n import both
+from studio.i18n import both, explained
 
 FROM_PHOTO = 0.5
 """A word that would be less than half as likely without the photo is marked as coming from it."""
@@ -81,7 +81,7 @@ def _marked(parts: Sequence[Part]) -> str:
 def _sure(confidence: float) -> str:
     if confidence <= 0.0:
         return ""
-    sure = both("ui.video.sure", percent=f"{100 * confidence:.0f}")
+    sure = explained("ui.video.sure", "ui.sure.why", percent=f"{100 * confidence:.0f}")
     return views.meter(confidence, "", f'<span class="quiet">{sure}</span>')
 
 

@@ -26,13 +26,16 @@ from engines import (
 from engines.paths import ASSETS
 from studio import components, model_routing, stream, views
 from studio.i18n import LANGUAGES as LOCALES
-from studio.i18n import both, label, page_language, sentence, spans, text
+from studio.i18n import both, label, page_language, sentence, spans, text, texts
 from studio.model_routing import BUILT_IN
 from studio.state import AppState
 from studio.tabs.models import compare, load
 
 TAB = "models"
 EVALUATION = ASSETS / "models" / "builtin" / "evaluation.json"
+
+MEASURED = "ui.measured."
+"""Before the key of a figure: its name in words."""
 
 SPOKEN = (("transcribe", TranscribeRequest), ("caption", CaptionRequest), ("ask", AskRequest))
 PLAIN = (("search", SearchRequest), ("index", IndexRequest), ("embed", EmbedRequest))
@@ -191,7 +194,7 @@ def who_view(state: AppState) -> str:
     everything = (
         f'<p class="all-back"><button type="button" class="tool" data-back="">{both("ui.models.back.all")}</button></p>'
     )
-    table = f'<table class="grid who"><thead><tr>{head}<th></th></tr></thead><tbody>{rows}</tbody></table>'
+    table = f'<table class="grid who"><thead><tr>{head}<td></td></tr></thead><tbody>{rows}</tbody></table>'
     below = everything if others and state.rules.devices else ""
     return views.result_card("done", f'<h2>{both("ui.models.who")}</h2><div class="wide">{table}</div>{below}')
 
@@ -220,8 +223,9 @@ def card_view(info: HostInfo) -> str:
 
 
 def facts_list(info: HostInfo) -> str:
-    """What a model is and where it runs."""
-    return load.facts_list(
+    """What a model is, where it runs, and of the built-in one what it is good and bad at."""
+    about = f'<p class="about-model">{both("ui.models.good")}</p>' if info.source == BUILT_IN else ""
+    return about + load.facts_list(
         (
             ("name", html.escape(info.name)),
             ("parameters", model_routing.parameters(info)),
@@ -254,7 +258,7 @@ def abilities_view(info: HostInfo) -> str:
         f"{_sign(info.serves(request))}</td></tr>"
         for name, request in PLAIN
     )
-    table = f'<table class="grid"><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    table = f'<table class="grid"><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>'
     return views.result_card("done", f'<h2>{both("ui.models.abilities")}</h2><div class="wide">{table}</div>')
 
 
@@ -272,18 +276,29 @@ def _sign(served: bool) -> str:
 
 
 def measured_view(file: Path = EVALUATION) -> str:
-    """The figures of `evaluation.json` as a table; a sentence if there are none."""
+    """The figures of `evaluation.json`: those a person asks for in words, all of them folded; a sentence if there are
+    none."""
     rows = figures(file)
     title = f"<h2>{both('ui.models.measured')}</h2>"
     if not rows:
         return views.result_card("done", f'{title}<p class="nothing">{both("ui.models.unmeasured")}</p>')
+    measured = dict(rows)
+    asked = [key for key in texts("en") if key.startswith(MEASURED)]
     lines = "".join(
+        f'<tr><td>{both(key)}</td><td class="number">{html.escape(measured[metric])}</td></tr>'
+        for key in asked
+        if (metric := key.removeprefix(MEASURED)) in measured
+    )
+    words = f'<div class="wide"><table class="grid figures"><tbody>{lines}</tbody></table></div>' if lines else ""
+    words += f'<p class="quiet">{both("ui.models.measures")}</p>' if lines else ""
+    named = "".join(
         f'<tr><td><code>{html.escape(key)}</code></td><td class="number">{html.escape(figure)}</td></tr>'
         for key, figure in rows
     )
     command = f'<p class="quiet">{both("ui.models.command")} <code>python -m engines.evaluation</code></p>'
-    table = f'<div class="wide tall" tabindex="0"><table class="grid figures"><tbody>{lines}</tbody></table></div>'
-    return views.result_card("done", title + command + table)
+    table = f'<div class="wide tall" tabindex="0"><table class="grid figures"><tbody>{named}</tbody></table></div>'
+    summary = f"<summary>{both('ui.models.figures', n=len(rows))}</summary>"
+    return views.result_card("done", f'{title}{words}<details class="all-figures">{summary}{command}{table}</details>')
 
 
 def figures(file: Path) -> list[tuple[str, str]]:
@@ -296,5 +311,6 @@ def figures(file: Path) -> list[tuple[str, str]]:
     for key, row in read.items() if isinstance(read, dict) else ():
         figure = row.get("value") if isinstance(row, dict) else None
         if isinstance(figure, int | float) and not isinstance(figure, bool):
-            rows.append((str(key), f"{figure:,.2f} {row.get('unit') or ''}".strip()))
+            unit = row.get("unit") or ""
+            rows.append((str(key), f"{figure:,.1f} {'' if unit == 'points' else unit}".strip()))
     return rows

@@ -1,0 +1,136 @@
+"""Keyboard, screen reader, language and small screens: the page serves everyone."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engines import CaptionRequest, CaptionResult, Request, Result
+from studio.app import Served, start
+from tests.browser.conftest import ENGLISH, PHONE, TABS, WIDE, Visit, visit
+from tests.fake_host import FakeHost
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.browser
+SERIOUS = ("serious", "critical")
+
+
+@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_tab(
+    browser: Browser, scripted: tuple[Served, FakeHost], language: str, look: str
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="extra [test]")
+    for seen in visit(browser, scripted[0].url, WIDE | {"locale": language}, f"/?__theme={look}"):
+        for tab in TABS:
+            seen.page.locator(f"#tab-{tab}-button").click()
+            seen.page.wait_for_selector(f"#tab-{tab}", state="visible")
+            seen.page.wait_for_timeout(600)  # fading in is no fault of contrast
+            found = axe.Axe().run(seen.page).response["violations"]
+            serious = [
+                f"{tab}: {one['help']}: {one['nodes'][0]['html'][:120]}" for one in found if one["impact"] in SERIOUS
+            ]
+            assert serious == []
+
+
+def test_the_language_changes_the_name_of_every_tab_and_input_at_once(wide: Visit) -> None:
+    page = wide.page
+    shown = "[...document.querySelectorAll('#tabs [role=tab]')].map((tab) => tab.innerText).join()"
+    page.click("[data-speak]")
+    page.wait_for_function(f"{shown} === '{','.join(TABS.values())}'")
+    wide.page.locator("#tab-caption-button").click()
+    page.wait_for_selector("#caption-photo button[aria-label*='拖入图片']")
+    page.click("[data-speak]")
+    page.wait_for_function(f"{shown} === '{','.join(ENGLISH.values())}'")
+    page.wait_for_selector("#caption-photo button[aria-label^='Drop a photo here']")
+
+
+def test_a_narrow_phone_has_every_tab_at_one_tap_and_nothing_scrolls_sideways(
+    browser: Browser, scripted: tuple[Served, FakeHost]
+) -> None:
+    options = PHONE | {"viewport": {"width": 360, "height": 740}}
+    for seen in visit(browser, scripted[0].url, options):
+        for tab in TABS:
+            seen.page.locator(f"#tab-{tab}-button").tap()
+            seen.page.wait_for_selector(f"#tab-{tab}", state="visible")
+            assert seen.width() <= 360
+        seen.page.locator("#tab-caption-button").tap()
+        seen.page.locator("#caption-samples .sample").first.tap()
+        seen.result("caption", "done")
+        seen.page.wait_for_function(
+            "document.querySelector('#caption-result').getBoundingClientRect().top < innerHeight - 120"
+        )
+
+
+def test_less_motion_is_none(browser: Browser, scripted: tuple[Served, FakeHost]) -> None:
+    for seen in visit(browser, scripted[0].url, WIDE | {"reduced_motion": "reduce"}):
+        seen.open_tab("caption")
+        seen.page.locator("#caption-samples .sample").first.click()
+        seen.page.wait_for_selector("#caption-result .result-card.is-busy")
+        moving = "document.getAnimations().filter((one) => one.playState === 'running').length"
+        assert seen.page.evaluate(moving) == 0
+        seen.result("caption", "done")
+
+
+def test_the_console_stays_clean_when_a_busy_page_is_left(browser: Browser, tmp_path: Path) -> None:
+    may_end = threading.Event()
+
+    def endless(request: Request) -> Iterator[Result]:
+        for n in itertools.count():
+            yield CaptionResult(request=request, text=f"A dog and {n} more.")
+            if may_end.is_set():
+                return
+
+    host = FakeHost(delay_s=0.1, scripts={CaptionRequest: endless})
+    with start(host, home=tmp_path, devices=("cpu",)) as served:
+        page = browser.new_page()
+        said: list[str] = []
+        page.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.goto(served.url)
+        page.wait_for_selector("#search-run")
+        page.get_by_role("tab", name="Caption", exact=True).first.click()
+        page.locator("#caption-samples .sample").first.click()
+        page.wait_for_selector("#caption-result .is-busy .sentence")
+        page.reload()
+        page.wait_for_selector("#caption-run, #search-run", state="visible")
+        page.close()
+        may_end.set()
+        assert said == []
+
+
+@pytest.mark.parametrize(("kind", "name"), [("clip", "nothing.mp4"), ("sound", "nothing.wav")])
+def test_an_empty_file_is_said_in_place_of_a_blank_player(wide: Visit, tmp_path: Path, kind: str, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    wide.open_tab("speech")
+    wide.choose("speech", kind)
+    wide.page.locator(f"#speech-{kind} input[type=file]").first.set_input_files(tmp_path / name)
+    wide.page.wait_for_selector(f"#speech-{kind}[data-unplayable=empty]")
+    words = wide.page.evaluate(f"getComputedStyle(document.querySelector('#speech-{kind}'), '::after').content")
+    assert "empty (0 bytes)" in words
+    assert not wide.page.locator(f"#speech-{kind} video:visible").count()
+    wide.page.wait_for_timeout(1000)
+    wide.complaints.clear()  # the browser itself complains that it cannot show such a file
+
+
+def test_what_sure_means_is_said_where_it_is_pointed_at(wide: Visit) -> None:
+    wide.open_tab("video")
+    wide.page.locator("#video-samples .sample").first.click()
+    assert "sure" in wide.result("video", "done")
+    sure = wide.page.locator("#video-result .explained:visible").first
+    assert "were right on examples" in str(sure.get_attribute("title"))
+
+
+def test_the_measurements_have_names_for_people(wide: Visit) -> None:
+    wide.open_tab("models")
+    said = wide.page.inner_text("#models-measured")
+    assert "Speech: wrong words, clear English reading" in said and "word_error_rate" not in said
+    wide.page.locator("#models-measured summary").click()
+    assert "speech.librispeech-dev-clean.word_error_rate" in wide.page.inner_text("#models-measured")
