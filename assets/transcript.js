@@ -66,6 +66,8 @@
         problem.textContent = said[document.documentElement.dataset.lang] ?? said;
         return false;
       }
+      // A line's text is on the page already; new rows would take away what is being typed in the next line.
+      if (edit.edit === 'text' || edit.edit === 'translation') return true;
       const list = transcript.querySelector('.segments');
       const { scrollTop } = list;
       list.outerHTML = given.html;

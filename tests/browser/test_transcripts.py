@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zipfile
 from pathlib import Path
 
@@ -43,6 +44,22 @@ def test_a_line_is_corrected_in_place_and_saved_as_corrected(wide: Visit) -> Non
     wide.page.locator("#speech-result [data-edit=undo]").click()
     wide.page.wait_for_function("!document.querySelector('#speech-result .line-text').textContent.startsWith('Well')")
     assert lines(wide) == before
+
+
+def test_the_next_line_is_typed_into_while_the_first_one_is_being_kept(wide: Visit) -> None:
+    transcribed(wide)
+    wide.page.locator("#speech-result [data-correct]").click()
+    wide.page.route("**/studio/edit/**", lambda route: (time.sleep(0.3), route.continue_()))
+    for n, words in enumerate(("One ", "Two ")):
+        wide.page.locator("#speech-result .line-text").nth(n).click()
+        wide.page.keyboard.press("Control+Home")
+        wide.page.keyboard.type(words, delay=100)
+    with wide.page.expect_response("**/studio/edit/**"):
+        wide.page.locator("#speech-result [data-find]").click()
+    first, second, *_ = lines(wide)
+    assert first.startswith("One ") and second.startswith("Two ")
+    written = saved(wide, "txt")
+    assert first in written and second in written
 
 
 def test_enter_cuts_a_line_and_backspace_joins_it_again(wide: Visit) -> None:
