@@ -311,7 +311,8 @@ class _Beams:
         """The best text of each row."""
         ranks = self._rank(self.score, self.length)
         if last and self.options.required:
-            ranks = ranks - 1e4 * (~self.ended).float()  # only an ended text holds them all
+            lacking = [[missing(ids, self.options.required)[0] for ids in row] for row in self.written()]
+            ranks = ranks - 1e4 * torch.tensor(lacking, device=ranks.device) - 1e3 * (~self.ended).float()
         found = []
         for b, k in enumerate(ranks.argmax(1).tolist()):
             ids: list[int] = self.tokens[b, k].tolist()

@@ -168,6 +168,7 @@ def visit(browser: Browser, url: str, options: dict[str, Any], query: str = "") 
             seen.complaints.append(f"{said.text} {said.location}")
             if said.type == "error"
             and "AbortError" not in said.text  # a stream that a click has left behind
+            and "Waveform load error: MediaError" not in said.text  # a broken sound, which the page says too
             and "Unexpected error 404" not in said.text  # gradio's, of a queue that ends as the page asks for it
             and not any(word in str(said.location) for word in EXPECTED)
             else None

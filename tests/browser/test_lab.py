@@ -104,8 +104,7 @@ def test_experiments_are_chosen_by_keyboard_and_where_one_is_can_be_seen(wide: V
     wide.open_tab("lab")
     page = wide.page
     page.locator("#lab-which input[value=fusion]").focus()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Space")
+    page.keyboard.press("ArrowRight")
     page.wait_for_selector("#lab-alignment", state="visible")
     assert not page.locator("#lab-fusion").is_visible()
     outline = "getComputedStyle(document.querySelector('#lab-which label:has(input:focus)')).outlineStyle"

@@ -121,7 +121,8 @@ def test_what_is_no_medium_is_refused_by_the_studio_alone(reading: Visit, tmp_pa
     reading.give(tab, kind, tmp_path / "notes.txt")
     reading.page.locator(f"#{tab}-run").click()
     assert "notes.txt" in reading.result(tab, "error")
-    assert reading.page.locator(".toast-body").count() == 0
+    (said,) = reading.page.locator(".toast-body").all_inner_texts()
+    assert "notes.txt is not a photo, sound or clip" in said
     reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
 
@@ -139,7 +140,7 @@ def test_a_broken_clip_is_said_at_once_in_our_sentence_and_not_in_gradios(readin
 def test_the_microphone_records_and_is_heard(reading: Visit) -> None:
     page = reading.page
     reading.open_tab("speech")
-    page.locator("#speech-sound [aria-label='Record audio'], #speech-sound button[aria-label*=icrophone]").first.click()
+    page.locator("#speech-sound button[aria-label=Record]").click()
     page.locator("#speech-sound button.record-button").click()
     page.wait_for_timeout(1200)
     page.locator("#speech-sound button.stop-button:visible").first.click()

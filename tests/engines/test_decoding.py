@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -267,6 +267,7 @@ def test_a_required_sequence_is_written_once_where_it_costs_least():
 
 @given(st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
+@example(seed=3063)  # no text ends before it is cut off
 def test_whatever_the_model_wants_required_sequences_stand_in_the_text_once(seed):
     model = Markov({})
     model.log_probs = torch.randn(1, 7, 7, generator=torch.Generator().manual_seed(seed)).log_softmax(-1)
