@@ -14,7 +14,7 @@ import torch
 from engines.encoder import MediaEncoder
 from engines.model.fusion import Stream
 
-LEAST_DROP = 0.3
+LEAST_DROP = 0.25
 """Log-probability that a word must lose. Of words that do not say the hidden part most lose less than a tenth."""
 SHARE = 0.5
 """Words that lose this share of what the most affected word loses say the part too."""
