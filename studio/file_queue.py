@@ -1,6 +1,7 @@
 """The same request for each of several files: a queue with its rate and time left, and a row for each result.
 
-A file that cannot be read fails alone, in a sentence. What is finished stays when the rest is stopped.
+A file that cannot be read fails alone, in a sentence. A stop keeps what is finished, and of the file in work what is
+there. While the queue runs, rows hold texts only: whole transcripts with their tools come with the last card.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from studio.registry import DownloadRegistry
 
 N_FILES = 500
 """Most files of one queue."""
+PAUSE_S = 1.0
+"""Shortest time between two cards that show how far one file is."""
 XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/">
@@ -58,7 +61,8 @@ class FileQueue:
 
 @dataclass(frozen=True)
 class Row:
-    """A file of a queue. state: "waiting", "running", "done", "failed"; file_id: in the `DownloadRegistry`."""
+    """A file of a queue. state: "waiting", "running", "done", "stopped", "failed"; file_id, result_id: in the
+    `DownloadRegistry`."""
 
     path: Path
     file_id: str
@@ -75,37 +79,47 @@ def frames(
     body: View,
     cancel: Cancel,
     keep: Callable[[Result], object],
+    *,
+    pause_s: float = PAUSE_S,
 ) -> Iterator[tuple[str, bool]]:
     """Run the queue; (card, whether it still runs) after each change. body: (id of a result, result) to HTML; keep: is
     given each finished result."""
     rows = [Row(path, downloads.add_file(path)) for path in queue.files]
     sheet = downloads.add_sheet(())
     began_s = time.monotonic()
-    for n, row in enumerate(rows):
+    for n, waiting in enumerate(rows):
         if cancel.is_set:
             break
-        rows[n] = row = replace(row, state="running")
-        yield _card(rows, sheet, began_s, body, running=True), True
+        rows[n] = row = replace(waiting, state="running")
+        yield _card(rows, sheet, began_s), True
+        shown_s = time.monotonic()
         try:
             for request in queue.requests(row.path):
                 for result in host.stream(request, cancel):
-                    row = replace(row, result=result)
+                    rows[n] = row = replace(row, result=result)
+                    if time.monotonic() - shown_s >= pause_s:
+                        yield _card(rows, sheet, began_s), True
+                        shown_s = time.monotonic()
         except UserError as error:
             rows[n] = replace(row, state="failed", error=error)
             continue
-        if row.result is None or row.result.end == "cancelled":
-            rows[n] = replace(row, state="waiting", result=None)
-            break
-        rows[n] = replace(row, state="done", result_id=downloads.add_result(row.result))
+        result_of_file = row.result
+        if result_of_file is None or (result_of_file.end == "cancelled" and not text_of(result_of_file)):
+            rows[n] = waiting
+            continue
+        state = "stopped" if result_of_file.end == "cancelled" else "done"
+        rows[n] = replace(row, state=state, result_id=downloads.add_result(result_of_file))
         downloads.extend_sheet(sheet, rows[n].result_id)
-        keep(row.result)
-    yield _card(rows, sheet, began_s, body, running=False), False
+        keep(result_of_file)
+    yield _card(rows, sheet, began_s, body), False
 
 
 # --- the card ----------------------------------------------------------------------------------------------------
 
 
-def _card(rows: Sequence[Row], sheet: str, began_s: float, body: View, *, running: bool) -> str:
+def _card(rows: Sequence[Row], sheet: str, began_s: float, body: View | None = None) -> str:
+    """The card of a queue that runs, or with `body` of one that has ended."""
+    running = body is None
     ended = [row for row in rows if row.state in ("done", "failed")]
     spent_s = time.monotonic() - began_s
     rate = f'<p class="quiet number">{_rate(len(ended), len(rows) - len(ended), spent_s)}</p>' if ended else ""
@@ -117,7 +131,8 @@ def _card(rows: Sequence[Row], sheet: str, began_s: float, body: View, *, runnin
     )
     foot = views.status_line(f"{spent_s:.1f} s", tools=tools)
     status = "busy" if running else "done" if len(ended) == len(rows) else "stopped"
-    return views.result_card(status, f'{head}<div class="queue">{listed}</div>', "" if running or not ended else foot)
+    there_is_any = any(row.result_id for row in rows)
+    return views.result_card(status, f'{head}<div class="queue">{listed}</div>', foot if there_is_any else "")
 
 
 def _rate(n_done: int, n_left: int, spent_s: float) -> str:
@@ -126,20 +141,22 @@ def _rate(n_done: int, n_left: int, spent_s: float) -> str:
     return both("ui.files.rate", rate=f"{a_minute:.1f}", left=views.clock(left_s))
 
 
-def _row(row: Row, body: View) -> str:
+def _row(row: Row, body: View | None) -> str:
     name = f'<span class="name">{html.escape(row.path.name)}</span>'
     thumb = f'<img src="./studio/thumb/{row.file_id}" alt="" loading="lazy">'
     if row.error is not None:
         problem = f'<p class="problem">{sentence(row.error)}</p>'
         return f'<div class="queue-row is-failed">{thumb}<div>{name}{problem}</div></div>'
-    if row.state != "done" or row.result is None:
-        state = both(f"ui.files.{row.state}")
-        pulse = '<i class="pulse"></i>' if row.state == "running" else ""
-        return f'<div class="queue-row">{thumb}<div>{name}<p class="quiet">{pulse}{state}</p></div></div>'
+    if row.result is None or not row.result_id:
+        far = views.stage(row.result.progress) if row.result is not None else ""
+        state = far or f'<p class="quiet">{both(f"ui.files.{row.state}")}</p>'
+        return f'<div class="queue-row">{thumb}<div>{name}{state}</div></div>'
     text = html.escape(text_of(row.result)) or both("ui.speech.nothing")
     unsure = f' <span class="warning-text">{both("ui.files.unsure")}</span>' if is_unsure(row.result) else ""
+    if row.state == "stopped":
+        unsure += f' <span class="warning-text">{both("ui.stopped")}</span>'
     shown = f'<p class="queue-text" data-copied>{text}</p>'
-    if isinstance(row.result, TranscribeResult) and row.result.segments:
+    if body is not None and isinstance(row.result, TranscribeResult) and row.result.segments:
         whole = body(row.result_id, row.result)
         shown = f'<details><summary class="queue-text">{text}</summary>{whole}</details>'
     return f'<div class="queue-row">{thumb}<div>{name}{unsure}{shown}</div></div>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,6 +17,7 @@ from engines import (
     CaptionRequest,
     CaptionResult,
     MediaError,
+    Progress,
     Request,
     RequestError,
     Result,
@@ -86,6 +87,42 @@ def test_a_stop_keeps_what_is_finished_and_runs_no_other_file(downloads: Downloa
     last = run(FileQueue(tuple(Path(f"{n}.jpg") for n in range(9)), requests), FakeHost(), downloads, cancel)[-1]
     assert len(asked) == 2 and "is-stopped" in last
     assert last.count("waits") >= 7 and ".zip" in last
+
+
+def test_a_stop_keeps_what_is_there_of_the_file_in_work(downloads: DownloadRegistry) -> None:
+    def half(request: Request) -> Iterator[Result]:
+        yield CaptionResult(request=request, text="A dog")
+        yield CaptionResult(request=request, text="A dog", end="cancelled")
+
+    kept: list[Result] = []
+    cancel = Cancel()
+    queue = FileQueue((Path("a.jpg"), Path("b.jpg")), captions)
+    steps = file_queue.frames(queue, FakeHost(scripts={CaptionRequest: half}), downloads, no_body, cancel, kept.append)
+    next(steps)
+    cancel.set()
+    last = [shown for shown, _ in steps][-1]
+    assert "A dog" in last and "stopped" in last and ".zip" in last and last.count("waits") == 1
+    assert [result.end for result in kept] == ["cancelled"]
+
+
+def test_how_far_one_long_file_is_is_shown_meanwhile(downloads: DownloadRegistry) -> None:
+    def slow(request: Request) -> Iterator[Result]:
+        for done in (10.0, 20.0):
+            yield TranscribeResult(request=request, progress=Progress("listening", done, 7200.0, "s"))
+        yield replace(SPEECH, request=request)
+
+    queue = FileQueue((Path("talk.mp3"),), lambda path: (TranscribeRequest(media=path),))
+    host = FakeHost(scripts={TranscribeRequest: slow})
+    steps = file_queue.frames(queue, host, downloads, no_body, Cancel(), lambda _: None, pause_s=0.0)
+    shown = [card for card, _ in steps]
+    assert any("0:10 of 2:00:00" in card for card in shown) and any("0:20 of 2:00:00" in card for card in shown)
+
+
+def test_whole_transcripts_come_with_the_last_card_only(downloads: DownloadRegistry) -> None:
+    queue = FileQueue((Path("one.mp3"), Path("two.mp3")), lambda path: (TranscribeRequest(media=path),))
+    steps = file_queue.frames(queue, FakeHost(), downloads, lambda _n, _r: "<p>whole</p>", Cancel(), lambda _: None)
+    *growing, last = [shown for shown, _ in steps]
+    assert last.count("<p>whole</p>") == 2 and not any("whole" in card for card in growing)
 
 
 def test_the_table_has_a_row_for_each_result_and_no_formula() -> None:
