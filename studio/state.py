@@ -106,6 +106,11 @@ class RunningRequests:
         if cancel is not None:
             cancel.set()
 
+    def supersede(self, session: str, tab: str) -> None:
+        """Cancel the request of this tab, if there is one, and let it show nothing more."""
+        self.stop(session, tab)
+        self._running.pop((session, tab), None)
+
     def leave(self, session: str, *, but: Collection[str] = ()) -> None:
         """Cancel everything a closed page had running. but: tabs whose runs wait for the page to be loaded anew."""
         for owner, tab in list(self._running):

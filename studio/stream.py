@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,6 +41,9 @@ UNPROCESSED: dict[str, Any] = {"preprocess": False}
 
 PAUSE_S = 0.08
 """Shortest time between two partial results; the last one is always shown."""
+
+TYPED_WAIT_S = 3.0
+"""How long a search that a person did not ask for waits for one that was asked for."""
 
 Frames: TypeAlias = Iterator[tuple[str, bool]]
 """(HTML of the result card, whether the request is still running), again and again."""
@@ -137,8 +140,16 @@ def answer(
     state: AppState, job: Job, session: str, language: str, values: Sequence[Any], *, is_typed: bool = False
 ) -> Frames:
     """Run a job on the values of its widgets. The last result's seconds are those the person waited for all of it; it
-    is kept in the history, and its card names the entry. is_typed: the search box searches while a person types."""
+    is kept in the history, and its card names the entry. is_typed: the search box searches while a person types; such a
+    run waits for one that was asked for, and never takes its place: that one's first card could come last and stay."""
     started_s = time.monotonic()
+    if is_typed:
+        while state.running.is_busy(session, job.tab):
+            if time.monotonic() - started_s > TYPED_WAIT_S:
+                return
+            time.sleep(PAUSE_S)
+    else:
+        state.running.supersede(session, typed(job.tab))
 
     def steps(cancel: Cancel) -> Frames:
         asked = job.build(session, language, *map(plain, values))
@@ -156,7 +167,12 @@ def answer(
             entry = state.keeper.keep(session, result, is_typed=is_typed)
             yield views.marked(job.view(session, result), "entry", entry), False
 
-    return run(state, session, job.tab, steps)
+    yield from run(state, session, typed(job.tab) if is_typed else job.tab, steps)
+
+
+def typed(tab: str) -> str:
+    """The key under which a tab runs while a person types."""
+    return f"{tab} typed"
 
 
 def results_of(state: AppState, requests: Sequence[Request], cancel: Cancel) -> Iterator[Result]:
@@ -198,7 +214,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def updates(frames: Frames, card: gr.HTML, stop: gr.Button, *buttons: gr.Button) -> Iterator[dict[Any, Any]]:
+def updates(frames: Iterable[tuple[str, bool]], card: gr.HTML, stop: gr.Button, *buttons: gr.Button) -> Iterator[dict[Any, Any]]:
     """Widget updates that show a run: its card, Stop while it runs, and the buttons that wait for it."""
     for shown, is_running in frames:
         idle = {button: gr.update(interactive=not is_running) for button in buttons}

@@ -1,7 +1,8 @@
 """Which words of a translation say a part of its source: those that become less likely when that part is hidden.
 
-Occlusion (Zeiler and Fergus 2014) of the source's tokens in the decoder's memory. Axes: R parts, L tokens of the
-source, L' of the translation.
+Occlusion (Zeiler and Fergus 2014) of the source's tokens. They are hidden from the text tower and the decoder alike,
+since a token's neighbours in context tell most of what it said. Axes: R parts, L tokens of the source, L' of the
+translation.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import torch
 from engines.encoder import MediaEncoder
 from engines.model.fusion import Stream
 
-LEAST_DROP = 0.25
-"""Log-probability that a word must lose. Of words that do not say the hidden part most lose less than a tenth."""
+LEAST_DROP = 0.5
+"""Log-probability that a word must lose. Of words that do not say the hidden part most lose less than a third."""
 SHARE = 0.5
 """Words that lose this share of what the most affected word loses say the part too."""
 
@@ -32,15 +33,16 @@ def places(encoder: MediaEncoder, source: str, translation: str, target: str, pa
     if not parts or not words or not ids:
         return [(0, len(translation))] * len(parts)
     ends, written_ends = ([len(tokenizer.decode(x[: n + 1])) for n in range(len(x))] for x in (ids, written))
-    tokens, mask = encoder.read(ids)
-    masks = mask.repeat(len(parts) + 1, 1)  # (R + 1, L); the last one hides nothing
+    device = encoder.model.device
+    masks = torch.ones(len(parts) + 1, len(ids), dtype=torch.bool, device=device)  # (R + 1, L); the last hides nothing
     for row, (start, end) in zip(masks, parts, strict=False):
         hidden = [s < end and e > start for s, e in zip([0, *ends[:-1]], ends, strict=True)]
         if not all(hidden):
-            row[: len(ids)] &= ~torch.tensor(hidden, device=row.device)
-    memory = encoder.model.fuse([Stream("text", tokens.expand(len(masks), -1, -1), masks)])
+            row &= ~torch.tensor(hidden, device=device)
+    tokens = encoder.model.read(torch.tensor([ids], device=device).expand(len(masks), -1), masks)
+    memory = encoder.model.fuse([Stream("text", tokens, masks)])
     prefix = tokenizer.prefix("translate", target)
-    sequence = torch.tensor([prefix + written], device=tokens.device).expand(len(masks), -1)
+    sequence = torch.tensor([prefix + written], device=device).expand(len(masks), -1)
     log_probs = encoder.model.decode(sequence, memory).float().log_softmax(-1)[:, len(prefix) - 1 : -1]
     said = log_probs.gather(2, sequence[:, len(prefix) :, None])[..., 0]
     drops = (said[-1] - said[:-1]).tolist()  # (R, L')

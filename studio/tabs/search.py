@@ -195,8 +195,9 @@ def wire(state: AppState, page: Search) -> None:
         kind, text, (place, _files, folder) = values[0], values[1], values[-3:]
         session, language = stream.session_of(request), page_language(request)
         if kind == TEXT and not (text or "").strip():
-            state.running.stop(session, TAB)
-            yield {panel.result: views.wall(state.samples)}
+            for key in (TAB, stream.typed(TAB)):
+                state.running.supersede(session, key)
+            yield from stream.updates([(views.wall(state.samples), False)], panel.result, panel.stop, panel.run)
         elif kind == TEXT and is_ready(session, place, folder):
             frames = stream.answer(state, job, session, language, values, is_typed=True)
             yield from stream.updates((frame for frame in frames if not frame[1]), panel.result, panel.stop, panel.run)

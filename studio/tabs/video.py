@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -127,12 +128,14 @@ def wire(state: AppState, panel: Panel) -> None:
     def on_pick(sample: Sample, language: str) -> dict[gr.Component, Any]:
         return {question: gr.update(value=sample.question(language))} if sample.question(language) else {}
 
-    def forget(request: gr.Request) -> str:
+    def forget(request: gr.Request) -> None:
         state.chats.forget(stream.session_of(request))
-        return _start()
 
+    for part in panel.media.parts.values():  # another clip starts another chat
+        for changed in (part.upload, part.clear):
+            # The card is emptied in the browser, before anything else that an upload starts: the reply of a server
+            # could come after what the next click shows.
+            changed(None, None, panel.result, js=f"() => {json.dumps(_start())}", **stream.QUICK)
+            changed(forget, None, None, **stream.QUICK)
     job = Job(TAB, requests, view, remember)
     wire_panel(state, panel, job, submit=[question], on_pick=on_pick, suggested=question)
-    for part in panel.media.parts.values():
-        for changed in (part.upload, part.clear):  # another clip starts another chat
-            changed(forget, None, panel.result, **stream.QUICK)

@@ -62,6 +62,27 @@ def test_a_newer_run_ends_the_older_one_in_silence(state: AppState) -> None:
     assert list(newer)[-1] == ("finished:A dog runs on the beach.", False)
 
 
+def test_a_typed_run_waits_for_one_that_was_asked_for(state: AppState, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = over(state, FakeHost(delay_s=0.1))
+    asked = answer(slow, job(), "me", "en", ())
+    next(asked)
+    monkeypatch.setattr(stream, "TYPED_WAIT_S", 0.2)
+    assert list(answer(slow, job(), "me", "en", (), is_typed=True)) == []
+    assert list(asked)[-1] == ("finished:A dog runs on the beach.", False)
+    shown = list(answer(slow, job(), "me", "en", (), is_typed=True))
+    assert shown[-1] == ("finished:A dog runs on the beach.", False)
+
+
+def test_a_run_that_is_asked_for_ends_a_typed_one_in_silence(state: AppState) -> None:
+    slow = over(state, FakeHost(delay_s=0.1))
+    typed = answer(slow, job(), "me", "en", (), is_typed=True)
+    next(typed), next(typed)
+    asked = answer(slow, job(), "me", "en", ())
+    next(asked)
+    assert list(typed) == []
+    assert list(asked)[-1] == ("finished:A dog runs on the beach.", False)
+
+
 def test_a_user_error_is_shown_as_written_in_both_languages(state: AppState) -> None:
     host = FakeHost(error=MediaError("sound_empty", "No picture in dog.jpg."))
     shown, goes_on = list(answer(over(state, host), job(), "me", "en", ()))[-1]
