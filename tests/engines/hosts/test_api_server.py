@@ -19,7 +19,7 @@ from PIL import Image
 
 from engines.errors import MediaError
 from engines.hosts import remote
-from engines.hosts.api_server import openai_app, same, standalone
+from engines.hosts.api_server import same, standalone
 from engines.protocol import (
     AskRequest,
     CaptionRequest,
@@ -308,7 +308,3 @@ def test_our_remote_host_finds_everything_this_server_does(address: str) -> None
         assert run(host, TranslateRequest(text="Good.", source="en", target="fr")).text == SPEECH["fr"][0]  # type: ignore[attr-defined]
     finally:
         host.close()
-
-
-def test_the_application_can_be_mounted_into_another() -> None:
-    assert callable(openai_app(FakeHost()))

@@ -15,7 +15,7 @@ import torch
 from engines import media
 from engines.device import Choice
 from engines.encoder import MediaEncoder
-from engines.errors import AbilityError, Cancelled, DeviceError, Message, RequestError, UserError
+from engines.errors import AbilityError, Cancelled, DeviceError, Message, UserError
 from engines.hosts import builtin as module
 from engines.hosts.builtin import BuiltinHost
 from engines.model import checkpoint
@@ -353,23 +353,6 @@ def test_every_task_runs_in_bfloat16(photo: Photo, sound: Sound, clip: Clip, tmp
         assert [run(host, request).end for request in requests] == ["finished"] * len(requests)
     finally:
         host.close()
-
-
-def test_a_closed_host_answers_nothing_more_and_ends_what_was_under_way(
-    tiny_host: BuiltinHost, script: Script, ask: CaptionRequest
-):
-    reader = Reader(tiny_host, ask)
-    assert script.entered.acquire(timeout=WAIT_S)
-    closer = threading.Thread(target=tiny_host.close, daemon=True)
-    closer.start()
-    while tiny_host._incoming.empty():
-        assert closer.is_alive()
-    script.gate.release(3)
-    closer.join(WAIT_S)
-    assert not closer.is_alive() and reader.last().end == "cancelled"
-    tiny_host.close()
-    with pytest.raises(RequestError, match="This model was closed; open it again"):
-        next(tiny_host.stream(ask))
 
 
 def test_closing_ends_a_long_request_a_waiting_move_and_what_waits_behind_it(

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from engines.errors import AbilityError, DeviceError, RequestError
 from engines.protocol import (
     LANGUAGES,
     RATE_HZ,
+    Ability,
     AskRequest,
     Cancel,
     CaptionRequest,
@@ -55,48 +57,26 @@ KINDS = (
 # --- hosts --------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def built_in() -> Iterator[Host]:
+def built_in() -> AbstractContextManager[Host]:
     from engines.hosts.builtin import BuiltinHost
     from engines.model import checkpoint
 
-    host = BuiltinHost(checkpoint.tiny(), cache_bytes=2**20)
-    yield host
-    host.close()
+    return closing(BuiltinHost(checkpoint.tiny(), cache_bytes=2**20))
+
+
+def fake(abilities: frozenset[Ability] = EVERYTHING) -> AbstractContextManager[Host]:
+    return closing(FakeHost(abilities=abilities))
 
 
 @contextmanager
-def fake() -> Iterator[Host]:
-    host = FakeHost()
-    yield host
-    host.close()
-
-
-@contextmanager
-def fake_that_only_translates() -> Iterator[Host]:
-    host = FakeHost(abilities=frozenset(a for a in EVERYTHING if a.request is TranslateRequest))
-    yield host
-    host.close()
-
-
-@contextmanager
-def remote() -> Iterator[Host]:
+def remote(**abilities: Any) -> Iterator[Host]:
     from engines.hosts import remote
 
-    with ScriptedServer() as server:
-        host = remote.load(server.url, settings=Settings(timeout_s=WAIT_S))
+    with (
+        ScriptedServer(**abilities) as server,
+        closing(remote.load(server.url, settings=Settings(timeout_s=WAIT_S))) as host,
+    ):
         yield host
-        host.close()
-
-
-@contextmanager
-def remote_that_only_sees() -> Iterator[Host]:
-    from engines.hosts import remote
-
-    with ScriptedServer(senses=["picture"], forms=()) as server:
-        host = remote.load(server.url, settings=Settings(timeout_s=WAIT_S))
-        yield host
-        host.close()
 
 
 @contextmanager
@@ -105,10 +85,12 @@ def remote_on_our_own_server() -> Iterator[Host]:
     from engines.hosts import remote
     from engines.hosts.api_server import standalone
 
-    with built_in() as host, loopback(standalone(host)) as url:
-        client = remote.load(f"{url}/v1", settings=Settings(timeout_s=WAIT_S))
+    with (
+        built_in() as host,
+        loopback(standalone(host)) as url,
+        closing(remote.load(f"{url}/v1", settings=Settings(timeout_s=WAIT_S))) as client,
+    ):
         yield client
-        client.close()
 
 
 @contextmanager
@@ -119,19 +101,16 @@ def pretrained(name: str) -> Iterator[Host]:
 
     with TemporaryDirectory() as folder:
         made = BUILT[name](Path(folder) / name)
-        host = load(made, str(made), settings=Settings(device="cpu", dtype="float32", n_threads=1))
-        try:
+        with closing(load(made, str(made), settings=Settings(device="cpu", dtype="float32", n_threads=1))) as host:
             yield host
-        finally:
-            host.close()
 
 
 HOSTS: dict[str, Callable[[], AbstractContextManager[Host]]] = {
     "built-in": built_in,
     "fake": fake,
-    "fake that only translates": fake_that_only_translates,
+    "fake that only translates": partial(fake, frozenset(a for a in EVERYTHING if a.request is TranslateRequest)),
     "remote": remote,
-    "remote that only sees": remote_that_only_sees,
+    "remote that only sees": partial(remote, senses=["picture"], forms=()),
     "remote on our own server": remote_on_our_own_server,
     "pretrained that sees and hears": partial(pretrained, "omni"),
     "pretrained that only hears": partial(pretrained, "whisper"),

@@ -7,6 +7,7 @@ import io
 import threading
 import wave
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -194,8 +195,8 @@ def test_a_server_chooses_its_device_itself(host: RemoteHost):
 
 
 def test_a_translation_grows(host: RemoteHost, script: ScriptedServer):
-    *partial, last = host.stream(HELLO)
-    assert last.end == "finished" and last.text == TEXT and len(partial) > 2  # type: ignore[attr-defined]
+    *growing, last = host.stream(HELLO)
+    assert last.end == "finished" and last.text == TEXT and len(growing) > 2  # type: ignore[attr-defined]
     (asked,) = script.asked(CHAT)
     assert "from English to German" in asked.body["messages"][0]["content"] and asked.body["temperature"] == 0.0
     assert asked.body["max_tokens"] == 128 + len(HELLO.text)
@@ -241,22 +242,19 @@ def test_an_answer_of_nothing_has_no_text(host: RemoteHost, script: ScriptedServ
     assert run(host, HELLO).text == ""  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("kind", [CaptionRequest, AskRequest])
-def test_an_answer_that_reaches_its_limit_is_said_to_break_off(
-    host: RemoteHost, script: ScriptedServer, photo: Photo, kind: type
-):
-    more = {"question": "What?"} if kind is AskRequest else {}
-    script.script(CHAT, chat(end="length"), chat())
-    ends = [run(host, asked).end for asked in (kind(media=photo, **more), HELLO)]
-    assert ends == ["cut", "finished"]
+def test_an_answer_that_reaches_its_limit_is_said_to_break_off(host: RemoteHost, script: ScriptedServer, photo: Photo):
+    requests = (CaptionRequest(media=photo), AskRequest(media=photo, question="What?"), HELLO)
+    script.script(CHAT, chat(end="length"), chat(end="length"), chat())
+    assert [run(host, request).end for request in requests] == ["cut", "cut", "finished"]
 
 
 def test_a_medium_the_model_has_no_sense_for_is_refused():
-    with ScriptedServer(senses=["picture"], forms=()) as script:
-        host = load(script.url, settings=QUIET)
-        with pytest.raises(AbilityError, match="does not hear; choose a photo or a clip"):
-            run(host, CaptionRequest(media=Sound(tone(1.0))))
-        host.close()
+    with (
+        ScriptedServer(senses=["picture"], forms=()) as script,
+        closing(load(script.url, settings=QUIET)) as host,
+        pytest.raises(AbilityError, match="does not hear; choose"),
+    ):
+        run(host, CaptionRequest(media=Sound(tone(1.0))))
 
 
 def test_a_file_that_is_not_there_is_told_before_anything_travels(host: RemoteHost, script: ScriptedServer):
@@ -284,19 +282,17 @@ def test_speech_is_translated_segment_by_segment(host: RemoteHost, script: Scrip
 
 def test_a_plain_transcript_lies_over_its_stretch():
     with ScriptedServer(senses=(), forms=["json"]) as script:
-        host = load(script.url, settings=QUIET)
-        last = run(host, TranscribeRequest(media=Sound(tone(2.0)), translate_to="fr"))
-        host.close()
+        with closing(load(script.url, settings=QUIET)) as host:
+            last = run(host, TranscribeRequest(media=Sound(tone(2.0)), translate_to="fr"))
         assert last.segments == (Segment(0.0, 2.0, TEXT, (), TEXT),) and last.language == ""  # type: ignore[attr-defined]
         assert "Translate to French" in script.asked(CHAT)[-1].body["messages"][0]["content"]
 
 
 def test_a_chat_model_that_hears_is_dictated_to():
     with ScriptedServer(senses=["sound"], forms=()) as script:
-        host = load(script.url, settings=QUIET)
-        *partial, last = host.stream(TranscribeRequest(media=Sound(tone(2.0)), language="de"))
-        host.close()
-        assert last.text == TEXT and len(partial) > 3  # type: ignore[attr-defined]
+        with closing(load(script.url, settings=QUIET)) as host:
+            *growing, last = host.stream(TranscribeRequest(media=Sound(tone(2.0)), language="de"))
+        assert last.text == TEXT and len(growing) > 3  # type: ignore[attr-defined]
         assert "The language is German" in script.asked(CHAT)[-1].body["messages"][0]["content"][1]["text"]
 
 
@@ -376,8 +372,8 @@ def test_transformers_serve_translates_streams_and_stops(transformers_serve: str
     host = load(transformers_serve, settings=QUIET)
     assert host.info.name == "tiny-chat"
     assert {ability.request for ability in host.info.abilities} == {TranslateRequest}, "it drops pictures unread"
-    *partial, last = host.stream(HELLO)
-    assert last.end == "cut" and last.text and len(partial) > 5, "it never ends of itself"  # type: ignore[attr-defined]
+    *growing, last = host.stream(HELLO)
+    assert last.end == "cut" and last.text and len(growing) > 5, "it never ends of itself"  # type: ignore[attr-defined]
     assert "Translate" not in last.text and last.text == run(host, HELLO).text  # type: ignore[attr-defined]
     cancel = Cancel()
     results = []

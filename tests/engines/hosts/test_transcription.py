@@ -59,20 +59,18 @@ def test_progress_is_told_in_seconds_of_sound():
     assert done == sorted(done) and done[0] == 0.0 and results[0].progress.total == 26.0  # type: ignore[union-attr]
 
 
-def test_a_language_that_was_found_is_kept_for_the_rest():
-    writer = Writer("fr")
-    last = last_of(transcribed(TranscribeRequest(media=Sound(TALK)), writer))
-    assert last.language == "fr" and [language for _, language in writer.heard] == [None, "fr", "fr"]
-
-
-def test_a_language_that_was_given_is_not_replaced():
-    writer = Writer("fr")
-    last = last_of(transcribed(TranscribeRequest(media=Sound(tone(1.0)), language="de"), writer))
-    assert last.language == "de" and writer.heard[0][1] == "de"
-
-
-def test_a_language_that_nobody_here_reads_is_left_out():
-    assert last_of(transcribed(TranscribeRequest(media=Sound(tone(1.0))), Writer("sw"))).language == ""
+@pytest.mark.parametrize(
+    ("given", "found", "told", "asked"),
+    [
+        (None, "fr", "fr", [None, "fr", "fr"]),  # found in the first chunk, kept for the rest
+        ("de", "fr", "de", ["de", "de", "de"]),
+        (None, "sw", "", [None, None, None]),  # none of the studio's languages
+    ],
+)
+def test_the_language_is_the_one_given_or_else_the_first_one_found(given, found, told, asked):
+    writer = Writer(found)
+    last = last_of(transcribed(TranscribeRequest(media=Sound(TALK), language=given), writer))
+    assert last.language == told and [language for _, language in writer.heard] == asked
 
 
 def test_each_finished_segment_is_translated():
