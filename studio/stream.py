@@ -214,7 +214,9 @@ def plain(value: Any) -> Any:
     return value
 
 
-def updates(frames: Iterable[tuple[str, bool]], card: gr.HTML, stop: gr.Button, *buttons: gr.Button) -> Iterator[dict[Any, Any]]:
+def updates(
+    frames: Iterable[tuple[str, bool]], card: gr.HTML, stop: gr.Button, *buttons: gr.Button
+) -> Iterator[dict[Any, Any]]:
     """Widget updates that show a run: its card, Stop while it runs, and the buttons that wait for it."""
     for shown, is_running in frames:
         idle = {button: gr.update(interactive=not is_running) for button in buttons}

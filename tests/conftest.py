@@ -39,7 +39,7 @@ SAMPLES = ROOT / "assets" / "samples"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def uploads_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def uploads_of_the_tests(tmp_path_factory) -> Iterator[Path]:
     """Gradio keeps the uploads of one worker in one folder, also after a test has started a studio."""
     folder = tmp_path_factory.mktemp("uploads") / f"studio-{os.getpid()}"
     folder.mkdir()
@@ -53,7 +53,7 @@ def uploads_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 
 @pytest.fixture(scope="session", autouse=True)
-def home_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+def home_of_the_tests(tmp_path_factory) -> None:
     """Settings, collections and label sets of whoever runs the tests are left alone, by subprocesses too."""
     os.environ["FUSION_STUDIO_HOME"] = str(tmp_path_factory.mktemp("home"))
 
@@ -80,7 +80,7 @@ def sound() -> Sound:
 
 
 @pytest.fixture
-def clip(photo: Photo, sound: Sound) -> Clip:
+def clip(photo, sound) -> Clip:
     """Four frames over two seconds, the square growing, with the tone under them."""
     frames = []
     for n in range(4):
@@ -117,7 +117,7 @@ def checkpoint() -> Checkpoint:
 
 
 @pytest.fixture
-def encoder(checkpoint: Checkpoint) -> MediaEncoder:
+def encoder(checkpoint) -> MediaEncoder:
     """The tiny model as a media encoder with its own cache."""
     from engines.encoder import MediaEncoder
 

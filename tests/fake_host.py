@@ -221,7 +221,7 @@ def answer(request: Request) -> Iterator[Result]:
         confidence=0.8,
         moments_s=(1.5,),
         senses=shares,
-        end="finished",  # type: ignore[arg-type]
+        end="finished",
     )
 
 

@@ -234,7 +234,7 @@ def rule_for(module: str, rules: dict[str, tuple[str, ...]]) -> str:
 # --- imports ------------------------------------------------------------------------------------------------------
 
 
-def test_every_import_is_allowed() -> None:
+def test_every_import_is_allowed():
     wrong = []
     for source in SOURCES:
         rule = rule_for(source.module, ARROWS)
@@ -249,7 +249,7 @@ def test_every_import_is_allowed() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_a_library_is_imported_only_where_it_belongs() -> None:
+def test_a_library_is_imported_only_where_it_belongs():
     wrong = [
         f"{source.module} imports {library}; only {LIBRARIES[library]} may"
         for source in SOURCES
@@ -259,7 +259,7 @@ def test_a_library_is_imported_only_where_it_belongs() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_files_import_each_other_in_a_circle() -> None:
+def test_no_files_import_each_other_in_a_circle():
     links = {(source.module, imported) for source in SOURCES for imported in source.imports() & MODULES}
     links -= {(module, module) for module in MODULES}
     n_links = -1
@@ -270,12 +270,12 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert not links, f"circles among: {sorted(links)}"
 
 
-def test_the_rules_speak_only_of_what_is_there() -> None:
+def test_the_rules_speak_only_of_what_is_there():
     rows = {*ARROWS, *itertools.chain(*ARROWS.values(), *LIBRARIES.values())}
     assert rows <= MODULES
 
 
-def test_the_model_is_built_upwards_from_its_config() -> None:
+def test_the_model_is_built_upwards_from_its_config():
     row_of = {name: row for row, names in enumerate(MODEL_ORDER) for name in names}
     for source in SOURCES:
         if under(source.module, "engines.model") and not source.is_package:
@@ -286,7 +286,7 @@ def test_the_model_is_built_upwards_from_its_config() -> None:
                     assert row_of[below] < row_of[name] or below == "config", f"{name} imports {below}"
 
 
-def test_the_studio_uses_public_names_of_the_engines() -> None:
+def test_the_studio_uses_public_names_of_the_engines():
     engines = importlib.import_module("engines")
     public = {*engines.__all__, *(name.removeprefix("engines.") for name in FOR_THE_PAGE)}
     private = {
@@ -297,7 +297,7 @@ def test_the_studio_uses_public_names_of_the_engines() -> None:
     assert not private, f"put these into engines.__all__ or leave them: {private}"
 
 
-def test_every_library_that_is_imported_is_declared() -> None:
+def test_every_library_that_is_imported_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     declared = {re.split(r"[^\w.-]", requirement)[0].replace("-", "_").lower() for requirement in wanted}
@@ -317,19 +317,19 @@ def run_python(program: str, folder: Path) -> str:
     return ended.stdout + ended.stderr
 
 
-def test_importing_the_engines_loads_nothing_heavy(tmp_path: Path) -> None:
+def test_importing_the_engines_loads_nothing_heavy(tmp_path):
     heavy = "{'torch', 'torchaudio', 'transformers', 'gradio', 'av', 'PIL', 'sentencepiece'}"
     assert run_python(f"import engines.lab; print({heavy} & sys.modules.keys())", tmp_path) == "set()\n"
 
 
-def test_importing_any_module_says_nothing_starts_nothing_and_writes_nothing(tmp_path: Path) -> None:
+def test_importing_any_module_says_nothing_starts_nothing_and_writes_nothing(tmp_path):
     modules = [source.module for source in SOURCES]
     program = f"import importlib, threading; [importlib.import_module(name) for name in {modules}]"
     assert run_python(f"{program}; print(threading.active_count())", tmp_path) == "1\n"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_public_names_are_exact_sorted_and_there() -> None:
+def test_the_public_names_are_exact_sorted_and_there():
     engines = importlib.import_module("engines")
     names = list(engines.__all__)
     public = {name for name in vars(engines) if not name.startswith("_")}
@@ -338,7 +338,7 @@ def test_the_public_names_are_exact_sorted_and_there() -> None:
     assert names == sorted(set(names), key=lambda name: (not name.isupper(), name[0].islower(), name))
 
 
-def test_every_request_result_and_error_is_public() -> None:
+def test_every_request_result_and_error_is_public():
     from engines import errors, protocol
 
     of_the_protocol = {name for name in vars(protocol) if name.endswith(("Request", "Result")) and name[0].isupper()}
@@ -348,7 +348,7 @@ def test_every_request_result_and_error_is_public() -> None:
 # --- files --------------------------------------------------------------------------------------------------------
 
 
-def test_files_are_short_documented_and_named_for_what_they_hold() -> None:
+def test_files_are_short_documented_and_named_for_what_they_hold():
     wrong = []
     for source in SOURCES:
         n_lines = len(source.text.splitlines())
@@ -362,7 +362,7 @@ def test_files_are_short_documented_and_named_for_what_they_hold() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_exception_is_caught_unnamed_or_swallowed_whole() -> None:
+def test_no_exception_is_caught_unnamed_or_swallowed_whole():
     wrong = []
     for source in SOURCES:
         for node in ast.walk(source.tree):

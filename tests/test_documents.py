@@ -23,7 +23,6 @@ import engines
 from engines.cli import main
 from engines.cli.table import COMMANDS, command_parser
 from engines.paths import ASSETS
-from engines.protocol import Host
 from scripts import tables
 from studio import serving
 from studio.app import start
@@ -87,14 +86,14 @@ def commands() -> list[tuple[Path, list[str]]]:
     return found
 
 
-def test_every_link_leads_to_a_file() -> None:
+def test_every_link_leads_to_a_file():
     for path in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text("utf-8")):
             if "://" not in target:
                 assert (path.parent / target).exists(), f"{path.relative_to(ROOT)} links to {target}"
 
 
-def test_every_source_file_that_is_named_is_there() -> None:
+def test_every_source_file_that_is_named_is_there():
     for path in DOCUMENTS:
         if path.name != "CHANGELOG.md":
             for name in re.findall(
@@ -103,14 +102,14 @@ def test_every_source_file_that_is_named_is_there() -> None:
                 assert (ROOT / name).exists(), f"{path.relative_to(ROOT)} names {name}"
 
 
-def test_both_readmes_have_the_same_sections_and_commands() -> None:
+def test_both_readmes_have_the_same_sections_and_commands():
     english, chinese = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh.md"))
     assert len(re.findall("^## ", english, re.M)) == len(re.findall("^## ", chinese, re.M))
     for mark in ("launch.py", "headline", "```python"):
         assert english.count(mark) == chinese.count(mark)
 
 
-def test_every_table_of_figures_is_the_generated_one() -> None:
+def test_every_table_of_figures_is_the_generated_one():
     made = {name: table for name, table in tables.tables().items() if name != "known"}  # a minute; it has its own test
     for path in DOCUMENTS:
         text = path.read_text("utf-8")
@@ -152,7 +151,7 @@ def understand(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
             module.main()
 
 
-def test_every_command_is_understood_by_its_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_is_understood_by_its_parser(monkeypatch):
     assert len(commands()) > 20
     for path, words in commands():
         words = words[: words.index("|")] if "|" in words else words
@@ -163,7 +162,7 @@ def test_every_command_is_understood_by_its_parser(monkeypatch: pytest.MonkeyPat
             pytest.fail(f"{path.relative_to(ROOT)}: {shlex.join(words)}: {error}")
 
 
-def test_every_module_that_is_named_as_a_program_is_there() -> None:
+def test_every_module_that_is_named_as_a_program_is_there():
     for path in DOCUMENTS:
         if path.name != "CHANGELOG.md":
             for name in re.findall(r"python -m ((?:engines|scripts|studio)[\w.]*\w)", path.read_text("utf-8")):
@@ -173,7 +172,7 @@ def test_every_module_that_is_named_as_a_program_is_there() -> None:
                 assert not is_package or importlib.util.find_spec(f"{name}.__main__"), f"{name} cannot be run"
 
 
-def test_every_block_of_commands_is_run_or_marked_as_not_run() -> None:
+def test_every_block_of_commands_is_run_or_marked_as_not_run():
     for path in DOCUMENTS:
         if path.name in RUN:
             continue
@@ -184,9 +183,7 @@ def test_every_block_of_commands_is_run_or_marked_as_not_run() -> None:
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_readmes_run(
-    builtin: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_commands_of_the_readmes_run(builtin, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "assets").symlink_to(ASSETS)
     ran = []
@@ -200,7 +197,7 @@ def test_the_commands_of_the_readmes_run(
 
 
 @pytest.fixture
-def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def studio(tmp_path, monkeypatch) -> Iterator[str]:
     """A studio over the scripted host, and a folder with the files that docs/api.md names."""
     monkeypatch.chdir(tmp_path)
     for name, sample in (("photo.jpg", "dog.jpg"), ("talk.mp3", "all-busy.mp3")):
@@ -209,7 +206,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield served.url
 
 
-def test_the_programs_of_the_api_paper_run(studio: str) -> None:
+def test_the_programs_of_the_api_paper_run(studio):
     shells = {"python": [sys.executable, "-c"], "bash": ["bash", "-euc"]}
     printed = []
     for language, shell in shells.items():
@@ -227,7 +224,7 @@ def test_the_programs_of_the_api_paper_run(studio: str) -> None:
     assert json.loads(curl)["words"][0]["word"] == "Good"
 
 
-def test_every_python_block_compiles_and_imports_public_names() -> None:
+def test_every_python_block_compiles_and_imports_public_names():
     assert blocks("python")
     for path, body in blocks("python"):
         tree = ast.parse(body)
@@ -238,7 +235,7 @@ def test_every_python_block_compiles_and_imports_public_names() -> None:
 
 
 @pytest.mark.slow
-def test_the_readmes_program_runs(builtin: object) -> None:
+def test_the_readmes_program_runs(builtin):
     (program,) = [body for path, body in blocks("python") if path.name == "README.md" and path.parent == ROOT]
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False,

@@ -7,7 +7,7 @@ import os
 import runpy
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,7 +21,7 @@ class Became(Exception):
 
 
 @pytest.fixture
-def became(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def became(monkeypatch) -> list[list[str]]:
     """The commands the launcher went on as."""
     commands: list[list[str]] = []
 
@@ -39,7 +39,7 @@ def became(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 @pytest.fixture
-def whole(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def whole(monkeypatch) -> list[str]:
     """An environment that stands: this Python. Holds the extras it was asked for."""
     asked: list[str] = []
 
@@ -54,7 +54,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # --- Python -------------------------------------------------------------------------------------------------------
 
 
-def test_a_python_that_is_too_old_is_told_which_one_is_needed() -> None:
+def test_a_python_that_is_too_old_is_told_which_one_is_needed():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "version_info", (3, 8, 18))
         with pytest.raises(SystemExit) as end:
@@ -63,16 +63,16 @@ def test_a_python_that_is_too_old_is_told_which_one_is_needed() -> None:
     assert "需要 Python 3.11" in str(end.value)
 
 
-def test_the_python_that_is_needed_is_the_one_the_project_declares() -> None:
+def test_the_python_that_is_needed_is_the_one_the_project_declares():
     assert 'requires-python = ">={}.{}"'.format(*launch.OLDEST_PYTHON) in (launch.ROOT / "pyproject.toml").read_text()
 
 
-def test_python_3_7_can_read_the_launcher_far_enough_to_say_so() -> None:
+def test_python_3_7_can_read_the_launcher_far_enough_to_say_so():
     ast.parse(Path(launch.__file__).read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
 @pytest.mark.parametrize("module", [launch, bootstrap, serving])
-def test_only_the_standard_library_is_imported_before_the_environment_stands(module: ModuleType) -> None:
+def test_only_the_standard_library_is_imported_before_the_environment_stands(module):
     tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
     imported = {
         name.split(".")[0]
@@ -87,17 +87,15 @@ def test_only_the_standard_library_is_imported_before_the_environment_stands(mod
 
 
 def test_when_the_environment_is_another_pythons_the_launcher_goes_on_there_with_the_same_arguments(
-    became: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    became, monkeypatch
+):
     monkeypatch.setattr(bootstrap, "python", lambda extra="": "/elsewhere/python")
     with pytest.raises(Became):
         launch.main(["--port", "7999"])
     assert became == [["/elsewhere/python", launch.__file__, "--port", "7999"]]
 
 
-def test_when_the_environment_cannot_be_made_the_reason_is_said_in_both_languages(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_when_the_environment_cannot_be_made_the_reason_is_said_in_both_languages(monkeypatch):
     def python(extra: str = "") -> str:
         raise bootstrap.SetupError("No room.", "没有空间。")
 
@@ -106,7 +104,7 @@ def test_when_the_environment_cannot_be_made_the_reason_is_said_in_both_language
         launch.main([])
 
 
-def test_ctrl_c_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_quietly(monkeypatch):
     def python(extra: str = "") -> str:
         raise KeyboardInterrupt
 
@@ -118,15 +116,13 @@ def test_ctrl_c_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("options", [["--help"], ["serve", "--help"], ["--port=0"], ["--no-such-option"]])
-def test_help_and_wrong_options_need_no_environment(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_and_wrong_options_need_no_environment(options, monkeypatch):
     monkeypatch.setattr(bootstrap, "python", lambda extra="": pytest.fail("nothing is set up for this"))
     with pytest.raises(SystemExit):
         launch.main(options)
 
 
-def test_every_command_of_fusion_studio_runs_in_the_environment_and_its_exit_code_is_passed_on(
-    whole: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_command_of_fusion_studio_runs_in_the_environment_and_its_exit_code_is_passed_on(whole, monkeypatch):
     asked: list[list[str]] = []
     monkeypatch.setattr("engines.cli.main", lambda argv: asked.append(argv) or 3)
     with pytest.raises(SystemExit) as end:
@@ -140,7 +136,7 @@ def test_every_command_of_fusion_studio_runs_in_the_environment_and_its_exit_cod
 
 
 @pytest.fixture
-def invalidated(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+def invalidated(monkeypatch) -> list[bool]:
     """Says that this Python is the one in .venv; holds a True for each time it was invalidated."""
     times: list[bool] = []
     monkeypatch.setattr(bootstrap, "in_own_venv", lambda: True)
@@ -156,12 +152,7 @@ def start_with_import_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     launch.run(["--port", "7999"])
 
 
-def test_a_damaged_package_has_the_environment_made_anew(
-    became: list[list[str]],
-    invalidated: list[bool],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_damaged_package_has_the_environment_made_anew(became, invalidated, monkeypatch, capsys):
     with pytest.raises(Became):
         start_with_import_error("gradio.blocks", monkeypatch)
     assert invalidated == [True]
@@ -179,13 +170,8 @@ def test_a_damaged_package_has_the_environment_made_anew(
     ],
 )
 def test_only_a_damaged_package_of_our_own_environment_is_repaired_and_that_once(
-    name: str,
-    tried: str,
-    is_own: bool,
-    became: list[list[str]],
-    invalidated: list[bool],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    name, tried, is_own, became, invalidated, monkeypatch
+):
     if tried:
         monkeypatch.setenv(launch.TRIED_REPAIR, tried)
     monkeypatch.setattr(bootstrap, "in_own_venv", lambda: is_own)
@@ -197,7 +183,7 @@ def test_only_a_damaged_package_of_our_own_environment_is_repaired_and_that_once
 # --- the tests ----------------------------------------------------------------------------------------------------
 
 
-def test_the_tests_run_on_two_workers_with_one_thread_each(became: list[list[str]], whole: list[str]) -> None:
+def test_the_tests_run_on_two_workers_with_one_thread_each(became, whole):
     with pytest.raises(Became):
         launch.main(["test", "-k", "search", "-x", "--color=yes"])
     assert whole == ["test"]
@@ -209,23 +195,21 @@ def test_the_tests_run_on_two_workers_with_one_thread_each(became: list[list[str
 
 
 @pytest.mark.parametrize("steering", ["-n0", "-n=4", "--numprocesses=1", "--pdb", "-s", "--co", "--version", "--help"])
-def test_arguments_that_steer_the_run_are_left_alone(steering: str, became: list[list[str]], whole: list[str]) -> None:
+def test_arguments_that_steer_the_run_are_left_alone(steering, became, whole):
     with pytest.raises(Became):
         launch.main(["test", steering])
     assert became == [[sys.executable, "-m", "pytest", steering]]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="exec is not used on Windows")
-def test_going_on_as_another_program_replaces_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_going_on_as_another_program_replaces_this_one(monkeypatch):
     executed: list[tuple[str, list[str]]] = []
     monkeypatch.setattr(os, "execv", lambda path, command: executed.append((path, command)))
     launch.become(["python", "x.py"])
     assert executed == [("python", ["python", "x.py"])]
 
 
-def test_on_windows_the_other_program_is_waited_for_and_its_exit_code_passed_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_on_windows_the_other_program_is_waited_for_and_its_exit_code_passed_on(monkeypatch):
     monkeypatch.setattr(launch, "os", SimpleNamespace(name="nt"))
     with pytest.raises(SystemExit) as end:
         launch.become([sys.executable, "-c", "raise SystemExit(7)"])

@@ -92,17 +92,17 @@ def placeholders(sentence: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
 
 
-def test_every_message_has_its_chinese_and_no_chinese_is_left_over() -> None:
+def test_every_message_has_its_chinese_and_no_chinese_is_left_over():
     kept = {key for key in CHINESE if not key.startswith("ui.")}
     assert sentences().keys() - kept == set(), "named in the program, not in zh.json"
     assert kept - sentences().keys() == set(), "in zh.json, not named in the program"
 
 
-def test_a_key_stands_for_one_sentence() -> None:
+def test_a_key_stands_for_one_sentence():
     assert {key: sorted(english) for key, english in sentences().items() if len(english) > 1} == {}
 
 
-def test_both_languages_have_the_same_placeholders() -> None:
+def test_both_languages_have_the_same_placeholders():
     odd = {
         key: english
         for key, all_english in sentences().items()
@@ -112,7 +112,7 @@ def test_both_languages_have_the_same_placeholders() -> None:
     assert odd == {}
 
 
-def test_every_value_a_sentence_needs_is_given() -> None:
+def test_every_value_a_sentence_needs_is_given():
     for place, call in calls():
         english = literal(call.args[1])
         if english is not None and not any(given.arg is None for given in call.keywords):
@@ -121,12 +121,12 @@ def test_every_value_a_sentence_needs_is_given() -> None:
             assert call.keywords or not names, f"{place}: {names} are not given"
 
 
-def test_what_is_chinese_reads_as_chinese() -> None:
+def test_what_is_chinese_reads_as_chinese():
     said = {key: sentence for key, sentence in CHINESE.items() if key.startswith("error.")}
     assert [key for key, sentence in said.items() if not re.search("[\u4e00-\u9fff]", sentence)] == []
 
 
-def test_values_are_shown_in_each_language() -> None:
+def test_values_are_shown_in_each_language():
     names = Message("word.none_yet", "none yet")
     error = RequestError(
         "label_set_unknown", "No label set is called {name!r}; there are: {known}.", name="a", known=names
@@ -136,20 +136,20 @@ def test_values_are_shown_in_each_language() -> None:
     assert listed.en == "Unknown kinds x; known are a, b." and "a、b" in listed.zh
 
 
-def test_an_error_inside_another_is_shown_in_each_language() -> None:
+def test_an_error_inside_another_is_shown_in_each_language():
     inner = MediaError("sound_empty", "The sound is empty; record or choose another.")
     outer = RequestError("no_example_readable", "No {label} ({reason})", label="dog", reason=inner)
     assert inner.en in outer.en and inner.zh in outer.zh
 
 
-def test_braces_in_a_value_stay_as_they_are() -> None:
+def test_braces_in_a_value_stay_as_they_are():
     error = MediaError(
         "media_missing", "There is no file {name}; check the path or choose it again.", name="{0}{name}.jpg"
     )
     assert "{0}{name}.jpg" in error.en and "{0}{name}.jpg" in error.zh
 
 
-def test_an_error_comes_whole_out_of_another_process() -> None:
+def test_an_error_comes_whole_out_of_another_process():
     error = MediaError("media_missing", "There is no file {name}; check the path or choose it again.", name="a.jpg")
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is MediaError and (again.en, again.zh) == (error.en, error.zh)

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def test_every_package_and_everything_beside_the_code_is_in_the_wheels_list() -> None:
+def test_every_package_and_everything_beside_the_code_is_in_the_wheels_list():
     listed = PROJECT["tool"]["setuptools"]["packages"]
     found = {
         ".".join(file.parent.relative_to(ROOT).parts)
@@ -41,7 +41,7 @@ def test_every_package_and_everything_beside_the_code_is_in_the_wheels_list() ->
     assert not {name for name in left_out if not name.startswith("readme/") and "__pycache__" not in name}
 
 
-def test_every_data_file_beside_the_code_is_in_the_wheels_list() -> None:
+def test_every_data_file_beside_the_code_is_in_the_wheels_list():
     patterns = PROJECT["tool"]["setuptools"]["package-data"]
     packages = {"*": ("engines", "studio"), **{name: (name.replace(".", "/"),) for name in patterns if name != "*"}}
     listed = {
@@ -55,7 +55,7 @@ def test_every_data_file_beside_the_code_is_in_the_wheels_list() -> None:
     assert {path for path in files if path.suffix not in (".py", ".pyc")} <= listed
 
 
-def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_names_every_command(capsys):
     from engines import cli
 
     with pytest.raises(SystemExit):
@@ -66,7 +66,7 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     )
 
 
-def test_the_container_installs_what_is_tested() -> None:
+def test_the_container_installs_what_is_tested():
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert "constraints.txt" in text and "HEALTHCHECK" in text and "USER studio" in text
     copied = set(itertools.chain(*(line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY"))))
@@ -75,7 +75,7 @@ def test_the_container_installs_what_is_tested() -> None:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkout(tmp_path_factory) -> Path:
     """A clean copy of what the repository holds, in which building may leave its traces."""
     copy = tmp_path_factory.mktemp("checkout")
     for name in ("assets", "engines", "studio", "docs"):
@@ -99,7 +99,7 @@ def build(source: Path, kind: str, out: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_wheel_captions_a_photo_away_from_the_checkout(checkout: Path, tmp_path: Path) -> None:
+def test_the_wheel_captions_a_photo_away_from_the_checkout(checkout, tmp_path):
     pytest.importorskip("setuptools", "77")
     if not (ASSETS / "models" / "builtin" / "model.safetensors").is_file():
         pytest.skip("the built-in model's weights are not in this checkout")

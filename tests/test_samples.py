@@ -57,7 +57,7 @@ def came_from(row: dict[str, str]) -> str:
     return row.get("From") or row["Picture"]
 
 
-def test_the_first_screen_is_ready_for_the_model_and_the_samples_of_this_version() -> None:
+def test_the_first_screen_is_ready_for_the_model_and_the_samples_of_this_version():
     """Where this fails, run `python -m scripts.prepare_samples`."""
     shipped = json.loads((ASSETS / "wall" / "index.json").read_text(encoding="utf-8"))
     model = json.loads((ASSETS / "models" / "builtin" / "config.json").read_text(encoding="utf-8"))
@@ -69,31 +69,31 @@ def test_the_first_screen_is_ready_for_the_model_and_the_samples_of_this_version
 
 
 @every_file
-def test_every_file_has_a_source_an_author_and_a_licence(path: Path) -> None:
+def test_every_file_has_a_source_an_author_and_a_licence(path):
     row = sources()[path.name]
     assert came_from(row)
     assert said_by(row)
     assert LICENCE.match(row["Licence"]), row["Licence"]
 
 
-def test_nothing_is_listed_that_is_not_there() -> None:
+def test_nothing_is_listed_that_is_not_there():
     names = {path.name for path in FILES}
     assert set(sources()) == names
     assert {row["file"] for row in ROWS} == names
     assert len(ROWS) == len(names)
 
 
-def test_all_samples_together_stay_under_eight_megabytes() -> None:
+def test_all_samples_together_stay_under_eight_megabytes():
     assert sum(path.stat().st_size for path in SAMPLES.rglob("*") if path.is_file()) < 8 * 10**6
 
 
 @every_row
-def test_every_file_is_what_its_kind_says(row: dict[str, str]) -> None:
+def test_every_file_is_what_its_kind_says(row):
     assert media.probe(SAMPLES / row["file"]).kind == KIND_OF_MEDIA[row["kind"]]
 
 
 @every_row
-def test_every_photo_and_frame_shows_something_and_every_sound_can_be_heard(row: dict[str, str]) -> None:
+def test_every_photo_and_frame_shows_something_and_every_sound_can_be_heard(row):
     path = SAMPLES / row["file"]
     pictures, sound = [], None
     if row["kind"] == "photo":
@@ -108,7 +108,7 @@ def test_every_photo_and_frame_shows_something_and_every_sound_can_be_heard(row:
 
 
 @every_row
-def test_every_sample_has_a_title_in_both_languages_and_a_tab(row: dict[str, str]) -> None:
+def test_every_sample_has_a_title_in_both_languages_and_a_tab(row):
     assert row["title_en"].isascii()
     assert not row["title_zh"].isascii()
     assert row["tab"]
@@ -116,7 +116,7 @@ def test_every_sample_has_a_title_in_both_languages_and_a_tab(row: dict[str, str
 
 
 @every_row
-def test_only_clips_bring_a_question_and_they_bring_it_in_both_languages(row: dict[str, str]) -> None:
+def test_only_clips_bring_a_question_and_they_bring_it_in_both_languages(row):
     asked = row.get("question_en", ""), row.get("question_zh", "")
     assert [bool(question) for question in asked] == [row["kind"] == "clip"] * 2
 
@@ -130,11 +130,11 @@ def test_only_clips_bring_a_question_and_they_bring_it_in_both_languages(row: di
         ("caption", {"photo", "sound", "clip"}),
     ],
 )
-def test_every_tab_has_samples_of_each_kind_it_takes(tab: str, kinds: set[str]) -> None:
+def test_every_tab_has_samples_of_each_kind_it_takes(tab, kinds):
     assert {row["kind"] for row in ROWS if tab in row["tab"]} == kinds
 
 
-def test_a_clip_filmed_with_the_phone_upright_comes_out_upright() -> None:
+def test_a_clip_filmed_with_the_phone_upright_comes_out_upright():
     clip = media.load_clip(SAMPLES / "kitten-on-the-phone.mp4", n_frames=1)
     height, width, _ = clip.frames[0].shape
     assert height > width
@@ -143,12 +143,12 @@ def test_a_clip_filmed_with_the_phone_upright_comes_out_upright() -> None:
     assert whiteness[: height // 2].mean() > 1.5 * whiteness[height // 2 :].mean()
 
 
-def test_one_clip_has_no_sound_track_and_the_others_have_one() -> None:
+def test_one_clip_has_no_sound_track_and_the_others_have_one():
     silent = [path.name for path in FILES if path.suffix == ".mp4" and not media.probe(path).has_sound]
     assert silent == ["silent-horses.mp4"]
 
 
-def test_the_sounds_come_in_all_the_usual_formats() -> None:
+def test_the_sounds_come_in_all_the_usual_formats():
     assert {path.suffix for path in FILES if path.suffix in media.SOUND_SUFFIXES} == {
         ".flac",
         ".m4a",
@@ -188,7 +188,7 @@ TITLES_MISSED = {"Astronaut", "Kingfisher", "Rocket"}
     "file",
     [pytest.param(file, marks=pytest.mark.xfail(reason="not named yet") if file in MISSED else ()) for file in SHOWN],
 )
-def test_a_photo_or_clip_gets_a_caption_that_names_what_is_on_it(file: str, builtin: Host) -> None:
+def test_a_photo_or_clip_gets_a_caption_that_names_what_is_on_it(file, builtin):
     result = run(builtin, CaptionRequest(media=SAMPLES / file))
     assert isinstance(result, CaptionResult)
     assert names(result.text, tuple(SHOWN[file].split()), "en"), result.text
@@ -202,9 +202,7 @@ def test_a_photo_or_clip_gets_a_caption_that_names_what_is_on_it(file: str, buil
         ("\N{CJK UNIFIED IDEOGRAPH-8FD9}是什么动物？", "zh", "猫"),
     ],
 )
-def test_a_question_for_a_name_gets_the_name_that_is_seen(
-    builtin: Host, question: str, language: str, wanted: str
-) -> None:
+def test_a_question_for_a_name_gets_the_name_that_is_seen(builtin, question, language, wanted):
     result = run(builtin, AskRequest(media=SAMPLES / "cat.jpg", question=question, language=language))
     assert isinstance(result, AskResult)
     assert wanted in result.text.lower()
@@ -212,7 +210,7 @@ def test_a_question_for_a_name_gets_the_name_that_is_seen(
 
 
 @pytest.mark.parametrize("hide", ["picture", "names"])
-def test_a_name_that_is_hidden_is_not_given(builtin: Host, hide: str) -> None:
+def test_a_name_that_is_hidden_is_not_given(builtin, hide):
     request = AskRequest(media=SAMPLES / "cat.jpg", question="What animal is this?", hide=frozenset({hide}))
     result = run(builtin, request)
     assert isinstance(result, AskResult)
@@ -220,7 +218,7 @@ def test_a_name_that_is_hidden_is_not_given(builtin: Host, hide: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def photos(builtin: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(builtin, tmp_path_factory) -> Path:
     """A collection of the photos."""
     folder = tmp_path_factory.mktemp("photos")
     for row in ROWS:
@@ -237,17 +235,17 @@ def search(builtin: Host, query: str, collection: Path) -> SearchResult:
     return found
 
 
-def test_the_title_of_a_photo_finds_it_first(builtin: Host, photos: Path) -> None:
+def test_the_title_of_a_photo_finds_it_first(builtin, photos):
     titles = {row["title_en"]: row["file"] for row in ROWS if row["kind"] == "photo"}
     missed = {title for title, file in titles.items() if search(builtin, title, photos).hits[0].path.name != file}
     assert missed <= TITLES_MISSED
 
 
 @pytest.mark.parametrize("query", ["xkcd qwrtz", "asdf jkl", "hgfd", "%%%%"])
-def test_letters_typed_at_random_fit_nothing(builtin: Host, photos: Path, query: str) -> None:
+def test_letters_typed_at_random_fit_nothing(builtin, photos, query):
     assert search(builtin, query, photos).hits[0].fit < 0.2
 
 
 @pytest.mark.parametrize("query", ["a cat", "Horses", "a cup of coffee", "猫", "un chat"])
-def test_what_people_ask_for_still_fits(builtin: Host, photos: Path, query: str) -> None:
+def test_what_people_ask_for_still_fits(builtin, photos, query):
     assert search(builtin, query, photos).hits[0].fit > 0.5

@@ -46,7 +46,7 @@ ENGLISH = {
 
 
 @pytest.fixture(scope="session")
-def spoken_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def spoken_file(tmp_path_factory) -> Path:
     """What the pretended microphone hears: a tone that comes and goes, 48 kHz as the browser wants it."""
     import wave
 
@@ -61,7 +61,7 @@ def spoken_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser(spoken_file: Path) -> Iterator[Browser]:
+def browser(spoken_file) -> Iterator[Browser]:
     """Chromium, with a microphone that plays a file."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra [test])")
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -82,7 +82,7 @@ def browser(spoken_file: Path) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, FakeHost]]:
+def scripted(tmp_path_factory) -> Iterator[tuple[Served, FakeHost]]:
     """The page over the scripted host, slow enough for states to be seen."""
     host = FakeHost(delay_s=0.12)
     with start(host, home=tmp_path_factory.mktemp("home"), devices=("cpu",)) as served:
@@ -90,7 +90,7 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served,
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def tiny(tmp_path_factory) -> Iterator[Served]:
     """The page over the built-in host with a tiny, untrained model: real files are really read."""
     from engines.hosts.builtin import BuiltinHost
     from engines.model import checkpoint
@@ -185,23 +185,23 @@ def visit(browser: Browser, url: str, options: dict[str, Any], query: str = "") 
 
 
 @pytest.fixture
-def wide(browser: Browser, scripted: tuple[Served, FakeHost]) -> Iterator[Visit]:
+def wide(browser, scripted) -> Iterator[Visit]:
     """A desktop, English, light, over the scripted host."""
     yield from visit(browser, scripted[0].url, WIDE)
 
 
 @pytest.fixture
-def phone(browser: Browser, scripted: tuple[Served, FakeHost]) -> Iterator[Visit]:
+def phone(browser, scripted) -> Iterator[Visit]:
     """A phone, Chinese, dark, over the scripted host."""
     yield from visit(browser, scripted[0].url, PHONE)
 
 
 @pytest.fixture
-def reading(browser: Browser, tiny: Served) -> Iterator[Visit]:
+def reading(browser, tiny) -> Iterator[Visit]:
     """A desktop over the host that really reads files."""
     yield from visit(browser, tiny.url, WIDE)
 
 
 @pytest.fixture
-def sound_file(tmp_path: Path) -> Path:
+def sound_file(tmp_path) -> Path:
     return write_sound(tmp_path / "tone.wav", tone(2.0))

@@ -5,24 +5,23 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engines import CaptionRequest, CaptionResult, Request, Result
-from studio.app import Served, start
+from studio.app import start
 from tests.browser.conftest import PATIENCE_MS, Visit
 from tests.fake_host import FakeHost
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    pass
 
 pytestmark = pytest.mark.browser
 WORKING = ("search", "speech", "video", "caption")
 
 
-def test_every_tab_opens_with_its_words_and_fits_a_desktop(wide: Visit) -> None:
+def test_every_tab_opens_with_its_words_and_fits_a_desktop(wide):
     for tab in WORKING:
         wide.open_tab(tab)
         assert wide.result(tab, "empty")
@@ -37,7 +36,7 @@ def test_every_tab_opens_with_its_words_and_fits_a_desktop(wide: Visit) -> None:
     assert "__i18n__" not in wide.page.inner_text("body")
 
 
-def test_every_tab_opens_in_chinese_in_the_dark_and_fits_a_phone(phone: Visit) -> None:
+def test_every_tab_opens_in_chinese_in_the_dark_and_fits_a_phone(phone):
     assert phone.page.evaluate("document.body.classList.contains('dark')")
     for tab in (*WORKING, "models"):
         phone.open_tab(tab)
@@ -54,9 +53,7 @@ FOUND_PHONE = FOUND | {"video": "狗在叫", "caption": "一只狗在沙滩上�
 
 
 @pytest.mark.parametrize(("size", "found"), [("wide", FOUND_WIDE), ("phone", FOUND_PHONE)])
-def test_in_every_tab_a_sample_gives_its_result_at_one_click(
-    request: pytest.FixtureRequest, size: str, found: dict[str, str]
-) -> None:
+def test_in_every_tab_a_sample_gives_its_result_at_one_click(request, size, found):
     visit: Visit = request.getfixturevalue(size)
     for tab in WORKING:
         visit.open_tab(tab)
@@ -68,7 +65,7 @@ def test_in_every_tab_a_sample_gives_its_result_at_one_click(
         assert not visit.page.locator(f"#{tab}-stop").is_visible()
 
 
-def test_a_stop_keeps_what_is_there_and_the_tab_goes_on(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
+def test_a_stop_keeps_what_is_there_and_the_tab_goes_on(wide, scripted):
     host = scripted[1]
     host.delay_s = 1.5
     try:
@@ -86,7 +83,7 @@ def test_a_stop_keeps_what_is_there_and_the_tab_goes_on(wide: Visit, scripted: t
     assert "on the beach." in wide.result("caption", "done")
 
 
-def test_escape_stops_too(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
+def test_escape_stops_too(wide, scripted):
     host = scripted[1]
     host.delay_s = 3.0
     try:
@@ -99,7 +96,7 @@ def test_escape_stops_too(wide: Visit, scripted: tuple[Served, FakeHost]) -> Non
         host.delay_s = 0.12
 
 
-def test_a_closed_page_stops_its_work(browser: Browser, tmp_path: Path) -> None:
+def test_a_closed_page_stops_its_work(browser, tmp_path):
     ended = threading.Event()
 
     def endless(request: Request) -> Iterator[Result]:
@@ -122,7 +119,7 @@ def test_a_closed_page_stops_its_work(browser: Browser, tmp_path: Path) -> None:
         assert ended.wait(60)
 
 
-def test_the_language_changes_on_the_page_and_nothing_is_lost(wide: Visit) -> None:
+def test_the_language_changes_on_the_page_and_nothing_is_lost(wide):
     page = wide.page
     page.fill("#search-text textarea", "ein Hund auf der Wiese")
     page.locator("#search-run").click()
@@ -138,7 +135,7 @@ def test_the_language_changes_on_the_page_and_nothing_is_lost(wide: Visit) -> No
     page.wait_for_function("document.querySelector('#search-run').innerText === 'Search'")
 
 
-def test_light_and_dark_change_on_the_page_and_stay(wide: Visit) -> None:
+def test_light_and_dark_change_on_the_page_and_stay(wide):
     page = wide.page
     assert not page.evaluate("document.body.classList.contains('dark')")
     page.click("[data-light]")
@@ -147,7 +144,7 @@ def test_light_and_dark_change_on_the_page_and_stay(wide: Visit) -> None:
     assert page.evaluate("document.body.classList.contains('dark')")
 
 
-def test_a_hit_goes_to_another_tab_with_its_file(wide: Visit) -> None:
+def test_a_hit_goes_to_another_tab_with_its_file(wide):
     wide.open_tab("caption")
     wide.page.locator("#caption-samples .sample").first.click()
     wide.result("caption", "done")
@@ -158,7 +155,7 @@ def test_a_hit_goes_to_another_tab_with_its_file(wide: Visit) -> None:
     assert "A dog is barking." in wide.result("video", "done")
 
 
-def test_a_talk_goes_on_and_shows_which_sense_counts(wide: Visit) -> None:
+def test_a_talk_goes_on_and_shows_which_sense_counts(wide):
     wide.open_tab("video")
     wide.page.locator("#video-samples .sample").first.click()
     assert "70%" in wide.result("video", "done")
@@ -171,7 +168,7 @@ def test_a_talk_goes_on_and_shows_which_sense_counts(wide: Visit) -> None:
     assert said.count("A dog is barking.") == 2
 
 
-def test_a_suggested_question_is_asked_at_one_tap(wide: Visit) -> None:
+def test_a_suggested_question_is_asked_at_one_tap(wide):
     wide.open_tab("video")
     wide.page.locator("#video-samples .sample").first.click()
     wide.result("video", "done")
@@ -180,7 +177,7 @@ def test_a_suggested_question_is_asked_at_one_tap(wide: Visit) -> None:
     assert "Is it indoors or outdoors?" in wide.result("video", "done")
 
 
-def test_results_can_be_saved(wide: Visit) -> None:
+def test_results_can_be_saved(wide):
     wide.open_tab("speech")
     wide.page.locator("#speech-samples .sample").first.click()
     wide.result("speech", "done")
@@ -191,7 +188,7 @@ def test_results_can_be_saved(wide: Visit) -> None:
         assert part in saved.value.path().read_text(encoding="utf-8")
 
 
-def test_a_time_jumps_in_the_recording(wide: Visit) -> None:
+def test_a_time_jumps_in_the_recording(wide):
     wide.open_tab("speech")
     wide.page.locator("#speech-samples .sample").first.click()
     wide.result("speech", "done")
@@ -200,7 +197,7 @@ def test_a_time_jumps_in_the_recording(wide: Visit) -> None:
     wide.page.wait_for_function("document.querySelector('#speech-result audio').currentTime >= 2.9")
 
 
-def test_the_device_is_switched_in_the_header_with_a_word(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
+def test_the_device_is_switched_in_the_header_with_a_word(wide, scripted):
     wide.page.locator("#device input").click()
     wide.page.locator("[role=option]", has_text="cpu").click()
     wide.page.wait_for_selector(".toast-body")
@@ -208,7 +205,7 @@ def test_the_device_is_switched_in_the_header_with_a_word(wide: Visit, scripted:
     assert scripted[1].moves == ["cpu"]
 
 
-def test_running_with_nothing_says_what_to_do_in_every_tab(wide: Visit) -> None:
+def test_running_with_nothing_says_what_to_do_in_every_tab(wide):
     for tab, sentence in (
         ("search", "Type what to look for"),
         ("speech", "Drop or record a sound first"),
@@ -220,7 +217,7 @@ def test_running_with_nothing_says_what_to_do_in_every_tab(wide: Visit) -> None:
         assert sentence in wide.result(tab, "error")
 
 
-def test_a_folder_that_is_not_there_is_said(wide: Visit) -> None:
+def test_a_folder_that_is_not_there_is_said(wide):
     wide.page.fill("#search-text textarea", "a dog")
     wide.page.locator("#search-place input[value=folder]").check(force=True)
     wide.page.locator("#search-folder input").fill("/no/such/folder")

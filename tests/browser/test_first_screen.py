@@ -5,17 +5,13 @@ from __future__ import annotations
 import pytest
 
 from engines import SearchRequest
-from studio.app import Served
 from tests.browser.conftest import PATIENCE_MS, Visit
-from tests.fake_host import FakeHost
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize(("size", "width", "says"), [("wide", 1440, "one model"), ("phone", 390, "一个就在这台电脑上")])
-def test_it_says_what_this_is_and_shows_what_can_be_searched(
-    request: pytest.FixtureRequest, size: str, width: int, says: str
-) -> None:
+def test_it_says_what_this_is_and_shows_what_can_be_searched(request, size, width, says):
     visit: Visit = request.getfixturevalue(size)
     assert says in visit.page.inner_text("#lead")
     wall = visit.page.locator("#search-result .sample")
@@ -26,7 +22,7 @@ def test_it_says_what_this_is_and_shows_what_can_be_searched(
     visit.page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
 
 
-def test_a_suggested_query_is_searched_at_one_tap(phone: Visit, scripted: tuple[Served, FakeHost]) -> None:
+def test_a_suggested_query_is_searched_at_one_tap(phone, scripted):
     phone.page.locator("#search-queries [data-query]").nth(1).click()
     assert "dog.jpg" in phone.result("search", "done")
     assert phone.page.input_value("#search-text textarea") == "雨声"
@@ -34,7 +30,7 @@ def test_a_suggested_query_is_searched_at_one_tap(phone: Visit, scripted: tuple[
     assert isinstance(asked, SearchRequest) and asked.query == "雨声"
 
 
-def test_enter_searches_and_what_does_not_fit_is_folded_away(wide: Visit) -> None:
+def test_enter_searches_and_what_does_not_fit_is_folded_away(wide):
     page = wide.page
     page.fill("#search-text textarea", "a dog")
     page.press("#search-text textarea", "Enter")
@@ -49,7 +45,7 @@ def test_enter_searches_and_what_does_not_fit_is_folded_away(wide: Visit) -> Non
     assert "samples to search" in wide.result("search", "empty")
 
 
-def test_it_searches_as_one_types_once_the_samples_are_read(wide: Visit, scripted: tuple[Served, FakeHost]) -> None:
+def test_it_searches_as_one_types_once_the_samples_are_read(wide, scripted):
     page = wide.page
     page.fill("#search-text textarea", "a cat")
     page.press("#search-text textarea", "Enter")
@@ -70,7 +66,7 @@ def test_it_searches_as_one_types_once_the_samples_are_read(wide: Visit, scripte
     assert "samples to search" in wide.result("search", "empty")
 
 
-def test_on_a_phone_the_result_comes_into_view(phone: Visit) -> None:
+def test_on_a_phone_the_result_comes_into_view(phone):
     phone.page.locator("#search-queries [data-query]").first.click()
     phone.result("search", "done")
     phone.page.wait_for_function(

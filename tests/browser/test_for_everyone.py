@@ -5,18 +5,17 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engines import CaptionRequest, CaptionResult, Request, Result
-from studio.app import Served, start
-from tests.browser.conftest import ENGLISH, PHONE, TABS, WIDE, Visit, visit
+from studio.app import start
+from tests.browser.conftest import ENGLISH, PHONE, TABS, WIDE, visit
 from tests.fake_host import FakeHost
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    pass
 
 pytestmark = pytest.mark.browser
 SERIOUS = ("serious", "critical")
@@ -24,9 +23,7 @@ SERIOUS = ("serious", "critical")
 
 @pytest.mark.parametrize("language", ["en-US", "zh-CN"])
 @pytest.mark.parametrize("look", ["light", "dark"])
-def test_axe_finds_nothing_serious_on_any_tab(
-    browser: Browser, scripted: tuple[Served, FakeHost], language: str, look: str
-) -> None:
+def test_axe_finds_nothing_serious_on_any_tab(browser, scripted, language, look):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="extra [test]")
     for seen in visit(browser, scripted[0].url, WIDE | {"locale": language}, f"/?__theme={look}"):
         for tab in TABS:
@@ -40,7 +37,7 @@ def test_axe_finds_nothing_serious_on_any_tab(
             assert serious == []
 
 
-def test_the_language_changes_the_name_of_every_tab_and_input_at_once(wide: Visit) -> None:
+def test_the_language_changes_the_name_of_every_tab_and_input_at_once(wide):
     page = wide.page
     shown = "[...document.querySelectorAll('#tabs [role=tab]')].map((tab) => tab.innerText).join()"
     page.click("[data-speak]")
@@ -52,9 +49,7 @@ def test_the_language_changes_the_name_of_every_tab_and_input_at_once(wide: Visi
     page.wait_for_selector("#caption-photo button[aria-label^='Drop a photo here']")
 
 
-def test_a_narrow_phone_has_every_tab_at_one_tap_and_nothing_scrolls_sideways(
-    browser: Browser, scripted: tuple[Served, FakeHost]
-) -> None:
+def test_a_narrow_phone_has_every_tab_at_one_tap_and_nothing_scrolls_sideways(browser, scripted):
     options = PHONE | {"viewport": {"width": 360, "height": 740}}
     for seen in visit(browser, scripted[0].url, options):
         for tab in TABS:
@@ -69,7 +64,7 @@ def test_a_narrow_phone_has_every_tab_at_one_tap_and_nothing_scrolls_sideways(
         )
 
 
-def test_less_motion_is_none(browser: Browser, scripted: tuple[Served, FakeHost]) -> None:
+def test_less_motion_is_none(browser, scripted):
     for seen in visit(browser, scripted[0].url, WIDE | {"reduced_motion": "reduce"}):
         seen.open_tab("caption")
         seen.page.locator("#caption-samples .sample").first.click()
@@ -79,7 +74,7 @@ def test_less_motion_is_none(browser: Browser, scripted: tuple[Served, FakeHost]
         seen.result("caption", "done")
 
 
-def test_the_console_stays_clean_when_a_busy_page_is_left(browser: Browser, tmp_path: Path) -> None:
+def test_the_console_stays_clean_when_a_busy_page_is_left(browser, tmp_path):
     may_end = threading.Event()
 
     def endless(request: Request) -> Iterator[Result]:
@@ -107,7 +102,7 @@ def test_the_console_stays_clean_when_a_busy_page_is_left(browser: Browser, tmp_
 
 
 @pytest.mark.parametrize(("kind", "name"), [("clip", "nothing.mp4"), ("sound", "nothing.wav")])
-def test_an_empty_file_is_said_in_place_of_a_blank_player(wide: Visit, tmp_path: Path, kind: str, name: str) -> None:
+def test_an_empty_file_is_said_in_place_of_a_blank_player(wide, tmp_path, kind, name):
     (tmp_path / name).write_bytes(b"")
     wide.open_tab("speech")
     wide.choose("speech", kind)
@@ -120,7 +115,7 @@ def test_an_empty_file_is_said_in_place_of_a_blank_player(wide: Visit, tmp_path:
     wide.complaints.clear()  # the browser itself complains that it cannot show such a file
 
 
-def test_what_sure_means_is_said_where_it_is_pointed_at(wide: Visit) -> None:
+def test_what_sure_means_is_said_where_it_is_pointed_at(wide):
     wide.open_tab("video")
     wide.page.locator("#video-samples .sample").first.click()
     assert "sure" in wide.result("video", "done")
@@ -128,7 +123,7 @@ def test_what_sure_means_is_said_where_it_is_pointed_at(wide: Visit) -> None:
     assert "were right on examples" in str(sure.get_attribute("title"))
 
 
-def test_the_measurements_have_names_for_people(wide: Visit) -> None:
+def test_the_measurements_have_names_for_people(wide):
     wide.open_tab("models")
     said = wide.page.inner_text("#models-measured")
     assert "Speech: wrong words, clear English reading" in said and "word_error_rate" not in said

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.conftest import ENGLISH, TABS, Visit
+from tests.browser.conftest import ENGLISH, TABS
 
 pytestmark = pytest.mark.browser
 FOCUSED = "document.activeElement.value || document.activeElement.dataset.tabId"
 
 
-def test_the_tabs_have_one_tab_stop_and_arrow_keys(wide: Visit) -> None:
+def test_the_tabs_have_one_tab_stop_and_arrow_keys(wide):
     page = wide.page
     page.wait_for_function("document.querySelectorAll('#tabs [role=tab][tabindex=\"0\"]').length === 1")
     page.locator("#tab-search-button").focus()
@@ -23,7 +23,7 @@ def test_the_tabs_have_one_tab_stop_and_arrow_keys(wide: Visit) -> None:
     page.wait_for_selector("#tab-search-button[aria-selected=true]")
 
 
-def test_a_choice_of_one_has_one_tab_stop_and_arrow_keys(wide: Visit) -> None:
+def test_a_choice_of_one_has_one_tab_stop_and_arrow_keys(wide):
     page = wide.page
     page.wait_for_function(
         "new Set([...document.querySelectorAll('#search-kind input')].map((radio) => radio.name)).size === 1"
@@ -36,7 +36,7 @@ def test_a_choice_of_one_has_one_tab_stop_and_arrow_keys(wide: Visit) -> None:
     assert not page.evaluate("document.querySelector('#search-kind').contains(document.activeElement)")
 
 
-def test_the_device_menu_closes_when_it_is_left(wide: Visit) -> None:
+def test_the_device_menu_closes_when_it_is_left(wide):
     page = wide.page
     page.locator("#device input").click()
     page.wait_for_selector("#device [role=option], body > [role=listbox], ul.options")
@@ -44,7 +44,7 @@ def test_the_device_menu_closes_when_it_is_left(wide: Visit) -> None:
     page.wait_for_selector("ul.options", state="detached")
 
 
-def test_every_tab_changes_its_name_with_the_language(wide: Visit) -> None:
+def test_every_tab_changes_its_name_with_the_language(wide):
     names = "[...document.querySelectorAll('#tabs [role=tab]')].map((tab) => tab.innerText.trim()).join()"
     wide.page.click("[data-speak]")
     wide.page.wait_for_function(f"{names} === {','.join(TABS.values())!r}")

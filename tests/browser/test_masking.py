@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from studio.app import Served
 from studio.i18n import text
 from tests.browser.conftest import PHONE, Visit, visit
 from tests.conftest import SAMPLES
-from tests.fake_host import FakeHost
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    pass
 
 pytestmark = pytest.mark.browser
 
@@ -36,7 +34,7 @@ def hidden_words(seen: Visit) -> list[str]:
     return [word.strip() for word in seen.page.locator("#masking-chosen label.selected").all_inner_texts()]
 
 
-def test_a_sentence_is_typed_its_words_are_hidden_and_it_is_translated_both_ways(reading: Visit) -> None:
+def test_a_sentence_is_typed_its_words_are_hidden_and_it_is_translated_both_ways(reading):
     page = reading.page
     open_masking(reading)
     page.click("#masking-run")
@@ -58,9 +56,7 @@ def test_a_sentence_is_typed_its_words_are_hidden_and_it_is_translated_both_ways
     assert "Leave at least one word" in reading.result("masking", "error")
 
 
-def test_a_clip_is_asked_about_three_times_and_escape_stops(
-    wide: Visit, scripted: tuple[Served, FakeHost], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clip_is_asked_about_three_times_and_escape_stops(wide, scripted, monkeypatch):
     page = wide.page
     open_masking(wide)
     with monkeypatch.context() as slow:
@@ -77,12 +73,12 @@ def test_a_clip_is_asked_about_three_times_and_escape_stops(
 
 
 @pytest.fixture
-def pocket(browser: Browser, tiny: Served) -> Iterator[Visit]:
+def pocket(browser, tiny) -> Iterator[Visit]:
     """A phone, Chinese, dark, over the host that really reads files."""
     yield from visit(browser, tiny.url, PHONE)
 
 
-def test_the_panel_fits_a_phone_in_chinese_in_the_dark(pocket: Visit) -> None:
+def test_the_panel_fits_a_phone_in_chinese_in_the_dark(pocket):
     page = pocket.page
     open_masking(pocket)
     page.locator("#masking-samples .sample").first.click()

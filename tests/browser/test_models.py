@@ -15,7 +15,7 @@ from tests.browser.conftest import PHONE, WIDE, Visit, visit
 from tests.fake_host import FakeHost
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    pass
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +26,7 @@ def look(name: str, settings: Settings) -> Offer:
     return Offer(FakeHost(name="chat", source=name).info, 290_000_000)
 
 
-def open_scripted(name: str, settings: Settings, *, tell=None, cancel: Cancel) -> FakeHost:  # type: ignore[no-untyped-def]
+def open_scripted(name: str, settings: Settings, *, tell=None, cancel: Cancel) -> FakeHost:
     """ "a/slow" is fetched until it is stopped."""
     while name == "a/slow":
         tell(Progress("fetching", 145e6, 290e6, "bytes"))
@@ -36,7 +36,7 @@ def open_scripted(name: str, settings: Settings, *, tell=None, cancel: Cancel) -
 
 
 @pytest.fixture
-def page_of_the_owner(request: pytest.FixtureRequest, browser: Browser, tmp_path: Path) -> Iterator[Visit]:
+def page_of_the_owner(request, browser, tmp_path) -> Iterator[Visit]:
     """A page whose models come from a script; parametrised by how it is looked at."""
     with start(FakeHost(), home=tmp_path, devices=("cpu",), opener=open_scripted, looker=look) as served:
         yield from visit(browser, served.url, request.param)
@@ -52,7 +52,7 @@ def who(page: Visit) -> str:
 
 
 @pytest.mark.parametrize("page_of_the_owner", [WIDE], indirect=True)
-def test_a_model_is_looked_at_loaded_used_and_given_back(page_of_the_owner: Visit, tmp_path: Path) -> None:
+def test_a_model_is_looked_at_loaded_used_and_given_back(page_of_the_owner, tmp_path):
     visit = page_of_the_owner
     page = visit.page
     visit.open_tab("models")
@@ -76,7 +76,7 @@ def test_a_model_is_looked_at_loaded_used_and_given_back(page_of_the_owner: Visi
 
 
 @pytest.mark.parametrize("page_of_the_owner", [WIDE], indirect=True)
-def test_a_name_that_is_unknown_is_one_sentence_and_a_load_can_be_stopped(page_of_the_owner: Visit) -> None:
+def test_a_name_that_is_unknown_is_one_sentence_and_a_load_can_be_stopped(page_of_the_owner):
     visit = page_of_the_owner
     visit.open_tab("models")
     type_name(visit, "a/typo")
@@ -95,7 +95,7 @@ def test_a_name_that_is_unknown_is_one_sentence_and_a_load_can_be_stopped(page_o
 
 
 @pytest.mark.parametrize("page_of_the_owner", [PHONE], indirect=True)
-def test_two_models_answer_side_by_side_on_a_phone(page_of_the_owner: Visit) -> None:
+def test_two_models_answer_side_by_side_on_a_phone(page_of_the_owner):
     visit = page_of_the_owner
     page = visit.page
     visit.open_tab("models")
@@ -129,12 +129,12 @@ def whisper() -> Path:
 
 
 @pytest.fixture
-def real(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
+def real(browser, tmp_path) -> Iterator[Visit]:
     with start(FakeHost(), home=tmp_path, devices=("cpu",), settings=Settings(n_threads=1)) as served:
         yield from visit(browser, served.url, WIDE)
 
 
-def test_whisper_writes_down_what_is_said_in_the_place_of_the_model_before(real: Visit, whisper: Path) -> None:
+def test_whisper_writes_down_what_is_said_in_the_place_of_the_model_before(real, whisper):
     page = real.page
     real.open_tab("models")
     type_name(real, str(whisper), task="transcribe")

@@ -6,7 +6,6 @@ import itertools
 import re
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +16,7 @@ from tests.browser.conftest import PATIENCE_MS, WIDE, Visit, visit
 from tests.fake_host import FakeHost
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Dialog, Page
+    from playwright.sync_api import Dialog, Page
 
 pytestmark = pytest.mark.browser
 CAPTION = "A dog runs on the beach."
@@ -34,7 +33,7 @@ def selected(seen: Visit) -> str:
     return str(seen.page.locator("#tabs [role=tab][aria-selected=true]").inner_text())
 
 
-def test_back_forward_and_a_reload_lead_to_tabs_and_results(wide: Visit) -> None:
+def test_back_forward_and_a_reload_lead_to_tabs_and_results(wide):
     page = wide.page
     caption_a_sample(wide)
     wide.open_tab("video")
@@ -56,9 +55,7 @@ def test_back_forward_and_a_reload_lead_to_tabs_and_results(wide: Visit) -> None
     page.wait_for_selector("#caption-photo img")
 
 
-def test_a_pasted_link_shows_the_result_and_one_to_nothing_says_so(
-    browser: Browser, wide: Visit, scripted: tuple[Served, FakeHost]
-) -> None:
+def test_a_pasted_link_shows_the_result_and_one_to_nothing_says_so(browser, wide, scripted):
     caption_a_sample(wide)
     n_asked = len(scripted[1].requests)
     other = browser.new_page(**WIDE)
@@ -73,7 +70,7 @@ def test_a_pasted_link_shows_the_result_and_one_to_nothing_says_so(
     other.close()
 
 
-def test_the_history_is_searched_opened_and_deleted(wide: Visit) -> None:
+def test_the_history_is_searched_opened_and_deleted(wide):
     page = wide.page
     caption_a_sample(wide)
     wide.open_tab("speech")
@@ -104,7 +101,7 @@ def test_the_history_is_searched_opened_and_deleted(wide: Visit) -> None:
     page.wait_for_function("document.querySelector('#history-result').innerText.includes('Nothing is here yet')")
 
 
-def test_nothing_is_kept_while_the_switch_is_off(browser: Browser, tmp_path: Path) -> None:
+def test_nothing_is_kept_while_the_switch_is_off(browser, tmp_path):
     with start(FakeHost(), home=tmp_path, devices=("cpu",)) as served:
         for seen in visit(browser, served.url, WIDE):
             seen.open_tab("history")
@@ -119,7 +116,7 @@ def test_nothing_is_kept_while_the_switch_is_off(browser: Browser, tmp_path: Pat
 
 
 @pytest.fixture
-def endless(tmp_path: Path) -> Iterator[tuple[Served, threading.Event]]:
+def endless(tmp_path) -> Iterator[tuple[Served, threading.Event]]:
     """A page whose captions grow until they may end."""
     may_end = threading.Event()
 
@@ -147,9 +144,7 @@ def _accept_dialogs(page: Page) -> list[str]:
     return seen
 
 
-def test_one_sees_where_work_goes_on_and_a_reload_finds_it(
-    browser: Browser, endless: tuple[Served, threading.Event]
-) -> None:
+def test_one_sees_where_work_goes_on_and_a_reload_finds_it(browser, endless):
     served, may_end = endless
     for seen in visit(browser, served.url, WIDE):
         page = seen.page
@@ -174,7 +169,7 @@ def test_one_sees_where_work_goes_on_and_a_reload_finds_it(
         assert page.locator("#caption-run").is_enabled()
 
 
-def test_a_run_found_again_can_be_stopped(browser: Browser, endless: tuple[Served, threading.Event]) -> None:
+def test_a_run_found_again_can_be_stopped(browser, endless):
     for seen in visit(browser, endless[0].url, WIDE):
         page = seen.page
         _accept_dialogs(page)

@@ -21,7 +21,7 @@ from tests.real_server import serving
 from tests.scripted_server import CHAT, Reply, ScriptedServer, cut_after, events, silent, status
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    pass
 
 pytestmark = pytest.mark.browser
 
@@ -42,13 +42,13 @@ def studio_of(home: Path, settings: Settings) -> Served:
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def studio(tmp_path_factory) -> Iterator[Served]:
     with studio_of(tmp_path_factory.mktemp("home"), Settings(device="cpu", n_threads=1)) as served:
         yield served
 
 
 @pytest.fixture
-def page_of_the_owner(browser: Browser, studio: Served) -> Iterator[Visit]:
+def page_of_the_owner(browser, studio) -> Iterator[Visit]:
     yield from visit(browser, studio.url, WIDE)
 
 
@@ -102,9 +102,7 @@ def subtitle(seen: Visit, tab: str) -> str:
 # --- a checkpoint in a folder ----------------------------------------------------------------------------------------
 
 
-def test_a_model_that_sees_and_hears_answers_in_every_tab_until_the_built_in_one_is_back(
-    page_of_the_owner: Visit, tmp_path: Path
-) -> None:
+def test_a_model_that_sees_and_hears_answers_in_every_tab_until_the_built_in_one_is_back(page_of_the_owner, tmp_path):
     from tests.tiny_models import omni
 
     seen = page_of_the_owner
@@ -129,7 +127,7 @@ def test_a_model_that_sees_and_hears_answers_in_every_tab_until_the_built_in_one
 
 
 @pytest.fixture(scope="module")
-def transformers_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def transformers_serve(tmp_path_factory) -> Iterator[str]:
     """The address of `transformers serve` on a tiny model that chats about pictures, offline."""
     from tests.tiny_models import gemma
 
@@ -138,9 +136,7 @@ def transformers_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
 
 @pytest.mark.slow
-def test_a_real_server_answers_in_every_tab_it_can_and_the_others_say_so(
-    page_of_the_owner: Visit, transformers_serve: str
-) -> None:
+def test_a_real_server_answers_in_every_tab_it_can_and_the_others_say_so(page_of_the_owner, transformers_serve):
     seen = page_of_the_owner
     open_model(seen, transformers_serve, called="tiny-gemma")
     for tab in ("video", "caption"):
@@ -178,7 +174,7 @@ def choose(seen: Visit, element: str, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def impatient(tmp_path_factory) -> Iterator[Served]:
     """A studio that waits for a server no longer than a test can."""
     settings = Settings(device="cpu", n_threads=1, timeout_s=SILENT_S)
     with studio_of(tmp_path_factory.mktemp("home"), settings) as served:
@@ -186,7 +182,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def impatient_page(browser: Browser, impatient: Served) -> Iterator[Visit]:
+def impatient_page(browser, impatient) -> Iterator[Visit]:
     yield from visit(browser, impatient.url, WIDE)
 
 
@@ -200,7 +196,7 @@ FAULTS: dict[str, tuple[Reply, str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_server_that_fails_is_one_sentence_and_the_studio_goes_on(impatient_page: Visit, fault: str) -> None:
+def test_a_server_that_fails_is_one_sentence_and_the_studio_goes_on(impatient_page, fault):
     seen = impatient_page
     reply, sentence = FAULTS[fault]
     with ScriptedServer() as server:
@@ -216,7 +212,7 @@ def test_a_server_that_fails_is_one_sentence_and_the_studio_goes_on(impatient_pa
         answer_of(seen, "caption", "CPU · tiny")
 
 
-def test_a_key_the_server_does_not_know_is_told_when_it_is_opened(impatient_page: Visit) -> None:
+def test_a_key_the_server_does_not_know_is_told_when_it_is_opened(impatient_page):
     seen = impatient_page
     with ScriptedServer(key="right") as server:
         seen.open_tab("models")
@@ -253,9 +249,7 @@ WATCH_JS = """() => {
 """Keeps what the result shows of a transcript before it is whole."""
 
 
-def test_whisper_writes_down_what_is_said_word_by_word_and_puts_it_into_english(
-    page_of_the_owner: Visit, whisper: Path
-) -> None:
+def test_whisper_writes_down_what_is_said_word_by_word_and_puts_it_into_english(page_of_the_owner, whisper):
     seen = page_of_the_owner
     open_model(seen, str(whisper), called="whisper-base", task="transcribe")
     seen.open_tab("speech")
@@ -277,9 +271,7 @@ def test_whisper_writes_down_what_is_said_word_by_word_and_puts_it_into_english(
     give_everything_back(seen)
 
 
-def test_whisper_is_stopped_in_the_middle_and_goes_on_with_the_next(
-    page_of_the_owner: Visit, whisper: Path, tmp_path: Path
-) -> None:
+def test_whisper_is_stopped_in_the_middle_and_goes_on_with_the_next(page_of_the_owner, whisper, tmp_path):
     seen = page_of_the_owner
     page = seen.page
     spoken = np.concatenate([load_sound(SAMPLES / name).samples for name in ("all-busy.mp3", "company.m4a")])

@@ -8,7 +8,6 @@ import av
 import numpy as np
 import pytest
 
-from engines import Photo
 from tests.browser.conftest import Visit
 from tests.conftest import write_photo, write_sound
 from tests.studio.conftest import write_clip
@@ -17,18 +16,18 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def clip_file(tmp_path: Path, photo: Photo) -> Path:
+def clip_file(tmp_path, photo) -> Path:
     return write_clip(tmp_path / "red.mp4", [np.repeat(np.repeat(photo.pixels, 2, 0), 2, 1)] * 8, np.zeros(16_000))
 
 
-def test_a_photo_of_ones_own_is_described(reading: Visit, tmp_path: Path, photo: Photo) -> None:
+def test_a_photo_of_ones_own_is_described(reading, tmp_path, photo):
     reading.open_tab("caption")
     reading.give("caption", "photo", write_photo(tmp_path / "照片.png", photo))
     reading.page.locator("#caption-run").click()
     assert "CPU · tiny" in reading.result("caption", "done")
 
 
-def test_a_clip_of_ones_own_is_asked_about(reading: Visit, clip_file: Path) -> None:
+def test_a_clip_of_ones_own_is_asked_about(reading, clip_file):
     reading.open_tab("video")
     reading.give("video", "clip", clip_file)
     reading.page.fill("#video-question textarea", "What colour is it?")
@@ -36,7 +35,7 @@ def test_a_clip_of_ones_own_is_asked_about(reading: Visit, clip_file: Path) -> N
     assert "What colour is it?" in reading.result("video", "done")
 
 
-def test_an_empty_question_is_one_sentence_and_the_tab_goes_on(reading: Visit, clip_file: Path) -> None:
+def test_an_empty_question_is_one_sentence_and_the_tab_goes_on(reading, clip_file):
     reading.open_tab("video")
     reading.give("video", "clip", clip_file)
     reading.page.locator("#video-run").click()
@@ -46,7 +45,7 @@ def test_an_empty_question_is_one_sentence_and_the_tab_goes_on(reading: Visit, c
     reading.result("video", "done")
 
 
-def test_a_clip_on_the_photo_input_turns_to_clip(reading: Visit, clip_file: Path) -> None:
+def test_a_clip_on_the_photo_input_turns_to_clip(reading, clip_file):
     reading.open_tab("caption")
     reading.page.locator("#caption-photo input[type=file]").first.set_input_files(clip_file)
     reading.page.wait_for_selector("#caption-clip video", state="visible")
@@ -55,7 +54,7 @@ def test_a_clip_on_the_photo_input_turns_to_clip(reading: Visit, clip_file: Path
     assert "CPU · tiny" in reading.result("caption", "done")
 
 
-def test_silence_is_not_given_words(reading: Visit, tmp_path: Path) -> None:
+def test_silence_is_not_given_words(reading, tmp_path):
     reading.open_tab("speech")
     reading.give("speech", "sound", write_sound(tmp_path / "silence.wav", np.zeros(32_000, np.float32)))
     reading.page.locator("#speech-run").click()
@@ -74,7 +73,7 @@ def drop(visit: Visit, tab: str, kind: str, path: Path, type_: str) -> None:
     visit.page.wait_for_selector(f"#{tab}-{kind} .icon-button-wrapper button", state="attached")
 
 
-def test_a_dropped_file_is_taken_like_a_chosen_one(reading: Visit, tmp_path: Path, photo: Photo) -> None:
+def test_a_dropped_file_is_taken_like_a_chosen_one(reading, tmp_path, photo):
     reading.open_tab("caption")
     drop(reading, "caption", "photo", write_photo(tmp_path / "dropped.png", photo), "image/png")
     reading.page.wait_for_selector("#caption-photo img")
@@ -83,7 +82,7 @@ def test_a_dropped_file_is_taken_like_a_chosen_one(reading: Visit, tmp_path: Pat
 
 
 @pytest.mark.parametrize("how", ["chosen", "dropped"])
-def test_a_webm_of_sound_alone_is_taken_as_a_sound(reading: Visit, tmp_path: Path, how: str) -> None:
+def test_a_webm_of_sound_alone_is_taken_as_a_sound(reading, tmp_path, how):
     recording = tmp_path / "recording.webm"
     with av.open(str(recording), "w") as container:
         track = container.add_stream("libopus", rate=48_000, layout="mono")
@@ -102,7 +101,7 @@ def test_a_webm_of_sound_alone_is_taken_as_a_sound(reading: Visit, tmp_path: Pat
 
 
 @pytest.mark.parametrize("how", ["chosen", "dropped"])
-def test_a_suffix_in_capitals_is_taken(reading: Visit, tmp_path: Path, clip_file: Path, how: str) -> None:
+def test_a_suffix_in_capitals_is_taken(reading, tmp_path, clip_file, how):
     clip = clip_file.rename(tmp_path / "IMG_0001.MOV")
     reading.open_tab("caption")
     reading.choose("caption", "clip")
@@ -115,7 +114,7 @@ def test_a_suffix_in_capitals_is_taken(reading: Visit, tmp_path: Path, clip_file
 
 
 @pytest.mark.parametrize(("tab", "kind"), [("speech", "sound"), ("speech", "clip"), ("caption", "photo")])
-def test_what_is_no_medium_is_refused_by_the_studio_alone(reading: Visit, tmp_path: Path, tab: str, kind: str) -> None:
+def test_what_is_no_medium_is_refused_by_the_studio_alone(reading, tmp_path, tab, kind):
     (tmp_path / "notes.txt").write_text("neither seen nor heard")
     reading.open_tab(tab)
     reading.give(tab, kind, tmp_path / "notes.txt")
@@ -126,7 +125,7 @@ def test_what_is_no_medium_is_refused_by_the_studio_alone(reading: Visit, tmp_pa
     reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
 
-def test_a_broken_clip_is_said_at_once_in_our_sentence_and_not_in_gradios(reading: Visit, tmp_path: Path) -> None:
+def test_a_broken_clip_is_said_at_once_in_our_sentence_and_not_in_gradios(reading, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42 no clip" * 20)
     reading.open_tab("video")
     reading.give("video", "clip", tmp_path / "broken.mp4")
@@ -137,7 +136,7 @@ def test_a_broken_clip_is_said_at_once_in_our_sentence_and_not_in_gradios(readin
     reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
 
-def test_the_microphone_records_and_is_heard(reading: Visit) -> None:
+def test_the_microphone_records_and_is_heard(reading):
     page = reading.page
     reading.open_tab("speech")
     page.locator("#speech-sound button[aria-label=Record]").click()
@@ -161,7 +160,7 @@ DAMAGED = (
 )
 
 
-def test_each_damaged_or_empty_file_is_one_sentence_and_the_page_goes_on(reading: Visit, tmp_path: Path) -> None:
+def test_each_damaged_or_empty_file_is_one_sentence_and_the_page_goes_on(reading, tmp_path):
     for tab, kind, name, content in DAMAGED:
         (tmp_path / name).write_bytes(content)
         reading.open_tab(tab)
@@ -181,7 +180,7 @@ def test_each_damaged_or_empty_file_is_one_sentence_and_the_page_goes_on(reading
     reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
 
-def test_files_of_ones_own_are_searched(reading: Visit, tmp_path: Path, photo: Photo, clip_file: Path) -> None:
+def test_files_of_ones_own_are_searched(reading, tmp_path, photo, clip_file):
     page = reading.page
     page.locator("#search-place input[value=uploads]").check(force=True)
     page.wait_for_selector("#search-files", state="visible")

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from engines import Cancel, Host, Photo
+from engines import Cancel, Host
 from engines.errors import Cancelled
 from engines.lab import fewshot as teach
-from studio.app import Served
 from studio.i18n import text
 from tests.browser.conftest import PHONE, Visit, visit
 from tests.conftest import SAMPLES, write_photo, write_sound
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    pass
 
 pytestmark = pytest.mark.browser
 CATS, DOGS = ["cat.jpg", "kingfisher.webp"], ["dog.jpg"]
@@ -54,7 +53,7 @@ def samples(names: list[str]) -> list[Path]:
 
 
 @pytest.fixture
-def teaching(reading: Visit) -> Iterator[Visit]:
+def teaching(reading) -> Iterator[Visit]:
     """The page of a desktop; no set is left behind."""
     open_teach(reading)
     yield reading
@@ -69,7 +68,7 @@ def delete_first(seen: Visit) -> None:
     count_is(seen, "#teach-sets .set", n_sets - 1)
 
 
-def test_two_labels_are_taught_a_third_photo_named_and_the_set_renamed_and_deleted(teaching: Visit) -> None:
+def test_two_labels_are_taught_a_third_photo_named_and_the_set_renamed_and_deleted(teaching):
     page = teaching.page
     name_it(teaching, "Pets")
     give(teaching, 1, "cat", samples(CATS))
@@ -101,7 +100,7 @@ def test_two_labels_are_taught_a_third_photo_named_and_the_set_renamed_and_delet
     assert page.locator("#teach-tiles-1 .tile").count() == 2
 
 
-def test_a_set_is_there_after_the_page_was_loaded_anew_and_names_sounds(teaching: Visit, tmp_path: Path) -> None:
+def test_a_set_is_there_after_the_page_was_loaded_anew_and_names_sounds(teaching, tmp_path):
     page = teaching.page
     name_it(teaching, "Noises")
     give(teaching, 1, "rain", samples(["rain.opus"]))
@@ -120,7 +119,7 @@ def test_a_set_is_there_after_the_page_was_loaded_anew_and_names_sounds(teaching
     count_is(teaching, "#teach-result .is-done .named audio[src]", 3)  # its own, and those of the two examples
 
 
-def test_what_is_dropped_on_a_row_is_taken_and_can_be_removed(teaching: Visit, tmp_path: Path, photo: Photo) -> None:
+def test_what_is_dropped_on_a_row_is_taken_and_can_be_removed(teaching, tmp_path, photo):
     page = teaching.page
     path = write_photo(tmp_path / "dropped.png", photo)
     transfer = page.evaluate_handle(
@@ -134,7 +133,7 @@ def test_what_is_dropped_on_a_row_is_taken_and_can_be_removed(teaching: Visit, t
     count_is(teaching, "#teach-tiles-2 .tile", 0)
 
 
-def test_bad_input_is_one_sentence_each_and_what_was_dropped_stays(teaching: Visit, tmp_path: Path) -> None:
+def test_bad_input_is_one_sentence_each_and_what_was_dropped_stays(teaching, tmp_path):
     page = teaching.page
 
     def refused(sentence: str) -> None:
@@ -159,7 +158,7 @@ def test_bad_input_is_one_sentence_each_and_what_was_dropped_stays(teaching: Vis
     assert page.locator(".toast-body").count() == 0
 
 
-def test_pasted_lines_become_rows_and_a_row_goes_with_its_label(teaching: Visit) -> None:
+def test_pasted_lines_become_rows_and_a_row_goes_with_its_label(teaching):
     page = teaching.page
     page.fill("#teach-label-1 textarea", "cat\ndog\nbird")
     page.locator("#teach-name :is(input, textarea)").focus()
@@ -169,7 +168,7 @@ def test_pasted_lines_become_rows_and_a_row_goes_with_its_label(teaching: Visit)
     assert [page.input_value(f"#teach-label-{n} textarea") for n in (1, 2)] == ["dog", "bird"]
 
 
-def test_a_stop_in_the_middle_says_so_and_keeps_the_rows(teaching: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_in_the_middle_says_so_and_keeps_the_rows(teaching, monkeypatch):
     def never_done(host: Host, path: Path, cancel: Cancel) -> None:
         while not cancel.is_set:
             time.sleep(0.01)
@@ -191,12 +190,12 @@ def test_a_stop_in_the_middle_says_so_and_keeps_the_rows(teaching: Visit, monkey
 
 
 @pytest.fixture
-def pocket(browser: Browser, tiny: Served) -> Iterator[Visit]:
+def pocket(browser, tiny) -> Iterator[Visit]:
     """A phone, Chinese, dark, over the host that really reads files."""
     yield from visit(browser, tiny.url, PHONE)
 
 
-def test_the_page_fits_a_phone_in_chinese_in_the_dark(pocket: Visit) -> None:
+def test_the_page_fits_a_phone_in_chinese_in_the_dark(pocket):
     page = pocket.page
     open_teach(pocket)
     page.locator("#teach-example").click()

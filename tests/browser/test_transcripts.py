@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -30,7 +29,7 @@ def lines(wide: Visit) -> list[str]:
     return [text.strip() for text in wide.page.locator("#speech-result .line-text").all_text_contents()]
 
 
-def test_a_line_is_corrected_in_place_and_saved_as_corrected(wide: Visit) -> None:
+def test_a_line_is_corrected_in_place_and_saved_as_corrected(wide):
     transcribed(wide)
     before = lines(wide)
     wide.page.locator("#speech-result [data-correct]").click()
@@ -46,7 +45,7 @@ def test_a_line_is_corrected_in_place_and_saved_as_corrected(wide: Visit) -> Non
     assert lines(wide) == before
 
 
-def test_the_next_line_is_typed_into_while_the_first_one_is_being_kept(wide: Visit) -> None:
+def test_the_next_line_is_typed_into_while_the_first_one_is_being_kept(wide):
     transcribed(wide)
     wide.page.locator("#speech-result [data-correct]").click()
     wide.page.route("**/studio/edit/**", lambda route: (time.sleep(0.3), route.continue_()))
@@ -62,7 +61,7 @@ def test_the_next_line_is_typed_into_while_the_first_one_is_being_kept(wide: Vis
     assert first in written and second in written
 
 
-def test_enter_cuts_a_line_and_backspace_joins_it_again(wide: Visit) -> None:
+def test_enter_cuts_a_line_and_backspace_joins_it_again(wide):
     transcribed(wide)
     before = lines(wide)
     wide.page.locator("#speech-result [data-correct]").click()
@@ -78,7 +77,7 @@ def test_enter_cuts_a_line_and_backspace_joins_it_again(wide: Visit) -> None:
     assert lines(wide) == before
 
 
-def test_words_are_replaced_everywhere_and_nothing_to_find_is_said(wide: Visit) -> None:
+def test_words_are_replaced_everywhere_and_nothing_to_find_is_said(wide):
     transcribed(wide)
     wide.page.locator("#speech-result [data-correct]").click()
     wide.page.locator("#speech-result [data-edit=replace]").click()
@@ -92,7 +91,7 @@ def test_words_are_replaced_everywhere_and_nothing_to_find_is_said(wide: Visit) 
     assert "train" not in " ".join(lines(wide)) and "bus" in saved(wide, "txt")
 
 
-def test_the_line_that_is_being_said_is_lit(wide: Visit) -> None:
+def test_the_line_that_is_being_said_is_lit(wide):
     transcribed(wide)
     wide.page.wait_for_function("document.querySelector('#speech-result audio').readyState >= 1")
     wide.page.locator("#speech-result .segment .time").last.click()
@@ -100,7 +99,7 @@ def test_the_line_that_is_being_said_is_lit(wide: Visit) -> None:
     assert wide.page.locator("#speech-result .segment.is-now").count() == 1
 
 
-def test_a_text_needs_no_choice_of_languages(wide: Visit) -> None:
+def test_a_text_needs_no_choice_of_languages(wide):
     wide.open_tab("speech")
     wide.choose("speech", "text")
     wide.page.fill("#speech-text textarea", "Der Zug ist um neun da.")
@@ -108,7 +107,7 @@ def test_a_text_needs_no_choice_of_languages(wide: Visit) -> None:
     assert "Good morning." in wide.result("speech", "done"), "English is what a text is put into unless it is English"
 
 
-def test_many_files_have_a_row_each_and_are_taken_along_together(wide: Visit, tmp_path: Path) -> None:
+def test_many_files_have_a_row_each_and_are_taken_along_together(wide, tmp_path):
     files = [write_sound(tmp_path / f"talk {n}.wav", tone(1.0)) for n in (1, 2)]
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"nothing to hear")

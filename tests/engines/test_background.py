@@ -87,7 +87,7 @@ def scripts() -> list[Script]:
     return [Script(running) for _ in range(3)]
 
 
-def test_only_the_newest_value_is_kept_and_the_last_always_arrives() -> None:
+def test_only_the_newest_value_is_kept_and_the_last_always_arrives():
     def work(emit: Callable[[object], None]) -> None:
         for n in range(1000):
             emit(n)
@@ -96,7 +96,7 @@ def test_only_the_newest_value_is_kept_and_the_last_always_arrives() -> None:
     assert seen[-1] == 999 and seen == sorted(seen) and len(seen) < 1000
 
 
-def test_the_second_waits_for_its_turn_and_sees_its_position(turns: FairQueue, scripts: list[Script]) -> None:
+def test_the_second_waits_for_its_turn_and_sees_its_position(turns, scripts):
     one, two, _ = scripts
     mine = Viewer(one, turns)
     one.say("mine")
@@ -110,7 +110,7 @@ def test_the_second_waits_for_its_turn_and_sees_its_position(turns: FairQueue, s
     assert yours.all() == [Queued(1), "yours"]
 
 
-def test_the_queue_moves_up_when_somebody_leaves_it(turns: FairQueue, scripts: list[Script]) -> None:
+def test_the_queue_moves_up_when_somebody_leaves_it(turns, scripts):
     one, two, three = scripts
     first = Viewer(one, turns)
     assert one.began.wait(WAIT_S)
@@ -127,9 +127,7 @@ def test_the_queue_moves_up_when_somebody_leaves_it(turns: FairQueue, scripts: l
     assert third.all() == [Queued(2), Queued(1), "third"]
 
 
-def test_cancelled_work_is_followed_to_its_last_value_and_the_next_begins(
-    turns: FairQueue, scripts: list[Script]
-) -> None:
+def test_cancelled_work_is_followed_to_its_last_value_and_the_next_begins(turns, scripts):
     one, two, _ = scripts
     mine = Viewer(one, turns)
     one.say("half")
@@ -141,9 +139,7 @@ def test_cancelled_work_is_followed_to_its_last_value_and_the_next_begins(
     assert yours.all()[-1] == "yours"
 
 
-def test_what_the_work_raises_is_raised_to_the_caller_and_frees_the_queue(
-    turns: FairQueue, scripts: list[Script]
-) -> None:
+def test_what_the_work_raises_is_raised_to_the_caller_and_frees_the_queue(turns, scripts):
     one, two, _ = scripts
     mine = Viewer(one, turns)
     one.say(RequestError("Not like this.", "不能这样。"))
@@ -154,20 +150,20 @@ def test_what_the_work_raises_is_raised_to_the_caller_and_frees_the_queue(
     assert yours.all() == ["yours"]
 
 
-def test_a_closed_page_frees_the_queue(turns: FairQueue, scripts: list[Script]) -> None:
+def test_a_closed_page_frees_the_queue(turns, scripts):
     one, two, _ = scripts
     cancel = Cancel()
     one.say("half")
     values = follow(lambda emit: one.run(cancel, emit), cancel, queue=turns)
     assert next(values) == "half"
-    values.close()  # type: ignore[attr-defined]  # as gradio does; the runner then sets the token
+    values.close()  # as gradio does; the runner then sets the token
     cancel.set()
     yours = Viewer(two, turns)
     two.say("yours", END)
     assert yours.all()[-1] == "yours"
 
 
-def test_work_that_cannot_be_interrupted_is_left_behind_and_its_value_discarded() -> None:
+def test_work_that_cannot_be_interrupted_is_left_behind_and_its_value_discarded():
     cancel, go_on, discarded = Cancel(), threading.Event(), threading.Event()
 
     def work(emit: Callable[[object], None]) -> None:
@@ -185,7 +181,7 @@ def test_work_that_cannot_be_interrupted_is_left_behind_and_its_value_discarded(
     assert discarded.wait(WAIT_S)
 
 
-def test_a_value_that_was_taken_is_not_discarded() -> None:
+def test_a_value_that_was_taken_is_not_discarded():
     discarded: list[object] = []
     assert list(follow(lambda emit: emit("model"), Cancel(), discard=discarded.append)) == ["model"]
     assert discarded == []

@@ -55,7 +55,7 @@ def written(model: Markov, **options: Any) -> list[tuple[Hypothesis, ...]]:
     n = len(model.log_probs)
     memory = Memory(torch.arange(n).float().reshape(n, 1, 1), torch.ones(n, 1, dtype=torch.bool))
     prefixes = torch.full((n, 1), START)
-    return list(generate(model, memory, prefixes, LETTERS, DecodeOptions(**options)))  # type: ignore[arg-type]
+    return list(generate(model, memory, prefixes, LETTERS, DecodeOptions(**options)))
 
 
 def test_greedy_takes_the_likeliest_piece_until_the_end():

@@ -36,14 +36,14 @@ hardware = st.builds(
 
 
 @given(hardware)
-def test_auto_never_fails_and_names_a_device_that_is_there(there: Hardware) -> None:
+def test_auto_never_fails_and_names_a_device_that_is_there(there):
     choice = device.choose(hardware=there)
     assert choice.device in device.available(hardware=there)
     assert choice.dtype in device.DTYPES and choice.reason.en != choice.reason.zh
 
 
 @given(hardware)
-def test_every_device_that_is_offered_can_be_chosen(there: Hardware) -> None:
+def test_every_device_that_is_offered_can_be_chosen(there):
     for name in device.available(hardware=there):
         assert device.choose(name, hardware=there).device == name
 
@@ -61,35 +61,35 @@ def test_every_device_that_is_offered_can_be_chosen(there: Hardware) -> None:
         (TWO_CARDS, "cpu", "cpu", "float32"),
     ],
 )
-def test_the_device_and_its_dtype_follow_from_the_hardware(there: Hardware, asked: str, name: str, dtype: str) -> None:
+def test_the_device_and_its_dtype_follow_from_the_hardware(there, asked, name, dtype):
     choice = device.choose(asked, hardware=there)
     assert (choice.device, choice.dtype) == (name, dtype)
 
 
-def test_the_reason_says_why_the_cpu_was_taken() -> None:
+def test_the_reason_says_why_the_cpu_was_taken():
     choice = device.choose(hardware=LAPTOP)
     assert choice.reason.en == (
         "the CPU, because the installed PyTorch is a CPU build; float32, because bfloat16 would be slower here"
     )
 
 
-def test_the_reason_names_the_card() -> None:
+def test_the_reason_names_the_card():
     assert "NVIDIA H100 is there" in device.choose(hardware=TWO_CARDS).reason.en
     assert "Tesla T4, as asked for" in device.choose("cuda:1", hardware=TWO_CARDS).reason.en
     assert "按要求使用 Tesla T4" in device.choose("cuda:1", hardware=TWO_CARDS).reason.zh
 
 
-def test_a_dtype_that_is_asked_for_is_taken() -> None:
+def test_a_dtype_that_is_asked_for_is_taken():
     assert device.choose("cpu", "float32", hardware=SERVER).dtype == "float32"
     assert device.choose("cpu", "bfloat16", hardware=LAPTOP).dtype == "bfloat16"
 
 
-def test_what_may_be_chosen_is_listed_with_the_cpu_first() -> None:
+def test_what_may_be_chosen_is_listed_with_the_cpu_first():
     assert device.available(hardware=TWO_CARDS) == ("cpu", "cuda:0", "cuda:1")
     assert device.available(hardware=MAC) == ("cpu", "mps")
 
 
-def test_on_this_machine_auto_finds_something_that_computes() -> None:
+def test_on_this_machine_auto_finds_something_that_computes():
     choice = device.choose()
     ones = torch.ones(2, 2, device=choice.device, dtype=getattr(torch, choice.dtype))
     assert (ones @ ones).sum().item() == 8
@@ -122,9 +122,7 @@ def test_on_this_machine_auto_finds_something_that_computes() -> None:
         (LAPTOP, "", "The device '' is not known; choose one of auto, cpu.", "未知设备"),
     ],
 )
-def test_a_device_that_cannot_be_had_is_one_sentence_with_what_can(
-    there: Hardware, asked: str, en: str, zh: str
-) -> None:
+def test_a_device_that_cannot_be_had_is_one_sentence_with_what_can(there, asked, en, zh):
     with pytest.raises(DeviceError) as error:
         device.choose(asked, hardware=there)
     assert error.value.en.startswith(en)
@@ -132,14 +130,14 @@ def test_a_device_that_cannot_be_had_is_one_sentence_with_what_can(
 
 
 @given(hardware, st.text(max_size=12))
-def test_any_name_is_either_chosen_or_refused_with_the_choices(there: Hardware, asked: str) -> None:
+def test_any_name_is_either_chosen_or_refused_with_the_choices(there, asked):
     try:
         assert device.choose(asked, hardware=there).device in device.available(hardware=there)
     except DeviceError as error:
         assert "choose one of auto, cpu" in error.en
 
 
-def test_an_unknown_dtype_is_refused_with_the_choices() -> None:
+def test_an_unknown_dtype_is_refused_with_the_choices():
     with pytest.raises(DeviceError, match="'int4' is not known; choose auto, float32 or bfloat16"):
         device.choose("cpu", "int4", hardware=LAPTOP)
 
@@ -148,7 +146,7 @@ def test_an_unknown_dtype_is_refused_with_the_choices() -> None:
 
 
 @pytest.fixture
-def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def cuda(monkeypatch) -> Iterator[pytest.MonkeyPatch]:
     """PyTorch pretends to have CUDA and an Ampere and a Turing card."""
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -158,18 +156,18 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     return monkeypatch
 
 
-def test_cards_are_found_with_what_they_compute_in(cuda: pytest.MonkeyPatch) -> None:
+def test_cards_are_found_with_what_they_compute_in(cuda):
     there = device.look()
     assert there.cuda == ("A100", "T4") and there.cuda_bf16 == (True, False)
 
 
-def test_a_cuda_build_without_a_driver_says_so(cuda: pytest.MonkeyPatch) -> None:
+def test_a_cuda_build_without_a_driver_says_so(cuda):
     cuda.setattr(torch.cuda, "is_available", lambda: False)
     assert device.look().no_cuda == NO_DRIVER
     assert device.choose().device == "cpu"
 
 
-def test_a_card_that_does_not_answer_counts_as_absent(cuda: pytest.MonkeyPatch) -> None:
+def test_a_card_that_does_not_answer_counts_as_absent(cuda):
     def lost(index: int) -> tuple[int, int]:
         raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable")
 
@@ -197,8 +195,8 @@ SERVER_CPU = {"avx2": True, "avx512_f": True, "avx512_bf16": True, "amx_bf16": T
     ],
 )
 def test_number_formats_follow_from_the_instructions_the_kernels_may_use(
-    features: dict[str, bool], kernels: str, highest: str, bf16: bool, int8: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    features, kernels, highest, bf16, int8, monkeypatch
+):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: kernels)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", highest)
@@ -208,7 +206,7 @@ def test_number_formats_follow_from_the_instructions_the_kernels_may_use(
     assert (choice.dtype, choice.int8) == ("bfloat16" if bf16 else "float32", int8)
 
 
-def test_a_number_format_that_is_asked_for_is_used_throughout() -> None:
+def test_a_number_format_that_is_asked_for_is_used_throughout():
     assert not device.choose("cpu", "float32", hardware=Hardware(cpu_int8=True)).int8
 
 
@@ -225,11 +223,11 @@ def test_a_number_format_that_is_asked_for_is_used_throughout() -> None:
         MemoryError(),
     ],
 )
-def test_out_of_memory_says_what_to_do(error: BaseException) -> None:
+def test_out_of_memory_says_what_to_do(error):
     assert "ran out of memory; try a shorter or smaller file" in str(device.explain(error))
 
 
-def test_running_out_of_this_machines_memory_is_recognised() -> None:
+def test_running_out_of_this_machines_memory_is_recognised():
     with pytest.raises(RuntimeError) as error:
         torch.empty(1 << 55)
     assert device.explain(error.value) is not None
@@ -247,7 +245,7 @@ def test_running_out_of_this_machines_memory_is_recognised() -> None:
         "Unable to determine the device handle for GPU 0000:01:00.0: GPU is lost. Reboot the system",
     ],
 )
-def test_a_lost_card_says_what_to_do(words: str) -> None:
+def test_a_lost_card_says_what_to_do(words):
     assert "stopped answering; switch to the CPU" in str(device.explain(RuntimeError(words)))
 
 
@@ -261,11 +259,11 @@ def test_a_lost_card_says_what_to_do(words: str) -> None:
         KeyError("cuda"),
     ],
 )
-def test_a_defect_of_ours_is_not_blamed_on_the_device(error: BaseException) -> None:
+def test_a_defect_of_ours_is_not_blamed_on_the_device(error):
     assert device.explain(error) is None
 
 
-def test_what_is_already_a_sentence_stays_as_it_is() -> None:
+def test_what_is_already_a_sentence_stays_as_it_is():
     error = DeviceError("test", "There is no cuda here.")
     assert device.explain(error) is error
 
@@ -273,7 +271,7 @@ def test_what_is_already_a_sentence_stays_as_it_is() -> None:
 # --- threads ------------------------------------------------------------------------------------------------------
 
 
-def test_threads_are_set_and_zero_leaves_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_set_and_zero_leaves_them(monkeypatch):
     asked: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     device.set_threads(0)
@@ -283,21 +281,21 @@ def test_threads_are_set_and_zero_leaves_them(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-def test_on_a_real_card_memory_that_runs_out_is_explained() -> None:
+def test_on_a_real_card_memory_that_runs_out_is_explained():
     assert device.choose().device == device.choose("cuda").device == "cuda:0"
     with pytest.raises(torch.OutOfMemoryError) as error:
         torch.empty(1 << 50, dtype=torch.uint8, device="cuda")
     assert device.explain(error.value) is not None
 
 
-def test_free_memory_of_the_cpu_is_what_the_system_says() -> None:
+def test_free_memory_of_the_cpu_is_what_the_system_says():
     import psutil
 
     assert 0 < device.free_bytes("cpu") <= psutil.virtual_memory().total
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc has to be told")
-def test_memory_that_was_freed_goes_back_to_the_system() -> None:
+def test_memory_that_was_freed_goes_back_to_the_system():
     blocks = [bytearray(60_000) for _ in range(5_000)]  # small enough to lie in the heap: 300 MB
     last = bytearray(60_000)  # above all of them, so that the heap cannot shrink by itself
     del blocks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -60,31 +59,31 @@ FILE = Path("dog.jpg")
         (lambda: SearchRequest(query="dog", collection=FILE, kinds=frozenset({"smell"})), "Unknown kinds smell"),
     ],
 )
-def test_a_request_that_makes_no_sense_says_what_to_do(make: Any, said: str) -> None:
+def test_a_request_that_makes_no_sense_says_what_to_do(make, said):
     with pytest.raises(RequestError, match="^" + said.replace("[", r"\[")):
         make()
 
 
 @given(st.text(min_size=1, max_size=200).filter(str.strip), st.permutations(LANGUAGES))
-def test_any_text_between_any_two_languages_may_be_translated(text: str, languages: list[str]) -> None:
+def test_any_text_between_any_two_languages_may_be_translated(text, languages):
     request = TranslateRequest(text=text, source=languages[0], target=languages[1])
     assert request.text == text and hash(request) == hash(request)
 
 
-def test_a_sentence_for_people_comes_in_english_and_chinese() -> None:
+def test_a_sentence_for_people_comes_in_english_and_chinese():
     with pytest.raises(RequestError) as refused:
         AskRequest(media=FILE, question="  ")
     assert refused.value.text("en") == "Type a question first."
     assert refused.value.text("zh-CN") == "请先输入问题。"
 
 
-def test_a_result_is_done_once_it_has_an_end() -> None:
+def test_a_result_is_done_once_it_has_an_end():
     request = CaptionRequest(media=FILE)
     assert not CaptionResult(request=request).done
     assert all(CaptionResult(request=request, end=end).done for end in ("finished", "cut", "empty", "cancelled"))
 
 
-def test_segments_join_to_a_text_with_spaces_except_in_chinese() -> None:
+def test_segments_join_to_a_text_with_spaces_except_in_chinese():
     segments = (
         Segment(0.0, 1.0, "Good morning.", translation="早上好。"),
         Segment(1.0, 2.0, "Sit.", translation="坐。"),
@@ -94,12 +93,12 @@ def test_segments_join_to_a_text_with_spaces_except_in_chinese() -> None:
     assert result.text == "Good morning. Sit." and result.translation == "早上好。坐。"
 
 
-def test_run_gives_the_last_result_of_a_stream() -> None:
+def test_run_gives_the_last_result_of_a_stream():
     result = run(FakeHost(), CaptionRequest(media=FILE))
     assert isinstance(result, CaptionResult) and result.end == "finished" and result.text.startswith("A dog")
 
 
-def test_a_stream_without_an_end_is_a_defect_and_named() -> None:
+def test_a_stream_without_an_end_is_a_defect_and_named():
     class Endless(FakeHost):
         def stream(self, request: Request, cancel: Cancel | None = None) -> Iterator[Result]:
             yield CaptionResult(request=request, text="A dog")
@@ -108,7 +107,7 @@ def test_a_stream_without_an_end_is_a_defect_and_named() -> None:
         run(Endless(), CaptionRequest(media=FILE))
 
 
-def test_a_stop_ends_its_own_request_and_no_other() -> None:
+def test_a_stop_ends_its_own_request_and_no_other():
     host, cancel = FakeHost(), Cancel()
     stopped, other = host.stream(CaptionRequest(media=FILE), cancel), host.stream(CaptionRequest(media=FILE))
     next(stopped)
@@ -117,7 +116,7 @@ def test_a_stop_ends_its_own_request_and_no_other() -> None:
     assert [result.end for result in other][-1] == "finished"
 
 
-def test_a_host_serves_what_it_declares() -> None:
+def test_a_host_serves_what_it_declares():
     host = FakeHost(abilities=frozenset({Ability(CaptionRequest, "en")}))
     assert isinstance(host, Host)
     assert host.info.serves(CaptionRequest) and host.info.serves(CaptionRequest, "en")

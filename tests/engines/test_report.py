@@ -37,7 +37,7 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize("request_made", REQUESTS, ids=lambda request: type(request).__name__)
-def test_every_result_survives_json_and_names_no_folder(request_made) -> None:
+def test_every_result_survives_json_and_names_no_folder(request_made):
     plain = to_json(run(FakeHost(), request_made))
     text = json.dumps(plain, ensure_ascii=False)
     assert json.loads(text) == plain
@@ -45,7 +45,7 @@ def test_every_result_survives_json_and_names_no_folder(request_made) -> None:
     assert "anna" not in text.replace('"folder": "private"', "")
 
 
-def test_a_transcript_holds_segments_words_and_whole_texts() -> None:
+def test_a_transcript_holds_segments_words_and_whole_texts():
     plain = to_json(run(FakeHost(), REQUESTS[1]))
     assert plain["result"] == "transcribe" and plain["request"]["media"] == "dog.jpg"
     assert plain["text"] == "Good morning. The train leaves at nine."
@@ -53,13 +53,13 @@ def test_a_transcript_holds_segments_words_and_whole_texts() -> None:
     assert plain["segments"][0]["words"][0] == {"start_s": 0.5, "end_s": 0.8, "text": "Good", "confidence": None}
 
 
-def test_media_in_memory_are_named_by_their_kind_and_vectors_are_lists() -> None:
+def test_media_in_memory_are_named_by_their_kind_and_vectors_are_lists():
     photo = Photo(np.zeros((2, 2, 3), np.uint8))
     result = EmbedResult(request=EmbedRequest(media=photo), vector=np.array([0.6, 0.8], np.float32), kind="photo")
     plain = to_json(result)
     assert plain["request"] == {"media": "photo"} and plain["vector"] == [0.6, 0.8] and plain["end"] is None
 
 
-def test_what_has_no_plain_form_is_a_defect_and_named() -> None:
+def test_what_has_no_plain_form_is_a_defect_and_named():
     with pytest.raises(TypeError, match="object has no plain form"):
-        to_json(Result(request=object()))  # type: ignore[arg-type]
+        to_json(Result(request=object()))

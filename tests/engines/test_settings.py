@@ -16,12 +16,12 @@ from engines.settings import Settings
         ({"cache_bytes": -1}, "n_threads, cache_bytes and idle_s are 0 or more."),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_refused(wrong: dict[str, object], sentence: str) -> None:
+def test_a_setting_that_makes_no_sense_is_refused(wrong, sentence):
     with pytest.raises(RequestError) as caught:
-        Settings(**wrong)  # type: ignore[arg-type]
+        Settings(**wrong)
     assert caught.value.en == sentence
     assert caught.value.zh != sentence
 
 
-def test_a_key_is_not_shown() -> None:
+def test_a_key_is_not_shown():
     assert "secret" not in repr(Settings(api_key="secret"))

@@ -75,7 +75,7 @@ def whole(text: str, suffix: str, asked: list[str] | None = None) -> str:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_format_is_known_by_its_text(suffix: str) -> None:
+def test_a_format_is_known_by_its_text(suffix):
     assert form(FILES[suffix]) == suffix
     assert form("\ufeff" + FILES[suffix].replace("\n", "\r\n")) == suffix
     assert form("Good morning. [Applause]") is None and form("[Applause]") is None
@@ -83,14 +83,14 @@ def test_a_format_is_known_by_its_text(suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @given(st.data())
-def test_the_parts_of_a_file_are_the_file_even_a_damaged_one(suffix: str, data: st.DataObject) -> None:
+def test_the_parts_of_a_file_are_the_file_even_a_damaged_one(suffix, data):
     text = FILES[suffix]
     start, end = sorted(data.draw(st.integers(0, len(text))) for _ in range(2))
     damaged = text[:start] + data.draw(st.sampled_from(["", "\r\n", "\n\n", "-->"])) + text[end:]
     assert "".join(part.text for part in parts(damaged, suffix)) == damaged
 
 
-def test_numbers_and_times_stay_and_a_sentence_is_translated_across_its_cues() -> None:
+def test_numbers_and_times_stay_and_a_sentence_is_translated_across_its_cues():
     asked: list[str] = []
     result = whole(SRT, ".srt", asked)
     assert asked == [
@@ -108,12 +108,12 @@ def test_numbers_and_times_stay_and_a_sentence_is_translated_across_its_cues() -
     ]
 
 
-def test_a_long_translation_stands_in_two_lines() -> None:
+def test_a_long_translation_stands_in_two_lines():
     lines = whole(SRT, ".srt").split("\n\n")[1].splitlines()[2:]
     assert len(lines) == 2 and all(len(line) <= 42 for line in lines)
 
 
-def test_settings_styles_notes_and_speakers_stay() -> None:
+def test_settings_styles_notes_and_speakers_stay():
     result = whole(VTT, ".vtt")
     for kept in ("Kind: captions", "::cue { color: yellow }", "NOTE said quickly", "intro", "align:start position:10%"):
         assert kept in result
@@ -121,24 +121,24 @@ def test_settings_styles_notes_and_speakers_stay() -> None:
     assert "- WHO IS THERE?\n- IT IS ME." in result
 
 
-def test_only_the_text_of_a_dialogue_changes_its_commas_too() -> None:
+def test_only_the_text_of_a_dialogue_changes_its_commas_too():
     result = whole(ASS, ".ass")
     assert result.endswith("Dialogue: 0,0:00:01.00,0:00:02.50,Default,Ann,0,0,0,,GOOD MORNING, BOB.\n")
     assert result.splitlines()[:-1] == ASS.splitlines()[:-1]
 
 
-def test_every_line_of_a_song_keeps_its_times() -> None:
+def test_every_line_of_a_song_keeps_its_times():
     assert whole(LRC, ".lrc") == (
         "[ar:Ann]\n[ti:Good morning]\n[00:01.00][00:31.00]GOOD MORNING.\n[00:03.20]THE SUN IS UP.\n"
     )
 
 
-def test_line_ends_of_another_system_stay() -> None:
+def test_line_ends_of_another_system_stay():
     result = whole(SRT.replace("\n", "\r\n"), ".srt")
     assert result.count("\r\n") == result.count("\n")
 
 
-def test_a_translation_cannot_end_a_cue() -> None:
+def test_a_translation_cannot_end_a_cue():
     def odd(text: str) -> Iterator[str]:
         yield "a\n\nb --> c"
 
@@ -146,7 +146,7 @@ def test_a_translation_cannot_end_a_cue() -> None:
     assert last == "1\n00:00:01,000 --> 00:00:02,500\na\nb → c\n"
 
 
-def test_the_file_grows_cue_by_cue() -> None:
+def test_the_file_grows_cue_by_cue():
     grown = list(translated(SRT, ".srt", "en", "de", shout([])))
     assert "GOO\n" in grown[0][0] and "We went" in grown[0][0]
     shares = [share for _, share in grown]
@@ -154,7 +154,7 @@ def test_the_file_grows_cue_by_cue() -> None:
 
 
 @given(st.text("ab, 。", max_size=40), st.lists(st.floats(0.1, 0.9), max_size=4), st.sampled_from(["en", "zh"]))
-def test_a_text_is_cut_into_as_many_parts_as_asked_and_nothing_is_lost(text: str, edges: list[float], language: str):
+def test_a_text_is_cut_into_as_many_parts_as_asked_and_nothing_is_lost(text, edges, language):
     found = split(text, sorted(edges), language)
     assert len(found) == len(edges) + 1
     assert "".join("".join(found).split()) == "".join(text.split())

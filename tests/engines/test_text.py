@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,40 +42,40 @@ def as_written(text: str) -> str:
 
 
 @given(text=texts)
-def test_every_text_comes_back(tokenizer: Tokenizer, text: str) -> None:
+def test_every_text_comes_back(tokenizer, text):
     assert tokenizer.decode(tokenizer.encode(text)) == as_written(text)
 
 
 @pytest.mark.parametrize(
     "text", ["Zwei Hunde laufen im Schnee.", "在雪地中奔跑的狗。", "L’été, déjà ?", "🤷🏽‍♂️ \x00 𝄞"]
 )
-def test_the_languages_and_what_is_in_none_of_them_come_back(tokenizer: Tokenizer, text: str) -> None:
+def test_the_languages_and_what_is_in_none_of_them_come_back(tokenizer, text):
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 @given(
     text=st.text() | st.sampled_from([*CONTROLS, "<s>", "</s>", "<pad>", "<unk>"]) | st.from_regex(r"(<\|\w+\|> ?)+")
 )
-def test_no_control_piece_can_be_typed(tokenizer: Tokenizer, text: str) -> None:
+def test_no_control_piece_can_be_typed(tokenizer, text):
     assert not tokenizer.special_ids.intersection(tokenizer.encode(text))
 
 
-def test_half_a_surrogate_pair_is_a_question_mark(tokenizer: Tokenizer) -> None:
+def test_half_a_surrogate_pair_is_a_question_mark(tokenizer):
     assert tokenizer.decode(tokenizer.encode("a \ud83d b")) == "a ? b"
 
 
-def test_control_pieces_leave_no_trace_in_the_text(tokenizer: Tokenizer) -> None:
+def test_control_pieces_leave_no_trace_in_the_text(tokenizer):
     prefix, dog = tokenizer.prefix("caption", "en"), tokenizer.encode("A dog.")
     assert tokenizer.decode([*prefix, *dog, tokenizer.time_ids[4], tokenizer.eos_id, tokenizer.pad_id]) == "A dog."
 
 
-def test_bytes_that_form_no_character_are_shown_as_such(tokenizer: Tokenizer) -> None:
+def test_bytes_that_form_no_character_are_shown_as_such(tokenizer):
     broken = tokenizer.encode("🤷")[:-1]
     assert "\ufffd" in tokenizer.decode(broken)
 
 
 @given(ids=st.lists(st.integers(0, 20_000)))
-def test_whatever_a_model_writes_is_text(tokenizer: Tokenizer, ids: list[int]) -> None:
+def test_whatever_a_model_writes_is_text(tokenizer, ids):
     tokenizer.decode(ids).encode("utf-8")
 
 
@@ -86,30 +84,30 @@ def test_whatever_a_model_writes_is_text(tokenizer: Tokenizer, ids: list[int]) -
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("task", TASKS)
-def test_the_decoder_starts_from_language_task_and_no_times(tokenizer: Tokenizer, task: str, language: str) -> None:
-    assert tokenizer.prefix(task, language) == [  # type: ignore[arg-type]
+def test_the_decoder_starts_from_language_task_and_no_times(tokenizer, task, language):
+    assert tokenizer.prefix(task, language) == [
         tokenizer.sot_id,
         tokenizer.language_ids[language],
-        tokenizer.task_ids[task],  # type: ignore[index]
+        tokenizer.task_ids[task],
         tokenizer.no_times_id,
     ]
 
 
-def test_every_control_piece_has_an_id_of_its_own(tokenizer: Tokenizer) -> None:
+def test_every_control_piece_has_an_id_of_its_own(tokenizer):
     ids = [tokenizer.sot_id, tokenizer.eos_id, tokenizer.pad_id, tokenizer.no_speech_id, tokenizer.no_times_id]
     ids += [*tokenizer.language_ids.values(), *tokenizer.task_ids.values(), *tokenizer.time_ids]
     assert len(set(ids)) == len(ids) == len(CONTROLS) + 3
     assert tokenizer.special_ids == {*ids, 0}  # and <unk>
 
 
-def test_times_go_from_0_to_30_s_in_steps_of_a_fifth(tokenizer: Tokenizer) -> None:
+def test_times_go_from_0_to_30_s_in_steps_of_a_fifth(tokenizer):
     assert (TIMES[0], TIMES[1], TIMES[-1], len(TIMES)) == ("<|0.00|>", "<|0.20|>", "<|30.00|>", 151)
     assert tokenizer.time_s(tokenizer.time_ids[7]) == pytest.approx(1.4)
     assert tokenizer.time_s(tokenizer.eos_id) is None
 
 
 @given(time_s=st.floats(-5.0, 40.0))
-def test_a_time_becomes_the_nearest_piece(tokenizer: Tokenizer, time_s: float) -> None:
+def test_a_time_becomes_the_nearest_piece(tokenizer, time_s):
     back = tokenizer.time_s(tokenizer.time_id(time_s))
     assert back == pytest.approx(min(max(time_s, 0.0), 30.0), abs=0.1 + 1e-9)
 
@@ -117,7 +115,7 @@ def test_a_time_becomes_the_nearest_piece(tokenizer: Tokenizer, time_s: float) -
 # --- files that are no tokenizer of ours -------------------------------------------------------------------------
 
 
-def test_the_digest_tells_tokenizers_apart(tokenizer: Tokenizer) -> None:
+def test_the_digest_tells_tokenizers_apart(tokenizer):
     other = proto.ModelProto.FromString((BUILTIN / TOKENIZER_FILE).read_bytes())
     other.pieces.add(piece="▁zzzz", type=proto.ModelProto.SentencePiece.NORMAL, score=-1e6)
     changed = Tokenizer(other.SerializeToString())
@@ -126,13 +124,13 @@ def test_the_digest_tells_tokenizers_apart(tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 4, 1000, -10])
-def test_a_damaged_tokenizer_says_so(keep: int) -> None:
+def test_a_damaged_tokenizer_says_so(keep):
     with pytest.raises(CheckpointError) as caught:
         Tokenizer((BUILTIN / TOKENIZER_FILE).read_bytes()[:keep])
     assert caught.value.en == "The tokenizer file is damaged; fetch the model again."
 
 
-def test_a_tokenizer_of_another_model_says_what_it_lacks() -> None:
+def test_a_tokenizer_of_another_model_says_what_it_lacks():
     alien = proto.ModelProto.FromString((BUILTIN / TOKENIZER_FILE).read_bytes())
     for piece in alien.pieces:
         if piece.piece in ("<|zh|>", "<|answer|>"):
@@ -142,7 +140,7 @@ def test_a_tokenizer_of_another_model_says_what_it_lacks() -> None:
     assert caught.value.en == "The tokenizer lacks 2 control pieces, <|zh|> first; it belongs to another model."
 
 
-def test_a_missing_tokenizer_is_called_by_its_bare_name(tmp_path: Path) -> None:
+def test_a_missing_tokenizer_is_called_by_its_bare_name(tmp_path):
     with pytest.raises(CheckpointError) as caught:
         Tokenizer.load(tmp_path / "tokenizer.model")
     assert caught.value.en == "The tokenizer file tokenizer.model cannot be read; fetch the model again."
@@ -165,7 +163,7 @@ def test_a_missing_tokenizer_is_called_by_its_bare_name(tmp_path: Path) -> None:
         (999_999, "nine hundred ninety nine thousand nine hundred ninety nine"),
     ],
 )
-def test_numbers_are_spelt_as_they_are_said(number: int, words: str) -> None:
+def test_numbers_are_spelt_as_they_are_said(number, words):
     assert spell_number(number) == words
 
 
@@ -173,7 +171,7 @@ VALUES = {spell_number(n): n for n in (*range(20), *range(20, 100, 10))}
 
 
 @given(number=st.integers(0, 999_999))
-def test_the_words_of_a_number_add_up_to_it(number: int) -> None:
+def test_the_words_of_a_number_add_up_to_it(number):
     total = part = 0
     for word in spell_number(number).split():
         if word == "hundred":
@@ -202,24 +200,24 @@ def test_the_words_of_a_number_add_up_to_it(number: int) -> None:
         ("?!…", "en", ""),
     ],
 )
-def test_spelling_habits_do_not_count(text: str, language: str, plain: str) -> None:
+def test_spelling_habits_do_not_count(text, language, plain):
     assert normalise(text, language) == plain
 
 
 @given(text=sentences, language=st.sampled_from(LANGUAGES))
-def test_what_is_normalised_stays_as_it_is(text: str, language: str) -> None:
+def test_what_is_normalised_stays_as_it_is(text, language):
     once = normalise(text, language)
     assert normalise(once, language) == once == " ".join(once.split())
 
 
 @given(text=texts, language=st.sampled_from(LANGUAGES))
-def test_letters_digits_and_apostrophes_are_all_that_is_left(text: str, language: str) -> None:
+def test_letters_digits_and_apostrophes_are_all_that_is_left(text, language):
     plain = normalise(text, language)
     assert not set(plain) & set('.,;:!?"()[]{}<>|/\\@#&%。，！？、“”\n\t')
 
 
 @given(words=st.lists(st.sampled_from(["a", "dog", "runs", "in"])), marks=st.sampled_from([" ", ", ", " - ", "! "]))
-def test_marks_between_words_change_nothing(words: list[str], marks: str) -> None:
+def test_marks_between_words_change_nothing(words, marks):
     assert normalise(marks.join(words).title(), "en") == " ".join(words)
 
 
@@ -238,7 +236,7 @@ def test_marks_between_words_change_nothing(words: list[str], marks: str) -> Non
         ("Straße Ünter", "Straße Ünter"),
     ],
 )
-def test_letters_are_folded_and_punctuation_and_emoji_are_left(text: str, folded: str) -> None:
+def test_letters_are_folded_and_punctuation_and_emoji_are_left(text, folded):
     assert fold(text) == folded
     assert fold(folded) == folded
 
@@ -256,7 +254,7 @@ def test_letters_are_folded_and_punctuation_and_emoji_are_left(text: str, folded
         ("21 12", "21 12"),
     ],
 )
-def test_a_query_in_capitals_is_searched_in_small_letters(query: str, folded: str) -> None:
+def test_a_query_in_capitals_is_searched_in_small_letters(query, folded):
     assert fold_query(query) == folded
 
 
@@ -270,7 +268,7 @@ def test_a_query_in_capitals_is_searched_in_small_letters(query: str, folded: st
         (" . start", "en", " . start"),
     ],
 )
-def test_no_blank_stands_before_a_full_stop(text: str, language: str, tidied: str) -> None:
+def test_no_blank_stands_before_a_full_stop(text, language, tidied):
     assert tidy(text, language) == tidied
 
 
@@ -286,7 +284,7 @@ def test_no_blank_stands_before_a_full_stop(text: str, language: str, tidied: st
         ("これは日本語です。", None),
     ],
 )
-def test_the_language_of_a_text_is_told_by_its_script_and_its_commonest_words(text: str, language: str | None) -> None:
+def test_the_language_of_a_text_is_told_by_its_script_and_its_commonest_words(text, language):
     assert language_of(text) == language
 
 
@@ -299,5 +297,5 @@ def test_the_language_of_a_text_is_told_by_its_script_and_its_commonest_words(te
         ("ein german", "de", "ein german"),
     ],
 )
-def test_places_and_breeds_are_written_with_capitals_in_english(text: str, language: str, written: str) -> None:
+def test_places_and_breeds_are_written_with_capitals_in_english(text, language, written):
     assert with_capitals(text, language) == written

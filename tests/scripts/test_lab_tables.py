@@ -28,7 +28,7 @@ FOUND: dict[str, Any] = {
 }
 
 
-def test_several_seeds_become_one_table_with_what_a_step_cost(capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_seeds_become_one_table_with_what_a_step_cost(capsys):
     found = measured({"extractors of text": ExtractorsRequest(modality="text", n_steps=10)}, None, seeds=(0, 1))
     ((table,),) = found.values()
     assert table["columns"] == ("extractor", "accuracy %", "clean %", "parameters", "ms per step")
@@ -36,7 +36,7 @@ def test_several_seeds_become_one_table_with_what_a_step_cost(capsys: pytest.Cap
     assert capsys.readouterr().err.count("seed") == 2
 
 
-def test_tables_of_one_example_stay_out() -> None:
+def test_tables_of_one_example_stay_out():
     quick = {
         "fusion": FusionRequest(n_steps=10, operator=("sum", "concat")),
         "multi-task learning": MultitaskRequest(n_steps=10, task=("digit", "parity")),
@@ -45,7 +45,7 @@ def test_tables_of_one_example_stay_out() -> None:
     assert [[table["key"] for table in tables] for tables in found.values()] == [["fusion"], ["multitask"]]
 
 
-def test_real_voices_are_measured_beside_fusion(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_real_voices_are_measured_beside_fusion(monkeypatch, tmp_path):
     def voices(folder: Path) -> Sounds:
         assert folder == tmp_path
         sounds = digits().valid.sounds
@@ -58,7 +58,7 @@ def test_real_voices_are_measured_beside_fusion(monkeypatch: pytest.MonkeyPatch,
     assert [row[0] for row in found[lab_tables.VOICES][0]["rows"]] == ["sum", "sound"]
 
 
-def test_omniglot_is_measured_beside_meta_learning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_omniglot_is_measured_beside_meta_learning(monkeypatch, tmp_path):
     def benchmark(request: MamlRequest, data: Path, cancel: Cancel) -> Iterator[Findings]:
         assert (request, data) == (lab_tables.BENCHMARK, tmp_path)
         yield Findings(request=request, tables=(Table("maml", ("method", "1 step %"), (("first_order", 0.96),)),))
@@ -70,7 +70,7 @@ def test_omniglot_is_measured_beside_meta_learning(monkeypatch: pytest.MonkeyPat
     assert found[lab_tables.OMNIGLOT][0]["rows"] == (("first_order", "96.0"),)
 
 
-def test_a_document_keeps_all_but_its_block() -> None:
+def test_a_document_keeps_all_but_its_block():
     document = "before\n<!-- lab en -->\nold\n<!-- end lab -->\nafter\n"
     filled = fill(document, FOUND)
     assert filled.startswith("before\n") and filled.endswith("<!-- end lab -->\nafter\n") and "old" not in filled
@@ -78,12 +78,12 @@ def test_a_document_keeps_all_but_its_block() -> None:
     assert fill(filled, FOUND) == filled
 
 
-def test_titles_and_columns_are_put_into_chinese_and_names_stay() -> None:
+def test_titles_and_columns_are_put_into_chinese_and_names_stay():
     told = shown(FOUND, chinese=True)
     assert "**融合**" in told and "| 融合方式 | 准确率, % | 缺图片, % |" in told and "| sum |" in told
 
 
-def test_what_is_run_again_takes_its_place_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_is_run_again_takes_its_place_and_the_rest_stays(monkeypatch, tmp_path):
     monkeypatch.setattr(lab_tables, "measured", lambda requests, *data: {title: [{"new": title}] for title in requests})
     results = tmp_path / "results.json"
     results.write_text(json.dumps({"alignment": ["old"], "fusion": ["old"]}), encoding="utf-8")
@@ -91,20 +91,20 @@ def test_what_is_run_again_takes_its_place_and_the_rest_stays(monkeypatch: pytes
     assert json.loads(results.read_text(encoding="utf-8")) == {"fusion": [{"new": "fusion"}], "alignment": ["old"]}
 
 
-def test_a_folder_without_voices_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_voices_is_one_sentence(tmp_path, capsys):
     assert main([str(tmp_path / "r.json"), "--voices", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("The recordings of real voices cannot be read from this folder")
 
 
 @pytest.mark.parametrize("name", ["docs/lab.md", "docs/zh/lab.md"])
-def test_the_lab_page_holds_what_was_measured_and_nothing_typed_by_hand(name: str) -> None:
+def test_the_lab_page_holds_what_was_measured_and_nothing_typed_by_hand(name):
     document = (ROOT / name).read_text(encoding="utf-8")
     found = json.loads((ROOT / "assets" / "lab" / "results.json").read_text(encoding="utf-8"))
     assert lab_tables.BLOCK.search(document)
     assert fill(document, found) == document
 
 
-def test_real_voices_carry_the_digit_said_and_who_said_it(tmp_path: Path) -> None:
+def test_real_voices_carry_the_digit_said_and_who_said_it(tmp_path):
     rows = [("7_theo_0", 7, "theo"), ("0_anna_3", 0, "anna"), ("1_theo_1", 1, "theo")]
     for name, digit, _ in rows:
         save_sound(tmp_path / f"{name}.wav", tone(0.2 + digit / 20))

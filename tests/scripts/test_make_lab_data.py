@@ -15,7 +15,7 @@ from scripts.make_lab_data import ESPEAK, FAMILIES, FLITE, PINYIN, WORDS, Speake
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path, monkeypatch) -> Path:
     """Where the data sets are looked for and written to."""
     monkeypatch.setattr(datasets, "BUNDLED", tmp_path)
     return tmp_path
@@ -26,7 +26,7 @@ def two_voices() -> list[Speaker]:
     return [next(p for p in everyone if p.split == split and p.accents) for split in ("train", "test")]
 
 
-def test_every_family_has_voices_in_every_split() -> None:
+def test_every_family_has_voices_in_every_split():
     everyone = speakers(np.random.default_rng(0))
     assert len({p.name for p in everyone}) == len(everyone) >= 40
     shares = Counter((p.family, p.split) for p in everyone if p.accents)
@@ -34,17 +34,17 @@ def test_every_family_has_voices_in_every_split() -> None:
     assert set(ESPEAK) == set(FAMILIES) >= set(FLITE)
 
 
-def test_every_language_names_ten_digits() -> None:
+def test_every_language_names_ten_digits():
     assert {len(words) for words in WORDS.values()} == {10} == {len(PINYIN)}
     assert set(make.ACCENTS) == set(WORDS)
 
 
 @pytest.mark.parametrize(("n", "shares"), [(1, [1, 0, 0]), (3, [1, 1, 1]), (10, [6, 2, 2]), (24, [14, 5, 5])])
-def test_voices_are_shared_out_sixty_twenty_twenty(n: int, shares: list[int]) -> None:
+def test_voices_are_shared_out_sixty_twenty_twenty(n, shares):
     assert np.bincount(make._splits(n), minlength=3).tolist() == shares
 
 
-def test_digits_made_with_two_voices_read_back_as_material(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_digits_made_with_two_voices_read_back_as_material(here, capsys):
     if shutil.which("espeak-ng") is None:
         pytest.skip("espeak-ng is not installed")
     if importlib.util.find_spec("sklearn") is None:
@@ -62,16 +62,14 @@ def test_digits_made_with_two_voices_read_back_as_material(here: Path, capsys: p
     assert datasets.digits.__wrapped__().digest == first
 
 
-def test_a_voice_that_says_nothing_is_left_out_and_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_voice_that_says_nothing_is_left_out_and_named(monkeypatch, capsys):
     monkeypatch.setattr(make, "speak", lambda *_: None)
     voice = Speaker("flite kal16", "man", "train", "flite", {}, 1.0, 50.0)
     assert len(make.spoken([voice], np.random.default_rng(0))["labels"]) == 0
     assert "flite kal16 says nothing for 0 in en; left out" in capsys.readouterr().out
 
 
-def test_characters_made_of_two_scripts_read_back_each_in_its_split(here: Path) -> None:
+def test_characters_made_of_two_scripts_read_back_each_in_its_split(here):
     if not drawings._files(drawings.SCRIPTS["Armenian"].fonts):
         pytest.skip("fonts-noto-core is not installed")
     make.make_characters(here / datasets.CHARACTERS, ["Latin", "Armenian"], n_characters=3)
@@ -80,16 +78,14 @@ def test_characters_made_of_two_scripts_read_back_each_in_its_split(here: Path) 
     assert set(train.scripts) == {"Latin"} and all(name.startswith("ARMENIAN") for name in test.names)
 
 
-def test_the_command_says_which_program_is_missing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_says_which_program_is_missing(monkeypatch, capsys):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(SystemExit):
         make.main([])
     assert "espeak-ng and flite not found; apt-get install espeak-ng flite" in capsys.readouterr().err
 
 
-def test_the_command_makes_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_makes_both_files(tmp_path, monkeypatch):
     made: list[Path] = []
     monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(make, "make_characters", lambda path, scripts: made.append(path))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from engines.lab.masked_translation import MaskedRequest, MaskedResult
 from engines.protocol import Cancel
@@ -19,21 +16,19 @@ def case(noun: str, reference: str, target: str = "de") -> Case:
     return Case(noun, MaskedRequest(text=f"A {noun} runs", target=target), reference)
 
 
-def test_a_noun_is_back_in_any_of_its_words_and_the_rest_is_counted_without_it() -> None:
+def test_a_noun_is_back_in_any_of_its_words_and_the_rest_is_counted_without_it():
     german = case("people", "Zwei Personengruppen laufen am Strand.")
     assert german.scores("Zwei Menschen laufen im Schnee.") == (1.0, 0.5)
     assert german.scores("Ein Hund.") == (0.0, 0.0)
     assert case("dog", "一只狗在跑。", "zh").scores("一只狗在睡。")[0] == 1.0
 
 
-def test_another_photo_is_of_the_next_sentence_that_lost_another_noun() -> None:
+def test_another_photo_is_of_the_next_sentence_that_lost_another_noun():
     found = [case("dog", ""), case("dog", ""), case("boat", "")]
     assert [script._other(found, n).noun for n in range(3)] == ["boat", "boat", "dog"]
 
 
-def test_the_command_prints_a_table_for_each_language(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_prints_a_table_for_each_language(tmp_path, monkeypatch, capsys):
     """A stand-in for the model that finds the noun again exactly when it is given a photo."""
 
     def answer(host: object, request: MaskedRequest, cancel: Cancel | None = None) -> Iterator[MaskedResult]:
@@ -52,9 +47,7 @@ def test_the_command_prints_a_table_for_each_language(
     assert [line.split()[-3] for line in lines if line.startswith("text alone, '...'")] == ["0.0", "0.0"]
 
 
-def test_the_command_says_what_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_says_what_is_missing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(script, "open_host", lambda *_: FakeHost())
     assert script.main(["--data", str(tmp_path)]) == 1
     assert "the data has no photos" in capsys.readouterr().err

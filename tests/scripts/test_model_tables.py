@@ -11,14 +11,14 @@ ROWS_MEASURED = {
 }
 
 
-def test_rows_stand_side_by_side_and_incomplete_ones_are_left_out() -> None:
+def test_rows_stand_side_by_side_and_incomplete_ones_are_left_out():
     table = measured(ROWS_MEASURED, "en")
     assert "| Captions, English: BLEU-4 / CIDEr | 16.0 / 41.3 | 600 |" in table
     assert "speechocean762, learners: WER | 25.2 % | 300 |" in table
     assert "ESC-10" not in table
 
 
-def test_the_version_before_has_a_column_of_its_own() -> None:
+def test_the_version_before_has_a_column_of_its_own():
     before = {"sound.esc10.accuracy": {"value": 70.0, "n": 80, "unit": "%"}, **ROWS_MEASURED}
     before["speech.speechocean762.word_error_rate"] = {"value": 30.0, "n": 300, "unit": "%"}
     del before["caption.flickr8k.en.cider"]
@@ -28,6 +28,6 @@ def test_the_version_before_has_a_column_of_its_own() -> None:
     assert "BLEU-4 / CIDEr | 16.0 / 41.3 | – | 600 |" in table
 
 
-def test_every_row_has_a_name_in_both_languages() -> None:
+def test_every_row_has_a_name_in_both_languages():
     assert all(english and chinese and keys for english, chinese, keys in ROWS)
     assert len({keys for _, _, keys in ROWS}) == len(ROWS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,7 +46,7 @@ def made_up(n_classes: int = 12, n_each: int = 16, *, seed: int = 0, noise: floa
 # --- tasks ---------------------------------------------------------------------------------------------------------
 
 
-def test_tasks_are_as_a_person_would_set_them() -> None:
+def test_tasks_are_as_a_person_would_set_them():
     rng, source = np.random.default_rng(0), made_up()
     seen_labels, seen_shots = set(), set()
     for _ in range(60):
@@ -64,7 +63,7 @@ def test_tasks_are_as_a_person_would_set_them() -> None:
     assert {2, 10} <= seen_labels and {1, 5} <= seen_shots
 
 
-def test_no_query_is_among_the_examples_and_out_of_set_queries_are_of_other_classes() -> None:
+def test_no_query_is_among_the_examples_and_out_of_set_queries_are_of_other_classes():
     source = made_up()
     of_row = {tuple(row.tolist()): label for label, own in source.classes.items() for row in own}
     tasks = draw(source, np.random.default_rng(1), n_tasks=2)
@@ -79,7 +78,7 @@ def test_no_query_is_among_the_examples_and_out_of_set_queries_are_of_other_clas
             assert of_row[row] == labels[place] if place < len(labels) else of_row[row] not in labels
 
 
-def test_what_is_chosen_of_many_is_spread_evenly() -> None:
+def test_what_is_chosen_of_many_is_spread_evenly():
     assert spread(range(90), 3) == [0, 30, 60]
     assert spread("ab", 5) == ["a", "b"]
 
@@ -87,13 +86,13 @@ def test_what_is_chosen_of_many_is_spread_evenly() -> None:
 # --- learning ------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_metric_takes_the_variance_inside_classes_away() -> None:
+def test_the_first_metric_takes_the_variance_inside_classes_away():
     head = initial_head([made_up(noise=2.0)])
     assert head.metric[-1, -1] < 0.7 * head.metric[0, 0]
     assert initial_head([made_up()], metric=False).metric is None
 
 
-def test_a_head_learns_to_adapt_to_tasks_it_has_not_seen() -> None:
+def test_a_head_learns_to_adapt_to_tasks_it_has_not_seen():
     others, rng = made_up(seed=1), np.random.default_rng(5)
     tasks = [draw(others, rng) for _ in range(8)]
 
@@ -105,7 +104,7 @@ def test_a_head_learns_to_adapt_to_tasks_it_has_not_seen() -> None:
     assert mean_loss(learnt) < mean_loss(start) < mean_loss(plain)
 
 
-def test_learning_goes_through_the_adaptation_itself() -> None:
+def test_learning_goes_through_the_adaptation_itself():
     """The gradient of a step size is that of finite differences: second order."""
     source, rng = made_up(), np.random.default_rng(2)
     start, tasks = initial_head([source]), draw(source, rng, n_tasks=2)
@@ -119,7 +118,7 @@ def test_learning_goes_through_the_adaptation_itself() -> None:
     assert torch.autograd.gradcheck(value, (rates,))
 
 
-def test_the_same_seed_learns_the_same() -> None:
+def test_the_same_seed_learns_the_same():
     one, other = (meta_learn([made_up()], n_steps=3, seed=4) for _ in range(2))
     assert torch.equal(one.rates, other.rates) and torch.equal(one.rejection, other.rejection)
     assert not torch.equal(one.rejection, meta_learn([made_up()], n_steps=3, seed=5).rejection)
@@ -128,7 +127,7 @@ def test_the_same_seed_learns_the_same() -> None:
 # --- the file ------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
+def test_what_is_saved_is_what_is_read(tmp_path):
     file = tmp_path / "heads.safetensors"
     save(
         file,
@@ -140,14 +139,14 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
     assert known["photo"].metric.shape == (D, D) and known[MIXED].centre is None
 
 
-def test_data_that_is_not_there_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_that_is_not_there_is_a_sentence(tmp_path, capsys):
     host = FakeHost()
     assert main(["--data", str(tmp_path)], lambda name, settings: host) == 1
     assert "the data has no fewshot" in capsys.readouterr().err and host.closed
 
 
 @pytest.mark.xfail(reason="the heads are those of the fifth model; those of the sixth are still to be learnt")
-def test_the_shipped_heads_belong_to_the_shipped_model() -> None:
+def test_the_shipped_heads_belong_to_the_shipped_model():
     config = json.loads((BUILTIN / "config.json").read_text(encoding="utf-8"))
     digest, known = load_heads()
     assert digest == config["weights_sha256"]
@@ -158,7 +157,7 @@ def test_the_shipped_heads_belong_to_the_shipped_model() -> None:
     assert HEADS.stat().st_size < 600_000
 
 
-def test_the_shipped_heads_have_learnt_from_nothing_that_is_measured_on() -> None:
+def test_the_shipped_heads_have_learnt_from_nothing_that_is_measured_on():
     with safe_open(HEADS, "np") as file:
         learnt_from = json.loads(file.metadata()["about"])["learnt_from"]
     assert learnt_from.keys() == {"omniglot", "photos", "us8k"}

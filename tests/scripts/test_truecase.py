@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,19 +31,19 @@ def clip(text: str, *, id: str = "c", speaker: str = "s", seconds: float = 1.0) 
     return Clip(id, speaker, text, text, seconds, "librispeech-dev-clean", "en", nowhere)
 
 
-def test_spelling_is_taken_over_where_both_agree() -> None:
+def test_spelling_is_taken_over_where_both_agree():
     ours = ["mister", "quilter", "is", "the", "apostle", "of", "the", "middle", "classes"]
     heard = ["Mr.", "Quilter", "is", "the", "apostle", "of", "the", "middle", "classes,"]
     assert " ".join(copy_spelling(ours, heard)) == "mister Quilter is the apostle of the middle classes,"
 
 
 @given(ours=words, heard=words)
-def test_no_word_is_changed(ours: list[str], heard: list[str]) -> None:
+def test_no_word_is_changed(ours, heard):
     spelt = copy_spelling(ours, [word.title() for word in heard])
     assert [normalise(word, "en") for word in spelt] == ours
 
 
-def test_clips_of_one_speaker_share_a_window_until_it_is_full() -> None:
+def test_clips_of_one_speaker_share_a_window_until_it_is_full():
     clips = [clip("a", seconds=10.0), clip("b", seconds=10.0), clip("c", seconds=10.0), clip("d", speaker="t")]
     joined = list(windows(clips))
     assert [[record.text for record in records] for records, _ in joined] == [["a", "b"], ["c"], ["d"]]
@@ -52,15 +51,13 @@ def test_clips_of_one_speaker_share_a_window_until_it_is_full() -> None:
     assert list(windows([])) == []
 
 
-def test_a_window_is_split_into_its_clips() -> None:
+def test_a_window_is_split_into_its_clips():
     clips = [clip("he was not there", id="one"), clip("was he", id="two"), clip("nobody knows", id="three")]
     heard = ["He", "wasn't", "there.", "Was", "he?", "Nobody", "knows,"]
     assert split_window(clips, heard) == {"one": "He was not there.", "two": "Was he?", "three": "Nobody knows."}
 
 
-def test_the_command_writes_the_transcripts_of_its_corpora(
-    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_writes_the_transcripts_of_its_corpora(tmp_path, data, monkeypatch):
     monkeypatch.setattr(truecase, "truecase", lambda records, whisper: {record.id: whisper for record in records})
     monkeypatch.setattr(truecase, "CORPORA", ("an4",))
     monkeypatch.setattr("sys.argv", ["truecase", str(data), str(tmp_path), "--whisper", "whisper-base"])

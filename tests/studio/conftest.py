@@ -23,7 +23,6 @@ from engines import (
     Host,
     HostInfo,
     Offer,
-    Photo,
     Progress,
     RequestError,
     Settings,
@@ -48,7 +47,7 @@ def info() -> HostInfo:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> AppState:
+def state(tmp_path) -> AppState:
     """A state of the owner, over the scripted host."""
     return open_state(FakeHost(), home=tmp_path / "home", devices=("cpu",))
 
@@ -105,14 +104,14 @@ def shelves() -> Shelves:
 
 
 @pytest.fixture
-def owner(tmp_path: Path, shelves: Shelves) -> AppState:
+def owner(tmp_path, shelves) -> AppState:
     """A state of the owner, who may open models."""
     host = FakeHost(name="built")
     return open_state(host, home=tmp_path / "home", devices=("cpu",), opener=shelves.open, looker=shelves.look)
 
 
 @pytest.fixture
-def visitor(tmp_path: Path, shelves: Shelves) -> AppState:
+def visitor(tmp_path, shelves) -> AppState:
     """A state of a visitor, who may not."""
     return open_state(
         FakeHost(name="built"),
@@ -125,7 +124,7 @@ def visitor(tmp_path: Path, shelves: Shelves) -> AppState:
 
 
 @pytest.fixture
-def plain_head(monkeypatch: pytest.MonkeyPatch) -> None:
+def plain_head(monkeypatch) -> None:
     """What is taught is told apart by cosines and a threshold alone, whatever was learnt over many tasks."""
     import torch
 
@@ -137,12 +136,12 @@ def plain_head(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def photo_file(tmp_path: Path, photo: Photo) -> Path:
+def photo_file(tmp_path, photo) -> Path:
     return write_photo(tmp_path / "red square.png", photo)
 
 
 @pytest.fixture
-def sound_file(tmp_path: Path) -> Path:
+def sound_file(tmp_path) -> Path:
     return write_sound(tmp_path / "tone.wav", tone(1.0))
 
 
@@ -167,7 +166,7 @@ def write_clip(path: Path, photos: Sequence[np.ndarray], samples: np.ndarray | N
 
 
 @pytest.fixture(scope="session")
-def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clip_file(tmp_path_factory) -> Path:
     frames = [np.full((96, 128, 3), 20 * n, np.uint8) for n in range(12)]
     return write_clip(tmp_path_factory.mktemp("clips") / "grey.mp4", frames, tone(1.5))
 
@@ -179,7 +178,7 @@ def page_host() -> FakeHost:
 
 
 @pytest.fixture(scope="session")
-def served(page_host: FakeHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(page_host, tmp_path_factory) -> Iterator[Served]:
     """The page over the scripted host, on a port of its own."""
     with start(page_host, home=tmp_path_factory.mktemp("home"), devices=("cpu",)) as served:
         yield served

@@ -4,16 +4,15 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from engines import Host, IndexRequest, RequestError, SearchRequest, TranslateRequest, run, to_json
+from engines import IndexRequest, RequestError, SearchRequest, TranslateRequest, run, to_json
 from studio import api
-from studio.app import Served, open_state, start
+from studio.app import open_state, start
 from studio.sharing import Rules
 from tests.fake_host import FakeHost
 
@@ -21,18 +20,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def client(served: Served) -> Client:
+def client(served) -> Client:
     return Client(served.url, verbose=False)
 
 
 @pytest.fixture(scope="module")
-def real(builtin: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def real(builtin, tmp_path_factory) -> Iterator[Client]:
     """The same page over the model people get."""
     with start(builtin, home=tmp_path_factory.mktemp("home"), devices=("cpu",)) as served:
         yield Client(served.url, verbose=False)
 
 
-def test_every_task_is_described_with_names_types_defaults_and_meanings(client: Client) -> None:
+def test_every_task_is_described_with_names_types_defaults_and_meanings(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     taken = {
         name: [
@@ -49,7 +48,7 @@ def test_every_task_is_described_with_names_types_defaults_and_meanings(client: 
         assert all(parameter["python_type"]["description"] for parameter in task["parameters"])
 
 
-def test_openapi_names_what_a_task_takes(served: Served) -> None:
+def test_openapi_names_what_a_task_takes(served):
     schema = httpx.get(f"{served.url}/gradio_api/openapi.json").json()
     asked = schema["paths"]["/gradio_api/call/v2/ask"]["post"]
     properties = asked["requestBody"]["content"]["application/json"]["schema"]["properties"]
@@ -59,14 +58,14 @@ def test_openapi_names_what_a_task_takes(served: Served) -> None:
     assert "Answer a question" in asked["summary"]
 
 
-def test_a_call_by_name_fills_in_the_defaults(served: Served) -> None:
+def test_a_call_by_name_fills_in_the_defaults(served):
     call = httpx.post(f"{served.url}/gradio_api/call/v2/translate", json={"text": "Good morning."})
     said = httpx.get(f"{served.url}/gradio_api/call/translate/{call.json()['event_id']}").text
     assert "Guten Morgen." in said
     assert "event: complete" in said
 
 
-def test_the_page_links_its_api_and_the_api_page_lists_every_task(served: Served) -> None:
+def test_the_page_links_its_api_and_the_api_page_lists_every_task(served):
     assert "./api" in httpx.get(f"{served.url}/config").text
     page = httpx.get(f"{served.url}/api").text
     for name in ("caption", "transcribe", "translate", "ask", "embed", "search", "index"):
@@ -74,7 +73,7 @@ def test_the_page_links_its_api_and_the_api_page_lists_every_task(served: Served
     assert f"{served.url}/gradio_api/mcp" in page
 
 
-def test_the_paper_on_the_api_says_what_is_served(client: Client) -> None:
+def test_the_paper_on_the_api_says_what_is_served(client):
     paper = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     told = {
         section.split("\n")[0]: re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
@@ -95,7 +94,7 @@ def test_the_paper_on_the_api_says_what_is_served(client: Client) -> None:
     assert told == served
 
 
-def test_a_visitor_is_not_offered_to_index_and_names_no_folder(tmp_path: Path) -> None:
+def test_a_visitor_is_not_offered_to_index_and_names_no_folder(tmp_path):
     shared = open_state(FakeHost(), rules=Rules(shared=True), home=tmp_path, devices=("cpu",))
     tasks = {task.name: task for task in api.tasks_of(shared)}
     assert "index" not in tasks
@@ -103,7 +102,7 @@ def test_a_visitor_is_not_offered_to_index_and_names_no_folder(tmp_path: Path) -
         tasks["search"].build(api.parsed(tasks["search"], {"query": "a dog", "folder": "/"}, Path))
 
 
-def test_the_owner_indexes_a_folder_and_searches_it(client: Client, page_host: FakeHost, photo_file: Path) -> None:
+def test_the_owner_indexes_a_folder_and_searches_it(client, page_host, photo_file):
     client.predict(str(photo_file.parent), api_name="/index")
     client.predict(query="a dog", folder=str(photo_file.parent), n_hits=3, api_name="/search")
     index, search = page_host.requests[-2:]
@@ -112,18 +111,18 @@ def test_the_owner_indexes_a_folder_and_searches_it(client: Client, page_host: F
     assert (index.folder, search.collection, search.k) == (photo_file.parent.resolve(), index.collection, 3)
 
 
-def test_texts_and_files_are_embedded(client: Client, photo_file: Path) -> None:
+def test_texts_and_files_are_embedded(client, photo_file):
     assert len(client.predict(text="a dog", api_name="/embed")["vector"]) == 256
     assert len(client.predict(file=handle_file(photo_file), api_name="/embed")["vector"]) == 256
 
 
-def test_a_result_is_the_json_of_the_command_line(served: Served, client: Client) -> None:
+def test_a_result_is_the_json_of_the_command_line(served, client):
     expected = to_json(run(FakeHost(), TranslateRequest(text="Good morning.", source="en", target="zh")))
     given = client.predict("Good morning.", "en", "zh", api_name="/translate")
     assert given | {"seconds": 0} == expected | {"seconds": 0}
 
 
-def test_a_photo_gets_a_caption(client: Client, photo_file: Path) -> None:
+def test_a_photo_gets_a_caption(client, photo_file):
     result = client.predict(handle_file(photo_file), "de", api_name="/caption")
     assert result["result"] == "caption"
     assert result["text"] == "Ein Hund läuft am Strand."
@@ -131,7 +130,7 @@ def test_a_photo_gets_a_caption(client: Client, photo_file: Path) -> None:
     assert result["request"]["media"] == "red square.png"
 
 
-def test_partial_results_come_first(client: Client, photo_file: Path) -> None:
+def test_partial_results_come_first(client, photo_file):
     job = client.submit(handle_file(photo_file), "en", api_name="/caption")
     job.result(timeout=30)
     ends = [partial["end"] for partial in job.outputs()]
@@ -139,24 +138,24 @@ def test_partial_results_come_first(client: Client, photo_file: Path) -> None:
     assert set(ends[:-1]) <= {None}
 
 
-def test_a_sound_becomes_text_with_times(client: Client, sound_file: Path) -> None:
+def test_a_sound_becomes_text_with_times(client, sound_file):
     result = client.predict(handle_file(sound_file), "", "fr", api_name="/transcribe")
     assert result["text"] == "Good morning. The train leaves at nine."
     assert result["translation"] == "Bonjour. Le train part à neuf heures."
     assert result["segments"][0]["words"][0]["text"] == "Good"
 
 
-def test_a_text_is_translated(client: Client) -> None:
+def test_a_text_is_translated(client):
     assert client.predict("Good morning.", "en", "zh", api_name="/translate")["text"] == "早上好。"
 
 
-def test_a_question_can_hide_a_sense(client: Client, clip_file: Path) -> None:
+def test_a_question_can_hide_a_sense(client, clip_file):
     result = client.predict(handle_file(clip_file), "What is heard?", "en", "picture", api_name="/ask")
     assert result["text"] == "A dog is barking."
     assert [sense for sense, _ in result["senses"]] == ["sound"]
 
 
-def test_the_samples_are_searched(client: Client) -> None:
+def test_the_samples_are_searched(client):
     result = client.predict("a dog", None, 2, api_name="/search")
     assert [hit["file"] for hit in result["hits"]] == ["dog.jpg", "bark.wav"]
 
@@ -175,12 +174,12 @@ def test_the_samples_are_searched(client: Client) -> None:
         (("dog", None, 5, "/no/such/folder"), "/search", "no such folder"),
     ],
 )
-def test_a_wrong_call_gets_one_sentence(client: Client, arguments: tuple[Any, ...], name: str, sentence: str) -> None:
+def test_a_wrong_call_gets_one_sentence(client, arguments, name, sentence):
     with pytest.raises(AppError, match=sentence):
         client.predict(*arguments, api_name=name)
 
 
-def test_an_empty_question_gets_one_sentence(client: Client, clip_file: Path) -> None:
+def test_an_empty_question_gets_one_sentence(client, clip_file):
     with pytest.raises(AppError, match="Type a question first"):
         client.predict(handle_file(clip_file), "  ", "en", "", api_name="/ask")
 
@@ -203,9 +202,7 @@ def test_an_empty_question_gets_one_sentence(client: Client, clip_file: Path) ->
         ("v2/ask", {"file": None, "question": "Who?"}, "Send a file with the request."),
     ],
 )
-def test_wrong_values_are_a_400_with_the_sentence_before_anything_is_queued(
-    served: Served, page_host: FakeHost, path: str, body: dict[str, Any], sentence: str
-) -> None:
+def test_wrong_values_are_a_400_with_the_sentence_before_anything_is_queued(served, page_host, path, body, sentence):
     n_before = len(page_host.requests)
     answer = httpx.post(f"{served.url}/gradio_api/call/{path}", json=body)
     assert answer.status_code == 400
@@ -213,7 +210,7 @@ def test_wrong_values_are_a_400_with_the_sentence_before_anything_is_queued(
     assert len(page_host.requests) == n_before
 
 
-def test_the_sentence_for_wrong_values_is_chinese_where_that_is_preferred(served: Served) -> None:
+def test_the_sentence_for_wrong_values_is_chinese_where_that_is_preferred(served):
     call = f"{served.url}/gradio_api/call/v2/translate"
     assert "text" in httpx.post(call, json={}, headers={"accept-language": "zh"}).json()["error"]
     assert "缺少" in httpx.post(call, json={}, headers={"accept-language": "zh"}).json()["error"]
@@ -222,7 +219,7 @@ def test_the_sentence_for_wrong_values_is_chinese_where_that_is_preferred(served
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", str(Path(__file__)), "../../../etc/passwd", "http://127.0.0.1:9/dog.jpg"]
 )
-def test_a_path_of_this_machine_is_refused(served: Served, page_host: FakeHost, path: str) -> None:
+def test_a_path_of_this_machine_is_refused(served, page_host, path):
     n_before = len(page_host.requests)
     forged = {"path": path, "meta": {"_type": "gradio.FileData"}}
     call = httpx.post(f"{served.url}/gradio_api/call/caption", json={"data": [forged, "en"]})
@@ -258,9 +255,7 @@ def test_a_path_of_this_machine_is_refused(served: Served, page_host: FakeHost, 
         ("upload", {}),
     ],
 )
-def test_wrong_input_gets_a_sentence_and_no_traceback(
-    served: Served, capfd: pytest.CaptureFixture[str], path: str, body: Any
-) -> None:
+def test_wrong_input_gets_a_sentence_and_no_traceback(served, capfd, path, body):
     answer = httpx.post(f"{served.url}/gradio_api/{path}", json=body)
     said = answer.text
     if answer.status_code == 200:
@@ -278,32 +273,32 @@ def test_wrong_input_gets_a_sentence_and_no_traceback(
 # --- the model people get ----------------------------------------------------------------------------------------
 
 
-def test_the_real_model_describes_a_photo(real: Client, photo_file: Path) -> None:
+def test_the_real_model_describes_a_photo(real, photo_file):
     result = real.predict(handle_file(photo_file), "en", api_name="/caption")
     assert result["end"] == "finished"
     assert result["text"]
 
 
-def test_the_real_model_hears_no_speech_in_a_tone(real: Client, sound_file: Path) -> None:
+def test_the_real_model_hears_no_speech_in_a_tone(real, sound_file):
     result = real.predict(handle_file(sound_file), "", "", api_name="/transcribe")
     assert (result["end"], result["segments"]) == ("empty", [])
 
 
-def test_the_real_model_translates(real: Client) -> None:
+def test_the_real_model_translates(real):
     assert real.predict("A dog runs.", "en", "de", api_name="/translate")["text"]
 
 
-def test_the_real_model_answers_about_a_clip(real: Client, clip_file: Path) -> None:
+def test_the_real_model_answers_about_a_clip(real, clip_file):
     assert real.predict(handle_file(clip_file), "What is seen?", "en", "", api_name="/ask")["text"]
 
 
-def test_the_real_model_finds_something_among_the_samples(real: Client) -> None:
+def test_the_real_model_finds_something_among_the_samples(real):
     result = real.predict("a dog", None, 4, api_name="/search")
     assert len(result["hits"]) == 4
 
 
 @pytest.mark.parametrize("name", ["broken.jpg", "broken.mp3", "broken.mp4", "empty.wav"])
-def test_the_real_model_says_what_is_wrong_with_a_file_and_goes_on(real: Client, tmp_path: Path, name: str) -> None:
+def test_the_real_model_says_what_is_wrong_with_a_file_and_goes_on(real, tmp_path, name):
     (tmp_path / name).write_bytes(b"" if name.startswith("empty") else b"no media in here at all" * 40)
     with pytest.raises(AppError) as caught:
         real.predict(handle_file(tmp_path / name), "en", api_name="/caption")

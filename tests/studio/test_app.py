@@ -17,20 +17,20 @@ from tests.fake_host import FakeHost
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_page_answers(served: Served) -> None:
+def test_the_page_answers(served):
     page = httpx.get(served.url)
     assert page.status_code == 200
     assert "Fusion Studio" in page.text
     assert served.password is None
 
 
-def test_a_page_of_another_site_gets_nothing(served: Served) -> None:
+def test_a_page_of_another_site_gets_nothing(served):
     assert httpx.get(served.url, headers={"host": "evil.example"}).status_code == 403
     assert httpx.post(f"{served.url}/gradio_api/queue/join", headers={"origin": "https://e.example"}).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/monitoring", "/gradio_api/monitoring/summary"])
-def test_nothing_is_served_that_nobody_needs(served: Served, path: str) -> None:
+def test_nothing_is_served_that_nobody_needs(served, path):
     answer = httpx.get(served.url + path)
     assert answer.status_code in (403, 404) or '"swagger' not in answer.text
     assert "openapi" not in answer.text.lower() or answer.status_code == 404
@@ -39,19 +39,19 @@ def test_nothing_is_served_that_nobody_needs(served: Served, path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", str(ROOT / "launch.py"), str(ROOT / "studio" / "app.py"), "../../../../etc/passwd"]
 )
-def test_files_of_this_machine_are_not_served(served: Served, path: str) -> None:
+def test_files_of_this_machine_are_not_served(served, path):
     answer = httpx.get(f"{served.url}/gradio_api/file={path}")
     assert answer.status_code in (403, 404)
     assert "root:" not in answer.text
 
 
-def test_events_of_the_page_are_private() -> None:
+def test_events_of_the_page_are_private():
     page = build(FakeHost(), state=open_state(FakeHost(), devices=("cpu",)))
     public = {fn.api_name for fn in page.fns.values() if fn.api_visibility == "public"}
     assert public == {"caption", "transcribe", "translate", "ask", "embed", "search", "index"}
 
 
-def test_all_model_work_waits_in_one_queue() -> None:
+def test_all_model_work_waits_in_one_queue():
     page = build(FakeHost(), state=open_state(FakeHost(), devices=("cpu",)))
     streaming = [fn for fn in page.fns.values() if fn.types_generator]
     assert len(streaming) >= 15
@@ -61,7 +61,7 @@ def test_all_model_work_waits_in_one_queue() -> None:
     assert {fn.concurrency_id for fn in streaming if fn.fn.__name__ not in opening | trying | looking} == {"model"}
 
 
-def test_a_shared_page_has_a_password_and_hides_what_is_the_owners(tmp_path: Path) -> None:
+def test_a_shared_page_has_a_password_and_hides_what_is_the_owners(tmp_path):
     with start(FakeHost(), share=True, home=tmp_path, devices=("cpu",)) as shared:
         assert shared.password is not None
         assert "Fusion Studio" in httpx.get(shared.url).text
@@ -75,7 +75,7 @@ def test_a_shared_page_has_a_password_and_hides_what_is_the_owners(tmp_path: Pat
     assert [value for _, value in by_id["search-place"]["choices"]] == ["samples", "uploads"]
 
 
-def test_a_shared_page_has_no_event_that_opens_compares_or_gives_back_a_model() -> None:
+def test_a_shared_page_has_no_event_that_opens_compares_or_gives_back_a_model():
     def events(shared: bool) -> set[str]:
         state = open_state(FakeHost(), rules=Rules(shared=shared), devices=("cpu",))
         return {fn.fn.__name__ for fn in build(FakeHost(), state=state).fns.values() if fn.fn is not None}
@@ -85,7 +85,7 @@ def test_a_shared_page_has_no_event_that_opens_compares_or_gives_back_a_model() 
     assert not opening & events(shared=True)
 
 
-def test_any_host_is_put_behind_routes_and_routes_stay_as_they_are() -> None:
+def test_any_host_is_put_behind_routes_and_routes_stay_as_they_are():
     host = FakeHost()
     state = open_state(host, devices=("cpu",), opener=lambda name, settings: FakeHost(source=name))
     assert state.host.hosts() == (host,)
@@ -93,7 +93,7 @@ def test_any_host_is_put_behind_routes_and_routes_stay_as_they_are() -> None:
     assert open_state(state.host, devices=("cpu",)).host is state.host
 
 
-def test_a_visitor_who_forges_a_folder_searches_the_samples(tmp_path: Path) -> None:
+def test_a_visitor_who_forges_a_folder_searches_the_samples(tmp_path):
     state = open_state(FakeHost(), rules=Rules(shared=True), home=tmp_path, devices=("cpu",))
     page = build(FakeHost(), state=state)
     searches = [
@@ -103,7 +103,7 @@ def test_a_visitor_who_forges_a_folder_searches_the_samples(tmp_path: Path) -> N
     assert not state.rules.folders
 
 
-def test_a_port_that_is_taken_is_an_error_for_whoever_chose_it(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_an_error_for_whoever_chose_it(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -111,9 +111,7 @@ def test_a_port_that_is_taken_is_an_error_for_whoever_chose_it(tmp_path: Path) -
             start(FakeHost(), port=taken.getsockname()[1], home=tmp_path, devices=("cpu",))
 
 
-def test_the_terminal_says_where_it_is_and_the_password_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_terminal_says_where_it_is_and_the_password_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FUSION_STUDIO_HOME", str(tmp_path))
     monkeypatch.setattr(app, "open_tunnel", lambda _url: "No public link. The studio stays local.")
     monkeypatch.setattr(Served, "wait", lambda _self: None)
@@ -124,7 +122,7 @@ def test_the_terminal_says_where_it_is_and_the_password_once(
     assert "stays local" in said
 
 
-def test_the_api_alone_is_served_behind_the_same_gate(tmp_path: Path, photo_file: Path) -> None:
+def test_the_api_alone_is_served_behind_the_same_gate(tmp_path, photo_file):
     with start_api(FakeHost(), allow_hosts=["studio.example"]) as served:
         models = f"{served.url}/v1/models"
         assert httpx.get(models).status_code == 401
@@ -138,7 +136,7 @@ def test_the_api_alone_is_served_behind_the_same_gate(tmp_path: Path, photo_file
         assert httpx.get(f"{served.url}/v1/models", headers={"origin": "http://localhost:3000"}).status_code == 403
 
 
-def test_a_failed_model_is_told_in_the_form_of_openai_on_the_page_too(tmp_path: Path) -> None:
+def test_a_failed_model_is_told_in_the_form_of_openai_on_the_page_too(tmp_path):
     asked = {"messages": [{"role": "user", "content": "Translate to German: a dog"}]}
     host = FakeHost(error=DeviceError("device_lost", "There is no cuda here."))
     with start_api(host) as served:
@@ -150,7 +148,7 @@ def test_a_failed_model_is_told_in_the_form_of_openai_on_the_page_too(tmp_path: 
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "defect")
 
 
-def test_building_and_serving_asks_no_other_host(tmp_path: Path) -> None:
+def test_building_and_serving_asks_no_other_host(tmp_path):
     program = f"""
 import socket, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -172,9 +170,7 @@ print({{host for host in asked if host not in ("127.0.0.1", "localhost", b"127.0
 
 @pytest.mark.parametrize("meta", [{"meta": {"_type": "gradio.FileData"}}, {"meta": {}}, {}])
 @pytest.mark.parametrize("kind", ["photo", "clip", "sound"])
-def test_a_forged_path_does_not_get_through_the_page_either(
-    served: Served, page_host: FakeHost, kind: str, meta: dict[str, object]
-) -> None:
+def test_a_forged_path_does_not_get_through_the_page_either(served, page_host, kind, meta):
     config = httpx.get(f"{served.url}/config").json()
     names = {part["id"]: part["props"].get("elem_id") for part in config["components"]}
     (run,) = [d for d in config["dependencies"] if any(names.get(t[0]) == "caption-run" for t in d["targets"])]
@@ -190,19 +186,19 @@ def test_a_forged_path_does_not_get_through_the_page_either(
     assert len(page_host.requests) == n_before
 
 
-def test_the_page_cannot_be_framed_and_answers_no_other_port(served: Served) -> None:
+def test_the_page_cannot_be_framed_and_answers_no_other_port(served):
     page = httpx.get(served.url)
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
     assert "default-src 'self'" in page.headers["content-security-policy"]
     assert httpx.get(f"{served.url}/config", headers={"origin": "http://localhost:3000"}).status_code == 403
 
 
-def test_an_upload_is_kept_in_a_folder_of_this_process(served: Served) -> None:
+def test_an_upload_is_kept_in_a_folder_of_this_process(served):
     (path,) = httpx.post(f"{served.url}/gradio_api/upload", files={"files": ("a.txt", b"a")}).json()
     assert f"studio-{os.getpid()}" in Path(path).parts
 
 
-def test_below_a_path_the_page_asks_for_a_password_and_says_where_it_is(tmp_path: Path) -> None:
+def test_below_a_path_the_page_asks_for_a_password_and_says_where_it_is(tmp_path):
     proxy = {"host": "studio.example", "x-forwarded-proto": "https", "origin": "https://studio.example"}
     reach = {"root_path": "/app", "allow_hosts": ("studio.example",)}
     with start(FakeHost(), home=tmp_path, devices=("cpu",), **reach) as served:
@@ -213,7 +209,7 @@ def test_below_a_path_the_page_asks_for_a_password_and_says_where_it_is(tmp_path
         assert httpx.get(served.url + "/config", headers=key | {"host": "evil.example"}).status_code == 403
 
 
-def test_the_path_may_come_from_gradios_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_may_come_from_gradios_variable(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_ROOT_PATH", "/notebook/proxy")
     with start(FakeHost(), home=tmp_path, devices=("cpu",)) as served:
         assert 'action="/notebook/proxy/enter"' in httpx.get(served.url).text

@@ -86,7 +86,7 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+def house(tmp_path, monkeypatch) -> House:
     return House(tmp_path, monkeypatch)
 
 
@@ -96,12 +96,12 @@ ALL = ["make .venv", "torch, cuda 0", "pip .", "repair torchaudio"]
 # --- when something is done, and when nothing ---------------------------------------------------------------------
 
 
-def test_the_first_start_makes_everything_and_the_next_does_nothing(house: House) -> None:
+def test_the_first_start_makes_everything_and_the_next_does_nothing(house):
     assert house.start() == ALL
     assert house.start() == []
 
 
-def test_the_tests_add_their_own_packages_once(house: House) -> None:
+def test_the_tests_add_their_own_packages_once(house):
     house.start()
     assert house.start("test") == ["pip .[test]"]
     assert house.start("test") == []
@@ -109,7 +109,7 @@ def test_the_tests_add_their_own_packages_once(house: House) -> None:
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), SetupError("no network", "")], ids=["Ctrl-C", "failure"])
-def test_an_interrupted_set_up_is_begun_anew(house: House, failure: BaseException) -> None:
+def test_an_interrupted_set_up_is_begun_anew(house, failure):
     def fail(what: str) -> None:
         raise failure
 
@@ -136,15 +136,13 @@ UPDATE = ["torch, cuda 0", "pip .", "repair torchaudio"]
         (bootstrap.invalidate, ALL),
     ],
 )
-def test_what_is_damaged_is_made_anew_and_what_is_missing_is_put_there(
-    house: House, spoil: Callable[[], object], done: list[str]
-) -> None:
+def test_what_is_damaged_is_made_anew_and_what_is_missing_is_put_there(house, spoil, done):
     house.start()
     spoil()
     assert house.start() == done
 
 
-def test_a_new_nvidia_driver_has_everything_made_anew_and_one_that_goes_changes_nothing(house: House) -> None:
+def test_a_new_nvidia_driver_has_everything_made_anew_and_one_that_goes_changes_nothing(house):
     house.start()
     house.cuda = 13000
     assert house.start() == ["make .venv", "torch, cuda 13000", "pip .", "repair torchaudio"]
@@ -152,16 +150,14 @@ def test_a_new_nvidia_driver_has_everything_made_anew_and_one_that_goes_changes_
     assert house.start() == []
 
 
-def test_packages_still_missing_after_all_are_named_and_the_set_up_does_not_count(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_packages_still_missing_after_all_are_named_and_the_set_up_does_not_count(house, monkeypatch):
     monkeypatch.setitem(INSTALLED_BY, ".", ("torch==2.13.0", "gradio==6.30.0"))
     with pytest.raises(SetupError, match="After the set-up torchaudio, gradio is still missing; start again"):
         house.start()
     assert not bootstrap.stamp_file("").exists()
 
 
-def test_what_is_being_done_is_said(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_being_done_is_said(house, capsys):
     house.start()
     said = capsys.readouterr().err
     assert "Setting up Fusion Studio; this takes a minute or a few, once." in said and "Set up in 0 s;" in said
@@ -176,7 +172,7 @@ def test_what_is_being_done_is_said(house: House, capsys: pytest.CaptureFixture[
 
 
 @pytest.fixture
-def furnished(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def furnished(house, tmp_path, monkeypatch) -> Path:
     """A folder on this Python's path that has all packages of the project, tests included."""
     folder = tmp_path / "elsewhere"
     for packages in INSTALLED_BY.values():
@@ -188,15 +184,15 @@ def furnished(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("extra", ["", "test"])
-def test_a_python_that_has_everything_is_used_as_it_is(furnished: Path, house: House, extra: str) -> None:
+def test_a_python_that_has_everything_is_used_as_it_is(furnished, house, extra):
     assert bootstrap.python(extra) == sys.executable
     assert house.did == [] and not bootstrap.VENV.exists()
 
 
 @pytest.mark.parametrize("differs", ["a version", "torchaudio"])
 def test_a_python_with_another_version_or_a_torchaudio_that_does_not_load_gets_an_environment(
-    furnished: Path, house: House, monkeypatch: pytest.MonkeyPatch, differs: str
-) -> None:
+    furnished, house, monkeypatch, differs
+):
     if differs == "torchaudio":
         monkeypatch.setattr(bootstrap, "torchaudio_loads", lambda: False)
     else:
@@ -205,20 +201,20 @@ def test_a_python_with_another_version_or_a_torchaudio_that_does_not_load_gets_a
     assert house.start() == ALL
 
 
-def test_torchaudio_loads_only_where_its_import_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchaudio", SimpleNamespace())  # type: ignore[misc]
+def test_torchaudio_loads_only_where_its_import_succeeds(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchaudio", SimpleNamespace())
     assert bootstrap.torchaudio_loads()
     monkeypatch.setitem(sys.modules, "torchaudio", None)
     assert not bootstrap.torchaudio_loads()
 
 
-def test_the_environments_own_python_goes_on_in_itself(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_own_python_goes_on_in_itself(house, monkeypatch):
     house.start()
     monkeypatch.setattr(sys, "prefix", str(bootstrap.VENV))
     assert bootstrap.python() == sys.executable
 
 
-def test_a_local_build_counts_as_its_version(tmp_path: Path) -> None:
+def test_a_local_build_counts_as_its_version(tmp_path):
     put_package(tmp_path, "torch", "2.13.0+cpu")
     put_package(tmp_path, "gradio", "6.31.0")
     wanted = {"torch": "2.13.0", "gradio": "6.31.1", "numpy": "2.4.6"}
@@ -228,7 +224,7 @@ def test_a_local_build_counts_as_its_version(tmp_path: Path) -> None:
 # --- the project's own files --------------------------------------------------------------------------------------
 
 
-def test_every_requirement_of_the_project_has_a_tested_version_that_it_allows() -> None:
+def test_every_requirement_of_the_project_has_a_tested_version_that_it_allows():
     packaging = pytest.importorskip("packaging.requirements")
     project = tomllib.loads((bootstrap.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for extra, wanted in {"": project["dependencies"], **project["optional-dependencies"]}.items():
@@ -237,14 +233,14 @@ def test_every_requirement_of_the_project_has_a_tested_version_that_it_allows() 
             assert requirement.specifier.contains(tested[requirement.name]), requirement
 
 
-def test_no_constraint_asks_for_one_build_of_torch() -> None:
+def test_no_constraint_asks_for_one_build_of_torch():
     assert "+" not in bootstrap.pins("")["torch"]
 
 
 # --- what may be in the way ---------------------------------------------------------------------------------------
 
 
-def test_too_little_disk_space_is_said_with_numbers_before_anything_is_touched(house: House) -> None:
+def test_too_little_disk_space_is_said_with_numbers_before_anything_is_touched(house):
     house.free_bytes = 1.2e9
     with pytest.raises(SetupError, match=r"about 2\.5 GB are needed and 1\.2 GB are free\. Make room") as error:
         house.start()
@@ -252,13 +248,13 @@ def test_too_little_disk_space_is_said_with_numbers_before_anything_is_touched(h
     assert house.did == [] and not bootstrap.VENV.exists()
 
 
-def test_a_cuda_build_needs_more_room(house: House) -> None:
+def test_a_cuda_build_needs_more_room(house):
     house.free_bytes, house.cuda = 5e9, 13000
     with pytest.raises(SetupError, match=r"about 9\.0 GB are needed"):
         house.start()
 
 
-def test_an_update_needs_less_room_than_a_first_set_up(house: House) -> None:
+def test_an_update_needs_less_room_than_a_first_set_up(house):
     house.start()
     house.free_bytes = 1.2e9
     assert house.start("test") == ["pip .[test]"]
@@ -268,9 +264,7 @@ def test_an_update_needs_less_room_than_a_first_set_up(house: House) -> None:
     ("code", "sentence"),
     [(errno.ENOSPC, "not enough disk space"), (errno.EACCES, r"\.venv cannot be written \(Permission denied\); close")],
 )
-def test_a_disk_that_is_full_or_closed_to_us_is_one_sentence(
-    house: House, monkeypatch: pytest.MonkeyPatch, code: int, sentence: str
-) -> None:
+def test_a_disk_that_is_full_or_closed_to_us_is_one_sentence(house, monkeypatch, code, sentence):
     def make_venv() -> None:
         raise OSError(code, os.strerror(code))
 
@@ -281,7 +275,7 @@ def test_a_disk_that_is_full_or_closed_to_us_is_one_sentence(
 
 
 @pytest.mark.parametrize("lacks", ["ensurepip", "venv"])
-def test_a_python_without_venv_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, lacks: str) -> None:
+def test_a_python_without_venv_is_told_what_to_install(monkeypatch, lacks):
     if lacks == "venv":
         monkeypatch.setitem(sys.modules, "venv", None)
     else:
@@ -292,7 +286,7 @@ def test_a_python_without_venv_is_told_what_to_install(monkeypatch: pytest.Monke
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="only a person without all rights meets this")
-def test_an_install_folder_that_is_closed_to_us_is_one_sentence(house: House) -> None:
+def test_an_install_folder_that_is_closed_to_us_is_one_sentence(house):
     house.root.chmod(0o555)
     try:
         with pytest.raises(SetupError, match=r"\.venv cannot be written \(Permission denied\)"):
@@ -301,15 +295,13 @@ def test_an_install_folder_that_is_closed_to_us_is_one_sentence(house: House) ->
         house.root.chmod(0o755)
 
 
-def test_a_file_in_the_place_of_the_lock_is_one_sentence(house: House) -> None:
+def test_a_file_in_the_place_of_the_lock_is_one_sentence(house):
     (house.root / ".venv.lock").mkdir()  # whoever is root meets no closed folder, but this
     with pytest.raises(SetupError, match=r"\.venv cannot be written"):
         house.start()
 
 
-def test_of_two_starts_at_once_one_makes_the_environment_and_the_other_waits(
-    house: House, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_of_two_starts_at_once_one_makes_the_environment_and_the_other_waits(house, capsys):
     began, goes_on = threading.Event(), threading.Event()
 
     def wait(what: str) -> None:
@@ -328,7 +320,7 @@ def test_of_two_starts_at_once_one_makes_the_environment_and_the_other_waits(
     assert house.did == ALL
 
 
-def test_a_start_that_died_in_its_set_up_keeps_nobody_waiting(house: House) -> None:
+def test_a_start_that_died_in_its_set_up_keeps_nobody_waiting(house):
     program = f"""
 import os, sys
 sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})
@@ -343,9 +335,7 @@ with bootstrap.one_at_a_time():
 
 
 @pytest.mark.parametrize("step_s", [-40 * 365 * 86400.0, 86400.0], ids=["back forty years", "on a day"])
-def test_a_clock_that_jumps_during_a_set_up_changes_nothing(
-    house: House, monkeypatch: pytest.MonkeyPatch, step_s: float, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_clock_that_jumps_during_a_set_up_changes_nothing(house, monkeypatch, step_s, capsys):
     real = time.time
 
     def jump(what: str) -> None:

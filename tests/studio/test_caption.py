@@ -8,7 +8,7 @@ from studio import components
 from studio.tabs import caption
 
 
-def test_the_request_is_made_of_what_is_seen() -> None:
+def test_the_request_is_made_of_what_is_seen():
     with gr.Blocks():
         media = components.media_input("caption", ("photo", "clip", "sound"))
     assert caption.build(media, "clip", "a.jpg", "b.mp4", None, "zh") == (
@@ -16,7 +16,7 @@ def test_the_request_is_made_of_what_is_seen() -> None:
     )
 
 
-def test_nothing_dropped_is_said() -> None:
+def test_nothing_dropped_is_said():
     with gr.Blocks():
         media = components.media_input("caption", ("photo", "clip", "sound"))
     with pytest.raises(RequestError, match="Drop a photo first"):

@@ -1,7 +1,6 @@
 import json
 import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -13,20 +12,18 @@ from studio.uploads import KEEP_S
 
 
 @pytest.fixture
-def collections(tmp_path: Path) -> CollectionStore:
+def collections(tmp_path) -> CollectionStore:
     samples = tmp_path / "samples"
     samples.mkdir()
     return CollectionStore(tmp_path / "home", samples)
 
 
-def test_the_samples_are_searched_without_the_texts_that_tell_where_they_are_from(
-    collections: CollectionStore, tmp_path: Path
-) -> None:
+def test_the_samples_are_searched_without_the_texts_that_tell_where_they_are_from(collections, tmp_path):
     assert "text" not in collections.samples("model").kinds
     assert "text" in collections.folder(str(tmp_path)).kinds
 
 
-def test_the_samples_need_not_be_read_before_their_first_search(tmp_path: Path) -> None:
+def test_the_samples_need_not_be_read_before_their_first_search(tmp_path):
     model = json.loads(SHIPPED_INDEX.read_text(encoding="utf-8"))["model"]
     store = CollectionStore(tmp_path, SAMPLES)
     ready, other = store.samples(model), store.samples("another model")
@@ -35,7 +32,7 @@ def test_the_samples_need_not_be_read_before_their_first_search(tmp_path: Path) 
         assert all(opened.unchanged(path) for path in SAMPLES.iterdir() if path.suffix != ".json")
 
 
-def test_two_folders_of_the_same_name_are_two_collections(collections: CollectionStore, tmp_path: Path) -> None:
+def test_two_folders_of_the_same_name_are_two_collections(collections, tmp_path):
     one, two = tmp_path / "a" / "Pictures", tmp_path / "b" / "Pictures"
     one.mkdir(parents=True)
     two.mkdir(parents=True)
@@ -43,7 +40,7 @@ def test_two_folders_of_the_same_name_are_two_collections(collections: Collectio
     assert collections.folder(str(one)).file == collections.folder(f' "{one}" ').file
 
 
-def test_the_folders_searched_last_are_offered_first(collections: CollectionStore, tmp_path: Path) -> None:
+def test_the_folders_searched_last_are_offered_first(collections, tmp_path):
     for name in ("a", "b", "a"):
         (tmp_path / name).mkdir(exist_ok=True)
         collections.folder(str(tmp_path / name))
@@ -51,27 +48,27 @@ def test_the_folders_searched_last_are_offered_first(collections: CollectionStor
 
 
 @pytest.mark.parametrize("typed", ["", "  "])
-def test_no_folder_is_asked_for(collections: CollectionStore, typed: str) -> None:
+def test_no_folder_is_asked_for(collections, typed):
     with pytest.raises(RequestError, match="Type the folder") as caught:
         collections.folder(typed)
     assert "文件夹" in caught.value.zh
 
 
 @pytest.mark.parametrize("typed", ["/no/such/folder", "relative", "."])
-def test_a_folder_that_is_not_there_is_said_without_its_path(collections: CollectionStore, typed: str) -> None:
+def test_a_folder_that_is_not_there_is_said_without_its_path(collections, typed):
     with pytest.raises(RequestError, match="no such folder") as caught:
         collections.folder(typed)
     assert "/no/such" not in caught.value.en + caught.value.zh
 
 
-def test_uploads_of_two_sessions_do_not_meet(collections: CollectionStore, photo_file: Path) -> None:
+def test_uploads_of_two_sessions_do_not_meet(collections, photo_file):
     mine = collections.uploads("me", [photo_file])
     with pytest.raises(RequestError, match="Drop the files"):
         collections.uploads("you", [])
     assert [file.name for file in mine.folder.iterdir()] == ["red square.png"]
 
 
-def test_two_uploads_of_one_name_are_both_kept(collections: CollectionStore, tmp_path: Path) -> None:
+def test_two_uploads_of_one_name_are_both_kept(collections, tmp_path):
     files = []
     for n in range(2):
         (tmp_path / str(n)).mkdir()
@@ -83,7 +80,7 @@ def test_two_uploads_of_one_name_are_both_kept(collections: CollectionStore, tmp
     assert sorted(file.name for file in collection.folder.iterdir()) == ["image (2).jpg", "image.jpg"]
 
 
-def test_uploads_can_be_forgotten_with_their_collection(collections: CollectionStore, photo_file: Path) -> None:
+def test_uploads_can_be_forgotten_with_their_collection(collections, photo_file):
     collection = collections.uploads("me", [photo_file])
     collection.file.write_bytes(b"")
     collections.forget_uploads("me")
@@ -92,14 +89,14 @@ def test_uploads_can_be_forgotten_with_their_collection(collections: CollectionS
     assert not collection.file.exists()
 
 
-def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError, match="cannot be kept") as caught:
         CollectionStore(tmp_path / "file", tmp_path).samples("model")
     assert "检索集" in caught.value.zh
 
 
-def test_uploads_and_their_collection_are_gone_after_an_hour(collections: CollectionStore, photo_file: Path) -> None:
+def test_uploads_and_their_collection_are_gone_after_an_hour(collections, photo_file):
     collection = collections.uploads("me", [photo_file])
     collection.file.write_bytes(b"vectors")
     collections.delete_old_uploads()
@@ -111,9 +108,7 @@ def test_uploads_and_their_collection_are_gone_after_an_hour(collections: Collec
     assert photo_file.exists()
 
 
-def test_what_another_studio_keeps_is_left_alone(
-    collections: CollectionStore, tmp_path: Path, photo_file: Path
-) -> None:
+def test_what_another_studio_keeps_is_left_alone(collections, tmp_path, photo_file):
     mine = collections.uploads("me", [photo_file])
     other = mine.folder.parents[2] / f"studio-{os.getppid()}" / "abc" / "files"
     other.mkdir(parents=True)
@@ -123,14 +118,14 @@ def test_what_another_studio_keeps_is_left_alone(
     assert (other / "dog.jpg").exists()
 
 
-def test_a_folder_is_taken_as_it_is_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_taken_as_it_is_pasted(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert existing_folder(f'  "{tmp_path}" ') == tmp_path
     assert existing_folder("~") == tmp_path
 
 
 @pytest.mark.parametrize("typed", ["", None, "   ", "Pictures", "/no/such/folder", "~/none"])
-def test_a_folder_that_is_none_is_one_sentence(typed: str | None) -> None:
+def test_a_folder_that_is_none_is_one_sentence(typed):
     with pytest.raises(RequestError, match="no such folder") as caught:
         existing_folder(typed)
     assert "没有这个文件夹" in caught.value.zh

@@ -62,7 +62,7 @@ def run(queue: FileQueue, host: FakeHost, downloads: DownloadRegistry, cancel: C
     ]
 
 
-def test_each_file_has_a_row_and_a_damaged_one_fails_alone(downloads: DownloadRegistry) -> None:
+def test_each_file_has_a_row_and_a_damaged_one_fails_alone(downloads):
     queue = FileQueue((Path("one.jpg"), Path("two.bad"), Path("three.jpg")), captions)
     *growing, last = run(queue, FakeHost(), downloads)
     assert "0 of 3 files" in growing[0] and "waits" in growing[0] and 'aria-busy="true"' in growing[0]
@@ -70,12 +70,12 @@ def test_each_file_has_a_row_and_a_damaged_one_fails_alone(downloads: DownloadRe
     assert "two.bad is damaged." in last and last.count("A dog runs") == 2
 
 
-def test_time_left_is_said_once_a_file_is_done(downloads: DownloadRegistry) -> None:
+def test_time_left_is_said_once_a_file_is_done(downloads):
     first, second, *_ = run(FileQueue((Path("a.jpg"), Path("b.jpg")), captions), FakeHost(), downloads)
     assert "files a minute" not in first and "files a minute" in second
 
 
-def test_a_stop_keeps_what_is_finished_and_runs_no_other_file(downloads: DownloadRegistry) -> None:
+def test_a_stop_keeps_what_is_finished_and_runs_no_other_file(downloads):
     cancel, asked = Cancel(), list[Path]()
 
     def requests(path: Path) -> Sequence[Request]:
@@ -89,7 +89,7 @@ def test_a_stop_keeps_what_is_finished_and_runs_no_other_file(downloads: Downloa
     assert last.count("waits") >= 7 and ".zip" in last
 
 
-def test_a_stop_keeps_what_is_there_of_the_file_in_work(downloads: DownloadRegistry) -> None:
+def test_a_stop_keeps_what_is_there_of_the_file_in_work(downloads):
     def half(request: Request) -> Iterator[Result]:
         yield CaptionResult(request=request, text="A dog")
         yield CaptionResult(request=request, text="A dog", end="cancelled")
@@ -105,7 +105,7 @@ def test_a_stop_keeps_what_is_there_of_the_file_in_work(downloads: DownloadRegis
     assert [result.end for result in kept] == ["cancelled"]
 
 
-def test_how_far_one_long_file_is_is_shown_meanwhile(downloads: DownloadRegistry) -> None:
+def test_how_far_one_long_file_is_is_shown_meanwhile(downloads):
     def slow(request: Request) -> Iterator[Result]:
         for done in (10.0, 20.0):
             yield TranscribeResult(request=request, progress=Progress("listening", done, 7200.0, "s"))
@@ -118,14 +118,14 @@ def test_how_far_one_long_file_is_is_shown_meanwhile(downloads: DownloadRegistry
     assert any("0:10 of 2:00:00" in card for card in shown) and any("0:20 of 2:00:00" in card for card in shown)
 
 
-def test_whole_transcripts_come_with_the_last_card_only(downloads: DownloadRegistry) -> None:
+def test_whole_transcripts_come_with_the_last_card_only(downloads):
     queue = FileQueue((Path("one.mp3"), Path("two.mp3")), lambda path: (TranscribeRequest(media=path),))
     steps = file_queue.frames(queue, FakeHost(), downloads, lambda _n, _r: "<p>whole</p>", Cancel(), lambda _: None)
     *growing, last = [shown for shown, _ in steps]
     assert last.count("<p>whole</p>") == 2 and not any("whole" in card for card in growing)
 
 
-def test_the_table_has_a_row_for_each_result_and_no_formula() -> None:
+def test_the_table_has_a_row_for_each_result_and_no_formula():
     rows = list(csv.DictReader(io.StringIO(as_csv([CAPTION, replace(CAPTION, text="=cmd"), SPEECH]))))
     assert rows[0] == {
         "file": "dog.jpg", "text": "A dog & <a cat>.", "translation": "", "confidence": "0.4", "unsure": "True",
@@ -134,7 +134,7 @@ def test_the_table_has_a_row_for_each_result_and_no_formula() -> None:
     assert rows[1]["text"] != "=cmd" and rows[2]["translation"] == "Guten Morgen."
 
 
-def test_the_zip_holds_sidecars_under_the_names_of_the_files() -> None:
+def test_the_zip_holds_sidecars_under_the_names_of_the_files():
     with zipfile.ZipFile(io.BytesIO(as_zip([CAPTION, CAPTION, SPEECH]))) as packed:
         names = set(packed.namelist())
         assert {"dog.jpg.txt", "dog.jpg.xmp", "dog (2).jpg.xmp", "results.csv", "results.json"} < names
@@ -164,9 +164,7 @@ def build(
     return (CaptionRequest(media=Path(given), language=how),)
 
 
-def test_each_file_goes_into_the_input_of_its_kind(
-    media: components.MediaInput, photo_file: Path, sound_file: Path, clip_file: Path
-) -> None:
+def test_each_file_goes_into_the_input_of_its_kind(media, photo_file, sound_file, clip_file):
     files = [str(photo_file), str(sound_file), str(clip_file)]
     queue = _each_file(media, build)("s", "en", "files", None, None, files, "en")
     assert isinstance(queue, FileQueue)
@@ -177,7 +175,7 @@ def test_each_file_goes_into_the_input_of_its_kind(
     assert "不适用" in caught.value.zh
 
 
-def test_one_file_is_asked_for_as_ever_and_no_file_is_said(media: components.MediaInput, photo_file: Path) -> None:
+def test_one_file_is_asked_for_as_ever_and_no_file_is_said(media, photo_file):
     built = _each_file(media, build)
     assert built("s", "en", "photo", str(photo_file), None, None, "en") == (CaptionRequest(media=photo_file),)
     with pytest.raises(RequestError, match="Drop the files first"):

@@ -15,13 +15,13 @@ def counting(go_on: threading.Semaphore, n: int = 3) -> Iterator[tuple[str, bool
         yield str(i), i < n
 
 
-def test_a_page_loaded_anew_goes_on_where_the_run_is_and_sees_its_end() -> None:
+def test_a_page_loaded_anew_goes_on_where_the_run_is_and_sees_its_end():
     go_on, stopped = threading.Semaphore(0), threading.Event()
     run = FollowedRun("me", "speech", counting(go_on), stopped.set, grace_s=60)
     before = run.follow()
     go_on.release()
     assert next(before) == ("1", True)
-    before.close()  # type: ignore[attr-defined]
+    before.close()
     after = run.follow()
     assert next(after) == ("1", True)
     go_on.release(2)
@@ -29,18 +29,18 @@ def test_a_page_loaded_anew_goes_on_where_the_run_is_and_sees_its_end() -> None:
     assert not stopped.is_set()
 
 
-def test_the_end_is_shown_to_whoever_comes_later() -> None:
+def test_the_end_is_shown_to_whoever_comes_later():
     go_on = threading.Semaphore(3)
     run = FollowedRun("me", "speech", counting(go_on), lambda: None)
     assert list(run.follow())[-1] == ("3", False)
     assert list(run.follow()) == [("3", False)]
 
 
-def test_a_run_that_nobody_follows_any_more_is_stopped() -> None:
+def test_a_run_that_nobody_follows_any_more_is_stopped():
     go_on, stopped = threading.Semaphore(1), threading.Event()
     run = FollowedRun("me", "speech", counting(go_on), stopped.set, grace_s=0.05)
     frames = run.follow()
     next(frames)
-    frames.close()  # type: ignore[attr-defined]
+    frames.close()
     assert stopped.wait(60)
     go_on.release(2)

@@ -151,23 +151,21 @@ def studio(host: Host, home: Path) -> Iterator[Studio]:
 
 
 @pytest.fixture(scope="module")
-def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+def scripted(tmp_path_factory) -> Iterator[Studio]:
     home = tmp_path_factory.mktemp("scripted")
     with studio(FakeHost(), home) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def real(builtin: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+def real(builtin, tmp_path_factory) -> Iterator[Studio]:
     with studio(builtin, tmp_path_factory.mktemp("real")) as made:
         yield made
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.task for case in CASES])
 @pytest.mark.parametrize("model", ["scripted", pytest.param("real", marks=pytest.mark.slow)])
-def test_four_ways_give_the_same_json(
-    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], model: str, case: Case
-) -> None:
+def test_four_ways_give_the_same_json(request, capsys, model, case):
     ways = request.getfixturevalue(model)
     expected = ways.python(case) | {"seconds": 0}
     assert expected["end"] == "finished"

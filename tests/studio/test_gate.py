@@ -41,7 +41,7 @@ def local(entrance: Entrance | None = None, base: str = LOCAL) -> TestClient:
 # --- the password --------------------------------------------------------------------------------------------------
 
 
-def test_without_the_password_there_is_only_the_door() -> None:
+def test_without_the_password_there_is_only_the_door():
     client, _ = guarded()
     page = client.get("/")
     assert '"inside"' not in page.text
@@ -51,20 +51,20 @@ def test_without_the_password_there_is_only_the_door() -> None:
     assert (refused.status_code, refused.json()) == (401, {"error": "A password is needed."})
 
 
-def test_the_password_opens_and_the_browser_stays_in() -> None:
+def test_the_password_opens_and_the_browser_stays_in():
     client, _ = guarded()
     assert client.post("/enter", data={"password": " open-sesame "}).text == '"inside"'
     assert client.post("/work").text == '"worked"'
     assert "open-sesame" not in str(client.cookies)
 
 
-def test_programs_send_the_password_in_a_header() -> None:
+def test_programs_send_the_password_in_a_header():
     client, _ = guarded()
     assert client.post("/work", headers={"authorization": "Bearer open-sesame"}).text == '"worked"'
     assert client.post("/work", headers={"authorization": "Bearer wrong"}).status_code == 401
 
 
-def test_a_wrong_password_gets_a_sentence() -> None:
+def test_a_wrong_password_gets_a_sentence():
     client, _ = guarded()
     answer = client.post("/enter", data={"password": "guess"})
     assert answer.status_code == 401
@@ -82,12 +82,12 @@ def test_a_wrong_password_gets_a_sentence() -> None:
         {"data": {f"field{n}": "x" for n in range(100)}},
     ],
 )
-def test_an_odd_form_is_a_wrong_password(form: dict[str, object]) -> None:
+def test_an_odd_form_is_a_wrong_password(form):
     client, _ = guarded()
     assert client.post("/enter", **form).status_code == 401
 
 
-def test_after_five_wrong_tries_even_the_right_password_has_to_wait() -> None:
+def test_after_five_wrong_tries_even_the_right_password_has_to_wait():
     now = [0.0]
     client, _ = guarded(clock=lambda: now[0])
     for _ in range(5):
@@ -99,7 +99,7 @@ def test_after_five_wrong_tries_even_the_right_password_has_to_wait() -> None:
     assert client.post("/enter", data={"password": "open-sesame"}).text == '"inside"'
 
 
-def test_the_header_is_locked_like_the_form() -> None:
+def test_the_header_is_locked_like_the_form():
     client, lock = guarded()
     for _ in range(5):
         client.post("/work", headers={"authorization": "Bearer guess"})
@@ -107,7 +107,7 @@ def test_the_header_is_locked_like_the_form() -> None:
     assert client.post("/work", headers={"authorization": "Bearer open-sesame"}).status_code == 401
 
 
-def test_those_inside_are_not_disturbed_by_a_guesser() -> None:
+def test_those_inside_are_not_disturbed_by_a_guesser():
     client, lock = guarded()
     client.post("/enter", data={"password": "open-sesame"})
     for _ in range(9):
@@ -116,7 +116,7 @@ def test_those_inside_are_not_disturbed_by_a_guesser() -> None:
 
 
 @pytest.mark.parametrize("other", ["a@b=1", 'state={"a":[1,2],"b":"c;d"}', "=x; y", 'broken="'])
-def test_cookies_of_other_programs_on_the_same_host_do_no_harm(other: str) -> None:
+def test_cookies_of_other_programs_on_the_same_host_do_no_harm(other):
     client, _ = guarded()
     assert 'type="password"' in client.get("/", headers={"cookie": other}).text
     client.post("/enter", data={"password": "open-sesame"})
@@ -126,7 +126,7 @@ def test_cookies_of_other_programs_on_the_same_host_do_no_harm(other: str) -> No
         assert client.post("/work", headers={"cookie": cookies}).text == '"worked"'
 
 
-def test_a_key_ends_after_its_time() -> None:
+def test_a_key_ends_after_its_time():
     now = [0.0]
     client, _ = guarded(clock=lambda: now[0])
     client.post("/enter", data={"password": "open-sesame"})
@@ -136,7 +136,7 @@ def test_a_key_ends_after_its_time() -> None:
     assert client.post("/work").status_code == 401
 
 
-def test_logging_out_ends_the_key_even_for_whoever_copied_it() -> None:
+def test_logging_out_ends_the_key_even_for_whoever_copied_it():
     client, _ = guarded()
     client.post("/enter", data={"password": "open-sesame"})
     key = client.cookies[gate.COOKIE]
@@ -146,7 +146,7 @@ def test_logging_out_ends_the_key_even_for_whoever_copied_it() -> None:
     assert client.post("/work", headers={"cookie": f"{gate.COOKIE}={key}"}).status_code == 401
 
 
-def test_everyone_is_logged_out_by_whoever_has_the_password() -> None:
+def test_everyone_is_logged_out_by_whoever_has_the_password():
     client, lock = guarded()
     client.post("/enter", data={"password": "open-sesame"})
     other = TestClient(client.app, base_url=LOCAL)
@@ -158,7 +158,7 @@ def test_everyone_is_logged_out_by_whoever_has_the_password() -> None:
     assert lock.opens("testclient", "open-sesame")
 
 
-def test_the_address_is_the_connections_own_unless_it_comes_through_the_tunnel() -> None:
+def test_the_address_is_the_connections_own_unless_it_comes_through_the_tunnel():
     client, lock = guarded(Entrance(tunnel_port=7999))
     claims = {"x-forwarded-for": "10.0.0.1, 10.0.0.2", "authorization": "Bearer guess"}
     client.post("/work", headers=claims)
@@ -188,14 +188,14 @@ def test_the_address_is_the_connections_own_unless_it_comes_through_the_tunnel()
     ],
 )
 @pytest.mark.parametrize("path", ["/work", "/where"])
-def test_other_sites_and_other_ports_cannot_make_the_studio_work(headers: dict[str, str], path: str) -> None:
+def test_other_sites_and_other_ports_cannot_make_the_studio_work(headers, path):
     client = local()
     answer = client.post(path, headers=headers) if path == "/work" else client.get(path, headers=headers)
     assert answer.status_code == 403
     assert answer.json()["error"].startswith("This page answers only under its own address")
 
 
-def test_a_link_from_another_site_opens_the_page_but_not_in_a_frame() -> None:
+def test_a_link_from_another_site_opens_the_page_but_not_in_a_frame():
     link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     assert local().get("/", headers=link).text == '"inside"'
     assert local().get("/where", headers=link).status_code == 403
@@ -203,12 +203,12 @@ def test_a_link_from_another_site_opens_the_page_but_not_in_a_frame() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7861", "[::1]:7860", "localhost"])
-def test_on_this_machine_the_owner_needs_no_password(host: str) -> None:
+def test_on_this_machine_the_owner_needs_no_password(host):
     own = {"host": host, "origin": f"http://{host}", "sec-fetch-site": "same-origin"}
     assert local().post("/work", headers=own).text == '"worked"'
 
 
-def test_a_proxy_is_let_through_by_the_name_it_passes_on() -> None:
+def test_a_proxy_is_let_through_by_the_name_it_passes_on():
     entrance = Entrance(names=frozenset({"studio.example"}))
     kept = {"host": "studio.example", "origin": "https://studio.example"}
     changed = {"host": "127.0.0.1:7860", "origin": "https://studio.example"}
@@ -219,7 +219,7 @@ def test_a_proxy_is_let_through_by_the_name_it_passes_on() -> None:
 
 
 @pytest.mark.parametrize("root", ["/app", "/app/", "https://studio.example/app"])
-def test_below_a_path_it_makes_no_difference_whether_the_proxy_takes_the_path_away(root: str) -> None:
+def test_below_a_path_it_makes_no_difference_whether_the_proxy_takes_the_path_away(root):
     client, _ = guarded(Entrance(root_path=root))
     assert 'action="/app/enter"' in client.get("/app/").text
     assert 'action="/app/enter"' in client.get("/").text
@@ -230,14 +230,14 @@ def test_below_a_path_it_makes_no_difference_whether_the_proxy_takes_the_path_aw
     assert client.post("/apple/work").status_code != 200
 
 
-def test_who_stands_behind_a_proxy_is_told_by_a_trusted_proxy_only() -> None:
+def test_who_stands_behind_a_proxy_is_told_by_a_trusted_proxy_only():
     forged = {"x-forwarded-host": "evil.example", "x-forwarded-for": "10.0.0.1"}
     assert local().get("/where", headers=forged).json() == {"client": "testclient", "forwarded": None}
     proxied = local(Entrance(names=frozenset({"studio.example"})))
     assert proxied.get("/where", headers=forged).json() == {"client": "testclient", "forwarded": "evil.example"}
 
 
-def test_the_cookie_is_for_secure_connections_only_where_the_proxy_has_one() -> None:
+def test_the_cookie_is_for_secure_connections_only_where_the_proxy_has_one():
     entrance = Entrance(names=frozenset({"studio.example"}))
     client, _ = guarded(entrance)
     form = {"password": "open-sesame"}

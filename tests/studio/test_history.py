@@ -23,7 +23,7 @@ TODAY = date(2026, 11, 30)
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> History:
+def history(tmp_path) -> History:
     return History(tmp_path / "history.sqlite")
 
 
@@ -35,7 +35,7 @@ def search(words: str) -> SearchResult:
     return SearchResult(request=SearchRequest(query=words, collection=Path("a.sqlite")), end="finished")
 
 
-def test_a_finished_run_is_kept_and_its_card_names_the_entry(state: AppState, photo_file: Path) -> None:
+def test_a_finished_run_is_kept_and_its_card_names_the_entry(state, photo_file):
     def view(_session: str, result: object) -> str:
         return views.result_card("done" if getattr(result, "end", None) else "busy", "a card")
 
@@ -47,18 +47,18 @@ def test_a_finished_run_is_kept_and_its_card_names_the_entry(state: AppState, ph
     assert not any("data-entry" in shown for shown, _ in growing)
 
 
-def test_a_visitor_has_no_history(visitor: AppState, photo_file: Path) -> None:
+def test_a_visitor_has_no_history(visitor, photo_file):
     assert visitor.keeper.history is None
     assert visitor.keeper.keep("me", caption(photo_file)) is None
 
 
-def test_a_history_that_cannot_be_written_costs_no_result(tmp_path: Path, photo_file: Path) -> None:
+def test_a_history_that_cannot_be_written_costs_no_result(tmp_path, photo_file):
     file = tmp_path / "history.sqlite"
     file.write_bytes(b"nothing of the kind " * 100)
     assert Keeper(History(file)).keep("me", caption(photo_file)) is None
 
 
-def test_a_text_being_typed_leaves_one_entry(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_being_typed_leaves_one_entry(history, monkeypatch):
     keeping, now_s = Keeper(history), 100.0
     monkeypatch.setattr(keeper.time, "monotonic", lambda: now_s)
     for words in ("a", "a d", "a dog"):
@@ -70,7 +70,7 @@ def test_a_text_being_typed_leaves_one_entry(history: History, monkeypatch: pyte
     assert {entry.about for entry in history.find()} == {"a dog", "rain", "snow"}
 
 
-def test_rows_stand_under_their_day_with_name_time_and_text() -> None:
+def test_rows_stand_under_their_day_with_name_time_and_text():
     found = [
         Entry(3, "2026-11-30T09:05:00", "ask", "dog <1>.jpg: What?", "/p", "A dog.", True),
         Entry(2, "2026-11-29T23:59:00", "caption", "cat.jpg", "/p", "A cat.", False),
@@ -92,19 +92,19 @@ def test_rows_stand_under_their_day_with_name_time_and_text() -> None:
     assert "newest" not in card and "The newest 3 results" in entries(found, at_most=3, today=TODAY)
 
 
-def test_an_empty_list_says_why() -> None:
+def test_an_empty_list_says_why():
     assert "Nothing is here yet" in entries([], at_most=9, today=TODAY)
     assert "No kept result has all these words" in entries([], words="dog", at_most=9, today=TODAY)
     assert "The history is off" in entries([], is_on=False, at_most=9, today=TODAY)
 
 
-def test_every_kept_kind_of_result_has_a_tab_and_a_card(state: AppState) -> None:
+def test_every_kept_kind_of_result_has_a_tab_and_a_card(state):
     assert set(addresses.TAB_OF) == set(KINDS)
     assert "A red square." in addresses.card(state, caption(Path("gone.jpg")))
 
 
 @pytest.mark.parametrize("entry", ["99", "1; DROP TABLE entries", "", "²"])
-def test_an_address_of_no_result_is_one_sentence(state: AppState, entry: str) -> None:
+def test_an_address_of_no_result_is_one_sentence(state, entry):
     with pytest.raises(UserError, match="no longer in the history"):
         addresses.open_result(state, _caption_tab(state), "me", entry)
 
@@ -115,7 +115,7 @@ def _caption_tab(state: AppState) -> Panel:
 
 
 @pytest.mark.usefixtures("uploads_of_the_tests")
-def test_a_result_opens_with_its_file_if_it_is_there(state: AppState, photo_file: Path) -> None:
+def test_a_result_opens_with_its_file_if_it_is_there(state, photo_file):
     panel = _caption_tab(state)
     there = state.keeper.keep("me", caption(photo_file))
     gone = state.keeper.keep("me", caption(Path("/nowhere/gone.jpg")))

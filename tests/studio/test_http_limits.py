@@ -115,11 +115,11 @@ def exchange(port: int, *parts: bytes, pause_s: float = 0.0) -> bytes:
 @pytest.mark.parametrize(
     "head", [b"", b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nhost: localhost\r\nx-long: " + b"a" * 500]
 )
-def test_a_connection_that_does_not_finish_its_head_is_dropped(port: int, head: bytes) -> None:
+def test_a_connection_that_does_not_finish_its_head_is_dropped(port, head):
     assert exchange(port, head) == b""
 
 
-def test_a_head_that_comes_byte_by_byte_is_dropped_as_well(port: int) -> None:
+def test_a_head_that_comes_byte_by_byte_is_dropped_as_well(port):
     with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
         n_sent = 0
         with suppress(ConnectionError):
@@ -130,24 +130,24 @@ def test_a_head_that_comes_byte_by_byte_is_dropped_as_well(port: int) -> None:
     assert n_sent < 500
 
 
-def test_a_second_head_on_the_same_connection_has_its_time_too(port: int) -> None:
+def test_a_second_head_on_the_same_connection_has_its_time_too(port):
     said = exchange(port, b"GET /missing HTTP/1.1\r\nhost: localhost\r\n\r\n", b"GET / HT", pause_s=0.1)
     assert said.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize("path", [b"/size", b"/gradio_api/upload"])
-def test_a_body_that_does_not_come_is_answered_and_dropped(port: int, path: bytes) -> None:
+def test_a_body_that_does_not_come_is_answered_and_dropped(port, path):
     said = exchange(port, b"POST " + path + b" HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nabc")
     assert said.startswith(b"HTTP/1.1 408")
     assert json.loads(said.split(b"\r\n\r\n")[1])["error"].startswith("The request was not sent completely in time")
 
 
-def test_a_body_that_nobody_reads_does_not_hold_the_connection(port: int) -> None:
+def test_a_body_that_nobody_reads_does_not_hold_the_connection(port):
     head = b"POST /missing HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n"
     assert exchange(port, head, b"a", pause_s=0.1).startswith(b"HTTP/1.1 405")
 
 
-def test_a_slow_line_that_goes_on_sending_may_upload() -> None:
+def test_a_slow_line_that_goes_on_sending_may_upload():
     a_hundred_megabytes = 100 * 2**20
     assert http_limits.body_time_s(0, 30.0) == 30.0
     assert http_limits.body_time_s(a_hundred_megabytes, 30.0) > 3 * 3600
@@ -171,23 +171,21 @@ def test_a_slow_line_that_goes_on_sending_may_upload() -> None:
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),
     ],
 )
-def test_an_odd_request_is_refused_without_a_traceback(
-    port: int, line: bytes, status: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_odd_request_is_refused_without_a_traceback(port, line, status, caplog):
     with caplog.at_level(logging.INFO):
         said = exchange(port, line + b"\r\nhost: localhost\r\nconnection: close\r\n\r\n")
     assert said.startswith(f"HTTP/1.1 {status} ".encode())
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_a_client_that_goes_away_in_the_middle_leaves_no_traceback(port: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_goes_away_in_the_middle_leaves_no_traceback(port, caplog):
     with socket.create_connection(("127.0.0.1", port)) as line:
         line.sendall(b"POST /size HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nabc")
     assert exchange(port, b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").startswith(b"HTTP/1.1 200")
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_a_large_body_is_refused_before_it_is_read(client: TestClient) -> None:
+def test_a_large_body_is_refused_before_it_is_read(client):
     limit = http_limits.MAX_BODY_BYTES
     assert client.post("/size", content=b"a" * limit).json() == limit
     announced = client.post("/size", content=b"", headers={"content-length": str(limit + 1)})
@@ -198,7 +196,7 @@ def test_a_large_body_is_refused_before_it_is_read(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/upload", "/v1/chat"])
-def test_media_may_be_larger(client: TestClient, path: str) -> None:
+def test_media_may_be_larger(client, path):
     large = b"a" * (http_limits.MAX_BODY_BYTES + 1)
     assert client.post(path, content=large).status_code == 200
     assert client.post(f"/studio{path}", content=large).status_code == 404  # as a proxy passes it on: no 413
@@ -208,37 +206,37 @@ def test_media_may_be_larger(client: TestClient, path: str) -> None:
     "path",
     ["/gradio_api/proxy=http://a.example/x", "/gradio_api/file=https://a.example/x", "/gradio_api/file=ftp://a/x"],
 )
-def test_no_address_is_fetched_for_whoever_asks(client: TestClient, path: str) -> None:
+def test_no_address_is_fetched_for_whoever_asks(client, path):
     assert client.get(path).json() == {"error": "Files are uploaded here, not fetched."}
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
 
 
-def test_a_defect_is_logged_and_told_in_a_sentence_without_a_path(client: TestClient) -> None:
+def test_a_defect_is_logged_and_told_in_a_sentence_without_a_path(client):
     answer = client.get("/defect")
     assert (answer.status_code, answer.json()) == (500, {"error": "Something went wrong here."})
 
 
-def test_a_sentence_comes_in_the_language_of_whoever_asks(client: TestClient) -> None:
+def test_a_sentence_comes_in_the_language_of_whoever_asks(client):
     assert client.put("/size", headers={"accept-language": "zh-CN"}).json()["error"] == "不支持这种请求方法。"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a": "b"}', b"[" * 100_000])
-def test_a_body_of_the_wrong_shape_is_a_4xx_with_a_sentence(client: TestClient, content: bytes) -> None:
+def test_a_body_of_the_wrong_shape_is_a_4xx_with_a_sentence(client, content):
     answer = client.post("/typed", content=content, headers={"content-type": "application/json"})
     assert 400 <= answer.status_code < 500
     assert "error" in answer.json() or "detail" in answer.json()
 
 
-def test_gradios_sentence_is_kept_and_its_null_replaced(client: TestClient) -> None:
+def test_gradios_sentence_is_kept_and_its_null_replaced(client):
     told, null = client.get("/told"), client.get("/null")
     assert (told.status_code, told.json()) == (400, {"error": "Send a file with the request."})
     assert null.status_code == 500
     assert null.json()["error"]
 
 
-def test_every_answer_carries_the_usual_headers(client: TestClient) -> None:
+def test_every_answer_carries_the_usual_headers(client):
     for answer in (client.get("/"), client.get("/missing"), client.put("/size"), client.get("/defect")):
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "same-origin"
@@ -249,12 +247,12 @@ def test_every_answer_carries_the_usual_headers(client: TestClient) -> None:
     assert client.get("/stream").headers["x-frame-options"] == "SAMEORIGIN"  # what a route says itself stays
 
 
-def test_plain_text_and_streams_pass_as_they_are(client: TestClient) -> None:
+def test_plain_text_and_streams_pass_as_they_are(client):
     assert client.get("/stream").text == "ab"
     assert client.get("/missing").json() == {"detail": "This file is gone."}
 
 
-def test_a_route_that_polls_sees_that_its_client_has_gone() -> None:
+def test_a_route_that_polls_sees_that_its_client_has_gone():
     seen: list[bool] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -277,8 +275,8 @@ def test_a_route_that_polls_sees_that_its_client_has_gone() -> None:
     assert seen[-1]
 
 
-def test_an_answer_from_an_app_without_headers_gets_them() -> None:
+def test_an_answer_from_an_app_without_headers_gets_them():
     async def app(scope: object, receive: object, send: object) -> None:
-        await PlainTextResponse("hello")(scope, receive, send)  # type: ignore[arg-type]
+        await PlainTextResponse("hello")(scope, receive, send)
 
     assert TestClient(Harden(app, lambda _: FAILURE)).get("/").headers["x-frame-options"] == "DENY"

@@ -42,7 +42,7 @@ def pretend_installer(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, 
 
 
 @pytest.fixture
-def no_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_uv(monkeypatch) -> None:
     monkeypatch.setattr(bootstrap, "find_uv", lambda: None)
 
 
@@ -65,7 +65,7 @@ def read(file: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("no_uv")
-def test_pip_is_always_held_to_the_tested_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pip_is_always_held_to_the_tested_versions(tmp_path, monkeypatch):
     pretend_installer(monkeypatch, tmp_path, "pip", saying(tmp_path / "said"))
     bootstrap.install("-e", ".")
     said = read(tmp_path / "said")
@@ -74,9 +74,7 @@ def test_pip_is_always_held_to_the_tested_versions(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in for uv is a script with a first line")
-def test_uv_is_held_to_the_tested_versions_and_told_what_pip_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_uv_is_held_to_the_tested_versions_and_told_what_pip_is_told(tmp_path, monkeypatch):
     config = (
         "global.find-links='/wheels'\\nglobal.extra-index-url='https://a/simple https://b/simple'\\n"
         ":env:.find-links='/mine'"
@@ -95,9 +93,7 @@ def test_uv_is_held_to_the_tested_versions_and_told_what_pip_is_told(
     ]
 
 
-def test_the_index_asked_for_takes_the_place_of_the_configured_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_index_asked_for_takes_the_place_of_the_configured_one(tmp_path, monkeypatch):
     pretend_installer(monkeypatch, tmp_path, "pip", "print(\"global.index-url='https://mirror/simple'\")")
     pretend_uv(monkeypatch, tmp_path, saying(tmp_path / "said"))
     bootstrap.install("--index-url", "https://torch/cpu", "torch")
@@ -105,9 +101,7 @@ def test_the_index_asked_for_takes_the_place_of_the_configured_one(
     assert [said[n + 1] for n, word in enumerate(said) if word == "--index-url"] == ["https://torch/cpu"]
 
 
-def test_what_uv_cannot_do_pip_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_uv_cannot_do_pip_does(tmp_path, monkeypatch, capsys):
     pretend_installer(monkeypatch, tmp_path, "pip", saying(tmp_path / "said"))
     pretend_uv(monkeypatch, tmp_path, "raise SystemExit('this uv is broken')")
     bootstrap.install("-e", ".")
@@ -115,7 +109,7 @@ def test_what_uv_cannot_do_pip_does(
     assert "uv could not do it; pip goes on" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_said_at_once_and_not_filled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said_at_once_and_not_filled_again(tmp_path, monkeypatch):
     pretend_installer(monkeypatch, tmp_path, "pip", saying(tmp_path / "said"))
     pretend_uv(monkeypatch, tmp_path, "raise SystemExit('error: No space left on device (os error 28)')")
     with pytest.raises(SetupError, match="not enough disk space"):
@@ -123,9 +117,7 @@ def test_a_full_disk_is_said_at_once_and_not_filled_again(tmp_path: Path, monkey
     assert "install" not in read(tmp_path / "said")
 
 
-def test_uv_is_fetched_in_its_tested_version_where_it_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_uv_is_fetched_in_its_tested_version_where_it_is_not_there(tmp_path, monkeypatch):
     pretend_installer(monkeypatch, tmp_path, "pip", saying(tmp_path / "said"))
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(bootstrap, "venv_python", lambda: tmp_path / "bin" / "python")
@@ -134,9 +126,7 @@ def test_uv_is_fetched_in_its_tested_version_where_it_is_not_there(
     assert read(tmp_path / "said") == ["install", f"uv=={bootstrap.tested_versions()['uv']}"]
 
 
-def test_without_a_network_the_sentence_comes_before_a_second_try(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_network_the_sentence_comes_before_a_second_try(tmp_path, monkeypatch):
     pretend_installer(monkeypatch, tmp_path, "pip", "raise SystemExit('Temporary failure in name resolution')")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(bootstrap, "venv_python", lambda: tmp_path / "bin" / "python")
@@ -146,9 +136,7 @@ def test_without_a_network_the_sentence_comes_before_a_second_try(
 
 
 @pytest.mark.usefixtures("no_uv")
-def test_pip_is_heard_while_it_works_and_when_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pip_is_heard_while_it_works_and_when_it_fails(tmp_path, monkeypatch, capsys):
     words = "Collecting torch\\nDownloading torch-2.13.0-cp311.whl (190.5 MB)"
     pretend_installer(monkeypatch, tmp_path, "pip", f"print('{words}'); raise SystemExit('no such luck')")
     with pytest.raises(SetupError, match=r"The last words of pip:\n(.|\n)*no such luck"):
@@ -157,7 +145,7 @@ def test_pip_is_heard_while_it_works_and_when_it_fails(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="processes are asked to end by signals")
-def test_an_installer_ends_with_the_program_that_started_it() -> None:
+def test_an_installer_ends_with_the_program_that_started_it():
     sleeper = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(60)"
     program = f"""
 import sys; sys.path.insert(0, {str(ROOT)!r})
@@ -191,7 +179,7 @@ with bootstrap.ended_by_signals():
         ("Installed 78 packages in 1.2s", "installed 78 packages"),
     ],
 )
-def test_only_lines_that_tell_something_are_passed_on(line: str, note: str) -> None:
+def test_only_lines_that_tell_something_are_passed_on(line, note):
     assert bootstrap.progress(line) == note
 
 
@@ -208,14 +196,14 @@ def test_only_lines_that_tell_something_are_passed_on(line: str, note: str) -> N
         ("ERROR: ResolutionImpossible", "could not be installed"),
     ],
 )
-def test_why_installing_failed_is_one_sentence(words: str, sentence: str) -> None:
+def test_why_installing_failed_is_one_sentence(words, sentence):
     error = bootstrap.why_installing_failed(
         ["Collecting gradio", words, "ERROR: No matching distribution found for gradio"]
     )
     assert sentence in error.en and error.zh
 
 
-def test_a_failure_nobody_foresaw_is_told_in_pips_last_words() -> None:
+def test_a_failure_nobody_foresaw_is_told_in_pips_last_words():
     error = bootstrap.why_installing_failed([f"line {i}" for i in range(9)])
     assert "line 8" in error.en and "line 3" in error.en and "line 2" not in error.en
 
@@ -224,7 +212,7 @@ def test_a_failure_nobody_foresaw_is_told_in_pips_last_words() -> None:
 
 
 @pytest.fixture
-def index(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | Exception]:
+def index(monkeypatch) -> dict[str, str | Exception]:
     """PyTorch's own index: what each build's page lists, or how it fails. Builds not named answer 404."""
     pages: dict[str, str | Exception] = {}
 
@@ -254,7 +242,7 @@ LISTED = '<a href="torch-2.13.0%2Bx.whl">torch-2.13.0+x.whl</a>'
         (11080, ["cpu", "cu130", "cu128"], "cpu"),
     ],
 )
-def test_the_build_fits_the_driver(cuda: int, listed_in: list[str], build: str, index: dict[str, Any]) -> None:
+def test_the_build_fits_the_driver(cuda, listed_in, build, index):
     index.update(dict.fromkeys(listed_in, LISTED))
     found = bootstrap.torch_index("2.13.0", cuda)
     assert found is not None and found.endswith(f"/{build}")
@@ -263,21 +251,19 @@ def test_the_build_fits_the_driver(cuda: int, listed_in: list[str], build: str, 
 @pytest.mark.parametrize(
     "page", [OSError("unreachable"), TimeoutError(), http.client.IncompleteRead(b""), "torch-2.12.0"]
 )
-def test_the_registry_serves_where_the_index_does_not(page: str | Exception, index: dict[str, Any]) -> None:
+def test_the_registry_serves_where_the_index_does_not(page, index):
     index["cpu"] = page
     assert bootstrap.torch_index("2.13.0", 0) is None
 
 
-def test_a_mac_takes_the_registrys_only_build(index: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mac_takes_the_registrys_only_build(index, monkeypatch):
     index["cpu"] = LISTED
     monkeypatch.setattr(sys, "platform", "darwin")
     assert bootstrap.torch_index("2.13.0", 0) is None
 
 
 @pytest.mark.parametrize("index", [None, "index/cpu"])
-def test_torch_comes_from_its_own_index_first_and_else_with_everything(
-    index: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_torch_comes_from_its_own_index_first_and_else_with_everything(index, monkeypatch, capsys):
     asked: list[str] = []
     monkeypatch.setattr(bootstrap, "torch_index", lambda version, cuda: index)
     monkeypatch.setattr(bootstrap, "install", lambda *arguments: asked.extend(arguments))
@@ -303,12 +289,12 @@ class Driver:
 
 
 @pytest.mark.parametrize(("driver", "version"), [(Driver(), 12080), (Driver(init=100), 0), (Driver(get=1), 0)])
-def test_a_driver_counts_only_if_it_finds_a_card(driver: Driver, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_counts_only_if_it_finds_a_card(driver, version, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
     assert bootstrap.cuda_version() == version
 
 
-def test_without_a_driver_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_driver_there_is_no_cuda(monkeypatch):
     def load(name: str) -> None:
         raise OSError(f"{name}: cannot open shared object file")
 
@@ -320,7 +306,7 @@ def test_without_a_driver_there_is_no_cuda(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.fixture
-def native(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def native(tmp_path, monkeypatch) -> Path:
     """torchaudio's native library, as it is installed."""
     monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
     library = bootstrap.site_packages() / "torchaudio" / "lib" / "_torchaudio.abi3.so"
@@ -330,7 +316,7 @@ def native(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def repair(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def repair(monkeypatch) -> Callable[[str], None]:
     """Repair torchaudio where importing it ends with these words ("" for a success)."""
 
     def repair_after(words: str) -> None:
@@ -346,25 +332,19 @@ def misfit() -> str:
     return "OSError: Could not load this library: .../torchaudio/lib/_torchaudio.abi3.so"
 
 
-def test_a_native_library_that_does_not_fit_is_set_aside_and_this_is_said(
-    repair: Callable[[str], None], native: Path, misfit: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_native_library_that_does_not_fit_is_set_aside_and_this_is_said(repair, native, misfit, capsys):
     repair(misfit)
     assert [file.name for file in native.parent.iterdir()] == ["_torchaudio.abi3.so.aside"]
     assert "does not fit this PyTorch and is set aside" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", ["", "ModuleNotFoundError: No module named 'torch'"])
-def test_a_library_that_fits_or_fails_for_another_reason_stays(
-    repair: Callable[[str], None], native: Path, words: str
-) -> None:
+def test_a_library_that_fits_or_fails_for_another_reason_stays(repair, native, words):
     repair(words)
     assert native.exists()
 
 
-def test_a_new_library_takes_the_place_of_the_one_set_aside(
-    repair: Callable[[str], None], native: Path, misfit: str
-) -> None:
+def test_a_new_library_takes_the_place_of_the_one_set_aside(repair, native, misfit):
     repair(misfit)
     native.write_text("newer")
     repair(misfit)

@@ -8,7 +8,7 @@ LANGUAGES = ("en", "zh")
 
 
 @pytest.mark.parametrize("name", [file.stem for file in sorted((lessons.LESSONS / "en").glob("*.md"))])
-def test_every_lesson_is_there_in_both_languages_with_the_same_code_and_formulas(name: str) -> None:
+def test_every_lesson_is_there_in_both_languages_with_the_same_code_and_formulas(name):
     en, zh = ((lessons.LESSONS / language / f"{name}.md").read_text(encoding="utf-8") for language in LANGUAGES)
     assert lessons.PLACE.findall(en) == lessons.PLACE.findall(zh)
     assert en.count("$") == zh.count("$") > 0
@@ -16,7 +16,7 @@ def test_every_lesson_is_there_in_both_languages_with_the_same_code_and_formulas
         assert "{{" not in lessons.lesson(name, language)
 
 
-def test_a_lesson_shows_the_code_that_runs() -> None:
+def test_a_lesson_shows_the_code_that_runs():
     shown = lessons.lesson("fusion", "en")
     source = (lessons.ROOT / "engines/model/fusion.py").read_text(encoding="utf-8")
     code = shown.split("```python\n")[1].split("\n```")[0]
@@ -24,7 +24,7 @@ def test_a_lesson_shows_the_code_that_runs() -> None:
     assert code in source
 
 
-def test_a_piece_of_code_says_where_it_stands() -> None:
+def test_a_piece_of_code_says_where_it_stands():
     piece = lessons.source("studio.lessons.Source")
     lines = Path(lessons.__file__).read_text(encoding="utf-8").splitlines()
     assert (piece.name, piece.file) == ("Source", "studio/lessons.py")
@@ -40,14 +40,14 @@ def test_a_piece_of_code_says_where_it_stands() -> None:
         ("engines.lab.base.EXPERIMENTS", "EXPERIMENTS: Mapping"),
     ],
 )
-def test_functions_methods_and_constants_can_be_shown(name: str, first: str) -> None:
+def test_functions_methods_and_constants_can_be_shown(name, first):
     assert lessons.source(name).text.startswith(first)
 
 
 @pytest.mark.parametrize(
     "name", ["nowhere.at.all", "studio.lessons.Gone", "engines.background.FairQueue.gone", "studio.lessons"]
 )
-def test_code_that_is_no_longer_there_is_noticed(name: str, tmp_path: Path) -> None:
+def test_code_that_is_no_longer_there_is_noticed(name, tmp_path):
     with pytest.raises(LookupError, match=name.split(".")[0]):
         lessons.source(name)
     (tmp_path / "en").mkdir()
@@ -56,5 +56,5 @@ def test_code_that_is_no_longer_there_is_noticed(name: str, tmp_path: Path) -> N
         lessons.lesson("lost", "en", tmp_path)
 
 
-def test_what_has_no_lesson_has_an_empty_one(tmp_path: Path) -> None:
+def test_what_has_no_lesson_has_an_empty_one(tmp_path):
     assert lessons.lesson("fusion", "en", tmp_path) == ""

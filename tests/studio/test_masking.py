@@ -11,8 +11,7 @@ import gradio as gr
 import pytest
 from gradio import utils
 
-from engines import AskRequest, CaptionRequest, Photo, RequestError
-from engines.hosts.builtin import BuiltinHost
+from engines import AskRequest, CaptionRequest, RequestError
 from engines.lab.masked_translation import words
 from studio.app import open_state
 from studio.components import media_input
@@ -47,12 +46,12 @@ class Opened:
 
 
 @pytest.fixture
-def opened(state: AppState) -> Opened:
+def opened(state) -> Opened:
     return Opened(state)
 
 
 @pytest.fixture
-def built(tmp_path: Path, tiny_host: BuiltinHost) -> Opened:
+def built(tmp_path, tiny_host) -> Opened:
     """The panel over the built-in host, which alone can do the first half."""
     return Opened(open_state(tiny_host, home=tmp_path / "home", devices=("cpu",)))
 
@@ -67,14 +66,14 @@ def uploaded(path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def photo_value(tmp_path: Path, photo: Photo) -> dict[str, Any]:
+def photo_value(tmp_path, photo) -> dict[str, Any]:
     return uploaded(write_photo(tmp_path / "red.png", photo))
 
 
 # --- what is asked ---------------------------------------------------------------------------------------------------
 
 
-def test_the_same_translation_is_asked_for_without_and_with_the_photo(tmp_path: Path) -> None:
+def test_the_same_translation_is_asked_for_without_and_with_the_photo(tmp_path):
     with gr.Blocks():
         media = media_input(WORDS, ("photo",))
     alone, together = masking.masked(media, "dog.jpg", "zh-en", "一只狗", ["2"], 0.5)
@@ -86,7 +85,7 @@ def test_the_same_translation_is_asked_for_without_and_with_the_photo(tmp_path: 
         masking.masked(media, "dog.jpg", "en-de", None, [], 0.5)
 
 
-def test_a_question_is_asked_three_times(tmp_path: Path) -> None:
+def test_a_question_is_asked_three_times(tmp_path):
     with gr.Blocks():
         media = media_input(MODALITIES, ("clip",))
     asked = masking.muted(media, "zh", "dog.mp4", "什么？")
@@ -96,7 +95,7 @@ def test_a_question_is_asked_three_times(tmp_path: Path) -> None:
         masking.muted(media, "en", None, "What?")
 
 
-def test_every_word_gets_a_box_and_keeps_its_tick_while_more_is_typed() -> None:
+def test_every_word_gets_a_box_and_keeps_its_tick_while_more_is_typed():
     update = masking.boxes("A dog, a dog .", "en-de", ["1", "7"])
     assert update["choices"] == [("A", "0"), ("dog,", "1"), ("a", "2"), ("dog.", "3")]
     assert update["value"] == ["1"] and update["visible"]
@@ -104,7 +103,7 @@ def test_every_word_gets_a_box_and_keeps_its_tick_while_more_is_typed() -> None:
     assert [word for word, _ in masking.boxes("狗跑", "zh-en", [])["choices"]] == ["狗", "跑"]
 
 
-def test_every_example_hides_a_noun_of_its_sentence() -> None:
+def test_every_example_hides_a_noun_of_its_sentence():
     for name, (sentence, place) in EXAMPLES.items():
         assert (SAMPLES / name).is_file()
         assert words(sentence, "en")[int(place)] in ("dog", "woman", "grass.")
@@ -113,7 +112,7 @@ def test_every_example_hides_a_noun_of_its_sentence() -> None:
 # --- what happens ----------------------------------------------------------------------------------------------------
 
 
-def test_both_translations_stream_into_one_card(built: Opened, photo_value: dict[str, Any]) -> None:
+def test_both_translations_stream_into_one_card(built, photo_value):
     frames = built("act_translate", photo_value, "en-de", "A dog runs.", ["1"], 0.8)
     page = built.words
     assert "is-busy" in frames[0][page.result] and frames[0][page.stop]["visible"]
@@ -123,7 +122,7 @@ def test_both_translations_stream_into_one_card(built: Opened, photo_value: dict
     assert "A ___ runs." in last[page.result] and not last[page.stop]["visible"] and last[page.run]["interactive"]
 
 
-def test_another_model_and_missing_input_are_one_sentence_each(opened: Opened, photo_value: dict[str, Any]) -> None:
+def test_another_model_and_missing_input_are_one_sentence_each(opened, photo_value):
     result = opened.words.result
     assert (
         "cannot write by text and photo" in opened("act_translate", photo_value, "en-de", "A dog.", [], 0.8)[-1][result]
@@ -135,15 +134,15 @@ def test_another_model_and_missing_input_are_one_sentence_each(opened: Opened, p
     assert "Type a question first" in opened("act_ask", uploaded(SAMPLES / "dog.mp4"), " ")[-1][opened.senses.result]
 
 
-def test_a_description_becomes_the_sentence_and_its_boxes(opened: Opened, photo_value: dict[str, Any]) -> None:
+def test_a_description_becomes_the_sentence_and_its_boxes(opened, photo_value):
     *_, last = opened("act_describe", photo_value, "de-en")
     assert last[opened.words.sentence] == "Ein Hund läuft am Strand."
     assert len(last[opened.words.chosen]["choices"]) == 5 and "is-empty" in last[opened.words.result]
-    (asked,) = opened.state.host.hosts()[0].requests  # type: ignore[attr-defined]
+    (asked,) = opened.state.host.hosts()[0].requests
     assert isinstance(asked, CaptionRequest) and asked.language == "de"
 
 
-def test_a_sample_fills_the_panel_in_the_language_of_the_page(opened: Opened) -> None:
+def test_a_sample_fills_the_panel_in_the_language_of_the_page(opened):
     (sample,) = (each for each in opened.state.samples if each.path.name == "dog.jpg")
     filled = opened("pick", sample=sample.file_id)
     assert filled[opened.words.pair] == "en-de" and filled[opened.words.chosen]["value"] == ["1"]
@@ -152,15 +151,15 @@ def test_a_sample_fills_the_panel_in_the_language_of_the_page(opened: Opened) ->
     assert opened("pick", n=1, sample=clip.file_id, me=CHINESE)[opened.senses.question] == "能听到什么？"
 
 
-def test_three_answers_come_one_after_the_other(opened: Opened) -> None:
+def test_three_answers_come_one_after_the_other(opened):
     frames = opened("act_ask", uploaded(SAMPLES / "dog.mp4"), "What barks?")
     result = opened.senses.result
     assert text("ui.compare.next", "en") in frames[1][result] and frames[-1][result].count("A dog is barking.") == 3
-    asked = [each for each in opened.state.host.hosts()[0].requests if isinstance(each, AskRequest)]  # type: ignore[attr-defined]
+    asked = [each for each in opened.state.host.hosts()[0].requests if isinstance(each, AskRequest)]
     assert [sorted(each.hide) for each in asked] == [[], ["picture"], ["sound"]]
 
 
-def test_a_stop_ends_the_run_and_the_answers_that_did_not_come_say_so(tmp_path: Path) -> None:
+def test_a_stop_ends_the_run_and_the_answers_that_did_not_come_say_so(tmp_path):
     host = FakeHost(delay_s=0.1)
     opened = Opened(open_state(host, home=tmp_path / "home", devices=("cpu",)))
     act = next(each.fn for each in opened.blocks.fns.values() if each.name == "act_ask")

@@ -5,7 +5,6 @@ import base64
 import json
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,7 +32,7 @@ def call(served: Served, name: str, **values: Any) -> Any:
     return talk(served, lambda client: client.call_tool(name, values))
 
 
-def test_every_task_is_a_tool_with_described_arguments(served: Served) -> None:
+def test_every_task_is_a_tool_with_described_arguments(served):
     tools = {tool.name: tool for tool in talk(served, lambda client: client.list_tools()).tools}
     assert set(tools) == {"caption", "transcribe", "translate", "ask", "embed", "search", "index"}
     schema = tools["ask"].input_schema
@@ -46,7 +45,7 @@ def test_every_task_is_a_tool_with_described_arguments(served: Served) -> None:
     assert "data: address" in schema["properties"]["file"]["description"]
 
 
-def test_a_tool_gives_the_json_of_the_endpoint(served: Served, photo_file: Path) -> None:
+def test_a_tool_gives_the_json_of_the_endpoint(served, photo_file):
     endpoint = GradioClient(served.url, verbose=False).predict(handle_file(photo_file), "de", api_name="/caption")
     tool = call(served, "caption", file=str(photo_file), language="de")
     assert not tool.is_error
@@ -54,7 +53,7 @@ def test_a_tool_gives_the_json_of_the_endpoint(served: Served, photo_file: Path)
     assert tool.structured_content | {"seconds": 0} == endpoint | {"seconds": 0}
 
 
-def test_a_file_comes_as_a_data_address_or_as_an_upload(served: Served, photo_file: Path) -> None:
+def test_a_file_comes_as_a_data_address_or_as_an_upload(served, photo_file):
     data = "data:image/png;base64," + base64.b64encode(photo_file.read_bytes()).decode()
     assert call(served, "caption", file=data).structured_content["request"]["media"] == "file.png"
     with photo_file.open("rb") as photo:
@@ -76,19 +75,19 @@ def test_a_file_comes_as_a_data_address_or_as_an_upload(served: Served, photo_fi
         ("sing", {}, "There is no such tool; there are caption, transcribe"),
     ],
 )
-def test_a_wrong_call_gets_one_sentence(served: Served, name: str, values: dict[str, Any], sentence: str) -> None:
+def test_a_wrong_call_gets_one_sentence(served, name, values, sentence):
     answer = call(served, name, **values)
     assert answer.is_error
     assert sentence in answer.content[0].text
 
 
-def test_another_site_cannot_call_a_tool(served: Served) -> None:
+def test_another_site_cannot_call_a_tool(served):
     assert httpx.post(served.url + PATH, json={}, headers={"origin": "https://evil.example"}).status_code == 403
 
 
-def test_visitors_need_the_password_and_name_no_file_of_this_machine(tmp_path: Path, photo_file: Path) -> None:
+def test_visitors_need_the_password_and_name_no_file_of_this_machine(tmp_path, photo_file):
     ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "caption", "arguments": {}}}
-    ask["params"]["arguments"]["file"] = str(photo_file)  # type: ignore[index]
+    ask["params"]["arguments"]["file"] = str(photo_file)
     accepts = {"accept": "application/json, text/event-stream"}
     with start(FakeHost(), share=True, home=tmp_path, devices=("cpu",)) as shared:
         assert httpx.post(shared.url + PATH, json=ask, headers=accepts).status_code == 401
@@ -97,7 +96,7 @@ def test_visitors_need_the_password_and_name_no_file_of_this_machine(tmp_path: P
     assert "was not uploaded here" in said["result"]["content"][0]["text"]
 
 
-def test_the_tools_can_be_left_out(tmp_path: Path) -> None:
+def test_the_tools_can_be_left_out(tmp_path):
     with start(FakeHost(), mcp=False, home=tmp_path, devices=("cpu",)) as served:
         assert httpx.post(served.url + PATH, json={}).status_code in (404, 405)
         assert "MCP" not in httpx.get(f"{served.url}/api").text

@@ -20,7 +20,6 @@ from studio.components import CLIP, PHOTO, SOUND, MediaInput
 from studio.state import AppState
 from studio.tabs.models import compare
 from tests.fake_host import FakeHost
-from tests.studio.conftest import Shelves
 
 CAPTION = CaptionRequest(media=Path("/home/somebody/dog.jpg"))
 
@@ -32,7 +31,7 @@ def media() -> MediaInput:
 
 
 @pytest.fixture
-def two(owner: AppState) -> AppState:
+def two(owner) -> AppState:
     """A state at which the built-in model and another are open."""
     model_routing.assign(owner.host, "caption", FakeHost(name="oth<er", source="a/other"))
     return owner
@@ -44,7 +43,7 @@ def last(steps: Iterator[tuple[str, bool]]) -> str:
     return shown
 
 
-def test_both_answer_one_after_the_other_with_what_it_cost(two: AppState) -> None:
+def test_both_answer_one_after_the_other_with_what_it_cost(two):
     frames = [shown for shown, _ in compare.play(two, ("builtin", "a/other"), CAPTION, Cancel())]
     assert "Next in turn." in frames[0]
     assert frames[-1].count("A dog runs on the beach.") == 2
@@ -53,13 +52,13 @@ def test_both_answer_one_after_the_other_with_what_it_cost(two: AppState) -> Non
     assert "built" in frames[-1] and "oth&lt;er" in frames[-1]
 
 
-def test_an_answer_that_breaks_off_says_so(two: AppState) -> None:
+def test_an_answer_that_breaks_off_says_so(two):
     info = two.host.hosts()[0].info
     side = compare.Side(info.source, info, CaptionResult(request=CAPTION, text="A dog and", end="cut"))
     assert "cut off here" in compare.view(two, [side], is_over=True)
 
 
-def test_one_that_fails_is_one_sentence_and_the_other_still_answers(owner: AppState) -> None:
+def test_one_that_fails_is_one_sentence_and_the_other_still_answers(owner):
     broken = FakeHost(name="broken", source="a/broken", error=MediaError("sound_empty", "No picture in dog.jpg."))
     model_routing.assign(owner.host, "caption", broken)
     shown = last(compare.play(owner, ("a/broken", "builtin"), CAPTION, Cancel()))
@@ -67,13 +66,13 @@ def test_one_that_fails_is_one_sentence_and_the_other_still_answers(owner: AppSt
     assert "A dog runs on the beach." in shown
 
 
-def test_one_that_cannot_do_it_says_so(owner: AppState, shelves: Shelves) -> None:
+def test_one_that_cannot_do_it_says_so(owner, shelves):
     model_routing.assign(owner.host, "transcribe", shelves._host("a/whisper"))
     shown = last(compare.play(owner, ("builtin", "a/whisper"), CAPTION, Cancel()))
     assert "不能写描述" in shown and "whisper" in shown
 
 
-def test_a_stop_keeps_what_is_there_and_the_second_does_not_begin(owner: AppState) -> None:
+def test_a_stop_keeps_what_is_there_and_the_second_does_not_begin(owner):
     slow, other = FakeHost(source="a/slow", delay_s=0.1), FakeHost(name="other", source="a/other")
     model_routing.assign(owner.host, "caption", slow)
     model_routing.assign(owner.host, "ask", other)
@@ -88,20 +87,20 @@ def test_a_stop_keeps_what_is_there_and_the_second_does_not_begin(owner: AppStat
     assert other.requests == []
 
 
-def test_the_built_in_model_is_opened_for_the_comparison_and_closed_after(owner: AppState, shelves: Shelves) -> None:
+def test_the_built_in_model_is_opened_for_the_comparison_and_closed_after(owner, shelves):
     model_routing.assign(owner.host, "", FakeHost(name="other", source="a/other"))
     shown = last(compare.play(owner, ("builtin", "a/other"), CAPTION, Cancel()))
     assert shown.count("A dog runs on the beach.") == 2
     assert [host.closed for host in shelves.hosts] == [True]
 
 
-def test_a_model_that_was_closed_meanwhile_is_said(two: AppState) -> None:
+def test_a_model_that_was_closed_meanwhile_is_said(two):
     shown = last(compare.play(two, ("a/gone", "builtin"), CAPTION, Cancel()))
     assert "This model was closed; open it again." in shown
 
 
-def test_silence_is_an_answer(two: AppState) -> None:
-    def silent(request):  # type: ignore[no-untyped-def]
+def test_silence_is_an_answer(two):
+    def silent(request):
         yield TranscribeResult(request=request, end="empty")
 
     model_routing.assign(two.host, "transcribe", FakeHost(source="a/deaf", scripts={TranscribeRequest: silent}))
@@ -109,19 +108,19 @@ def test_silence_is_an_answer(two: AppState) -> None:
     assert "There is no speech in this." in shown and "Good morning." in shown
 
 
-def test_what_can_be_chosen_is_what_is_open_and_the_built_in_model(two: AppState) -> None:
+def test_what_can_be_chosen_is_what_is_open_and_the_built_in_model(two):
     assert compare.choices(two) == [("built", "builtin"), ("oth<er", "a/other")]
     model_routing.assign(two.host, "", FakeHost(name="all", source="a/all"))
     assert ("builtin", "builtin") in compare.choices(two)
 
 
-def test_the_choices_keep_what_they_showed_while_that_is_open(two: AppState) -> None:
+def test_the_choices_keep_what_they_showed_while_that_is_open(two):
     assert compare.picked(two, None, None) == ("builtin", "a/other")
     assert compare.picked(two, "a/other", "builtin") == ("a/other", "builtin")
     assert compare.picked(two, "a/gone", "a/other") == ("builtin", "a/other")
 
 
-def test_a_task_and_its_inputs_become_one_request(media: MediaInput) -> None:
+def test_a_task_and_its_inputs_become_one_request(media):
     file, none = "/tmp/dog.jpg", None
     made = [
         compare.build(task, "Why?", "en", "de", media, PHOTO, file, none, none)
@@ -135,7 +134,7 @@ def test_a_task_and_its_inputs_become_one_request(media: MediaInput) -> None:
     ]
 
 
-def test_nothing_given_is_said(media: MediaInput) -> None:
+def test_nothing_given_is_said(media):
     with pytest.raises(RequestError, match="Drop a photo first"):
         compare.build("caption", "", "en", "en", media, PHOTO, None, None, None)
 
@@ -145,16 +144,16 @@ def values(left: str, right: str) -> tuple[object, ...]:
 
 
 @pytest.fixture
-def block(two: AppState) -> compare.Compare:
+def block(two) -> compare.Compare:
     with gr.Blocks():
         return compare.create_ui(two)
 
 
-def test_a_comparison_of_a_model_with_itself_is_refused(two: AppState, block: compare.Compare) -> None:
+def test_a_comparison_of_a_model_with_itself_is_refused(two, block):
     assert "two different models" in last(compare.compare(two, "me", block, values("builtin", "builtin")))
     assert "is-done" in last(compare.compare(two, "me", block, values("builtin", "a/other")))
 
 
-def test_a_visitor_is_refused(visitor: AppState, block: compare.Compare) -> None:
+def test_a_visitor_is_refused(visitor, block):
     shown = last(compare.compare(visitor, "me", block, values("builtin", "a/other")))
     assert "compared by the owner of this studio only" in shown and "只有此工作室的主人" in shown

@@ -1,14 +1,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from engines import Ability, Offer, RequestError, Route, Settings, TranslateRequest, read_routes
-from studio.state import EVERYTHING, AppState
+from studio.state import EVERYTHING
 from studio.tabs.models import load
 from tests.fake_host import FakeHost
-from tests.studio.conftest import Shelves
 
 AS_USUAL = Settings(device="cpu")
 
@@ -22,7 +20,7 @@ def last(steps: Iterator[tuple[str, bool]]) -> str:
 # --- look ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_look_tells_what_a_name_would_bring_and_opens_nothing(owner: AppState, shelves: Shelves) -> None:
+def test_a_look_tells_what_a_name_would_bring_and_opens_nothing(owner, shelves):
     frames = list(load.look_up(owner, "me", " a/whisper ", AS_USUAL))
     assert "is-busy" in frames[0][0]
     shown = frames[-1][0]
@@ -39,34 +37,34 @@ def test_a_look_tells_what_a_name_would_bring_and_opens_nothing(owner: AppState,
         (" ", "Type the name of a model, a folder or an address"),
     ],
 )
-def test_a_name_nothing_answers_to_is_one_sentence(owner: AppState, name: str, sentence: str) -> None:
+def test_a_name_nothing_answers_to_is_one_sentence(owner, name, sentence):
     shown = last(load.look_up(owner, "me", name, AS_USUAL))
     assert "is-error" in shown
     assert sentence in shown
 
 
-def test_of_a_model_that_is_not_here_yet_only_its_size_is_told() -> None:
+def test_of_a_model_that_is_not_here_yet_only_its_size_is_told():
     info = replace(FakeHost(source="a/big").info, abilities=frozenset(), n_parameters=0, memory_bytes=0, device="")
     shown = load.offer_view(Offer(info, 2**31))
     assert "2.0 GiB" in shown and "What it can do is known once it is loaded." in shown
     assert "mark-sound" not in shown and "Parameters" not in shown
 
 
-def test_the_kinds_of_model_are_told_apart() -> None:
+def test_the_kinds_of_model_are_told_apart():
     info = FakeHost().info
     assert load.kind(info) == "builtin"
     assert load.kind(replace(info, source="a/whisper")) == "transformers"
     assert load.kind(replace(info, source="http://localhost:8000/v1", device="remote")) == "server"
 
 
-def test_a_server_is_offered_without_what_only_it_knows() -> None:
+def test_a_server_is_offered_without_what_only_it_knows():
     info = replace(FakeHost(source="http://localhost:8000/v1").info, device="remote", dtype="", n_parameters=0)
     shown = load.offer_view(Offer(replace(info, memory_bytes=0, licence="")))
     assert "on the server" in shown
     assert "Parameters" not in shown and "Licence" not in shown and " · <" not in shown
 
 
-def test_pairs_of_languages_are_listed_unless_there_are_all() -> None:
+def test_pairs_of_languages_are_listed_unless_there_are_all():
     assert "between all four languages" in load.offer_view(Offer(FakeHost().info))
     one = FakeHost(abilities=frozenset({Ability(TranslateRequest, "en-de")})).info
     assert "en → de" in load.offer_view(Offer(one))
@@ -75,7 +73,7 @@ def test_pairs_of_languages_are_listed_unless_there_are_all() -> None:
 # --- load ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_model_that_is_loaded_answers_its_task_and_is_kept(owner: AppState, shelves: Shelves) -> None:
+def test_a_model_that_is_loaded_answers_its_task_and_is_kept(owner, shelves):
     frames = list(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
     assert all("is-busy" in shown for shown, goes_on in frames if goes_on)
     assert "Transcribe: served by whisper from now on." in frames[-1][0]
@@ -83,11 +81,11 @@ def test_a_model_that_is_loaded_answers_its_task_and_is_kept(owner: AppState, sh
     assert read_routes(owner.collections.routes) == {"": Route("builtin"), "transcribe": Route("a/whisper")}
 
 
-def test_a_model_loaded_for_a_task_it_does_not_do_says_so(owner: AppState) -> None:
+def test_a_model_loaded_for_a_task_it_does_not_do_says_so(owner):
     assert "Caption: whisper does not support this" in last(load.load(owner, "me", "a/whisper", "caption", AS_USUAL))
 
 
-def test_a_failure_is_one_sentence_and_what_answered_before_goes_on(owner: AppState) -> None:
+def test_a_failure_is_one_sentence_and_what_answered_before_goes_on(owner):
     before = owner.host.hosts()
     shown = last(load.load(owner, "me", "b/unknown", EVERYTHING, AS_USUAL))
     assert "is-error" in shown and "No host is called" in shown
@@ -95,7 +93,7 @@ def test_a_failure_is_one_sentence_and_what_answered_before_goes_on(owner: AppSt
     assert not owner.collections.routes.exists()
 
 
-def test_a_stop_ends_the_fetching_and_what_answered_before_goes_on(owner: AppState, shelves: Shelves) -> None:
+def test_a_stop_ends_the_fetching_and_what_answered_before_goes_on(owner, shelves):
     loading = load.load(owner, "me", "a/slow", EVERYTHING, AS_USUAL)
     _, (shown, _) = next(loading), next(loading)
     assert "145 MB of 290 MB" in shown
@@ -106,21 +104,21 @@ def test_a_stop_ends_the_fetching_and_what_answered_before_goes_on(owner: AppSta
     assert owner.host.routes == {"": "builtin"}
 
 
-def test_a_closed_page_stops_the_loading(owner: AppState, shelves: Shelves) -> None:
+def test_a_closed_page_stops_the_loading(owner, shelves):
     loading = load.load(owner, "me", "a/slow", EVERYTHING, AS_USUAL)
     next(loading), next(loading)
-    loading.close()  # type: ignore[attr-defined]
+    loading.close()
     assert owner.host.routes == {"": "builtin"}
     assert "served by whisper from now on" in last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
 
 
-def test_a_model_that_is_open_is_not_opened_again(owner: AppState, shelves: Shelves) -> None:
+def test_a_model_that_is_open_is_not_opened_again(owner, shelves):
     for task in ("transcribe", "translate"):
         last(load.load(owner, "me", "a/whisper", task, AS_USUAL))
     assert len(shelves.hosts) == 1
 
 
-def test_a_model_opened_again_in_another_format_takes_all_its_tasks_along(owner: AppState, shelves: Shelves) -> None:
+def test_a_model_opened_again_in_another_format_takes_all_its_tasks_along(owner, shelves):
     last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
     last(load.load(owner, "me", "a/whisper", "ask", replace(AS_USUAL, dtype="int8")))
     old, new = shelves.hosts
@@ -129,13 +127,13 @@ def test_a_model_opened_again_in_another_format_takes_all_its_tasks_along(owner:
     assert read_routes(owner.collections.routes) == {"": Route("builtin"), "transcribe": kept, "ask": kept}
 
 
-def test_format_and_idle_time_are_kept_with_the_choice(owner: AppState) -> None:
+def test_format_and_idle_time_are_kept_with_the_choice(owner):
     last(load.load(owner, "me", "a/chat", "ask", replace(AS_USUAL, dtype="int8", idle_s=300.0)))
     last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
     assert read_routes(owner.collections.routes)["ask"] == Route("a/chat", "int8", 300.0)
 
 
-def test_the_built_in_model_takes_a_task_back_and_memory_is_given_back(owner: AppState, shelves: Shelves) -> None:
+def test_the_built_in_model_takes_a_task_back_and_memory_is_given_back(owner, shelves):
     last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
     shown = last(load.load(owner, "me", "builtin", "transcribe", AS_USUAL))
     assert "Transcribe: served by built from now on." in shown
@@ -143,7 +141,7 @@ def test_the_built_in_model_takes_a_task_back_and_memory_is_given_back(owner: Ap
     assert read_routes(owner.collections.routes) == {"": Route("builtin")}
 
 
-def test_the_built_in_model_comes_back_after_everything_went_elsewhere(owner: AppState, shelves: Shelves) -> None:
+def test_the_built_in_model_comes_back_after_everything_went_elsewhere(owner, shelves):
     last(load.load(owner, "me", "a/chat", EVERYTHING, AS_USUAL))
     assert owner.host.routes == {"": "a/chat"}
     last(load.load(owner, "me", "builtin", EVERYTHING, AS_USUAL))
@@ -151,14 +149,14 @@ def test_the_built_in_model_comes_back_after_everything_went_elsewhere(owner: Ap
     assert shelves.hosts[0].closed and not shelves.hosts[1].closed
 
 
-def test_choices_that_cannot_be_kept_are_said_beside_what_was_done(owner: AppState) -> None:
+def test_choices_that_cannot_be_kept_are_said_beside_what_was_done(owner):
     owner.collections.routes.mkdir(parents=True)
     shown = last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
     assert "served by whisper from now on" in shown and "not after the next start" in shown
 
 
 @pytest.mark.parametrize("act", ["look", "load"])
-def test_a_visitor_is_refused(visitor: AppState, shelves: Shelves, act: str) -> None:
+def test_a_visitor_is_refused(visitor, shelves, act):
     if act == "look":
         shown = last(load.look_up(visitor, "me", "a/whisper", AS_USUAL))
     else:
@@ -171,31 +169,31 @@ def test_a_visitor_is_refused(visitor: AppState, shelves: Shelves, act: str) -> 
 # --- how -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_options_become_settings(owner: AppState) -> None:
+def test_the_options_become_settings(owner):
     settings = load.settings_of(owner, "cpu", "int8", 5, " secret ")
     assert (settings.device, settings.dtype, settings.idle_s, settings.api_key) == ("cpu", "int8", 300.0, "secret")
     assert "secret" not in repr(settings)
 
 
 @pytest.mark.parametrize("untouched", [None, ""])
-def test_options_that_were_never_opened_are_as_usual(owner: AppState, untouched: str | None) -> None:
+def test_options_that_were_never_opened_are_as_usual(owner, untouched):
     settings = load.settings_of(owner, "auto", "auto", None, untouched)
     assert settings == Settings()
 
 
-def test_an_idle_time_below_nothing_is_refused(owner: AppState) -> None:
+def test_an_idle_time_below_nothing_is_refused(owner):
     with pytest.raises(RequestError, match="0 or more"):
         load.settings_of(owner, "auto", "auto", -1, "")
 
 
-def test_the_key_of_a_server_is_nowhere_to_be_seen_afterwards(owner: AppState, shelves: Shelves) -> None:
+def test_the_key_of_a_server_is_nowhere_to_be_seen_afterwards(owner, shelves):
     shown = "".join(page for page, _ in load.load(owner, "me", "a/chat", "ask", replace(AS_USUAL, api_key="secret")))
     assert shelves.asked[0].api_key == "secret"
     assert "secret" not in shown
     assert "secret" not in owner.collections.routes.read_text(encoding="utf-8")
 
 
-def test_a_folder_is_kept_by_its_whole_path(owner: AppState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_kept_by_its_whole_path(owner, tmp_path, monkeypatch):
     (tmp_path / "model").mkdir()
     monkeypatch.chdir(tmp_path)
     assert load.checked(owner, ' "model" ') == str((tmp_path / "model").resolve())

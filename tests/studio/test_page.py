@@ -19,13 +19,13 @@ def client() -> TestClient:
     return TestClient(Page(app))
 
 
-def test_our_script_stands_before_anything_else_in_the_head() -> None:
+def test_our_script_stands_before_anything_else_in_the_head():
     page = client().get("/")
     assert page.text.startswith('<!doctype html><html><head><link rel="icon"')
     assert page.text.index("(()=>{") < page.text.index("<title>")
     assert int(page.headers["content-length"]) == len(page.content)
 
 
-def test_everything_else_passes_as_it_is() -> None:
+def test_everything_else_passes_as_it_is():
     answer = client().get("/other")
     assert answer.json() == {"text": "<head>"}

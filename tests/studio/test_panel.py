@@ -4,7 +4,7 @@ from studio import components
 from studio.tabs.panel import Panel
 
 
-def test_the_inputs_of_a_tab_are_its_media_then_its_own() -> None:
+def test_the_inputs_of_a_tab_are_its_media_then_its_own():
     with gr.Blocks():
         media = components.media_input("caption", ("photo", "clip"))
         language = gr.Radio(["en"])
@@ -13,7 +13,7 @@ def test_the_inputs_of_a_tab_are_its_media_then_its_own() -> None:
     assert panel.inputs == [media.kind, media.parts["photo"], media.parts["clip"], language]
 
 
-def test_stop_is_seen_only_while_something_runs() -> None:
+def test_stop_is_seen_only_while_something_runs():
     with gr.Blocks():
         run, stop = components.run_stop("caption")
     assert run.visible

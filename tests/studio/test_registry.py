@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from engines import AskRequest, AskResult
-from studio.registry import N_RUNS, ChatHistory, DownloadRegistry, Registry, RunRegistry
+from studio.registry import N_RUNS, ChatHistory, Registry, RunRegistry
 from tests.studio.findings import finished
 
 CLIP = Path("walk.mp4")
@@ -11,7 +11,7 @@ def turn(media: Path) -> AskResult:
     return AskResult(request=AskRequest(media=media, question="What is it?"), text="a dog", end="finished")
 
 
-def test_a_file_is_found_under_its_id_only_and_gets_another_id_each_time(downloads: DownloadRegistry) -> None:
+def test_a_file_is_found_under_its_id_only_and_gets_another_id_each_time(downloads):
     one, two = downloads.add_file(CLIP), downloads.add_file(CLIP)
     assert one != two
     assert downloads.file(one) == CLIP
@@ -19,7 +19,7 @@ def test_a_file_is_found_under_its_id_only_and_gets_another_id_each_time(downloa
     assert downloads.result(one) is None
 
 
-def test_the_oldest_values_are_dropped() -> None:
+def test_the_oldest_values_are_dropped():
     registry = Registry[str](limit=2)
     ids = [registry.add(value) for value in "abc"]
     assert [registry.get(each) for each in ids] == [None, "b", "c"]
@@ -28,7 +28,7 @@ def test_the_oldest_values_are_dropped() -> None:
     assert runs.get(ids[0]) is None and runs.get(ids[-1]) is run
 
 
-def test_a_chat_is_about_one_clip_of_one_session_until_it_is_forgotten() -> None:
+def test_a_chat_is_about_one_clip_of_one_session_until_it_is_forgotten():
     chats = ChatHistory()
     chats.keep("mine", CLIP, (turn(CLIP),))
     assert len(chats.turns("mine", CLIP)) == 1

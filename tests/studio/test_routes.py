@@ -15,7 +15,6 @@ from engines import (
     CaptionResult,
     Hit,
     MediaError,
-    Result,
     SearchRequest,
     SearchResult,
     Segment,
@@ -25,7 +24,7 @@ from engines import (
     to_json,
 )
 from studio import exports, routes
-from studio.registry import DownloadRegistry, RunRegistry
+from studio.registry import RunRegistry
 from studio.thumbnails import N_BARS, thumbnail
 from tests.studio.findings import finished
 
@@ -44,15 +43,13 @@ def runs() -> RunRegistry:
 
 
 @pytest.fixture
-def client(downloads: DownloadRegistry, runs: RunRegistry) -> TestClient:
+def client(downloads, runs) -> TestClient:
     app = FastAPI()
     routes.add_routes(app, downloads, runs)
     return TestClient(app)
 
 
-def test_media_come_with_their_type_and_in_pieces(
-    client: TestClient, downloads: DownloadRegistry, clip_file: Path
-) -> None:
+def test_media_come_with_their_type_and_in_pieces(client, downloads, clip_file):
     answer = client.get(f"/studio/file/{downloads.add_file(clip_file)}", headers={"range": "bytes=0-9"})
     assert answer.status_code == 206
     assert answer.headers["content-type"] == "video/mp4"
@@ -60,9 +57,7 @@ def test_media_come_with_their_type_and_in_pieces(
 
 
 @pytest.mark.parametrize("name", ["page.html", "drawing.svg", "script.js", "noname"])
-def test_what_a_browser_could_run_is_only_ever_a_download(
-    client: TestClient, downloads: DownloadRegistry, tmp_path: Path, name: str
-) -> None:
+def test_what_a_browser_could_run_is_only_ever_a_download(client, downloads, tmp_path, name):
     (tmp_path / name).write_text("<script>alert(1)</script>")
     answer = client.get(f"/studio/file/{downloads.add_file(tmp_path / name)}")
     assert answer.headers["content-type"] == "application/octet-stream"
@@ -78,62 +73,56 @@ def test_what_a_browser_could_run_is_only_ever_a_download(
         "/studio/save/unknown.txt",
     ],
 )
-def test_what_is_not_on_the_shelf_is_not_there(client: TestClient, path: str) -> None:
+def test_what_is_not_on_the_shelf_is_not_there(client, path):
     assert client.get(path).status_code == 404
 
 
-def test_a_file_deleted_since_is_gone(client: TestClient, downloads: DownloadRegistry, photo_file: Path) -> None:
+def test_a_file_deleted_since_is_gone(client, downloads, photo_file):
     name = downloads.add_file(photo_file)
     photo_file.unlink()
     assert client.get(f"/studio/file/{name}").status_code == 404
 
 
-def test_photos_and_clips_are_shown_small(
-    client: TestClient, downloads: DownloadRegistry, photo_file: Path, clip_file: Path
-) -> None:
+def test_photos_and_clips_are_shown_small(client, downloads, photo_file, clip_file):
     for file in (photo_file, clip_file):
         answer = client.get(f"/studio/thumb/{downloads.add_file(file)}?at=0.5")
         assert answer.headers["content-type"] == "image/jpeg"
         assert max(Image.open(io.BytesIO(answer.content)).size) <= 360
 
 
-def test_a_sound_is_shown_by_its_loudness(client: TestClient, downloads: DownloadRegistry, sound_file: Path) -> None:
+def test_a_sound_is_shown_by_its_loudness(client, downloads, sound_file):
     answer = client.get(f"/studio/thumb/{downloads.add_file(sound_file)}")
     assert answer.headers["content-type"] == "image/svg+xml"
     assert answer.text.count("<rect") == N_BARS
 
 
-def test_a_damaged_file_has_a_blank_picture_and_no_error(
-    client: TestClient, downloads: DownloadRegistry, tmp_path: Path
-) -> None:
+def test_a_damaged_file_has_a_blank_picture_and_no_error(client, downloads, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"junk")
     with pytest.raises(MediaError):
         thumbnail(tmp_path / "broken.jpg")
     assert client.get(f"/studio/thumb/{downloads.add_file(tmp_path / 'broken.jpg')}").status_code == 200
 
 
-def test_json_is_that_of_the_command_line(client: TestClient, downloads: DownloadRegistry) -> None:
+def test_json_is_that_of_the_command_line(client, downloads):
     answer = client.get(f"/studio/save/{downloads.add_result(CAPTION)}.json")
     assert json.loads(answer.text) == to_json(CAPTION)
     assert "/home" not in answer.text
 
 
-def test_a_saved_file_has_a_name_every_system_takes(client: TestClient, downloads: DownloadRegistry) -> None:
+def test_a_saved_file_has_a_name_every_system_takes(client, downloads):
     answer = client.get(f"/studio/save/{downloads.add_result(CAPTION)}.txt")
     assert answer.text == "a dog\n"
     assert answer.headers["content-disposition"] == 'attachment; filename="mydog-caption.txt"'
 
 
 @pytest.mark.parametrize(("kind", "part"), [("srt", "00:00:00,500"), ("vtt", "WEBVTT"), ("txt", "Good morning.")])
-def test_speech_is_saved_as_subtitles(kind: str, part: str) -> None:
+def test_speech_is_saved_as_subtitles(kind, part):
     written = routes.written_as(SPEECH, kind)
     assert written is not None
     assert part in written
 
 
-def test_a_translated_transcript_is_saved_with_both_texts_unless_one_is_chosen(
-    client: TestClient, downloads: DownloadRegistry
-) -> None:
+def test_a_translated_transcript_is_saved_with_both_texts_unless_one_is_chosen(client, downloads):
     line = replace(SPEECH.segments[0], translation="Guten Morgen.")
     name = downloads.add_result(replace(SPEECH, segments=(line,)))
 
@@ -146,7 +135,7 @@ def test_a_translated_transcript_is_saved_with_both_texts_unless_one_is_chosen(
     assert client.get(f"/studio/save/{name}.txt?texts=none").status_code == 422
 
 
-def test_every_format_comes_in_one_zip(client: TestClient, downloads: DownloadRegistry) -> None:
+def test_every_format_comes_in_one_zip(client, downloads):
     name = downloads.add_result(SPEECH)
     with zipfile.ZipFile(io.BytesIO(client.get(f"/studio/save/{name}.zip").content)) as packed:
         assert sorted(packed.namelist()) == [f"talk-transcribe.{form}" for form in sorted(subtitles.FORMATS)]
@@ -158,9 +147,7 @@ def test_every_format_comes_in_one_zip(client: TestClient, downloads: DownloadRe
         assert packed.read("talk-transcribe-both.txt") == b"Good morning.\nGuten Morgen.\n"
 
 
-def test_a_corrected_transcript_is_what_is_saved_and_can_be_taken_back(
-    client: TestClient, downloads: DownloadRegistry
-) -> None:
+def test_a_corrected_transcript_is_what_is_saved_and_can_be_taken_back(client, downloads):
     name = downloads.add_result(SPEECH)
     answer = client.post(f"/studio/edit/{name}", json={"edit": "text", "line": 0, "text": "Good <b>evening</b>."})
     assert "Good &lt;b&gt;evening&lt;/b&gt;." in answer.json()["html"]
@@ -171,9 +158,7 @@ def test_a_corrected_transcript_is_what_is_saved_and_can_be_taken_back(
     assert client.get(f"/studio/save/{name}.txt").text == "Good morning.\n"
 
 
-def test_a_wrong_correction_changes_nothing_and_says_so_in_both_languages(
-    client: TestClient, downloads: DownloadRegistry
-) -> None:
+def test_a_wrong_correction_changes_nothing_and_says_so_in_both_languages(client, downloads):
     name = downloads.add_result(SPEECH)
     answer = client.post(f"/studio/edit/{name}", json={"edit": "join", "line": 0})
     assert answer.status_code == 422
@@ -184,13 +169,11 @@ def test_a_wrong_correction_changes_nothing_and_says_so_in_both_languages(
 
 
 @pytest.mark.parametrize(("result", "kind"), [(CAPTION, "srt"), (SPEECH, "csv"), (CAPTION, "exe")])
-def test_a_form_that_makes_no_sense_is_refused(
-    client: TestClient, downloads: DownloadRegistry, result: Result, kind: str
-) -> None:
+def test_a_form_that_makes_no_sense_is_refused(client, downloads, result, kind):
     assert client.get(f"/studio/save/{downloads.add_result(result)}.{kind}").status_code == 404
 
 
-def test_hits_are_saved_as_a_table_that_no_spreadsheet_runs() -> None:
+def test_hits_are_saved_as_a_table_that_no_spreadsheet_runs():
     hit = Hit(Path("/home/me/=cmd.jpg"), "photo", score=0.41234567, fit=0.9, text="@sum")
     result = SearchResult(request=SearchRequest(query="dog", collection=Path("c.sqlite")), hits=(hit,), end="finished")
     written = routes.written_as(result, "csv")
@@ -205,12 +188,12 @@ def test_hits_are_saved_as_a_table_that_no_spreadsheet_runs() -> None:
     ("form", "name"),
     [("csv", "fusion-seed7.csv"), ("json", "fusion-seed7.json"), ("run", "fusion-seed7.run.safetensors")],
 )
-def test_a_lab_run_can_be_saved(client: TestClient, runs: RunRegistry, form: str, name: str) -> None:
+def test_a_lab_run_can_be_saved(client, runs, form, name):
     answer = client.get(f"/studio/run/{runs.add(finished())}.{form}")
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
     assert answer.content == exports.written_as(finished(), form)
 
 
-def test_a_missing_run_or_an_unknown_format_is_refused(client: TestClient, runs: RunRegistry) -> None:
+def test_a_missing_run_or_an_unknown_format_is_refused(client, runs):
     assert client.get("/studio/run/nobody.csv").status_code == 404
     assert client.get(f"/studio/run/{runs.add(finished())}.exe").status_code == 404

@@ -53,11 +53,11 @@ def busy_port() -> Iterator[int]:
 # --- options ------------------------------------------------------------------------------------------------------
 
 
-def test_without_flags_the_built_in_model_is_served_to_this_machine_only() -> None:
+def test_without_flags_the_built_in_model_is_served_to_this_machine_only():
     assert vars(parse([])) == BUILT_IN
 
 
-def test_every_flag_reaches_its_option() -> None:
+def test_every_flag_reaches_its_option():
     flags = "--host 0.0.0.0 --port 80 --device cuda:1 --model mine --model ask=yours --share --no-browser "
     flags += "--root-path /studio --allow-host a.example --allow-host b.example --no-mcp --api-only"
     assert vars(parse(flags.split())) == {
@@ -68,13 +68,13 @@ def test_every_flag_reaches_its_option() -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "7860.0"])
-def test_a_number_that_is_no_port_is_refused_with_the_range(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_number_that_is_no_port_is_refused_with_the_range(port, capsys):
     with pytest.raises(SystemExit):
         parse([f"--port={port}"])
     assert f"{port} is not a port; choose 1 to 65535" in capsys.readouterr().err
 
 
-def test_the_help_tells_what_a_first_start_does_and_how_to_test(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_tells_what_a_first_start_does_and_how_to_test(capsys):
     with pytest.raises(SystemExit) as end:
         parse(["--help"])
     said = capsys.readouterr().out
@@ -83,7 +83,7 @@ def test_the_help_tells_what_a_first_start_does_and_how_to_test(capsys: pytest.C
         assert promise in said
 
 
-def test_there_are_at_most_twelve_flags() -> None:
+def test_there_are_at_most_twelve_flags():
     assert len(BUILT_IN) <= 12
 
 
@@ -95,7 +95,7 @@ def serve_with(monkeypatch: pytest.MonkeyPatch, serve: Any, open_host: Any, home
     import engines.hosts
 
     page = ModuleType("studio.app")
-    page.serve = serve  # type: ignore[attr-defined]
+    page.serve = serve
     monkeypatch.setitem(sys.modules, "studio.app", page)
     monkeypatch.setenv("FUSION_STUDIO_HOME", str(home))
     monkeypatch.setattr(engines.hosts, "open_host", open_host)
@@ -105,7 +105,7 @@ def start_with(*arguments: str) -> None:
     serving.serve(parse(list(arguments)))
 
 
-def test_the_page_is_served_with_what_was_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_page_is_served_with_what_was_asked_for(monkeypatch, tmp_path):
     served: list[Any] = []
     serve_with(
         monkeypatch,
@@ -123,7 +123,7 @@ def test_the_page_is_served_with_what_was_asked_for(monkeypatch: pytest.MonkeyPa
     assert options == expected | {"root_path": None, "allow_hosts": []}
 
 
-def test_a_device_that_is_absent_is_said_in_both_languages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_device_that_is_absent_is_said_in_both_languages(monkeypatch, tmp_path):
     def open_host(name: str, settings: object, tell: object) -> None:
         raise DeviceError("device_lost", "There is no cuda here.")
 
@@ -132,18 +132,14 @@ def test_a_device_that_is_absent_is_said_in_both_languages(monkeypatch: pytest.M
         start_with("--device", "cuda")
 
 
-def test_a_data_folder_that_cannot_be_is_said_in_both_languages(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_data_folder_that_cannot_be_is_said_in_both_languages(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     serve_with(monkeypatch, serve=None, open_host=None, home=tmp_path / "file" / "data")
     with pytest.raises(SystemExit, match=r"cannot be made \(file exists\); name another one(.|\n)*无法创建"):
         start_with()
 
 
-def test_no_library_looks_up_another_machine_and_what_the_owner_allows_is_kept_apart(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_no_library_looks_up_another_machine_and_what_the_owner_allows_is_kept_apart(monkeypatch):
     names = ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_OFFLINE", "FUSION_STUDIO_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
     for name in names:
         monkeypatch.setenv(name, "before")  # so that it is put back
@@ -153,9 +149,7 @@ def test_no_library_looks_up_another_machine_and_what_the_owner_allows_is_kept_a
     assert [os.environ[name] for name in names] == ["False", "1", "0", "1"]
 
 
-def test_a_model_on_its_way_is_one_line_in_the_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_on_its_way_is_one_line_in_the_terminal(monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     serving.say_progress("a/whisper", Progress("fetching", 1e6, 2e6, "bytes"))
     serving.say_progress("a/whisper", Progress("fetching", 2e6, 2e6, "bytes"))
@@ -164,7 +158,7 @@ def test_a_model_on_its_way_is_one_line_in_the_terminal(
     assert said.endswith("a/whisper: fetching 2 of 2 MB\n")
 
 
-def test_nothing_is_written_over_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_written_over_where_there_is_no_terminal(capsys):
     serving.say_progress("a/whisper", Progress("fetching", 1e6, 2e6, "bytes"))
     assert capsys.readouterr().out == ""
 
@@ -173,7 +167,7 @@ def test_nothing_is_written_over_where_there_is_no_terminal(capsys: pytest.Captu
 
 
 @pytest.fixture
-def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+def models(monkeypatch, tmp_path) -> list[Any]:
     """Holds the host that was served. Every name opens but "down", and the page kept its choices in `tmp_path`."""
     served: list[Any] = []
 
@@ -181,7 +175,7 @@ def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         if name == "down":
             raise RequestError("test", "The server does not answer.")
         host = FakeHost(source=name)
-        host.settings = settings  # type: ignore[attr-defined]
+        host.settings = settings
         return host
 
     serve_with(monkeypatch, lambda host, **_: served.append(host), open_host, tmp_path)
@@ -189,17 +183,17 @@ def models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     return served
 
 
-def test_each_task_may_have_a_model_of_its_own(models: list[Any]) -> None:
+def test_each_task_may_have_a_model_of_its_own(models):
     start_with("--model", "builtin", "--model", "transcribe=a/whisper")
     assert models[0].routes == {"": "builtin", "transcribe": "a/whisper"}
 
 
-def test_a_task_that_is_unknown_is_said(models: list[Any]) -> None:
+def test_a_task_that_is_unknown_is_said(models):
     with pytest.raises(SystemExit, match=r"No task is called 'transcibe'.*did you mean transcribe"):
         start_with("--model", "transcibe=a/whisper")
 
 
-def test_what_was_chosen_on_the_page_answers_again(models: list[Any], tmp_path: Path) -> None:
+def test_what_was_chosen_on_the_page_answers_again(models, tmp_path):
     write_routes(tmp_path / "models.json", {"": Route("big"), "caption": Route("big"), "search": Route("builtin")})
     start_with()
     (router,) = models
@@ -208,16 +202,14 @@ def test_what_was_chosen_on_the_page_answers_again(models: list[Any], tmp_path: 
     assert not any(host.closed for host in router.hosts())
 
 
-def test_what_the_command_line_says_counts_before_what_the_page_kept(models: list[Any], tmp_path: Path) -> None:
+def test_what_the_command_line_says_counts_before_what_the_page_kept(models, tmp_path):
     write_routes(tmp_path / "models.json", {"ask": Route("down")})
     start_with("--model", "builtin")
     assert models[0].routes == {"": "builtin"}
 
 
 @pytest.mark.parametrize("task", ["ask", ""])
-def test_a_kept_model_that_cannot_be_had_now_does_not_stop_the_start(
-    models: list[Any], tmp_path: Path, task: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_kept_model_that_cannot_be_had_now_does_not_stop_the_start(models, tmp_path, task, capsys):
     kept = {task: Route("down", "int8"), "translate": Route("down", "int8"), "caption": Route("a/picture")}
     write_routes(tmp_path / "models.json", kept)
     start_with()
@@ -231,7 +223,7 @@ def test_a_kept_model_that_cannot_be_had_now_does_not_stop_the_start(
     assert router.kept == {"": Route("builtin"), **kept}, "the next start tries again"
 
 
-def test_a_kept_model_is_opened_in_the_format_it_was_chosen_in(models: list[Any], tmp_path: Path) -> None:
+def test_a_kept_model_is_opened_in_the_format_it_was_chosen_in(models, tmp_path):
     kept = {"": Route("builtin", "bfloat16"), "ask": Route("a/chat", "int8", 600.0), "caption": Route("a/picture")}
     write_routes(tmp_path / "models.json", kept)
     start_with("--device", "cpu")
@@ -243,9 +235,7 @@ def test_a_kept_model_is_opened_in_the_format_it_was_chosen_in(models: list[Any]
     assert router.kept == kept
 
 
-def test_choices_that_are_damaged_are_one_sentence_and_the_start_goes_on(
-    models: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_choices_that_are_damaged_are_one_sentence_and_the_start_goes_on(models, tmp_path, capsys):
     (tmp_path / "models.json").write_text("{")
     start_with()
     assert models[0].routes == {"": "builtin"}
@@ -255,15 +245,13 @@ def test_choices_that_are_damaged_are_one_sentence_and_the_start_goes_on(
 # --- the port -----------------------------------------------------------------------------------------------------
 
 
-def test_a_port_in_use_is_passed_over_for_the_next_and_this_is_said(
-    busy_port: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_port_in_use_is_passed_over_for_the_next_and_this_is_said(busy_port, capsys):
     taken = serving.free_port("127.0.0.1", busy_port)
     assert taken > busy_port
     assert f"Port {busy_port} is in use; taking {taken}." in capsys.readouterr().out
 
 
-def test_a_free_port_is_taken_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_free_port_is_taken_without_a_word(capsys):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     assert serving.free_port("127.0.0.1", port) == port
@@ -294,15 +282,13 @@ def refuse_to_bind(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
         (errno.EADDRINUSE, 65530, "No port from 65530 on is free"),
     ],
 )
-def test_a_port_that_cannot_be_had_is_one_sentence(
-    code: int, port: int, sentence: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_port_that_cannot_be_had_is_one_sentence(code, port, sentence, monkeypatch):
     refuse_to_bind(monkeypatch, code)
     with pytest.raises(SystemExit, match=sentence):
         serving.free_port("1.2.3.4", port)
 
 
-def test_a_name_that_is_no_address_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_no_address_is_one_sentence(monkeypatch):
     refuse_to_bind(monkeypatch, socket.EAI_NONAME)
     with pytest.raises(SystemExit, match="This machine has no address nowhere"):
         serving.free_port("nowhere", 7860)
@@ -310,7 +296,7 @@ def test_a_name_that_is_no_address_is_one_sentence(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT there")
-def test_ctrl_c_ends_a_studio_that_is_at_work(tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_studio_that_is_at_work(tmp_path):
     with wave.open(str(tmp_path / "long.wav"), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         noise = np.random.default_rng(0).integers(-9_000, 9_000, 16_000 * 600).astype("<i2")

@@ -16,23 +16,23 @@ def media() -> MediaInput:
         return components.media_input("speech", ("sound", "clip", "text"), text_key="ui.speech.text")
 
 
-def test_a_sound_is_transcribed_in_the_language_it_is_found_to_be_in(media: MediaInput) -> None:
+def test_a_sound_is_transcribed_in_the_language_it_is_found_to_be_in(media):
     (request,) = speech.build(media, "sound", "talk.mp3", None, None, "auto", "none")
     assert request == TranscribeRequest(media=Path("talk.mp3"))
 
 
-def test_a_clip_is_transcribed_and_translated(media: MediaInput) -> None:
+def test_a_clip_is_transcribed_and_translated(media):
     (request,) = speech.build(media, "clip", None, "talk.mp4", None, "de", "en")
     assert request == TranscribeRequest(media=Path("talk.mp4"), language="de", translate_to="en")
 
 
-def test_speech_is_not_translated_into_the_language_it_is_in(media: MediaInput) -> None:
+def test_speech_is_not_translated_into_the_language_it_is_in(media):
     (request,) = speech.build(media, "sound", "talk.mp3", None, None, "de", "de")
     assert isinstance(request, TranscribeRequest)
     assert request.translate_to is None
 
 
-def test_words_are_translated(media: MediaInput) -> None:
+def test_words_are_translated(media):
     (request,) = speech.build(media, "text", None, None, "Guten Tag", "de", "en")
     assert request == TranslateRequest(text="Guten Tag", source="de", target="en")
 
@@ -46,9 +46,7 @@ def test_words_are_translated(media: MediaInput) -> None:
         ("狗在花园里。", "zh", "en"),
     ],
 )
-def test_a_text_is_translated_from_the_language_it_is_in_without_a_choice(
-    media: MediaInput, text: str, source: str, target: str
-) -> None:
+def test_a_text_is_translated_from_the_language_it_is_in_without_a_choice(media, text, source, target):
     (request,) = speech.build(media, "text", None, None, text, "auto", "none")
     assert request == TranslateRequest(text=text, source=source, target=target)
 
@@ -60,15 +58,13 @@ def test_a_text_is_translated_from_the_language_it_is_in_without_a_choice(
         ("", "en", "de", "Type something", "请先输入"),
     ],
 )
-def test_what_is_missing_for_a_translation_is_said(
-    media: MediaInput, text: str, source: str, target: str, sentence: str, zh: str
-) -> None:
+def test_what_is_missing_for_a_translation_is_said(media, text, source, target, sentence, zh):
     with pytest.raises(RequestError, match=sentence) as caught:
         speech.build(media, "text", None, None, text, source, target)
     assert zh in caught.value.zh
 
 
-def test_a_track_is_asked_for_and_can_be_chosen_where_a_file_has_several(media: MediaInput, tmp_path: Path) -> None:
+def test_a_track_is_asked_for_and_can_be_chosen_where_a_file_has_several(media, tmp_path):
     film = several_tracks(tmp_path / "film.mka", {"ger": sine(0.5), "eng": sine(0.5)})
     one = several_tracks(tmp_path / "one.mka", {"ger": sine(0.5)})
     shown = speech.track_choice("sound", str(film), None)

@@ -6,8 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from engines import HostInfo, Segment, TranscribeRequest, TranscribeResult, Word
-from studio.registry import DownloadRegistry
+from engines import Segment, TranscribeRequest, TranscribeResult, Word
 from studio.tabs.speech.view import rows, transcript
 
 SPEECH = TranscribeResult(
@@ -18,7 +17,7 @@ SPEECH = TranscribeResult(
 )
 
 
-def test_every_line_and_word_can_be_jumped_to_and_taken_along(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_every_line_and_word_can_be_jumped_to_and_taken_along(downloads, info):
     shown = transcript(SPEECH, downloads, info)
     assert 'data-seek="61.50"' in shown and 'data-seek="62.10"' in shown
     assert "1:01" in shown and "Hallo" in shown
@@ -26,13 +25,13 @@ def test_every_line_and_word_can_be_jumped_to_and_taken_along(downloads: Downloa
         assert f".{kind}" in shown
 
 
-def test_only_a_translated_transcript_asks_which_texts_to_save(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_only_a_translated_transcript_asks_which_texts_to_save(downloads, info):
     assert transcript(SPEECH, downloads, info).count("data-texts=") == 3
     plain = replace(SPEECH, segments=(replace(SPEECH.segments[0], translation=""),))
     assert "data-texts=" not in transcript(plain, downloads, info)
 
 
-def test_doubtful_words_are_shaded_and_say_how_sure_the_model_is() -> None:
+def test_doubtful_words_are_shaded_and_say_how_sure_the_model_is():
     words = (Word(0, 1, "sure", 0.95), Word(1, 2, "perhaps", 0.6), Word(2, 3, "hardly", 0.2), Word(3, 4, "mine"))
     shown = rows([Segment(0, 4, "sure perhaps hardly mine", words)])
     found = dict(re.findall(r'class="word([^"]*)"[^>]*>(\w+)<', shown)[i][::-1] for i in range(4))
@@ -40,7 +39,7 @@ def test_doubtful_words_are_shaded_and_say_how_sure_the_model_is() -> None:
     assert "2.00–3.00 s · 20%" in shown
 
 
-def test_a_translation_that_is_probably_wrong_says_so_beside_it_and_is_not_copied_with_it() -> None:
+def test_a_translation_that_is_probably_wrong_says_so_beside_it_and_is_not_copied_with_it():
     line = Segment(0.0, 1.0, "dog", translation="Hut", translation_confidence=0.31, translation_unsure=True)
     shown = rows([line])
     assert "This translation is probably wrong (31% sure)." in shown and "这句译文很可能不对" in shown
@@ -48,22 +47,22 @@ def test_a_translation_that_is_probably_wrong_says_so_beside_it_and_is_not_copie
     assert "probably" not in rows([replace(line, translation_unsure=False)])
 
 
-def test_a_long_stretch_without_speech_is_marked_and_a_breath_is_not() -> None:
+def test_a_long_stretch_without_speech_is_marked_and_a_breath_is_not():
     shown = rows([Segment(8.0, 9.0, "One."), Segment(10.0, 11.0, "Two."), Segment(40.0, 41.0, "Three.")])
     assert re.findall(r"no speech for (\d+) s", shown) == ["8", "29"]
 
 
-def test_no_two_lines_in_a_row_read_the_same_time() -> None:
+def test_no_two_lines_in_a_row_read_the_same_time():
     shown = rows([Segment(0.2, 0.5, "a"), Segment(0.7, 0.9, "b"), Segment(5.4, 6.0, "c")])
     assert re.findall(r'data-seek="[^"]*">([\d:.]+)<', shown) == ["0:00.2", "0:00.7", "0:05"]
 
 
-def test_silence_is_an_answer(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_silence_is_an_answer(downloads, info):
     shown = transcript(replace(SPEECH, segments=(), end="empty"), downloads, info)
     assert "There is no speech in this." in shown
     assert ".srt" not in shown
 
 
-def test_a_transcript_that_still_grows_cannot_be_corrected(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_a_transcript_that_still_grows_cannot_be_corrected(downloads, info):
     shown = transcript(replace(SPEECH, end=None), downloads, info)
     assert "Hello" in shown and "data-correct" not in shown

@@ -26,7 +26,7 @@ def over(state: AppState, host: FakeHost) -> AppState:
     return replace(state, host=Router({"": host}))
 
 
-def test_a_run_shows_life_at_once_then_grows_then_ends(state: AppState) -> None:
+def test_a_run_shows_life_at_once_then_grows_then_ends(state):
     frames = list(answer(over(state, FakeHost(delay_s=0.1)), job(), "me", "en", ()))
     assert 'aria-busy="true"' in frames[0][0]
     assert frames[1] == ("None:A", True)
@@ -34,7 +34,7 @@ def test_a_run_shows_life_at_once_then_grows_then_ends(state: AppState) -> None:
     assert all(is_running for _, is_running in frames[:-1])
 
 
-def test_a_stop_keeps_what_is_there(state: AppState) -> None:
+def test_a_stop_keeps_what_is_there(state):
     slow = over(state, FakeHost(delay_s=0.1))
     run = answer(slow, job(), "me", "en", ())
     next(run), next(run)
@@ -42,7 +42,7 @@ def test_a_stop_keeps_what_is_there(state: AppState) -> None:
     assert list(run)[-1] == ("cancelled:A", False)
 
 
-def test_a_closed_page_stops_its_request(state: AppState) -> None:
+def test_a_closed_page_stops_its_request(state):
     host = FakeHost(delay_s=0.05)
     run = answer(over(state, host), job(), "me", "en", ())
     next(run), next(run)
@@ -52,7 +52,7 @@ def test_a_closed_page_stops_its_request(state: AppState) -> None:
     assert fresh[-1][0].startswith("finished")
 
 
-def test_a_newer_run_ends_the_older_one_in_silence(state: AppState) -> None:
+def test_a_newer_run_ends_the_older_one_in_silence(state):
     slow = over(state, FakeHost(delay_s=0.1))
     older = answer(slow, job(), "me", "en", ())
     next(older), next(older)
@@ -62,7 +62,7 @@ def test_a_newer_run_ends_the_older_one_in_silence(state: AppState) -> None:
     assert list(newer)[-1] == ("finished:A dog runs on the beach.", False)
 
 
-def test_a_typed_run_waits_for_one_that_was_asked_for(state: AppState, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_typed_run_waits_for_one_that_was_asked_for(state, monkeypatch):
     slow = over(state, FakeHost(delay_s=0.1))
     asked = answer(slow, job(), "me", "en", ())
     next(asked)
@@ -73,7 +73,7 @@ def test_a_typed_run_waits_for_one_that_was_asked_for(state: AppState, monkeypat
     assert shown[-1] == ("finished:A dog runs on the beach.", False)
 
 
-def test_a_run_that_is_asked_for_ends_a_typed_one_in_silence(state: AppState) -> None:
+def test_a_run_that_is_asked_for_ends_a_typed_one_in_silence(state):
     slow = over(state, FakeHost(delay_s=0.1))
     typed = answer(slow, job(), "me", "en", (), is_typed=True)
     next(typed), next(typed)
@@ -83,7 +83,7 @@ def test_a_run_that_is_asked_for_ends_a_typed_one_in_silence(state: AppState) ->
     assert list(asked)[-1] == ("finished:A dog runs on the beach.", False)
 
 
-def test_a_user_error_is_shown_as_written_in_both_languages(state: AppState) -> None:
+def test_a_user_error_is_shown_as_written_in_both_languages(state):
     host = FakeHost(error=MediaError("sound_empty", "No picture in dog.jpg."))
     shown, goes_on = list(answer(over(state, host), job(), "me", "en", ()))[-1]
     assert "No picture in dog.jpg." in shown
@@ -91,7 +91,7 @@ def test_a_user_error_is_shown_as_written_in_both_languages(state: AppState) -> 
     assert not goes_on
 
 
-def test_a_wrong_request_is_shown_like_any_other_error(state: AppState) -> None:
+def test_a_wrong_request_is_shown_like_any_other_error(state):
     def build(*_: object) -> tuple[Request, ...]:
         return (TranslateRequest(text=" ", source="en", target="de"),)
 
@@ -99,9 +99,7 @@ def test_a_wrong_request_is_shown_like_any_other_error(state: AppState) -> None:
     assert "Type something to translate first." in frames[-1][0]
 
 
-def test_a_defect_is_one_calm_sentence_and_the_log_holds_the_rest(
-    state: AppState, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_defect_is_one_calm_sentence_and_the_log_holds_the_rest(state, caplog):
     host = FakeHost(error=RuntimeError(f"cannot open {PHOTO}"))
     with caplog.at_level(logging.ERROR, logger="studio"):
         shown, _ = list(answer(over(state, host), job(), "me", "en", ()))[-1]
@@ -114,7 +112,7 @@ def test_a_defect_is_one_calm_sentence_and_the_log_holds_the_rest(
     assert record.exc_info is not None
 
 
-def test_seconds_are_those_waited_for_all_requests_together(state: AppState) -> None:
+def test_seconds_are_those_waited_for_all_requests_together(state):
     """The scripted host sleeps between results, so each of the two requests takes that long at least."""
     seconds: list[float] = []
     first, second = CaptionRequest(media=PHOTO), CaptionRequest(media=PHOTO, language="de")
@@ -125,20 +123,20 @@ def test_seconds_are_those_waited_for_all_requests_together(state: AppState) -> 
     assert seconds[0] >= n_sleeps * 0.02
 
 
-def test_several_requests_are_one_stream_with_one_end(state: AppState) -> None:
+def test_several_requests_are_one_stream_with_one_end(state):
     first, second = CaptionRequest(media=PHOTO), CaptionRequest(media=PHOTO, language="de")
     ends = [frame for frame, goes_on in answer(state, job(first, second), "me", "en", ()) if not goes_on]
     assert ends == ["finished:Ein Hund läuft am Strand."]
 
 
-def test_the_last_result_is_told_before_it_is_shown(state: AppState) -> None:
+def test_the_last_result_is_told_before_it_is_shown(state):
     told: list[Result] = []
     telling = replace(job(), finish=lambda _session, result: told.append(result))
     list(answer(state, telling, "me", "en", ()))
     assert [result.end for result in told] == ["finished"]
 
 
-def test_partial_results_that_come_too_fast_are_left_out_and_the_last_never() -> None:
+def test_partial_results_that_come_too_fast_are_left_out_and_the_last_never():
     def fast() -> Iterator[Result]:
         for n in range(500):
             yield CaptionResult(request=CaptionRequest(media=PHOTO), text=str(n))
@@ -149,7 +147,7 @@ def test_partial_results_that_come_too_fast_are_left_out_and_the_last_never() ->
     assert shown[-1].done
 
 
-def test_files_of_widgets_become_paths_and_the_rest_stays(uploads_of_the_tests: Path) -> None:
+def test_files_of_widgets_become_paths_and_the_rest_stays(uploads_of_the_tests):
     file = str((uploads_of_the_tests / "dog.jpg").resolve())
     assert stream.plain([{"path": file}, {"path": file}]) == [file, file]
     assert stream.plain({"path": None, "url": "data:,"}) is None
@@ -158,7 +156,7 @@ def test_files_of_widgets_become_paths_and_the_rest_stays(uploads_of_the_tests: 
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "dog.jpg", "{uploads}/../dog.jpg", "http://a.example/dog.jpg"])
-def test_a_file_that_was_not_uploaded_is_refused_with_a_sentence(uploads_of_the_tests: Path, path: str) -> None:
+def test_a_file_that_was_not_uploaded_is_refused_with_a_sentence(uploads_of_the_tests, path):
     with pytest.raises(RequestError, match="not uploaded here") as caught:
         stream.plain({"path": path.format(uploads=uploads_of_the_tests)})
     assert "重新拖入" in caught.value.zh

@@ -8,7 +8,6 @@ import gradio as gr
 import pytest
 from gradio import utils
 
-from engines import Photo
 from engines.lab.fewshot import MAX_LABELS
 from studio import stream
 from studio.app import open_state
@@ -42,12 +41,12 @@ class Opened:
 
 
 @pytest.fixture
-def opened(state: AppState) -> Opened:
+def opened(state) -> Opened:
     return Opened(state)
 
 
 @pytest.fixture
-def upload(photo: Photo) -> str:
+def upload(photo) -> str:
     """A photo as gradio keeps it after it was uploaded."""
     folder = Path(utils.get_upload_folder()) / "0123"
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +61,7 @@ def visible(updates: dict[Any, Any], page: Teach) -> int:
 # --- the rows ------------------------------------------------------------------------------------------------------
 
 
-def test_two_rows_are_seen_at_first_and_more_as_they_are_asked_for(opened: Opened) -> None:
+def test_two_rows_are_seen_at_first_and_more_as_they_are_asked_for(opened):
     assert [row.frame.visible for row in opened.page.rows] == [True, True] + [False] * (MAX_LABELS - 2)
     updates = opened("add", "cat", "dog", *[""] * 8)
     assert visible(updates, opened.page) == 3
@@ -73,20 +72,20 @@ def test_two_rows_are_seen_at_first_and_more_as_they_are_asked_for(opened: Opene
     assert not updates[opened.page.more]["interactive"]
 
 
-def test_lines_pasted_into_a_label_become_rows_and_ordinary_typing_changes_nothing(opened: Opened) -> None:
+def test_lines_pasted_into_a_label_become_rows_and_ordinary_typing_changes_nothing(opened):
     updates = opened("part", "cat\ndog\nbird", *[""] * 9)
     assert [updates[row.label] for row in opened.page.rows[:4]] == ["cat", "dog", "bird", ""]
     assert visible(updates, opened.page) == 3
     assert not set(opened("part", "cat", *[""] * 9)) & set(opened.page.labels)
 
 
-def test_what_is_dropped_on_a_row_lies_there(opened: Opened, upload: str) -> None:
+def test_what_is_dropped_on_a_row_lies_there(opened, upload):
     shown = opened("bring", n=1, files=[upload], given=1)
     assert "red.png" in shown
     assert [file.path.name for file in opened.state.label_store.draft("me").row(1)] == ["red.png"]
 
 
-def test_a_file_is_taken_out_again_and_a_row_away_with_its_label(opened: Opened, upload: str) -> None:
+def test_a_file_is_taken_out_again_and_a_row_away_with_its_label(opened, upload):
     opened("bring", n=1, files=[upload], given=1)
     (file,) = opened.state.label_store.draft("me").row(1)
     updates = opened("remove", "cat", "dog", "bird", *[""] * 7, n=0)
@@ -95,20 +94,20 @@ def test_a_file_is_taken_out_again_and_a_row_away_with_its_label(opened: Opened,
     assert "red.png" not in opened("take", n=0, id=file.file_id)
 
 
-def test_a_file_that_was_not_uploaded_is_refused_in_a_sentence(opened: Opened) -> None:
+def test_a_file_that_was_not_uploaded_is_refused_in_a_sentence(opened):
     with pytest.raises(gr.Error, match="was not uploaded here"):
         opened("bring", files=["/etc/passwd"], given=1)
     assert opened.state.label_store.draft("me").row(0) == ()
 
 
-def test_files_that_did_not_come_are_counted_where_they_were_dropped(opened: Opened, upload: str) -> None:
+def test_files_that_did_not_come_are_counted_where_they_were_dropped(opened, upload):
     assert "5 left out" in opened("bring", n=0, files=[upload], given=6)
     opened("bring", n=1, files=[upload], given=1)
     opened("act_teach", "Pets", "cat", "dog", *[""] * 8)
     assert "24 files were left out" in opened("act_name", files=[upload], given=25)[-1][opened.page.result]
 
 
-def test_the_example_fills_free_rows_and_nothing_that_is_there(opened: Opened, upload: str) -> None:
+def test_the_example_fills_free_rows_and_nothing_that_is_there(opened, upload):
     opened("bring", n=0, files=[upload], given=1)
     updates = opened("fill", "Mine", "mugs", *[""] * 9)
     draft = opened.state.label_store.draft("me")
@@ -121,7 +120,7 @@ def test_the_example_fills_free_rows_and_nothing_that_is_there(opened: Opened, u
 # --- runs ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_shows_its_stop_until_it_ends_and_then_what_sets_there_are(opened: Opened) -> None:
+def test_a_run_shows_its_stop_until_it_ends_and_then_what_sets_there_are(opened):
     page = opened.page
     first, *_, end = opened("act_teach", "Pets", *[""] * MAX_LABELS)
     assert (first[page.stop]["visible"], first[page.halt]["visible"], first[page.run]["interactive"]) == (
@@ -133,7 +132,7 @@ def test_a_run_shows_its_stop_until_it_ends_and_then_what_sets_there_are(opened:
     assert (end[page.stop]["visible"], end[page.run]["interactive"], end[page.sets]) == (False, True, "")
 
 
-def test_naming_has_a_stop_of_its_own_and_teaching_stays_possible(opened: Opened, upload: str) -> None:
+def test_naming_has_a_stop_of_its_own_and_teaching_stays_possible(opened, upload):
     page = opened.page
     first, *_, end = opened("act_name", files=[upload], given=1)
     assert (first[page.stop]["visible"], first[page.halt]["visible"], first[page.run]["interactive"]) == (
@@ -145,7 +144,7 @@ def test_naming_has_a_stop_of_its_own_and_teaching_stays_possible(opened: Opened
     assert not end[page.asking]["visible"]
 
 
-def test_what_the_camera_took_goes_to_the_label_it_is_for_or_is_named(opened: Opened, upload: str) -> None:
+def test_what_the_camera_took_goes_to_the_label_it_is_for_or_is_named(opened, upload):
     page = opened.page
     (updates,) = opened("act_record", "2", {"path": upload}, None)
     assert "red.png" in updates[page.rows[1].tiles]
@@ -158,7 +157,7 @@ def test_what_the_camera_took_goes_to_the_label_it_is_for_or_is_named(opened: Op
 # --- the sets ------------------------------------------------------------------------------------------------------
 
 
-def test_a_set_can_be_opened_renamed_and_deleted(opened: Opened, upload: str) -> None:
+def test_a_set_can_be_opened_renamed_and_deleted(opened, upload):
     state, page = opened.state, opened.page
     for n in (0, 1):
         opened("bring", n=n, files=[upload], given=1)
@@ -177,7 +176,7 @@ def test_a_set_can_be_opened_renamed_and_deleted(opened: Opened, upload: str) ->
     assert len(draft.row(0)) == 1  # what lies in the rows stays
 
 
-def test_opening_over_what_is_in_no_set_is_asked_first(opened: Opened, upload: str, photo: Photo) -> None:
+def test_opening_over_what_is_in_no_set_is_asked_first(opened, upload, photo):
     page = opened.page
     for n in (0, 1):
         opened("bring", n=n, files=[upload], given=1)
@@ -194,19 +193,17 @@ def test_opening_over_what_is_in_no_set_is_asked_first(opened: Opened, upload: s
     ("act", "to", "sentence"),
     [("open", "", "No label set is called"), ("rename", "Other", "No label set"), ("delete", "", "No label set")],
 )
-def test_a_set_that_is_gone_is_one_sentence(opened: Opened, act: str, to: str, sentence: str) -> None:
+def test_a_set_that_is_gone_is_one_sentence(opened, act, to, sentence):
     with pytest.raises(gr.Error, match=sentence):
         opened("act", act=act, name="Gone", to=to)
 
 
-def test_what_goes_wrong_is_told_in_the_language_of_the_page() -> None:
+def test_what_goes_wrong_is_told_in_the_language_of_the_page():
     with pytest.raises(gr.Error, match="重新拖入"), stream.toast(CHINESE):
-        teach.brought(SimpleNamespace(files=["/etc/passwd"], given=1))  # type: ignore[arg-type]
+        teach.brought(SimpleNamespace(files=["/etc/passwd"], given=1))
 
 
-def test_two_pages_have_rows_of_their_own_and_visitors_none_of_the_owners_sets(
-    opened: Opened, upload: str, tmp_path: Path, state: AppState
-) -> None:
+def test_two_pages_have_rows_of_their_own_and_visitors_none_of_the_owners_sets(opened, upload, tmp_path, state):
     for n in (0, 1):
         opened("bring", n=n, files=[upload], given=1)
     opened("act_teach", "Pets", "cat", "dog", *[""] * 8)
@@ -216,10 +213,10 @@ def test_two_pages_have_rows_of_their_own_and_visitors_none_of_the_owners_sets(
     assert shared("show")[shared.page.sets] == ""
 
 
-def test_without_samples_there_is_no_example_to_fill_in(state: AppState) -> None:
+def test_without_samples_there_is_no_example_to_fill_in(state):
     assert Opened(state).page.example.visible
     assert not Opened(replace(state, samples=())).page.example.visible
 
 
-def test_a_page_that_is_opened_shows_the_sets_there_are(opened: Opened) -> None:
+def test_a_page_that_is_opened_shows_the_sets_there_are(opened):
     assert opened("show") == {opened.page.sets: "", opened.page.asking: gr.update(visible=False)}

@@ -25,7 +25,7 @@ def host() -> FakeHost:
 
 
 @pytest.fixture
-def state(host: FakeHost, tmp_path: Path) -> AppState:
+def state(host, tmp_path) -> AppState:
     return open_state(host, home=tmp_path / "home", devices=("cpu",))
 
 
@@ -61,7 +61,7 @@ def new(state: AppState, *names: str) -> list[UploadedFile]:
 # --- what the rows say ---------------------------------------------------------------------------------------------
 
 
-def test_rows_are_a_lesson_and_an_untouched_one_is_left_out() -> None:
+def test_rows_are_a_lesson_and_an_untouched_one_is_left_out():
     draft = Draft()
     draft.show_rows(3)
     for n, name in enumerate(("cat.jpg", "dog.jpg")):
@@ -84,7 +84,7 @@ def test_rows_are_a_lesson_and_an_untouched_one_is_left_out() -> None:
         ("Pets", ["cat", "x" * 61], "has 61 letters; at most 60"),
     ],
 )
-def test_what_makes_no_set_is_one_sentence(name: str | None, labels: list[str | None], sentence: str) -> None:
+def test_what_makes_no_set_is_one_sentence(name, labels, sentence):
     draft = Draft()
     for n in (0, 1):
         draft.add(n, [UploadedFile(Path(f"{n}.jpg"), "photo", str(n))])
@@ -93,7 +93,7 @@ def test_what_makes_no_set_is_one_sentence(name: str | None, labels: list[str | 
     assert caught.value.zh != caught.value.en
 
 
-def test_lines_pasted_into_one_label_become_labels_in_free_rows() -> None:
+def test_lines_pasted_into_one_label_become_labels_in_free_rows():
     draft = Draft()
     draft.add(2, [UploadedFile(Path("taken.jpg"), "photo", "taken")])
     typed = spread(draft, ["cat\n dog \n\nbird", "", "", ""] + [""] * 6)
@@ -101,7 +101,7 @@ def test_lines_pasted_into_one_label_become_labels_in_free_rows() -> None:
     assert draft.n_rows == 4
 
 
-def test_more_lines_than_free_rows_stay_where_they_were_pasted() -> None:
+def test_more_lines_than_free_rows_stay_where_they_were_pasted():
     draft, pasted = Draft(), "\n".join(f"label {n}" for n in range(500))
     assert spread(draft, [pasted, "", *[""] * 8])[0] == pasted
     assert draft.n_rows == 2
@@ -110,7 +110,7 @@ def test_more_lines_than_free_rows_stay_where_they_were_pasted() -> None:
 # --- teaching ------------------------------------------------------------------------------------------------------
 
 
-def test_what_lies_in_the_rows_is_taught_kept_and_in_use(state: AppState) -> None:
+def test_what_lies_in_the_rows_is_taught_kept_and_in_use(state):
     shown = taught(state)
     assert "is-done" in shown and "“Pets” tells apart:" in shown
     assert state.label_store.draft("me").active == "Pets"
@@ -119,14 +119,14 @@ def test_what_lies_in_the_rows_is_taught_kept_and_in_use(state: AppState) -> Non
     assert (entry.labels, entry.n_examples) == (("cat", "dog"), 3)
 
 
-def test_how_far_it_is_is_shown(state: AppState) -> None:
+def test_how_far_it_is_is_shown(state):
     drop(state, 0, "cat-1", "cat-2")
     drop(state, 1, "dog-1")
     shown = [frame for frame, _ in logic.teach_rows(state, "me", "Pets", ROWS)]
     assert any("2 of 3" in frame for frame in shown)
 
 
-def test_a_file_that_cannot_be_read_is_named_and_left_out_and_stays_in_its_row(state: AppState) -> None:
+def test_a_file_that_cannot_be_read_is_named_and_left_out_and_stays_in_its_row(state):
     drop(state, 0, "broken.jpg")
     shown = taught(state)
     assert "broken.jpg is damaged." in shown
@@ -134,7 +134,7 @@ def test_a_file_that_cannot_be_read_is_named_and_left_out_and_stays_in_its_row(s
     assert len(state.label_store.draft("me").row(0)) == 3
 
 
-def test_a_label_of_which_nothing_can_be_read_is_a_sentence_and_nothing_is_kept(state: AppState) -> None:
+def test_a_label_of_which_nothing_can_be_read_is_a_sentence_and_nothing_is_kept(state):
     drop(state, 0, "cat-1")
     drop(state, 1, "broken.jpg")
     shown = last(logic.teach_rows(state, "me", "Pets", ROWS))
@@ -144,7 +144,7 @@ def test_a_label_of_which_nothing_can_be_read_is_a_sentence_and_nothing_is_kept(
     assert len(state.label_store.draft("me").row(0)) == 1
 
 
-def test_a_set_of_the_same_name_is_not_written_over_unless_it_is_the_one_in_use(state: AppState) -> None:
+def test_a_set_of_the_same_name_is_not_written_over_unless_it_is_the_one_in_use(state):
     taught(state)
     drop(state, 1, "dog-2")
     assert "is-done" in last(logic.teach_rows(state, "me", "pets", ROWS))
@@ -154,12 +154,12 @@ def test_a_set_of_the_same_name_is_not_written_over_unless_it_is_the_one_in_use(
     assert state.label_store.entries("me")[0].n_examples == 4
 
 
-def test_a_host_without_vectors_is_one_sentence(tmp_path: Path) -> None:
+def test_a_host_without_vectors_is_one_sentence(tmp_path):
     state = open_state(FakeHost(abilities=frozenset()), home=tmp_path, devices=("cpu",))
     assert "makes no vectors to learn from" in taught(state)
 
 
-def test_a_defect_is_a_calm_sentence_without_a_path(tmp_path: Path) -> None:
+def test_a_defect_is_a_calm_sentence_without_a_path(tmp_path):
     def fail(_request: Request) -> Iterator[Result]:
         raise OSError("/home/me/secret")
         yield
@@ -169,7 +169,7 @@ def test_a_defect_is_a_calm_sentence_without_a_path(tmp_path: Path) -> None:
     assert "not your fault" in shown and "secret" not in shown
 
 
-def test_a_stop_in_the_middle_keeps_nothing_and_loses_nothing(state: AppState) -> None:
+def test_a_stop_in_the_middle_keeps_nothing_and_loses_nothing(state):
     drop(state, 0, "cat-1", "cat-2")
     drop(state, 1, "dog-1")
     frames = logic.teach_rows(state, "me", "Pets", ROWS)
@@ -183,7 +183,7 @@ def test_a_stop_in_the_middle_keeps_nothing_and_loses_nothing(state: AppState) -
     assert not state.running.is_busy("me", TAB)
 
 
-def test_a_newer_run_ends_the_one_before_in_silence_on_the_same_page_only(state: AppState) -> None:
+def test_a_newer_run_ends_the_one_before_in_silence_on_the_same_page_only(state):
     for session in ("me", "you"):
         drop(state, 0, f"cat-{session}", session=session)
         drop(state, 1, f"dog-{session}", session=session)
@@ -197,16 +197,16 @@ def test_a_newer_run_ends_the_one_before_in_silence_on_the_same_page_only(state:
     assert {entry.name for entry in state.label_store.entries("me")} == {"New", "Yours"}
 
 
-def test_a_page_that_is_closed_stops_its_run(state: AppState) -> None:
+def test_a_page_that_is_closed_stops_its_run(state):
     drop(state, 0, "cat-1")
     drop(state, 1, "dog-1")
     frames = logic.teach_rows(state, "me", "Pets", ROWS)
     next(frames)
-    frames.close()  # type: ignore[attr-defined]
+    frames.close()
     assert not state.running.is_busy("me", TAB)
 
 
-def test_examples_are_tried_against_each_other_but_not_the_only_one_of_a_label() -> None:
+def test_examples_are_tried_against_each_other_but_not_the_only_one_of_a_label():
     def example(label: str, axis: int) -> Example:
         return Example(label, "a.jpg", "", "photo", np.eye(4, dtype=np.float32)[axis])
 
@@ -218,7 +218,7 @@ def test_examples_are_tried_against_each_other_but_not_the_only_one_of_a_label()
 # --- naming --------------------------------------------------------------------------------------------------------
 
 
-def test_each_new_file_is_named_by_the_set_in_use(state: AppState) -> None:
+def test_each_new_file_is_named_by_the_set_in_use(state):
     taught(state)
     shown = last(recognise_files(state, "me", new(state, "cat-9", "dog-9", "zebra")))
     assert shown.count('<article class="named') == 3
@@ -226,13 +226,13 @@ def test_each_new_file_is_named_by_the_set_in_use(state: AppState) -> None:
     assert shown.index("cat-9") < shown.index("dog-9") < shown.index("zebra")
 
 
-def test_names_come_one_by_one(state: AppState) -> None:
+def test_names_come_one_by_one(state):
     taught(state)
     shown = [frame for frame, _ in recognise_files(state, "me", new(state, "cat-9", "dog-9"))]
     assert [frame.count("<article") for frame in shown] == [0, 0, 1, 2]
 
 
-def test_the_nearest_examples_can_be_fetched_by_the_page_and_their_paths_are_not_shown(state: AppState) -> None:
+def test_the_nearest_examples_can_be_fetched_by_the_page_and_their_paths_are_not_shown(state):
     taught(state)
     shown = last(recognise_files(state, "me", new(state, "cat-9")))
     ids = [part.partition('"')[0] for part in shown.split("./studio/thumb/")[2:]]
@@ -241,14 +241,14 @@ def test_the_nearest_examples_can_be_fetched_by_the_page_and_their_paths_are_not
     assert str(state.collections.routes.parent) not in shown
 
 
-def test_a_file_that_cannot_be_read_costs_its_own_place_only(state: AppState) -> None:
+def test_a_file_that_cannot_be_read_costs_its_own_place_only(state):
     taught(state)
     shown = last(recognise_files(state, "me", new(state, "broken.jpg", "dog-9")))
     assert "broken.jpg is damaged." in shown
     assert shown.count("<article") == 2 and "is-done" in shown
 
 
-def test_what_was_named_is_named_anew_when_the_set_is_taught_again(state: AppState) -> None:
+def test_what_was_named_is_named_anew_when_the_set_is_taught_again(state):
     taught(state)
     last(recognise_files(state, "me", new(state, "zebra")))
     drop(state, 1, "zebra-1")
@@ -257,7 +257,7 @@ def test_what_was_named_is_named_anew_when_the_set_is_taught_again(state: AppSta
     assert '<article class="named">' in shown and "zebra" in shown
 
 
-def test_a_stop_in_the_middle_of_naming_keeps_the_names_there_are(state: AppState, host: FakeHost) -> None:
+def test_a_stop_in_the_middle_of_naming_keeps_the_names_there_are(state, host):
     def stop_at_the_second(request: Request) -> Iterator[Result]:
         assert isinstance(request, EmbedRequest) and isinstance(request.media, Path)
         if request.media.name == "dog-9":
@@ -271,11 +271,11 @@ def test_a_stop_in_the_middle_of_naming_keeps_the_names_there_are(state: AppStat
     assert "cat-9" in shown and "zebra" not in shown
 
 
-def test_without_a_set_in_use_one_is_told_to_teach_or_open_one(state: AppState) -> None:
+def test_without_a_set_in_use_one_is_told_to_teach_or_open_one(state):
     assert "Teach a label set first, or open one." in last(recognise_files(state, "me", new(state, "cat-9")))
 
 
-def test_a_set_that_another_page_deleted_is_one_sentence(state: AppState) -> None:
+def test_a_set_that_another_page_deleted_is_one_sentence(state):
     taught(state)
     state.label_store.delete("another page", "Pets")
     assert "No label set is called" in last(recognise_files(state, "me", new(state, "cat-9")))
@@ -292,7 +292,7 @@ def lend(path: Path) -> str:
     return str(copy)
 
 
-def test_an_opened_set_lies_in_the_rows_and_names_at_once(state: AppState) -> None:
+def test_an_opened_set_lies_in_the_rows_and_names_at_once(state):
     taught(state)
     shown, labels = open_set(state, "another page", "pets", lend)
     draft = state.label_store.draft("another page")
@@ -303,7 +303,7 @@ def test_an_opened_set_lies_in_the_rows_and_names_at_once(state: AppState) -> No
     assert "is-done" in last(recognise_files(state, "another page", new(state, "dog-9")))
 
 
-def test_an_opened_set_outlives_what_was_uploaded_and_can_be_taught_anew(state: AppState) -> None:
+def test_an_opened_set_outlives_what_was_uploaded_and_can_be_taught_anew(state):
     taught(state)
     for file in (state.collections.routes.parent / "uploads").iterdir():
         file.unlink()
@@ -312,7 +312,7 @@ def test_an_opened_set_outlives_what_was_uploaded_and_can_be_taught_anew(state: 
     assert state.label_store.entries("me")[0].n_examples == 3
 
 
-def test_an_example_that_is_gone_keeps_its_place_and_is_told_when_the_set_is_taught_again(state: AppState) -> None:
+def test_an_example_that_is_gone_keeps_its_place_and_is_told_when_the_set_is_taught_again(state):
     taught(state)
     kept = state.label_store.load("me", "Pets")
     Path(kept.examples[0].path).unlink()
@@ -321,7 +321,7 @@ def test_an_example_that_is_gone_keeps_its_place_and_is_told_when_the_set_is_tau
     assert [file.kind for file in draft.row(0)] == [None, None]
 
 
-def test_a_set_of_another_model_opens_with_the_advice_to_teach_it_again(state: AppState) -> None:
+def test_a_set_of_another_model_opens_with_the_advice_to_teach_it_again(state):
     taught(state)
     kept = state.label_store.load("me", "Pets")
     state.label_store.save("me", replace(kept, model_digest="another"))
@@ -334,9 +334,7 @@ def test_a_set_of_another_model_opens_with_the_advice_to_teach_it_again(state: A
 # --- visitors ------------------------------------------------------------------------------------------------------
 
 
-def test_a_visitor_neither_sees_the_owners_sets_nor_leaves_any_behind(
-    state: AppState, host: FakeHost, tmp_path: Path
-) -> None:
+def test_a_visitor_neither_sees_the_owners_sets_nor_leaves_any_behind(state, host, tmp_path):
     taught(state)
     home = tmp_path / "home"
     before = sorted(path for path in (home / "labels").rglob("*"))
@@ -350,7 +348,7 @@ def test_a_visitor_neither_sees_the_owners_sets_nor_leaves_any_behind(
     assert shared.label_store.entries("visitor") == []
 
 
-def test_what_a_file_is_is_seen_inside_it(state: AppState, photo_file: Path, sound_file: Path, tmp_path: Path) -> None:
+def test_what_a_file_is_is_seen_inside_it(state, photo_file, sound_file, tmp_path):
     (tmp_path / "notes.jpg").write_text("no photo")
     kinds = [logic.inspect(state, path).kind for path in (photo_file, sound_file, tmp_path / "notes.jpg")]
     assert kinds == ["photo", "sound", None]

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines import HostInfo, MediaError, Progress, UserError
+from engines import MediaError, Progress, UserError
 from engines.lab.fewshot import Example, LabelSet, Prediction
 from engines.lab.label_store import Entry
 from studio.label_store import UploadedFile
@@ -29,35 +29,35 @@ NEAR = [UploadedFile(Path("dog.jpg"), "photo", "near-1"), UploadedFile(Path("cat
 # --- what was dropped ----------------------------------------------------------------------------------------------
 
 
-def test_an_empty_row_is_a_place_that_says_what_to_drop() -> None:
+def test_an_empty_row_is_a_place_that_says_what_to_drop():
     shown = view.tiles(())
     assert "Drop 1 to 5 photos or sounds" in shown and "拖入" in shown
     assert '<input type="file" multiple' in shown
     assert "is-empty" in shown
 
 
-def test_each_file_of_a_row_is_a_picture_that_can_be_taken_out() -> None:
+def test_each_file_of_a_row_is_a_picture_that_can_be_taken_out():
     shown = view.tiles(NEAR)
     assert shown.count('src="./studio/thumb/near-') == 2
     assert 'data-out="near-1"' in shown and 'data-out="near-2"' in shown
     assert "is-empty" not in shown
 
 
-def test_a_sound_has_a_player_a_photo_has_none_and_what_cannot_be_read_says_so() -> None:
+def test_a_sound_has_a_player_a_photo_has_none_and_what_cannot_be_read_says_so():
     assert "data-play" in view.tile(UploadedFile(Path("bark.wav"), "sound", "s"))
     assert "data-play" in view.tile(UploadedFile(Path("hello.wav"), "speech", "s"))
     assert "data-play" not in view.tile(UploadedFile(Path("dog.jpg"), "photo", "s"))
     assert "unreadable" in view.tile(UploadedFile(Path("notes.txt"), None, "s"))
 
 
-def test_what_was_too_many_is_said_below_the_row() -> None:
+def test_what_was_too_many_is_said_below_the_row():
     assert "3 left out" in view.tiles(NEAR, 3)
     assert "left out" not in view.tiles(NEAR)
     assert "3 files were left out" in view.lost(3)
     assert view.lost(0) == ""
 
 
-def test_names_of_files_are_text() -> None:
+def test_names_of_files_are_text():
     for shown in (
         view.tile(UploadedFile(Path(WILD), "photo", "s"), can_go=True),
         view.tiles([UploadedFile(Path(WILD), None, "s")]),
@@ -69,11 +69,11 @@ def test_names_of_files_are_text() -> None:
 # --- the label sets there are --------------------------------------------------------------------------------------
 
 
-def test_no_sets_are_no_list() -> None:
+def test_no_sets_are_no_list():
     assert view.sets([]) == ""
 
 
-def test_a_set_is_listed_with_what_it_holds_and_the_one_in_use_is_marked() -> None:
+def test_a_set_is_listed_with_what_it_holds_and_the_one_in_use_is_marked():
     entries = [Entry("Pets", ("cat", "dog"), 6), Entry("<i>Mugs", ("mine", "yours"), 4)]
     shown = view.sets(entries, "pets")
     assert "2 labels, 6 examples" in shown
@@ -81,14 +81,14 @@ def test_a_set_is_listed_with_what_it_holds_and_the_one_in_use_is_marked() -> No
     assert "<i>" not in shown and 'data-set="&lt;i&gt;Mugs"' in shown
 
 
-def test_deleting_is_asked_and_so_is_opening_over_what_is_in_no_set() -> None:
+def test_deleting_is_asked_and_so_is_opening_over_what_is_in_no_set():
     entries = [Entry("Pets", ("cat", "dog"), 6)]
     assert "Delete it permanently?" in view.sets(entries)
     assert 'data-state="open"' not in view.sets(entries)
     assert 'data-state="open"' in view.sets(entries, asked="Pets")
 
 
-def test_a_damaged_set_says_so_and_can_only_be_deleted() -> None:
+def test_a_damaged_set_says_so_and_can_only_be_deleted():
     failure = UserError("label_set_damaged", "The label set in pets.safetensors is damaged.")
     shown = view.sets([Entry("pets", failure=failure)])
     assert "is damaged" in shown and "已损坏" in shown
@@ -98,7 +98,7 @@ def test_a_damaged_set_says_so_and_can_only_be_deleted() -> None:
 # --- what was taught and named -------------------------------------------------------------------------------------
 
 
-def test_what_was_taught_is_told_by_label_and_what_was_left_out_with_its_reason() -> None:
+def test_what_was_taught_is_told_by_label_and_what_was_left_out_with_its_reason():
     labels = LabelSet("<Pets>", (example("dog"), example("dog"), example("c<a>t")), "digest")
     failures = [("notes.txt", MediaError("test", "notes.txt is no photo."))]
     shown = view.taught(labels, (2, 3), failures)
@@ -110,21 +110,21 @@ def test_what_was_taught_is_told_by_label_and_what_was_left_out_with_its_reason(
     assert "recognised" not in view.taught(labels, (0, 0))
 
 
-def test_a_named_photo_has_a_bar_for_each_label_and_for_none_of_them() -> None:
+def test_a_named_photo_has_a_bar_for_each_label_and_for_none_of_them():
     shown = view.card(UploadedFile(Path("new.jpg"), "photo", "id"), named("dog"), NEAR)
     assert re.findall(r'style="width:([\d.]+)%"', shown) == ["70.0", "20.0", "10.0"]
     assert shown.count("is-best") == 1
     assert "none of these" in shown and "都不是" in shown
 
 
-def test_the_nearest_examples_are_shown_with_their_label_and_likeness_and_never_their_path() -> None:
+def test_the_nearest_examples_are_shown_with_their_label_and_likeness_and_never_their_path():
     shown = view.card(UploadedFile(Path("/tmp/upload/new.jpg"), "photo", "id"), named("dog"), NEAR)
     assert "near-1" in shown and "near-2" in shown
     assert "0.90" in shown and "0.00" in shown and "-0.00" not in shown
     assert "secret" not in shown and "/tmp" not in shown
 
 
-def test_none_of_these_is_an_answer_too() -> None:
+def test_none_of_these_is_an_answer_too():
     shown = view.card(UploadedFile(Path("new.jpg"), "photo", "id"), named(None, none=0.7), NEAR)
     assert 'class="named is-none"' in shown
     (said,) = re.findall(r'class="named-label".*?</p>', shown)
@@ -134,22 +134,22 @@ def test_none_of_these_is_an_answer_too() -> None:
 @pytest.mark.parametrize(
     ("kind", "part"), [("photo", "<img"), ("sound", "<audio"), ("speech", "<audio"), ("clip", "<video")]
 )
-def test_what_was_named_can_be_seen_or_heard_again(kind: str, part: str) -> None:
-    file = UploadedFile(Path("new"), kind, "id")  # type: ignore[arg-type]
+def test_what_was_named_can_be_seen_or_heard_again(kind, part):
+    file = UploadedFile(Path("new"), kind, "id")
     assert part in view.card(file, named("dog"), NEAR)
 
 
-def test_labels_and_file_names_are_text() -> None:
+def test_labels_and_file_names_are_text():
     shown = view.card(UploadedFile(Path(WILD), "photo", "id"), named("c<a>t"), NEAR)
     assert "<b>&" not in shown and "c<a>t" not in shown
 
 
-def test_a_file_that_cannot_be_named_keeps_its_place_with_the_reason() -> None:
+def test_a_file_that_cannot_be_named_keeps_its_place_with_the_reason():
     shown = view.unread(UploadedFile(Path("notes.txt"), None, "id"), MediaError("test", "notes.txt is no photo."))
     assert "notes.txt is no photo." in shown and 'class="named' in shown
 
 
-def test_a_sheet_is_busy_stopped_or_done_and_only_ended_ones_have_a_foot() -> None:
+def test_a_sheet_is_busy_stopped_or_done_and_only_ended_ones_have_a_foot():
     busy = view.results("", ["<article></article>"], Progress("looking", 1, 3, "files"), foot="FOOT")
     assert "is-busy" in busy and "1 of 3" in busy and "FOOT" not in busy
     stopped = view.results("", ["<article></article>"], foot="FOOT", end="cancelled")
@@ -157,7 +157,7 @@ def test_a_sheet_is_busy_stopped_or_done_and_only_ended_ones_have_a_foot() -> No
     assert "is-done" in view.results("HEAD", [], end="finished")
 
 
-def test_the_foot_tells_seconds_and_host_and_gives_names_or_a_command_to_copy(info: HostInfo) -> None:
+def test_the_foot_tells_seconds_and_host_and_gives_names_or_a_command_to_copy(info):
     names = view.foot(info, 1.25, end="cancelled")
     assert "1.2 s · CPU · fake" in names and "stopped" in names and "data-copy" in names
     command = view.foot(info, 1.0, end="finished", command=("recognise", "my 'pets'"))
@@ -166,5 +166,5 @@ def test_the_foot_tells_seconds_and_host_and_gives_names_or_a_command_to_copy(in
     assert "data-copy" not in view.foot(info, 1.0, end="finished", command=())
 
 
-def test_the_empty_card_says_what_to_do() -> None:
+def test_the_empty_card_says_what_to_do():
     assert "press Teach" in view.empty()

@@ -26,26 +26,26 @@ def colours(selector: str) -> dict[str, str]:
 @pytest.mark.parametrize("selector", [":root", ".dark"])
 @pytest.mark.parametrize("text", ["ink", "quiet", "accent", "warning", "error"])
 @pytest.mark.parametrize("ground", ["paper", "panel", "wash"])
-def test_text_can_be_read_on_every_ground(selector: str, text: str, ground: str) -> None:
+def test_text_can_be_read_on_every_ground(selector, text, ground):
     palette = colours(selector)
     assert contrast(palette[text], palette[ground]) >= 4.5
 
 
-def test_each_sense_has_a_shape_of_its_own() -> None:
+def test_each_sense_has_a_shape_of_its_own():
     assert len(set(theme.SHAPES.values())) == len(theme.SHAPES)
     assert set(theme.SENSE_OF_KIND.values()) == set(theme.SHAPES)
 
 
-def test_nothing_of_ours_points_to_another_host() -> None:
+def test_nothing_of_ours_points_to_another_host():
     for text in (theme.style(), theme.head(), theme.early_script(), theme.plain_page("")):
         assert not re.search(r"https?://(?!www\.w3\.org)", text)
         assert "@import" not in text
 
 
-def test_this_gradio_can_change_the_language_of_a_running_page() -> None:
+def test_this_gradio_can_change_the_language_of_a_running_page():
     assert re.search(r'"core": "\./assets/core-[\w-]+\.js"', theme.early_script())
 
 
-def test_the_words_of_the_drop_areas_are_there_in_both_languages() -> None:
+def test_the_words_of_the_drop_areas_are_there_in_both_languages():
     assert '--drop-photo:"Drop a photo' in theme.style()
     assert '--drop-photo:"拖入图片' in theme.style()

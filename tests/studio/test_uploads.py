@@ -5,8 +5,6 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 from studio import uploads
 
 
@@ -16,7 +14,7 @@ def write(path: Path) -> Path:
     return path
 
 
-def test_what_was_not_used_for_an_hour_is_deleted(tmp_path: Path) -> None:
+def test_what_was_not_used_for_an_hour_is_deleted(tmp_path):
     old, kept = write(tmp_path / "a" / "old.jpg"), write(tmp_path / "b" / "kept.jpg")
     in_an_hour = time.time() + uploads.KEEP_S + 1
     os.utime(kept, (in_an_hour, in_an_hour))
@@ -26,7 +24,7 @@ def test_what_was_not_used_for_an_hour_is_deleted(tmp_path: Path) -> None:
     assert kept.exists()
 
 
-def test_a_folder_of_a_process_that_is_gone_is_deleted_and_no_other(tmp_path: Path) -> None:
+def test_a_folder_of_a_process_that_is_gone_is_deleted_and_no_other(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     stale = write(tmp_path / f"studio-{ended.pid}" / "a.jpg")
@@ -42,7 +40,7 @@ def test_a_folder_of_a_process_that_is_gone_is_deleted_and_no_other(tmp_path: Pa
     assert mine.exists()
 
 
-def test_two_studios_on_one_machine_keep_their_uploads_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_studios_on_one_machine_keep_their_uploads_apart(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     first = write(uploads.claim_for_gradio() / "a.jpg")
     assert uploads.claim_for_gradio() == first.parent
@@ -54,7 +52,7 @@ def test_two_studios_on_one_machine_keep_their_uploads_apart(tmp_path: Path, mon
     assert first.exists()
 
 
-def test_the_sweeper_goes_on_after_a_sweep_that_fails_and_ends_when_it_is_closed() -> None:
+def test_the_sweeper_goes_on_after_a_sweep_that_fails_and_ends_when_it_is_closed():
     again = threading.Event()
     swept: list[int] = []
 

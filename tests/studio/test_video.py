@@ -23,16 +23,16 @@ def ask(media: MediaInput, turns: list[AskResult], question: str | None, hide: l
     return request
 
 
-def test_a_question_is_answered_in_the_language_of_the_page_or_in_the_one_chosen(media: MediaInput) -> None:
+def test_a_question_is_answered_in_the_language_of_the_page_or_in_the_one_chosen(media):
     assert ask(media, [], "What is it?", [], video.PAGE).language == "zh"
     assert ask(media, [], "What is it?", [], "de").language == "de"
 
 
-def test_a_hidden_sense_goes_along(media: MediaInput) -> None:
+def test_a_hidden_sense_goes_along(media):
     assert ask(media, [], "What is it?", ["sound", "smell"], "en").hide == {"sound"}
 
 
-def test_earlier_turns_go_along_but_not_without_end(media: MediaInput) -> None:
+def test_earlier_turns_go_along_but_not_without_end(media):
     turns = [
         AskResult(request=AskRequest(media=CLIP, question=f"Question {n}?"), text=f"{n}", end="finished")
         for n in range(video.N_HISTORY + 2)
@@ -43,6 +43,6 @@ def test_earlier_turns_go_along_but_not_without_end(media: MediaInput) -> None:
 
 
 @pytest.mark.parametrize("question", [None, "", "  "])
-def test_an_empty_question_is_said(media: MediaInput, question: str | None) -> None:
+def test_an_empty_question_is_said(media, question):
     with pytest.raises(RequestError, match="Type a question first"):
         ask(media, [], question, [], "en")

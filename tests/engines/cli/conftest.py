@@ -16,7 +16,7 @@ Run = Callable[..., tuple[int, list[Request], FakeHost]]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path, monkeypatch) -> Path:
     """The current folder: a few files whose bytes the scripted host never looks at."""
     monkeypatch.chdir(tmp_path)
     for name in ("a.jpg", "b.jpg", "a.wav", "a.mp4", "talks/monday/one.mp3", "talks/two.wav", "talks/.hidden.wav"):
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def command(folder: Path) -> Run:
+def command(folder) -> Run:
     """Run a command: exit code, the requests that reached the host, and the host."""
 
     def run(*words: str, host: FakeHost | None = None) -> tuple[int, list[Request], FakeHost]:

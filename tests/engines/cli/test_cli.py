@@ -21,13 +21,12 @@ from engines.errors import DeviceError, MediaError, RequestError
 from engines.protocol import AskRequest, AskResult, CaptionRequest
 from engines.settings import Settings
 from studio import serving
-from tests.engines.cli.conftest import Run
 from tests.fake_host import FakeHost
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_the_table_holds_every_command_once_and_its_parser_explains_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_holds_every_command_once_and_its_parser_explains_it(capsys):
     names = [command.name for command in COMMANDS]
     assert len(set(names)) == len(names)
     assert {*names} == {"serve", *serving.COMMANDS}, "the page's help lists the same"
@@ -42,7 +41,7 @@ def test_the_table_holds_every_command_once_and_its_parser_explains_it(capsys: p
             assert all(option in text for option in ("--model", "--device", "--json", "--quiet", "--verbose"))
 
 
-def test_the_help_needs_neither_torch_nor_a_media_library() -> None:
+def test_the_help_needs_neither_torch_nor_a_media_library():
     heavy = "{'torch', 'av', 'PIL', 'transformers', 'gradio', 'tqdm', 'sentencepiece'}"
     program = f"""
 import sys
@@ -57,7 +56,7 @@ except SystemExit:
         assert shown.stdout.endswith("set()\n"), shown.stdout + shown.stderr
 
 
-def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_that_of_the_package(capsys):
     with pytest.raises(SystemExit) as left:
         main(["--version"])
     assert left.value.code == 0 and capsys.readouterr().out.startswith("fusion-studio ")
@@ -74,13 +73,13 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
         ("caption a.jpg -q -v", "not allowed with argument"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(words: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_exit_code_2(words, said, capsys):
     with pytest.raises(SystemExit) as left:
         main(words.split())
     assert left.value.code == 2 and said in capsys.readouterr().err
 
 
-def test_commands_with_a_parser_of_their_own_get_the_rest_of_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_with_a_parser_of_their_own_get_the_rest_of_the_line(capsys):
     for name, word in (("lab", "fusion"), ("evaluate", "--split"), ("train", "--recipe")):
         with pytest.raises(SystemExit) as left:
             main([name, "--help"])
@@ -96,14 +95,12 @@ def test_commands_with_a_parser_of_their_own_get_the_rest_of_the_line(capsys: py
     ("error", "code", "said"),
     [(DeviceError("test", "The card was lost."), 1, "The card was lost.\n"), (KeyboardInterrupt(), 130, "stopped\n")],
 )
-def test_what_ends_a_run_is_one_sentence_and_the_host_is_closed(
-    error: BaseException, code: int, said: str, command: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_ends_a_run_is_one_sentence_and_the_host_is_closed(error, code, said, command, capsys):
     found, _, host = command("caption", "a.jpg", "b.jpg", host=FakeHost(error=error))
     assert found == code and host.closed and capsys.readouterr() == ("", said)
 
 
-def test_a_host_that_does_not_open_is_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_host_that_does_not_open_is_one_sentence(folder, capsys):
     def opener(routes: Mapping[str, str], settings: Settings) -> FakeHost:
         raise RequestError("test", f"No host is called {routes['']!r}.")
 
@@ -130,9 +127,7 @@ def test_a_host_that_does_not_open_is_one_sentence(folder: Path, capsys: pytest.
         ("caption a.jpg --model sing=whisper", "No task is called 'sing'; known are "),
     ],
 )
-def test_a_wrong_request_is_one_sentence_and_no_model_is_asked(
-    words: str, said: str, command: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_request_is_one_sentence_and_no_model_is_asked(words, said, command, capsys):
     code, requests, _ = command(*words.split())
     shown = capsys.readouterr()
     assert code == 1 and not requests and shown.out == ""
@@ -154,7 +149,7 @@ def test_a_wrong_request_is_one_sentence_and_no_model_is_asked(
         ("transcribe a.wav --translate-to de --model m", {"": "m"}),
     ],
 )
-def test_only_the_models_of_the_command_are_opened(words: str, routes: dict[str, str], folder: Path) -> None:
+def test_only_the_models_of_the_command_are_opened(words, routes, folder):
     seen: list[tuple[Mapping[str, str], Settings]] = []
 
     def opener(routes: Mapping[str, str], settings: Settings) -> FakeHost:
@@ -168,7 +163,7 @@ def test_only_the_models_of_the_command_are_opened(words: str, routes: dict[str,
 # --- streams and signals ------------------------------------------------------------------------------------------
 
 
-def test_output_is_utf8_whatever_the_console_says(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_is_utf8_whatever_the_console_says(command, monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
     assert command("caption", "a.jpg", "--language", "zh")[0] == 0
@@ -176,9 +171,7 @@ def test_output_is_utf8_whatever_the_console_says(command: Run, monkeypatch: pyt
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="no such file names there")
-def test_a_file_name_that_is_no_text_comes_out_as_its_bytes_and_json_stays_utf8(
-    command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_name_that_is_no_text_comes_out_as_its_bytes_and_json_stays_utf8(command, folder, monkeypatch):
     (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"media")
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="utf-8"))
@@ -221,7 +214,7 @@ def answers(request):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt" or shutil.which("head") is None, reason="no pipes of this kind here")
-def test_a_reader_that_goes_away_ends_it_quietly(folder: Path) -> None:
+def test_a_reader_that_goes_away_ends_it_quietly(folder):
     words = [*scripted(folder, LONG), "caption", *["a.jpg", "b.jpg"] * 200]
     program = subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder, env=ENVIRONMENT, text=True
@@ -235,7 +228,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT there")
-def test_ctrl_c_ends_even_what_swallows_it(folder: Path) -> None:
+def test_ctrl_c_ends_even_what_swallows_it(folder):
     words = [*scripted(folder, DEAF), "caption", "a.jpg"]
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a program started in the background ignores it
     program = subprocess.Popen(words, stderr=subprocess.PIPE, cwd=folder, env=ENVIRONMENT, text=True)
@@ -249,36 +242,36 @@ def test_ctrl_c_ends_even_what_swallows_it(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_module_is_the_same_program_and_a_missing_file_is_one_sentence_with_its_path() -> None:
+def test_the_module_is_the_same_program_and_a_missing_file_is_one_sentence_with_its_path():
     command = [sys.executable, "-m", "engines", "caption", "photos/gone.jpg", "--device", "cpu"]
     shown = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert (shown.returncode, shown.stderr) == (1, "photos/gone.jpg: there is no such file\n")
 
 
-def test_logging_is_more_or_less_as_asked(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_logging_is_more_or_less_as_asked(command, capsys):
     def broken(request: object) -> object:
         raise ZeroDivisionError("a defect")
 
-    code, _, _ = command("caption", "a.jpg", "b.jpg", host=FakeHost(scripts={CaptionRequest: broken}))  # type: ignore[dict-item]
+    code, _, _ = command("caption", "a.jpg", "b.jpg", host=FakeHost(scripts={CaptionRequest: broken}))
     err = capsys.readouterr().err
     assert code == 1 and err.count("this failed unexpectedly (ZeroDivisionError('a defect'))") == 2
     assert "Traceback" not in err
 
 
-def test_a_text_that_breaks_off_says_so_beside_it(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_text_that_breaks_off_says_so_beside_it(command, capsys):
     cut = {AskRequest: lambda request: iter([AskResult(request=request, text="A dog and", end="cut")])}
     assert command("ask", "a.mp4", "Who?", host=FakeHost(scripts=cut))[0] == 0
     said = capsys.readouterr()
     assert said.out == "A dog and\n" and said.err.startswith("a.mp4: the text breaks off here")
 
 
-def test_one_bad_file_does_not_stop_the_rest(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_bad_file_does_not_stop_the_rest(command, capsys):
     def some(request: CaptionRequest) -> object:
         if request.media == Path("a.jpg"):
             raise MediaError("test", "a.jpg is damaged.")
         yield from FakeHost().stream(request)
 
-    code, _, _ = command("caption", "a.jpg", "gone.jpg", "b.jpg", host=FakeHost(scripts={CaptionRequest: some}))  # type: ignore[dict-item]
+    code, _, _ = command("caption", "a.jpg", "gone.jpg", "b.jpg", host=FakeHost(scripts={CaptionRequest: some}))
     assert code == 1
     assert capsys.readouterr() == (
         "b.jpg: A dog runs on the beach.\n",

@@ -12,7 +12,6 @@ import pytest
 from engines.cli.table import COMMANDS
 from engines.index import Collection, Row
 from scripts.cli_reference import MARKS, filled
-from tests.engines.cli.conftest import Run
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
 
@@ -22,20 +21,20 @@ def examples() -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line]
 
 
-def test_the_tables_of_options_are_those_of_the_parsers() -> None:
+def test_the_tables_of_options_are_those_of_the_parsers():
     page = PAGE.read_text(encoding="utf-8")
     assert page == filled(page), "write them anew: python -m scripts.cli_reference docs/cli.md"
     told = {found[1] for found in MARKS.findall(page)}
     assert told == {"every", *(command.name for command in COMMANDS if command.program is None)}
 
 
-def test_every_command_has_an_example() -> None:
+def test_every_command_has_an_example():
     named = {name for line in examples() for name in re.findall(r"fusion-studio (\w+)", line)}
     assert named == {command.name for command in COMMANDS}
 
 
 @pytest.fixture
-def sample_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def sample_folder(folder, monkeypatch) -> Path:
     """The current folder with every file that the examples name."""
     monkeypatch.setenv("FUSION_STUDIO_HOME", str(folder / "home"))
     for name in ("photo.jpg", "pictures/a.jpg", "holiday/b.jpg", "talk.mp3", "talks/one.mp3", "song.mp3", "clip.mp4",
@@ -52,7 +51,7 @@ def sample_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("sample_folder")
-def test_the_examples_run(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_examples_run(command, capsys):
     for line in examples():
         words, _, why = line.partition("   # not run: ")
         if why:

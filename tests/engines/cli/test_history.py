@@ -13,7 +13,7 @@ from engines.protocol import CaptionRequest, CaptionResult, TranslateRequest, Tr
 
 
 @pytest.fixture
-def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+def history(tmp_path, monkeypatch) -> History:
     """A caption, 1, and a translation, 2."""
     monkeypatch.setenv("FUSION_STUDIO_HOME", str(tmp_path))
     kept = History(history_file(tmp_path))
@@ -30,7 +30,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("history")
-def test_results_are_listed_searched_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_are_listed_searched_and_shown(capsys):
     newest, oldest = said(capsys)
     assert newest.startswith("2\t") and "translate\tGood morning.\tGuten Morgen." in newest
     assert oldest.startswith("1\t") and "caption\tdog.jpg\tA dog runs." in oldest
@@ -41,7 +41,7 @@ def test_results_are_listed_searched_and_shown(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.usefixtures("history")
-def test_results_are_exported_whole_the_oldest_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_are_exported_whole_the_oldest_first(capsys):
     first, second = map(json.loads, said(capsys, "export"))
     assert (first["id"], first["result"], first["request"]["media"]) == (1, "caption", "/p/dog.jpg")
     assert second["text"] == "Guten Morgen."
@@ -49,14 +49,14 @@ def test_results_are_exported_whole_the_oldest_first(capsys: pytest.CaptureFixtu
     assert [json.loads(line) for line in said(capsys, "show", "2", "--json")] == [second]
 
 
-def test_results_are_deleted_one_by_one_or_all(history: History, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_are_deleted_one_by_one_or_all(history, capsys):
     assert said(capsys, "delete", "1") == []
     assert [entry.id for entry in history.find()] == [2]
     assert said(capsys, "clear") == ["1 result deleted"]
     assert history.find() == []
 
 
-def test_it_is_turned_off_and_on(history: History, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_turned_off_and_on(history, capsys):
     assert said(capsys, "off") == ["the history is off"]
     assert not history.is_on
     assert said(capsys, "on") == ["the history is on"]
@@ -74,9 +74,7 @@ def test_it_is_turned_off_and_on(history: History, capsys: pytest.CaptureFixture
         (["clear", "1"], "takes no words"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_deletes_nothing(
-    words: list[str], sentence: str, history: History, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistake_is_one_sentence_and_deletes_nothing(words, sentence, history, capsys):
     assert main(["history", *words]) == 1
     assert sentence in capsys.readouterr().err
     assert len(history.find()) == 2

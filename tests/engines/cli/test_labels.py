@@ -15,7 +15,7 @@ from tests.fake_host import FakeHost, embed_by_name
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("FUSION_STUDIO_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for name in ("a1", "a2", "a2.jpg", "a3.jpg", "b9.jpg", "z", "z.jpg", "broken", "broken.jpg", "a.jpg"):
@@ -31,7 +31,7 @@ def told(*arguments: str, host: FakeHost | None = None) -> int:
     return code
 
 
-def test_what_is_taught_is_kept_and_names_new_files(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+def test_what_is_taught_is_kept_and_names_new_files(capsys, home):
     assert told("teach", "Pets", "cat=a1.jpg,a2.jpg", "dog=b1.jpg") == 0
     assert capsys.readouterr().out == "Pets: cat (2), dog (1)\n"
     assert LabelFolder(home).load("pets").labels == ("cat", "dog")
@@ -41,20 +41,20 @@ def test_what_is_taught_is_kept_and_names_new_files(capsys: pytest.CaptureFixtur
     assert "(none of these)  z.jpg" in none
 
 
-def test_a_label_may_be_given_again_and_have_any_letters(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_label_may_be_given_again_and_have_any_letters(capsys):
     assert told("teach", "../🐾", "猫=a1.jpg", "a,b c=b1.jpg", "猫=a2.jpg") == 0
     assert capsys.readouterr().out == "../🐾: 猫 (2), a,b c (1)\n"
     assert told("recognise", "../🐾", "a3.jpg") == 0
     assert "猫" in capsys.readouterr().out
 
 
-def test_a_file_may_have_a_comma_in_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_may_have_a_comma_in_its_name(tmp_path, capsys):
     (tmp_path / "a, b.jpg").write_text("")
     assert told("teach", "Pets", f"cat={tmp_path / 'a, b.jpg'}", "dog=b1.jpg") == 0
     assert "cat (1)" in capsys.readouterr().out
 
 
-def test_one_json_object_tells_it_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_json_object_tells_it_all(capsys):
     assert told("teach", "Pets", "cat=a1,broken.jpg", "dog=b1", "--json") == 1
     plain = json.loads(capsys.readouterr().out)
     assert plain == {
@@ -74,7 +74,7 @@ def test_one_json_object_tells_it_all(capsys: pytest.CaptureFixture[str]) -> Non
     }
 
 
-def test_what_cannot_be_read_is_said_beside_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_read_is_said_beside_the_rest(capsys):
     assert told("teach", "Pets", "cat=a1,broken.jpg", "dog=b1") == 1
     assert capsys.readouterr() == ("Pets: cat (1), dog (1)\n", "broken.jpg is damaged.\n")
     assert told("recognise", "Pets", "broken.jpg", "a2") == 1
@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_said_beside_the_rest(capsys: pytest.CaptureFixtu
     assert "cat  a2" in out and err == "broken.jpg is damaged.\n"
 
 
-def test_sets_are_listed_renamed_and_deleted(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sets_are_listed_renamed_and_deleted(home, capsys):
     assert told("labels") == 0
     assert capsys.readouterr().out == "(no label set yet; teach one)\n"
     told("teach", "Pets", "cat=a1", "dog=b1,b2")
@@ -111,21 +111,21 @@ def test_sets_are_listed_renamed_and_deleted(home: Path, capsys: pytest.CaptureF
         ("labels delete Cars", "No label set is called 'Cars'"),
     ],
 )
-def test_what_goes_wrong_is_one_sentence(arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_goes_wrong_is_one_sentence(arguments, sentence, capsys):
     assert told(*arguments.split()) == 1
     out, err = capsys.readouterr()
     assert out == "" and err.startswith(sentence) and err.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", ["teach Pets cat", "teach Pets cat= dog=b", "teach Pets", "labels burn Pets"])
-def test_wrong_usage_is_told_apart(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_told_apart(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         told(*arguments.split())
     assert caught.value.code == 2
     assert "usage" in capsys.readouterr().err
 
 
-def test_a_set_of_another_model_and_a_host_without_vectors_are_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_set_of_another_model_and_a_host_without_vectors_are_sentences(capsys):
     told("teach", "Pets", "cat=a1", "dog=b1")
     blind = FakeHost(abilities=frozenset({Ability(CaptionRequest, "en")}))
     assert told("teach", "Pets", "cat=a1", "dog=b1", host=blind) == 1
@@ -139,7 +139,7 @@ def ctrl_c(request: Request) -> Iterator[Result]:
     raise KeyboardInterrupt
 
 
-def test_a_stop_in_the_middle_keeps_the_set_as_it_was(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stop_in_the_middle_keeps_the_set_as_it_was(home, capsys):
     told("teach", "Pets", "cat=a1", "dog=b1")
     stopped = FakeHost(scripts={EmbedRequest: ctrl_c})
     assert told("teach", "Pets", "bird=c1", "fish=d1", host=stopped) == 130

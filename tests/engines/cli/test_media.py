@@ -33,7 +33,6 @@ from engines.protocol import (
     TranslateRequest,
     TranslateResult,
 )
-from tests.engines.cli.conftest import Run
 from tests.fake_host import FakeHost
 
 
@@ -61,16 +60,14 @@ from tests.fake_host import FakeHost
         ("embed --file a.jpg", EmbedRequest(media=Path("a.jpg")), "photo: 1.0000"),
     ],
 )
-def test_a_command_becomes_a_request_and_its_result_is_printed(
-    words: str, request_made: Request, printed: str, command: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_command_becomes_a_request_and_its_result_is_printed(words, request_made, printed, command, capsys):
     code, requests, host = command(*words.split())
     out, err = capsys.readouterr()
     assert code == 0 and requests == [request_made] and host.closed
     assert out.startswith(printed) and err == ""
 
 
-def test_how_a_file_was_read_is_said_beside_the_result(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_how_a_file_was_read_is_said_beside_the_result(command, capsys):
     def script(request: Request) -> Iterator[Result]:
         note = Message("note.very_quiet", "The sound is very quiet and was made louder.")
         yield CaptionResult(request=request, text="A dog.", notes=(note,), end="finished")
@@ -81,14 +78,14 @@ def test_how_a_file_was_read_is_said_beside_the_result(command: Run, capsys: pyt
 
 
 @pytest.mark.parametrize("words", ["caption a.jpg", "transcribe a.wav", "ask a.mp4 Who?", "embed dog"])
-def test_json_is_one_object_of_the_last_result(words: str, command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_object_of_the_last_result(words, command, capsys):
     assert command(*words.split(), "--json")[0] == 0
     plain = json.loads(capsys.readouterr().out)
     assert plain["end"] == "finished" and plain["result"] == words.split()[0] and plain["host"] == "fake"
     assert plain["file"] == words.split()[1]
 
 
-def test_an_empty_result_is_said_and_not_a_failure(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_result_is_said_and_not_a_failure(command, capsys):
     silent = {
         AskRequest: lambda request: iter([AskResult(request=request, silent=True, end="empty")]),
         TranscribeRequest: lambda request: iter([TranscribeResult(request=request, end="empty")]),
@@ -98,7 +95,7 @@ def test_an_empty_result_is_said_and_not_a_failure(command: Run, capsys: pytest.
     assert capsys.readouterr().out == "(nothing to hear)\n(no speech)\n"
 
 
-def test_an_answer_says_how_sure_it_is_only_if_it_knows(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_answer_says_how_sure_it_is_only_if_it_knows(command, capsys):
     unsure = {AskRequest: lambda request: iter([AskResult(request=request, text="A dog.", end="finished")])}
     assert command("ask", "a.mp4", "Who?", host=FakeHost(scripts=unsure))[0] == 0
     assert capsys.readouterr().out == "A dog.\n"
@@ -108,10 +105,10 @@ def test_an_answer_says_how_sure_it_is_only_if_it_knows(command: Run, capsys: py
 
 
 def names(requests: list[Request]) -> list[str]:
-    return [Path(str(request.media)).as_posix() for request in requests]  # type: ignore[union-attr]
+    return [Path(str(request.media)).as_posix() for request in requests]
 
 
-def test_files_folders_and_patterns_are_read_once_by_one_model(folder: Path, command: Run) -> None:
+def test_files_folders_and_patterns_are_read_once_by_one_model(folder, command):
     opened = []
 
     def opener(routes: object, settings: object) -> FakeHost:
@@ -123,14 +120,12 @@ def test_files_folders_and_patterns_are_read_once_by_one_model(folder: Path, com
     assert names(host.requests) == ["a.jpg", "b.jpg", "talks/two.wav", "talks/monday/one.mp3"]
 
 
-def test_a_folder_gives_transcribe_what_can_be_heard(command: Run) -> None:
+def test_a_folder_gives_transcribe_what_can_be_heard(command):
     assert names(command("transcribe", ".")[1]) == ["a.mp4", "a.wav", "talks/two.wav", "talks/monday/one.mp3"]
 
 
 @pytest.mark.parametrize(("task", "taken"), [("caption", ["in.foto", "in.tape"]), ("transcribe", ["in.tape"])])
-def test_a_file_of_a_folder_with_an_unusual_ending_is_judged_by_what_it_holds(
-    task: str, taken: list[str], tmp_path: Path, command: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_of_a_folder_with_an_unusual_ending_is_judged_by_what_it_holds(task, taken, tmp_path, command, capsys):
     odd = tmp_path / "odd"
     odd.mkdir()
     Image.new("RGB", (8, 8)).save(odd / "in.foto", "PNG")
@@ -144,7 +139,7 @@ def test_a_file_of_a_folder_with_an_unusual_ending_is_judged_by_what_it_holds(
     assert capsys.readouterr().err == f"passed over {len(passed)} files: {', '.join(passed)}\n"
 
 
-def test_of_many_files_passed_over_the_first_are_named(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_many_files_passed_over_the_first_are_named(command, capsys):
     for n in range(12):
         (Path("talks") / f"{n:02}.doc").touch()
     command("caption", "talks")
@@ -154,9 +149,7 @@ def test_of_many_files_passed_over_the_first_are_named(command: Run, capsys: pyt
     assert capsys.readouterr().err == ""
 
 
-def test_what_is_missing_is_said_with_its_path_and_the_rest_is_read(
-    command: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_missing_is_said_with_its_path_and_the_rest_is_read(command, capsys):
     (Path("empty")).mkdir()
     code, requests, _ = command("caption", "talks/gone.jpg", "x*.jpg", "empty", "a.jpg", "--json")
     out, err = capsys.readouterr()
@@ -170,7 +163,7 @@ def test_what_is_missing_is_said_with_its_path_and_the_rest_is_read(
     assert lines[0] == {"file": "talks/gone.jpg", "error": "there is no such file"} and lines[-1]["file"] == "a.jpg"
 
 
-def test_no_model_is_opened_when_nothing_is_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_model_is_opened_when_nothing_is_there(folder, capsys):
     def opener(routes: object, settings: object) -> FakeHost:
         raise AssertionError("opened for nothing")
 
@@ -186,23 +179,19 @@ class Standard:
 
 
 @pytest.mark.parametrize("data", [b"a.jpg\nb.jpg\n", b"a.jpg\r\nb.jpg", b"a.jpg\0b.jpg\0"])
-def test_standard_input_may_list_paths(data: bytes, command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_may_list_paths(data, command, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Standard(data))
     assert names(command("caption", "-")[1]) == ["a.jpg", "b.jpg"]
 
 
-def test_a_listed_path_that_is_missing_is_said(
-    command: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_listed_path_that_is_missing_is_said(command, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", Standard("déjà vu.jpg\na.jpg\n".encode()))
     code, requests, _ = command("caption", "-")
     assert code == 1 and names(requests) == ["a.jpg"]
     assert capsys.readouterr().err == "déjà vu.jpg: there is no such file\n"
 
 
-def test_standard_input_may_be_the_media(
-    command: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_standard_input_may_be_the_media(command, monkeypatch, capsys):
     data = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 100
     seen: list[tuple[Path, bytes]] = []
 
@@ -212,14 +201,12 @@ def test_standard_input_may_be_the_media(
         yield from FakeHost().stream(request)
 
     monkeypatch.setattr(sys, "stdin", Standard(data))
-    assert command("caption", "-", host=FakeHost(scripts={CaptionRequest: look}))[0] == 0  # type: ignore[dict-item]
+    assert command("caption", "-", host=FakeHost(scripts={CaptionRequest: look}))[0] == 0
     ((path, read),) = seen
     assert read == data and not path.exists() and capsys.readouterr().out == "A dog runs on the beach.\n"
 
 
-def test_empty_standard_input_is_a_failure(
-    command: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_empty_standard_input_is_a_failure(command, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", Standard(b""))
     assert command("caption", "-")[0] == 1
     assert capsys.readouterr().err == "-: nothing came on standard input\n"
@@ -228,47 +215,41 @@ def test_empty_standard_input_is_a_failure(
 # --- translate ---------------------------------------------------------------------------------------------------
 
 
-def test_text_comes_from_words_files_and_standard_input(
-    command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_text_comes_from_words_files_and_standard_input(command, folder, monkeypatch, capsys):
     (folder / "letter.txt").write_text("From a file.", encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", Standard("Déjà vu.".encode()))
     code, requests, _ = command("translate", "Hello.", "-", "letter.txt", "--from", "en", "--to", "de")
     assert code == 0
-    assert [request.text for request in requests] == ["Hello.", "Déjà vu.", "From a file."]  # type: ignore[union-attr]
+    assert [request.text for request in requests] == ["Hello.", "Déjà vu.", "From a file."]
     assert capsys.readouterr().out.splitlines()[-1] == "letter.txt: Guten Morgen."
 
 
-def test_a_long_text_is_translated_line_by_line_and_keeps_its_empty_lines(
-    command: Run, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_long_text_is_translated_line_by_line_and_keeps_its_empty_lines(command, folder, capsys):
     (folder / "letter.txt").write_text("One.\n\nTwo.\n")
     code, requests, _ = command("translate", "letter.txt", "--from", "en", "--to", "de")
-    assert code == 0 and [request.text for request in requests] == ["One.", "Two."]  # type: ignore[union-attr]
+    assert code == 0 and [request.text for request in requests] == ["One.", "Two."]
     assert capsys.readouterr().out == "Guten Morgen.\n\nGuten Morgen.\n"
 
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nThat is it.\n\n2\n00:00:03,000 --> 00:00:05,000\nYou are\n\n"
 
 
-def test_subtitles_are_translated_cue_by_cue_into_a_file_that_players_find(
-    command: Run, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_subtitles_are_translated_cue_by_cue_into_a_file_that_players_find(command, folder, capsys):
     (folder / "talk.srt").write_bytes(SRT.replace("\n", "\r\n").encode("utf-8-sig"))
     code, requests, _ = command("translate", "talk.srt", "--to", "de", "--output-dir", "out")
-    assert code == 0 and [(r.text, r.source) for r in requests] == [("That is it.", "en"), ("You are", "en")]  # type: ignore[union-attr]
+    assert code == 0 and [(r.text, r.source) for r in requests] == [("That is it.", "en"), ("You are", "en")]
     written = (folder / "out" / "talk.de.srt").read_bytes().decode()
     assert written == re.sub("That is it.|You are", "Guten Morgen.", SRT).replace("\n", "\r\n")
     assert command("translate", "talk.srt", "--to", "de")[0] == 0
     assert capsys.readouterr().out.count("-->") == 2
 
 
-def test_an_unclear_language_is_asked_for(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unclear_language_is_asked_for(command, capsys):
     assert command("translate", "Xkcd qwrtz", "--to", "de")[0] == 1
     assert "name it with --from" in capsys.readouterr().err
 
 
-def test_a_doubtful_translation_says_so(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_doubtful_translation_says_so(command, capsys):
     scripts = {
         TranslateRequest: lambda request: iter(
             [TranslateResult(request=request, text="Hm.", confidence=0.2, unsure=True, end="finished")]
@@ -285,7 +266,7 @@ def test_a_doubtful_translation_says_so(command: Run, capsys: pytest.CaptureFixt
 # --- where results go --------------------------------------------------------------------------------------------
 
 
-def test_results_of_several_files_are_told_apart(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_of_several_files_are_told_apart(command, capsys):
     assert command("caption", "a.jpg", "b.jpg")[0] == 0
     assert capsys.readouterr().out == "a.jpg: A dog runs on the beach.\nb.jpg: A dog runs on the beach.\n"
     assert command("transcribe", "a.wav", "a.mp4")[0] == 0
@@ -298,14 +279,12 @@ def test_results_of_several_files_are_told_apart(command: Run, capsys: pytest.Ca
     [("srt", "1\n00:00:00,500 -->"), ("vtt", "WEBVTT"), ("json", '{"result": "transcribe"'), ("tsv", "start\tend\tte"),
      ("lrc", "[00:00.50]Good"), ("ass", "[Script Info]")],
 )  # fmt: skip
-def test_a_transcript_comes_in_every_format(
-    form: str, start: str, command: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_transcript_comes_in_every_format(form, start, command, capsys):
     assert command("transcribe", "a.wav", "--format", form)[0] == 0
     assert capsys.readouterr().out.startswith(start)
 
 
-def test_original_and_translation_are_written_as_asked(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_original_and_translation_are_written_as_asked(command, capsys):
     shown = {}
     for text in ("original", "translation", "both"):
         assert command("transcribe", "a.wav", "--translate-to", "fr", "--text", text, "--format", "srt")[0] == 0
@@ -317,7 +296,7 @@ def test_original_and_translation_are_written_as_asked(command: Run, capsys: pyt
     }
 
 
-def test_words_light_up_when_asked(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_light_up_when_asked(command, capsys):
     assert command("transcribe", "a.wav", "--format", "ass", "--words")[0] == 0
     assert "{\\k30}Good {\\k30}morning." in capsys.readouterr().out
 
@@ -326,27 +305,27 @@ def listing(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_each_input_gets_a_file_of_each_format_at_its_place(command: Run, folder: Path) -> None:
+def test_each_input_gets_a_file_of_each_format_at_its_place(command, folder):
     code, _, _ = command("transcribe", "a.wav", "talks", "--output-dir", "out", "--format", "srt,txt")
     assert code == 0
     assert listing(folder / "out") == ["a.srt", "a.txt", "monday/one.srt", "monday/one.txt", "two.srt", "two.txt"]
     assert (folder / "out/two.txt").read_text() == "Good morning.\nThe train leaves at nine.\n"
 
 
-def test_all_formats_may_be_written_at_once(command: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_formats_may_be_written_at_once(command, folder, capsys):
     assert command("transcribe", "a.wav", "--output-dir", "out", "--format", "all")[0] == 0
     assert listing(folder / "out") == [f"a.{form}" for form in ("ass", "json", "lrc", "srt", "tsv", "txt", "vtt")]
     assert json.loads((folder / "out/a.json").read_text())["text"] == "Good morning. The train leaves at nine."
     assert capsys.readouterr() == ("", "7 files written\n")
 
 
-def test_inputs_of_one_name_keep_apart(command: Run, folder: Path) -> None:
+def test_inputs_of_one_name_keep_apart(command, folder):
     (folder / "talks/a.wav").write_bytes(b"media")
     assert command("transcribe", "a.wav", "a.mp4", "talks/a.wav", "--output-dir", "out", "-q")[0] == 0
     assert listing(folder / "out") == ["a.mp4.txt", "a.wav (2).txt", "a.wav.txt"]
 
 
-def test_resume_skips_what_is_done(command: Run, folder: Path) -> None:
+def test_resume_skips_what_is_done(command, folder):
     words = ["caption", "a.jpg", "b.jpg", "--output-dir", "out", "--resume"]
     assert names(command(*words)[1]) == ["a.jpg", "b.jpg"]
     (folder / "out/b.txt").unlink()
@@ -355,23 +334,21 @@ def test_resume_skips_what_is_done(command: Run, folder: Path) -> None:
     assert names(command(*words, "--format", "txt,json")[1]) == ["a.jpg", "b.jpg"]
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence_for_each_file(
-    command: Run, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_that_cannot_be_written_is_a_sentence_for_each_file(command, folder, capsys):
     (folder / "out").write_text("a file")
     assert command("caption", "a.jpg", "--output-dir", "out")[0] == 1
     err = capsys.readouterr().err
     assert err.startswith(f"a.jpg: {Path('out/a.txt')} cannot be written: ") and err.count("\n") == 1
 
 
-def test_json_lines_come_as_results_come(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lines_come_as_results_come(command, capsys):
     shown: list[int] = []
 
     def counting(request: CaptionRequest) -> Iterator[Result]:
         shown.append(capsys.readouterr().out.count("\n"))
         yield from FakeHost().stream(request)
 
-    host = FakeHost(scripts={CaptionRequest: counting})  # type: ignore[dict-item]
+    host = FakeHost(scripts={CaptionRequest: counting})
     assert command("caption", "a.jpg", "b.jpg", "--json", host=host)[0] == 0
     assert shown == [0, 1]
 
@@ -383,9 +360,7 @@ def be_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
 
 
-def test_a_terminal_shows_how_many_files_are_done(
-    command: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_shows_how_many_files_are_done(command, capsys, monkeypatch):
     be_a_terminal(monkeypatch)
     assert command("caption", "a.jpg", "b.jpg", host=FakeHost(delay_s=0.03))[0] == 0
     out, err = capsys.readouterr()
@@ -393,18 +368,14 @@ def test_a_terminal_shows_how_many_files_are_done(
     assert out == "a.jpg: A dog runs on the beach.\nb.jpg: A dog runs on the beach.\n"
 
 
-def test_a_terminal_shows_how_far_a_single_file_is(
-    command: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_shows_how_far_a_single_file_is(command, capsys, monkeypatch):
     be_a_terminal(monkeypatch)
     assert command("transcribe", "a.wav")[0] == 0
     err = capsys.readouterr().err
     assert "listening" in err and "5.0/5.0" in err and "Good morning." in err
 
 
-def test_quiet_shows_results_and_failures_only(
-    command: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_quiet_shows_results_and_failures_only(command, capsys, monkeypatch):
     be_a_terminal(monkeypatch)
     assert command("caption", "a.jpg", "gone.jpg", "--quiet")[0] == 1
     assert capsys.readouterr() == ("a.jpg: A dog runs on the beach.\n", "gone.jpg: there is no such file\n")
@@ -413,7 +384,7 @@ def test_quiet_shows_results_and_failures_only(
 # --- watching ----------------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_taken_when_it_has_stopped_growing(tmp_path: Path) -> None:
+def test_a_file_is_taken_when_it_has_stopped_growing(tmp_path):
     looks = 0
 
     def step(seconds: float) -> None:
@@ -439,9 +410,7 @@ def test_a_file_is_taken_when_it_has_stopped_growing(tmp_path: Path) -> None:
     assert taken[1][0] == 4 and taken[2][0] == 7
 
 
-def test_watching_transcribes_what_arrives_and_leaves_what_is_done(
-    command: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watching_transcribes_what_arrives_and_leaves_what_is_done(command, folder, monkeypatch):
     def sleep(seconds: float) -> None:
         if seconds != WATCH_S:  # the scripted host's own
             return
@@ -464,9 +433,7 @@ def test_watching_transcribes_what_arrives_and_leaves_what_is_done(
 # --- with a model ------------------------------------------------------------------------------------------------
 
 
-def test_a_model_reads_a_folder_and_one_bad_file_in_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_reads_a_folder_and_one_bad_file_in_it(tmp_path, capsys, monkeypatch):
     """The tiny model has learnt nothing; the media are real."""
     from PIL import Image
 
@@ -490,7 +457,7 @@ def test_a_model_reads_a_folder_and_one_bad_file_in_it(
     assert err.startswith("bad.jpg: bad.jpg ") and err.count("\n") == 1
 
 
-def test_segments_without_words_are_fine_in_every_format(command: Run, folder: Path) -> None:
+def test_segments_without_words_are_fine_in_every_format(command, folder):
     segments = (Segment(0.0, 1.0, "Good morning."),)
     plain = {TranscribeRequest: lambda r: iter([TranscribeResult(request=r, segments=segments, end="finished")])}
     words = ["transcribe", "a.wav", "--format", "all", "--words", "--output-dir", "out"]

@@ -13,7 +13,7 @@ from tests.tiny_data import make_tiny_data
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny(tmp_path_factory) -> Path:
     return make_tiny_data(tmp_path_factory.mktemp("data"))
 
 

@@ -104,7 +104,7 @@ def answer(request: Request) -> Iterator[Result]:
     assert isinstance(request, AskRequest)
     text = ""
     if "picture" not in request.hide and "scenes" in request.question:
-        levels = {round(float(frame.mean())) for frame in request.media.frames}  # type: ignore[union-attr]
+        levels = {round(float(frame.mean())) for frame in request.media.frames}
         text = f"{('none', 'one', 'two', 'three')[len(levels)].capitalize()}!"
     yield AskResult(request=request, text=text, end="finished")
 

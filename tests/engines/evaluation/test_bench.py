@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from engines.evaluation.bench import Bench
 from engines.evaluation.suites import evaluate
 from engines.protocol import CaptionResult, TranslateRequest
-from tests.fake_host import FakeHost
 
 
-def test_a_limit_spreads_over_the_whole_list(oracle: FakeHost, tiny: Path) -> None:
+def test_a_limit_spreads_over_the_whole_list(oracle, tiny):
     assert Bench(oracle, tiny, "dev", 3).take(range(9)) == [0, 3, 6]
     assert Bench(oracle, tiny, "dev").take(range(9), 2) == [0, 4]
     assert Bench(oracle, tiny, "dev", 3).take([]) == []
 
 
-def test_an_answer_of_the_wrong_kind_is_a_defect_not_a_skipped_row(oracle: FakeHost, tiny: Path) -> None:
+def test_an_answer_of_the_wrong_kind_is_a_defect_not_a_skipped_row(oracle, tiny):
     with pytest.raises(TypeError, match="fake answered a TranslateRequest with TranslateResult"):
         Bench(oracle, tiny, "dev").ask(TranslateRequest(text="Hi.", source="en", target="de"), CaptionResult)
 
 
-def test_progress_is_silent_when_asked_to_be(oracle: FakeHost, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_silent_when_asked_to_be(oracle, tiny, capsys):
     assert list(Bench(oracle, tiny, "dev", quiet=True).each([1, 2], "things")) == [1, 2]
     assert capsys.readouterr().err == ""
 
 
-def test_corpora_may_be_chosen_and_all_are_wanted_otherwise(oracle: FakeHost, tiny: Path) -> None:
+def test_corpora_may_be_chosen_and_all_are_wanted_otherwise(oracle, tiny):
     bench = Bench(oracle, tiny, "dev", corpora=frozenset({"multi30k"}))
     assert bench.wants("multi30k") and not bench.wants("tatoeba")
     assert Bench(oracle, tiny, "dev").wants("tatoeba")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +17,11 @@ N_EACH = 6
 
 
 @pytest.fixture(autouse=True)
-def few_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_episodes(monkeypatch) -> None:
     monkeypatch.setattr("engines.evaluation.fewshot.N_EPISODES", 40)
 
 
-def test_few_shot_classes_are_told_apart_by_perfect_vectors(oracle: FakeHost, tiny: Path) -> None:
+def test_few_shot_classes_are_told_apart_by_perfect_vectors(oracle, tiny):
     rows = rows_of(oracle, tiny, "fewshot")
     for shots in (1, 5):
         row = rows[f"fewshot.omniglot.5way_{shots}shot.accuracy"]
@@ -45,7 +44,7 @@ def by_level(request: Request) -> Iterator[Result]:
     yield EmbedResult(request=request, kind=kind, vector=np.eye(256, dtype=np.float32)[axis], end="finished")
 
 
-def test_photos_are_classes_by_their_nouns_and_sounds_by_their_labels(tmp_path: Path) -> None:
+def test_photos_are_classes_by_their_nouns_and_sounds_by_their_labels(tmp_path):
     images = {f"{noun}{i}": (30 * n + 15,) * 3 for n, noun in enumerate(NOUNS) for i in range(N_EACH)}
     listed = [{"image": key, "en": [f"A {key[:-1]} is here."] * 5} for key in images]
     write_rows(tmp_path / "photos" / "flickr8k_dev.jsonl.gz", listed)
@@ -64,6 +63,6 @@ def test_photos_are_classes_by_their_nouns_and_sounds_by_their_labels(tmp_path: 
         assert '"none of these" is right' in rows[f"{key}.taught.strangers"].note
 
 
-def test_too_few_classes_are_said(oracle: FakeHost, tiny: Path) -> None:
+def test_too_few_classes_are_said(oracle, tiny):
     row = rows_of(oracle, tiny, "fewshot")["fewshot.esc10.5way_5shot.accuracy"]
     assert row.value is None and "only 0 classes have more than 5 examples" in row.skipped

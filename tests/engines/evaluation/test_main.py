@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -28,9 +27,7 @@ def broken(request: Request) -> Iterator[Result]:
     yield  # pragma: no cover
 
 
-def test_the_table_is_printed_and_the_file_holds_the_same_rows(
-    oracle: FakeHost, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_is_printed_and_the_file_holds_the_same_rows(oracle, tiny, tmp_path, capsys):
     out = tmp_path / "evaluation.json"
     code = run_main(oracle, "--data", str(tiny), "--split", "dev", "--out", str(out), "--only", "sound,translation")
     assert code == 0
@@ -49,7 +46,7 @@ def test_the_table_is_printed_and_the_file_holds_the_same_rows(
     assert any(line.startswith("translation.en_fr.bleu") and "skipped" in line for line in lines)
 
 
-def test_pieces_made_one_after_the_other_add_up(oracle: FakeHost, tiny: Path, tmp_path: Path) -> None:
+def test_pieces_made_one_after_the_other_add_up(oracle, tiny, tmp_path):
     out = tmp_path / "evaluation.json"
     for only in ("sound", "translation"):
         assert run_main(FakeHost(), "--data", str(tiny), "--out", str(out), "--only", only) == 0
@@ -58,16 +55,14 @@ def test_pieces_made_one_after_the_other_add_up(oracle: FakeHost, tiny: Path, tm
     assert content["about"]["seconds"].keys() == {"sound", "translation"}
 
 
-def test_rows_of_another_limit_are_not_kept(tiny: Path, tmp_path: Path) -> None:
+def test_rows_of_another_limit_are_not_kept(tiny, tmp_path):
     out = tmp_path / "evaluation.json"
     run_main(FakeHost(), "--data", str(tiny), "--out", str(out), "--only", "sound")
     run_main(FakeHost(), "--data", str(tiny), "--out", str(out), "--only", "translation", "--limit", "2")
     assert "sound.esc10.accuracy" not in json.loads(out.read_text(encoding="utf-8"))
 
 
-def test_a_defect_in_one_suite_is_reported_and_costs_only_that_suite(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_defect_in_one_suite_is_reported_and_costs_only_that_suite(tiny, tmp_path, capsys):
     out = tmp_path / "evaluation.json"
     host = FakeHost(scripts={TranslateRequest: broken})
     assert run_main(host, "--data", str(tiny), "--out", str(out), "--only", "translation,sound") == 1
@@ -82,8 +77,6 @@ def test_a_defect_in_one_suite_is_reported_and_costs_only_that_suite(
         (("--data", ".", "--only", "cooking"), "No suite is called 'cooking'; known are caption"),
     ],
 )
-def test_a_request_that_makes_no_sense_is_one_sentence(
-    arguments: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_request_that_makes_no_sense_is_one_sentence(arguments, sentence, capsys):
     assert run_main(FakeHost(), *arguments) == 2
     assert sentence in capsys.readouterr().err

@@ -22,7 +22,7 @@ from engines.evaluation.naming import accepted_names, names
         ("A T-shirt.", "t shirt", True),
     ],
 )
-def test_a_name_counts_as_a_whole_word(text: str, accepted: str, right: bool):
+def test_a_name_counts_as_a_whole_word(text, accepted, right):
     assert names(text, (accepted,), "en") is right
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from engines.evaluation import precision
 from engines.evaluation.bench import Bench
 from engines.evaluation.precision import FORMATS, precision_rows
@@ -13,9 +9,7 @@ from engines.model import checkpoint
 from tests.fake_host import FakeHost
 
 
-def test_every_format_is_measured_by_captions_speech_and_translations(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_format_is_measured_by_captions_speech_and_translations(tiny, monkeypatch):
     monkeypatch.setattr(precision, "FORMATS", {name: FORMATS[name] for name in ("float32", "mixed")})
     asked = []
     small = checkpoint.tiny()

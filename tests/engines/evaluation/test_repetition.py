@@ -19,11 +19,11 @@ from engines.evaluation.repetition import repetitive_texts, words_lost
         ("", "come here", "", 2),
     ],
 )
-def test_only_words_after_the_repetition_can_be_lost(before: str, after: str, written: str, lost: int) -> None:
+def test_only_words_after_the_repetition_can_be_lost(before, after, written, lost):
     assert words_lost(before.split(), after.split(), written.split()) == lost
 
 
-def test_the_texts_repeat_themselves_and_go_on() -> None:
+def test_the_texts_repeat_themselves_and_go_on():
     texts = repetitive_texts(np.random.default_rng(0), 40)
     assert texts == repetitive_texts(np.random.default_rng(0), 40)
     assert len({text.voice for text in texts}) > 4 and all(text.after for text in texts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from engines.evaluation.bench import Bench, Row, Rows
 from engines.evaluation.report import about, earlier, table, write
@@ -17,7 +16,7 @@ ROWS: Rows = {
 }
 
 
-def test_the_table_is_aligned_and_sorted_and_names_what_was_skipped() -> None:
+def test_the_table_is_aligned_and_sorted_and_names_what_was_skipped():
     lines = table(ROWS).splitlines()
     assert [line.split()[0] for line in lines] == ["key", *sorted(ROWS)]
     assert lines[1].index("56.8") + 4 == lines[2].index("12.3") + 4 == lines[3].index("0.123") + 5
@@ -25,7 +24,7 @@ def test_the_table_is_aligned_and_sorted_and_names_what_was_skipped() -> None:
     assert lines[4].endswith("the data has no video")
 
 
-def test_what_is_written_is_read_again_for_the_same_model_split_and_limit_only(tmp_path: Path) -> None:
+def test_what_is_written_is_read_again_for_the_same_model_split_and_limit_only(tmp_path):
     file = tmp_path / "evaluation.json"
     bench = Bench(FakeHost(), tmp_path, "dev", 10)
     write(file, about(bench, {"speech": 1.23}), ROWS)
@@ -37,7 +36,7 @@ def test_what_is_written_is_read_again_for_the_same_model_split_and_limit_only(t
     assert earlier(file, Bench(FakeHost(), tmp_path, "dev")) == ({}, {})
 
 
-def test_a_file_of_another_kind_is_written_anew(tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_written_anew(tmp_path):
     bench = Bench(FakeHost(), tmp_path, "dev")
     for text in ("", "[1, 2]", '{"about": {}}', "not json"):
         file = tmp_path / "evaluation.json"
@@ -46,7 +45,7 @@ def test_a_file_of_another_kind_is_written_anew(tmp_path: Path) -> None:
     assert earlier(tmp_path / "absent.json", bench) == earlier(None, bench) == ({}, {})
 
 
-def test_the_file_says_what_was_measured_and_nothing_of_where(tmp_path: Path) -> None:
+def test_the_file_says_what_was_measured_and_nothing_of_where(tmp_path):
     file = tmp_path / "evaluation.json"
     write(file, about(Bench(FakeHost(), tmp_path, "dev"), {}), ROWS)
     content = json.loads(file.read_text(encoding="utf-8"))

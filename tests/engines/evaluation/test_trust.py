@@ -6,7 +6,6 @@ import json
 import random
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a decoder 
 
 
 @pytest.mark.slow
-def test_no_type_of_hostile_file_does_harm() -> None:
+def test_no_type_of_hostile_file_does_harm():
     rows = trust.measure(len(trust.TYPES), seed=1)
     for kind, row in rows.items():
         assert row.n == 1, kind
@@ -24,7 +23,7 @@ def test_no_type_of_hostile_file_does_harm() -> None:
 
 
 @pytest.mark.parametrize("kind", ["images", "sounds", "clips", "archives", "lists"])
-def test_a_seed_makes_the_same_file_again(kind: str, tmp_path: Path) -> None:
+def test_a_seed_makes_the_same_file_again(kind, tmp_path):
     made = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -33,7 +32,7 @@ def test_a_seed_makes_the_same_file_again(kind: str, tmp_path: Path) -> None:
     assert made[0] == made[1]
 
 
-def test_the_table_has_a_line_for_each_type_and_one_for_the_kills() -> None:
+def test_the_table_has_a_line_for_each_type_and_one_for_the_kills():
     row = trust.FileTally(n=3, n_read=2, most_cpu_s=1.25, most_bytes=2**28)
     found = {"types": {"images": asdict(row)}, "kills": {"n": 5, "files": 90, "lost": 0}}
     lines = trust.table(found).splitlines()
@@ -42,7 +41,7 @@ def test_the_table_has_a_line_for_each_type_and_one_for_the_kills() -> None:
     assert trust.table(found, "zh").splitlines()[-1] == "索引 90 个文件时终止 5 次：0 个丢失或重复。"
 
 
-def test_what_was_counted_is_written_for_the_tables(tmp_path: Path) -> None:
+def test_what_was_counted_is_written_for_the_tables(tmp_path):
     out = tmp_path / "trust.json"
     assert trust.main(["--files", "1", "--kills", "0", "--out", str(out)]) == 0
     found = json.loads(out.read_text(encoding="utf-8"))

@@ -27,13 +27,11 @@ class Deaf:
 
 
 @pytest.fixture
-def bench(tiny: Path) -> Bench:
+def bench(tiny) -> Bench:
     return Bench(FakeHost(), tiny, "dev", quiet=True)
 
 
-def test_each_model_has_its_word_errors_on_every_corpus_and_its_seconds(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_model_has_its_word_errors_on_every_corpus_and_its_seconds(bench, monkeypatch):
     monkeypatch.setattr(whispers, "Whisper", Deaf)
     rows = whisper_rows(bench, [Path("base")])
     corpora = {record.corpus for record in archives.speech(bench.data, "dev")}
@@ -43,7 +41,7 @@ def test_each_model_has_its_word_errors_on_every_corpus_and_its_seconds(
     assert rows["whispers.base.transcribe.seconds"].unit == "s"
 
 
-def test_an_english_model_is_not_asked_for_other_languages(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_english_model_is_not_asked_for_other_languages(bench, monkeypatch):
     monkeypatch.setattr(whispers, "Whisper", Deaf)
     foreign = {record.corpus for record in archives.speech(bench.data, "dev") if record.language != "en"}
     rows = whisper_rows(bench, [Path("base"), Path("tiny.en")])
@@ -51,13 +49,13 @@ def test_an_english_model_is_not_asked_for_other_languages(bench: Bench, monkeyp
     assert "whispers.tiny.en.transcribe.seconds" in rows
 
 
-def test_a_folder_without_a_model_is_a_skipped_row(bench: Bench, tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_a_skipped_row(bench, tmp_path):
     (row,) = whisper_rows(bench, [tmp_path]).values()
     assert row.value is None
     assert row.skipped
 
 
-def test_the_real_one_writes_what_the_sample_says() -> None:
+def test_the_real_one_writes_what_the_sample_says():
     folder = os.environ.get("FUSION_WEIGHTS")
     if not folder:
         pytest.skip("FUSION_WEIGHTS does not name a folder with whisper-tiny.en")

@@ -6,7 +6,6 @@ import base64
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import openai
 import pytest
 
 from engines.hosts.api_server import openai_app
-from engines.protocol import Host
 from tests.conftest import SAMPLES
 from tests.loopback_app import loopback
 
@@ -22,13 +20,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def address(builtin: Host) -> Iterator[str]:
+def address(builtin) -> Iterator[str]:
     with loopback(openai_app(builtin)) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def client(address: str) -> Iterator[openai.OpenAI]:
+def client(address) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=address, api_key="none", max_retries=0, timeout=300) as client:
         yield client
 
@@ -61,7 +59,7 @@ def asked(client: openai.OpenAI, text: str, *media: dict[str, Any]) -> str:
     return str(client.chat.completions.create(model="any", messages=messages).choices[0].message.content)
 
 
-def test_speech_is_written_down_in_every_form(client: openai.OpenAI) -> None:
+def test_speech_is_written_down_in_every_form(client):
     text = transcript(client, "all-busy.mp3", "json").text
     assert "call" in text and "answered in the order" in text
     assert transcript(client, "all-busy.mp3", "text").strip() == text
@@ -74,17 +72,17 @@ def test_speech_is_written_down_in_every_form(client: openai.OpenAI) -> None:
     assert transcript(client, "all-busy.mp3", "vtt").startswith("WEBVTT")
 
 
-def test_a_transcript_is_streamed_and_its_parts_are_the_whole(client: openai.OpenAI) -> None:
+def test_a_transcript_is_streamed_and_its_parts_are_the_whole(client):
     *deltas, done = transcript(client, "all-busy.mp3", "json", stream=True)
     assert "".join(event.delta for event in deltas) == done.text and "call" in done.text
 
 
-def test_german_speech_becomes_english_text(client: openai.OpenAI) -> None:
+def test_german_speech_becomes_english_text(client):
     assert "Morgen" in transcript(client, "morgen.mp3", "json").text
     assert "morning" in str(client.audio.translations.create(model="whisper-1", file=SAMPLES / "morgen.mp3").text)
 
 
-def test_pictures_sounds_and_clips_are_asked_about(client: openai.OpenAI) -> None:
+def test_pictures_sounds_and_clips_are_asked_about(client):
     assert "dog" in asked(client, "Describe this photo.", picture("dog.jpg"))
     assert "hund" in asked(client, "Describe this photo in German.", picture("dog.jpg")).lower()
     assert "dog" in asked(client, "What animal is heard?", sound("barking.mp3")).lower()
@@ -92,7 +90,7 @@ def test_pictures_sounds_and_clips_are_asked_about(client: openai.OpenAI) -> Non
     assert "Hund" in asked(client, "Translate from English to German: The dog is sleeping.")
 
 
-def test_a_streamed_chat_is_the_whole_answer(client: openai.OpenAI) -> None:
+def test_a_streamed_chat_is_the_whole_answer(client):
     messages: Any = [{"role": "user", "content": [{"type": "text", "text": "Describe this."}, picture("dog.jpg")]}]
     chunks = list(client.chat.completions.create(model="any", messages=messages, stream=True))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
@@ -100,7 +98,7 @@ def test_a_streamed_chat_is_the_whole_answer(client: openai.OpenAI) -> None:
     assert chunks[-1].choices[0].finish_reason == "stop"
 
 
-def test_texts_and_media_lie_in_one_space(client: openai.OpenAI) -> None:
+def test_texts_and_media_lie_in_one_space(client):
     inputs = ["a dog", "a cup of coffee", data_url("dog.jpg", "image/jpeg"), data_url("barking.mp3", "audio/mpeg")]
     rows = client.embeddings.create(model="any", input=inputs).data
     dog, coffee, photo, bark = (np.array(row.embedding) for row in rows)
@@ -108,11 +106,11 @@ def test_texts_and_media_lie_in_one_space(client: openai.OpenAI) -> None:
     assert photo @ dog > photo @ coffee and bark @ dog > bark @ coffee
 
 
-def test_the_model_is_listed_by_its_name(client: openai.OpenAI, builtin: Host) -> None:
+def test_the_model_is_listed_by_its_name(client, builtin):
     assert [model.id for model in client.models.list()] == [builtin.info.name]
 
 
-def test_silence_and_what_is_no_medium_are_told_from_speech(client: openai.OpenAI, tmp_path: Path) -> None:
+def test_silence_and_what_is_no_medium_are_told_from_speech(client, tmp_path):
     assert transcript(client, "rain.opus", "json").text == ""
     (tmp_path / "talk.mp3").write_bytes(b"no sound at all" * 100)
     with pytest.raises(openai.BadRequestError, match=r"talk\.mp3") as refused:
@@ -123,7 +121,7 @@ def test_silence_and_what_is_no_medium_are_told_from_speech(client: openai.OpenA
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl_gets_subtitles(address: str) -> None:
+def test_curl_gets_subtitles(address):
     command = ["curl", "-s", f"{address}/audio/transcriptions", "-F", f"file=@{SAMPLES / 'all-busy.mp3'}"]
     ended = subprocess.run([*command, "-F", "response_format=srt"], capture_output=True, text=True, check=True)
     assert ended.stdout.startswith("1\n00:00:") and "call" in ended.stdout

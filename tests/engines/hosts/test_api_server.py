@@ -50,13 +50,13 @@ def host() -> FakeHost:
 
 
 @pytest.fixture(scope="module")
-def address(host: FakeHost) -> Iterator[str]:
+def address(host) -> Iterator[str]:
     with served(host) as address:
         yield address
 
 
 @pytest.fixture
-def client(address: str) -> Iterator[openai.OpenAI]:
+def client(address) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=address, api_key="none", max_retries=0) as client:
         yield client
 
@@ -85,7 +85,7 @@ def asked(client: openai.OpenAI, *content: dict[str, Any] | str, **more: Any) ->
 # --- speech ---
 
 
-def test_a_transcript_comes_in_every_form(client: openai.OpenAI) -> None:
+def test_a_transcript_comes_in_every_form(client):
     def transcript(form: Any, **more: Any) -> Any:
         return client.audio.transcriptions.create(
             model="whisper-1", file=("a.wav", SOUND), response_format=form, **more
@@ -101,9 +101,7 @@ def test_a_transcript_comes_in_every_form(client: openai.OpenAI) -> None:
     assert (whole.words[0].word, whole.words[0].start) == ("Good", 0.5)
 
 
-def test_the_language_asked_for_reaches_the_host_and_translations_are_english(
-    client: openai.OpenAI, host: FakeHost
-) -> None:
+def test_the_language_asked_for_reaches_the_host_and_translations_are_english(client, host):
     client.audio.transcriptions.create(model="whisper-1", file=("a.wav", SOUND), language="de")
     heard = host.requests[-1]
     assert isinstance(heard, TranscribeRequest) and (heard.language, heard.translate_to) == ("de", None)
@@ -114,7 +112,7 @@ def test_the_language_asked_for_reaches_the_host_and_translations_are_english(
     assert isinstance(heard.media, Path) and not heard.media.exists(), "the file is gone when the answer is sent"
 
 
-def test_a_transcript_is_streamed_by_segments(client: openai.OpenAI) -> None:
+def test_a_transcript_is_streamed_by_segments(client):
     events: Any = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", SOUND), stream=True)
     *deltas, done = list(events)
     assert [event.type for event in deltas] == ["transcript.text.delta"] * 2
@@ -124,7 +122,7 @@ def test_a_transcript_is_streamed_by_segments(client: openai.OpenAI) -> None:
 # --- chat ---
 
 
-def test_a_question_about_a_picture_is_answered_in_its_language(client: openai.OpenAI, host: FakeHost) -> None:
+def test_a_question_about_a_picture_is_answered_in_its_language(client, host):
     assert asked(client, picture(), "What is to be heard?") == ANSWERS["en"]
     assert asked(client, picture(), "画面里有什么？") == ANSWERS["zh"]
     assert asked(client, "Describe this photo in one sentence, in German.", picture()) == CAPTIONS["de"]
@@ -132,14 +130,14 @@ def test_a_question_about_a_picture_is_answered_in_its_language(client: openai.O
     assert asked(client, sound(), "Transcribe this.") == " ".join(SPEECH["en"])
 
 
-def test_several_pictures_and_a_sound_are_one_clip(client: openai.OpenAI, host: FakeHost) -> None:
+def test_several_pictures_and_a_sound_are_one_clip(client, host):
     asked(client, picture("red"), picture("blue"), sound(), "What happens?")
     request = host.requests[-1]
     assert isinstance(request, AskRequest) and isinstance(request.media, Clip)
     assert len(request.media.frames) == 2 and request.media.sound is not None
 
 
-def test_earlier_turns_are_the_history(client: openai.OpenAI, host: FakeHost) -> None:
+def test_earlier_turns_are_the_history(client, host):
     messages: Any = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [picture(), {"type": "text", "text": "Who is there?"}]},
@@ -152,7 +150,7 @@ def test_earlier_turns_are_the_history(client: openai.OpenAI, host: FakeHost) ->
     assert (request.question, request.history) == ("What does it do?", (("Who is there?", "A dog."),))
 
 
-def test_text_alone_is_translated_or_told_what_can_be_asked(client: openai.OpenAI, host: FakeHost) -> None:
+def test_text_alone_is_translated_or_told_what_can_be_asked(client, host):
     assert asked(client, "Translate to German: Good morning.") == SPEECH["de"][0]
     request = host.requests[-1]
     assert isinstance(request, TranslateRequest)
@@ -160,7 +158,7 @@ def test_text_alone_is_translated_or_told_what_can_be_asked(client: openai.OpenA
     assert "answers questions about photos" in asked(client, "Hello!")
 
 
-def test_a_chat_is_streamed_and_ends_as_clients_expect(client: openai.OpenAI) -> None:
+def test_a_chat_is_streamed_and_ends_as_clients_expect(client):
     messages: Any = [{"role": "user", "content": [picture(), {"type": "text", "text": "What is it?"}]}]
     chunks = list(
         client.chat.completions.create(
@@ -173,7 +171,7 @@ def test_a_chat_is_streamed_and_ends_as_clients_expect(client: openai.OpenAI) ->
     assert chunks[-1].usage is not None and chunks[-1].usage.prompt_tokens > 0
 
 
-def test_only_whole_sentences_are_streamed_since_beams_revise_the_last() -> None:
+def test_only_whole_sentences_are_streamed_since_beams_revise_the_last():
     def script(request: Any) -> Iterator[Any]:
         for text in ("Good", "God morning.", "Good morning. How", "Good morning. Who are", "Good morning. Who is it?"):
             yield TranslateResult(request=request, text=text)
@@ -190,7 +188,7 @@ def test_only_whole_sentences_are_streamed_since_beams_revise_the_last() -> None
 # --- embeddings and models ---
 
 
-def test_texts_and_media_are_embedded_in_both_encodings(client: openai.OpenAI, host: FakeHost, address: str) -> None:
+def test_texts_and_media_are_embedded_in_both_encodings(client, host, address):
     vectors = client.embeddings.create(model="any", input=["a dog", picture()["image_url"]["url"]]).data
     assert [len(row.embedding) for row in vectors] == [256, 256] and vectors[1].index == 1
     kinds = [type(r.media) for r in host.requests[-2:] if isinstance(r, EmbedRequest)]
@@ -199,7 +197,7 @@ def test_texts_and_media_are_embedded_in_both_encodings(client: openai.OpenAI, h
     assert plain["data"][0]["embedding"][0] == 1.0
 
 
-def test_the_model_is_listed(client: openai.OpenAI) -> None:
+def test_the_model_is_listed(client):
     assert [model.id for model in client.models.list()] == ["fake"]
     assert client.models.retrieve("fake").owned_by == "fusion-studio"
     with pytest.raises(openai.NotFoundError):
@@ -230,40 +228,38 @@ def test_the_model_is_listed(client: openai.OpenAI) -> None:
         ("embeddings", {"input": "a", "dimensions": 12}, "256 dimensions"),
     ],
 )
-def test_what_cannot_be_served_is_a_sentence_in_the_form_of_openai(
-    address: str, path: str, body: dict[str, Any], sentence: str
-) -> None:
+def test_what_cannot_be_served_is_a_sentence_in_the_form_of_openai(address, path, body, sentence):
     answer = httpx.post(f"{address}/{path}", json=body)
     error = answer.json()["error"]
     assert answer.status_code == 400 and sentence in error["message"] and error["type"] == "invalid_request_error"
 
 
-def test_an_error_of_the_host_is_its_sentence_in_the_language_of_the_client() -> None:
+def test_an_error_of_the_host_is_its_sentence_in_the_language_of_the_client():
     host = FakeHost(error=MediaError("sound_empty", "The sound is empty; record or choose another."))
     with served(host) as address:
         post = {"url": f"{address}/audio/transcriptions", "files": {"file": ("a.wav", SOUND)}}
-        english, chinese = httpx.post(**post), httpx.post(**post, headers={"Accept-Language": "zh-CN"})  # type: ignore[arg-type]
-        streamed = httpx.post(**post, data={"stream": "true"})  # type: ignore[arg-type]
+        english, chinese = httpx.post(**post), httpx.post(**post, headers={"Accept-Language": "zh-CN"})
+        streamed = httpx.post(**post, data={"stream": "true"})
     assert english.status_code == 400 and english.json()["error"]["code"] == "sound_empty"
     assert english.json()["error"]["message"] == "The sound is empty; record or choose another."
     assert chinese.json()["error"]["message"].startswith("声音是空的")
     assert json.loads(streamed.text.split("\n\n")[-2][6:])["error"]["code"] == "sound_empty"
 
 
-def test_a_defect_is_a_calm_sentence_without_its_words() -> None:
+def test_a_defect_is_a_calm_sentence_without_its_words():
     with served(FakeHost(error=ZeroDivisionError("/home/me/secret"))) as address:
         answer = httpx.post(f"{address}/audio/transcriptions", files={"file": ("a.wav", SOUND)})
     assert answer.status_code == 500 and "secret" not in answer.text and "log" in answer.json()["error"]["message"]
 
 
-def test_what_no_endpoint_serves_is_a_sentence_too(address: str) -> None:
+def test_what_no_endpoint_serves_is_a_sentence_too(address):
     nowhere, method = httpx.post(f"{address}/completions", json={}), httpx.get(f"{address}/chat/completions")
     assert (nowhere.status_code, method.status_code) == (404, 405)
     assert nowhere.json()["error"]["message"] == "There is no such endpoint; /v1 is the address of the API."
     assert method.json()["error"]["message"] == "This endpoint takes another method."
 
 
-def test_a_body_past_the_limit_is_refused_whether_its_length_is_told_or_not() -> None:
+def test_a_body_past_the_limit_is_refused_whether_its_length_is_told_or_not():
     with served(FakeHost(), max_json_bytes=1_000) as address:
         told = httpx.post(f"{address}/embeddings", json={"input": "x" * 2_000})
         chunked = httpx.post(f"{address}/embeddings", content=iter([b"x" * 600] * 4))
@@ -271,7 +267,7 @@ def test_a_body_past_the_limit_is_refused_whether_its_length_is_told_or_not() ->
     assert "at most 0 MB" in told.json()["error"]["message"]
 
 
-def test_behind_a_password_the_key_is_the_password() -> None:
+def test_behind_a_password_the_key_is_the_password():
     with served(FakeHost(), opens=same("geheim")) as address:
         wrong = openai.OpenAI(base_url=address, api_key="wrong", max_retries=0)
         with wrong, pytest.raises(openai.AuthenticationError, match="password"):
@@ -280,7 +276,7 @@ def test_behind_a_password_the_key_is_the_password() -> None:
             assert client.models.list().data
 
 
-def test_who_hangs_up_stops_the_work() -> None:
+def test_who_hangs_up_stops_the_work():
     stopped = threading.Event()
 
     def endless(request: Any) -> Iterator[Any]:
@@ -300,11 +296,11 @@ def test_who_hangs_up_stops_the_work() -> None:
 # --- our own client ---
 
 
-def test_our_remote_host_finds_everything_this_server_does(address: str) -> None:
+def test_our_remote_host_finds_everything_this_server_does(address):
     host = remote.load(address, settings=Settings(timeout_s=60.0))
     try:
         assert host.info.takes == {"picture", "sound"}
         assert all(host.info.serves(k) for k in (CaptionRequest, AskRequest, TranslateRequest, TranscribeRequest))
-        assert run(host, TranslateRequest(text="Good.", source="en", target="fr")).text == SPEECH["fr"][0]  # type: ignore[attr-defined]
+        assert run(host, TranslateRequest(text="Good.", source="en", target="fr")).text == SPEECH["fr"][0]
     finally:
         host.close()

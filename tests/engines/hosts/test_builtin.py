@@ -24,15 +24,12 @@ from engines.protocol import (
     Cancel,
     CaptionRequest,
     CaptionResult,
-    Clip,
     EmbedRequest,
     Host,
     IndexRequest,
-    Photo,
     Request,
     Result,
     SearchRequest,
-    Sound,
     TranscribeRequest,
     TranslateRequest,
     run,
@@ -69,7 +66,7 @@ class Script:
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+def script(monkeypatch) -> Script:
     """What every caption request runs instead of the model."""
     script = Script()
     monkeypatch.setitem(module.TASKS, CaptionRequest, (script.stream, ("en",)))
@@ -77,7 +74,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
 
 
 @pytest.fixture
-def ask(photo: Photo) -> CaptionRequest:
+def ask(photo) -> CaptionRequest:
     return CaptionRequest(media=photo)
 
 
@@ -102,7 +99,7 @@ class Reader:
         return self.results[-1]
 
 
-def test_requests_take_turns_step_by_step(tiny_host: BuiltinHost, script: Script, photo: Photo):
+def test_requests_take_turns_step_by_step(tiny_host, script, photo):
     readers = [Reader(tiny_host, CaptionRequest(media=photo, language="en"))]
     assert script.entered.acquire(timeout=WAIT_S)
     readers.append(Reader(tiny_host, CaptionRequest(media=photo, language="de")))
@@ -114,9 +111,7 @@ def test_requests_take_turns_step_by_step(tiny_host: BuiltinHost, script: Script
     assert script.log.index("de 0") < script.log.index("en 2"), "the short request is not behind the long one"
 
 
-def test_a_short_request_beside_a_long_one_gets_half_of_the_time_though_its_steps_are_shorter(
-    tiny_host: BuiltinHost, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_short_request_beside_a_long_one_gets_half_of_the_time_though_its_steps_are_shorter(tiny_host, monkeypatch):
     now_s, log, entered, gate = 0.0, list[str](), threading.Event(), threading.Event()
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now_s))
 
@@ -147,7 +142,7 @@ def test_a_short_request_beside_a_long_one_gets_half_of_the_time_though_its_step
     assert n_long_before == 2, "its own second is as long as one step of the other, and one was under way"
 
 
-def test_a_stop_is_heard_though_the_worker_is_busy(tiny_host: BuiltinHost, script: Script, photo: Photo):
+def test_a_stop_is_heard_though_the_worker_is_busy(tiny_host, script, photo):
     busy = Reader(tiny_host, CaptionRequest(media=photo, language="de"))
     assert script.entered.acquire(timeout=WAIT_S)
     cancel = Cancel()
@@ -158,7 +153,7 @@ def test_a_stop_is_heard_though_the_worker_is_busy(tiny_host: BuiltinHost, scrip
     assert busy.last().end == "finished"
 
 
-def test_a_stop_ends_with_the_last_partial_result(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+def test_a_stop_ends_with_the_last_partial_result(tiny_host, script, ask):
     cancel = Cancel()
     stream = tiny_host.stream(ask, cancel)
     script.gate.release()
@@ -166,12 +161,12 @@ def test_a_stop_ends_with_the_last_partial_result(tiny_host: BuiltinHost, script
     cancel.set()
     script.gate.release(2)
     *_, last = stream
-    assert last.end == "cancelled" and last.text >= first.text and last.progress is None  # type: ignore[attr-defined]
+    assert last.end == "cancelled" and last.text >= first.text and last.progress is None
     assert script.closed.wait(WAIT_S)
 
 
 @pytest.fixture
-def undecoded(tmp_path: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, threading.Event]]:
+def undecoded(tmp_path, photo, monkeypatch) -> Iterator[tuple[Path, threading.Event]]:
     """A photo that is not decoded until the event is set."""
     decoded = threading.Event()
 
@@ -188,24 +183,20 @@ def undecoded(tmp_path: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch) -> 
     decoded.set()
 
 
-def test_a_file_that_is_being_decoded_holds_nobody_else_up(
-    tiny_host: BuiltinHost, photo: Photo, undecoded: tuple[Path, threading.Event]
-):
+def test_a_file_that_is_being_decoded_holds_nobody_else_up(tiny_host, photo, undecoded):
     path, decoded = undecoded
     for request in (CaptionRequest(media=path), EmbedRequest(media=path), TranscribeRequest(media=path)):
         stuck = tiny_host.stream(request)
         next(stuck)
         assert run(tiny_host, CaptionRequest(media=photo)).end == "finished"
-        stuck.close()  # type: ignore[attr-defined]
+        stuck.close()
     waiting = tiny_host.stream(CaptionRequest(media=path))
     next(waiting)
     decoded.set()
     assert [*waiting][-1].end == "finished"
 
 
-def test_a_stop_while_a_file_is_being_decoded_ends_the_request_at_once(
-    tiny_host: BuiltinHost, undecoded: tuple[Path, threading.Event]
-):
+def test_a_stop_while_a_file_is_being_decoded_ends_the_request_at_once(tiny_host, undecoded):
     cancel = Cancel()
     stuck = tiny_host.stream(CaptionRequest(media=undecoded[0]), cancel)
     next(stuck)
@@ -213,30 +204,30 @@ def test_a_stop_while_a_file_is_being_decoded_ends_the_request_at_once(
     assert [*stuck][-1].end == "cancelled"
 
 
-def test_a_stop_raised_inside_a_task_is_no_failure(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+def test_a_stop_raised_inside_a_task_is_no_failure(tiny_host, script, ask):
     script.error = Cancelled()
     script.gate.release()
     assert run(tiny_host, ask).end == "cancelled"
 
 
-def test_a_stream_nobody_reads_any_more_is_given_up(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+def test_a_stream_nobody_reads_any_more_is_given_up(tiny_host, script, ask):
     script.n_steps = 1000
     script.gate.release(1000)
     stream = tiny_host.stream(ask)
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert script.closed.wait(WAIT_S)
     assert run(tiny_host, EmbedRequest(media="still there")).end == "finished"
 
 
-def test_work_begins_only_when_it_is_asked_for(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+def test_work_begins_only_when_it_is_asked_for(tiny_host, script, ask):
     stream = tiny_host.stream(ask)
     assert run(tiny_host, EmbedRequest(media="first")).end == "finished" and script.log == []
     script.gate.release(3)
     assert [*stream][-1].end == "finished"
 
 
-def test_a_failure_reaches_who_asked_and_the_host_goes_on(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+def test_a_failure_reaches_who_asked_and_the_host_goes_on(tiny_host, script, ask):
     script.error = ZeroDivisionError("a defect")
     script.gate.release()
     with pytest.raises(ZeroDivisionError, match="a defect"):
@@ -244,9 +235,7 @@ def test_a_failure_reaches_who_asked_and_the_host_goes_on(tiny_host: BuiltinHost
     assert run(tiny_host, EmbedRequest(media="next")).end == "finished"
 
 
-def test_running_out_of_memory_is_one_sentence_and_empties_the_cache(
-    tiny_host: BuiltinHost, script: Script, ask: CaptionRequest, photo: Photo
-):
+def test_running_out_of_memory_is_one_sentence_and_empties_the_cache(tiny_host, script, ask, photo):
     kept = tiny_host._encoder.encode(photo)
     script.error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
     script.gate.release()
@@ -256,19 +245,17 @@ def test_running_out_of_memory_is_one_sentence_and_empties_the_cache(
     assert tiny_host._encoder.encode(photo) is not kept
 
 
-def test_an_error_for_people_passes_as_it_is(tiny_host: BuiltinHost, tmp_path):
+def test_an_error_for_people_passes_as_it_is(tiny_host, tmp_path):
     with pytest.raises(UserError, match=r"gone\.jpg"):
         run(tiny_host, CaptionRequest(media=tmp_path / "gone.jpg"))
 
 
-def test_what_is_not_served_is_refused_at_once(tiny_host: BuiltinHost):
+def test_what_is_not_served_is_refused_at_once(tiny_host):
     with pytest.raises(AbilityError, match="The built-in model does not serve str"):
-        tiny_host.stream("caption this")  # type: ignore[arg-type]
+        tiny_host.stream("caption this")
 
 
-def test_a_move_waits_for_what_is_under_way_and_holds_back_what_comes(
-    tiny_host: BuiltinHost, script: Script, photo: Photo, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_move_waits_for_what_is_under_way_and_holds_back_what_comes(tiny_host, script, photo, monkeypatch):
     def placed(choice: Choice) -> checkpoint.Checkpoint:
         script.log.append("moved")
         return checkpoint.tiny(seed=9)
@@ -288,16 +275,14 @@ def test_a_move_waits_for_what_is_under_way_and_holds_back_what_comes(
     assert [before.last().model_digest, after.last().model_digest] == ["tiny-0", "tiny-9"]
 
 
-def test_a_move_to_an_absent_device_changes_nothing(tiny_host: BuiltinHost, photo: Photo):
+def test_a_move_to_an_absent_device_changes_nothing(tiny_host, photo):
     kept = tiny_host._encoder.encode(photo)
     with pytest.raises(DeviceError, match="cuda:99"):
         tiny_host.move("cuda:99")
     assert tiny_host.info.device == "cpu" and tiny_host._encoder.encode(photo) is kept
 
 
-def test_a_device_that_fails_during_a_move_is_not_moved_to(
-    tiny_host: BuiltinHost, photo: Photo, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_device_that_fails_during_a_move_is_not_moved_to(tiny_host, photo, monkeypatch):
     def placed(choice: Choice) -> checkpoint.Checkpoint:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -310,7 +295,7 @@ def test_a_device_that_fails_during_a_move_is_not_moved_to(
     assert tiny_host.info.device == "cpu" and run(tiny_host, CaptionRequest(media=photo)).end == "finished"
 
 
-def test_a_move_brings_the_weights_along_and_forgets_what_was_encoded(tiny_host: BuiltinHost, photo: Photo):
+def test_a_move_brings_the_weights_along_and_forgets_what_was_encoded(tiny_host, photo):
     kept = tiny_host._encoder.encode(photo)
     tiny_host.move("cpu")
     weights = tiny_host._checkpoint.model.state_dict().values()
@@ -319,20 +304,18 @@ def test_a_move_brings_the_weights_along_and_forgets_what_was_encoded(tiny_host:
     assert run(tiny_host, CaptionRequest(media=photo)).end == "finished"
 
 
-def test_a_host_from_a_folder_reads_it_again_when_it_moves_from_a_device_that_was_lost(
-    tmp_path: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_host_from_a_folder_reads_it_again_when_it_moves_from_a_device_that_was_lost(tmp_path, photo, monkeypatch):
     checkpoint.save(tmp_path, checkpoint.tiny().model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
     host = module.load(tmp_path, settings=Settings(device="cpu", dtype="float32"))
     for weight in host._checkpoint.model.parameters():
         weight.data.fill_(torch.nan)  # as good as lost
     host.move("cpu")
-    assert run(host, EmbedRequest(media=photo)).vector.std() > 0.0  # type: ignore[attr-defined]
+    assert run(host, EmbedRequest(media=photo)).vector.std() > 0.0
     assert host.info.dtype == "float32", "what was asked for when it was opened is kept"
     host.close()
 
 
-def test_every_task_runs_in_bfloat16(photo: Photo, sound: Sound, clip: Clip, tmp_path: Path):
+def test_every_task_runs_in_bfloat16(photo, sound, clip, tmp_path):
     tiny = checkpoint.tiny(seed=2)
     tiny.model.to(torch.bfloat16)
     with torch.no_grad():
@@ -355,9 +338,7 @@ def test_every_task_runs_in_bfloat16(photo: Photo, sound: Sound, clip: Clip, tmp
         host.close()
 
 
-def test_closing_ends_a_long_request_a_waiting_move_and_what_waits_behind_it(
-    tiny_host: BuiltinHost, script: Script, photo: Photo
-):
+def test_closing_ends_a_long_request_a_waiting_move_and_what_waits_behind_it(tiny_host, script, photo):
     script.n_steps = 1000
     failed: list[UserError] = []
 
@@ -387,7 +368,7 @@ def test_closing_ends_a_long_request_a_waiting_move_and_what_waits_behind_it(
     assert [error.en for error in failed] == ["This model was closed; open it again."]
 
 
-def test_a_slow_reader_gets_the_newest_result_and_the_end(tiny_host: BuiltinHost, script: Script, ask: CaptionRequest):
+def test_a_slow_reader_gets_the_newest_result_and_the_end(tiny_host, script, ask):
     script.n_steps = 50
     script.gate.release(50)
     stream = tiny_host.stream(ask)
@@ -397,7 +378,7 @@ def test_a_slow_reader_gets_the_newest_result_and_the_end(tiny_host: BuiltinHost
     assert results[-1].end == "finished" and len(results) < 50
 
 
-def test_a_task_of_somebody_else_takes_its_turn_and_is_signed_as_all_others(tiny_host: BuiltinHost):
+def test_a_task_of_somebody_else_takes_its_turn_and_is_signed_as_all_others(tiny_host):
     def echo(encoder: MediaEncoder, request: Any) -> Iterator[CaptionResult]:
         yield CaptionResult(request=request, text=str(encoder.model_digest))
         yield CaptionResult(request=request, text="done", end="finished")

@@ -26,11 +26,9 @@ from engines.protocol import (
     AskRequest,
     Cancel,
     CaptionRequest,
-    Clip,
     EmbedRequest,
     Host,
     IndexRequest,
-    Photo,
     Request,
     Result,
     SearchRequest,
@@ -119,7 +117,7 @@ HOSTS: dict[str, Callable[[], AbstractContextManager[Host]]] = {
 
 
 @pytest.fixture(params=HOSTS)
-def host(request: pytest.FixtureRequest) -> Iterator[Host]:
+def host(request) -> Iterator[Host]:
     with HOSTS[request.param]() as host:
         yield host
 
@@ -128,7 +126,7 @@ def host(request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 @pytest.fixture
-def requests(photo: Photo, sound: Sound, clip: Clip, tmp_path: Path) -> dict[type, Request]:
+def requests(photo, sound, clip, tmp_path) -> dict[type, Request]:
     """One request of every type."""
     return {
         CaptionRequest: CaptionRequest(media=photo),
@@ -162,7 +160,7 @@ def lengthy(host: Host) -> Request:
 # --- what it declares ---------------------------------------------------------------------------------------------
 
 
-def test_it_is_a_host_and_says_what_it_is(host: Host):
+def test_it_is_a_host_and_says_what_it_is(host):
     info = host.info
     assert isinstance(host, Host) and info.name and info.source and info.device and info.model_digest
     assert info.device_reason.en != info.device_reason.zh and "\n" not in info.device_reason.en
@@ -170,7 +168,7 @@ def test_it_is_a_host_and_says_what_it_is(host: Host):
     assert info.abilities
 
 
-def test_its_abilities_name_requests_and_languages_there_are(host: Host):
+def test_its_abilities_name_requests_and_languages_there_are(host):
     pairs = {f"{source}-{target}" for source in LANGUAGES for target in LANGUAGES if source != target}
     for ability in host.info.abilities:
         known = pairs if ability.request is TranslateRequest else {"", *LANGUAGES, *pairs}
@@ -181,7 +179,7 @@ def test_its_abilities_name_requests_and_languages_there_are(host: Host):
 # --- what it answers ----------------------------------------------------------------------------------------------
 
 
-def test_what_it_declares_it_serves_and_every_stream_ends_once(host: Host, requests: dict[type, Request]):
+def test_what_it_declares_it_serves_and_every_stream_ends_once(host, requests):
     asked = served(host, requests)
     assert asked
     for request in asked:
@@ -190,7 +188,7 @@ def test_what_it_declares_it_serves_and_every_stream_ends_once(host: Host, reque
         assert results[-1].end in ENDS, type(request).__name__
 
 
-def test_every_result_carries_its_request_host_digest_and_seconds(host: Host, requests: dict[type, Request]):
+def test_every_result_carries_its_request_host_digest_and_seconds(host, requests):
     for request in served(host, requests):
         results: list[Result] = [*host.stream(request)]
         assert all(r.request is request and r.host == host.info.name for r in results)
@@ -199,7 +197,7 @@ def test_every_result_carries_its_request_host_digest_and_seconds(host: Host, re
         assert seconds == sorted(seconds) and seconds[-1] > 0.0
 
 
-def test_what_it_does_not_declare_it_refuses_at_once(host: Host, requests: dict[type, Request]):
+def test_what_it_does_not_declare_it_refuses_at_once(host, requests):
     for kind, request in requests.items():
         if not host.info.serves(kind):
             with pytest.raises(AbilityError) as refused:
@@ -207,18 +205,18 @@ def test_what_it_does_not_declare_it_refuses_at_once(host: Host, requests: dict[
             assert refused.value.en and refused.value.zh != refused.value.en
 
 
-def test_the_last_result_can_be_written_down(host: Host, requests: dict[type, Request]):
+def test_the_last_result_can_be_written_down(host, requests):
     for request in served(host, requests):
         last = run(host, request)
         assert json.loads(json.dumps(to_json(last)))["end"] == last.end
 
 
-def test_the_same_question_has_the_same_answer(host: Host, requests: dict[type, Request]):
+def test_the_same_question_has_the_same_answer(host, requests):
     first, second = (to_json(run(host, quick(host, requests))) for _ in range(2))
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
 
-def test_of_silence_there_is_nothing_to_write_down(host: Host):
+def test_of_silence_there_is_nothing_to_write_down(host):
     if host.info.serves(TranscribeRequest) and not isinstance(host, FakeHost):
         assert run(host, TranscribeRequest(media=Sound(np.zeros(RATE_HZ, np.float32)))).end == "empty"
 
@@ -226,7 +224,7 @@ def test_of_silence_there_is_nothing_to_write_down(host: Host):
 # --- how it is stopped --------------------------------------------------------------------------------------------
 
 
-def test_a_stop_that_is_set_already_ends_with_cancelled(host: Host, requests: dict[type, Request]):
+def test_a_stop_that_is_set_already_ends_with_cancelled(host, requests):
     for request in served(host, requests):
         cancel = Cancel()
         cancel.set()
@@ -234,7 +232,7 @@ def test_a_stop_that_is_set_already_ends_with_cancelled(host: Host, requests: di
         assert last.end == "cancelled" and last.request is request and last.host == host.info.name
 
 
-def test_a_stop_under_way_ends_with_cancelled(host: Host):
+def test_a_stop_under_way_ends_with_cancelled(host):
     cancel = Cancel()
     ends = []
     for result in host.stream(lengthy(host), cancel):
@@ -243,7 +241,7 @@ def test_a_stop_under_way_ends_with_cancelled(host: Host):
     assert ends[-1] == "cancelled" and ends[:-1] == [None] * (len(ends) - 1)
 
 
-def test_a_stop_stops_its_own_request_only(host: Host, requests: dict[type, Request]):
+def test_a_stop_stops_its_own_request_only(host, requests):
     stopped = Cancel()
     stopped.set()
     other = host.stream(quick(host, requests), Cancel())
@@ -252,16 +250,16 @@ def test_a_stop_stops_its_own_request_only(host: Host, requests: dict[type, Requ
     assert first.done or [*other][-1].end in ENDS
 
 
-def test_a_reader_who_leaves_early_leaves_the_host_usable(host: Host, requests: dict[type, Request]):
+def test_a_reader_who_leaves_early_leaves_the_host_usable(host, requests):
     for request in served(host, requests):
         stream = host.stream(request)
         next(stream)
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
         del stream
     assert run(host, quick(host, requests)).end in ENDS
 
 
-def test_many_who_ask_at_once_each_get_their_own_answer(host: Host, requests: dict[type, Request]):
+def test_many_who_ask_at_once_each_get_their_own_answer(host, requests):
     asked = [replace(quick(host, requests)) for _ in range(3)]
     answers: dict[int, Result] = {}
 
@@ -280,7 +278,7 @@ def test_many_who_ask_at_once_each_get_their_own_answer(host: Host, requests: di
 # --- how it moves and closes --------------------------------------------------------------------------------------
 
 
-def test_it_moves_or_says_why_not(host: Host, requests: dict[type, Request]):
+def test_it_moves_or_says_why_not(host, requests):
     try:
         host.move("cpu")
     except DeviceError as error:
@@ -288,7 +286,7 @@ def test_it_moves_or_says_why_not(host: Host, requests: dict[type, Request]):
     assert run(host, quick(host, requests)).end in ENDS
 
 
-def test_a_closed_host_says_so(host: Host, requests: dict[type, Request]):
+def test_a_closed_host_says_so(host, requests):
     host.close()
     host.close()
     with pytest.raises(RequestError) as refused:
@@ -296,7 +294,7 @@ def test_a_closed_host_says_so(host: Host, requests: dict[type, Request]):
     assert refused.value.en.endswith("open it again.") and refused.value.zh != refused.value.en
 
 
-def test_closing_ends_what_is_under_way(host: Host):
+def test_closing_ends_what_is_under_way(host):
     if isinstance(host, FakeHost):
         pytest.skip("a script has no work under way")
     stream = host.stream(lengthy(host))
@@ -306,7 +304,7 @@ def test_closing_ends_what_is_under_way(host: Host):
     assert last.end == "cancelled"
 
 
-def test_a_long_sound_is_heard_to_its_end(host: Host):
+def test_a_long_sound_is_heard_to_its_end(host):
     if not host.info.serves(TranscribeRequest, "en"):
         pytest.skip("it writes no transcripts")
     *partial, last = host.stream(TranscribeRequest(media=Sound(tone(20.0)), language="en"))

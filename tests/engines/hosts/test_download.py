@@ -31,11 +31,11 @@ SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
         ([WEIGHTS, "original/model.safetensors", "..\\model.safetensors"], [WEIGHTS]),
     ],
 )
-def test_weights_are_fetched_once(beside: list[str], weights: list[str]) -> None:
+def test_weights_are_fetched_once(beside, weights):
     assert sorted(chosen([CONFIG, *beside])) == sorted([CONFIG, *weights])
 
 
-def test_what_a_tokenizer_needs_comes_too() -> None:
+def test_what_a_tokenizer_needs_comes_too():
     small = ["README.md", "merges.txt", "source.spm", "spiece.model", "chat_template.jinja", "qwen.tiktoken"]
     assert sorted(chosen([CONFIG, WEIGHTS, *small])) == sorted([CONFIG, WEIGHTS, *small])
 
@@ -43,7 +43,7 @@ def test_what_a_tokenizer_needs_comes_too() -> None:
 @pytest.mark.parametrize(
     "file", ["pytorch_model.bin", "model.pt", "modeling.py", "model.onnx", "model.gguf", "a.json.py", "tf_model.h5"]
 )
-def test_formats_that_can_run_code_are_left_alone(file: str) -> None:
+def test_formats_that_can_run_code_are_left_alone(file):
     assert file not in chosen([CONFIG, WEIGHTS, file])
 
 
@@ -58,12 +58,12 @@ def test_formats_that_can_run_code_are_left_alone(file: str) -> None:
         (["onnx/config.json", WEIGHTS], "unknown"),
     ],
 )
-def test_a_repository_of_no_use_is_known_by_its_files(names: list[str], fault: str) -> None:
+def test_a_repository_of_no_use_is_known_by_its_files(names, fault):
     with pytest.raises(Fault, match=fault):
         chosen(names)
 
 
-def test_a_disk_that_runs_full_on_the_way_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_runs_full_on_the_way_is_told(tmp_path, monkeypatch):
     def fill(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -77,9 +77,7 @@ def test_a_disk_that_runs_full_on_the_way_is_told(tmp_path: Path, monkeypatch: p
     assert fault.value.record["fault"] == "full" and fault.value.record["need"] == 200
 
 
-def test_a_file_that_becomes_whole_while_it_is_counted_is_counted_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_becomes_whole_while_it_is_counted_is_counted_once(tmp_path, monkeypatch):
     file = download._File(WEIGHTS, 100, "", "blob")
     (tmp_path / "blobs").mkdir()
     part, blob = download._part(file, tmp_path), download._blob(file, tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -21,7 +21,7 @@ KNOWN = (
 
 
 @pytest.fixture(autouse=True)
-def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_network(tmp_path, monkeypatch) -> None:
     """Nothing is fetched, and nothing was."""
     monkeypatch.setenv("FUSION_STUDIO_OFFLINE", "1")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -40,13 +40,13 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.parametrize("ask", [open_host, describe])
-def test_a_name_nothing_answers_to_says_what_to_give(ask: Callable[[str], object], name: str, said: str):
+def test_a_name_nothing_answers_to_says_what_to_give(ask, name, said):
     with pytest.raises(RequestError) as refused:
         ask(name)
     assert refused.value.en.startswith(said) and refused.value.zh != refused.value.en
 
 
-def test_a_file_is_not_a_folder(tmp_path: Path):
+def test_a_file_is_not_a_folder(tmp_path):
     file = tmp_path / "model.safetensors"
     file.touch()
     with pytest.raises(RequestError, match=r"^'model\.safetensors' is a file; give the folder that holds it\.$"):
@@ -54,9 +54,7 @@ def test_a_file_is_not_a_folder(tmp_path: Path):
 
 
 @pytest.mark.parametrize("ask", [open_host, describe])
-def test_a_transformers_checkpoint_is_recognised_and_asked_for_its_weights(
-    tmp_path: Path, ask: Callable[[str], object]
-):
+def test_a_transformers_checkpoint_is_recognised_and_asked_for_its_weights(tmp_path, ask):
     folder = tmp_path / "whisper"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "whisper"}), encoding="utf-8")
@@ -64,7 +62,7 @@ def test_a_transformers_checkpoint_is_recognised_and_asked_for_its_weights(
         ask(str(folder))
 
 
-def test_what_is_fetched_is_told_and_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_fetched_is_told_and_opened(tmp_path, monkeypatch):
     told: list[Progress] = []
 
     def fetch(name: str, cancel: Cancel) -> Iterator[Progress]:
@@ -81,7 +79,7 @@ def test_what_is_fetched_is_told_and_opened(tmp_path: Path, monkeypatch: pytest.
     assert told == [Progress("fetching", 1, 2, "bytes")] and host.info.name == "mine"
 
 
-def test_a_stop_reaches_the_download(monkeypatch: pytest.MonkeyPatch):
+def test_a_stop_reaches_the_download(monkeypatch):
     monkeypatch.setenv("FUSION_STUDIO_OFFLINE", "0")
     cancel = Cancel()
     cancel.set()
@@ -90,7 +88,7 @@ def test_a_stop_reaches_the_download(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"format": "other"}'])
-def test_a_folder_without_a_checkpoint_of_ours_is_a_checkpoint_error(tmp_path: Path, content: str | None):
+def test_a_folder_without_a_checkpoint_of_ours_is_a_checkpoint_error(tmp_path, content):
     folder = tmp_path / "mine"
     folder.mkdir()
     if content is not None:
@@ -100,7 +98,7 @@ def test_a_folder_without_a_checkpoint_of_ours_is_a_checkpoint_error(tmp_path: P
     assert str(tmp_path) not in refused.value.en
 
 
-def test_a_folder_with_a_checkpoint_of_ours_opens_and_says_what_it_is(tmp_path: Path):
+def test_a_folder_with_a_checkpoint_of_ours_opens_and_says_what_it_is(tmp_path):
     tiny = checkpoint.tiny()
     tokenizer = checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE
     digest = checkpoint.save(tmp_path / "mine", tiny.model, tokenizer, name="mine", licence="Apache-2.0")
@@ -114,7 +112,7 @@ def test_a_folder_with_a_checkpoint_of_ours_opens_and_says_what_it_is(tmp_path: 
         host.close()
 
 
-def test_an_absent_device_is_told_before_anything_is_loaded(tmp_path: Path):
+def test_an_absent_device_is_told_before_anything_is_loaded(tmp_path):
     with pytest.raises(DeviceError, match="cuda:99"):
         open_host("builtin", Settings(device="cuda:99"))
 

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub.constants
 import psutil
@@ -35,7 +34,7 @@ WEIGHTS = os.urandom(300_000)
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path, monkeypatch) -> Path:
     """Where huggingface_hub keeps its files, empty."""
     folder = tmp_path / "home" / "hub"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder))
@@ -49,7 +48,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def there(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+def there(tmp_path, cache, monkeypatch) -> Iterator[LoopbackHub]:
     """A hub with one model."""
     with loopback_hub.running(tmp_path / "hub") as running:
         monkeypatch.setenv("HF_ENDPOINT", running.address)
@@ -96,7 +95,7 @@ def stop_in_the_middle(there: LoopbackHub) -> None:
 # --- what is fetched ----------------------------------------------------------------------------------------------
 
 
-def test_a_model_is_fetched_whole_without_code_and_found_by_other_programs(there: LoopbackHub, cache: Path) -> None:
+def test_a_model_is_fetched_whole_without_code_and_found_by_other_programs(there, cache):
     assert hub.local(NAME) is None
     fetched()
     folder = hub.local(NAME)
@@ -110,23 +109,23 @@ def test_a_model_is_fetched_whole_without_code_and_found_by_other_programs(there
     assert Path(found) == folder and not there.asked
 
 
-def test_progress_grows_to_the_total(there: LoopbackHub) -> None:
+def test_progress_grows_to_the_total(there):
     there.pause_s = 0.05
     told = fetched()
     assert told[0] == Progress("fetching")
     assert all(a.done <= b.done for a, b in pairwise(told)) and len({p.done for p in told}) > 3
-    n_bytes = sum(file.stat().st_size for file in hub.local(NAME).iterdir())  # type: ignore[union-attr]
+    n_bytes = sum(file.stat().st_size for file in hub.local(NAME).iterdir())
     assert told[-1] == Progress("fetching", n_bytes, n_bytes, "bytes")
 
 
-def test_what_other_programs_fetched_is_found(there: LoopbackHub, cache: Path) -> None:
+def test_what_other_programs_fetched_is_found(there, cache):
     command = "import huggingface_hub, sys; huggingface_hub.snapshot_download(sys.argv[1], cache_dir=sys.argv[2])"
     environment = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
     subprocess.run([sys.executable, "-c", command, NAME, cache], env=environment, check=True, capture_output=True)
     assert hub.local(NAME) is not None
 
 
-def test_weights_in_several_files_are_here_when_all_are(there: LoopbackHub, cache: Path) -> None:
+def test_weights_in_several_files_are_here_when_all_are(there, cache):
     shards = {f"model-0000{i}-of-00002.safetensors": os.urandom(1000) for i in (1, 2)}
     index = json.dumps({"weight_map": dict(zip("ab", shards, strict=True))}).encode()
     write_model(there.folder / "house/large", {**shards, "model.safetensors.index.json": index})
@@ -137,7 +136,7 @@ def test_weights_in_several_files_are_here_when_all_are(there: LoopbackHub, cach
     assert hub.local("house/large") is None
 
 
-def test_an_offer_tells_size_and_licence_and_fetches_nothing(there: LoopbackHub, cache: Path) -> None:
+def test_an_offer_tells_size_and_licence_and_fetches_nothing(there, cache):
     offer = describe(NAME)
     assert offer.download_bytes == len(WEIGHTS) + len(CARD) + len('{"model_type": "whisper"}') + 2 * len("{}")
     assert (offer.info.name, offer.info.source, offer.info.licence) == (NAME, NAME, "apache-2.0")
@@ -156,9 +155,7 @@ def test_an_offer_tells_size_and_licence_and_fetches_nothing(there: LoopbackHub,
         ({"config.json": []}, True),  # damaged: loading says so
     ],
 )
-def test_a_model_of_no_use_here_is_refused_before_its_weights_come(
-    there: LoopbackHub, small: dict[str, Any], is_of_use: bool
-) -> None:
+def test_a_model_of_no_use_here_is_refused_before_its_weights_come(there, small, is_of_use):
     for file, content in small.items():
         (there.folder / NAME / file).write_text(json.dumps(content), encoding="utf-8")
     if is_of_use:
@@ -170,7 +167,7 @@ def test_a_model_of_no_use_here_is_refused_before_its_weights_come(
     assert hub.local(NAME) is None and not at_work()
 
 
-def test_the_token_of_the_owner_opens_what_asks_for_it(there: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_of_the_owner_opens_what_asks_for_it(there, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_owner")
     fetched()
     assert {asked.token for asked in there.asked} == {"Bearer hf_of_the_owner"}
@@ -179,7 +176,7 @@ def test_the_token_of_the_owner_opens_what_asks_for_it(there: LoopbackHub, monke
 # --- stopping and going on ----------------------------------------------------------------------------------------
 
 
-def test_a_stop_ends_the_process_and_the_next_try_goes_on_where_it_was(there: LoopbackHub) -> None:
+def test_a_stop_ends_the_process_and_the_next_try_goes_on_where_it_was(there):
     whole = hub.offer(NAME).download_bytes
     stop_in_the_middle(there)
     assert not at_work() and hub.local(NAME) is None
@@ -187,10 +184,10 @@ def test_a_stop_ends_the_process_and_the_next_try_goes_on_where_it_was(there: Lo
     told = fetched()
     [start] = there.gets("model.safetensors")
     assert start > 0 and told[1].done >= start
-    assert (hub.local(NAME) / "model.safetensors").read_bytes() == WEIGHTS  # type: ignore[operator]
+    assert (hub.local(NAME) / "model.safetensors").read_bytes() == WEIGHTS
 
 
-def test_a_stop_before_the_start_starts_nothing(there: LoopbackHub) -> None:
+def test_a_stop_before_the_start_starts_nothing(there):
     cancel = Cancel()
     cancel.set()
     with pytest.raises(Cancelled):
@@ -198,7 +195,7 @@ def test_a_stop_before_the_start_starts_nothing(there: LoopbackHub) -> None:
     assert not there.asked and not at_work()
 
 
-def test_who_looks_away_ends_the_process(there: LoopbackHub) -> None:
+def test_who_looks_away_ends_the_process(there):
     there.pause_s = 0.2
     fetching = hub.fetch(NAME, Cancel())
     assert next(fetching).total == 0 and next(fetching).total > 0
@@ -207,7 +204,7 @@ def test_who_looks_away_ends_the_process(there: LoopbackHub) -> None:
     assert not at_work()
 
 
-def test_two_who_fetch_the_same_fetch_it_once(there: LoopbackHub) -> None:
+def test_two_who_fetch_the_same_fetch_it_once(there):
     there.pause_s = 0.02
     threads = [threading.Thread(target=fetched) for _ in range(2)]
     for thread in threads:
@@ -217,25 +214,25 @@ def test_two_who_fetch_the_same_fetch_it_once(there: LoopbackHub) -> None:
     assert there.gets("model.safetensors") == [0] and hub.local(NAME) is not None
 
 
-def test_a_file_that_was_stopped_at_its_very_end_is_not_fetched_again(there: LoopbackHub, cache: Path) -> None:
+def test_a_file_that_was_stopped_at_its_very_end_is_not_fetched_again(there, cache):
     leave(there, cache, WEIGHTS)
     fetched()
     assert there.gets("model.safetensors") == [] and hub.local(NAME) is not None
 
 
-def test_a_server_that_knows_no_ranges_gives_the_file_anew(there: LoopbackHub, cache: Path) -> None:
+def test_a_server_that_knows_no_ranges_gives_the_file_anew(there, cache):
     there.takes_ranges = False
     leave(there, cache, WEIGHTS[:100_000])
     fetched()
     assert there.gets("model.safetensors") == [0]
-    assert (hub.local(NAME) / "model.safetensors").read_bytes() == WEIGHTS  # type: ignore[operator]
+    assert (hub.local(NAME) / "model.safetensors").read_bytes() == WEIGHTS
 
 
 @pytest.mark.parametrize("left", [b"x" * 1000, b"x" * len(WEIGHTS), WEIGHTS + b"x"], ids=["other", "full", "more"])
-def test_what_is_not_of_the_file_is_fetched_anew(there: LoopbackHub, cache: Path, left: bytes) -> None:
+def test_what_is_not_of_the_file_is_fetched_anew(there, cache, left):
     leave(there, cache, left)
     fetched()
-    assert (hub.local(NAME) / "model.safetensors").read_bytes() == WEIGHTS  # type: ignore[operator]
+    assert (hub.local(NAME) / "model.safetensors").read_bytes() == WEIGHTS
 
 
 def leave(there: LoopbackHub, cache: Path, content: bytes) -> None:
@@ -259,7 +256,7 @@ def place(there: LoopbackHub) -> str:
     return there.address.removeprefix("http://")
 
 
-def test_a_connection_that_is_lost_keeps_what_came(there: LoopbackHub) -> None:
+def test_a_connection_that_is_lost_keeps_what_came(there):
     there.cut_at = 100_000
     assert refusal().en == (
         f"The connection to {place(there)} was lost while {NAME} was fetched; what came is kept, try again."
@@ -270,14 +267,14 @@ def test_a_connection_that_is_lost_keeps_what_came(there: LoopbackHub) -> None:
     assert there.gets("model.safetensors")[0] > 0 and hub.local(NAME) is not None
 
 
-def test_a_name_the_hub_does_not_know(there: LoopbackHub) -> None:
+def test_a_name_the_hub_does_not_know(there):
     refused = refusal("house/none")
     assert isinstance(refused, RequestError)
     assert refused.en == f"{place(there)} has no model house/none, or it is private; check the name, or set HF_TOKEN."
 
 
 @pytest.mark.parametrize("name", ["house/.", "a--b/c", "house/model-"])
-def test_a_name_the_hub_would_not_give_is_not_asked_for(there: LoopbackHub, name: str) -> None:
+def test_a_name_the_hub_would_not_give_is_not_asked_for(there, name):
     assert hub.local(name) is None
     assert "has no model" in refusal(name).en
 
@@ -293,7 +290,7 @@ def test_a_name_the_hub_would_not_give_is_not_asked_for(there: LoopbackHub, name
         ({"page": b"<html>Welcome to our hotel</html>"}, "{place} does not answer as the Hugging Face hub does; check"),
     ],
 )
-def test_what_goes_wrong_at_the_hub_is_one_sentence(there: LoopbackHub, fault: dict[str, Any], said: str) -> None:
+def test_what_goes_wrong_at_the_hub_is_one_sentence(there, fault, said):
     for name, value in fault.items():
         setattr(there, name, value)
     assert refusal().en.startswith(said.format(place=place(there), name=NAME))
@@ -309,7 +306,7 @@ def test_what_goes_wrong_at_the_hub_is_one_sentence(there: LoopbackHub, fault: d
         ("config.json", "has no config.json, so it is no checkpoint of transformers; choose one that is."),
     ],
 )
-def test_a_repository_of_no_use(there: LoopbackHub, missing: str, said: str) -> None:
+def test_a_repository_of_no_use(there, missing, said):
     (there.folder / NAME / missing).unlink()
     refused = refusal()
     assert isinstance(refused, CheckpointError) and said in refused.en
@@ -318,7 +315,7 @@ def test_a_repository_of_no_use(there: LoopbackHub, missing: str, said: str) -> 
     assert not there.asked
 
 
-def test_no_network(there: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network(there, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://someone:secret@127.0.0.1:1")
     said = f"127.0.0.1:1 cannot be reached to fetch {NAME}; check the network, or choose a folder."
     assert refusal().en == said
@@ -327,14 +324,14 @@ def test_no_network(there: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None
     assert refused.value.en == said
 
 
-def test_a_disk_that_is_too_small_is_told_before_the_start(there: LoopbackHub) -> None:
+def test_a_disk_that_is_too_small_is_told_before_the_start(there):
     there.sizes["model.safetensors"] = 10**18
     assert refusal().en.startswith(f"{NAME} needs 1050000000.00 GB more on the disk, and ")
     assert refusal().en.endswith("GB are free; make room, or set HF_HOME to a larger disk.")
     assert {asked.file for asked in there.asked} == {"config.json"}
 
 
-def test_a_folder_that_cannot_be_written(there: LoopbackHub, cache: Path) -> None:
+def test_a_folder_that_cannot_be_written(there, cache):
     cache.parent.mkdir(parents=True)
     cache.write_text("a file where the folder should be")
     assert refusal().en == (
@@ -342,7 +339,7 @@ def test_a_folder_that_cannot_be_written(there: LoopbackHub, cache: Path) -> Non
     )
 
 
-def test_a_defect_of_ours_is_not_taken_for_the_network(there: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_of_ours_is_not_taken_for_the_network(there, monkeypatch):
     monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "no number")
     with pytest.raises(RuntimeError, match=r"(?s)Fetching house/model broke off: .*no number"):
         fetched()
@@ -353,9 +350,7 @@ def test_a_defect_of_ours_is_not_taken_for_the_network(there: LoopbackHub, monke
 
 @pytest.mark.parametrize("value", ["1", "true", "ON"])
 @pytest.mark.parametrize("kept", [True, False])
-def test_an_owner_who_wants_no_network_gets_none(
-    there: LoopbackHub, monkeypatch: pytest.MonkeyPatch, value: str, kept: bool
-) -> None:
+def test_an_owner_who_wants_no_network_gets_none(there, monkeypatch, value, kept):
     monkeypatch.setenv("HF_HUB_OFFLINE", value)
     if kept:
         monkeypatch.setenv(hub.OFFLINE, value)
@@ -369,7 +364,7 @@ def test_an_owner_who_wants_no_network_gets_none(
         assert refused.value.en.startswith(said)
 
 
-def test_what_is_here_needs_no_network(there: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_here_needs_no_network(there, monkeypatch):
     fetched()
     monkeypatch.setenv(hub.OFFLINE, "1")
     there.down = 500
@@ -377,7 +372,7 @@ def test_what_is_here_needs_no_network(there: LoopbackHub, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", "{}", '{"weight_map": []}'])
-def test_a_damaged_list_of_weights_counts_as_not_here(there: LoopbackHub, damage: str) -> None:
+def test_a_damaged_list_of_weights_counts_as_not_here(there, damage):
     fetched()
     folder = hub.local(NAME)
     assert folder is not None

@@ -20,7 +20,6 @@ from tests.scripted_server import (
     TEXT,
     WAIT_S,
     WORDS,
-    Reply,
     ScriptedServer,
     chat,
     chunk,
@@ -44,7 +43,7 @@ def script() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def server(script: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(script, monkeypatch) -> Iterator[Server]:
     monkeypatch.setattr(module, "BACK_OFF_S", 0.001)
     server = Server(script.url, timeout_s=WAIT_S)
     yield server
@@ -58,7 +57,7 @@ def texts(server: Server, cancel: Cancel | None = None) -> Iterator[str]:
 # --- what goes out and comes back ---------------------------------------------------------------------------------
 
 
-def test_an_answer_grows_word_by_word(server: Server, script: ScriptedServer):
+def test_an_answer_grows_word_by_word(server, script):
     assert [*texts(server)] == ["".join(WORDS[: n + 1]) for n in range(len(WORDS))]
     (asked,) = script.asked(CHAT)
     assert asked.body == {
@@ -66,23 +65,23 @@ def test_an_answer_grows_word_by_word(server: Server, script: ScriptedServer):
     }  # fmt: skip
 
 
-def test_what_a_model_thinks_aloud_first_is_left_out(server: Server, script: ScriptedServer):
+def test_what_a_model_thinks_aloud_first_is_left_out(server, script):
     script.script(CHAT, chat("<think>", "Ger", "man?", "</think>\n\n", "Guten", " Tag"))
     assert [text for text in texts(server) if text] == ["Guten", "Guten Tag"]
 
 
-def test_events_without_text_are_passed_over(server: Server, script: ScriptedServer):
+def test_events_without_text_are_passed_over(server, script):
     usage = '{"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}'
     script.script(CHAT, events(chunk(), chunk("Hallo"), chunk(end="stop"), usage, "[DONE]"))
     assert [*texts(server)] == ["Hallo"]
 
 
-def test_a_server_lists_its_models_and_counts_what_it_read(server: Server):
+def test_a_server_lists_its_models_and_counts_what_it_read(server):
     assert server.models() == ["tiny"]
     assert server.n_read("tiny", HELLO, limit_s=WAIT_S) == 10
 
 
-def test_the_key_travels_and_nothing_of_the_environment_does(monkeypatch: pytest.MonkeyPatch):
+def test_the_key_travels_and_nothing_of_the_environment_does(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-another")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-another")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Private: another")
@@ -99,7 +98,7 @@ def test_the_key_travels_and_nothing_of_the_environment_does(monkeypatch: pytest
     assert "another" not in str([asked.headers for asked in script.requests])
 
 
-def test_a_redirect_is_not_followed_so_the_key_stays_here(script: ScriptedServer):
+def test_a_redirect_is_not_followed_so_the_key_stays_here(script):
     with ScriptedServer() as elsewhere:
         script.script(CHAT, status(307, Location=elsewhere.url + "/chat/completions"))
         server = Server(script.url, key=SECRET)
@@ -109,7 +108,7 @@ def test_a_redirect_is_not_followed_so_the_key_stays_here(script: ScriptedServer
         assert elsewhere.requests == []
 
 
-def test_a_proxy_is_not_asked_for_a_server_on_this_machine(script: ScriptedServer, monkeypatch: pytest.MonkeyPatch):
+def test_a_proxy_is_not_asked_for_a_server_on_this_machine(script, monkeypatch):
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://{_free_place()}")
     server = Server(script.url)
@@ -117,7 +116,7 @@ def test_a_proxy_is_not_asked_for_a_server_on_this_machine(script: ScriptedServe
     server.close()
 
 
-def test_a_transcript_is_asked_for_with_its_form_and_language(server: Server, script: ScriptedServer):
+def test_a_transcript_is_asked_for_with_its_form_and_language(server, script):
     found = server.transcription("tiny", b"RIFF", language="de", form="verbose_json", cancel=Cancel())
     assert found["text"] == TEXT and found["language"] == "german" and len(found["segments"]) == 2
     form = script.asked(SPEECH)[0].body.decode()
@@ -130,7 +129,7 @@ def test_a_transcript_is_asked_for_with_its_form_and_language(server: Server, sc
 
 
 @pytest.mark.parametrize("fault", [status(500), status(503), status(429), status(429, **{"Retry-After": "0"})])
-def test_a_passing_fault_is_waited_out(server: Server, script: ScriptedServer, fault: Reply):
+def test_a_passing_fault_is_waited_out(server, script, fault):
     script.script(CHAT, fault, fault, chat())
     assert [*texts(server)][-1] == TEXT and len(script.asked(CHAT)) == 3
 
@@ -139,16 +138,14 @@ def test_a_passing_fault_is_waited_out(server: Server, script: ScriptedServer, f
     ("fault", "n_tries"),
     [(status(500), 3), (status(400), 1), (status(401), 1), (status(404), 1), (status(429, **{"Retry-After": "99"}), 1)],
 )
-def test_three_tries_are_enough_and_one_where_waiting_mends_nothing(
-    server: Server, script: ScriptedServer, fault: Reply, n_tries: int
-):
+def test_three_tries_are_enough_and_one_where_waiting_mends_nothing(server, script, fault, n_tries):
     script.script(CHAT, fault)
     with pytest.raises(RequestError):
         [*texts(server)]
     assert len(script.asked(CHAT)) == n_tries
 
 
-def test_nothing_is_asked_again_once_something_was_said(server: Server, script: ScriptedServer):
+def test_nothing_is_asked_again_once_something_was_said(server, script):
     script.script(CHAT, cut_after("Guten"), chat())
     answer = texts(server)
     assert next(answer) == "Guten"
@@ -157,7 +154,7 @@ def test_nothing_is_asked_again_once_something_was_said(server: Server, script: 
     assert len(script.asked(CHAT)) == 1
 
 
-def test_a_server_that_asks_for_patience_gets_it(server: Server, script: ScriptedServer, monkeypatch):
+def test_a_server_that_asks_for_patience_gets_it(server, script, monkeypatch):
     monkeypatch.setattr(module, "BACK_OFF_S", 0.0)
     error = _status_error(429, {"retry-after": "13"})
     assert module._worth_waiting_s(error, 1) == 13.0
@@ -177,9 +174,7 @@ def _status_error(code: int, headers: dict[str, str]) -> Exception:
 
 
 @pytest.mark.parametrize("quiet", [silent, silent_after("Guten")])
-def test_a_stop_is_heard_while_the_server_is_silent_and_the_server_learns_of_it(
-    server: Server, script: ScriptedServer, quiet: Reply
-):
+def test_a_stop_is_heard_while_the_server_is_silent_and_the_server_learns_of_it(server, script, quiet):
     script.script(CHAT, quiet)
     cancel = Cancel()
     threading.Timer(0.05, cancel.set).start()
@@ -188,15 +183,15 @@ def test_a_stop_is_heard_while_the_server_is_silent_and_the_server_learns_of_it(
     assert script.hung_up.wait(WAIT_S)
 
 
-def test_who_stops_reading_hangs_up(server: Server, script: ScriptedServer):
+def test_who_stops_reading_hangs_up(server, script):
     script.script(CHAT, silent_after("Guten"))
     answer = texts(server)
     assert next(answer) == "Guten"
-    answer.close()  # type: ignore[attr-defined]
+    answer.close()
     assert script.hung_up.wait(WAIT_S) and server._connections == set()
 
 
-def test_a_stop_ends_the_wait_for_another_try(server: Server, script: ScriptedServer, monkeypatch):
+def test_a_stop_ends_the_wait_for_another_try(server, script, monkeypatch):
     monkeypatch.setattr(module, "BACK_OFF_S", 3600.0)
     script.script(CHAT, status(500))
     cancel = Cancel()
@@ -205,7 +200,7 @@ def test_a_stop_ends_the_wait_for_another_try(server: Server, script: ScriptedSe
         [*texts(server, cancel)]
 
 
-def test_a_stop_before_the_start_asks_nothing(server: Server, script: ScriptedServer):
+def test_a_stop_before_the_start_asks_nothing(server, script):
     cancel = Cancel()
     cancel.set()
     with pytest.raises(Cancelled):
@@ -213,7 +208,7 @@ def test_a_stop_before_the_start_asks_nothing(server: Server, script: ScriptedSe
     assert script.requests == []
 
 
-def test_closing_hangs_up_on_what_is_under_way(server: Server, script: ScriptedServer):
+def test_closing_hangs_up_on_what_is_under_way(server, script):
     script.script(CHAT, silent_after("Guten"))
     answer = texts(server)
     next(answer)
@@ -253,7 +248,7 @@ TOO_LONG = "This model's maximum context length is 4096 tokens. However, you req
         (record(b"<html>Welcome</html>"), "does not answer as an OpenAI-compatible server does; check the address"),
     ],
 )
-def test_a_failure_is_one_sentence_without_the_key(script: ScriptedServer, monkeypatch, reply: Reply, said: str):
+def test_a_failure_is_one_sentence_without_the_key(script, monkeypatch, reply, said):
     monkeypatch.setattr(module, "BACK_OFF_S", 0.001)
     script.script(CHAT, reply)
     server = Server(script.url, key=SECRET)
@@ -273,13 +268,13 @@ def test_a_failure_is_one_sentence_without_the_key(script: ScriptedServer, monke
     ],
 )
 @pytest.mark.parametrize("body", [[], {"odd": 1}, "text", b"<html>"])
-def test_an_answer_of_another_shape_is_told_as_such(server: Server, script: ScriptedServer, path, ask, body):
+def test_an_answer_of_another_shape_is_told_as_such(server, script, path, ask, body):
     script.script(path, record(body))
     with pytest.raises(RequestError, match="does not answer as an OpenAI-compatible server does"):
         ask(server)
 
 
-def test_a_silent_server_is_left_after_the_time_limit(script: ScriptedServer):
+def test_a_silent_server_is_left_after_the_time_limit(script):
     script.script(CHAT, silent)
     server = Server(script.url, timeout_s=0.1)
     with pytest.raises(RequestError, match=r"was silent for 0\.1 seconds; ask again, or give it more time"):
@@ -293,7 +288,7 @@ def _free_place() -> str:
         return f"127.0.0.1:{listening.getsockname()[1]}"
 
 
-def test_an_address_where_nothing_listens_is_tried_again_and_told(monkeypatch: pytest.MonkeyPatch):
+def test_an_address_where_nothing_listens_is_tried_again_and_told(monkeypatch):
     monkeypatch.setattr(module, "BACK_OFF_S", 0.001)
     place = _free_place()
     server = Server(f"http://{place}/v1")
@@ -302,7 +297,7 @@ def test_an_address_where_nothing_listens_is_tried_again_and_told(monkeypatch: p
     server.close()
 
 
-def test_a_name_that_nobody_knows_is_told(monkeypatch: pytest.MonkeyPatch):
+def test_a_name_that_nobody_knows_is_told(monkeypatch):
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -313,7 +308,7 @@ def test_a_name_that_nobody_knows_is_told(monkeypatch: pytest.MonkeyPatch):
     server.close()
 
 
-def test_a_server_that_speaks_no_https_is_told(script: ScriptedServer):
+def test_a_server_that_speaks_no_https_is_told(script):
     server = Server(script.url.replace("http:", "https:"))
     with pytest.raises(RequestError, match="No secure connection to 127") as failed:
         server.models()
@@ -321,7 +316,7 @@ def test_a_server_that_speaks_no_https_is_told(script: ScriptedServer):
     assert any(isinstance(cause, ssl.SSLError) for cause in module._causes(failed.value))
 
 
-def test_a_defect_of_ours_is_no_sentence(server: Server, monkeypatch: pytest.MonkeyPatch):
+def test_a_defect_of_ours_is_no_sentence(server, monkeypatch):
     monkeypatch.setattr(module, "_piece", lambda chunk: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         [*texts(server)]
@@ -331,5 +326,5 @@ def test_a_defect_of_ours_is_no_sentence(server: Server, monkeypatch: pytest.Mon
     ("model", "shown"),
     [("Qwen/Qwen3-8B", "Qwen/Qwen3-8B"), ("/home/me/models/tiny/", "tiny"), ("./tiny", "tiny"), (r"C:\models\m", "m")],
 )
-def test_a_models_name_is_shown_without_the_folders_it_lies_in(model: str, shown: str):
+def test_a_models_name_is_shown_without_the_folders_it_lies_in(model, shown):
     assert short(model) == shown

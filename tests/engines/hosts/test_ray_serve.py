@@ -20,7 +20,7 @@ N_REQUESTS, N_BEFORE = 30, 5
 
 
 @pytest.fixture
-def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def address(monkeypatch) -> Iterator[str]:
     """Where two replicas of the built-in model answer."""
     import ray
 
@@ -48,7 +48,7 @@ def replicas() -> list[psutil.Process]:
     return [process for process in mine if "ServeReplica" in " ".join(process.cmdline())]
 
 
-def test_a_replica_is_killed_and_no_request_is_lost(address: str) -> None:
+def test_a_replica_is_killed_and_no_request_is_lost(address):
     answers: list[int] = []
     begun, failures = threading.Event(), list[Exception]()
 

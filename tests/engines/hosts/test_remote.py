@@ -23,7 +23,6 @@ from engines.protocol import (
     AskRequest,
     Cancel,
     CaptionRequest,
-    Clip,
     Photo,
     Segment,
     Sound,
@@ -58,7 +57,7 @@ def script() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def host(script: ScriptedServer) -> Iterator[RemoteHost]:
+def host(script) -> Iterator[RemoteHost]:
     host = load(script.url, settings=QUIET)
     script.requests.clear()
     yield host
@@ -75,7 +74,7 @@ def opened(script: ScriptedServer, name: str = "") -> RemoteHost:
 # --- opening ------------------------------------------------------------------------------------------------------
 
 
-def test_the_only_model_is_taken_and_told(script: ScriptedServer):
+def test_the_only_model_is_taken_and_told(script):
     info = opened(script).info
     assert info.name == "tiny" and info.source == script.url and info.device == "remote"
     assert info.device_reason.en == "its server chooses" and script.place not in info.name + info.device_reason.zh
@@ -83,7 +82,7 @@ def test_the_only_model_is_taken_and_told(script: ScriptedServer):
     assert info.model_digest == opened(script, "#tiny").info.model_digest != opened(script, "#other").info.model_digest
 
 
-def test_a_model_is_chosen_by_its_name_without_asking_for_others(script: ScriptedServer):
+def test_a_model_is_chosen_by_its_name_without_asking_for_others(script):
     script.script(MODELS, status(500))
     host = opened(script, "#/home/me/models/tiny")
     assert host.info.name == "tiny" and host.info.source.endswith("/v1#/home/me/models/tiny")
@@ -91,7 +90,7 @@ def test_a_model_is_chosen_by_its_name_without_asking_for_others(script: Scripte
 
 
 @pytest.mark.parametrize("code", [404, 500])
-def test_a_server_that_lists_nothing_needs_a_name(script: ScriptedServer, code: int, monkeypatch: pytest.MonkeyPatch):
+def test_a_server_that_lists_nothing_needs_a_name(script, code, monkeypatch):
     monkeypatch.setattr("engines.hosts.openai_client.BACK_OFF_S", 0.001)
     script.script(MODELS, status(code))
     with pytest.raises(RequestError, match="does not tell its models; add #name to the address"):
@@ -109,19 +108,19 @@ def test_several_models_need_a_name_and_some_are_listed():
 
 
 @pytest.mark.parametrize("url", ["ftp://host/v1", "http://", "http://[::1", "http://host:port/v1", "host:8000"])
-def test_what_is_no_web_address_is_told(url: str):
+def test_what_is_no_web_address_is_told(url):
     with pytest.raises(RequestError, match="looks like http://localhost:8000/v1, with #model after it"):
         load(url, settings=QUIET)
 
 
 @pytest.mark.parametrize("url", ["http://me:pw@host/v1", "https://host/v1?key=sk-secret-7"])
-def test_secrets_do_not_belong_into_the_address(url: str):
+def test_secrets_do_not_belong_into_the_address(url):
     with pytest.raises(RequestError, match="Leave passwords and keys out of the address; put the key into") as refused:
         load(url, settings=QUIET)
     assert "pw@" not in refused.value.en and "sk-" not in refused.value.en
 
 
-def test_the_key_comes_from_the_settings_or_the_environment_and_is_not_told(monkeypatch: pytest.MonkeyPatch):
+def test_the_key_comes_from_the_settings_or_the_environment_and_is_not_told(monkeypatch):
     with ScriptedServer(key="sk-secret-7") as script:
         monkeypatch.setenv(module.KEY, "sk-secret-7\n")
         host = opened(script)
@@ -149,26 +148,26 @@ def test_a_server_that_drops_pictures_before_the_model_reads_them_does_not_see()
         assert opened(script).info.takes == frozenset()
 
 
-def test_a_server_that_does_not_count_is_not_believed(script: ScriptedServer):
+def test_a_server_that_does_not_count_is_not_believed(script):
     script.script(CHAT, record({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Yes"}}]}))
     assert opened(script).info.takes == frozenset()
 
 
 @pytest.mark.parametrize("sense", ["picture", "sound"])
-def test_each_sense_is_found_by_itself(sense: str):
+def test_each_sense_is_found_by_itself(sense):
     with ScriptedServer(senses=[sense], forms=()) as script:
         info = opened(script).info
     assert info.takes == {sense} and info.serves(CaptionRequest, "fr") and info.serves(AskRequest, "zh")
     assert info.serves(TranscribeRequest, "de") == info.serves(TranscribeRequest, "de-en") == (sense == "sound")
 
 
-def test_what_llama_cpp_tells_of_its_model_is_believed(script: ScriptedServer):
+def test_what_llama_cpp_tells_of_its_model_is_believed(script):
     script.script("/props", record({"modalities": {"vision": True, "audio": False}}))
     assert opened(script).info.takes == {"picture"}
     assert all(asked.senses == set() for asked in script.asked(CHAT))
 
 
-def test_a_server_that_only_writes_transcripts_does_so(script: ScriptedServer):
+def test_a_server_that_only_writes_transcripts_does_so(script):
     script.script(CHAT, status(404))
     host = load(script.url, settings=QUIET)
     assert {ability.request for ability in host.info.abilities} == {TranscribeRequest}
@@ -189,32 +188,32 @@ def test_a_server_that_does_nothing_for_us_says_why():
 # --- answers ------------------------------------------------------------------------------------------------------
 
 
-def test_a_server_chooses_its_device_itself(host: RemoteHost):
+def test_a_server_chooses_its_device_itself(host):
     with pytest.raises(DeviceError, match="runs on a server, which chooses its own device; set it there"):
         host.move("cuda")
 
 
-def test_a_translation_grows(host: RemoteHost, script: ScriptedServer):
+def test_a_translation_grows(host, script):
     *growing, last = host.stream(HELLO)
-    assert last.end == "finished" and last.text == TEXT and len(growing) > 2  # type: ignore[attr-defined]
+    assert last.end == "finished" and last.text == TEXT and len(growing) > 2
     (asked,) = script.asked(CHAT)
     assert "from English to German" in asked.body["messages"][0]["content"] and asked.body["temperature"] == 0.0
     assert asked.body["max_tokens"] == 128 + len(HELLO.text)
 
 
-def test_a_photo_travels_as_a_small_jpeg(host: RemoteHost, script: ScriptedServer):
+def test_a_photo_travels_as_a_small_jpeg(host, script):
     large = Photo(np.full((1000, 2000, 3), (200, 40, 40), np.uint8))
-    assert run(host, CaptionRequest(media=large, language="zh")).text == TEXT  # type: ignore[attr-defined]
+    assert run(host, CaptionRequest(media=large, language="zh")).text == TEXT
     picture, text = script.asked(CHAT)[0].body["messages"][0]["content"]
     kind, _, data = picture["image_url"]["url"].partition(",")
     image = Image.open(io.BytesIO(base64.b64decode(data)))
     assert kind == "data:image/jpeg;base64" and image.size == (768, 384) and "in Chinese" in text["text"]
 
 
-def test_a_clip_travels_as_frames_with_their_times_and_its_sound(host: RemoteHost, script: ScriptedServer, clip: Clip):
+def test_a_clip_travels_as_frames_with_their_times_and_its_sound(host, script, clip):
     asked = AskRequest(media=clip, question="What barks?", history=(("Who?", "A dog."),))
     last = run(host, asked)
-    assert last.text == TEXT and not last.silent  # type: ignore[attr-defined]
+    assert last.text == TEXT and not last.silent
     first, answer, question = script.asked(CHAT)[0].body["messages"]
     assert [part["type"] for part in first["content"]] == ["image_url"] * 4 + ["input_audio", "text"]
     assert "0.2, 0.8, 1.2, 1.8 seconds" in first["content"][-1]["text"]
@@ -225,24 +224,24 @@ def test_a_clip_travels_as_frames_with_their_times_and_its_sound(host: RemoteHos
         assert sound["format"] == "wav" and file.getnframes() == 2 * RATE_HZ
 
 
-def test_what_is_hidden_does_not_travel(host: RemoteHost, script: ScriptedServer, clip: Clip):
+def test_what_is_hidden_does_not_travel(host, script, clip):
     run(host, AskRequest(media=clip, question="What?", hide=frozenset({"picture"})))
     assert script.asked(CHAT)[0].senses == {"sound"}
 
 
 @pytest.mark.parametrize("kind", [CaptionRequest, AskRequest, TranscribeRequest])
-def test_of_a_silent_sound_nothing_is_asked(host: RemoteHost, script: ScriptedServer, kind: type):
+def test_of_a_silent_sound_nothing_is_asked(host, script, kind):
     more = {"question": "What?"} if kind is AskRequest else {}
     assert run(host, kind(media=Sound(np.zeros(RATE_HZ, np.float32)), **more)).end == "empty"
     assert script.requests == []
 
 
-def test_an_answer_of_nothing_has_no_text(host: RemoteHost, script: ScriptedServer):
+def test_an_answer_of_nothing_has_no_text(host, script):
     script.script(CHAT, chat(" ", "\n"))
-    assert run(host, HELLO).text == ""  # type: ignore[attr-defined]
+    assert run(host, HELLO).text == ""
 
 
-def test_an_answer_that_reaches_its_limit_is_said_to_break_off(host: RemoteHost, script: ScriptedServer, photo: Photo):
+def test_an_answer_that_reaches_its_limit_is_said_to_break_off(host, script, photo):
     requests = (CaptionRequest(media=photo), AskRequest(media=photo, question="What?"), HELLO)
     script.script(CHAT, chat(end="length"), chat(end="length"), chat())
     assert [run(host, request).end for request in requests] == ["cut", "cut", "finished"]
@@ -257,7 +256,7 @@ def test_a_medium_the_model_has_no_sense_for_is_refused():
         run(host, CaptionRequest(media=Sound(tone(1.0))))
 
 
-def test_a_file_that_is_not_there_is_told_before_anything_travels(host: RemoteHost, script: ScriptedServer):
+def test_a_file_that_is_not_there_is_told_before_anything_travels(host, script):
     with pytest.raises(MediaError, match=r"gone\.jpg"):
         run(host, CaptionRequest(media=Path("gone.jpg")))
     assert script.requests == []
@@ -266,17 +265,17 @@ def test_a_file_that_is_not_there_is_told_before_anything_travels(host: RemoteHo
 # --- transcripts --------------------------------------------------------------------------------------------------
 
 
-def test_a_transcript_has_the_servers_times_and_language(host: RemoteHost, script: ScriptedServer):
+def test_a_transcript_has_the_servers_times_and_language(host, script):
     last = run(host, TranscribeRequest(media=Sound(tone(2.0))))
-    assert last.language == "de" and last.text == "Guten Morgen, Welt."  # type: ignore[attr-defined]
-    assert [(s.start_s, s.end_s) for s in last.segments] == [(0.1, 0.6), (0.6, 1.2)]  # type: ignore[attr-defined]
+    assert last.language == "de" and last.text == "Guten Morgen, Welt."
+    assert [(s.start_s, s.end_s) for s in last.segments] == [(0.1, 0.6), (0.6, 1.2)]
     assert len(script.asked(SPEECH)) == 1 and script.asked(CHAT) == []
 
 
-def test_speech_is_translated_segment_by_segment(host: RemoteHost, script: ScriptedServer):
+def test_speech_is_translated_segment_by_segment(host, script):
     script.script(CHAT, chat("Good morning,"), chat("world."))
     last = run(host, TranscribeRequest(media=Sound(tone(2.0)), translate_to="en"))
-    assert last.translation == "Good morning, world."  # type: ignore[attr-defined]
+    assert last.translation == "Good morning, world."
     assert "from German to English" in script.asked(CHAT)[0].body["messages"][0]["content"]
 
 
@@ -284,7 +283,7 @@ def test_a_plain_transcript_lies_over_its_stretch():
     with ScriptedServer(senses=(), forms=["json"]) as script:
         with closing(load(script.url, settings=QUIET)) as host:
             last = run(host, TranscribeRequest(media=Sound(tone(2.0)), translate_to="fr"))
-        assert last.segments == (Segment(0.0, 2.0, TEXT, (), TEXT),) and last.language == ""  # type: ignore[attr-defined]
+        assert last.segments == (Segment(0.0, 2.0, TEXT, (), TEXT),) and last.language == ""
         assert "Translate to French" in script.asked(CHAT)[-1].body["messages"][0]["content"]
 
 
@@ -292,7 +291,7 @@ def test_a_chat_model_that_hears_is_dictated_to():
     with ScriptedServer(senses=["sound"], forms=()) as script:
         with closing(load(script.url, settings=QUIET)) as host:
             *growing, last = host.stream(TranscribeRequest(media=Sound(tone(2.0)), language="de"))
-        assert last.text == TEXT and len(growing) > 3  # type: ignore[attr-defined]
+        assert last.text == TEXT and len(growing) > 3
         assert "The language is German" in script.asked(CHAT)[-1].body["messages"][0]["content"][1]["text"]
 
 
@@ -314,13 +313,13 @@ def test_a_servers_record_becomes_segments_inside_the_stretch(record, segments, 
 # --- stopping -----------------------------------------------------------------------------------------------------
 
 
-def test_a_stop_keeps_what_was_said_and_frees_the_server(host: RemoteHost, script: ScriptedServer):
+def test_a_stop_keeps_what_was_said_and_frees_the_server(host, script):
     script.script(CHAT, silent_after("Guten"))
     cancel = Cancel()
     results = []
     for result in host.stream(HELLO, cancel):
         results.append(result)
-        if result.text:  # type: ignore[attr-defined]
+        if result.text:
             threading.Timer(0.02, cancel.set).start()
     assert results[-1].end == "cancelled" and results[-1].text == "Guten" and script.hung_up.wait(WAIT_S)
 
@@ -357,7 +356,7 @@ def save_tiny_chat(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def transformers_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def transformers_serve(tmp_path_factory) -> Iterator[str]:
     """The name to open: `transformers serve` on the tiny model, offline."""
     folder = tmp_path_factory.mktemp("served") / "tiny-chat"
     save_tiny_chat(folder)
@@ -366,20 +365,20 @@ def transformers_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
 
 @pytest.mark.slow
-def test_transformers_serve_translates_streams_and_stops(transformers_serve: str):
+def test_transformers_serve_translates_streams_and_stops(transformers_serve):
     with pytest.raises(RequestError, match="does not tell its models; add #name to the address"):
         load(transformers_serve.partition("#")[0], settings=QUIET)  # offline it answers 500
     host = load(transformers_serve, settings=QUIET)
     assert host.info.name == "tiny-chat"
     assert {ability.request for ability in host.info.abilities} == {TranslateRequest}, "it drops pictures unread"
     *growing, last = host.stream(HELLO)
-    assert last.end == "cut" and last.text and len(growing) > 5, "it never ends of itself"  # type: ignore[attr-defined]
-    assert "Translate" not in last.text and last.text == run(host, HELLO).text  # type: ignore[attr-defined]
+    assert last.end == "cut" and last.text and len(growing) > 5, "it never ends of itself"
+    assert "Translate" not in last.text and last.text == run(host, HELLO).text
     cancel = Cancel()
     results = []
     for result in host.stream(TranslateRequest(text="Good morning. " * 200, source="en", target="de"), cancel):
         results.append(result)
-        if result.text:  # type: ignore[attr-defined]
+        if result.text:
             cancel.set()
     assert results[-1].end == "cancelled" and run(host, HELLO).end == "cut", "the server is free again"
     host.close()

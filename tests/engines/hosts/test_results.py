@@ -80,7 +80,7 @@ def test_what_no_task_serves_is_refused_before_anything_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", RESULTS)
-def test_every_kind_of_request_has_a_task_a_result_and_a_sentence(kind: type):
+def test_every_kind_of_request_has_a_task_a_result_and_a_sentence(kind):
     assert kind in TASKS[TASK_OF[kind]] and dataclasses.is_dataclass(RESULTS[kind])
     with pytest.raises(AbilityError, match="tiny does not") as refused:
         finalise(INFO, {}, object.__new__(kind), None)
@@ -93,7 +93,7 @@ def test_a_stop_ends_with_the_last_partial_result_and_closes_the_task():
     first = next(stream)
     cancel.set()
     (last,) = stream
-    assert last.end == "cancelled" and last.text == first.text and task.closed  # type: ignore[attr-defined]
+    assert last.end == "cancelled" and last.text == first.text and task.closed
 
 
 def test_a_stop_before_the_first_result_still_ends_in_one():
@@ -128,12 +128,12 @@ def test_a_reader_who_leaves_closes_the_task():
     task = Task()
     stream = tell(task)
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert task.closed
 
 
 @pytest.mark.parametrize("error", [MediaError("test", "No picture in it."), ZeroDivisionError("a defect")])
-def test_a_failure_reaches_who_asked(error: Exception):
+def test_a_failure_reaches_who_asked(error):
     task = Task(1, error=error)
     with pytest.raises(type(error), match=str(error)):
         [*tell(task)]
@@ -156,7 +156,7 @@ def test_a_closed_model_says_so():
 TRADITIONAL, SIMPLIFIED = "他們說這隻狗在沙灘上", "他们说这只狗在沙滩上"
 
 
-def test_chinese_is_simplified_where_chinese_is_asked_for() -> None:
+def test_chinese_is_simplified_where_chinese_is_asked_for():
     ask = AskRequest(media=Path("a.jpg"), question="?", language="zh")
     assert simplified(AskResult(request=ask, text=TRADITIONAL)).text == SIMPLIFIED
     put = TranslateRequest(text="x", source="en", target="zh")
@@ -165,7 +165,7 @@ def test_chinese_is_simplified_where_chinese_is_asked_for() -> None:
     assert simplified(TranslateResult(request=other, text=TRADITIONAL)).text == TRADITIONAL
 
 
-def test_a_chinese_transcript_is_simplified_with_its_words_and_a_translation_only_into_chinese() -> None:
+def test_a_chinese_transcript_is_simplified_with_its_words_and_a_translation_only_into_chinese():
     segment = Segment(0.0, 1.0, TRADITIONAL, (Word(0.0, 1.0, "他們"),), translation=TRADITIONAL)
     heard = TranscribeResult(
         request=TranscribeRequest(media=Path("a.wav"), translate_to="de"), language="zh", segments=(segment,)

@@ -17,7 +17,6 @@ from engines.protocol import (
     CaptionRequest,
     Host,
     SearchRequest,
-    Sound,
     TranscribeRequest,
     TranslateRequest,
     run,
@@ -28,7 +27,7 @@ from tests.fake_host import FakeHost
 SPEAKS = frozenset({Ability(TranscribeRequest, "en"), Ability(TranscribeRequest, "de")})
 
 
-def test_a_command_line_names_hosts_for_all_tasks_or_for_one() -> None:
+def test_a_command_line_names_hosts_for_all_tasks_or_for_one():
     assert parse_routes([]) == {"": "builtin"}
     assert parse_routes(["org/model"]) == {"": "org/model"}
     assert parse_routes(["builtin", "transcribe=openai/whisper-base", "ask=http://host:8000/v1#a=b"]) == {
@@ -39,12 +38,12 @@ def test_a_command_line_names_hosts_for_all_tasks_or_for_one() -> None:
     assert parse_routes(["./folder=1"]) == {"": "./folder=1"}
 
 
-def test_an_unknown_task_is_refused_with_those_there_are() -> None:
+def test_an_unknown_task_is_refused_with_those_there_are():
     with pytest.raises(RequestError, match=r"^No task is called 'transcrib'; known are search, .*did you mean"):
         parse_routes(["transcrib=x"])
 
 
-def test_routes_are_kept_in_a_small_file(tmp_path: Path) -> None:
+def test_routes_are_kept_in_a_small_file(tmp_path):
     file = tmp_path / "home" / "models.json"
     assert read_routes(file) == {}
     routes = {"": Route("builtin"), "ask": Route("组织/模型", "int8", 600.0)}
@@ -53,7 +52,7 @@ def test_routes_are_kept_in_a_small_file(tmp_path: Path) -> None:
     assert [f.name for f in file.parent.iterdir()] == ["models.json"]
 
 
-def test_a_file_of_names_alone_is_read_and_what_is_as_usual_is_written_as_a_name(tmp_path: Path) -> None:
+def test_a_file_of_names_alone_is_read_and_what_is_as_usual_is_written_as_a_name(tmp_path):
     file = tmp_path / "models.json"
     file.write_text('{"": "builtin", "ask": "a/b"}', encoding="utf-8")
     assert read_routes(file) == {"": Route("builtin"), "ask": Route("a/b")}
@@ -65,7 +64,7 @@ def test_a_file_of_names_alone_is_read_and_what_is_as_usual_is_written_as_a_name
     }
 
 
-def test_a_route_says_how_its_model_is_held_and_the_rest_is_as_usual() -> None:
+def test_a_route_says_how_its_model_is_held_and_the_rest_is_as_usual():
     usual = Settings(device="cpu", dtype="bfloat16", idle_s=60.0)
     assert Route("a/b").settings(usual) == usual
     assert Route("a/b", "int8", 600.0).settings(usual) == Settings(device="cpu", dtype="int8", idle_s=600.0)
@@ -85,19 +84,19 @@ def test_a_route_says_how_its_model_is_held_and_the_rest_is_as_usual() -> None:
         '{"ask": {"model": "a/b", "idle_s": "long"}}',
     ],
 )
-def test_a_damaged_file_is_one_sentence(tmp_path: Path, content: str) -> None:
+def test_a_damaged_file_is_one_sentence(tmp_path, content):
     (tmp_path / "models.json").write_text(content, encoding="utf-8")
     with pytest.raises(RequestError, match=r"^models\.json is damaged; remove it"):
         read_routes(tmp_path / "models.json")
 
 
-def test_a_file_with_an_unknown_task_is_refused(tmp_path: Path) -> None:
+def test_a_file_with_an_unknown_task_is_refused(tmp_path):
     (tmp_path / "models.json").write_text(json.dumps({"sing": "x"}), encoding="utf-8")
     with pytest.raises(RequestError, match=r"^No task is called 'sing'"):
         read_routes(tmp_path / "models.json")
 
 
-def test_a_request_goes_to_the_host_of_its_task_and_the_rest_to_the_default() -> None:
+def test_a_request_goes_to_the_host_of_its_task_and_the_rest_to_the_default():
     first, second = FakeHost(name="first"), FakeHost(name="second")
     router = Router({"": first, "caption": second})
     assert isinstance(router, Host)
@@ -106,7 +105,7 @@ def test_a_request_goes_to_the_host_of_its_task_and_the_rest_to_the_default() ->
     assert router.serving(CaptionRequest) is second and router.serving(TranslateRequest) is first
 
 
-def test_abilities_are_those_of_whoever_would_answer() -> None:
+def test_abilities_are_those_of_whoever_would_answer():
     speech = FakeHost(name="speech", abilities=SPEAKS)
     router = Router({"": FakeHost(), "transcribe": speech})
     assert not router.info.serves(TranscribeRequest, "zh") and router.info.serves(CaptionRequest, "zh")
@@ -115,7 +114,7 @@ def test_abilities_are_those_of_whoever_would_answer() -> None:
         only.stream(CaptionRequest(media=Path("x.jpg")))
 
 
-def test_a_host_is_closed_when_no_route_leads_to_it_any_more() -> None:
+def test_a_host_is_closed_when_no_route_leads_to_it_any_more():
     first, second, third = FakeHost(name="1"), FakeHost(name="2"), FakeHost(name="3")
     router = Router({"": first, "ask": second, "caption": second})
     router.route("ask", third)
@@ -130,7 +129,7 @@ def test_a_host_is_closed_when_no_route_leads_to_it_any_more() -> None:
     assert third.closed
 
 
-def test_a_name_is_opened_once() -> None:
+def test_a_name_is_opened_once():
     opened: list[Route] = []
 
     def opener(route: Route) -> Any:
@@ -146,7 +145,7 @@ def test_a_name_is_opened_once() -> None:
         Router({"": FakeHost()}).open(Route("a/b"))
 
 
-def test_what_is_kept_says_how_each_was_opened_and_holds_what_could_not_be_had() -> None:
+def test_what_is_kept_says_how_each_was_opened_and_holds_what_could_not_be_had():
     router = Router({"": FakeHost()}, lambda route: FakeHost(source=route.model))
     router.route("ask", router.open(Route("a/b", "int8", 60.0)))
     router.missing["caption"] = Route("down", "int4")
@@ -157,24 +156,24 @@ def test_what_is_kept_says_how_each_was_opened_and_holds_what_could_not_be_had()
     }
 
 
-def test_speech_is_translated_by_the_host_for_translation_where_the_one_that_hears_cannot(sound: Sound) -> None:
+def test_speech_is_translated_by_the_host_for_translation_where_the_one_that_hears_cannot(sound):
     speech, other = FakeHost(name="speech", abilities=SPEAKS), FakeHost(name="other")
     router = Router({"": other, "transcribe": speech})
     result: Any = run(router, TranscribeRequest(media=sound, language="en", translate_to="de"))
     assert result.host == "speech" and [s.translation for s in result.segments] == ["Guten Morgen."] * 2
-    assert [r.text for r in other.requests] == [s.text for s in result.segments]  # type: ignore[union-attr]
-    assert result.request.translate_to == "de" and speech.requests[0].translate_to is None  # type: ignore[union-attr]
+    assert [r.text for r in other.requests] == [s.text for s in result.segments]
+    assert result.request.translate_to == "de" and speech.requests[0].translate_to is None
 
 
-def test_a_host_that_translates_speech_itself_is_left_to_it(sound: Sound) -> None:
+def test_a_host_that_translates_speech_itself_is_left_to_it(sound):
     speech = FakeHost(name="speech", abilities=SPEAKS | {Ability(TranscribeRequest, "de-en")})
     other = FakeHost(name="other")
     router = Router({"": other, "transcribe": speech})
     run(router, TranscribeRequest(media=sound, language="de", translate_to="en"))
-    assert speech.requests[0].translate_to == "en" and not other.requests  # type: ignore[union-attr]
+    assert speech.requests[0].translate_to == "en" and not other.requests
 
 
-def test_a_stop_reaches_both_steps(sound: Sound) -> None:
+def test_a_stop_reaches_both_steps(sound):
     router = Router({"": FakeHost(), "transcribe": FakeHost(abilities=SPEAKS)})
     cancel = Cancel()
     ends = []
@@ -184,7 +183,7 @@ def test_a_stop_reaches_both_steps(sound: Sound) -> None:
     assert ends[-1] == "cancelled"
 
 
-def test_what_was_opened_is_closed_when_a_later_one_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_opened_is_closed_when_a_later_one_cannot_be(monkeypatch):
     first = FakeHost()
 
     def opener(name: str, *_: Any, **__: Any) -> Any:

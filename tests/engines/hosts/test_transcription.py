@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -56,7 +55,7 @@ def test_the_segment_being_written_stands_last_and_grows():
 def test_progress_is_told_in_seconds_of_sound():
     results = [*transcribed(TranscribeRequest(media=Sound(TALK)), Writer())]
     done = [r.progress.done for r in results if r.progress is not None]
-    assert done == sorted(done) and done[0] == 0.0 and results[0].progress.total == 26.0  # type: ignore[union-attr]
+    assert done == sorted(done) and done[0] == 0.0 and results[0].progress.total == 26.0
 
 
 @pytest.mark.parametrize(
@@ -110,13 +109,13 @@ def test_a_model_that_hears_nobody_ends_empty():
         assert last.end == "empty" and last.segments == ()
 
 
-def test_files_and_clips_are_heard_too(tmp_path: Path, clip: Clip):
+def test_files_and_clips_are_heard_too(tmp_path, clip):
     for medium in (write_sound(tmp_path / "tone.wav", tone(2.0)), clip):
         last = last_of(transcribed(TranscribeRequest(media=medium), Writer()))
         assert last.text == "I heard 1" and last.duration_s == pytest.approx(2.0, abs=0.01)
 
 
-def test_what_has_no_sound_is_told(clip: Clip):
+def test_what_has_no_sound_is_told(clip):
     mute = Clip(clip.frames, clip.times_s, clip.duration_s)
     with pytest.raises(MediaError, match="There is no sound in this to write down"):
         next(transcribed(TranscribeRequest(media=mute), Writer()))

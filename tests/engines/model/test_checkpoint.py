@@ -42,14 +42,14 @@ def model() -> FusionModel:
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory, model: FusionModel) -> Path:
+def saved(tmp_path_factory, model) -> Path:
     folder = tmp_path_factory.mktemp("models") / "mine"
     save(folder, model, TOKENIZER, name="mine", licence="CC BY 4.0", card="# A card")
     return folder
 
 
 @pytest.fixture
-def folder(saved: Path, tmp_path: Path) -> Path:
+def folder(saved, tmp_path) -> Path:
     """A copy of the saved model that may be spoilt."""
     return Path(shutil.copytree(saved, tmp_path / "mine"))
 
@@ -65,7 +65,7 @@ def written(model: FusionModel) -> Tensor:
 # --- there and back ----------------------------------------------------------------------------------------------
 
 
-def test_what_is_loaded_is_what_was_saved_but_for_the_rounding(saved: Path, model: FusionModel) -> None:
+def test_what_is_loaded_is_what_was_saved_but_for_the_rounding(saved, model):
     loaded = load(saved)
     own = model.state_dict()
     for name, value in loaded.model.state_dict().items():
@@ -75,7 +75,7 @@ def test_what_is_loaded_is_what_was_saved_but_for_the_rounding(saved: Path, mode
     assert torch.allclose(written(loaded.model), written(model), rtol=0.2)
 
 
-def test_a_loaded_model_says_what_it_is(saved: Path, model: FusionModel) -> None:
+def test_a_loaded_model_says_what_it_is(saved, model):
     loaded = load(saved)
     assert (loaded.name, loaded.licence, loaded.card) == ("mine", "CC BY 4.0", "# A card")
     assert loaded.digest == hashlib.sha256((saved / WEIGHTS_FILE).read_bytes()).hexdigest()
@@ -85,48 +85,48 @@ def test_a_loaded_model_says_what_it_is(saved: Path, model: FusionModel) -> None
     assert loaded.memory_bytes == 4 * loaded.n_parameters
 
 
-def test_a_loaded_model_serves_and_does_not_learn(saved: Path) -> None:
+def test_a_loaded_model_serves_and_does_not_learn(saved):
     loaded = load(saved).model
     assert not loaded.training
     assert not any(p.requires_grad for p in loaded.parameters())
 
 
-def test_it_loads_in_half_precision(saved: Path, model: FusionModel) -> None:
+def test_it_loads_in_half_precision(saved, model):
     loaded = load(saved, dtype=torch.bfloat16)
     assert {p.dtype for p in loaded.model.parameters()} == {torch.bfloat16}
     assert loaded.memory_bytes == 2 * loaded.n_parameters
     assert torch.allclose(written(loaded.model), written(model), rtol=0.5)
 
 
-def test_a_model_saved_again_is_the_same_file(saved: Path, tmp_path: Path) -> None:
+def test_a_model_saved_again_is_the_same_file(saved, tmp_path):
     first = save(tmp_path / "a", load(saved).model, saved / TOKENIZER_FILE)
     assert first == save(tmp_path / "b", load(tmp_path / "a").model, saved / TOKENIZER_FILE)
 
 
-def test_a_model_may_be_saved_over_itself(folder: Path) -> None:
+def test_a_model_may_be_saved_over_itself(folder):
     loaded = load(folder)
     save(folder, loaded.model, folder / TOKENIZER_FILE, name="again")
     assert load(folder).name == "again"
 
 
-def test_the_weights_say_what_they_are_and_others_may_read_them(saved: Path) -> None:
+def test_the_weights_say_what_they_are_and_others_may_read_them(saved):
     with safe_open(saved / WEIGHTS_FILE, "pt") as file:
         assert json.loads(file.metadata()["about"])["model"] == "fusion-studio"
     assert saved.joinpath(WEIGHTS_FILE).stat().st_mode & 0o777 == 0o644
 
 
-def test_a_folder_holds_no_code(saved: Path) -> None:
+def test_a_folder_holds_no_code(saved):
     assert {file.name for file in saved.iterdir()} == {CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE}
     head = (saved / WEIGHTS_FILE).read_bytes()[:9]
     assert head[8:] == b"{"  # safetensors: the length of a JSON header, then the header; a pickle is a zip or \x80
 
 
-def test_a_card_is_not_needed(folder: Path) -> None:
+def test_a_card_is_not_needed(folder):
     (folder / CARD_FILE).unlink()
     assert load(folder).card == ""
 
 
-def test_tiny_is_alike_for_one_seed_and_leaves_the_random_state_alone() -> None:
+def test_tiny_is_alike_for_one_seed_and_leaves_the_random_state_alone():
     state = torch.get_rng_state()
     one, two, other = checkpoint.tiny(), checkpoint.tiny(), checkpoint.tiny(seed=1)
     assert torch.equal(one.model.ctc_head.weight, two.model.ctc_head.weight)
@@ -140,7 +140,7 @@ def test_tiny_is_alike_for_one_seed_and_leaves_the_random_state_alone() -> None:
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 999), exponent=st.integers(-6, 6), dims=st.sampled_from([(64, 80), (64, 4, 5, 5)]))
-def test_rounding_costs_half_a_step_of_each_row(seed: int, exponent: int, dims: tuple[int, ...]) -> None:
+def test_rounding_costs_half_a_step_of_each_row(seed, exponent, dims):
     rows = torch.randn(*dims, generator=torch.Generator().manual_seed(seed)) * 10.0**exponent
     stored = quantise({"w": rows})
     assert stored["w"].dtype == torch.int8
@@ -148,7 +148,7 @@ def test_rounding_costs_half_a_step_of_each_row(seed: int, exponent: int, dims: 
     assert (error <= rows.flatten(1).abs().amax(1) / 127 * 0.501).all()
 
 
-def test_rows_of_zeros_stay_zeros_and_small_things_stay_exact() -> None:
+def test_rows_of_zeros_stay_zeros_and_small_things_stay_exact():
     state = {"rows": torch.zeros(64, 100), "few": torch.rand(8, 8), "bias": torch.rand(9000)}
     back = dequantise(quantise(state))
     assert all(torch.equal(back[name], value) for name, value in state.items())
@@ -156,9 +156,7 @@ def test_rows_of_zeros_stay_zeros_and_small_things_stay_exact() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_model_multiplied_as_int8_writes_almost_what_it_writes_in_float32(
-    saved: Path, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_multiplied_as_int8_writes_almost_what_it_writes_in_float32(saved, dtype, monkeypatch):
     monkeypatch.setattr(checkpoint, "MIN_EMBEDDING", 1)
     exact, quick = load(saved), load(saved, dtype=dtype, int8=True)
     assert quick.is_int8 and not exact.is_int8
@@ -304,7 +302,7 @@ EMBEDDING = "decoder.embedding.weight"
         ),
     ],
 )
-def test_a_wrong_folder_is_one_sentence(folder: Path, spoil: Spoil, said: str) -> None:
+def test_a_wrong_folder_is_one_sentence(folder, spoil, said):
     spoil(folder)
     with pytest.raises(CheckpointError) as refused:
         load(folder)
@@ -312,7 +310,7 @@ def test_a_wrong_folder_is_one_sentence(folder: Path, spoil: Spoil, said: str) -
     assert str(folder.parent) not in refused.value.en + refused.value.zh
 
 
-def test_calibration_is_read_with_the_model_and_may_be_absent(folder: Path) -> None:
+def test_calibration_is_read_with_the_model_and_may_be_absent(folder):
     reconfigure(folder, lambda settings: settings["model"].update(calibration={"search": {"other": [0.5, 9]}}))
     assert load(folder).model.config.calibration == {"search": {"other": (0.5, 9)}}
     reconfigure(folder, lambda settings: settings["model"].pop("calibration"))

@@ -14,7 +14,6 @@ from engines.model.checkpoint import Checkpoint
 from engines.model.concepts import NameTable, likeliest, listed, names
 from engines.model.config import Concept, ConceptGroup, ModelConfig
 from engines.model.fusion import FusionModel
-from engines.protocol import Photo
 
 TABBY, TIGER, CUP = (
     Concept("tabby cat", "Tigerkatze", "chat tigré", "虎斑猫"),
@@ -25,7 +24,7 @@ CAT = Concept("cat", "Katze", "chat", "猫")
 
 
 @pytest.fixture(scope="module")
-def knowing(checkpoint: Checkpoint) -> Checkpoint:
+def knowing(checkpoint) -> Checkpoint:
     """The tiny model with a concept head of three classes, two of which are cats."""
     from engines.training.concept_groups import store_name_vectors
 
@@ -43,20 +42,20 @@ def found(config: ModelConfig, *probabilities: float) -> list[str]:
     return [name.text("en") for name in names(np.array(probabilities, np.float32), config)]
 
 
-def test_a_class_that_is_sure_stands_for_itself(knowing: Checkpoint):
+def test_a_class_that_is_sure_stands_for_itself(knowing):
     assert found(knowing.model.config, 0.9, 0.05, 0.05) == ["tabby cat"]
 
 
-def test_where_no_class_is_sure_but_their_group_is_the_group_is_named(knowing: Checkpoint):
+def test_where_no_class_is_sure_but_their_group_is_the_group_is_named(knowing):
     assert found(knowing.model.config, 0.45, 0.4, 0.15) == ["cat"]
 
 
-def test_what_is_unlikely_goes_unsaid(knowing: Checkpoint):
+def test_what_is_unlikely_goes_unsaid(knowing):
     assert found(knowing.model.config, 0.1, 0.1, 0.1) == []
     assert found(knowing.model.config, 0.1, 0.1, 0.35) == ["cup"]
 
 
-def test_a_group_is_named_where_none_of_it_is_likely_enough_by_itself(knowing: Checkpoint):
+def test_a_group_is_named_where_none_of_it_is_likely_enough_by_itself(knowing):
     assert found(knowing.model.config, 0.15, 0.15, 0.1) == ["cat"]
     assert found(knowing.model.config, 0.3, 0.1, 0.1) == ["tabby cat"]
 
@@ -66,13 +65,13 @@ def guessed(config: ModelConfig, *probabilities: float) -> list[tuple[str, float
     return [(name.text("en"), round(name.probability, 2)) for name in best]
 
 
-def test_a_guess_is_a_class_or_a_group_of_which_no_class_has_most(knowing: Checkpoint):
+def test_a_guess_is_a_class_or_a_group_of_which_no_class_has_most(knowing):
     config = knowing.model.config
     assert guessed(config, 0.12, 0.1, 0.15) == [("cat", 0.22), ("cup", 0.15)]
     assert guessed(config, 0.2, 0.02, 0.3) == [("cup", 0.3), ("tabby cat", 0.2)]
 
 
-def test_two_classes_of_one_name_are_one_guess(knowing: Checkpoint):
+def test_two_classes_of_one_name_are_one_guess(knowing):
     twice = replace(knowing.model.config, concepts=(CUP, TABBY, CUP), concept_groups=())
     assert guessed(twice, 0.2, 0.25, 0.1) == [("cup", 0.3), ("tabby cat", 0.25)]
 
@@ -82,17 +81,17 @@ def test_names_are_listed_as_each_language_does():
     assert listed(["杯子", "猫"], "zh") == "杯子、猫"
 
 
-def test_a_picture_brings_its_names_as_a_stream_that_goes_with_it(knowing: Checkpoint, photo: Photo):
+def test_a_picture_brings_its_names_as_a_stream_that_goes_with_it(knowing, photo):
     encoder = MediaEncoder(knowing)
     encoded = replace(encoder.encode(photo), names=names(np.array([0.0, 0.0, 1.0]), knowing.model.config))
     assert [stream.sense for stream in encoder.streams(encoded)] == ["picture", "names"]
     for hidden in ("names", "picture"):
-        shown = encoder.streams(encoded, hide=frozenset({hidden}))  # type: ignore[arg-type]
+        shown = encoder.streams(encoded, hide=frozenset({hidden}))
         assert "names" not in [stream.sense for stream in shown]
 
 
 @pytest.mark.parametrize("text", ["cup", "Tasse", "杯子"])
-def test_a_query_that_names_a_concept_in_any_language_is_moved_to_its_code(knowing: Checkpoint, text: str):
+def test_a_query_that_names_a_concept_in_any_language_is_moved_to_its_code(knowing, text):
     encoder = MediaEncoder(knowing)
     table = NameTable(knowing.model.config, knowing.model.concept_vectors.numpy())
     query = encoder.query_vector(text, "photo")
@@ -100,12 +99,12 @@ def test_a_query_that_names_a_concept_in_any_language_is_moved_to_its_code(knowi
     assert np.allclose(encoder.query_vector(text, "sound"), encoder.text_vector(text))
 
 
-def test_a_vector_that_resembles_no_name_has_no_code(knowing: Checkpoint):
+def test_a_vector_that_resembles_no_name_has_no_code(knowing):
     table = NameTable(knowing.model.config, knowing.model.concept_vectors.numpy())
     assert table.found(-table.vectors.reshape(-1, table.vectors.shape[-1]).mean(0)) is None
 
 
-def test_a_model_with_concepts_comes_back_from_disk_with_their_names(knowing: Checkpoint, tmp_path):
+def test_a_model_with_concepts_comes_back_from_disk_with_their_names(knowing, tmp_path):
     checkpoint.save(tmp_path, knowing.model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE, licence="none")
     config = checkpoint.load(tmp_path).model.config
     assert config.concepts == (TABBY, TIGER, CUP) and config.concept_groups[0].name == CAT

@@ -20,7 +20,7 @@ def noise(n: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1.0, 3.217])
-def test_mel_equals_whispers_own_extractor(seconds: float) -> None:
+def test_mel_equals_whispers_own_extractor(seconds):
     from transformers import WhisperFeatureExtractor
 
     samples = noise(round(seconds * RATE_HZ))
@@ -31,35 +31,35 @@ def test_mel_equals_whispers_own_extractor(seconds: float) -> None:
     assert torch.allclose(ours, torch.as_tensor(theirs), atol=1e-4)
 
 
-def test_a_second_has_a_hundred_frames_of_80_bands() -> None:
+def test_a_second_has_a_hundred_frames_of_80_bands():
     assert MEL_HZ == 100
     assert log_mel(torch.zeros(2, RATE_HZ)).shape == (2, 80, 100)
 
 
 @settings(max_examples=25)
 @given(n=st.integers(400, 5000))
-def test_a_frame_for_every_10_ms(n: int) -> None:
+def test_a_frame_for_every_10_ms(n):
     assert log_mel(noise(n)[None]).shape == (1, 80, n // HOP)
 
 
-def test_a_click_shorter_than_a_window_is_still_heard() -> None:
+def test_a_click_shorter_than_a_window_is_still_heard():
     mel = log_mel(torch.ones(1, 10))
     assert mel.shape[2] >= 1
     assert mel.isfinite().all()
 
 
-def test_silence_is_finite_and_flat() -> None:
+def test_silence_is_finite_and_flat():
     mel = log_mel(torch.zeros(1, RATE_HZ))
     assert mel.isfinite().all()
     assert mel.unique().numel() == 1
 
 
-def test_a_loud_neighbour_does_not_dim_a_quiet_sound() -> None:
+def test_a_loud_neighbour_does_not_dim_a_quiet_sound():
     quiet, loud = noise(8000) * 1e-3, noise(8000, 1) * 5
     assert torch.allclose(log_mel(torch.stack([quiet, loud]))[0], log_mel(quiet[None])[0], atol=1e-5)
 
 
-def test_a_tone_stands_in_the_band_of_its_pitch() -> None:
+def test_a_tone_stands_in_the_band_of_its_pitch():
     times_s = torch.arange(RATE_HZ) / RATE_HZ
     low, high = (int(log_mel(torch.sin(2 * np.pi * hz * times_s)[None])[0].mean(1).argmax()) for hz in (300, 3000))
     assert low < 10 < 50 < high
@@ -69,7 +69,7 @@ def test_a_tone_stands_in_the_band_of_its_pitch() -> None:
 
 
 @pytest.mark.parametrize("n_mels", [40, 80, 128])
-def test_our_filters_are_those_of_torchaudio(n_mels: int) -> None:
+def test_our_filters_are_those_of_torchaudio(n_mels):
     functional = pytest.importorskip(
         "torchaudio.functional", reason="torchaudio does not load here", exc_type=Exception
     )
@@ -77,7 +77,7 @@ def test_our_filters_are_those_of_torchaudio(n_mels: int) -> None:
     assert torch.allclose(features._mel_bank_in_torch(n_mels), theirs, atol=1e-6)
 
 
-def test_without_torchaudio_the_filters_are_made_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_torchaudio_the_filters_are_made_here(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchaudio.functional", None)
     assert torch.equal(mel_bank(80), features._mel_bank_in_torch(80))
 
@@ -85,7 +85,7 @@ def test_without_torchaudio_the_filters_are_made_here(monkeypatch: pytest.Monkey
 # --- photos ------------------------------------------------------------------------------------------------------
 
 
-def test_black_and_white_are_the_ends_of_the_range() -> None:
+def test_black_and_white_are_the_ends_of_the_range():
     black, white = (photo_tensor(np.full((20, 30, 3), level, np.uint8), 64) for level in (0, 255))
     assert black.shape == white.shape == (3, 64, 64)
     assert black.dtype == torch.float32
@@ -95,14 +95,14 @@ def test_black_and_white_are_the_ends_of_the_range() -> None:
 
 @settings(max_examples=25)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), seed=st.integers(0, 99))
-def test_any_photo_becomes_a_square_within_the_range(height: int, width: int, seed: int) -> None:
+def test_any_photo_becomes_a_square_within_the_range(height, width, seed):
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     photo = photo_tensor(pixels, 32)
     assert photo.shape == (3, 32, 32)
     assert -127 / 128 <= float(photo.min()) <= float(photo.max()) <= 1.0
 
 
-def test_the_whole_photo_is_kept_colours_and_sides_in_their_places() -> None:
+def test_the_whole_photo_is_kept_colours_and_sides_in_their_places():
     pixels = np.zeros((40, 100, 3), np.uint8)
     pixels[:, 80:, 0] = 255  # a red right edge, a blue bottom
     pixels[32:, :, 2] = 255
@@ -113,6 +113,6 @@ def test_the_whole_photo_is_kept_colours_and_sides_in_their_places() -> None:
     assert photo[2, 5, 2] == -127 / 128
 
 
-def test_a_mirrored_view_of_a_photo_is_taken_as_it_is() -> None:
+def test_a_mirrored_view_of_a_photo_is_taken_as_it_is():
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     assert torch.equal(photo_tensor(pixels[:, ::-1], 32), photo_tensor(pixels, 32).flip(2))

@@ -68,7 +68,7 @@ def written(model: FusionModel, *streams: Stream) -> Tensor:
     return model.decode(IDS, model.fuse(streams))
 
 
-def test_every_kind_of_fusion_has_an_operator() -> None:
+def test_every_kind_of_fusion_has_an_operator():
     assert tuple(OPERATORS) == KINDS["fusion"]
 
 
@@ -77,7 +77,7 @@ def test_every_kind_of_fusion_has_an_operator() -> None:
 
 @every_operator
 @pytest.mark.parametrize("senses", [s for n in (1, 2, 3) for s in combinations(SENSES, n)], ids="+".join)
-def test_any_subset_of_senses_can_be_written_from(kind: str, senses: tuple[StreamSense, ...]) -> None:
+def test_any_subset_of_senses_can_be_written_from(kind, senses):
     logits = written(SHAKEN[kind], *map(stream, senses))
     assert logits.shape == (2, 3, 50)
     assert logits.isfinite().all()
@@ -85,7 +85,7 @@ def test_any_subset_of_senses_can_be_written_from(kind: str, senses: tuple[Strea
 
 @every_operator
 @pytest.mark.parametrize("gone", SENSES)
-def test_a_masked_sense_is_an_absent_one(kind: str, gone: StreamSense) -> None:
+def test_a_masked_sense_is_an_absent_one(kind, gone):
     model = SHAKEN[kind]
     there = [stream(sense) for sense in SENSES if sense != gone]
     hidden = [masked(sense) if sense == gone else stream(sense) for sense in SENSES]
@@ -94,14 +94,14 @@ def test_a_masked_sense_is_an_absent_one(kind: str, gone: StreamSense) -> None:
 
 @every_operator
 @pytest.mark.parametrize("sense", SENSES)
-def test_every_sense_that_is_there_counts(kind: str, sense: StreamSense) -> None:
+def test_every_sense_that_is_there_counts(kind, sense):
     model = SHAKEN[kind]
     hidden = [masked(s) if s == sense else stream(s) for s in SENSES]
     assert not torch.allclose(written(model, *hidden), written(model, *map(stream, SENSES)), atol=1e-3)
 
 
 @every_operator
-def test_a_sense_may_be_gone_from_one_row_only(kind: str) -> None:
+def test_a_sense_may_be_gone_from_one_row_only(kind):
     model, mask = SHAKEN[kind], torch.ones(2, 5, dtype=torch.bool)
     mask[1] = False
     mixed = written(model, stream("picture"), stream("sound", mask), stream("text"))
@@ -110,7 +110,7 @@ def test_a_sense_may_be_gone_from_one_row_only(kind: str) -> None:
 
 
 @every_operator
-def test_what_stands_in_masked_places_is_never_seen(kind: str) -> None:
+def test_what_stands_in_masked_places_is_never_seen(kind):
     model, mask = SHAKEN[kind], lengths(3, 5)
     clean = stream("sound", mask)
     dirty = Stream("sound", torch.where(mask[..., None], clean.tokens, 99.0), mask, clean.times_s)
@@ -118,7 +118,7 @@ def test_what_stands_in_masked_places_is_never_seen(kind: str) -> None:
 
 
 @every_operator
-def test_a_sound_that_starts_late_is_heard_like_one_that_ends_early(kind: str) -> None:
+def test_a_sound_that_starts_late_is_heard_like_one_that_ends_early(kind):
     model, early = SHAKEN[kind], lengths(3, 3, longest=5)
     tokens = drawn(2, 5, 32)
     first = Stream("sound", tokens, early)
@@ -128,7 +128,7 @@ def test_a_sound_that_starts_late_is_heard_like_one_that_ends_early(kind: str) -
 
 @every_operator
 @pytest.mark.parametrize("sense", SENSES)
-def test_a_single_sense_passes_through(kind: str, sense: StreamSense) -> None:
+def test_a_single_sense_passes_through(kind, sense):
     model, alone = SHAKEN[kind], stream(sense)
     memory = model.fuse([alone])
     assert torch.equal(memory.mask, alone.mask)
@@ -137,7 +137,7 @@ def test_a_single_sense_passes_through(kind: str, sense: StreamSense) -> None:
 
 
 @every_operator
-def test_nothing_cannot_be_fused(kind: str) -> None:
+def test_nothing_cannot_be_fused(kind):
     with pytest.raises(ValueError, match="nothing to fuse: give at least one stream"):
         FRESH[kind].fuse([])
 
@@ -148,26 +148,26 @@ timed = pytest.mark.parametrize("sense", ["picture", "sound"])
 
 
 @timed
-def test_the_clock_starts_as_a_quarter_of_the_plain_time(sense: StreamSense) -> None:
+def test_the_clock_starts_as_a_quarter_of_the_plain_time(sense):
     model, own = FRESH["concat"], stream(sense)
     assert CLOCK_START == 0.25
-    plain = time_encoding(own.times_s, 32)  # type: ignore[arg-type]
+    plain = time_encoding(own.times_s, 32)
     assert torch.allclose(model.fuse([own]).tokens, own.tokens + plain / 4, atol=1e-6)
     assert not any(vector.any() for vector in model.change.values())
 
 
 @timed
-def test_the_clock_and_the_change_are_added_to_what_has_times(sense: StreamSense) -> None:
+def test_the_clock_and_the_change_are_added_to_what_has_times(sense):
     model, own = SHAKEN["concat"], stream(sense)
-    clock = model.clock(time_encoding(own.times_s, 32))  # type: ignore[arg-type]
+    clock = model.clock(time_encoding(own.times_s, 32))
     added = clock + novelty(own)[..., None] * model.change[sense] + model.sense_embedding[sense]
     assert torch.allclose(model.fuse([own]).tokens, own.tokens + added, atol=1e-5)
 
 
 @timed
-def test_another_time_or_another_past_is_another_memory(sense: StreamSense) -> None:
+def test_another_time_or_another_past_is_another_memory(sense):
     model, own = SHAKEN["concat"], stream(sense)
-    later = replace(own, times_s=torch.full_like(own.times_s, 7.0))  # type: ignore[arg-type]
+    later = replace(own, times_s=torch.full_like(own.times_s, 7.0))
     first = torch.arange(own.tokens.shape[1]) < (FRAME_SIDE**2 if sense == "picture" else 1)
     other = replace(own, tokens=torch.where(first[:, None], -own.tokens, own.tokens))
     now, then, after = (model.fuse([each]).tokens for each in (own, later, other))
@@ -176,7 +176,7 @@ def test_another_time_or_another_past_is_another_memory(sense: StreamSense) -> N
 
 
 @pytest.mark.parametrize("sense", SENSES)
-def test_what_has_no_times_has_neither_clock_nor_change(sense: StreamSense) -> None:
+def test_what_has_no_times_has_neither_clock_nor_change(sense):
     model, own = shaken("concat"), timeless(sense)
     before = model.fuse([own]).tokens
     assert torch.equal(before, own.tokens + model.sense_embedding[sense])
@@ -187,7 +187,7 @@ def test_what_has_no_times_has_neither_clock_nor_change(sense: StreamSense) -> N
 
 
 @timed
-def test_what_was_never_there_before_is_wholly_new(sense: StreamSense) -> None:
+def test_what_was_never_there_before_is_wholly_new(sense):
     own = stream(sense)
     n = FRAME_SIDE**2 if sense == "picture" else 1
     found = novelty(own)
@@ -197,7 +197,7 @@ def test_what_was_never_there_before_is_wholly_new(sense: StreamSense) -> None:
 
 
 @timed
-def test_nothing_is_new_where_nothing_changes_and_all_where_it_turns_round(sense: StreamSense) -> None:
+def test_nothing_is_new_where_nothing_changes_and_all_where_it_turns_round(sense):
     n = FRAME_SIDE**2 if sense == "picture" else 1
     moment = drawn(2, n, 32)
     tokens = torch.cat([moment, 3.0 * moment, -moment], dim=1)  # how loud it is does not count
@@ -205,7 +205,7 @@ def test_nothing_is_new_where_nothing_changes_and_all_where_it_turns_round(sense
     assert torch.allclose(found, torch.tensor([1.0, 0.0, 2.0]).repeat_interleave(n).expand(2, -1), atol=1e-5)
 
 
-def test_a_picture_is_compared_with_the_same_place_of_the_frame_before_and_a_sound_with_the_last_moment() -> None:
+def test_a_picture_is_compared_with_the_same_place_of_the_frame_before_and_a_sound_with_the_last_moment():
     east, north = torch.eye(32)[:2]
     frames = torch.stack([east, east, north, north, east, north, north, east])[None]
     mask = torch.ones(1, 8, dtype=torch.bool)
@@ -213,7 +213,7 @@ def test_a_picture_is_compared_with_the_same_place_of_the_frame_before_and_a_sou
     assert novelty(Stream("sound", frames, mask))[0].tolist() == [1, 0, 1, 0, 1, 1, 0, 1]
 
 
-def test_a_moment_that_is_masked_counts_as_nothing_to_the_next() -> None:
+def test_a_moment_that_is_masked_counts_as_nothing_to_the_next():
     tokens = drawn(1, 1, 32).expand(1, 4, -1)
     mask = torch.tensor([[True, False, True, True]])
     assert torch.allclose(novelty(Stream("sound", tokens, mask)), torch.tensor([[1.0, 1.0, 1.0, 0.0]]), atol=1e-6)
@@ -224,26 +224,26 @@ def test_a_moment_that_is_masked_counts_as_nothing_to_the_next() -> None:
 # --- how each operator starts ------------------------------------------------------------------------------------
 
 
-def test_attention_starts_as_plain_concatenation() -> None:
+def test_attention_starts_as_plain_concatenation():
     streams = [timeless(sense) for sense in SENSES]
     memory = FRESH["attention"].fuse(streams)
     assert torch.equal(memory.tokens, concatenate(streams).tokens)
     assert memory.tokens.shape == (2, 16, 32)
 
 
-def test_gates_start_open() -> None:
+def test_gates_start_open():
     streams = [stream(sense) for sense in SENSES]
     assert torch.equal(FRESH["gated"].fuse(streams).tokens, FRESH["sum"].fuse(streams).tokens)
 
 
-def test_a_sum_is_the_mean_of_what_is_there() -> None:
+def test_a_sum_is_the_mean_of_what_is_there():
     grids = [on_grid(stream(sense), 8) for sense in ("picture", "sound")]
     memory = FRESH["sum"].fuse([timeless("picture"), timeless("sound"), masked("text")])
     assert torch.allclose(memory.tokens, (grids[0] + grids[1]) / 2, atol=1e-6)
     assert memory.mask.all()
 
 
-def test_a_grid_takes_the_nearest_real_token() -> None:
+def test_a_grid_takes_the_nearest_real_token():
     tokens = torch.arange(4.0)[None, :, None].expand(3, -1, 32)
     mask = torch.tensor([[True] * 4, [True, True, False, False], [False] * 4])
     places = on_grid(Stream("sound", tokens, mask), 8)[..., 0]
@@ -255,7 +255,7 @@ def test_a_grid_takes_the_nearest_real_token() -> None:
 # --- pooling -----------------------------------------------------------------------------------------------------
 
 
-def test_a_frame_becomes_the_means_of_its_four_quarters() -> None:
+def test_a_frame_becomes_the_means_of_its_four_quarters():
     model = FRESH["attention"]
     tokens = torch.zeros(1, 2, 16, 32)
     tokens[0, 1, [2, 3, 6, 7]] = 4.0  # the upper right quarter of the second frame
@@ -264,14 +264,14 @@ def test_a_frame_becomes_the_means_of_its_four_quarters() -> None:
     assert pooled[0, :, 0].tolist() == [0, 0, 0, 0, 0, 4, 0, 0]
 
 
-def test_frames_of_8_by_8_tokens_keep_their_mean() -> None:
+def test_frames_of_8_by_8_tokens_keep_their_mean():
     tokens = drawn(2, 3, 64, 32)
     pooled = FRESH["attention"].pool_frames(tokens)
     assert pooled.shape == (2, 12, 32)
     assert torch.allclose(pooled.unflatten(1, (3, 4)).mean(2), tokens.mean(2), atol=1e-6)
 
 
-def test_ten_sound_tokens_become_their_mean() -> None:
+def test_ten_sound_tokens_become_their_mean():
     tokens = torch.arange(25.0)[None, :, None].expand(2, -1, 3)
     pooled, mask = pool_tokens(tokens, lengths(25, 13))
     assert SOUND_POOL == 10
@@ -279,14 +279,14 @@ def test_ten_sound_tokens_become_their_mean() -> None:
     assert mask.tolist() == [[True, True, True], [True, True, False]]
 
 
-def test_all_layers_can_be_pooled_at_once() -> None:
+def test_all_layers_can_be_pooled_at_once():
     layers, mask = drawn(2, 25, 3, 32), lengths(25, 7)
     together, _ = pool_tokens(layers, mask)
     assert together.shape == (2, 3, 3, 32)
     assert torch.allclose(together[:, :, 1], pool_tokens(layers[:, :, 1], mask)[0], atol=1e-6)
 
 
-def test_the_mix_starts_as_the_mean_of_the_normed_layers() -> None:
+def test_the_mix_starts_as_the_mean_of_the_normed_layers():
     model, layers = FRESH["attention"], drawn(1, 4, 3, 32)
     loud = layers * torch.tensor([1.0, 100.0, 1.0])[:, None]
     assert torch.allclose(model.mix(layers), model.mix(loud), atol=1e-3)
@@ -296,28 +296,28 @@ def test_the_mix_starts_as_the_mean_of_the_normed_layers() -> None:
 
 
 @pytest.mark.parametrize("kind", VECTOR_KINDS)
-def test_vectors_have_unit_length_and_see_real_tokens_only(kind: str) -> None:
+def test_vectors_have_unit_length_and_see_real_tokens_only(kind):
     model, tokens, mask = SHAKEN["attention"], drawn(2, 5, 32), lengths(5, 2)
-    vector = model.vector(kind, tokens, mask)  # type: ignore[arg-type]
+    vector = model.vector(kind, tokens, mask)
     assert vector.shape == (2, 16)
     assert vector.dtype == torch.float32
     assert torch.allclose(vector.norm(dim=1), torch.ones(2))
-    alone = model.vector(kind, tokens[1:, :2], mask[1:, :2])  # type: ignore[arg-type]
+    alone = model.vector(kind, tokens[1:, :2], mask[1:, :2])
     assert torch.allclose(vector[1:], alone, atol=1e-6)
 
 
-def test_a_medium_without_tokens_still_has_a_vector() -> None:
+def test_a_medium_without_tokens_still_has_a_vector():
     vector = FRESH["attention"].vector("sound", drawn(1, 4, 32), lengths(0, longest=4))
     assert torch.allclose(vector.norm(dim=1), torch.ones(1))
 
 
-def test_each_moment_spells_a_byte_or_none_with_probabilities_that_sum_to_one() -> None:
+def test_each_moment_spells_a_byte_or_none_with_probabilities_that_sum_to_one():
     log_probs = SHAKEN["attention"].ctc(drawn(2, 7, 32))
     assert log_probs.shape == (2, 7, N_CTC) == (2, 7, 257)
     assert torch.allclose(log_probs.exp().sum(-1), torch.ones(2, 7), atol=1e-5)
 
 
-def test_every_event_is_a_question_of_its_own() -> None:
+def test_every_event_is_a_question_of_its_own():
     model = SHAKEN["attention"]
     logits = model.event_logits(drawn(2, 5, 32), lengths(5, 2))
     assert logits.shape == (2, len(model.config.events))
@@ -326,7 +326,7 @@ def test_every_event_is_a_question_of_its_own() -> None:
     assert torch.allclose(logits[1:], alone, atol=1e-5)
 
 
-def test_half_precision_gives_much_the_same() -> None:
+def test_half_precision_gives_much_the_same():
     model = built(fusion="gated").to(torch.bfloat16)
     half = [Stream(s.sense, s.tokens.to(torch.bfloat16), s.mask, s.times_s) for s in map(stream, SENSES)]
     whole = written(FRESH["gated"], *map(stream, SENSES))

@@ -32,18 +32,18 @@ def one_by_one(ids: torch.Tensor, memory: Memory, cache: KVCache) -> torch.Tenso
 # --- positions and means -----------------------------------------------------------------------------------------
 
 
-def test_positions_are_those_of_whispers_encoder() -> None:
+def test_positions_are_those_of_whispers_encoder():
     from transformers.models.whisper import modeling_whisper
 
     assert torch.allclose(sinusoids(1500, 64), modeling_whisper.sinusoids(1500, 64), atol=1e-6)
 
 
-def test_frames_and_sound_share_one_clock_of_tenths_of_a_second() -> None:
+def test_frames_and_sound_share_one_clock_of_tenths_of_a_second():
     times_s = torch.tensor([[0.0, 0.1, 2.5]])
     assert torch.allclose(time_encoding(times_s, 32), sinusoids(26, 32)[[0, 1, 25]][None], atol=1e-5)
 
 
-def test_a_mean_is_over_the_real_tokens_only() -> None:
+def test_a_mean_is_over_the_real_tokens_only():
     tokens = torch.tensor([[[1.0], [3.0], [100.0]], [[5.0], [6.0], [7.0]]])
     assert masked_mean(tokens, lengths(2, 0, longest=3)).tolist() == [[2.0], [0.0]]
 
@@ -51,7 +51,7 @@ def test_a_mean_is_over_the_real_tokens_only() -> None:
 # --- blocks ------------------------------------------------------------------------------------------------------
 
 
-def test_a_new_block_may_start_by_changing_nothing() -> None:
+def test_a_new_block_may_start_by_changing_nothing():
     block = Block(32, 2)
     x = drawn(2, 5, 32)
     assert not torch.allclose(block(x), x)
@@ -59,7 +59,7 @@ def test_a_new_block_may_start_by_changing_nothing() -> None:
     assert torch.equal(block(x), x)
 
 
-def test_a_block_looks_at_real_tokens_only() -> None:
+def test_a_block_looks_at_real_tokens_only():
     block = Block(32, 2).eval()
     x, mask = drawn(1, 5, 32), lengths(3, longest=5)
     other = torch.where(mask[..., None], x, x + 50.0)
@@ -67,7 +67,7 @@ def test_a_block_looks_at_real_tokens_only() -> None:
     assert torch.allclose(block(x, mask)[:, :3], block(x[:, :3]), atol=1e-6)
 
 
-def test_attention_has_no_bias_on_its_keys() -> None:
+def test_attention_has_no_bias_on_its_keys():
     names = dict(Attention(32, 2).named_parameters())
     assert "key.bias" not in names
     assert {"query.bias", "value.bias", "out.bias"} <= names.keys()
@@ -78,7 +78,7 @@ def test_attention_has_no_bias_on_its_keys() -> None:
 
 @settings(max_examples=10)
 @given(n_prefix=st.integers(1, 5))
-def test_piece_by_piece_gives_what_all_at_once_gives(n_prefix: int) -> None:
+def test_piece_by_piece_gives_what_all_at_once_gives(n_prefix):
     at_once, cache = MODEL.decode(IDS, MEMORY), MODEL.new_cache()
     prefix = MODEL.decode(IDS[:, :n_prefix], MEMORY, cache)
     rest = [prefix]
@@ -88,13 +88,13 @@ def test_piece_by_piece_gives_what_all_at_once_gives(n_prefix: int) -> None:
     assert cache.length == 5
 
 
-def test_a_piece_does_not_see_those_after_it() -> None:
+def test_a_piece_does_not_see_those_after_it():
     other = IDS.clone()
     other[:, 3:] = 11
     assert torch.allclose(MODEL.decode(IDS, MEMORY)[:, :3], MODEL.decode(other, MEMORY)[:, :3], atol=1e-6)
 
 
-def test_texts_of_one_memory_may_split_and_trade_places() -> None:
+def test_texts_of_one_memory_may_split_and_trade_places():
     """Rows 0 to 2 write about the first memory, 3 to 5 about the second."""
     cache = MODEL.new_cache()
     one_by_one(IDS[:, :4], MEMORY, cache)
@@ -110,26 +110,26 @@ def test_texts_of_one_memory_may_split_and_trade_places() -> None:
     assert torch.allclose(after, MODEL.decode(ids, repeated)[:, 5:], atol=1e-5)
 
 
-def test_several_whole_texts_may_share_a_memory() -> None:
+def test_several_whole_texts_may_share_a_memory():
     shared = Memory(MEMORY.tokens[:1], MEMORY.mask[:1])
     each = Memory(shared.tokens.expand(2, -1, -1), shared.mask.expand(2, -1))
     assert torch.allclose(MODEL.decode(IDS, shared), MODEL.decode(IDS, each), atol=1e-5)
 
 
-def test_an_empty_cache_has_no_length_and_may_be_selected_from() -> None:
+def test_an_empty_cache_has_no_length_and_may_be_selected_from():
     cache = KVCache(2)
     cache.select(torch.tensor([0, 0]))
     assert cache.length == 0
 
 
-def test_two_decodings_do_not_meet() -> None:
+def test_two_decodings_do_not_meet():
     first, second = MODEL.new_cache(), MODEL.new_cache()
     one_by_one(IDS[:, :3], MEMORY, first)
     assert second.length == 0
     assert torch.allclose(one_by_one(IDS, MEMORY, second), MODEL.decode(IDS, MEMORY), atol=1e-5)
 
 
-def test_a_filled_cache_refuses_several_pieces_at_once() -> None:
+def test_a_filled_cache_refuses_several_pieces_at_once():
     cache = MODEL.new_cache()
     MODEL.decode(IDS[:, :2], MEMORY, cache)
     with pytest.raises(ValueError, match="a filled cache takes one new piece at a time"):
@@ -142,7 +142,7 @@ def int8_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize(("keeps_inputs", "error"), [(False, 0.02), (True, 0.001)])
-def test_packed_rows_multiply_almost_as_float32_does(keeps_inputs: bool, error: float) -> None:
+def test_packed_rows_multiply_almost_as_float32_does(keeps_inputs, error):
     torch.manual_seed(0)
     rows, scale = int8_rows(torch.randn(300, 64))
     bias, x = torch.randn(300), 3 * torch.randn(2, 5, 64)
@@ -155,7 +155,7 @@ def test_packed_rows_multiply_almost_as_float32_does(keeps_inputs: bool, error: 
 
 
 @pytest.mark.parametrize("keeps_inputs", [False, True])
-def test_a_gradient_passes_a_packed_layer_as_it_passes_its_weights(keeps_inputs: bool) -> None:
+def test_a_gradient_passes_a_packed_layer_as_it_passes_its_weights(keeps_inputs):
     torch.manual_seed(0)
     rows, scale = int8_rows(torch.randn(30, 64))
     x = torch.randn(2, 64, requires_grad=True)
@@ -164,7 +164,7 @@ def test_a_gradient_passes_a_packed_layer_as_it_passes_its_weights(keeps_inputs:
     assert torch.allclose(x.grad, (rows * scale[:, None]).sum(0).expand(2, -1), atol=0.02)
 
 
-def test_int8_rows_are_embedded_as_the_numbers_they_stand_for() -> None:
+def test_int8_rows_are_embedded_as_the_numbers_they_stand_for():
     rows, scale = int8_rows(torch.randn(30, 8))
     ids = torch.tensor([[3, 29], [0, 3]])
     assert torch.equal(Int8Embedding(rows, scale)(ids), (rows * scale[:, None])[ids])

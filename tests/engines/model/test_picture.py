@@ -15,8 +15,8 @@ from tests.engines.model.makers import built, drawn
 
 
 @pytest.mark.parametrize("kind", KINDS["picture"])
-def test_every_extractor_gives_a_map_at_stride_32_and_the_same_tokens(kind: str) -> None:
-    tower = PictureTower(replace(tiny(10), picture=kind)).eval()  # type: ignore[arg-type]
+def test_every_extractor_gives_a_map_at_stride_32_and_the_same_tokens(kind):
+    tower = PictureTower(replace(tiny(10), picture=kind)).eval()
     photos = drawn(2, 3, 64, 96)
     feature_map = tower.trunk(photos)
     assert feature_map.shape == (2, tower.trunk.channels, 2, 3)
@@ -26,12 +26,12 @@ def test_every_extractor_gives_a_map_at_stride_32_and_the_same_tokens(kind: str)
 
 
 @pytest.mark.parametrize("kind", KINDS["picture"])
-def test_photos_of_a_batch_do_not_meet(kind: str) -> None:
+def test_photos_of_a_batch_do_not_meet(kind):
     model, photos = built(picture=kind), drawn(2, 3, 64, 64)
     assert torch.allclose(model.see(photos)[1:], model.see(photos[1:]), atol=1e-5)
 
 
-def test_tokens_lie_in_reading_order() -> None:
+def test_tokens_lie_in_reading_order():
     tower = PictureTower(replace(tiny(10), n_picture_blocks=0)).eval()
     empty = torch.zeros(1, 32, 2, 3)
     marked = empty.clone()
@@ -40,7 +40,7 @@ def test_tokens_lie_in_reading_order() -> None:
     assert changed.tolist() == [[False, False, False, True, False, False]]
 
 
-def test_a_larger_photo_stretches_the_learned_places() -> None:
+def test_a_larger_photo_stretches_the_learned_places():
     tower = PictureTower(tiny(10)).eval()
     with torch.no_grad():
         tower.places.copy_(torch.ones_like(tower.places))
@@ -72,13 +72,13 @@ def seen_pixels(size: int, kernel: int, stride: int) -> list[float]:
         (1, 3, 2, [1.0]),
     ],
 )
-def test_padding_is_tensorflows_same(size: int, kernel: int, stride: int, seen: list[float]) -> None:
+def test_padding_is_tensorflows_same(size, kernel, stride, seen):
     assert seen_pixels(size, kernel, stride) == seen
 
 
 @settings(max_examples=30)
 @given(size=st.integers(1, 20), kernel=st.sampled_from([1, 3, 5]), stride=st.sampled_from([1, 2]))
-def test_a_padded_convolution_gives_ceil_of_size_by_stride(size: int, kernel: int, stride: int) -> None:
+def test_a_padded_convolution_gives_ceil_of_size_by_stride(size, kernel, stride):
     out = SameConv(2, 3, kernel, stride)(torch.zeros(1, 2, size, size + 1))
     assert out.shape == (1, 3, -(-size // stride), -(-(size + 1) // stride))
 
@@ -86,7 +86,7 @@ def test_a_padded_convolution_gives_ceil_of_size_by_stride(size: int, kernel: in
 # --- EfficientNet-Lite2 ------------------------------------------------------------------------------------------
 
 
-def test_the_network_has_the_published_size() -> None:
+def test_the_network_has_the_published_size():
     trunk = EfficientNetLite()
     n = sum(p.numel() for name, p in trunk.named_parameters() if name.endswith("weight"))
     # 6,092,072 with the classifier (1,280 x 1,000 + 1,000) and four batch norm numbers a channel, of which two are
@@ -95,13 +95,13 @@ def test_the_network_has_the_published_size() -> None:
     assert n + n_norm + 1_281_000 == 6_092_072
 
 
-def test_it_ends_in_values_between_0_and_6() -> None:
+def test_it_ends_in_values_between_0_and_6():
     out = EfficientNetLite().eval().requires_grad_(False)(drawn(1, 3, 64, 64) * 20)
     assert out.shape == (1, 1280, 2, 2)
     assert 0.0 <= float(out.min()) <= float(out.max()) <= 6.0
 
 
-def test_a_block_of_equal_ends_keeps_its_input() -> None:
+def test_a_block_of_equal_ends_keeps_its_input():
     trunk = EfficientNetLite().eval()
     block = trunk.blocks[2]  # 24 -> 24 at stride 1
     x = drawn(1, 24, 8, 8)

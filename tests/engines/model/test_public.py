@@ -66,7 +66,7 @@ def parity(theirs: Any, ours: FusionModel, mel: Tensor, ids: Tensor) -> tuple[fl
 
 
 @pytest.mark.parametrize("from_a_folder", [False, True])
-def test_our_towers_compute_what_whisper_computes(from_a_folder: bool, tmp_path: Path) -> None:
+def test_our_towers_compute_what_whisper_computes(from_a_folder, tmp_path):
     theirs, ours = tiny_whisper(), built(vocab_size=60)
     if from_a_folder:
         theirs.save_pretrained(tmp_path)
@@ -79,7 +79,7 @@ def test_our_towers_compute_what_whisper_computes(from_a_folder: bool, tmp_path:
     assert logits < 1e-4
 
 
-def test_nothing_of_the_sound_tower_and_the_decoder_is_left_to_chance() -> None:
+def test_nothing_of_the_sound_tower_and_the_decoder_is_left_to_chance():
     ours = built(vocab_size=60)
     names = set(public.load_whisper(ours, tiny_whisper().state_dict(), None))
     wanted = {name for name, _ in ours.named_parameters() if name.startswith(("sound.", "decoder."))}
@@ -87,7 +87,7 @@ def test_nothing_of_the_sound_tower_and_the_decoder_is_left_to_chance() -> None:
     assert {name.split(".")[0] for name in names} == {"sound", "decoder", "text"}
 
 
-def test_the_text_tower_starts_as_the_decoders_first_blocks_without_their_memory() -> None:
+def test_the_text_tower_starts_as_the_decoders_first_blocks_without_their_memory():
     ours = built(vocab_size=60)
     public.load_whisper(ours, tiny_whisper().state_dict(), None)
     state = ours.state_dict()
@@ -96,7 +96,7 @@ def test_the_text_tower_starts_as_the_decoders_first_blocks_without_their_memory
     assert torch.equal(ours.text.positions.weight, ours.decoder.positions.weight)
 
 
-def test_a_new_piece_starts_as_the_mean_of_the_rows_it_was_spelt_with() -> None:
+def test_a_new_piece_starts_as_the_mean_of_the_rows_it_was_spelt_with():
     state, ours = tiny_whisper().state_dict(), built(vocab_size=3)
     public.load_whisper(ours, state, [[5], [1, 2], [9, 9, 40]])
     old = state["model.decoder.embed_tokens.weight"]
@@ -104,7 +104,7 @@ def test_a_new_piece_starts_as_the_mean_of_the_rows_it_was_spelt_with() -> None:
     assert torch.allclose(ours.decoder.embedding.weight, wanted, atol=1e-6)
 
 
-def test_a_whisper_of_another_size_says_what_does_not_fit() -> None:
+def test_a_whisper_of_another_size_says_what_does_not_fit():
     with pytest.raises(CheckpointError) as caught:
         public.load_whisper(built(vocab_size=50), tiny_whisper().state_dict(), None)
     assert caught.value.en == (
@@ -112,14 +112,14 @@ def test_a_whisper_of_another_size_says_what_does_not_fit() -> None:
     )
 
 
-def test_a_misfit_leaves_the_model_as_it_was() -> None:
+def test_a_misfit_leaves_the_model_as_it_was():
     ours = built(vocab_size=50)
     with pytest.raises(CheckpointError, match="does not fit"):
         public.load_whisper(ours, tiny_whisper().state_dict(), None)
     assert torch.equal(ours.sound.conv1.weight, built(vocab_size=50).sound.conv1.weight)
 
 
-def test_the_real_whisper_base_is_met(weights: Path) -> None:
+def test_the_real_whisper_base_is_met(weights):
     from transformers import WhisperForConditionalGeneration
 
     theirs = WhisperForConditionalGeneration.from_pretrained(weights / "whisper-base", dtype=torch.float32).eval()
@@ -206,22 +206,20 @@ def folded() -> FusionModel:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 65)])
-def test_the_trunk_with_its_norms_folded_in_computes_what_the_network_computes(
-    folded: FusionModel, size: tuple[int, int]
-) -> None:
+def test_the_trunk_with_its_norms_folded_in_computes_what_the_network_computes(folded, size):
     photos = drawn(2, 3, *size).double()
     wanted = reference(random_efficientnet(), photos)
     assert 0.5 < float(wanted.mean()) < 4.0  # neither dead nor saturated, so the comparison says something
     assert torch.allclose(folded.picture.trunk(photos), wanted, atol=1e-4)
 
 
-def test_every_weight_of_the_trunk_is_set() -> None:
+def test_every_weight_of_the_trunk_is_set():
     model = built(picture="efficientnet_lite2")
     names = public.load_efficientnet(model, random_efficientnet())
     assert set(names) == {name for name, _ in model.named_parameters() if name.startswith("picture.trunk.")}
 
 
-def test_another_network_is_refused() -> None:
+def test_another_network_is_refused():
     with pytest.raises(CheckpointError) as caught:
         public.load_efficientnet(built(picture="efficientnet_lite2"), {"conv1.weight": torch.zeros(1)})
     assert caught.value.en == "This is no EfficientNet-Lite2: it lacks _bn0.weight."
@@ -229,7 +227,7 @@ def test_another_network_is_refused() -> None:
         public.load_efficientnet(built(), random_efficientnet())
 
 
-def test_the_real_network_sees_a_cat(weights: Path) -> None:
+def test_the_real_network_sees_a_cat(weights):
     state = public.read_efficientnet(weights / "efficientnet-lite2.pth")
     model = FusionModel(replace(tiny(10), picture="efficientnet_lite2")).eval()
     public.load_efficientnet(model, state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from engines.model.config import KINDS
 from engines.model.features import MEL_HZ, log_mel
-from engines.model.fusion import FusionModel, pool_tokens
+from engines.model.fusion import pool_tokens
 from engines.model.sound import NO_SOUND, TAIL_FRAMES, with_silence
 from engines.protocol import RATE_HZ
 from tests.conftest import tone
@@ -27,7 +26,7 @@ def padded(mel: torch.Tensor, n: int) -> torch.Tensor:
 
 
 @every_extractor
-def test_every_extractor_gives_a_layer_more_than_it_has_blocks(model: FusionModel) -> None:
+def test_every_extractor_gives_a_layer_more_than_it_has_blocks(model):
     layers, mask = model.sound(drawn(2, 80, 31), torch.tensor([31, 20]))
     assert [tuple(layer.shape) for layer in layers] == [(2, 166, 32)] * 3
     assert mask.sum(1).tolist() == [166, 160]
@@ -35,7 +34,7 @@ def test_every_extractor_gives_a_layer_more_than_it_has_blocks(model: FusionMode
 
 
 @every_extractor
-def test_what_is_heard_has_speech_at_50_hz_and_the_mix_at_5_hz(model: FusionModel) -> None:
+def test_what_is_heard_has_speech_at_50_hz_and_the_mix_at_5_hz(model):
     heard = model.hear(drawn(2, 80, 100), torch.tensor([100, 41]))
     assert heard.last.shape == (2, 200, 32)
     assert heard.mix.shape == (2, 5, 32)
@@ -46,7 +45,7 @@ def test_what_is_heard_has_speech_at_50_hz_and_the_mix_at_5_hz(model: FusionMode
 @every_extractor
 @settings(max_examples=8)
 @given(n=st.integers(1, 60), more=st.integers(1, 60))
-def test_a_rows_tokens_do_not_depend_on_the_padding_of_its_batch(model: FusionModel, n: int, more: int) -> None:
+def test_a_rows_tokens_do_not_depend_on_the_padding_of_its_batch(model, n, more):
     mel = drawn(1, 80, n)
     alone = model.hear(mel, torch.tensor([n]))
     batch = torch.cat([padded(mel, n + more), drawn(1, 80, n + more, seed=2)])
@@ -66,7 +65,7 @@ def test_a_rows_tokens_do_not_depend_on_the_padding_of_its_batch(model: FusionMo
     [(tone(0.9), True), (tone(1.03, hz=3000.0, level=1e-4), False), (tone(0.5, level=0.0), False)],
     ids=["a tone", "a tone too soft for the floor", "nothing at all"],
 )
-def test_a_sound_goes_on_as_if_zeros_followed_it(samples: np.ndarray, loud: bool) -> None:
+def test_a_sound_goes_on_as_if_zeros_followed_it(samples, loud):
     sound = torch.from_numpy(samples)[None]
     mel, zeros_after = log_mel(sound), log_mel(F.pad(sound, (0, 3 * RATE_HZ)))
     n = mel.shape[2]
@@ -80,7 +79,7 @@ def test_a_sound_goes_on_as_if_zeros_followed_it(samples: np.ndarray, loud: bool
 
 @settings(max_examples=20)
 @given(n_real=st.lists(st.integers(0, 50), min_size=1, max_size=3))
-def test_each_row_falls_silent_where_it_ends_and_a_row_of_nothing_stays_so(n_real: list[int]) -> None:
+def test_each_row_falls_silent_where_it_ends_and_a_row_of_nothing_stays_so(n_real):
     real = torch.arange(50) < torch.tensor(n_real)[:, None]
     mel = torch.where(real[:, None], drawn(len(n_real), 80, 50), 99.0)  # loud padding, which has no say
     heard, n_frames = with_silence(mel, torch.tensor(n_real), 3000)
@@ -93,7 +92,7 @@ def test_each_row_falls_silent_where_it_ends_and_a_row_of_nothing_stays_so(n_rea
 
 @settings(max_examples=20)
 @given(n=st.integers(2600, 3000))
-def test_the_silence_gives_way_where_thirty_seconds_end(n: int) -> None:
+def test_the_silence_gives_way_where_thirty_seconds_end(n):
     mel = drawn(1, 80, n)
     heard, n_frames = with_silence(mel, torch.tensor([n]), 3000)
     assert n_frames.tolist() == [heard.shape[2]] == [min(n + TAIL_FRAMES, 3000)]
@@ -101,7 +100,7 @@ def test_the_silence_gives_way_where_thirty_seconds_end(n: int) -> None:
 
 
 @every_extractor
-def test_what_is_heard_of_the_silence_stays_out_of_the_mix(model: FusionModel) -> None:
+def test_what_is_heard_of_the_silence_stays_out_of_the_mix(model):
     mel, n_frames = drawn(2, 80, 100), torch.tensor([100, 41])
     heard = model.hear(mel, n_frames)
     layers, _ = model.sound(mel, n_frames)
@@ -114,19 +113,19 @@ def test_what_is_heard_of_the_silence_stays_out_of_the_mix(model: FusionModel) -
 
 
 @every_extractor
-def test_thirty_seconds_are_heard_and_no_more(model: FusionModel) -> None:
+def test_thirty_seconds_are_heard_and_no_more(model):
     assert model.hear(torch.zeros(1, 80, 3000), torch.tensor([3000])).last.shape == (1, 1500, 32)
     with pytest.raises(ValueError, match=r"3001 mel frames; at most 3000 \(30 s\) are heard at a time"):
         model.hear(torch.zeros(1, 80, 3001), torch.tensor([3001]))
 
 
-def test_the_transformer_hears_where_in_time_it_is() -> None:
+def test_the_transformer_hears_where_in_time_it_is():
     (first, *_), _ = MODELS["transformer"].sound(torch.zeros(1, 80, 40), torch.tensor([40]))
     assert not torch.allclose(first[0, 3], first[0, 10])
 
 
 @every_extractor
-def test_a_row_of_nothing_harms_no_other(model: FusionModel) -> None:
+def test_a_row_of_nothing_harms_no_other(model):
     mel = drawn(2, 80, 30)
     heard = model.hear(mel, torch.tensor([30, 0]))
     assert torch.allclose(heard.last[:1], model.hear(mel[:1], torch.tensor([30])).last, atol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engines.model.config import KINDS
-from engines.model.fusion import FusionModel, Memory
+from engines.model.fusion import Memory
 from tests.engines.model.makers import built, drawn, lengths
 
 MODELS = {kind: built(text=kind) for kind in KINDS["text"]}
@@ -15,14 +15,14 @@ IDS = torch.tensor([[5, 6, 7, 8], [9, 4, 0, 0]])
 
 
 @every_tower
-def test_every_piece_becomes_a_token(model: FusionModel) -> None:
+def test_every_piece_becomes_a_token(model):
     tokens = model.read(IDS, lengths(4, 2))
     assert tokens.shape == (2, 4, 32)
     assert tokens.isfinite().all()
 
 
 @every_tower
-def test_a_sentence_does_not_depend_on_the_padding_of_its_batch(model: FusionModel) -> None:
+def test_a_sentence_does_not_depend_on_the_padding_of_its_batch(model):
     other = IDS.clone()
     other[1, 2:] = 33
     assert torch.allclose(model.read(IDS, lengths(4, 2))[1, :2], model.read(other, lengths(4, 2))[1, :2], atol=1e-5)
@@ -31,13 +31,13 @@ def test_a_sentence_does_not_depend_on_the_padding_of_its_batch(model: FusionMod
 
 
 @every_tower
-def test_words_are_read_in_their_order_and_context(model: FusionModel) -> None:
+def test_words_are_read_in_their_order_and_context(model):
     mask = lengths(4)
     forward, backward = model.read(IDS[:1], mask), model.read(IDS[:1].flip(1), mask)
     assert not torch.allclose(forward, backward.flip(1), atol=1e-3)
 
 
-def test_the_decoder_gives_a_number_for_every_piece_of_the_vocabulary() -> None:
+def test_the_decoder_gives_a_number_for_every_piece_of_the_vocabulary():
     model = MODELS["transformer"]
     memory = Memory(drawn(2, 3, 32), lengths(3, 1))
     logits = model.decode(IDS, memory)
@@ -46,7 +46,7 @@ def test_the_decoder_gives_a_number_for_every_piece_of_the_vocabulary() -> None:
     assert torch.allclose(logits, hidden @ model.decoder.embedding.weight.T)
 
 
-def test_what_is_written_depends_on_the_real_part_of_the_memory() -> None:
+def test_what_is_written_depends_on_the_real_part_of_the_memory():
     model, tokens, mask = MODELS["transformer"], drawn(1, 4, 32), lengths(2, longest=4)
     changed = tokens.clone()
     changed[:, 2:] += 9.0

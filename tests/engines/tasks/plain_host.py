@@ -47,7 +47,7 @@ class PlainHost:
     info: Any = SimpleNamespace(name="plain", model_digest="letters")
 
     def stream(self, request: IndexRequest, cancel: Cancel | None = None) -> Iterator[IndexResult]:
-        return search.index(Letters(), request)  # type: ignore[arg-type]
+        return search.index(Letters(), request)
 
     def close(self) -> None:
         pass

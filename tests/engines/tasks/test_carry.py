@@ -8,7 +8,7 @@ import pytest
 
 from engines.decoding import DecodeOptions, Hypothesis
 from engines.encoder import MediaEncoder
-from engines.protocol import LANGUAGES, Host, TranslateRequest, run
+from engines.protocol import LANGUAGES, TranslateRequest, run
 from engines.tasks import carry
 from engines.tasks.protect import MARK, mask, restore
 
@@ -28,7 +28,7 @@ def carried(encoder: MediaEncoder, text: str, target: str = "de") -> str:
         ("$5 and 15 and 17 and 18 and 19 and 14 and 16 and 25 and 35 and 36 dogs", "fr"),
     ],
 )
-def test_a_model_that_has_learnt_nothing_loses_nothing(encoder: MediaEncoder, text: str, target: str) -> None:
+def test_a_model_that_has_learnt_nothing_loses_nothing(encoder, text, target):
     carried(encoder, text, target)
 
 
@@ -47,33 +47,31 @@ def answers(monkeypatch: pytest.MonkeyPatch, encoder: MediaEncoder, *texts: str)
     return asked
 
 
-def test_a_word_that_is_lost_or_doubled_is_required(encoder: MediaEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_word_that_is_lost_or_doubled_is_required(encoder, monkeypatch):
     asked = answers(monkeypatch, encoder, "Tom hat 15 und 15.", "Tom hat 15 Hunde.")
     assert carried(encoder, "{{name}} has 3 dogs.") == "{{name}} hat 3 Hunde."
     assert [len(options.required) for options in asked] == [0, 2] and asked[1].beam > asked[0].beam
 
 
-def test_a_number_that_nobody_wrote_is_not_taken(encoder: MediaEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_that_nobody_wrote_is_not_taken(encoder, monkeypatch):
     asked = answers(monkeypatch, encoder, "Tom hat 15,000 Hunde.", "Tom hat 15 Hunde.")
     assert carried(encoder, "{{name}} has 3 dogs.") == "{{name}} hat 3 Hunde." and len(asked) == 2
 
 
-def test_where_no_word_can_be_placed_it_is_put_beside_the_words(
-    encoder: MediaEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_no_word_can_be_placed_it_is_put_beside_the_words(encoder, monkeypatch):
     answers(monkeypatch, encoder, "Hallo.", "Hallo.", "Hallo da.")
     assert sorted(carried(encoder, "Hello {{name}} there.").split()) == ["Hallo", "da.", "{{name}}"]
 
 
-def test_a_sentence_is_translated_once(encoder: MediaEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sentence_is_translated_once(encoder, monkeypatch):
     asked = answers(monkeypatch, encoder, "Hallo Tom.")
     assert carried(encoder, "Hello {{name}}.") == "Hallo {{name}}." and carried(encoder, "Hello {0}.") == "Hallo {0}."
     assert len(asked) == 1
 
 
 @pytest.mark.parametrize("kind", carry.STAND_INS)
-def test_a_word_is_found_in_every_language_it_is_written_in_and_in_no_longer_one(kind: str) -> None:
-    for stand_in in carry.STAND_INS[kind]:  # type: ignore[index]
+def test_a_word_is_found_in_every_language_it_is_written_in_and_in_no_longer_one(kind):
+    for stand_in in carry.STAND_INS[kind]:
         for language in LANGUAGES:
             word = stand_in.written[language]
             assert stand_in.pattern.fullmatch(word)
@@ -91,9 +89,7 @@ def test_a_word_is_found_in_every_language_it_is_written_in_and_in_no_longer_one
         ("一个叫Rajesh Patel的男人在和狗玩。", "en", "Rajesh Patel"),
     ],
 )
-def test_the_built_in_model_carries_over_and_puts_tags_where_their_words_are(
-    builtin: Host, text: str, target: str, said: str
-) -> None:
+def test_the_built_in_model_carries_over_and_puts_tags_where_their_words_are(builtin, text, target, said):
     source = "zh" if target == "en" else "en"
     result = run(builtin, TranslateRequest(text=text, source=source, target=target))
-    assert said in result.text  # type: ignore[attr-defined]
+    assert said in result.text

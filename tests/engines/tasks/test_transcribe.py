@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,23 +12,23 @@ from engines.decoding import Hypothesis
 from engines.encoder import MediaEncoder
 from engines.errors import MediaError
 from engines.media.segment import SpeechChunk
-from engines.protocol import RATE_HZ, Clip, Host, Photo, Sound, TranscribeRequest, TranscribeResult, Word, run
+from engines.protocol import RATE_HZ, Clip, Sound, TranscribeRequest, TranscribeResult, Word, run
 from engines.tasks import transcribe
 from tests.conftest import SAMPLES, tone, write_photo, write_sound
 
 
 def results_of(encoder: MediaEncoder, media: object, **options: object) -> list[TranscribeResult]:
-    return list(transcribe.stream(encoder, TranscribeRequest(media=media, **options)))  # type: ignore[arg-type]
+    return list(transcribe.stream(encoder, TranscribeRequest(media=media, **options)))
 
 
-def test_the_last_segment_grows_while_it_is_written(hearing: MediaEncoder):
+def test_the_last_segment_grows_while_it_is_written(hearing):
     results = results_of(hearing, Sound(tone(3.0)))
     texts = [result.segments[-1].text for result in results if result.segments]
     assert len(set(texts)) > 3 and results[-1].end == "finished"
     assert results[-1].language in ("en", "de", "fr", "zh") and results[-1].duration_s == pytest.approx(3.0)
 
 
-def test_segments_lie_in_order_within_the_sound_and_so_do_their_words(hearing: MediaEncoder, tmp_path: Path):
+def test_segments_lie_in_order_within_the_sound_and_so_do_their_words(hearing, tmp_path):
     speech = np.concatenate([tone(12.0), np.zeros(RATE_HZ, np.float32), tone(25.0)])
     last = results_of(hearing, write_sound(tmp_path / "talk.wav", speech), language="en")[-1]
     assert len(last.segments) >= 2
@@ -40,19 +39,19 @@ def test_segments_lie_in_order_within_the_sound_and_so_do_their_words(hearing: M
     assert starts == sorted(starts) and starts[-1] > 12.0
 
 
-def test_a_segment_is_translated_as_soon_as_it_is_there(hearing: MediaEncoder):
+def test_a_segment_is_translated_as_soon_as_it_is_there(hearing):
     results = results_of(hearing, Sound(tone(2.0)), language="en", translate_to="de")
     assert all(segment.translation for segment in results[-1].segments) and results[-1].translation
     grown = {r.segments[-1].translation for r in results if r.segments}
     assert len(grown) > 3
 
 
-def test_translating_into_the_language_spoken_copies(hearing: MediaEncoder):
+def test_translating_into_the_language_spoken_copies(hearing):
     last = results_of(hearing, Sound(tone(2.0)), language="de", translate_to="de")[-1]
     assert [segment.translation for segment in last.segments] == [segment.text for segment in last.segments]
 
 
-def test_progress_counts_seconds_up_to_the_whole(hearing: MediaEncoder, tmp_path: Path):
+def test_progress_counts_seconds_up_to_the_whole(hearing, tmp_path):
     path = write_sound(tmp_path / "long.wav", tone(65.0))
     progress = [result.progress for result in results_of(hearing, path, language="en") if result.progress]
     progress = [p for p in progress if p.total]  # its length is not known while it is being opened
@@ -63,7 +62,7 @@ def test_progress_counts_seconds_up_to_the_whole(hearing: MediaEncoder, tmp_path
 
 
 @pytest.mark.parametrize("what", ["silence", "no speech"])
-def test_where_nobody_speaks_nothing_is_written(hearing: MediaEncoder, deaf: MediaEncoder, what: str):
+def test_where_nobody_speaks_nothing_is_written(hearing, deaf, what):
     encoder, sound = (
         (hearing, Sound(np.zeros(3 * RATE_HZ, np.float32))) if what == "silence" else (deaf, Sound(tone(3.0)))
     )
@@ -71,9 +70,7 @@ def test_where_nobody_speaks_nothing_is_written(hearing: MediaEncoder, deaf: Med
     assert results[-1].end == "empty" and not any(result.segments for result in results)
 
 
-def test_a_photo_and_a_clip_without_sound_say_what_to_choose(
-    hearing: MediaEncoder, photo: Photo, clip: Clip, tmp_path: Path
-):
+def test_a_photo_and_a_clip_without_sound_say_what_to_choose(hearing, photo, clip, tmp_path):
     wordless = Clip(clip.frames, clip.times_s, clip.duration_s)
     for media in (photo, wordless):
         with pytest.raises(MediaError, match="There is no sound in this to write down; choose a sound, or a clip with"):
@@ -82,7 +79,7 @@ def test_a_photo_and_a_clip_without_sound_say_what_to_choose(
         results_of(hearing, write_photo(tmp_path / "dog.png", photo))
 
 
-def test_the_sound_of_a_clip_is_heard(hearing: MediaEncoder, clip: Clip):
+def test_the_sound_of_a_clip_is_heard(hearing, clip):
     assert results_of(hearing, clip)[-1].end == "finished"
 
 
@@ -128,7 +125,7 @@ def test_text_that_cannot_be_aligned_spans_its_stretch():
     assert (segment.start_s, segment.end_s, segment.words) == (4.0, 5.0, ())
 
 
-def test_the_built_in_model_writes_down_a_spoken_sample_and_nothing_about_noise(builtin: Host):
+def test_the_built_in_model_writes_down_a_spoken_sample_and_nothing_about_noise(builtin):
     noise = (np.random.default_rng(0).standard_normal(5 * RATE_HZ) * 0.05).astype(np.float32)
     assert run(builtin, TranscribeRequest(media=Sound(noise))).end == "empty"
     spoken = SAMPLES / "query.wav"
@@ -157,7 +154,7 @@ def speech_like(encoder: MediaEncoder, monkeypatch: pytest.MonkeyPatch, *texts: 
     monkeypatch.setattr(transcribe, "spelt", len)
 
 
-def test_what_is_said_after_the_end_of_a_text_is_written_too(hearing: MediaEncoder, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_said_after_the_end_of_a_text_is_written_too(hearing, monkeypatch):
     speech_like(hearing, monkeypatch, "Go, go", "run to the left.", "Come here.")
     last = results_of(hearing, Sound(tone(2.5)), language="en")[-1]
     assert last.text == "Go, go run to the left. Come here."
@@ -165,7 +162,7 @@ def test_what_is_said_after_the_end_of_a_text_is_written_too(hearing: MediaEncod
     assert starts == sorted(starts) and starts[1] > 0.4
 
 
-def test_what_cannot_be_written_is_marked(hearing: MediaEncoder, monkeypatch: pytest.MonkeyPatch):
+def test_what_cannot_be_written_is_marked(hearing, monkeypatch):
     speech_like(hearing, monkeypatch, "Go, go", "")
     assert results_of(hearing, Sound(tone(2.5)), language="en")[-1].text == "Go, go…"
     speech_like(hearing, monkeypatch, "Wait for me, wait", cut=True)
@@ -186,9 +183,7 @@ def with_other_language(encoder: MediaEncoder, bias: float) -> MediaEncoder:
     return changed
 
 
-def test_each_chunk_has_its_language_and_a_doubtful_one_that_of_the_chunk_before(
-    hearing: MediaEncoder, monkeypatch: pytest.MonkeyPatch
-):
+def test_each_chunk_has_its_language_and_a_doubtful_one_that_of_the_chunk_before(hearing, monkeypatch):
     hearing = with_other_language(hearing, -1.0)
     languages(monkeypatch, {"en": 0.99, "zh": 0.01}, {"en": 0.3, "zh": 0.7}, {"en": 0.02, "zh": 0.98})
     pause = np.zeros(RATE_HZ, np.float32)
@@ -198,7 +193,7 @@ def test_each_chunk_has_its_language_and_a_doubtful_one_that_of_the_chunk_before
     assert min(s.start_s for s in last.segments if s.language == "zh") > 20.0
 
 
-def test_speech_in_another_language_is_said_to_be_so(hearing: MediaEncoder, monkeypatch: pytest.MonkeyPatch):
+def test_speech_in_another_language_is_said_to_be_so(hearing, monkeypatch):
     unsure = {"en": 0.4, "de": 0.3, "fr": 0.2, "zh": 0.1}
     hearing = with_other_language(hearing, 1.0)
     languages(monkeypatch, unsure)
@@ -213,14 +208,12 @@ def test_speech_in_another_language_is_said_to_be_so(hearing: MediaEncoder, monk
     ("likeliest", "mean_logprob", "other"),
     [(0.9999, -0.3, False), (0.998, -0.84, False), (0.55, -0.8, True), (0.994, -1.17, True)],
 )
-def test_another_language_is_one_that_leaves_the_model_unsure(
-    hearing: MediaEncoder, likeliest: float, mean_logprob: float, other: bool
-):
+def test_another_language_is_one_that_leaves_the_model_unsure(hearing, likeliest, mean_logprob, other):
     spread = {"en": likeliest, "de": 1.0 - likeliest}
     assert transcribe._other_language(hearing, spread, Hypothesis((), mean_logprob, True)) is other
 
 
-def test_confidence_is_that_of_the_tokens_of_a_word(hearing: MediaEncoder):
+def test_confidence_is_that_of_the_tokens_of_a_word(hearing):
     ids = hearing.tokenizer.encode("Good morning.")
     n_first = len(hearing.tokenizer.encode("Good"))
     logprobs = tuple(-0.1 if n < n_first else -2.0 for n in range(len(ids)))
@@ -251,7 +244,5 @@ def test_a_segment_is_as_sure_as_its_words():
         ("...", 0, "en", "..."),
     ],
 )
-def test_what_is_only_said_over_again_beyond_the_sounds_length_is_cut(
-    text: str, n_bytes: int, language: str, said: str | None
-):
+def test_what_is_only_said_over_again_beyond_the_sounds_length_is_cut(text, n_bytes, language, said):
     assert transcribe.unlooped(text, n_bytes, language) == (text if said is None else said)

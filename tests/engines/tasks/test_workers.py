@@ -28,7 +28,7 @@ PATIENCE_S = 120
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path, monkeypatch) -> Path:
     """Six short texts. What is read is noted in the file that READ names."""
     monkeypatch.setenv("READ", str(tmp_path / "read.log"))
     (tmp_path / "texts").mkdir()
@@ -42,7 +42,7 @@ def request_for(folder: Path) -> IndexRequest:
 
 
 def indexed(folder: Path, opener: Callable[[], object] = plain_host.opened) -> IndexResult:
-    *_, last = workers.index(opener, request_for(folder), 2)  # type: ignore[arg-type]
+    *_, last = workers.index(opener, request_for(folder), 2)
     return last
 
 
@@ -57,7 +57,7 @@ def until(happened: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_two_read_each_file_once_and_what_is_unchanged_is_left(folder: Path) -> None:
+def test_two_read_each_file_once_and_what_is_unchanged_is_left(folder):
     (folder / "photo.png").write_bytes(b"no photo")
     results = list(workers.index(plain_host.opened, request_for(folder), 2))
     last = results[-1]
@@ -75,14 +75,14 @@ def test_two_read_each_file_once_and_what_is_unchanged_is_left(folder: Path) -> 
     assert (again.n_added, again.n_unchanged, again.n_removed, again.n_rows) == (1, 4, 1, 5)
 
 
-def test_a_reader_that_is_killed_has_its_file_read_by_another(folder: Path) -> None:
+def test_a_reader_that_is_killed_has_its_file_read_by_another(folder):
     (folder / "2.txt").write_text("die once")
     last = indexed(folder)
     assert (last.n_added, last.n_rows, last.failures) == (6, 6, ())
     assert was_read(folder).count("die once") == 2
 
 
-def test_a_file_that_kills_two_readers_becomes_a_failure_and_the_rest_goes_on(folder: Path) -> None:
+def test_a_file_that_kills_two_readers_becomes_a_failure_and_the_rest_goes_on(folder):
     (folder / "2.txt").write_text("die always")
     last = indexed(folder)
     sentence = "2.txt ended two workers that read it; it may be damaged, or too large for the memory."
@@ -90,7 +90,7 @@ def test_a_file_that_kills_two_readers_becomes_a_failure_and_the_rest_goes_on(fo
     assert was_read(folder).count("die always") == workers.TRIES
 
 
-def test_a_stop_ends_the_readers_and_the_next_run_goes_on(folder: Path) -> None:
+def test_a_stop_ends_the_readers_and_the_next_run_goes_on(folder):
     (folder / "5.txt").write_text("sleep")
     before = set(multiprocessing.active_children())
     steps = workers.index(plain_host.opened, request_for(folder), 2)
@@ -98,7 +98,7 @@ def test_a_stop_ends_the_readers_and_the_next_run_goes_on(folder: Path) -> None:
         if result.n_added == 5:
             break
     assert set(multiprocessing.active_children()) - before
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
     assert set(multiprocessing.active_children()) <= before
     (folder / "5.txt").write_text("text 5")
     last = indexed(folder)
@@ -128,9 +128,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
-def test_when_the_first_process_is_killed_the_readers_end_and_nothing_finished_is_lost(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_when_the_first_process_is_killed_the_readers_end_and_nothing_finished_is_lost(folder, tmp_path):
     program = tmp_path / "parent.py"
     program.write_text(PARENT)
     for n in range(6, 60):
@@ -154,12 +152,12 @@ def test_when_the_first_process_is_killed_the_readers_end_and_nothing_finished_i
     assert (last.n_unchanged, last.n_added, last.n_rows) == (n_kept, 60 - n_kept, 60)
 
 
-def test_what_keeps_a_host_from_opening_is_said_as_it_is(folder: Path) -> None:
+def test_what_keeps_a_host_from_opening_is_said_as_it_is(folder):
     with pytest.raises(CheckpointError, match=r"^The weights are damaged; fetch them again\.$"):
         indexed(folder, plain_host.refused)
 
 
-def test_readers_that_die_before_they_read_end_the_run(folder: Path) -> None:
+def test_readers_that_die_before_they_read_end_the_run(folder):
     with pytest.raises(DeviceError) as caught:
         indexed(folder, plain_host.dead)
     assert caught.value.en == (
@@ -167,18 +165,18 @@ def test_readers_that_die_before_they_read_end_the_run(folder: Path) -> None:
     )
 
 
-def test_a_ray_cluster_reads_each_file_once_though_a_worker_dies(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ray_cluster_reads_each_file_once_though_a_worker_dies(folder, monkeypatch):
     pytest.importorskip("ray", reason="Ray is not installed (the extra `cluster`)")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     (folder / "2.txt").write_text("die once")
     with workers.ray_workers("local") as (start, n_cores):
         assert n_cores >= 1
-        *_, last = workers.index(plain_host.opened, request_for(folder), 2, start)  # type: ignore[arg-type]
+        *_, last = workers.index(plain_host.opened, request_for(folder), 2, start)
     assert (last.n_added, last.n_rows, last.failures, last.host) == (6, 6, (), "plain")
     assert was_read(folder).count("die once") == 2
 
 
-def test_a_ray_cluster_of_two_nodes_reads_each_file_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ray_cluster_of_two_nodes_reads_each_file_once(folder, monkeypatch):
     cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed (the extra `cluster`)")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     (folder / "2.txt").write_text("die once")
@@ -187,14 +185,14 @@ def test_a_ray_cluster_of_two_nodes_reads_each_file_once(folder: Path, monkeypat
         cluster.add_node(num_cpus=1)
         with workers.ray_workers(cluster.address) as (start, n_cores):
             assert n_cores == 2, "a core of each node"
-            *_, last = workers.index(plain_host.opened, request_for(folder), 2, start)  # type: ignore[arg-type]
+            *_, last = workers.index(plain_host.opened, request_for(folder), 2, start)
     finally:
         cluster.shutdown()
     assert (last.n_added, last.n_rows, last.failures, last.host) == (6, 6, (), "plain")
     assert was_read(folder).count("die once") == 2
 
 
-def test_ray_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_that_is_not_installed_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with (
         pytest.raises(RequestError, match=r"^--ray needs the package ray; install it with: "),

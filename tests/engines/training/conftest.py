@@ -51,7 +51,7 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory) -> Path:
     """Six photos, five sounds, three clips of speech and pairs in three languages, all of the split train."""
     folder = tmp_path_factory.mktemp("data")
     photos = [
@@ -91,7 +91,7 @@ def towers() -> Towers:
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory, data: Path, towers: Towers) -> Path:
+def run(tmp_path_factory, data, towers) -> Path:
     """Tokenizer and feature cache: two views of the photos, sounds, speech, and a voice that describes each photo."""
     folder = tmp_path_factory.mktemp("run")
     shutil.copy(BUILTIN / TOKENIZER_FILE, folder / TOKENIZER_FILE)
@@ -113,13 +113,13 @@ def run(tmp_path_factory: pytest.TempPathFactory, data: Path, towers: Towers) ->
 
 
 @pytest.fixture(scope="session")
-def cached(run: Path) -> Sources:
+def cached(run) -> Sources:
     """The feature cache of the run."""
     return Sources(feature_cache.open_photos(run), feature_cache.open_sounds(run))
 
 
 @pytest.fixture(scope="session")
-def media(data: Path, run: Path) -> Sources:
+def media(data, run) -> Sources:
     """The media in memory, photos as small as the tiny model sees them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(in_memory, "N_NON_SPEECH", 6)
@@ -127,12 +127,12 @@ def media(data: Path, run: Path) -> Sources:
 
 
 @pytest.fixture(scope="session")
-def batcher(data: Path, run: Path, cached: Sources) -> Batcher:
+def batcher(data, run, cached) -> Batcher:
     return Batcher(data, run, cached, tiny(10))
 
 
 @pytest.fixture(scope="session")
-def media_batcher(data: Path, run: Path, media: Sources) -> Batcher:
+def media_batcher(data, run, media) -> Batcher:
     return Batcher(data, run, media, tiny(10))
 
 
@@ -151,7 +151,7 @@ class Relabelled:
 
 
 @pytest.fixture(scope="session")
-def naming(data: Path, run: Path, cached: Sources) -> Batcher:
+def naming(data, run, cached) -> Batcher:
     """A batcher with two classes, photos of the first and questions about it."""
     plain = cached.photos.captioned[0]
     photos = PhotoSources(
@@ -197,12 +197,12 @@ def letter_counts(texts: Sequence[str]) -> Tensor:
 
 
 @pytest.fixture
-def teacher_batcher(data: Path, run: Path, cached: Sources) -> Batcher:
-    return Batcher(data, run, cached, tiny(10), letter_counts)  # type: ignore[arg-type]
+def teacher_batcher(data, run, cached) -> Batcher:
+    return Batcher(data, run, cached, tiny(10), letter_counts)
 
 
 @pytest.fixture
-def every_token(monkeypatch: pytest.MonkeyPatch) -> None:
+def every_token(monkeypatch) -> None:
     """Losses over the whole vocabulary, so that only what an objective itself draws is random."""
     monkeypatch.setattr(losses, "next_token_sampled", partial(losses.next_token_sampled, n_sampled=10**9))
 

@@ -60,7 +60,7 @@ def stripes(mel: Tensor, n_frames: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 
 @settings(max_examples=20)
 @given(seed=seeds)
-def test_a_varied_photo_is_a_large_part_of_it(seed: int) -> None:
+def test_a_varied_photo_is_a_large_part_of_it(seed):
     photo = np.full((60, 90, 3), 100, np.uint8)
     varied = vary_photo(photo, np.random.default_rng(seed), flip=False)
     assert varied.dtype == np.uint8
@@ -70,7 +70,7 @@ def test_a_varied_photo_is_a_large_part_of_it(seed: int) -> None:
 
 @settings(max_examples=20)
 @given(seed=seeds)
-def test_a_varied_sound_is_much_like_itself(seed: int) -> None:
+def test_a_varied_sound_is_much_like_itself(seed):
     sound = tone(1.0, hz=500.0)
     varied = vary_sound(sound, np.random.default_rng(seed))
     assert varied.dtype == np.float32
@@ -81,7 +81,7 @@ def test_a_varied_sound_is_much_like_itself(seed: int) -> None:
 
 @settings(max_examples=20)
 @given(seed=seeds)
-def test_near_silence_is_put_around_speech(seed: int) -> None:
+def test_near_silence_is_put_around_speech(seed):
     padded = silence_around(np.full(100, 0.5, np.float32), np.random.default_rng(seed))
     loud = np.flatnonzero(np.abs(padded) > 0.1)
     assert len(loud) == 100 == loud[-1] - loud[0] + 1
@@ -89,7 +89,7 @@ def test_near_silence_is_put_around_speech(seed: int) -> None:
     assert len(padded) - loud[-1] - 1 <= RATE_HZ / 2
 
 
-def test_sounds_without_speech_are_silence_or_noise() -> None:
+def test_sounds_without_speech_are_silence_or_noise():
     made = [synthetic_non_speech(np.random.default_rng(seed)) for seed in range(40)]
     assert {label for _, label in made} == {"silence", "noise"} <= set(EVENTS)
     for samples, label in made:
@@ -101,7 +101,7 @@ def test_sounds_without_speech_are_silence_or_noise() -> None:
 # --- batches of photos --------------------------------------------------------------------------------------------
 
 
-def test_photos_are_scaled_as_for_inference() -> None:
+def test_photos_are_scaled_as_for_inference():
     pixels = photos()
     wanted = torch.stack([photo_tensor(photo.permute(1, 2, 0).numpy(), SIDE) for photo in pixels])
     assert torch.equal(scaled(pixels), wanted)
@@ -110,7 +110,7 @@ def test_photos_are_scaled_as_for_inference() -> None:
 
 @settings(max_examples=20)
 @given(seed=seeds)
-def test_a_crop_keeps_three_fifths_of_the_photo_and_its_proportions(seed: int) -> None:
+def test_a_crop_keeps_three_fifths_of_the_photo_and_its_proportions(seed):
     """Red grows across and green down, so what is left of them tells what is left of the photo."""
     across, down = STRAIGHT.expand(SIDE, SIDE), STRAIGHT[:, None].expand(SIDE, SIDE)
     with pytest.MonkeyPatch.context() as patch:
@@ -127,7 +127,7 @@ def test_a_crop_keeps_three_fifths_of_the_photo_and_its_proportions(seed: int) -
 
 @settings(max_examples=20)
 @given(seed=seeds)
-def test_contrast_and_colour_change_independently(seed: int) -> None:
+def test_contrast_and_colour_change_independently(seed):
     """A dark half and a light one, both as much redder than green: a crop keeps some of each."""
     halves = torch.tensor([60, 120], dtype=torch.uint8).repeat_interleave(SIDE // 2).expand(3, SIDE, -1).clone()
     halves[0] += 30
@@ -147,7 +147,7 @@ def test_contrast_and_colour_change_independently(seed: int) -> None:
 
 @settings(max_examples=40)
 @given(seed=seeds, n=st.integers(1, 120))
-def test_stripes_hide_a_few_bands_and_a_few_of_the_real_frames(seed: int, n: int) -> None:
+def test_stripes_hide_a_few_bands_and_a_few_of_the_real_frames(seed, n):
     mel, n_frames = drawn(2, 80, 120, seed=1), torch.tensor([n, 120])
     out, hidden = stripes(mel, n_frames, seed)
     for row, own in enumerate(hidden):
@@ -159,7 +159,7 @@ def test_stripes_hide_a_few_bands_and_a_few_of_the_real_frames(seed: int, n: int
         assert torch.allclose(out[row][own], mel[row].mean().expand(int(own.sum())))
 
 
-def test_each_sound_has_its_own_stripes_anywhere() -> None:
+def test_each_sound_has_its_own_stripes_anywhere():
     mel, n_frames = drawn(64, 80, 100, seed=1), torch.full((64,), 100)
     _, hidden = stripes(mel, n_frames, seed=0)
     bands, frames = hidden.all(2), hidden.all(1)

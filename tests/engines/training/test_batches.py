@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,7 +42,7 @@ def meta_of(views: list[Photos], row: torch.Tensor) -> Meta:
 
 
 @pytest.fixture(params=["features", "media"])
-def either(request: pytest.FixtureRequest, batcher: Batcher, media_batcher: Batcher) -> Batcher:
+def either(request, batcher, media_batcher) -> Batcher:
     return media_batcher if request.param == "media" else batcher
 
 
@@ -51,9 +50,7 @@ def either(request: pytest.FixtureRequest, batcher: Batcher, media_batcher: Batc
 
 
 @pytest.mark.parametrize("task", OBJECTIVES)
-def test_a_batch_is_drawn_from_the_generator_alone(
-    task: str, batcher: Batcher, media_batcher: Batcher, naming: Batcher
-) -> None:
+def test_a_batch_is_drawn_from_the_generator_alone(task, batcher, media_batcher, naming):
     for own in (naming,) if task in NEED_CONCEPTS else (batcher, media_batcher):
         once = draw(own, task, 3)
         assert equal(once, draw(own, task, 3))
@@ -61,9 +58,7 @@ def test_a_batch_is_drawn_from_the_generator_alone(
 
 
 @pytest.mark.parametrize("task", PLAIN)
-def test_features_and_media_make_batches_that_differ_in_the_media_only(
-    task: str, batcher: Batcher, media_batcher: Batcher
-) -> None:
+def test_features_and_media_make_batches_that_differ_in_the_media_only(task, batcher, media_batcher):
     features, media = draw(batcher, task), draw(media_batcher, task)
     own = {"maps", "last", "last_mask", "layers", "layers_mask"}
     assert features.keys() - own == media.keys() - {"pixels", "samples", "samples_mask"}
@@ -74,11 +69,11 @@ def test_features_and_media_make_batches_that_differ_in_the_media_only(
 @pytest.mark.parametrize("task", ["caption", "transcribe", "translate", "sound", "answer"])
 @settings(max_examples=10)
 @given(seed=seeds)
-def test_targets_follow_the_prefix_by_one_token_and_end(batcher: Batcher, task: str, seed: int) -> None:
+def test_targets_follow_the_prefix_by_one_token_and_end(batcher, task, seed):
     batch = draw(batcher, task, seed)
     name = "caption" if task == "sound" else task
     assert (batch["ids"][:, 0] == batcher.tokenizer.sot_id).all()
-    assert (batch["ids"][:, 2] == batcher.tokenizer.task_ids[name]).all()  # type: ignore[index]
+    assert (batch["ids"][:, 2] == batcher.tokenizer.task_ids[name]).all()
     assert (batch["targets"][:, :3] == IGNORED).all()
     for row, target in zip(batch["ids"].tolist(), batch["targets"].tolist(), strict=True):
         scored = [i for i in target if i != IGNORED]
@@ -88,7 +83,7 @@ def test_targets_follow_the_prefix_by_one_token_and_end(batcher: Batcher, task: 
 
 
 @pytest.mark.parametrize("task", [task for task in OBJECTIVES if task not in ("write", "translate", "parallel")])
-def test_a_source_that_is_missing_is_named(data: Path, run: Path, task: str) -> None:
+def test_a_source_that_is_missing_is_named(data, run, task):
     empty = Batcher(data, run, Sources(PhotoSources(), SoundSources()), tiny(10))
     with pytest.raises(MissingPart, match="feature_cache stores them"):
         draw(empty, task)
@@ -99,9 +94,7 @@ def test_a_source_that_is_missing_is_named(data: Path, run: Path, task: str) -> 
 
 @settings(max_examples=15)
 @given(seed=seeds)
-def test_a_photo_has_its_own_captions_to_write_and_to_match(
-    batcher: Batcher, media_batcher: Batcher, seed: int
-) -> None:
+def test_a_photo_has_its_own_captions_to_write_and_to_match(batcher, media_batcher, seed):
     for own, entry in ((batcher, "maps"), (media_batcher, "pixels")):
         batch = draw(own, "caption_and_match", seed)
         rows = zip(batch[entry], targets(own, batch), texts(own, batch), texts(own, batch, "other"), strict=True)
@@ -115,14 +108,14 @@ def test_a_photo_has_its_own_captions_to_write_and_to_match(
         assert len(ids) == len(batch[entry]) == len(set(batch["group"].tolist()))
 
 
-def test_caption_and_match_is_both(batcher: Batcher) -> None:
+def test_caption_and_match_is_both(batcher):
     caption, match, both = (draw(batcher, task) for task in ("caption", "match", "caption_and_match"))
     assert caption.keys() == {"maps", "ids", "targets"}
     assert match.keys() == {"maps", "group", "text", "text_mask", "other", "other_mask"}
     assert both.keys() == caption.keys() | match.keys()
 
 
-def test_languages_of_captions_are_drawn_by_their_weights(batcher: Batcher) -> None:
+def test_languages_of_captions_are_drawn_by_their_weights(batcher):
     plain = copy(batcher)
     plain.photos = replace(batcher.photos, captioned=batcher.photos.captioned[:1])
     english = {text for meta in plain.photos.captioned[0].meta for text in meta["captions"]["en"]}
@@ -132,7 +125,7 @@ def test_languages_of_captions_are_drawn_by_their_weights(batcher: Batcher) -> N
     assert np.mean(written) == pytest.approx(CAPTION_LANGUAGES["en"], abs=0.07)
 
 
-def test_self_critical_training_sees_unvaried_photos_with_all_their_captions_in_one_language(either: Batcher) -> None:
+def test_self_critical_training_sees_unvaried_photos_with_all_their_captions_in_one_language(either):
     languages = set()
     for seed in range(12):
         batch = draw(either, "scst", seed, size=3)
@@ -150,9 +143,7 @@ def test_self_critical_training_sees_unvaried_photos_with_all_their_captions_in_
 
 
 @pytest.mark.parametrize("task", PLAIN)
-def test_the_teacher_reads_the_english_texts_and_changes_nothing_else(
-    batcher: Batcher, teacher_batcher: Batcher, task: str
-) -> None:
+def test_the_teacher_reads_the_english_texts_and_changes_nothing_else(batcher, teacher_batcher, task):
     plain, batch = draw(batcher, task), draw(teacher_batcher, task)
     assert ("teacher" in batch) == (task in WITH_TEACHER)
     if task in WITH_TEACHER:
@@ -165,10 +156,10 @@ def test_the_teacher_reads_the_english_texts_and_changes_nothing_else(
 
 @settings(max_examples=15)
 @given(seed=seeds)
-def test_speech_comes_with_its_transcript_language_and_bytes(batcher: Batcher, seed: int) -> None:
+def test_speech_comes_with_its_transcript_language_and_bytes(batcher, seed):
     batch = draw(batcher, "transcribe", seed, size=3)
     rows = [row[mask] for row, mask in zip(batch["last"], batch["last_mask"], strict=True)]
-    metas = [meta_of([last for last, _ in batcher.sounds.speech], row) for row in rows]  # type: ignore[misc]
+    metas = [meta_of([last for last, _ in batcher.sounds.speech], row) for row in rows]
     assert targets(batcher, batch) == [meta["text"] for meta in metas]
     languages = {i: name for name, i in batcher.tokenizer.language_ids.items()}
     assert batch["ids"][:, 1].tolist() == batch["language_ids"].tolist()
@@ -181,11 +172,11 @@ def test_speech_comes_with_its_transcript_language_and_bytes(batcher: Batcher, s
 @pytest.mark.parametrize(
     ("text", "language", "plain"), [("A dog!", "en", "a dog"), ("狗在跑。", "zh", "狗在跑"), ("Ü", "de", "ü")]
 )
-def test_ctc_targets_are_plain_bytes_above_the_blank(text: str, language: str, plain: str) -> None:
+def test_ctc_targets_are_plain_bytes_above_the_blank(text, language, plain):
     assert Batcher.ctc_targets(text, language).tolist() == [byte + 1 for byte in plain.encode()]
 
 
-def test_long_speech_makes_smaller_batches(batcher: Batcher, tmp_path: Path) -> None:
+def test_long_speech_makes_smaller_batches(batcher, tmp_path):
     known: Meta = {"text": "hello", "language": "en", "corpus": "an4"}
     FeatureFile.write(tmp_path / "long", [(torch.zeros(n, 2), known) for n in (150, 450, 900)])
     long = FeatureFile(tmp_path / "long", "last")
@@ -197,7 +188,7 @@ def test_long_speech_makes_smaller_batches(batcher: Batcher, tmp_path: Path) -> 
 
 @settings(max_examples=8)
 @given(seed=seeds)
-def test_one_row_in_seven_has_no_speech(batcher: Batcher, media_batcher: Batcher, seed: int) -> None:
+def test_one_row_in_seven_has_no_speech(batcher, media_batcher, seed):
     for own, mask in ((batcher, "last_mask"), (media_batcher, "samples_mask")):
         batch = draw(own, "transcribe", seed, size=6)
         n = int(batch["n_spoken"])
@@ -215,7 +206,7 @@ def translations(batcher: Batcher) -> set[tuple[str, str]]:
     return {(p.source, p.target) for corpora in batcher.pairs.lists.values() for ps in corpora.values() for p in ps}
 
 
-def test_translations_are_of_the_sentence_beside_them_in_both_directions(batcher: Batcher) -> None:
+def test_translations_are_of_the_sentence_beside_them_in_both_directions(batcher):
     pairs = translations(batcher)
     captions = [meta["captions"] for meta in batcher.photos.captioned[0].meta]
     pairs |= {pair for c in captions for pair in zip(c["en"], c["zh"], strict=False)}
@@ -230,7 +221,7 @@ def test_translations_are_of_the_sentence_beside_them_in_both_directions(batcher
     assert directions == {True, False}
 
 
-def test_parallel_texts_are_translations_or_captions_of_one_unseen_photo(batcher: Batcher) -> None:
+def test_parallel_texts_are_translations_or_captions_of_one_unseen_photo(batcher):
     paraphrases = {
         (first, second)
         for unseen in batcher.pairs.unseen
@@ -254,7 +245,7 @@ def test_parallel_texts_are_translations_or_captions_of_one_unseen_photo(batcher
 
 @settings(max_examples=15)
 @given(seed=seeds)
-def test_a_sound_is_named_unless_it_is_silence_or_noise(batcher: Batcher, seed: int) -> None:
+def test_a_sound_is_named_unless_it_is_silence_or_noise(batcher, seed):
     batch = draw(batcher, "sound", seed)
     names, events = sorted(SOUND_NAMES), [EVENTS[int(i)] for i in batch["event"]]
     assert "speech" in events
@@ -267,7 +258,7 @@ def test_a_sound_is_named_unless_it_is_silence_or_noise(batcher: Batcher, seed: 
 
 
 @pytest.mark.parametrize("task", ["transcribe", "sound", "answer"])
-def test_samples_have_a_mask_of_their_mel_frames(media_batcher: Batcher, task: str) -> None:
+def test_samples_have_a_mask_of_their_mel_frames(media_batcher, task):
     for seed in range(4):
         batch = draw(media_batcher, task, seed)
         samples, mask = batch["samples"], batch["samples_mask"]
@@ -282,17 +273,17 @@ def test_samples_have_a_mask_of_their_mel_frames(media_batcher: Batcher, task: s
 # --- names -------------------------------------------------------------------------------------------------------
 
 
-def test_captions_from_names_contain_them(naming: Batcher) -> None:
+def test_captions_from_names_contain_them(naming):
     batch = draw(naming, "write", 2, size=8)
     for text, names in zip(targets(naming, batch), texts(naming, batch, "names"), strict=True):
         assert all(name.strip() in text.lower() for name in names.lower().replace("、", ",").split(","))
 
 
-def test_a_row_without_names_is_masked(naming: Batcher) -> None:
+def test_a_row_without_names_is_masked(naming):
     masks = naming._names_text([["cup"], []], ["en", "en"])["names_mask"]
     assert masks.any(1).tolist() == [True, False]
 
 
-def test_questions_are_those_of_people_and_those_made_of_captions(naming: Batcher) -> None:
+def test_questions_are_those_of_people_and_those_made_of_captions(naming):
     asked = {text for seed in range(6) for text in texts(naming, draw(naming, "question", seed, size=6))}
     assert "What is it?" in asked and len(asked) > 3

@@ -36,12 +36,12 @@ def pool(batcher: Batcher, batch: Batch) -> list[Meta]:
 
 
 @pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> list[ClipPlan]:
+def plans(monkeypatch) -> list[ClipPlan]:
     """Every plan that is drawn."""
     drawn: list[ClipPlan] = []
 
     def keep(*given: object, **named: object) -> ClipPlan:
-        drawn.append(plan(*given, **named))  # type: ignore[arg-type]
+        drawn.append(plan(*given, **named))
         return drawn[-1]
 
     monkeypatch.setattr(batches, "plan", keep)
@@ -51,7 +51,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[ClipPlan]:
 @pytest.mark.parametrize("task", ["answer", "describe"])
 @settings(max_examples=15)
 @given(seed=seeds)
-def test_frames_are_weights_over_a_pool_of_different_photos(batcher: Batcher, task: str, seed: int) -> None:
+def test_frames_are_weights_over_a_pool_of_different_photos(batcher, task, seed):
     batch = draw(batcher, task, seed, size=3)
     b, f = batch["shown"].shape
     assert b == 3 and f in FRAMES
@@ -63,7 +63,7 @@ def test_frames_are_weights_over_a_pool_of_different_photos(batcher: Batcher, ta
     assert all(targets(batcher, batch)) and all(texts(batcher, batch))
 
 
-def test_clips_of_similar_lengths_show_play_and_ask_what_was_planned(batcher: Batcher, plans: list[ClipPlan]) -> None:
+def test_clips_of_similar_lengths_show_play_and_ask_what_was_planned(batcher, plans):
     for seed in range(6):
         plans.clear()
         batch = draw(batcher, "answer", seed, size=3)
@@ -83,7 +83,7 @@ def test_clips_of_similar_lengths_show_play_and_ask_what_was_planned(batcher: Ba
             assert torch.equal(batch["layers_mask"][i, : len(track)], track.flatten(1).any(1))
 
 
-def test_samples_of_a_clip_are_its_track_and_masked_without_one(media_batcher: Batcher, plans: list[ClipPlan]) -> None:
+def test_samples_of_a_clip_are_its_track_and_masked_without_one(media_batcher, plans):
     n_silent = 0
     for seed in range(12):
         plans.clear()
@@ -97,7 +97,7 @@ def test_samples_of_a_clip_are_its_track_and_masked_without_one(media_batcher: B
     assert n_silent
 
 
-def test_sounds_of_clips_have_their_labels(batcher: Batcher) -> None:
+def test_sounds_of_clips_have_their_labels(batcher):
     labels, rows = batcher.clip_sounds()
     sounds = batcher.sounds
     assert len(labels) == len(rows) == sum(map(len, sounds.labelled)) + sum(len(own) for _, own in sounds.speech)
@@ -107,9 +107,7 @@ def test_sounds_of_clips_have_their_labels(batcher: Batcher) -> None:
 
 @settings(max_examples=15)
 @given(seed=seeds)
-def test_a_clip_of_one_scene_is_described_by_a_caption_or_answered_from_its_captions(
-    batcher: Batcher, seed: int
-) -> None:
+def test_a_clip_of_one_scene_is_described_by_a_caption_or_answered_from_its_captions(batcher, seed):
     batch = draw(batcher, "describe", seed, size=3)
     metas = pool(batcher, batch)
     rows = zip(batch["shown"], targets(batcher, batch), texts(batcher, batch), languages(batcher, batch), strict=True)

@@ -82,16 +82,14 @@ def cropped_like_a_picture(tokens: Tensor, plan: ClipPlan, n_frames: int) -> Ten
 
 @settings(max_examples=40)
 @given(start=boxes, end=boxes, other=boxes, n_frames=st.sampled_from([1, 5, 8]), side=st.sampled_from([2, 4, SIDE]))
-def test_a_frame_is_a_crop_of_the_grid_of_tokens_averaged_by_quarters(
-    start: Box, end: Box, other: Box, n_frames: int, side: int
-) -> None:
+def test_a_frame_is_a_crop_of_the_grid_of_tokens_averaged_by_quarters(start, end, other, n_frames, side):
     tokens = drawn(3, side**2, 5)
     plan = clip((Scene(2, 0.0, 1.2, start, end), Scene(0, 1.2, 2.0, other, WHOLE)))
     assert torch.allclose(seen(tokens, plan, n_frames), cropped_like_a_picture(tokens, plan, n_frames), atol=1e-4)
 
 
 @pytest.mark.parametrize("box", [WHOLE, (0.0, 0.0, 0.1, 0.1), (0.9, 0.9, 1.0, 1.0), (0.25, 0.0, 1.0, 0.75)], ids=str)
-def test_a_frame_at_the_edge_of_a_photo_stays_within_it(box: Box) -> None:
+def test_a_frame_at_the_edge_of_a_photo_stays_within_it(box):
     _, crop = crops(clip(scenes(0, box=box)), 3, SIDE)
     assert crop.shape == (3, 4, SIDE**2)
     assert (crop >= 0).all()
@@ -101,12 +99,12 @@ def test_a_frame_at_the_edge_of_a_photo_stays_within_it(box: Box) -> None:
     assert torch.allclose(seen(tokens, plan, 3), cropped_like_a_picture(tokens, plan, 3), atol=1e-4)
 
 
-def test_a_cut_shows_the_next_photo() -> None:
+def test_a_cut_shows_the_next_photo():
     shown, _ = crops(clip(scenes(3, 0, 3, 1)), 8, SIDE)
     assert shown == [3, 3, 0, 0, 3, 3, 1, 1]
 
 
-def test_gradients_reach_the_photos_shown_and_no_others() -> None:
+def test_gradients_reach_the_photos_shown_and_no_others():
     tokens = drawn(4, 16, 3).requires_grad_()
     shown, crop = crops(clip(scenes(2, 0)), 4, 4)
     frame_tokens(tokens, torch.tensor(shown)[None], crop[None]).sum().backward()
@@ -117,14 +115,14 @@ def test_gradients_reach_the_photos_shown_and_no_others() -> None:
 # --- the sound ---------------------------------------------------------------------------------------------------
 
 
-def test_sounds_play_in_their_time_and_repeat_when_they_are_short(tmp_path: Path) -> None:
+def test_sounds_play_in_their_time_and_repeat_when_they_are_short(tmp_path):
     sounds = stored(tmp_path / "sounds", [torch.tensor([1.0, 2.0])[:, None, None].expand(2, 7, 4)])
     heard = track(clip((Scene(0, 0.0, 2.0, WHOLE, WHOLE),), (Track(0, "sound", 0.6, 1.6, 1.0),)), [(sounds, 0)])
     assert heard.shape == (2 * LAYERS_HZ, 7, 4)
     assert heard[:, 0, 0].tolist() == [0, 0, 0, 1, 2, 1, 2, 1, 0, 0]
 
 
-def test_samples_play_in_their_time_at_their_gain() -> None:
+def test_samples_play_in_their_time_at_their_gain():
     sounds = MemorySounds([np.array([8000, -8000], np.int16), np.array([4000], np.int16)], [{}, {}])
     tracks = (Track(1, "sound", 0.5, 1.0, 0.5), Track(0, "sound", 1.0, 3.0, 1.0))  # the last beyond the clip's end
     heard = track(clip(scenes(0), tracks), [(sounds, 0), (sounds, 1)]).int()
@@ -135,6 +133,6 @@ def test_samples_play_in_their_time_at_their_gain() -> None:
     assert (heard[second:].unflatten(0, (-1, 2)) - torch.tensor([8000, -8000])).abs().max() <= 1
 
 
-def test_a_clip_without_tracks_has_nothing_to_hear(tmp_path: Path) -> None:
+def test_a_clip_without_tracks_has_nothing_to_hear(tmp_path):
     sounds = stored(tmp_path / "sounds", [torch.ones(2, 7, 4)])
     assert not track(clip((Scene(0, 0.0, 2.0, WHOLE, WHOLE),)), [(sounds, 0)]).any()

@@ -18,7 +18,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(seed=seeds)
-def test_scenes_and_sounds_fill_the_clip_without_gaps(seed: int) -> None:
+def test_scenes_and_sounds_fill_the_clip_without_gaps(seed):
     made = plan(np.random.default_rng(seed), MATERIAL, languages=("en", "zh"))
     assert 3.0 <= made.duration_s <= 10.0
     assert made.scenes[0].start_s == 0.0
@@ -35,7 +35,7 @@ def test_scenes_and_sounds_fill_the_clip_without_gaps(seed: int) -> None:
 
 
 @given(seed=seeds)
-def test_an_answer_has_one_to_three_words_and_the_clip_what_it_needs(seed: int) -> None:
+def test_an_answer_has_one_to_three_words_and_the_clip_what_it_needs(seed):
     made = plan(np.random.default_rng(seed), MATERIAL)
     assert 1 <= len(made.answer.split()) <= 3
     assert made.needs == NEEDS[made.kind]
@@ -43,7 +43,7 @@ def test_an_answer_has_one_to_three_words_and_the_clip_what_it_needs(seed: int) 
         assert made.tracks
 
 
-def test_without_sounds_only_pictures_are_asked_about_and_without_anything_nothing() -> None:
+def test_without_sounds_only_pictures_are_asked_about_and_without_anything_nothing():
     silent = Material(PHOTOS, ())
     rng = np.random.default_rng(0)
     assert all("sound" not in plan(rng, silent).needs for _ in range(40))
@@ -53,7 +53,7 @@ def test_without_sounds_only_pictures_are_asked_about_and_without_anything_nothi
 
 @settings(max_examples=10)
 @given(seed=seeds)
-def test_a_rendered_clip_shows_each_scene_in_its_time(seed: int) -> None:
+def test_a_rendered_clip_shows_each_scene_in_its_time(seed):
     made = plan(np.random.default_rng(seed), MATERIAL)
     clip = render(
         made,

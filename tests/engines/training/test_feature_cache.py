@@ -35,28 +35,26 @@ def stored(path: Path, *rows: tuple[Tensor, dict[str, object]]) -> FeatureFile:
 
 @settings(max_examples=20)
 @given(lengths=st.lists(st.integers(1, 7), min_size=1, max_size=6), inner=st.sampled_from([(4,), (3, 2)]))
-def test_rows_come_back_as_they_went_in(
-    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], inner: tuple[int, ...]
-) -> None:
+def test_rows_come_back_as_they_went_in(tmp_path_factory, lengths, inner):
     rows = [drawn(n, *inner, seed=i).to(torch.bfloat16) for i, n in enumerate(lengths)]
     found = stored(tmp_path_factory.mktemp("cache") / "x", *((row, {"i": i}) for i, row in enumerate(rows)))
     assert (len(found), found.inner, found.lengths.tolist()) == (len(rows), inner, lengths)
     assert all(torch.equal(found[i], row) and found.meta[i] == {"i": i} for i, row in enumerate(rows))
 
 
-def test_an_interrupted_file_is_not_valid_and_a_valid_one_is_left_alone(tmp_path: Path) -> None:
+def test_an_interrupted_file_is_not_valid_and_a_valid_one_is_left_alone(tmp_path):
     def interrupted() -> object:
         yield torch.ones(2, 3), {}
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        FeatureFile.write(tmp_path / "x", interrupted())  # type: ignore[arg-type]
+        FeatureFile.write(tmp_path / "x", interrupted())
     assert not (tmp_path / "x.json").exists()
     stored(tmp_path / "x", (torch.ones(2, 3), {}))
-    FeatureFile.write(tmp_path / "x", interrupted())  # type: ignore[arg-type]
+    FeatureFile.write(tmp_path / "x", interrupted())
 
 
-def test_files_of_a_run_are_found_by_their_names(run: Path, tmp_path: Path) -> None:
+def test_files_of_a_run_are_found_by_their_names(run, tmp_path):
     everything, people = feature_cache.open_sounds(run), feature_cache.open_sounds(run, synthetic=False)
     for sounds, corpora in ((everything, ["an4", "synthetic"]), (people, ["an4"])):
         assert [last.meta[0]["corpus"] for last, _ in sounds.speech] == corpora
@@ -69,7 +67,7 @@ def test_files_of_a_run_are_found_by_their_names(run: Path, tmp_path: Path) -> N
 # --- rows --------------------------------------------------------------------------------------------------------
 
 
-def test_photos_are_feature_maps_with_their_captions_and_views(run: Path, towers: Towers, data: Path) -> None:
+def test_photos_are_feature_maps_with_their_captions_and_views(run, towers, data):
     plain, mirrored = feature_cache.open_photos(run).captioned
     first = archives.photos(data, "train")[0].load().pixels
     with torch.inference_mode():
@@ -80,7 +78,7 @@ def test_photos_are_feature_maps_with_their_captions_and_views(run: Path, towers
     assert {m["mirrored"] for m in plain.meta} == {False} and {m["mirrored"] for m in mirrored.meta} == {True}
 
 
-def test_speech_is_its_last_layer_at_50_hz_and_all_layers_at_5_hz(run: Path) -> None:
+def test_speech_is_its_last_layer_at_50_hz_and_all_layers_at_5_hz(run):
     last, layers = feature_cache.open_sounds(run).speech[0]
     silence = TAIL_FRAMES // 2  # heard after the speech, for the transcript only
     assert [int(n) for n in layers.lengths] == [-(-(int(n) - silence) // 10) for n in last.lengths]
@@ -88,7 +86,7 @@ def test_speech_is_its_last_layer_at_50_hz_and_all_layers_at_5_hz(run: Path) -> 
     assert last.meta[0]["text"].lower().rstrip(".") == WORDS[0]
 
 
-def test_a_sound_is_stored_as_the_model_hears_it(towers: Towers) -> None:
+def test_a_sound_is_stored_as_the_model_hears_it(towers):
     samples = tone(1.3)
     last, layers = towers.layers(samples)
     mel = log_mel(torch.from_numpy(samples)[None])
@@ -98,7 +96,7 @@ def test_a_sound_is_stored_as_the_model_hears_it(towers: Towers) -> None:
     assert torch.equal(towers.model.mix(layers[None]), heard.mix)
 
 
-def test_sounds_have_their_labels_and_are_followed_by_silence_and_noise(run: Path, towers: Towers, data: Path) -> None:
+def test_sounds_have_their_labels_and_are_followed_by_silence_and_noise(run, towers, data):
     labels = [m["label"] for m in feature_cache.open_sounds(run).labelled[0].meta]
     assert labels[:5] == list(LABELS) and len(labels) == 11 and set(labels[5:]) <= {"silence", "noise"}
     records = archives.sounds(data, "train")[:1]
@@ -107,18 +105,18 @@ def test_sounds_have_their_labels_and_are_followed_by_silence_and_noise(run: Pat
     assert plain[0].shape != varied[0].shape or not torch.equal(plain[0], varied[0])
 
 
-def test_silent_rows_contain_no_sound_that_may_contain_words(run: Path) -> None:
+def test_silent_rows_contain_no_sound_that_may_contain_words(run):
     labels = {str(m["label"]) for m in feature_cache.open_sounds(run).silent[0].meta}
     assert labels >= {"silence", "noise"} and not labels & archives.MAYBE_SPOKEN
 
 
-def test_speech_that_is_too_long_is_left_out(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speech_that_is_too_long_is_left_out(data, monkeypatch):
     assert MAX_SPEECH_S + TAIL_FRAMES / MEL_HZ <= 30.0
     monkeypatch.setattr(feature_cache, "MAX_SPEECH_S", 0.5)
     assert list(speech_clips(archives.speech(data, "train"), 0, {})) == []
 
 
-def test_interrupted_speech_is_stored_anew(towers: Towers, tmp_path: Path) -> None:
+def test_interrupted_speech_is_stored_anew(towers, tmp_path):
     stored(tmp_path / "x_last", (torch.ones(2, 3), {}))
     write_speech(towers, tmp_path, "x", [(tone(0.5), {"text": "a"})])
     last, layers = (FeatureFile(tmp_path / f"x_{kind}", "last") for kind in ("last", "mix"))
@@ -129,7 +127,7 @@ def test_interrupted_speech_is_stored_anew(towers: Towers, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def command(data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def command(data, run, tmp_path, monkeypatch) -> Callable[..., Path]:
     """The command with a tiny model and two views of the photos; returns the folder of features."""
 
     def invoke(*arguments: object) -> Path:
@@ -143,16 +141,14 @@ def command(data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return invoke
 
 
-def test_the_command_stores_the_parts_it_is_asked_for(command: Callable[..., Path]) -> None:
+def test_the_command_stores_the_parts_it_is_asked_for(command):
     features = command("--only", "photos")
     made = sorted(file.name for file in features.iterdir())
     assert made == [f"photos_train_{view}.{suffix}" for view in (0, 1) for suffix in ("bin", "json")]
     assert json.loads((features / "photos_train_0.json").read_text())["lengths"] == [4] * 6
 
 
-def test_features_of_trained_towers_can_be_stored(
-    command: Callable[..., Path], run: Path, data: Path, tmp_path: Path
-) -> None:
+def test_features_of_trained_towers_can_be_stored(command, run, data, tmp_path):
     trained = checkpoint.tiny().model
     with torch.no_grad():
         for p in trained.picture.trunk.parameters():
@@ -166,7 +162,7 @@ def test_features_of_trained_towers_can_be_stored(
         assert not torch.allclose(found[i], untrained[i], atol=0.1)
 
 
-def test_synthetic_voices_are_stored_where_they_were_made(command: Callable[..., Path], tmp_path: Path) -> None:
+def test_synthetic_voices_are_stored_where_they_were_made(command, tmp_path):
     line = {"id": "v", "text": "hello", "raw": "Hello.", "lang": "en", "corpus": "synthetic", "split": "train"}
     write_rows(tmp_path / "voices" / "speech" / "manifest.jsonl.gz", [line])
     write_tar(tmp_path / "voices" / "speech" / "speech-00.tar", {"v.opus": opus(400.0)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from engines.model.features import photo_tensor
 from engines.protocol import RATE_HZ
 from engines.training import in_memory, truecase
 from engines.training.augment import scaled
-from engines.training.feature_cache import Towers
 from engines.training.in_memory import SAMPLES_PER_TOKEN, TAIL_TOKENS, MemorySounds, to_int16
 from engines.training.sources import Sounds, Sources
 from tests.conftest import tone
@@ -27,7 +25,7 @@ PAUSE = RATE_HZ // 2
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
+def few(monkeypatch) -> None:
     """Little silence and noise is made."""
     monkeypatch.setattr(in_memory, "N_NON_SPEECH", 3)
 
@@ -45,7 +43,7 @@ def every_sound(sources: Sources) -> list[Sounds]:
     return [*sounds.labelled, *sounds.silent, *(own for pair in sounds.speech for own in pair)]
 
 
-def test_media_and_features_have_the_same_rows_in_the_same_order(media: Sources, cached: Sources) -> None:
+def test_media_and_features_have_the_same_rows_in_the_same_order(media, cached):
     for one, other in zip(media.photos.captioned, cached.photos.captioned, strict=True):
         assert [(m["id"], m["mirrored"]) for m in one.meta] == [(m["id"], m["mirrored"]) for m in other.meta]
         assert one.lengths.tolist() == other.lengths.tolist()
@@ -54,7 +52,7 @@ def test_media_and_features_have_the_same_rows_in_the_same_order(media: Sources,
     assert [m["label"] for m in own] == [m["label"] for m in others]
 
 
-def test_windows_and_tails_are_parts_of_a_sound(media: Sources, cached: Sources) -> None:
+def test_windows_and_tails_are_parts_of_a_sound(media, cached):
     for own in (*every_sound(media), *every_sound(cached)):
         assert len(own) == len(own.meta) == len(own.lengths) > 0
         whole = own.row(0, np.random.default_rng(1))
@@ -66,7 +64,7 @@ def test_windows_and_tails_are_parts_of_a_sound(media: Sources, cached: Sources)
 # --- photos ------------------------------------------------------------------------------------------------------
 
 
-def test_photos_are_whole_squares_plain_and_mirrored(media: Sources, data: Path, towers: Towers) -> None:
+def test_photos_are_whole_squares_plain_and_mirrored(media, data, towers):
     plain, mirrored = media.photos.captioned
     records = archives.photos(data, "train")
     assert len(plain) == len(records) == len(PHOTOS)
@@ -82,7 +80,7 @@ def test_photos_are_whole_squares_plain_and_mirrored(media: Sources, data: Path,
 # --- sounds ------------------------------------------------------------------------------------------------------
 
 
-def test_a_sound_in_a_clip_is_as_it_was_decoded_at_its_gain(media: Sources, data: Path) -> None:
+def test_a_sound_in_a_clip_is_as_it_was_decoded_at_its_gain(media, data):
     (source,) = media.sounds.labelled
     for i, record in enumerate(archives.sounds(data, "train")):
         samples = torch.from_numpy(record.load().samples)
@@ -91,14 +89,14 @@ def test_a_sound_in_a_clip_is_as_it_was_decoded_at_its_gain(media: Sources, data
 
 
 @pytest.mark.parametrize("seconds", [0.51, 1.0, 2.345])
-def test_lengths_are_those_of_the_sound_tower(seconds: float, towers: Towers) -> None:
+def test_lengths_are_those_of_the_sound_tower(seconds, towers):
     last, _ = towers.layers(tone(seconds))
     assert abs(len(last) - int(tones(seconds).lengths[0])) <= 1
 
 
 @settings(max_examples=15)
 @given(seed=seeds)
-def test_a_row_is_varied_with_a_pause_before_and_after(seed: int) -> None:
+def test_a_row_is_varied_with_a_pause_before_and_after(seed):
     row = tones(1.0).row(0, np.random.default_rng(seed))
     assert row.dtype == torch.int16
     assert RATE_HZ / 1.1 - 1 <= len(row) <= RATE_HZ / 0.9 + 2 * PAUSE
@@ -108,7 +106,7 @@ def test_a_row_is_varied_with_a_pause_before_and_after(seed: int) -> None:
 
 @settings(max_examples=15)
 @given(seed=seeds, n=st.integers(1, 300), seconds=st.floats(0.1, 4.0))
-def test_tails_and_windows_have_their_lengths(seed: int, n: int, seconds: float) -> None:
+def test_tails_and_windows_have_their_lengths(seed, n, seconds):
     source = tones(2.0)
     tail, row = source.tail(0, n, np.random.default_rng(seed)), source.row(0, np.random.default_rng(seed))
     assert torch.equal(tail, row[-len(tail) :])
@@ -121,7 +119,7 @@ def test_tails_and_windows_have_their_lengths(seed: int, n: int, seconds: float)
 
 
 @pytest.mark.usefixtures("few")
-def test_synthetic_voices_are_a_source_of_their_own_and_transcripts_are_cased(data: Path, tmp_path: Path) -> None:
+def test_synthetic_voices_are_a_source_of_their_own_and_transcripts_are_cased(data, tmp_path):
     assert [m["text"] for m in in_memory.read_sounds(data, tmp_path).speech[0][0].meta[:2]] == [
         f"{words.capitalize()}." for words in WORDS
     ]
@@ -135,9 +133,7 @@ def test_synthetic_voices_are_a_source_of_their_own_and_transcripts_are_cased(da
 
 
 @pytest.mark.usefixtures("few")
-def test_long_clips_and_sounds_that_may_contain_words_are_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_clips_and_sounds_that_may_contain_words_are_left_out(tmp_path, monkeypatch):
     monkeypatch.setattr(in_memory, "LONGEST_S", 2.5)
     clips = [
         {"id": f"u{n}", "text": f"Here are {n} .", "lang": "de", "corpus": "an4", "split": "train"} for n in (1, 3, 2)
@@ -156,7 +152,7 @@ def test_long_clips_and_sounds_that_may_contain_words_are_left_out(
 
 
 @pytest.mark.usefixtures("few")
-def test_several_processes_read_the_same(data: Path, tmp_path: Path) -> None:
+def test_several_processes_read_the_same(data, tmp_path):
     alone, together = (in_memory.read_sounds(data, tmp_path, n_processes=n).labelled[0] for n in (1, 2))
     assert alone.meta == together.meta
     assert all(torch.equal(alone.at_gain(i, 1.0), together.at_gain(i, 1.0)) for i in range(len(alone)))

@@ -70,7 +70,7 @@ LEAVES_ALONE: dict[str, set[str]] = {
 
 
 @pytest.fixture
-def model(batcher: Batcher) -> FusionModel:
+def model(batcher) -> FusionModel:
     return new_model(batcher).train()
 
 
@@ -94,7 +94,7 @@ def one_right_of_five(batch: Batch) -> Tensor:
 
 
 @pytest.fixture
-def samples(monkeypatch: pytest.MonkeyPatch) -> None:
+def samples(monkeypatch) -> None:
     """Samples that score: those of an untrained model resemble no caption."""
     drawn: list[Batch] = []
     run = objectives.run_towers
@@ -122,9 +122,7 @@ def under(name: str, part: str) -> bool:
 
 @pytest.mark.usefixtures("samples")
 @pytest.mark.parametrize("task", PLAIN)
-def test_a_task_teaches_its_parts_but_no_tower_whose_features_are_cached(
-    model: FusionModel, batcher: Batcher, task: str
-) -> None:
+def test_a_task_teaches_its_parts_but_no_tower_whose_features_are_cached(model, batcher, task):
     record = loss_of(task, model, batch_of(batcher, task))
     assert record.parts.keys() == PARTS[task]
     assert all(np.isfinite(value) for value in record.parts.values())
@@ -138,7 +136,7 @@ def test_a_task_teaches_its_parts_but_no_tower_whose_features_are_cached(
 
 @pytest.mark.usefixtures("samples")
 @pytest.mark.parametrize("task", dict.fromkeys(SEEN + HEARD))
-def test_media_teach_the_towers_they_go_through(model: FusionModel, media_batcher: Batcher, task: str) -> None:
+def test_media_teach_the_towers_they_go_through(model, media_batcher, task):
     loss_of(task, model, batch_of(media_batcher, task)).total.backward()
     taught = taught_by(model)
     assert any(name.startswith("picture.trunk.") for name in taught) == (task in SEEN)
@@ -146,7 +144,7 @@ def test_media_teach_the_towers_they_go_through(model: FusionModel, media_batche
 
 
 @pytest.mark.parametrize("task", [*NEED_CONCEPTS, "answer"])
-def test_names_are_learnt_from(naming: Batcher, task: str) -> None:
+def test_names_are_learnt_from(naming, task):
     model = new_model(naming).train()
     loss_of(task, model, draw(naming, task, 1, 8)).total.backward()
     gradient = model.sense_embedding["names"].grad
@@ -154,7 +152,7 @@ def test_names_are_learnt_from(naming: Batcher, task: str) -> None:
 
 
 @pytest.mark.parametrize("task", ["caption_and_match", "transcribe", "sound", "translate"])
-def test_the_loss_on_one_batch_falls(model: FusionModel, batcher: Batcher, task: str) -> None:
+def test_the_loss_on_one_batch_falls(model, batcher, task):
     torch.manual_seed(0)
     batch = batch_of(batcher, task)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
@@ -173,7 +171,7 @@ def test_the_loss_on_one_batch_falls(model: FusionModel, batcher: Batcher, task:
 
 @pytest.mark.usefixtures("every_token")
 @pytest.mark.parametrize("task", ["caption", "match", "translate", "answer", "sound"])
-def test_a_model_varies_what_it_sees_in_training_only(model: FusionModel, media_batcher: Batcher, task: str) -> None:
+def test_a_model_varies_what_it_sees_in_training_only(model, media_batcher, task):
     batch = batch_of(media_batcher, task)
     torch.manual_seed(0)
     with torch.inference_mode():
@@ -182,9 +180,7 @@ def test_a_model_varies_what_it_sees_in_training_only(model: FusionModel, media_
     assert len(trained) == 4 and len(evaluated) == 1
 
 
-def test_self_critical_training_varies_no_photo(
-    model: FusionModel, media_batcher: Batcher, samples: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_self_critical_training_varies_no_photo(model, media_batcher, samples, monkeypatch):
     monkeypatch.delattr(augment, "vary_photos")
     assert np.isfinite(loss_of("scst", model, batch_of(media_batcher, "scst")).total.item())
 
@@ -193,14 +189,14 @@ def test_self_critical_training_varies_no_photo(
 
 
 @torch.inference_mode()
-def test_features_of_the_cache_stay_as_they_are(model: FusionModel, batcher: Batcher) -> None:
+def test_features_of_the_cache_stay_as_they_are(model, batcher):
     for task in ("caption", "transcribe", "answer"):
         batch = draw(batcher, task)
         assert run_towers(model, batch) == batch
 
 
 @torch.inference_mode()
-def test_media_become_the_features_that_the_towers_make_of_them(model: FusionModel, media_batcher: Batcher) -> None:
+def test_media_become_the_features_that_the_towers_make_of_them(model, media_batcher):
     model.eval()
     batch = draw(media_batcher, "answer")
     features = run_towers(model, batch)
@@ -212,7 +208,7 @@ def test_media_become_the_features_that_the_towers_make_of_them(model: FusionMod
 
 
 @torch.inference_mode()
-def test_a_sound_is_heard_as_it_is_alone(model: FusionModel, media_batcher: Batcher) -> None:
+def test_a_sound_is_heard_as_it_is_alone(model, media_batcher):
     """Padding changes nothing but the last token, where the window of a frame reaches past the sound."""
     batch = next(b for b in batches_of(media_batcher, "sound", 6) if not b["samples_mask"].all())
     features = run_towers(model.eval(), batch)
@@ -226,7 +222,7 @@ def test_a_sound_is_heard_as_it_is_alone(model: FusionModel, media_batcher: Batc
 
 @torch.inference_mode()
 @pytest.mark.parametrize("training", [True, False])
-def test_a_clip_without_a_track_has_no_sound(model: FusionModel, media_batcher: Batcher, training: bool) -> None:
+def test_a_clip_without_a_track_has_no_sound(model, media_batcher, training):
     batch = batch_of(media_batcher, "answer")
     batch["samples_mask"][0] = False
     features = run_towers(model.train(training), batch)
@@ -239,9 +235,7 @@ def test_a_clip_without_a_track_has_no_sound(model: FusionModel, media_batcher: 
 
 @pytest.mark.usefixtures("every_token")
 @pytest.mark.parametrize("task", ["match", "caption_and_match", "parallel"])
-def test_the_teachers_similarities_are_a_part_of_their_own(
-    model: FusionModel, teacher_batcher: Batcher, task: str
-) -> None:
+def test_the_teachers_similarities_are_a_part_of_their_own(model, teacher_batcher, task):
     batch = batch_of(teacher_batcher, task)
     record = loss_of(task, model.eval(), batch)
     without = loss_of(task, model, {k: v for k, v in batch.items() if k != "teacher"})
@@ -250,7 +244,7 @@ def test_the_teachers_similarities_are_a_part_of_their_own(
 
 
 @pytest.mark.usefixtures("every_token")
-def test_rows_without_speech_teach_the_decoder_only(model: FusionModel, batcher: Batcher) -> None:
+def test_rows_without_speech_teach_the_decoder_only(model, batcher):
     batch = next(b for b in batches_of(batcher, "transcribe", 6) if len(b["last"]) > int(b["n_spoken"]))
     n = int(batch["n_spoken"])
     spoken = {k: v[:n] if k in ("last", "last_mask", "ids", "targets") else v for k, v in batch.items()}
@@ -260,9 +254,7 @@ def test_rows_without_speech_teach_the_decoder_only(model: FusionModel, batcher:
 
 
 @torch.inference_mode()
-def test_a_clip_is_frames_of_four_tokens_at_their_times_with_sound_and_question(
-    model: FusionModel, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_clip_is_frames_of_four_tokens_at_their_times_with_sound_and_question(model, batcher, monkeypatch):
     batch = next(b for b in batches_of(batcher, "answer", 3) if (b["shown"][:, 0] != b["shown"][:, -1]).any())
     given, fuse = [], model.fuse
     monkeypatch.setattr(model, "fuse", lambda streams: given.extend(streams) or fuse(streams))
@@ -298,7 +290,7 @@ def log_probabilities(model: FusionModel, batch: Batch) -> Tensor:
 
 
 @pytest.mark.usefixtures("every_token", "samples")
-def test_a_sample_that_scores_above_the_others_becomes_likelier_than_they(model: FusionModel, batcher: Batcher) -> None:
+def test_a_sample_that_scores_above_the_others_becomes_likelier_than_they(model, batcher):
     batch = batch_of(batcher, "scst", size=3)
     before = log_probabilities(model, batch)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
@@ -308,9 +300,7 @@ def test_a_sample_that_scores_above_the_others_becomes_likelier_than_they(model:
     assert (gained[:, 0] > gained[:, 1]).all()
 
 
-def test_samples_that_score_alike_teach_nothing(
-    model: FusionModel, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samples_that_score_alike_teach_nothing(model, batcher, monkeypatch):
     batch = batch_of(batcher, "scst", size=3)
     right = batch["references"][:, 0].repeat_interleave(N_SAMPLES, 0)
     monkeypatch.setattr(objectives, "sample_captions", lambda *given: right)
@@ -319,7 +309,7 @@ def test_samples_that_score_alike_teach_nothing(
     assert record.total.item() == pytest.approx(0.0, abs=1e-4)
 
 
-def test_a_sample_ends_with_its_end_token_or_at_the_maximum(model: FusionModel, batcher: Batcher) -> None:
+def test_a_sample_ends_with_its_end_token_or_at_the_maximum(model, batcher):
     prefix = batch_of(batcher, "scst")["prefix"]
     memory = Memory(torch.zeros(6, 1, 32), torch.ones(6, 1, dtype=torch.bool))
     torch.manual_seed(0)

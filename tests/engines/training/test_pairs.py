@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,24 +15,24 @@ TEXTS = st.text(max_size=40)
 
 
 @pytest.fixture(scope="module")
-def pairs(data: Path) -> Pairs:
+def pairs(data) -> Pairs:
     return Pairs(data)
 
 
-def test_translations_come_from_english_into_every_language(pairs: Pairs) -> None:
+def test_translations_come_from_english_into_every_language(pairs):
     drawn = pairs.translations(200, np.random.default_rng(0), {})
     assert len(drawn) == 200
     assert {pair.languages for pair in drawn} == {("en", "de"), ("en", "fr"), ("en", "zh")}
 
 
-def test_captions_of_a_photo_are_english_with_german_or_english(pairs: Pairs) -> None:
+def test_captions_of_a_photo_are_english_with_german_or_english(pairs):
     drawn = pairs.captions(60, np.random.default_rng(2))
     known = {text for captions in pairs.unseen for texts in captions.values() for text in texts}
     assert {pair.languages for pair in drawn} == {("en", "en"), ("en", "de")}
     assert {pair.source for pair in drawn} | {pair.target for pair in drawn} <= known
 
 
-def test_a_folder_without_captions_of_unseen_photos_still_has_translations(data: Path, tmp_path: Path) -> None:
+def test_a_folder_without_captions_of_unseen_photos_still_has_translations(data, tmp_path):
     shutil.copytree(data / "text", tmp_path / "text")
     few = Pairs(tmp_path)
     assert few.unseen == []
@@ -41,7 +40,7 @@ def test_a_folder_without_captions_of_unseen_photos_still_has_translations(data:
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=5, max_size=30), st.integers(0, 9))
-def test_pairs_of_a_batch_are_neighbours_by_length(texts: list[tuple[str, str]], seed: int) -> None:
+def test_pairs_of_a_batch_are_neighbours_by_length(texts, seed):
     drawn = [Pair(source, target, ("en", "de")) for source, target in texts]
     taken = similar_lengths(drawn, 5, np.random.default_rng(seed))
     lengths, mine = sorted(pair.length for pair in drawn), [pair.length for pair in taken]
@@ -49,6 +48,6 @@ def test_pairs_of_a_batch_are_neighbours_by_length(texts: list[tuple[str, str]],
     assert any(lengths[i : i + 5] == mine for i in range(len(lengths) - 4))
 
 
-def test_length_is_that_of_the_longer_text_and_chinese_signs_count_three() -> None:
+def test_length_is_that_of_the_longer_text_and_chinese_signs_count_three():
     assert Pair("a cat", "猫", ("en", "zh")).length == 5
     assert Pair("cat", "一只猫", ("en", "zh")).length == 9

@@ -36,7 +36,7 @@ SOUND_ASKED = {key: name.phrase for key, name in SOUND_NAMES.items()}
 SECONDS = ("at the start", "after one second", *(f"after {n} seconds" for n in ("two", "three", "four", "five", "six")))
 
 
-def test_what_is_said_to_be_shown_is_shown_and_what_is_not_is_certainly_absent() -> None:
+def test_what_is_said_to_be_shown_is_shown_and_what_is_not_is_certainly_absent():
     for made in drawn("see", 200):
         key = asked_thing(made, THING_NAMES)
         if made.answer == "yes":
@@ -45,7 +45,7 @@ def test_what_is_said_to_be_shown_is_shown_and_what_is_not_is_certainly_absent()
             assert all(key in facts.absent for facts in seen(made))
 
 
-def test_order_and_number_of_scenes_are_those_of_the_answer() -> None:
+def test_order_and_number_of_scenes_are_those_of_the_answer():
     for made in drawn("seen_first", 50):
         assert seen(made)[0].subject == made.answer
     for made in drawn("seen_last", 50):
@@ -56,7 +56,7 @@ def test_order_and_number_of_scenes_are_those_of_the_answer() -> None:
         assert len({scene.photo for scene in made.scenes}) == {"one": 1, "two": 2, "three": 3}[made.answer]
 
 
-def test_sounds_are_those_of_the_answer() -> None:
+def test_sounds_are_those_of_the_answer():
     for made in drawn("heard", 50):
         assert [SOUND_NAMES[label].en for label in heard(made)] == [made.answer]
     for made in drawn("heard_first", 50):
@@ -71,14 +71,14 @@ def test_sounds_are_those_of_the_answer() -> None:
         assert made.answer == "yes" or not any(alike(asked, label) for label in heard(made))
 
 
-def test_times_asked_for_are_whole_seconds_of_the_clip() -> None:
+def test_times_asked_for_are_whole_seconds_of_the_clip():
     for made in drawn("scene_change", 50):
         assert made.scenes[1].start_s == SECONDS.index(made.answer)
     for made in drawn("sound_begins", 50):
         assert made.tracks[0].start_s == SECONDS.index(made.answer)
 
 
-def test_seen_and_heard_together_is_true_of_both_senses() -> None:
+def test_seen_and_heard_together_is_true_of_both_senses():
     for made in (*drawn("both", 100), *drawn("where", 100)):
         key = asked_thing(made, THING_NAMES)
         shown, sounding = key in seen(made)[0].shown, heard(made)[0] == SEEN_AND_HEARD[key]
@@ -90,7 +90,7 @@ def test_seen_and_heard_together_is_true_of_both_senses() -> None:
         assert shown or key in seen(made)[0].absent
 
 
-def test_what_happens_while_something_else_does_is_on_at_the_same_time() -> None:
+def test_what_happens_while_something_else_does_is_on_at_the_same_time():
     for made in drawn("heard_while", 60):
         subject = next(s for s in SUBJECTS if f"the {s} " in made.question)
         at = next(i for i, facts in enumerate(seen(made)) if facts.subject == subject)
@@ -102,12 +102,12 @@ def test_what_happens_while_something_else_does_is_on_at_the_same_time() -> None
 
 
 @pytest.mark.parametrize("kind", QUESTION_KINDS)
-def test_a_guess_without_the_clip_is_near_chance(kind: str) -> None:
+def test_a_guess_without_the_clip_is_near_chance(kind):
     answers = Counter(made.answer for made in drawn(kind, 300))
     assert answers.most_common(1)[0][1] / 300 < {2: 0.62, 3: 0.45}.get(len(answers), 0.36)
 
 
 @pytest.mark.parametrize("kind", QUESTION_KINDS)
-def test_every_kind_is_asked_in_chinese_too(kind: str) -> None:
+def test_every_kind_is_asked_in_chinese_too(kind):
     for made in drawn(kind, 5, "zh"):
         assert not any(c.isascii() and c.isalpha() for c in made.question + made.answer)

@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from engines.model import checkpoint, public
 from engines.model.config import tiny
 from engines.training import start
-from engines.training.batches import Batcher
 from engines.training.start import ROWS_FILE, WrongWeights, load_weights, new_model, read_weights
 from tests.engines.training.conftest import new_model as tiny_model
 
@@ -19,7 +18,7 @@ NEW = ("clock.", "change.")
 """Parts that an earlier layout did not have."""
 
 
-def test_a_new_model_starts_from_the_public_weights_it_is_given(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_model_starts_from_the_public_weights_it_is_given(run, monkeypatch):
     monkeypatch.setattr(start, "small", tiny)
     given: list[object] = []
     monkeypatch.setattr(public, "read_whisper", lambda source: {"source": source})
@@ -33,14 +32,14 @@ def test_a_new_model_starts_from_the_public_weights_it_is_given(run: Path, monke
     assert given == [{"source": "whisper-base"}, [[1]], {"path": Path("lite2.pth")}]
 
 
-def test_parameters_become_their_mean_over_earlier_stages(batcher: Batcher) -> None:
+def test_parameters_become_their_mean_over_earlier_stages(batcher):
     model = tiny_model(batcher)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     load_weights(model, [{name: p + d for name, p in before.items()} for d in (1.0, 3.0)])
     assert all(torch.allclose(p, before[name] + 2.0, atol=1e-5) for name, p in model.named_parameters())
 
 
-def test_parameters_that_no_stage_has_stay_and_unknown_ones_are_ignored(batcher: Batcher) -> None:
+def test_parameters_that_no_stage_has_stay_and_unknown_ones_are_ignored(batcher):
     model = tiny_model(batcher)
     before = model.ctc_head.weight.detach().clone()
     bias = torch.ones_like(model.decoder.norm.bias)
@@ -49,12 +48,12 @@ def test_parameters_that_no_stage_has_stay_and_unknown_ones_are_ignored(batcher:
     assert torch.equal(model.decoder.norm.bias, bias)
 
 
-def test_weights_of_another_shape_are_named(batcher: Batcher) -> None:
+def test_weights_of_another_shape_are_named(batcher):
     with pytest.raises(WrongWeights, match=r"decoder.norm.bias has the shape \(3,\) in the weights and \(32,\)"):
         load_weights(tiny_model(batcher), [{"decoder.norm.bias": torch.ones(3)}])
 
 
-def test_a_stage_starts_from_a_finished_model_that_lacks_a_part(batcher: Batcher, run: Path, tmp_path: Path) -> None:
+def test_a_stage_starts_from_a_finished_model_that_lacks_a_part(batcher, run, tmp_path):
     earlier, model = tiny_model(batcher, seed=1), tiny_model(batcher)
     checkpoint.save(tmp_path, earlier, run / "tokenizer.model")
     path = tmp_path / checkpoint.WEIGHTS_FILE
@@ -70,7 +69,7 @@ def test_a_stage_starts_from_a_finished_model_that_lacks_a_part(batcher: Batcher
             assert torch.allclose(model.get_parameter(name), p, atol=most), name
 
 
-def test_weights_are_read_from_a_stages_file(batcher: Batcher, tmp_path: Path) -> None:
+def test_weights_are_read_from_a_stages_file(batcher, tmp_path):
     weights = dict(tiny_model(batcher).state_dict())
     save_file(weights, tmp_path / "ema.safetensors")
     found = read_weights(tmp_path / "ema.safetensors")

@@ -16,7 +16,7 @@ WORDS = ("a", "dog", "runs", "in", "the", "snow", "man", "sits")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory) -> Path:
     """A random BERT of width 32 that knows eight words, saved as its makers would."""
     from transformers import BertConfig, BertModel, BertTokenizer
 
@@ -35,11 +35,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def teacher(folder: Path) -> Teacher:
+def teacher(folder) -> Teacher:
     return Teacher(str(folder))
 
 
-def test_different_sentences_have_different_unit_vectors(teacher: Teacher) -> None:
+def test_different_sentences_have_different_unit_vectors(teacher):
     vectors = teacher(["a dog runs", "the man sits in the snow", "a dog runs", "snow"])
     assert vectors.shape == (4, 32)
     assert vectors.dtype == torch.float32
@@ -49,7 +49,7 @@ def test_different_sentences_have_different_unit_vectors(teacher: Teacher) -> No
     assert max(float(likeness[0, 1]), float(likeness[0, 3]), float(likeness[1, 3])) < 0.99
 
 
-def test_a_vector_is_the_mean_of_a_sentences_tokens(teacher: Teacher, folder: Path) -> None:
+def test_a_vector_is_the_mean_of_a_sentences_tokens(teacher, folder):
     from transformers import BertModel
 
     model: Any = BertModel.from_pretrained(folder).eval()
@@ -59,7 +59,7 @@ def test_a_vector_is_the_mean_of_a_sentences_tokens(teacher: Teacher, folder: Pa
     assert torch.allclose(teacher(["the man sits"]), wanted, atol=0.02)  # half precision
 
 
-def test_a_long_text_is_cut(teacher: Teacher) -> None:
+def test_a_long_text_is_cut(teacher):
     most = MAX_TOKENS - 2  # beside the two that mark where a text begins and ends
     long = ["a", "dog"] * (most // 2)
     assert torch.equal(teacher([" ".join([*long, *["snow"] * 40])]), teacher([" ".join(long)]))

@@ -42,7 +42,7 @@ PLAIN = {task: Share(1.0, 5) for task in OBJECTIVES if task not in ("name", "wri
 
 
 @pytest.fixture
-def trainer(naming: Batcher, tmp_path: Path) -> Trainer:
+def trainer(naming, tmp_path) -> Trainer:
     return Trainer(new_model(naming), EVERYTHING, naming, tmp_path)
 
 
@@ -67,7 +67,7 @@ def state(folder: Path) -> tuple[dict[str, Tensor], ...]:
 # --- the plan ----------------------------------------------------------------------------------------------------
 
 
-def test_a_steps_batch_depends_on_the_seed_the_process_and_the_step_alone(naming: Batcher) -> None:
+def test_a_steps_batch_depends_on_the_seed_the_process_and_the_step_alone(naming):
     def steps(recipe: Recipe, process: int, order: list[int]) -> list[tuple[str, dict[str, Tensor]]]:
         plan = Plan(recipe, naming, process)
         drawn = {step: plan[step] for step in order}
@@ -80,7 +80,7 @@ def test_a_steps_batch_depends_on_the_seed_the_process_and_the_step_alone(naming
         assert not any(a[0] == b[0] and equal(a[1], b[1]) for a, b in zip(once, other, strict=False))
 
 
-def test_tasks_are_drawn_by_their_weights_in_batches_of_their_size(batcher: Batcher) -> None:
+def test_tasks_are_drawn_by_their_weights_in_batches_of_their_size(batcher):
     tasks = {"translate": Share(3, 4), "caption": Share(1, 2)}
     plan = Plan(replace(EVERYTHING, tasks=tasks), batcher, 0)
     drawn = [plan[step] for step in range(200)]
@@ -98,8 +98,8 @@ def test_tasks_are_drawn_by_their_weights_in_batches_of_their_size(batcher: Batc
     ],
 )
 def test_media_are_read_for_the_towers_that_are_trained_and_features_for_those_that_are_frozen(
-    batcher: Batcher, data: Path, run: Path, monkeypatch: pytest.MonkeyPatch, frozen: tuple[str, ...], entries: object
-) -> None:
+    batcher, data, run, monkeypatch, frozen, entries
+):
     monkeypatch.setattr(in_memory, "N_NON_SPEECH", 3)
     sources = open_sources(replace(BASE, frozen=frozen), new_model(batcher), data, run)
     assert (sources.photos.captioned[0].entry, sources.sounds.speech[0][0].entry) == entries
@@ -108,7 +108,7 @@ def test_media_are_read_for_the_towers_that_are_trained_and_features_for_those_t
 # --- rates -------------------------------------------------------------------------------------------------------
 
 
-def test_the_rate_rises_falls_along_a_cosine_and_ends_at_a_hundredth() -> None:
+def test_the_rate_rises_falls_along_a_cosine_and_ends_at_a_hundredth():
     recipe = replace(EVERYTHING, n_steps=110, warmup_steps=10)
     rates = [learning_rate(recipe, step, 1.0) for step in range(111)]
     assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
@@ -121,7 +121,7 @@ def test_the_rate_rises_falls_along_a_cosine_and_ends_at_a_hundredth() -> None:
 # --- learning ----------------------------------------------------------------------------------------------------
 
 
-def test_the_loss_falls(batcher: Batcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_falls(batcher, tmp_path, monkeypatch):
     batch = draw(batcher, "translate", size=4)
     monkeypatch.setitem(OBJECTIVES, "translate", Objective(lambda *given: dict(batch), OBJECTIVES["translate"].loss))
     make(batcher, tmp_path, n_steps=30, tasks={"translate": Share(1, 4)}, learning_rate=5e-3, rates={}).fit(30)
@@ -129,7 +129,7 @@ def test_the_loss_falls(batcher: Batcher, tmp_path: Path, monkeypatch: pytest.Mo
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
-def test_what_is_frozen_stays_and_the_rest_moves(trainer: Trainer, naming: Batcher) -> None:
+def test_what_is_frozen_stays_and_the_rest_moves(trainer, naming):
     before = {name: p.clone() for name, p in new_model(naming).named_parameters()}
     trainer.fit(8)
     for name, p in trainer.model.named_parameters():
@@ -138,7 +138,7 @@ def test_what_is_frozen_stays_and_the_rest_moves(trainer: Trainer, naming: Batch
     assert not torch.equal(trainer.model.decoder.norm.weight, before["decoder.norm.weight"])
 
 
-def test_a_large_gradient_is_clipped(batcher: Batcher, tmp_path: Path) -> None:
+def test_a_large_gradient_is_clipped(batcher, tmp_path):
     trainer = make(batcher, tmp_path, clip_norm=1e-3, tasks={"translate": Share(1, 4)})
     trainer.fit(1)
     total = sum(float(v["exp_avg"].square().sum()) for v in trainer.optimizer.state_dict()["state"].values())
@@ -146,7 +146,7 @@ def test_a_large_gradient_is_clipped(batcher: Batcher, tmp_path: Path) -> None:
     assert total**0.5 == pytest.approx(0.1 * 1e-3, rel=1e-2)  # a first moment is a tenth of the gradient
 
 
-def test_the_running_mean_moves_every_few_steps_by_as_much_as_in_single_ones(batcher: Batcher, tmp_path: Path) -> None:
+def test_the_running_mean_moves_every_few_steps_by_as_much_as_in_single_ones(batcher, tmp_path):
     name = "text.norm.weight"
     trainer = make(batcher, tmp_path, tasks={"translate": Share(1, 3)}, ema_every=3, ema_decay=0.2)
     mean = new_model(batcher).get_parameter(name).detach()
@@ -162,15 +162,15 @@ def test_the_running_mean_moves_every_few_steps_by_as_much_as_in_single_ones(bat
     assert torch.equal(trainer.averaged().get_parameter(name), own)
 
 
-def test_processes_average_every_few_steps_and_before_a_state_is_written(batcher: Batcher, tmp_path: Path) -> None:
+def test_processes_average_every_few_steps_and_before_a_state_is_written(batcher, tmp_path):
     trainer = make(batcher, tmp_path, average_every=3, tasks={"parallel": Share(1, 3)})
     averaged: list[int] = []
-    trainer._average_processes = lambda: averaged.append(trainer.step)  # type: ignore[method-assign]
+    trainer._average_processes = lambda: averaged.append(trainer.step)
     trainer.fit(7)
     assert averaged == [3, 4, 6, 7]  # saved at 4 and at the end: only one process writes its weights
 
 
-def test_every_step_is_logged_and_a_recipe_ends(trainer: Trainer) -> None:
+def test_every_step_is_logged_and_a_recipe_ends(trainer):
     trainer.fit(100)
     trainer.fit(1)
     rows = log(trainer.folder)
@@ -182,9 +182,7 @@ def test_every_step_is_logged_and_a_recipe_ends(trainer: Trainer) -> None:
 
 
 @pytest.mark.parametrize("source", ["features", "media"])
-def test_a_run_that_was_stopped_resumes_to_the_same_numbers(
-    batcher: Batcher, media_batcher: Batcher, tmp_path: Path, source: str
-) -> None:
+def test_a_run_that_was_stopped_resumes_to_the_same_numbers(batcher, media_batcher, tmp_path, source):
     own = media_batcher if source == "media" else batcher
     make(own, tmp_path / "whole", ema_every=2, tasks=PLAIN).fit(6)
     make(own, tmp_path / "parts", ema_every=2, tasks=PLAIN).fit(3)
@@ -200,7 +198,7 @@ def test_a_run_that_was_stopped_resumes_to_the_same_numbers(
     assert states[0] == states[1]
 
 
-def test_the_optimizers_state_stays_with_its_parameters(batcher: Batcher, tmp_path: Path) -> None:
+def test_the_optimizers_state_stays_with_its_parameters(batcher, tmp_path):
     """The optimizer has no state for parameters without a gradient, which must not shift the others'."""
     tasks = {"translate": Share(1, 3)}
     make(batcher, tmp_path, tasks=tasks).fit(2)
@@ -213,10 +211,10 @@ def test_the_optimizers_state_stays_with_its_parameters(batcher: Batcher, tmp_pa
         assert torch.equal(values["exp_avg"], moments[f"{again.names[i]}.exp_avg"])
 
 
-def test_the_state_is_written_every_few_steps_without_pickle(trainer: Trainer) -> None:
+def test_the_state_is_written_every_few_steps_without_pickle(trainer):
     saved: list[int] = []
     save = trainer.save
-    trainer.save = lambda: saved.append(trainer.step) or save()  # type: ignore[method-assign]
+    trainer.save = lambda: saved.append(trainer.step) or save()
     trainer.fit(5)
     assert saved == [4, 5]
     files = {file.name for file in trainer.folder.iterdir()}
@@ -227,7 +225,7 @@ def test_the_state_is_written_every_few_steps_without_pickle(trainer: Trainer) -
 
 
 @pytest.fixture
-def folder(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(run, tmp_path, monkeypatch) -> Path:
     """A run folder of its own, for tiny models."""
     monkeypatch.setattr(start, "small", tiny)
     monkeypatch.setattr(torch, "set_flush_denormal", lambda on: True)  # it would hold for every test after this one
@@ -240,7 +238,7 @@ def command(*arguments: object) -> None:
     train.main([str(argument) for argument in arguments])
 
 
-def test_a_trained_model_is_exported_and_opens(data: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trained_model_is_exported_and_opens(data, folder, capsys):
     command(data, folder, "--recipe", "smoke", "--steps", 2)
     command(data, folder, "--recipe", "smoke", "--export", folder / "model")
     printed = capsys.readouterr().out
@@ -253,9 +251,7 @@ def test_a_trained_model_is_exported_and_opens(data: Path, folder: Path, capsys:
 
 
 @pytest.mark.parametrize("begin", ["first/weights.safetensors", "finished"])
-def test_a_stage_starts_from_another_or_from_a_finished_model_and_can_be_shortened(
-    data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, begin: str
-) -> None:
+def test_a_stage_starts_from_another_or_from_a_finished_model_and_can_be_shortened(data, folder, monkeypatch, begin):
     smoke = train.RECIPES["smoke"]
     monkeypatch.setitem(train.RECIPES, "smoke", replace(smoke, seed=1))
     command(data, folder, "--recipe", "smoke", "--export", folder / "finished")
@@ -267,7 +263,7 @@ def test_a_stage_starts_from_another_or_from_a_finished_model_and_can_be_shorten
     assert torch.allclose(moved, begun, atol=float(begun.abs().max()) / 250)  # neither task of this stage touches it
 
 
-def test_a_teacher_is_learnt_from(data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_teacher_is_learnt_from(data, folder, monkeypatch):
     sources: list[str] = []
     monkeypatch.setattr(train, "Teacher", lambda source: sources.append(source) or letter_counts)
     monkeypatch.setitem(train.RECIPES, "smoke", replace(train.RECIPES["smoke"], tasks={"match": Share(1, 3)}))
@@ -277,9 +273,7 @@ def test_a_teacher_is_learnt_from(data: Path, folder: Path, monkeypatch: pytest.
     assert ["teacher" in row for row in log(folder / "smoke")] == [False, True]
 
 
-def test_towers_are_trained_from_media_without_any_cache(
-    data: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_towers_are_trained_from_media_without_any_cache(data, folder, monkeypatch):
     (folder / "features").unlink()
     monkeypatch.setattr(in_memory, "N_NON_SPEECH", 3)
     changes = {"tasks": {"answer": Share(1, 3)}, "frozen": ("sound.conv1.",)}
@@ -294,7 +288,7 @@ def test_towers_are_trained_from_media_without_any_cache(
     assert not any(name.startswith("sound.conv1.") for name in moved)
 
 
-def test_without_a_cache_the_command_says_what_makes_it(data: Path, folder: Path) -> None:
+def test_without_a_cache_the_command_says_what_makes_it(data, folder):
     (folder / "features").unlink()
     with pytest.raises(SystemExit, match="feature_cache stores them"):
         command(data, folder, "--recipe", "ctc", "--steps", 1)
@@ -343,7 +337,7 @@ print(process, "of", trainer.accelerator.num_processes)
 
 
 @pytest.mark.slow
-def test_two_processes_diverge_and_are_averaged(data: Path, run: Path, tmp_path: Path) -> None:
+def test_two_processes_diverge_and_are_averaged(data, run, tmp_path):
     script = tmp_path / "several.py"
     script.write_text(SEVERAL)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

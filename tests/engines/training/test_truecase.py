@@ -20,7 +20,7 @@ def record(text: str, *, raw: str = "", language: str = "en") -> SpeechRecord:
 @pytest.mark.parametrize(
     ("text", "cased"), [("A dog.", True), ("A DOG", False), ("a dog", False), ("Ein Hund", True), ("123", False)]
 )
-def test_a_text_is_cased_when_it_has_both_kinds_of_letters(text: str, cased: bool) -> None:
+def test_a_text_is_cased_when_it_has_both_kinds_of_letters(text, cased):
     assert is_cased(text) is cased
 
 
@@ -32,23 +32,23 @@ def test_a_text_is_cased_when_it_has_both_kinds_of_letters(text: str, cased: boo
         ("HELLO WORLD", "Hello world."),
     ],
 )
-def test_a_plain_line_becomes_a_sentence(plain: str, sentence: str) -> None:
+def test_a_plain_line_becomes_a_sentence(plain, sentence):
     assert as_sentence(plain) == sentence
 
 
 @given(words=st.lists(st.sampled_from(["a", "dog", "i'm", "sees", "nine", "x", "i", "cats"]), min_size=1, max_size=8))
-def test_no_word_is_changed(words: list[str]) -> None:
+def test_no_word_is_changed(words):
     assert normalise(as_sentence(" ".join(words)), "en").split() == words
 
 
-def test_a_transcript_that_is_written_well_is_kept_and_a_plain_one_is_cased() -> None:
+def test_a_transcript_that_is_written_well_is_kept_and_a_plain_one_is_cased():
     assert transcript(record("one two", raw="One, two!"), {"c": "other"}) == "One, two!"
     assert transcript(record("guten morgen", language="de"), {}) == "guten morgen"
     assert transcript(record("a dog", raw="A DOG"), {"c": "A dog!"}) == "A dog!"
     assert transcript(record("a dog", raw="A DOG"), {}) == "A dog."
 
 
-def test_cased_transcripts_are_read_where_there_are_any(tmp_path: Path) -> None:
+def test_cased_transcripts_are_read_where_there_are_any(tmp_path):
     assert read(tmp_path) == {}
     (tmp_path / FILE).write_text('{"u0": "One."}')
     assert read(tmp_path) == {"u0": "One."}

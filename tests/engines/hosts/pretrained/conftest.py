@@ -22,7 +22,7 @@ with_whisper = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def built(tmp_path_factory) -> Callable[[str], Path]:
     """The folder of a tiny checkpoint by the name of its builder."""
     folder = tmp_path_factory.mktemp("tiny")
 
@@ -33,7 +33,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def opened(built: Callable[[str], Path]) -> Iterator[Callable[..., PretrainedHost]]:
+def opened(built) -> Iterator[Callable[..., PretrainedHost]]:
     """Open tiny checkpoints by name; they are closed after the test."""
     hosts: list[PretrainedHost] = []
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -14,8 +11,6 @@ from engines.protocol import (
     RATE_HZ,
     AskRequest,
     CaptionRequest,
-    Clip,
-    Photo,
     Sound,
     TranscribeRequest,
     TranslateRequest,
@@ -24,18 +19,16 @@ from engines.protocol import (
 
 
 @pytest.fixture(autouse=True)
-def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_texts(monkeypatch) -> None:
     monkeypatch.setattr(chat, "N_NEW", dict.fromkeys(chat.N_NEW, 6))
 
 
-def test_senses_are_those_there_are_towers_for(built: Callable[..., Any]) -> None:
+def test_senses_are_those_there_are_towers_for(built):
     assert chat.takes(checkpoint.read(built("omni"), "x")) == {"picture", "sound"}
     assert chat.takes(checkpoint.read(built("language_model"), "x")) == frozenset()
 
 
-def test_an_omni_model_serves_every_tab_but_search(
-    opened: Callable[..., Any], photo: Photo, sound: Sound, clip: Clip
-) -> None:
+def test_an_omni_model_serves_every_tab_but_search(opened, photo, sound, clip):
     host = opened("omni")
     for request in (
         CaptionRequest(media=photo),
@@ -50,9 +43,7 @@ def test_an_omni_model_serves_every_tab_but_search(
         assert result.end in ("finished", "cut", "empty") and result.host == "omni"
 
 
-def test_a_model_that_only_sees_answers_about_what_is_seen(
-    opened: Callable[..., Any], sound: Sound, clip: Clip
-) -> None:
+def test_a_model_that_only_sees_answers_about_what_is_seen(opened, sound, clip):
     host = opened("gemma")
     assert host.info.takes == {"picture"} and not host.info.serves(TranscribeRequest)
     for request in (CaptionRequest(media=clip), AskRequest(media=clip, question="What is it?")):
@@ -61,14 +52,12 @@ def test_a_model_that_only_sees_answers_about_what_is_seen(
         run(host, CaptionRequest(media=sound))
 
 
-def test_a_model_shows_what_it_writes_as_it_writes_it(opened: Callable[..., Any], photo: Photo) -> None:
+def test_a_model_shows_what_it_writes_as_it_writes_it(opened, photo):
     texts = [getattr(r, "text", "") for r in opened("omni").stream(CaptionRequest(media=photo))]
     assert texts[0] == "" and texts[-1] != "" and texts[-1] == texts[-2]
 
 
-def test_a_text_that_reaches_its_limit_is_said_to_break_off(
-    opened: Callable[..., Any], photo: Photo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_text_that_reaches_its_limit_is_said_to_break_off(opened, photo, monkeypatch):
     host = opened("omni")
     ends = [run(host, CaptionRequest(media=photo)).end]
     monkeypatch.setattr(chat, "is_cut", lambda ids, n_new, ends: False)
@@ -76,19 +65,19 @@ def test_a_text_that_reaches_its_limit_is_said_to_break_off(
     assert ends == ["cut", "finished"]
 
 
-def test_of_a_silent_sound_nothing_is_asked(opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_silent_sound_nothing_is_asked(opened, monkeypatch):
     monkeypatch.setattr(chat.Chat, "reply", lambda *_: pytest.fail("asked"))
     silence = Sound(np.zeros(RATE_HZ, np.float32))
     for request in (CaptionRequest(media=silence), AskRequest(media=silence, question="Who speaks?")):
         assert run(opened("omni"), request).end == "empty"
 
 
-def test_a_model_of_text_alone_translates_and_does_nothing_else(opened: Callable[..., Any]) -> None:
+def test_a_model_of_text_alone_translates_and_does_nothing_else(opened):
     host = opened("language_model")
     assert {ability.request for ability in host.info.abilities} == {TranslateRequest}
     assert run(host, TranslateRequest(text="Good morning.", source="en", target="fr")).end in ("finished", "cut")
 
 
-def test_the_prompt_is_no_part_of_the_answer(opened: Callable[..., Any]) -> None:
+def test_the_prompt_is_no_part_of_the_answer(opened):
     result = run(opened("language_model"), TranslateRequest(text="Unusual.", source="en", target="fr"))
     assert "Translate from" not in getattr(result, "text", "")

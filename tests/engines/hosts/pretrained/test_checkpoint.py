@@ -29,17 +29,17 @@ Built = Callable[[str], Path]
 
 
 @pytest.fixture
-def copied(built: Built, tmp_path: Path) -> Path:
+def copied(built, tmp_path) -> Path:
     """A checkpoint one may damage."""
     return Path(shutil.copytree(built("marian"), tmp_path / "marian"))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_architecture_is_told_from_its_config(built: Built, name: str) -> None:
+def test_every_architecture_is_told_from_its_config(built, name):
     assert checkpoint.read(built(name), name).family == FAMILIES[name]
 
 
-def test_parameters_and_bytes_are_those_of_the_weights(built: Built) -> None:
+def test_parameters_and_bytes_are_those_of_the_weights(built):
     import transformers
 
     found = checkpoint.read(built("omni"), "omni")
@@ -48,7 +48,7 @@ def test_parameters_and_bytes_are_those_of_the_weights(built: Built) -> None:
     assert found.n_bytes == (built("omni") / "model.safetensors").stat().st_size
 
 
-def test_other_weights_have_another_digest_and_the_same_the_same(built: Built, copied: Path) -> None:
+def test_other_weights_have_another_digest_and_the_same_the_same(built, copied):
     before = checkpoint.read(copied, "x").digest
     assert before == checkpoint.read(built("marian"), "y").digest
     file = copied / "model.safetensors"
@@ -58,18 +58,18 @@ def test_other_weights_have_another_digest_and_the_same_the_same(built: Built, c
     assert checkpoint.read(copied, "x").digest != before
 
 
-def test_a_name_of_the_hub_is_kept_and_a_path_is_not_shown(built: Built) -> None:
+def test_a_name_of_the_hub_is_kept_and_a_path_is_not_shown(built):
     assert checkpoint.read(built("marian"), "Helsinki-NLP/opus-mt-en-de").name == "Helsinki-NLP/opus-mt-en-de"
     assert checkpoint.read(built("marian"), str(built("marian"))).name == "marian"
 
 
-def test_the_licence_is_what_the_card_says(copied: Path) -> None:
+def test_the_licence_is_what_the_card_says(copied):
     assert checkpoint.read(copied, "x").licence == ""
     (copied / "README.md").write_text("---\nlicense: apache-2.0\ntags: [x]\n---\n# Model\n", encoding="utf-8")
     assert checkpoint.read(copied, "x").licence == "apache-2.0"
 
 
-def test_pickled_weights_are_refused(copied: Path) -> None:
+def test_pickled_weights_are_refused(copied):
     (copied / "model.safetensors").rename(copied / "pytorch_model.bin")
     with pytest.raises(
         CheckpointError, match=r"^marian has no weights as \.safetensors, and other formats can run code"
@@ -77,34 +77,34 @@ def test_pickled_weights_are_refused(copied: Path) -> None:
         checkpoint.read(copied, "x")
 
 
-def test_weights_that_were_cut_off_are_told_before_they_are_loaded(copied: Path) -> None:
+def test_weights_that_were_cut_off_are_told_before_they_are_loaded(copied):
     file = copied / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match=r"^model\.safetensors in marian is damaged or cut off; fetch"):
         checkpoint.read(copied, "x")
 
 
-def test_a_missing_part_of_the_weights_is_told(copied: Path) -> None:
+def test_a_missing_part_of_the_weights_is_told(copied):
     index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
     (copied / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"^model-00001-of-00002\.safetensors in marian is missing; fetch"):
         checkpoint.read(copied, "x")
 
 
-def test_a_damaged_config_is_told(copied: Path) -> None:
+def test_a_damaged_config_is_told(copied):
     (copied / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"^config\.json in marian is damaged; fetch the checkpoint again\.$"):
         checkpoint.read(copied, "x")
 
 
-def test_a_model_no_tab_has_a_use_for_is_refused(copied: Path) -> None:
+def test_a_model_no_tab_has_a_use_for_is_refused(copied):
     config = {"model_type": "detr", "architectures": ["DetrForObjectDetection"]}
     (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"^marian is a DetrForObjectDetection, which no tab has a use for"):
         checkpoint.read(copied, "x")
 
 
-def test_what_does_not_fit_says_how_much_it_needs_and_what_to_do(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_says_how_much_it_needs_and_what_to_do(built, monkeypatch):
     found = checkpoint.read(built("marian"), "x")
     monkeypatch.setattr(checkpoint.devices, "free_bytes", lambda _: 1_000)
     with pytest.raises(DeviceError) as refused:
@@ -115,12 +115,12 @@ def test_what_does_not_fit_says_how_much_it_needs_and_what_to_do(built: Built, m
         checkpoint.place(found, Settings(device="cpu", dtype="int8"))
 
 
-def test_int4_on_a_cpu_is_refused(built: Built) -> None:
+def test_int4_on_a_cpu_is_refused(built):
     with pytest.raises(DeviceError, match=r"^int4 needs an NVIDIA card; choose int8, or another device"):
         checkpoint.place(checkpoint.read(built("marian"), "x"), Settings(device="cpu", dtype="int4"))
 
 
-def test_memory_needed_is_counted_by_the_format(built: Built) -> None:
+def test_memory_needed_is_counted_by_the_format(built):
     found = checkpoint.read(built("marian"), "x")
     full = checkpoint.place(found, Settings(device="cpu", dtype="float32"))
     small = checkpoint.place(found, Settings(device="cpu", dtype="int8"))

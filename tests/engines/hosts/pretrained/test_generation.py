@@ -29,13 +29,13 @@ def counting(n: int, seen: list[int], gate: threading.Event | None = None) -> An
     return work
 
 
-def test_a_text_grows_and_ends_as_the_model_returned_it() -> None:
+def test_a_text_grows_and_ends_as_the_model_returned_it():
     texts = list(GenerationLock().generate(counting(3, [])))
     assert texts[0] == [] and [0, 1, 2] in texts
     assert texts[-1] == [9, 0, 1, 2]
 
 
-def test_closing_stops_the_generation_between_two_tokens_and_waits_for_its_thread() -> None:
+def test_closing_stops_the_generation_between_two_tokens_and_waits_for_its_thread():
     seen: list[int] = []
     gate = threading.Event()
     gate.set()
@@ -45,7 +45,7 @@ def test_closing_stops_the_generation_between_two_tokens_and_waits_for_its_threa
     assert not [thread for thread in threading.enumerate() if thread.name == "pretrained"]
 
 
-def test_the_second_waits_for_the_first() -> None:
+def test_the_second_waits_for_the_first():
     lock, gate = GenerationLock(), threading.Event()
     first, second = lock.generate(counting(2, [], gate)), lock.generate(counting(2, []))
     next(first)
@@ -57,7 +57,7 @@ def test_the_second_waits_for_the_first() -> None:
     assert list(second)[-1] == [9, 0, 1]
 
 
-def test_a_failure_is_raised_where_the_text_is_read() -> None:
+def test_a_failure_is_raised_where_the_text_is_read():
     def work(_: dict[str, Any]) -> None:
         raise ValueError("no such token")
 
@@ -65,7 +65,7 @@ def test_a_failure_is_raised_where_the_text_is_read() -> None:
         list(GenerationLock().generate(work))
 
 
-def test_work_in_one_piece_comes_back_and_the_lock_is_free_again() -> None:
+def test_work_in_one_piece_comes_back_and_the_lock_is_free_again():
     lock = GenerationLock()
 
     def read() -> Any:
@@ -88,5 +88,5 @@ def test_work_in_one_piece_comes_back_and_the_lock_is_free_again() -> None:
         ([5, 6, 7], None, True),
     ],
 )
-def test_a_text_is_cut_that_reaches_its_limit_without_an_end(ids: list[int], ends: Any, cut: bool) -> None:
+def test_a_text_is_cut_that_reaches_its_limit_without_an_end(ids, ends, cut):
     assert is_cut(ids, 3, ends) is cut

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from engines.errors import AbilityError
 from engines.hosts import pretrained
-from engines.protocol import AskRequest, CaptionRequest, Clip, Photo, Sound, run
+from engines.protocol import AskRequest, CaptionRequest, run
 from engines.settings import Settings
 from tests.tiny_models import blip
 
 
-def test_a_photo_and_a_clip_are_captioned_in_english(opened: Callable[..., Any], photo: Photo, clip: Clip) -> None:
+def test_a_photo_and_a_clip_are_captioned_in_english(opened, photo, clip):
     host = opened("blip")
     assert {(a.request, a.language) for a in host.info.abilities} == {(CaptionRequest, "en")}
     for media in (photo, clip):
         assert run(host, CaptionRequest(media=media)).end in ("finished", "cut")
 
 
-def test_other_languages_and_sounds_are_refused_in_a_sentence(
-    opened: Callable[..., Any], photo: Photo, sound: Sound
-) -> None:
+def test_other_languages_and_sounds_are_refused_in_a_sentence(opened, photo, sound):
     host = opened("blip")
     with pytest.raises(AbilityError, match=r"^blip writes English only; choose English, or another model"):
         run(host, CaptionRequest(media=photo, language="de"))
@@ -32,7 +26,7 @@ def test_other_languages_and_sounds_are_refused_in_a_sentence(
         run(host, CaptionRequest(media=sound))
 
 
-def test_a_question_about_a_picture_is_answered_if_the_picture_may_be_seen(tmp_path: Path, photo: Photo) -> None:
+def test_a_question_about_a_picture_is_answered_if_the_picture_may_be_seen(tmp_path, photo):
     folder = blip(tmp_path / "vqa", answers=True)
     host = pretrained.load(folder, str(folder), settings=Settings(device="cpu", dtype="float32", n_threads=1))
     try:

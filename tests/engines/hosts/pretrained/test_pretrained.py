@@ -5,9 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -18,7 +16,7 @@ from engines.device import Choice
 from engines.errors import DeviceError, Message, RequestError
 from engines.hosts import pretrained
 from engines.hosts.pretrained import chat, checkpoint
-from engines.protocol import Cancel, CaptionRequest, Host, Photo, Sound, TranscribeRequest, run
+from engines.protocol import Cancel, CaptionRequest, Host, TranscribeRequest, run
 from engines.settings import Settings
 from tests.conftest import SAMPLES
 from tests.engines.hosts.pretrained.conftest import SETTINGS, WHISPER, with_whisper
@@ -26,22 +24,20 @@ from tests.engines.hosts.pretrained.conftest import SETTINGS, WHISPER, with_whis
 WAIT_S = 20.0
 
 
-def test_a_checkpoint_is_told_without_being_loaded(
-    built: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_is_told_without_being_loaded(built, monkeypatch):
     monkeypatch.setattr(pretrained.chat, "tasks", lambda *_: pytest.fail("loaded"))
     info = pretrained.describe(built("omni"), "some/omni", SETTINGS)
     assert info.name == "some/omni" and info.source == "some/omni" and info.takes == {"picture", "sound"}
     assert info.memory_bytes == 4 * info.n_parameters > 0 and info.dtype == "float32" and info.device == "cpu"
 
 
-def test_what_is_told_before_is_what_the_host_says(built: Callable[[str], Path], opened: Callable[..., Any]) -> None:
+def test_what_is_told_before_is_what_the_host_says(built, opened):
     host = opened("omni")
     assert isinstance(host, Host)
     assert host.info == pretrained.describe(built("omni"), str(built("omni")), SETTINGS)
 
 
-def test_a_stop_ends_the_text_where_it_is(opened: Callable[..., Any], photo: Photo) -> None:
+def test_a_stop_ends_the_text_where_it_is(opened, photo):
     host, cancel = opened("omni"), Cancel()
     last: Any = None
     for last in host.stream(CaptionRequest(media=photo), cancel):
@@ -51,7 +47,7 @@ def test_a_stop_ends_the_text_where_it_is(opened: Callable[..., Any], photo: Pho
     assert run(host, CaptionRequest(media=photo)).end in ("finished", "cut")
 
 
-def test_rest_gives_the_weights_back_and_the_next_request_brings_them(opened: Callable[..., Any], sound: Sound) -> None:
+def test_rest_gives_the_weights_back_and_the_next_request_brings_them(opened, sound):
     host = opened("whisper")
     before = run(host, TranscribeRequest(media=sound))
     weights = weakref.ref(next(iter(host._loaded.tasks.values())))
@@ -59,10 +55,10 @@ def test_rest_gives_the_weights_back_and_the_next_request_brings_them(opened: Ca
     gc.collect()
     assert host._loaded is None and weights() is None
     again: Any = run(host, TranscribeRequest(media=sound))
-    assert host._loaded is not None and again.segments == before.segments  # type: ignore[attr-defined]
+    assert host._loaded is not None and again.segments == before.segments
 
 
-def test_a_large_model_at_rest_takes_no_memory(opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_model_at_rest_takes_no_memory(opened, monkeypatch):
     ballast = 256 * 2**20
 
     def heavy(*_: Any) -> dict[type, Any]:
@@ -79,7 +75,7 @@ def test_a_large_model_at_rest_takes_no_memory(opened: Callable[..., Any], monke
 
 @with_whisper
 @pytest.mark.parametrize("end", ["rest", "close"])
-def test_real_whisper_gives_back_what_its_weights_took(end: str) -> None:
+def test_real_whisper_gives_back_what_its_weights_took(end):
     process = psutil.Process()
     host = pretrained.load(WHISPER, str(WHISPER), settings=SETTINGS)
     run(host, TranscribeRequest(media=SAMPLES / "all-busy.mp3"))
@@ -89,9 +85,7 @@ def test_real_whisper_gives_back_what_its_weights_took(end: str) -> None:
     host.close()
 
 
-def test_an_idle_model_goes_to_rest_by_itself_but_not_while_it_works(
-    opened: Callable[..., Any], sound: Sound, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_idle_model_goes_to_rest_by_itself_but_not_while_it_works(opened, sound, monkeypatch):
     rested = threading.Event()
     rest = pretrained.PretrainedHost.rest
 
@@ -112,23 +106,21 @@ def test_an_idle_model_goes_to_rest_by_itself_but_not_while_it_works(
     assert run(host, TranscribeRequest(media=sound)).done
 
 
-def test_a_closed_host_moves_nowhere(opened: Callable[..., Any]) -> None:
+def test_a_closed_host_moves_nowhere(opened):
     host = opened("whisper")
     host.close()
     with pytest.raises(RequestError, match=r"^This model was closed"):
         host.move("cpu")
 
 
-def test_a_move_to_what_is_not_there_leaves_it_where_it_was(opened: Callable[..., Any], sound: Sound) -> None:
+def test_a_move_to_what_is_not_there_leaves_it_where_it_was(opened, sound):
     host = opened("whisper")
     with pytest.raises(DeviceError, match="There is no cuda:99 here"):
         host.move("cuda:99")
     assert host.info.device == "cpu" and run(host, TranscribeRequest(media=sound)).done
 
 
-def test_a_move_loads_it_anew_and_waits_for_nobody_at_work(
-    opened: Callable[..., Any], sound: Sound, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_move_loads_it_anew_and_waits_for_nobody_at_work(opened, sound, monkeypatch):
     host = opened("whisper")
     working = host.stream(TranscribeRequest(media=sound))
     next(working)
@@ -142,9 +134,7 @@ def test_a_move_loads_it_anew_and_waits_for_nobody_at_work(
     assert run(host, TranscribeRequest(media=sound)).done
 
 
-def test_memory_that_runs_out_is_one_sentence_and_the_host_goes_on(
-    opened: Callable[..., Any], photo: Photo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_that_runs_out_is_one_sentence_and_the_host_goes_on(opened, photo, monkeypatch):
     host = opened("omni")
 
     def full(*_: Any, **__: Any) -> Any:
@@ -157,9 +147,7 @@ def test_memory_that_runs_out_is_one_sentence_and_the_host_goes_on(
     assert run(host, CaptionRequest(media=photo)).done
 
 
-def test_weights_that_do_not_fit_are_refused_before_they_are_read(
-    built: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_that_do_not_fit_are_refused_before_they_are_read(built, monkeypatch):
     monkeypatch.setattr(checkpoint.devices, "free_bytes", lambda _: 0)
     monkeypatch.setattr(pretrained.speech, "tasks", lambda *_: pytest.fail("loaded"))
     with pytest.raises(DeviceError, match=r"^whisper needs about"):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from engines.errors import CollectionError, MediaError
-from engines.protocol import Clip, EmbedRequest, IndexRequest, Photo, SearchRequest, Sound, run
+from engines.protocol import EmbedRequest, IndexRequest, Photo, SearchRequest, run
 from tests.conftest import tone, write_photo, write_sound
 
 
@@ -18,9 +16,7 @@ def plain(*colour: int) -> Photo:
     return Photo(np.full((40, 40, 3), colour, np.uint8))
 
 
-def test_text_pictures_and_clips_get_vectors_of_length_one(
-    opened: Callable[..., Any], photo: Photo, clip: Clip, sound: Sound
-) -> None:
+def test_text_pictures_and_clips_get_vectors_of_length_one(opened, photo, clip, sound):
     host = opened("siglip")
     for media, kind in (("a dog", "text"), (photo, "photo"), (clip, "clip")):
         result: Any = run(host, EmbedRequest(media=media))
@@ -29,7 +25,7 @@ def test_text_pictures_and_clips_get_vectors_of_length_one(
         run(host, EmbedRequest(media=sound))
 
 
-def test_sounds_get_vectors_from_a_model_that_hears(opened: Callable[..., Any], sound: Sound, photo: Photo) -> None:
+def test_sounds_get_vectors_from_a_model_that_hears(opened, sound, photo):
     host = opened("clap")
     result: Any = run(host, EmbedRequest(media=sound))
     assert result.kind == "sound" and np.linalg.norm(result.vector) == pytest.approx(1.0, abs=1e-4)
@@ -37,9 +33,7 @@ def test_sounds_get_vectors_from_a_model_that_hears(opened: Callable[..., Any], 
         run(host, EmbedRequest(media=photo))
 
 
-def test_a_folder_is_indexed_and_searched_and_what_cannot_be_seen_is_listed(
-    opened: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_a_folder_is_indexed_and_searched_and_what_cannot_be_seen_is_listed(opened, tmp_path):
     folder = tmp_path / "media"
     folder.mkdir()
     for n in range(3):
@@ -52,7 +46,7 @@ def test_a_folder_is_indexed_and_searched_and_what_cannot_be_seen_is_listed(
     assert found.hits[0].path.name == "1.png" and all(0 <= hit.fit <= 1 for hit in found.hits)
 
 
-def test_a_collection_of_another_model_is_refused(opened: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_collection_of_another_model_is_refused(opened, tmp_path):
     folder = tmp_path / "media"
     folder.mkdir()
     write_photo(folder / "1.png", plain(1, 2, 3))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from tests.conftest import SAMPLES, tone
 from tests.engines.hosts.pretrained.conftest import WHISPER, with_whisper
 
 
-def test_time_pieces_become_times_and_what_is_open_ends_with_the_stretch() -> None:
+def test_time_pieces_become_times_and_what_is_open_ends_with_the_stretch():
     words = {1: "good", 2: "morning", 3: "bye"}
     ids = [100, 1, 2, 150, 160, 3]
     found = _timed(ids, 100, lambda held: " ".join(words[i] for i in held), end_s=2.0)
@@ -29,7 +28,7 @@ def test_time_pieces_become_times_and_what_is_open_ends_with_the_stretch() -> No
     ]
 
 
-def test_no_time_reaches_past_the_stretch() -> None:
+def test_no_time_reaches_past_the_stretch():
     (found,) = _timed([100, 1, 1500], 100, lambda held: "x" * len(held), end_s=3.0)
     assert found.end_s == 3.0
 
@@ -38,20 +37,18 @@ def test_no_time_reaches_past_the_stretch() -> None:
     ("text", "is_repetitive"),
     [("[music] " * 20, True), ("Please hold and your call will be answered in the order it was received. " * 1, False)],
 )
-def test_what_is_said_over_and_over_is_told_from_speech(text: str, is_repetitive: bool) -> None:
+def test_what_is_said_over_and_over_is_told_from_speech(text, is_repetitive):
     assert _is_repetitive(text) is is_repetitive
 
 
-def test_a_whisper_writes_segments_with_times_in_a_language_it_knows(opened: Callable[..., Any], sound: Sound) -> None:
+def test_a_whisper_writes_segments_with_times_in_a_language_it_knows(opened, sound):
     result = run(opened("whisper"), TranscribeRequest(media=sound))
     assert isinstance(result, TranscribeResult) and result.end in ("finished", "empty")
     assert result.language in ("en", "de", "fr", "zh") and result.duration_s == pytest.approx(2.0, abs=0.1)
     assert all(0 <= s.start_s <= s.end_s <= 2.1 for s in result.segments)
 
 
-def test_a_whisper_translates_into_english_by_itself_and_into_nothing_else(
-    opened: Callable[..., Any], sound: Sound, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_whisper_translates_into_english_by_itself_and_into_nothing_else(opened, sound, monkeypatch):
     host = opened("whisper")
     monkeypatch.setattr(speech, "_is_repetitive", lambda _: False)  # random weights do nothing else
     asked: list[str] = []
@@ -68,9 +65,7 @@ def test_a_whisper_translates_into_english_by_itself_and_into_nothing_else(
         run(host, TranscribeRequest(media=sound, language="de", translate_to="fr"))
 
 
-def test_silence_gives_no_words_when_the_model_hears_no_speech(
-    opened: Callable[..., Any], sound: Sound, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silence_gives_no_words_when_the_model_hears_no_speech(opened, sound, monkeypatch):
     monkeypatch.setattr(speech, "NO_SPEECH", -1.0)
     assert run(opened("whisper"), TranscribeRequest(media=sound)).end == "empty"
 
@@ -85,13 +80,8 @@ def test_silence_gives_no_words_when_the_model_hears_no_speech(
     ],
 )
 def test_what_may_be_noise_gives_no_words_if_the_model_is_unsure_of_them(
-    opened: Callable[..., Any],
-    sound: Sound,
-    monkeypatch: pytest.MonkeyPatch,
-    no_speech: float,
-    unsure: float,
-    is_speech: bool,
-) -> None:
+    opened, sound, monkeypatch, no_speech, unsure, is_speech
+):
     monkeypatch.setattr(speech, "_is_repetitive", lambda _: False)  # random weights do nothing else
     monkeypatch.setattr(speech.Whisper, "_heard", lambda *_: (no_speech, "en"))
     monkeypatch.setattr(speech, "UNSURE", unsure)
@@ -100,7 +90,7 @@ def test_what_may_be_noise_gives_no_words_if_the_model_is_unsure_of_them(
     assert any(result.text for result in partial) is is_speech
 
 
-def test_sureness_is_the_mean_log_probability_of_what_is_taken() -> None:
+def test_sureness_is_the_mean_log_probability_of_what_is_taken():
     sureness = speech._Sureness()
     for shares in ([0.5, 0.2, 0.3], [0.1, 0.9, 0.0]):
         scores = torch.tensor([shares]).log() + 3.0  # logits of these shares
@@ -108,15 +98,13 @@ def test_sureness_is_the_mean_log_probability_of_what_is_taken() -> None:
     assert sureness.mean_logprob == pytest.approx(np.log([0.5, 0.9]).mean(), abs=1e-5)
 
 
-def test_an_english_model_refuses_other_languages(
-    opened: Callable[..., Any], sound: Sound, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_english_model_refuses_other_languages(opened, sound, monkeypatch):
     monkeypatch.setattr(speech, "_languages", lambda _: ("en",))
     with pytest.raises(AbilityError, match=r"^whisper does not write down de; it knows en"):
         run(opened("whisper"), TranscribeRequest(media=sound, language="de"))
 
 
-def test_a_model_that_spells_gives_each_word_its_times(opened: Callable[..., Any], sound: Sound) -> None:
+def test_a_model_that_spells_gives_each_word_its_times(opened, sound):
     host = opened("speller")
     assert {a.language for a in host.info.abilities} == {""}  # it does not tell which
     result = run(host, TranscribeRequest(media=sound))
@@ -125,14 +113,14 @@ def test_a_model_that_spells_gives_each_word_its_times(opened: Callable[..., Any
         assert segment.words and all(0 <= w.start_s <= w.end_s <= 2.1 for w in segment.words)
 
 
-def test_long_silence_is_skipped_without_asking_the_model(opened: Callable[..., Any]) -> None:
+def test_long_silence_is_skipped_without_asking_the_model(opened):
     quiet = Sound(np.zeros(RATE_HZ * 20, np.float32))
     result = run(opened("whisper"), TranscribeRequest(media=quiet))
-    assert result.end == "empty" and result.duration_s == pytest.approx(20.0)  # type: ignore[attr-defined]
+    assert result.end == "empty" and result.duration_s == pytest.approx(20.0)
 
 
 @with_whisper
-def test_real_whisper_writes_down_the_sample_speech() -> None:
+def test_real_whisper_writes_down_the_sample_speech():
     host = pretrained.load(WHISPER, str(WHISPER), settings=Settings(device="cpu", n_threads=1))
     try:
         english = run(host, TranscribeRequest(media=SAMPLES / "all-busy.mp3"))
@@ -149,7 +137,7 @@ def test_real_whisper_writes_down_the_sample_speech() -> None:
     assert rain.end == "empty"
 
 
-def test_a_tone_is_cut_where_it_is_quiet_and_no_stretch_is_left_out(opened: Callable[..., Any]) -> None:
+def test_a_tone_is_cut_where_it_is_quiet_and_no_stretch_is_left_out(opened):
     pause = np.zeros(RATE_HZ, np.float32)
     long = Sound(np.concatenate([tone(6.0), pause, tone(6.0), pause, tone(6.0)]))
     results = list(opened("whisper").stream(TranscribeRequest(media=long, language="en")))
