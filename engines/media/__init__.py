@@ -24,7 +24,7 @@ from engines.media import reading, texts, tracks
 from engines.media.ahead import ahead, waited
 from engines.media.child import apart, apart_in_turn
 from engines.media.opening import head, is_ordinary, open_file
-from engines.media.reading import MAX_FRAMES, MediaInfo
+from engines.media.reading import MAX_FRAMES, MediaInfo, Words
 from engines.media.refusals import MAX_PIXELS, MAX_SECONDS, refusal
 from engines.media.sniffing import looks_like_media
 from engines.media.thumbnails import thumbnail
@@ -39,6 +39,7 @@ __all__ = [
     "SOUND_SUFFIXES",
     "TEXT_SUFFIXES",
     "MediaInfo",
+    "Words",
     "ahead",
     "content_digest",
     "head",
@@ -53,6 +54,7 @@ __all__ = [
     "probe_sound",
     "resample",
     "stream_sound",
+    "stream_words",
     "thumbnail",
     "waited",
 ]
@@ -85,6 +87,7 @@ load_clip = apart(reading.load_clip)
 load_metadata = apart(reading.load_metadata)
 load_text = apart(texts.load_text)
 stream_sound = apart_in_turn(reading.stream_sound)
+stream_words = apart_in_turn(reading.stream_words)
 
 
 def resample(samples: np.ndarray, rate_hz: int) -> np.ndarray:

@@ -64,7 +64,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from engines.media.child import serve; serve()"
 _RECORDS: dict[str, type[Any]] = {
     record.__name__: record
-    for record in (reading.MediaInfo, reading.SoundInfo, reading.Thumbnail, Metadata, Photo, Sound, Clip)
+    for record in (reading.MediaInfo, reading.SoundInfo, reading.Thumbnail, reading.Words, Metadata, Photo, Sound, Clip)
 }
 _NUMBERS = ("|u1", "<f4")
 
@@ -107,7 +107,7 @@ def apart(function: Callable[Concatenate[Path, P], R]) -> Callable[Concatenate[P
         with _borrowed() as child:
             if child is None:
                 return function(path, *args, **options)
-            return _value(child.ask(path, [function.__name__, _name(path), options]))
+            return _value(child.ask(path, [function.__name__, _name(path), options], function.__name__))
 
     return call
 
@@ -121,14 +121,14 @@ def apart_in_turn(function: Callable[Concatenate[Path, P], Iterator[R]]) -> Call
             if child is None:
                 yield from function(path, *args, **options)
                 return
-            answer = child.ask(path, [function.__name__, _name(path), options])
+            answer = child.ask(path, [function.__name__, _name(path), options], function.__name__)
             while "item" in answer:
                 try:
                     yield answer["item"]
                 except BaseException:  # GeneratorExit: nobody wants the rest
                     child.let_go(path)
                     raise
-                answer = child.ask(path, "next")
+                answer = child.ask(path, "next", function.__name__)
             _value(answer)
 
     return call
@@ -208,14 +208,14 @@ class _Child:
     def is_ready(self) -> bool:
         return self._parent == os.getpid() and self.process.poll() is None  # a fork must not share its parent's child
 
-    def ask(self, path: Path, message: object) -> dict[str, Any]:
+    def ask(self, path: Path, message: object, function: str = "") -> dict[str, Any]:
         """Send a message and wait for the answer. A child that fails to give one is ended.
 
-        Raises MediaError, Cancelled.
+        function: of `reading`, by which the seconds it may take are counted. Raises MediaError, Cancelled.
         """
         assert self.process.stdin is not None and self.process.stdout is not None
         with _quick_then_long():
-            patience = threading.Timer(PATIENCE_S + budget.seconds(path), self.process.kill)
+            patience = threading.Timer(PATIENCE_S + budget.seconds(path, function), self.process.kill)
             patience.daemon = True
             try:
                 patience.start()
@@ -335,14 +335,14 @@ def _limit() -> None:
 
 def _answer(requests: IO[bytes], answers: IO[bytes], name: str, path: Path, options: dict[str, Any]) -> None:
     try:
-        budget.begin(path)
+        budget.begin(path, name)
         result = getattr(reading, name)(path, **options)
         if isinstance(result, Iterator):
             for item in result:
                 _send(answers, {"item": item})
                 if _receive(requests) == "stop":
                     break
-                budget.begin(path)
+                budget.begin(path, name)
             result = None
         _send(answers, {"value": result})
     except MediaError as error:

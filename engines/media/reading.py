@@ -6,6 +6,7 @@ Others read through `engines.media`, which runs these functions in a process of 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from engines.errors import MediaError, Message
-from engines.media import photos, tracks
+from engines.media import ocr, photos, tracks
 from engines.media.metadata import load_metadata
 from engines.media.notes import note
 from engines.media.refusals import refusal
@@ -32,6 +33,7 @@ __all__ = [
     "probe",
     "probe_sound",
     "stream_sound",
+    "stream_words",
     "thumbnail",
 ]
 
@@ -59,6 +61,15 @@ class SoundInfo:
     duration_s: float
     track: int
     notes: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is written in a picture, line by line, or in a clip's frame that stands for some seconds of it."""
+
+    lines: tuple[str, ...]
+    start_s: float = 0.0
+    end_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +234,45 @@ def load_clip(
             raise
         sound = None
     return Clip(frames, times_s, length_s, sound, notes if sound is None else (*notes, *sound.notes))
+
+
+def stream_words(path: Path, *, step_s: float = 10.0, most: int = 16) -> Iterator[Words]:
+    """What is written in a photo; in a clip, in a frame of every `step_s` seconds, at most `most` frames.
+
+    Nothing for a sound, and where the extra `ocr` is not installed. Raises MediaError.
+    """
+    if not ocr.is_installed():
+        return
+    with photos.opened(path) as picture:
+        if picture is not None:
+            if not picture.moves:
+                yield Words(_lines(path, photos.photo(picture, ocr.MAX_SIDE).pixels))
+                return
+            animation = photos.Animation(picture)
+            for start_s, end_s in _stretches(animation.duration_s, step_s, most):
+                frames, _ = animation.at([(start_s + end_s) / 2], ocr.MAX_SIDE)
+                yield Words(_lines(path, frames[0]), start_s, end_s)
+            return
+    with tracks.opened(path) as container:
+        if tracks.video(container) is None:
+            return
+        film = tracks.Film(path, container)
+        for start_s, end_s in _stretches(tracks.duration_s(path, container), step_s, most):
+            pixels = film.pixels(film.at((start_s + end_s) / 2), ocr.MAX_SIDE)
+            yield Words(_lines(path, pixels), start_s, end_s)
+
+
+def _lines(path: Path, pixels: np.ndarray) -> tuple[str, ...]:
+    try:
+        return ocr.lines_of(pixels)
+    except Exception as error:  # the packages are damaged, or choke on this picture
+        raise refusal("words_unread", path) from error
+
+
+def _stretches(duration_s: float, step_s: float, most: int) -> list[tuple[float, float]]:
+    """A duration in equal spans of about `step_s` seconds, at most `most` of them."""
+    n = max(1, min(most, math.ceil(duration_s / step_s)))
+    return [(i * duration_s / n, (i + 1) * duration_s / n) for i in range(n)]
 
 
 def _span(

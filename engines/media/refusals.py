@@ -46,6 +46,7 @@ SENTENCES = {
     "no_such_track": "{name} has {n_tracks} sound tracks; choose one of them.",
     "too_short": "{name} is shorter than {shortest_s} seconds, too short to say what it is; choose a longer sound.",
     "no_text": "{name} holds no text; choose a text file that does.",
+    "words_unread": "The words in {name} could not be read; if it is so with every picture, install rapidocr again.",
     "past_the_end": "{name} ends before {start_s:.1f} seconds; choose an earlier time.",
 }
 
