@@ -176,11 +176,20 @@ class AskRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedRequest:
-    """Put text or media into the space all senses share."""
+    """Put text or media into the space all senses share.
+
+    against: the kind of media that the vector of a text is compared with, as a search has one for each kind: pictures
+    carry codes of what they show, which a text gets for them and for nothing else.
+    """
 
     media: Media | str
+    against: Kind = "photo"
 
     def __post_init__(self) -> None:
+        if self.against not in KINDS:
+            raise RequestError(
+                "kinds_unknown", "Unknown kinds {odd}; known are {known}.", odd=[self.against], known=list(KINDS)
+            )
         if isinstance(self.media, str):
             if not self.media.strip():
                 raise RequestError("embed_text_needed", "Type something to embed first.")

@@ -28,6 +28,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engines import (
+    KINDS,
     AskRequest,
     Cancel,
     CaptionRequest,
@@ -155,6 +156,7 @@ def tasks_of(state: AppState) -> tuple[Task, ...]:
             (
                 Parameter("text", str, "the text; empty where a file is sent", ""),
                 Parameter("file", Path, "the photo, clip or sound", optional=True),
+                Parameter("against", str, f"what a text is compared with: {', '.join(KINDS)}", "photo"),
             ),
             _embed,
         ),
@@ -195,7 +197,7 @@ def _embed(values: Values) -> Sequence[Request]:
     media = values["text"] or values["file"]
     if media is None:
         raise RequestError("api.embed", "Send a text or a file to embed.")
-    return (EmbedRequest(media=media),)
+    return (EmbedRequest(media=media, against=values["against"]),)
 
 
 def parsed(task: Task, values: Values, file_of: Callable[[Any], Path]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from engines.cli.outputs import Output, Render, add_output_options
 from engines.cli.progress import Meter
 from engines.errors import MediaError, RequestError, UserError
 from engines.protocol import (
+    KINDS,
     LANGUAGES,
     AskRequest,
     AskResult,
@@ -144,6 +145,7 @@ def ask(options: argparse.Namespace) -> int:
 def embed_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("inputs", nargs="*", metavar="INPUT", help=f"text, or {_FILES}")
     sub.add_argument("--file", action="append", default=[], metavar="FILE", help="a file, whatever its name looks like")
+    sub.add_argument("--against", choices=KINDS, default="photo", help="what texts are compared with (default: photo)")
     add_output_options(sub, ("txt", "json"))
 
 
@@ -155,7 +157,7 @@ def embed(options: argparse.Namespace) -> int:
         raise RequestError("cli_no_inputs", "Name a text or a file.")
 
     def ask(host: Host, source: Input) -> Iterator[Result]:
-        return host.stream(EmbedRequest(media=texts.get(source, source.path)))
+        return host.stream(EmbedRequest(media=texts.get(source, source.path), against=options.against))
 
     return over_files(options, ask, ("search",), {"txt": _vector}, words, None, tuple(texts))
 

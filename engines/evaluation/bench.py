@@ -14,7 +14,7 @@ import numpy as np
 from engines.archives import MissingPart
 from engines.errors import UserError
 from engines.evaluation.metrics import MissingTool, accuracy
-from engines.protocol import EmbedRequest, EmbedResult, Host, Media, Request, Result, run
+from engines.protocol import EmbedRequest, EmbedResult, Host, Kind, Media, Request, Result, run
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Result)
@@ -116,10 +116,12 @@ class Bench:
             raise TypeError(f"{self.host.info.name} answered a {type(request).__name__} with {type(result).__name__}")
         return result
 
-    def vectors(self, items: Sequence[T], load: Callable[[T], Media | str], what: str) -> np.ndarray:
-        """(n, D) float32 unit vectors of what `load` brings in, one item at a time."""
-        return np.stack([self.vector(load(item)) for item in self.each(items, what)])
+    def vectors(
+        self, items: Sequence[T], load: Callable[[T], Media | str], what: str, *, against: Kind = "photo"
+    ) -> np.ndarray:
+        """(n, D) float32 unit vectors of what `load` brings in, one item at a time. against: as of EmbedRequest."""
+        return np.stack([self.vector(load(item), against) for item in self.each(items, what)])
 
-    def vector(self, media: Media | str) -> np.ndarray:
+    def vector(self, media: Media | str, against: Kind = "photo") -> np.ndarray:
         """(D,) float32, length 1."""
-        return self.ask(EmbedRequest(media=media), EmbedResult).vector
+        return self.ask(EmbedRequest(media=media, against=against), EmbedResult).vector

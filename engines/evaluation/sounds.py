@@ -31,7 +31,7 @@ def sound_rows(bench: Bench) -> Rows:
         labels = sorted({record.label for record in whole})
         own = bench.take(whole)
         try:
-            texts = bench.vectors(labels, sound_prompt, "labels")
+            texts = bench.vectors(labels, sound_prompt, "labels", against="sound")
             heard = bench.vectors(own, _sound, corpus)
         except REASONS as reason:
             rows[f"sound.{corpus}.accuracy"] = skipped(reason)

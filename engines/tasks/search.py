@@ -94,7 +94,7 @@ def embed(space: Space, request: EmbedRequest) -> Iterator[EmbedResult]:
     shown = EmbedResult(request=request, progress=Progress("looking"))
     yield shown
     if isinstance(request.media, str):
-        vector = space.query_vector(fold_query(request.media), "photo")
+        vector = space.query_vector(fold_query(request.media), request.against)
         yield EmbedResult(request=request, vector=vector, kind="text", end="finished")
         return
     window = yield from _point(space, request.media, shown)

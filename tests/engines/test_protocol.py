@@ -53,6 +53,7 @@ FILE = Path("dog.jpg")
             "Only picture, sound and names can be",
         ),
         (lambda: EmbedRequest(media=""), "Type something to embed first."),
+        (lambda: EmbedRequest(media="dog", against="smell"), "Unknown kinds smell"),
         (lambda: SearchRequest(query="", collection=FILE), "Type what to look for, or drop a file."),
         (lambda: SearchRequest(query="dog", collection=FILE, k=0), "k is 0; choose 1 to 1000 hits."),
         (lambda: SearchRequest(query="dog", collection=FILE, kinds=frozenset()), "Choose at least one kind of media"),

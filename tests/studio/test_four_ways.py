@@ -77,6 +77,12 @@ CASES = (
     ),
     Case("embed", lambda _: EmbedRequest(media=DOG), ("--file", str(DOG)), {"file": DOG}),
     Case(
+        "embed",
+        lambda _: EmbedRequest(media="a dog", against="sound"),
+        ("a dog", "--against", "sound"),
+        {"text": "a dog", "against": "sound"},
+    ),
+    Case(
         "search",
         lambda collection: SearchRequest(query="a dog", collection=collection, k=2),
         ("COLLECTION", "a dog", "-k", "2"),

@@ -13,7 +13,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from engines.hosts.api_server.exchange import data_url, decoded, inner, json_body, last_result, wrong
-from engines.protocol import EmbedRequest, EmbedResult, Host
+from engines.protocol import KINDS, EmbedRequest, EmbedResult, Host
 
 MAX_INPUTS = 256
 """Texts or media of one request."""
@@ -30,13 +30,16 @@ async def embeddings(host: Host, http: HttpRequest) -> Response:
     form = body.get("encoding_format") or "float"
     if form not in ("float", "base64"):
         raise wrong("encoding_format is float or base64.")
+    against = body.get("against") or "photo"
+    if against not in KINDS:
+        raise wrong(f'"against" is one of {", ".join(KINDS)}: what the vector of a text is compared with.')
     rows: list[dict[str, Any]] = []
     n_read = 0
     with TemporaryDirectory(prefix="fusion-studio-api-") as folder:
         for n, item in enumerate(inputs):
             media = await to_thread.run_sync(_embeddable, item, Path(folder) / f"input-{n}")
             n_read += len(media) // 4 + 1 if isinstance(media, str) else 64
-            result = await last_result(host, EmbedRequest(media=media), http)
+            result = await last_result(host, EmbedRequest(media=media, against=against), http)
             assert isinstance(result, EmbedResult)
             vector = np.asarray(result.vector, "<f4")
             shown = base64.b64encode(vector.tobytes()).decode() if form == "base64" else [float(v) for v in vector]

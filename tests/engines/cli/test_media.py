@@ -56,6 +56,7 @@ from tests.fake_host import FakeHost
         ("transcribe a.mp4 --track 2", TranscribeRequest(media=Path("a.mp4"), track=2), "Good morning."),
         ("ask a.mp4 Who? --track 2", AskRequest(media=Path("a.mp4"), question="Who?", track=2), "A dog is barking."),
         ("embed dog", EmbedRequest(media="dog"), "text: 1.0000 0.0000"),
+        ("embed dog --against sound", EmbedRequest(media="dog", against="sound"), "text: 1.0000 0.0000"),
         ("embed a.jpg", EmbedRequest(media=Path("a.jpg")), "photo: 1.0000"),
         ("embed --file a.jpg", EmbedRequest(media=Path("a.jpg")), "photo: 1.0000"),
     ],

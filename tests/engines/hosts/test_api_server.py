@@ -226,6 +226,7 @@ def test_the_model_is_listed(client):
         ("embeddings", {"input": [1, 2, 3]}, "token ids are not read"),
         ("embeddings", {"input": " "}, "Type something to embed first."),
         ("embeddings", {"input": "a", "dimensions": 12}, "256 dimensions"),
+        ("embeddings", {"input": "a", "against": "smell"}, "one of photo, sound"),
     ],
 )
 def test_what_cannot_be_served_is_a_sentence_in_the_form_of_openai(address, path, body, sentence):

@@ -14,6 +14,9 @@ from engines.model.checkpoint import Checkpoint
 from engines.model.concepts import NameTable, likeliest, listed, names
 from engines.model.config import Concept, ConceptGroup, ModelConfig
 from engines.model.fusion import FusionModel
+from engines.protocol import EmbedRequest
+from engines.tasks import search
+from engines.text import fold_query
 
 TABBY, TIGER, CUP = (
     Concept("tabby cat", "Tigerkatze", "chat tigré", "虎斑猫"),
@@ -97,6 +100,10 @@ def test_a_query_that_names_a_concept_in_any_language_is_moved_to_its_code(knowi
     query = encoder.query_vector(text, "photo")
     assert int(np.argmax(table.codes @ query)) == 2
     assert np.allclose(encoder.query_vector(text, "sound"), encoder.text_vector(text))
+    *_, for_photos = search.embed(encoder, EmbedRequest(media=text))
+    *_, for_sounds = search.embed(encoder, EmbedRequest(media=text, against="sound"))
+    assert np.allclose(for_photos.vector, encoder.query_vector(fold_query(text), "photo"))
+    assert np.allclose(for_sounds.vector, encoder.text_vector(fold_query(text)))
 
 
 def test_a_vector_that_resembles_no_name_has_no_code(knowing):
