@@ -90,6 +90,7 @@ def stop_in_the_middle(there: LoopbackHub) -> None:
             if progress.done > 20_000:
                 cancel.set()
     there.pause_s = 0.0
+    there.asked.clear()
 
 
 # --- what is fetched ----------------------------------------------------------------------------------------------
