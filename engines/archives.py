@@ -3,8 +3,7 @@
 A folder holds `photos/`, `naming/`, `photo_qa/`, `captions/`, `speech/`, `sounds/`, `text/`, `fewshot/`, `video/`;
 what belongs to which split is said by file names (`flickr8k_dev.jsonl.gz`, `en-de.dev.tsv.gz`) or by a `split` field in
 the lines. Lists are gzipped JSON lines or tab-separated text; media lie in plain .tar files and are read by offset, so
-nothing is unpacked and nothing but the lists is held in memory. A part that is not there raises `MissingPart` with the
-reason.
+nothing is unpacked and nothing but the lists is held in memory. A part that is not there raises `DatasetMissing`.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ CAPTIONS_ONLY = "captions_only.jsonl.gz"
 """The one list among the photos whose photos are not there."""
 
 
-class MissingPart(StudioError):
+class DatasetMissing(StudioError):
     """A part of the data is not there; the text says which one. Evaluation prints it as a skipped row."""
 
 
@@ -147,7 +146,7 @@ def _found(data: Path, part: str, split: str, *keys: str) -> list[tuple[str, dic
     folder = data / part
     lists = sorted(path for path in folder.glob("*.jsonl*") if path.name != CAPTIONS_ONLY)
     if not lists:
-        raise MissingPart(f"the data has no {part}")
+        raise DatasetMissing(f"the data has no {part}")
     index = _TarIndex(folder)
     found, n_listed = [], 0
     for path in lists:
@@ -161,7 +160,7 @@ def _found(data: Path, part: str, split: str, *keys: str) -> list[tuple[str, dic
                     found.append((corpus, row, member))
     if not found:
         lost = ", though the list names some" if n_listed else ""
-        raise MissingPart(f"the data has no {part} of the split {split}{lost}")
+        raise DatasetMissing(f"the data has no {part} of the split {split}{lost}")
     if len(found) < n_listed:
         logger.warning("%s, %s: %d of %d are listed but not there", part, split, n_listed - len(found), n_listed)
     return found
@@ -171,24 +170,30 @@ def _found(data: Path, part: str, split: str, *keys: str) -> list[tuple[str, dic
 
 
 @dataclass(frozen=True)
-class PhotoRecord:
+class _Photo:
+    """A photo of a data set, decoded when it is asked for."""
+
+    id: str
+    corpus: str
+    source: Member
+
+    def load(self) -> Photo:
+        return self.source.photo()
+
+
+@dataclass(frozen=True)
+class PhotoRecord(_Photo):
     """A photo and what people wrote about it.
 
     captions: by language ("en", "de", "zh"; "zh_ht" human and "zh_mt_google" machine translations of the English
     ones). A language nobody wrote in is absent.
     """
 
-    id: str
-    corpus: str
-    source: Member
     captions: Mapping[str, tuple[str, ...]]
-
-    def load(self) -> Photo:
-        return self.source.photo()
 
 
 def photos(data: Path, split: str) -> list[PhotoRecord]:
-    """The photos of a split with their captions, in the order of the lists. Raises MissingPart."""
+    """The photos of a split with their captions, in the order of the lists. Raises DatasetMissing."""
     return [
         PhotoRecord(row["image"], corpus, source, _written(row))
         for corpus, row, source in _found(data, "photos", split, "image", "file")
@@ -201,66 +206,48 @@ def _written(row: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     return {key: value for key, value in texts.items() if value}
 
 
-@dataclass(frozen=True)
-class CaptionsRecord:
-    """What people wrote about a photo that is not at hand."""
-
-    id: str
-    captions: Mapping[str, tuple[str, ...]]
-
-
-def captions_only(data: Path) -> list[CaptionsRecord]:
-    """Captions of photos that are not there, for text-only training. Raises MissingPart."""
+def captions_only(data: Path) -> list[Mapping[str, tuple[str, ...]]]:
+    """By language, the captions of each photo that is not there, for text-only training. Raises DatasetMissing."""
     lists = [data / "photos" / CAPTIONS_ONLY, *sorted((data / "captions").glob("*.jsonl.gz"))]
     lists = [path for path in lists if path.is_file()]
     if not lists:
-        raise MissingPart("the data has no captions without photos")
-    return [CaptionsRecord(row["image"], _written(row)) for path in lists for row in map(json.loads, _lines(path))]
+        raise DatasetMissing("the data has no captions without photos")
+    return [_written(row) for path in lists for row in map(json.loads, _lines(path))]
 
 
 @dataclass(frozen=True)
 class ConceptRecord:
     """A class of ImageNet's classifier: its names by language, and the English words that count as naming it."""
 
-    wnid: str
     names: Mapping[str, str]
     accepted: tuple[str, ...]
-    group: str
 
 
 def concepts(data: Path) -> list[ConceptRecord]:
-    """All classes in the classifier's order. Raises MissingPart."""
+    """All classes in the classifier's order. Raises DatasetMissing."""
     path = data / "naming" / "concepts.tsv"
     if not path.is_file():
-        raise MissingPart("the data has no list of concepts")
+        raise DatasetMissing("the data has no list of concepts")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return [
         ConceptRecord(
-            wnid=row["wnid"],
             names={language: row[language] for language in ("en", "de", "fr", "zh")},
             accepted=tuple(word.strip() for word in row["accept"].split(",") if word.strip()),
-            group=row["group"],
         )
         for row in rows
     ]
 
 
 @dataclass(frozen=True)
-class NamedPhotoRecord:
+class NamedPhotoRecord(_Photo):
     """A photo of one of the `concepts`. label: its place in that list."""
 
-    id: str
-    corpus: str
-    source: Member
     label: int
-
-    def load(self) -> Photo:
-        return self.source.photo()
 
 
 def named_photos(data: Path, split: str) -> list[NamedPhotoRecord]:
-    """The photos of a split whose class is known. Raises MissingPart."""
+    """The photos of a split whose class is known. Raises DatasetMissing."""
     return [
         NamedPhotoRecord(row["image"], corpus, source, int(row["class"]))
         for corpus, row, source in _found(data, "naming", split, "image", "file")
@@ -268,20 +255,14 @@ def named_photos(data: Path, split: str) -> list[NamedPhotoRecord]:
 
 
 @dataclass(frozen=True)
-class AskedPhotoRecord:
+class AskedPhotoRecord(_Photo):
     """A photo with (question, answer) pairs written by people, in English."""
 
-    id: str
-    corpus: str
-    source: Member
     questions: tuple[tuple[str, str], ...]
-
-    def load(self) -> Photo:
-        return self.source.photo()
 
 
 def asked_photos(data: Path, split: str) -> list[AskedPhotoRecord]:
-    """The photos of a split with their questions. Raises MissingPart."""
+    """The photos of a split with their questions. Raises DatasetMissing."""
     return [
         AskedPhotoRecord(row["image"], corpus, source, tuple((pair["q"], pair["a"]) for pair in row["qa"]))
         for corpus, row, source in _found(data, "photo_qa", split, "image", "file")
@@ -302,7 +283,6 @@ class SpeechRecord:
     speaker: str
     text: str
     raw: str
-    seconds: float
     corpus: str
     language: str
     source: Member
@@ -313,14 +293,13 @@ class SpeechRecord:
 
 
 def speech(data: Path, split: str) -> list[SpeechRecord]:
-    """The speech of a split, in the order of the manifest. Raises MissingPart."""
+    """The speech of a split, in the order of the manifest. Raises DatasetMissing."""
     return [
         SpeechRecord(
             id=row["id"],
             speaker=row.get("speaker", ""),
             text=row["text"],
             raw=row.get("raw") or row["text"],
-            seconds=float(row.get("seconds", 0.0)),
             corpus=row.get("corpus", corpus),
             language=row.get("lang", "en"),
             source=source,
@@ -336,8 +315,6 @@ class SoundRecord:
 
     id: str
     label: str
-    fold: int
-    seconds: float
     corpus: str
     source: Member
 
@@ -346,16 +323,9 @@ class SoundRecord:
 
 
 def sounds(data: Path, split: str) -> list[SoundRecord]:
-    """The labelled sounds of a split, in the order of the manifest. Raises MissingPart."""
+    """The labelled sounds of a split, in the order of the manifest. Raises DatasetMissing."""
     return [
-        SoundRecord(
-            id=row["id"],
-            label=row["label"],
-            fold=int(row.get("fold", 0)),
-            seconds=float(row.get("seconds", 0.0)),
-            corpus=row.get("corpus", corpus),
-            source=source,
-        )
+        SoundRecord(row["id"], row["label"], row.get("corpus", corpus), source)
         for corpus, row, source in _found(data, "sounds", split, "id")
     ]
 
@@ -365,33 +335,32 @@ def sounds(data: Path, split: str) -> list[SoundRecord]:
 
 @dataclass(frozen=True)
 class PairRecord:
-    """A sentence and its translation. source is always English here. image: the photo both describe, or ""."""
+    """A sentence and its translation. source is always English here."""
 
     source: str
     target: str
     corpus: str
-    image: str = ""
 
 
 def pairs(data: Path, languages: str, split: str) -> list[PairRecord]:
-    """Sentence pairs, for example `pairs(data, "en-de", "dev")`. Raises MissingPart."""
+    """Sentence pairs, for example `pairs(data, "en-de", "dev")`. Raises DatasetMissing."""
     name = re.compile(rf"{re.escape(languages)}\.{re.escape(split)}(?:\.[^/]*)?\.tsv(?:\.gz)?")
     records: list[PairRecord] = []
     for path in sorted(path for path in (data / "text").glob("*") if name.fullmatch(path.name)):
         for line in _lines(path):
-            source, target, corpus, image = (*line.split("\t"), "", "", "")[:4]
+            source, target, corpus = (*line.split("\t"), "", "")[:3]
             if source.strip() and target.strip():
-                records.append(PairRecord(source, target, corpus or "text", image))
+                records.append(PairRecord(source, target, corpus or "text"))
     if not records:
-        raise MissingPart(f"the data has no text pairs {languages} of the split {split}")
+        raise DatasetMissing(f"the data has no text pairs {languages} of the split {split}")
     return records
 
 
 def mono_zh(data: Path) -> list[str]:
-    """Chinese sentences without a translation, for back-translation. Raises MissingPart."""
+    """Chinese sentences without a translation, for back-translation. Raises DatasetMissing."""
     texts = [line.split("\t")[0] for path in sorted((data / "text").glob("mono.zh.*")) for line in _lines(path)]
     if not texts:
-        raise MissingPart("the data has no Chinese text without translation")
+        raise DatasetMissing("the data has no Chinese text without translation")
     return texts
 
 
@@ -412,7 +381,7 @@ class ExampleRecord:
 
 
 def fewshot(data: Path, split: str) -> list[ExampleRecord]:
-    """All pictures of the few-shot sets of a split. Raises MissingPart.
+    """All pictures of the few-shot sets of a split. Raises DatasetMissing.
 
     A line describes either one photo with its `label`, or a sheet of tiles in reading order, `per_class` tiles of
     one class after the other.
@@ -450,24 +419,16 @@ def _tiles(row: dict[str, Any], corpus: str, source: Member) -> list[ExampleReco
 
 @dataclass(frozen=True)
 class VideoRecord:
-    """A real clip with a caption and (question, answer) pairs. sound: what is to be heard, "" when unknown."""
+    """A real clip with (question, answer) pairs."""
 
     id: str
     source: Member
-    caption: str
     questions: tuple[tuple[str, str], ...]
-    sound: str = ""
 
 
 def videos(data: Path, split: str) -> list[VideoRecord]:
-    """The real clips of a split with their questions. Raises MissingPart."""
+    """The real clips of a split with their questions. Raises DatasetMissing."""
     return [
-        VideoRecord(
-            id=str(row["id"]),
-            source=source,
-            caption=str(row.get("caption") or ""),
-            questions=tuple((pair["q"], pair["a"]) for pair in row.get("qa", ())),
-            sound=str(row.get("sound") or ""),
-        )
+        VideoRecord(str(row["id"]), source, tuple((pair["q"], pair["a"]) for pair in row.get("qa", ())))
         for _, row, source in _found(data, "video", split, "file", "id")
     ]

@@ -2,7 +2,7 @@
 
 Nothing else reads media for the model. What was encoded for a caption or an answer is kept by the digest of its
 content, so the second question about a clip is fast. Axes as in `model/fusion.py`: B batch, T sound tokens,
-N picture tokens, F frames, L text pieces, D width.
+N picture tokens, F frames, L text tokens, D width.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MAX_FRAMES = 16
 FRAMES_AT_ONCE = 4
 ASKED_S = 60.0
 """Seconds of sound that a question or caption rests on, from the start."""
-MAX_WORD_PIECES = 96
+MAX_WINDOW_TOKENS = 96
 """Of a window of speech: ten seconds of fast speech have half of that."""
 WINDOW_S = 10.0
 """Long sounds and clips are searched in windows of this length."""
@@ -63,7 +63,7 @@ UNCALIBRATED_FIT = (0.670, 8.8)
 """(cosine, slope) for a model without calibration: as strict as the strictest measured direction."""
 
 PANORAMA, MAX_PARTS = 4.0, 4
-"""A picture so many times as wide as high is seen in parts, or the tower would see it squeezed."""
+"""A picture this many times as wide as high is seen in parts, at most MAX_PARTS, since the tower would squeeze it."""
 
 T = TypeVar("T")
 Seen: TypeAlias = Literal["photo", "sound", "clip"]
@@ -316,7 +316,7 @@ class MediaEncoder:
         """What is said, greedily written: good enough for search, and less work than a transcript."""
         memory = self.model.fuse([Stream("sound", heard.last, heard.mask)])
         prefix = torch.tensor([self.tokenizer.prefix("transcribe", self.spoken_language(memory))])
-        options = DecodeOptions(task="transcribe", max_new=MAX_WORD_PIECES, no_repeat=0)
+        options = DecodeOptions(task="transcribe", max_new=MAX_WINDOW_TOKENS, no_repeat=0)
         for (hypothesis,) in generate(self.model, memory, prefix, self.tokenizer, options):
             written = hypothesis.ids
         return self.tokenizer.decode(written)
@@ -348,7 +348,7 @@ class MediaEncoder:
 
     @torch.inference_mode()
     def read(self, ids: list[int]) -> tuple[Tensor, Tensor]:
-        """Pieces -> tokens (1, L, D) and their mask (1, L)."""
+        """Tokens -> tokens (1, L, D) and their mask (1, L)."""
         row = torch.tensor([ids or [self.tokenizer.eos_id]], device=self.model.device)
         mask = torch.ones_like(row, dtype=torch.bool)
         return self.model.read(row, mask), mask

@@ -3,7 +3,7 @@
 Texts of random letters lie close together in the space that text and media share, and apart from most texts people
 write; and a tokenizer needs more tokens for them, since it has no word for any part. Both are weighed by the row
 "meaning" of a model's calibration table "search": a constant, the weight of the cosine to the mean of random texts, and
-that of the bytes a token stands for. `python -m engines.evaluation.calibration` learns them.
+that of the bytes a token stands for. `python -m scripts.calibrate_search` learns them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Text as the model sees it (one SentencePiece vocabulary) and as the metrics see it (normalised).
 
-The vocabulary is made of Whisper's own pieces (Radford et al. 2022, MIT), so that its decoder keeps what it knows; see
-`scripts/make_vocabulary.py`. Control pieces carry the task, the language and the time; they are never produced by
+The vocabulary is made of Whisper's own tokens (Radford et al. 2022, MIT), so that its decoder keeps what it knows; see
+`scripts/make_vocabulary.py`. Control tokens carry the task, the language and the time; they are never produced by
 `encode`, so text typed by a person cannot smuggle one in.
 """
 
@@ -21,7 +21,7 @@ Task: TypeAlias = Literal["transcribe", "translate", "caption", "answer"]
 TASKS: tuple[Task, ...] = ("transcribe", "translate", "caption", "answer")
 
 TIME_STEP_S = 0.2
-"""Seconds between two time pieces; Whisper's are 0.02 s apart, of which every tenth is kept."""
+"""Seconds between two time tokens; Whisper's are 0.02 s apart, of which every tenth is kept."""
 MAX_TIME_S = 30.0
 
 SOT, EOS, PAD, UNK = "<s>", "</s>", "<pad>", "<unk>"
@@ -31,34 +31,34 @@ CONTROLS = (*(f"<|{name}|>" for name in (*LANGUAGES, *TASKS)), NO_SPEECH, NO_TIM
 
 
 class Tokenizer:
-    """Text to piece ids and back."""
+    """Text to token ids and back."""
 
     def __init__(self, model: bytes) -> None:
         import sentencepiece
 
         try:
-            self._pieces = sentencepiece.SentencePieceProcessor(model_proto=model or b"\0")  # b"" would mean "later"
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model or b"\0")  # b"" would mean "later"
         except RuntimeError as error:
             raise CheckpointError(
                 "tokenizer_damaged", "The tokenizer file is damaged; fetch the model again."
             ) from error
-        missing = [piece for piece in (SOT, EOS, PAD, *CONTROLS) if not self._pieces.is_control(self._id(piece))]
+        missing = [token for token in (SOT, EOS, PAD, *CONTROLS) if not self._processor.is_control(self._id(token))]
         if missing:
             raise CheckpointError(
                 "tokenizer_lacks_tokens",
-                "The tokenizer lacks {n} control pieces, {first} first; it belongs to another model.",
+                "The tokenizer lacks {n} control tokens, {first} first; it belongs to another model.",
                 n=len(missing),
                 first=missing[0],
             )
         self.digest = hashlib.sha256(model).hexdigest()
-        self.vocab_size: int = self._pieces.vocab_size()
-        self.sot_id, self.eos_id, self.pad_id = (self._id(piece) for piece in (SOT, EOS, PAD))
+        self.vocab_size: int = self._processor.vocab_size()
+        self.sot_id, self.eos_id, self.pad_id = (self._id(token) for token in (SOT, EOS, PAD))
         self.no_speech_id, self.no_times_id = self._id(NO_SPEECH), self._id(NO_TIMES)
         self.language_ids = {language: self._id(f"<|{language}|>") for language in LANGUAGES}
         self.task_ids = {task: self._id(f"<|{task}|>") for task in TASKS}
-        self.time_ids = [self._id(piece) for piece in TIMES]
+        self.time_ids = [self._id(token) for token in TIMES]
         self.special_ids = frozenset(
-            i for i in range(self.vocab_size) if self._pieces.is_control(i) or self._pieces.is_unknown(i)
+            i for i in range(self.vocab_size) if self._processor.is_control(i) or self._processor.is_unknown(i)
         )
 
     @classmethod
@@ -73,33 +73,29 @@ class Tokenizer:
                 name=path.name,
             ) from error
 
-    def _id(self, piece: str) -> int:
-        return int(self._pieces.piece_to_id(piece))
+    def _id(self, token: str) -> int:
+        return int(self._processor.piece_to_id(token))
 
     def encode(self, text: str) -> list[int]:
-        """Text pieces only. Any text can be encoded: what has no piece of its own is spelt in bytes.
+        """Text tokens only. Any text can be encoded: what has no token of its own is spelt in bytes.
 
         Runs of white space become one space, half surrogate pairs a question mark.
         """
         whole = text.encode("utf-8", "replace").decode("utf-8")
-        return list(self._pieces.encode(" ".join(whole.split())))
+        return list(self._processor.encode(" ".join(whole.split())))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of the pieces; control pieces are dropped, bytes that form no character become U+FFFD."""
-        return str(self._pieces.decode([int(i) for i in ids if int(i) not in self.special_ids])).strip()
+        """Text of the tokens; control tokens are dropped, bytes that form no character become U+FFFD."""
+        return str(self._processor.decode([int(i) for i in ids if int(i) not in self.special_ids])).strip()
 
     def prefix(self, task: Task, language: str) -> list[int]:
         """What the decoder starts from; `language` is that of the output. Whisper's order is kept."""
         return [self.sot_id, self.language_ids[language], self.task_ids[task], self.no_times_id]
 
-    def time_s(self, piece_id: int) -> float | None:
-        """Seconds a time piece stands for, None for any other piece."""
+    def time_s(self, token_id: int) -> float | None:
+        """Seconds a time token stands for, None for any other token."""
         first = self.time_ids[0]
-        return (piece_id - first) * TIME_STEP_S if first <= piece_id <= self.time_ids[-1] else None
-
-    def time_id(self, time_s: float) -> int:
-        """The time piece nearest to `time_s`, within 0 to 30 s."""
-        return self.time_ids[round(min(max(time_s, 0.0), MAX_TIME_S) / TIME_STEP_S)]
+        return (token_id - first) * TIME_STEP_S if first <= token_id <= self.time_ids[-1] else None
 
 
 # --- one spelling for the model ----------------------------------------------------------------------------------

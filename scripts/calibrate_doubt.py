@@ -22,7 +22,6 @@ import torch
 
 from engines import archives
 from engines.encoder import MediaEncoder
-from engines.evaluation.calibration import logistic_regression
 from engines.evaluation.metrics import same_answer
 from engines.evaluation.naming import accepted_names, names
 from engines.evaluation.questions import plans
@@ -32,6 +31,7 @@ from engines.training.clips import render
 from engines.training.content_words import nouns
 from engines.training.lexicon import photo_facts
 from engines.training.questions import Material
+from scripts.calibrate_search import logistic_regression
 
 SURE = {"doubt.caption": 0.75, "doubt.answer": 0.6, "doubt.translation": 0.6}
 """Share of right results among those given without a warning, at least."""

@@ -42,7 +42,7 @@ def training_texts(data: Path) -> Iterable[str]:
         for language in ("en", "de", "zh"):
             yield from photo.captions.get(language, ())
     for unseen in archives.captions_only(data):
-        for sentences in unseen.captions.values():
+        for sentences in unseen.values():
             yield from sentences
     for speech in archives.speech(data, "train"):
         yield speech.text

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engines.archives import MissingPart, photos
+from engines.archives import DatasetMissing, photos
 from engines.errors import UserError
 from engines.hosts import open_host
 from engines.lab.findings import Cell, Table
@@ -62,7 +62,7 @@ def _counted(text: str, language: str) -> list[str]:
 
 
 def cases(host: Host, data: Path, target: str, n_cases: int) -> list[Case]:
-    """One case per dev photo, where the model translates the noun when it is not masked. Raises MissingPart."""
+    """One case per dev photo, where the model translates the noun when it is not masked. Raises DatasetMissing."""
     found: list[Case] = []
     for record in photos(data, "dev"):
         if len(found) == n_cases:
@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"\r{target}: {table.rows[0][-1]} of {len(found)}", end="", file=sys.stderr, flush=True)
             print("\r\x1b[K", end="", file=sys.stderr)
             print(f"{table_text(table)}\n", flush=True)
-    except (UserError, MissingPart) as error:
+    except (UserError, DatasetMissing) as error:
         print(error, file=sys.stderr)
         return 1
     finally:

@@ -111,7 +111,7 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     *(
         (
-            f"Accuracy of the surest 60 / 80 %: {name}",
+            f"Accuracy of the most confident 60 / 80 %: {name}",
             f"最有把握的 60 / 80 % 的准确率：{name_zh}",
             tuple(f"doubt.{key}.accuracy_at_{share}" for share in (60, 80)),
         )
@@ -151,9 +151,9 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     *(
         (
-            f'… {n} example{"s" * (n > 1)}: strangers that Teach it calls "none of these": '
+            f'… {n} example{"s" * (n > 1)}: out-of-set examples that Teach it calls "none of these": '
             "Omniglot / photos / ESC-10 / UrbanSound8K",
-            f"……{n} 例：“教它认”对陌生者说“都不是”的比例：Omniglot / 照片 / ESC-10 / UrbanSound8K",
+            f"……{n} 例：“教它认”对类外样本说“都不是”的比例：Omniglot / 照片 / ESC-10 / UrbanSound8K",
             tuple(
                 f"fewshot.{corpus}.5way_{n}shot.taught.strangers" for corpus in ("omniglot", "photos", "esc10", "us8k")
             ),
@@ -163,10 +163,10 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     *(
         (f"Seconds: {job} / {peer}", f"秒：{job_zh} / {peer}", (f"speed.{key}.seconds", f"speed.{beside}.seconds"))
         for key, beside, job, job_zh, peer in (
-            ("caption", "caption.blip_base", "a caption", "一条描述", "BLIP-base, 20 pieces"),
-            ("transcribe", "transcribe.whisper_tiny_en", "10 s of speech", "10 秒语音", "Whisper-tiny.en, 30 pieces"),
+            ("caption", "caption.blip_base", "a caption", "一条描述", "BLIP-base, 20 tokens"),
+            ("transcribe", "transcribe.whisper_tiny_en", "10 s of speech", "10 秒语音", "Whisper-tiny.en, 30 tokens"),
             ("photo_vector", "photo_vector.clip_vit_b32", "a photo's vector", "一张图的向量", "CLIP ViT-B/32"),
-            ("translate", "translate.marian_base", "a sentence translated", "翻译一句", "Marian base, 15 pieces"),
+            ("translate", "translate.marian_base", "a sentence translated", "翻译一句", "Marian base, 15 tokens"),
         )
     ),
     (

@@ -5,7 +5,7 @@
 
 Figures of the model come from assets/models/builtin/evaluation.json (those of the version before it from
 evaluation.before.json), those of the Lab from assets/lab/results.json, the sizes of known checkpoints from their
-configs, hostile files and many users from docs/trust.json and docs/load.json, which `engines.evaluation.trust` and
+configs, hostile files and many users from docs/hostile_files.json and docs/load.json, which `scripts.hostile_files` and
 `scripts.load` write. A document holds a table between `<!-- NAME LANGUAGE -->` and `<!-- end NAME -->`, NAME being
 headline, measured, lab, known, trust or load.
 """
@@ -68,8 +68,7 @@ def headline(rows: Mapping[str, Any], language: str) -> str:
 
 def tables() -> dict[str, Callable[[str], str]]:
     """The name of each table -> what it is in a language."""
-    from engines.evaluation import trust
-    from scripts import load
+    from scripts import hostile_files, load
 
     model = ASSETS / "models" / "builtin"
     rows = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
@@ -80,7 +79,7 @@ def tables() -> dict[str, Callable[[str], str]]:
         "measured": lambda language: model_tables.measured(rows, language, before=before),
         "lab": lambda language: lab_tables.shown(found, chinese=language == "zh"),
         "known": lambda language: known_checkpoints.table(language) + "\n",
-        "trust": lambda language: trust.table(_found("trust"), language),
+        "trust": lambda language: hostile_files.table(_found("trust"), language),
         "load": lambda language: load.table(_found("load"), language),
     }
 

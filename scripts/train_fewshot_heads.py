@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from engines.archives import ExampleRecord, MissingPart, fewshot, photos, sounds
+from engines.archives import DatasetMissing, ExampleRecord, fewshot, photos, sounds
 from engines.errors import MediaError, UserError
 from engines.hosts import open_host
 from engines.lab.fewshot import MAX_LABELS, MIN_LABELS
@@ -82,7 +82,7 @@ class Source:
 
 
 def sources(host: Host, data: Path) -> dict[str, list[Source]]:
-    """The sources of each space. Raises MissingPart."""
+    """The sources of each space. Raises DatasetMissing."""
     listed = (
         ("photo", "omniglot", _drawings(data), N_DRAWINGS),
         ("photo", "photos", _photos(data), N_PHOTOS),
@@ -279,7 +279,7 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
     try:
         with closing(opener(options.model, Settings(device="cpu", n_threads=1))) as host:
             digest, found = host.info.model_digest, sources(host, options.data)
-    except (MissingPart, UserError) as error:
+    except (DatasetMissing, UserError) as error:
         print(error, file=sys.stderr)
         return 1
     every = [source for listed in found.values() for source in listed]

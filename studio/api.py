@@ -359,7 +359,7 @@ def api_page(tasks: Sequence[Task], url: str, *, mcp: bool) -> str:
     """The page /api as HTML. url: where the studio is, for the examples."""
     tools = f"<h2>MCP</h2><pre>{html.escape(url)}/gradio_api/mcp</pre>" if mcp else ""
     return theme.plain_page(
-        f'<main class="door api-page">{theme.brand()}<h1>{i18n.both("ui.api.title")}</h1>'
+        f'<main class="login api-page">{theme.brand()}<h1>{i18n.both("ui.api.title")}</h1>'
         f"<p>{i18n.both('ui.api.about')}</p><pre>{html.escape(_python(url))}</pre>"
         f'<p><a href="./gradio_api/openapi.json">openapi.json</a></p>{tools}'
         f"{''.join(_section(task, url) for task in tasks)}</main>"

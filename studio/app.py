@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import gradio as gr
 import uvicorn
@@ -297,72 +297,73 @@ class Served:
         self.close()
 
 
+class Reach(TypedDict, total=False):
+    """Where a server listens and who reaches it.
+
+    port: 0 for any free one. root_path: the path, or the whole address, under which a reverse proxy serves the page
+    (left out, GRADIO_ROOT_PATH). allow_hosts: the host names that a proxy passes on. With either of these, with `share`
+    and with an address of the network, others can reach the page, and it asks for a password.
+    """
+
+    bind: str
+    port: int
+    share: bool
+    root_path: str | None
+    allow_hosts: Collection[str]
+
+
 def start(
     host: Host,
     *,
-    bind: str = "127.0.0.1",
-    port: int = 0,
-    share: bool = False,
-    root_path: str | None = None,
-    allow_hosts: Collection[str] = (),
     mcp: bool = True,
     home: Path | None = None,
     devices: Sequence[str] | None = None,
     settings: Settings | None = None,
     opener: Callable[..., Host] = open_host,
     looker: Callable[[str, Settings], Offer] = describe,
+    **reach: Unpack[Reach],
 ) -> Served:
-    """Serve the page from a thread.
-
-    port: 0 for any free one. root_path: the path, or the whole address, under which a reverse proxy serves the page
-    (left out, GRADIO_ROOT_PATH). allow_hosts: the host names that a proxy passes on. With either, others can reach the
-    page, and it asks for a password. mcp: also serve the tasks as tools. Raises OSError when the port cannot be had.
-    """
+    """Serve the page from a thread. mcp: also serve the tasks as tools. Raises OSError when the port cannot be had."""
     stay_offline()
-    doors = _open_doors(bind, port, share=share, root_path=root_path, allow_hosts=allow_hosts)
+    access = _open_access(**reach)
     home = home if home is not None else data_folder()
     gradio_uploads = uploads.claim_for_gradio()
-    rules = Rules(shared=doors.password is not None)
+    rules = Rules(shared=access.lock is not None)
     state = open_state(host, rules=rules, home=home, devices=devices, settings=settings, opener=opener, looker=looker)
-    app = mount(state, lock=doors.lock(), entrance=doors.entrance, mcp=mcp)
+    app = mount(state, lock=access.lock, entrance=access.entrance, mcp=mcp)
     from engines.device import return_freed_memory
 
     sweeper = uploads.Sweeper(
         [partial(uploads.delete_old, gradio_uploads), state.collections.delete_old_uploads, return_freed_memory]
     )
-    return _run(app, doors, sweeper.close)
+    return _run(app, access, sweeper.close)
 
 
-def start_api(
-    host: Host,
-    *,
+def start_api(host: Host, **reach: Unpack[Reach]) -> Served:
+    """Serve only the OpenAI-compatible API at /v1, behind the same gate as the page. Raises OSError as `start` does."""
+    stay_offline()
+    access = _open_access(**reach)
+    app = Harden(Gate(standalone(host), access.lock, access.entrance), stream.calm)
+    return _run(app, access, host.close)
+
+
+@dataclass
+class _Access:
+    """Where a server listens, how it is reached, and the lock where others can reach it."""
+
+    listeners: list[socket.socket]
+    url: str
+    entrance: Entrance
+    lock: Lock | None
+
+
+def _open_access(
     bind: str = "127.0.0.1",
     port: int = 0,
     share: bool = False,
     root_path: str | None = None,
     allow_hosts: Collection[str] = (),
-) -> Served:
-    """Serve only the OpenAI-compatible API at /v1, behind the same gate as the page. Raises OSError as `start` does."""
-    stay_offline()
-    doors = _open_doors(bind, port, share=share, root_path=root_path, allow_hosts=allow_hosts)
-    app = Harden(Gate(standalone(host), doors.lock(), doors.entrance), stream.calm)
-    return _run(app, doors, host.close)
-
-
-@dataclass
-class _Doors:
-    """Where a server listens, how it is reached, and the password where others can reach it."""
-
-    listeners: list[socket.socket]
-    url: str
-    entrance: Entrance
-    password: str | None
-
-    def lock(self) -> Lock | None:
-        return None if self.password is None else Lock(self.password)
-
-
-def _open_doors(bind: str, port: int, *, share: bool, root_path: str | None, allow_hosts: Collection[str]) -> _Doors:
+) -> _Access:
     root_path = os.environ.get("GRADIO_ROOT_PATH", "") if root_path is None else root_path
     on_network = not is_loopback(bind)
     listeners = [_listen(bind, port)]
@@ -378,10 +379,10 @@ def _open_doors(bind: str, port: int, *, share: bool, root_path: str | None, all
     )
     is_shared = share or on_network or entrance.is_proxied
     url = f"http://{shown}:{listeners[0].getsockname()[1]}"
-    return _Doors(listeners, url, entrance, new_password() if is_shared else None)
+    return _Access(listeners, url, entrance, Lock(new_password()) if is_shared else None)
 
 
-def _run(app: ASGIApp, doors: _Doors, close: Callable[[], object]) -> Served:
+def _run(app: ASGIApp, access: _Access, close: Callable[[], object]) -> Served:
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -396,11 +397,12 @@ def _run(app: ASGIApp, doors: _Doors, close: Callable[[], object]) -> Served:
             timeout_graceful_shutdown=1,
         )
     )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": doors.listeners}, name="studio", daemon=True)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": access.listeners}, name="studio", daemon=True)
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.02)
-    return Served(doors.url, doors.password, doors.entrance.tunnel_port, server, thread, close)
+    password = None if access.lock is None else access.lock.password
+    return Served(access.url, password, access.entrance.tunnel_port, server, thread, close)
 
 
 def _listen(bind: str, port: int) -> socket.socket:
@@ -413,28 +415,17 @@ def _listen(bind: str, port: int) -> socket.socket:
 def serve(
     host: Host,
     *,
-    bind: str = "127.0.0.1",
-    port: int = 7860,
-    share: bool = False,
-    root_path: str | None = None,
-    allow_hosts: Collection[str] = (),
     api_only: bool = False,
     mcp: bool = True,
     open_browser: bool = True,
     settings: Settings | None = None,
+    **reach: Unpack[Reach],
 ) -> None:
     """Serve the page until it is stopped (Ctrl+C), and say in the terminal where it is. api_only: only its API."""
     begin = start_api if api_only else partial(start, mcp=mcp, settings=settings)
-    reach: dict[str, Any] = {
-        "bind": bind,
-        "port": port,
-        "share": share,
-        "root_path": root_path,
-        "allow_hosts": allow_hosts,
-    }
     with closing(host), begin(host, **reach) as served:  # a worker at work would abort the interpreter at its end
         print(f"Fusion Studio is at {served.url}{'/v1' if api_only else ''}", flush=True)
-        if share:
+        if served.tunnel_port:
             print(open_tunnel(served.tunnel_port), flush=True)
         if served.password is not None:
             print(f"The password, shown this once: {served.password}", flush=True)

@@ -104,11 +104,11 @@ class Gate:
         if path == ENTER and posted:
             return await self._enter(request, lock)
         if path == LEAVE:
-            return await self._leave(request, lock) if posted else self._door("leave")
+            return await self._leave(request, lock) if posted else self._login("leave")
         if await self._may_pass(request, lock):
             return None
         if path == "/":
-            return self._door("enter")
+            return self._login("enter")
         error = RequestError("gate.password", "A password is needed.")
         return JSONResponse({"error": error.text(i18n.page_language(request))}, 401)
 
@@ -143,7 +143,7 @@ class Gate:
                 return self._refused(request, lock)
             self._keys.clear()
         self._keys.pop(request.cookies.get(COOKIE, ""), None)
-        answer = self._door("left")
+        answer = self._login("left")
         answer.delete_cookie(COOKIE, httponly=True, samesite="lax", **self._cookie(request))
         return answer
 
@@ -151,10 +151,10 @@ class Gate:
         return {"path": self._entrance.path + "/", "secure": request.headers.get("x-forwarded-proto") == "https"}
 
     def _refused(self, request: Request, lock: Lock) -> Response:
-        return self._door("locked", 429) if lock.locked_s(_address(request)) > 0 else self._door("wrong", 401)
+        return self._login("locked", 429) if lock.locked_s(_address(request)) > 0 else self._login("wrong", 401)
 
-    def _door(self, state: str, status: int = 200) -> Response:
-        page = leave_page(self._entrance.path) if state == "leave" else door_page(state, self._entrance.path)
+    def _login(self, state: str, status: int = 200) -> Response:
+        page = leave_page(self._entrance.path) if state == "leave" else login_page(state, self._entrance.path)
         return HTMLResponse(page, status, {"cache-control": "no-store"})
 
 
@@ -230,13 +230,13 @@ def _foreign(request: Request) -> Response:
     return JSONResponse({"error": error.text(i18n.page_language(request))}, 403)
 
 
-def door_page(state: str, root: str) -> str:
+def login_page(state: str, root: str) -> str:
     """The page with the password field. state: "enter", "wrong", "locked" or "left". root: the path of the page."""
-    told = "" if state == "enter" else f'<p class="door-said" role="alert">{i18n.both("ui.door." + state)}</p>'
+    told = "" if state == "enter" else f'<p class="login-message" role="alert">{i18n.both("ui.login." + state)}</p>'
     return theme.plain_page(
-        f'<main class="door">{theme.brand()}<h1>{i18n.both("ui.door.title")}</h1>{told}'
+        f'<main class="login">{theme.brand()}<h1>{i18n.both("ui.login.title")}</h1>{told}'
         f'<form method="post" action="{html.escape(root + ENTER)}">{_password()}'
-        f"<button>{i18n.both('ui.door.go')}</button></form></main>"
+        f"<button>{i18n.both('ui.login.go')}</button></form></main>"
     )
 
 
@@ -244,15 +244,15 @@ def leave_page(root: str) -> str:
     """The page to log out from: this browser, or everybody with the password once more."""
     form = f'<form method="post" action="{html.escape(root + LEAVE)}">'
     return theme.plain_page(
-        f'<main class="door">{theme.brand()}<h1>{i18n.both("ui.door.leave")}</h1>'
-        f"{form}<button>{i18n.both('ui.door.leave')}</button></form>"
+        f'<main class="login">{theme.brand()}<h1>{i18n.both("ui.login.leave")}</h1>'
+        f"{form}<button>{i18n.both('ui.login.leave')}</button></form>"
         f'{form}<input type="hidden" name="everyone" value="1">{_password()}'
-        f"<button>{i18n.both('ui.door.leave_all')}</button></form></main>"
+        f"<button>{i18n.both('ui.login.leave_all')}</button></form></main>"
     )
 
 
 def _password() -> str:
     return (
-        f'<label for="password">{i18n.both("ui.door.password")}</label>'
+        f'<label for="password">{i18n.both("ui.login.password")}</label>'
         '<input id="password" name="password" type="password" autocomplete="current-password" autofocus required>'
     )

@@ -9,12 +9,11 @@ import argparse
 import errno
 import os
 import socket
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engines import Progress, Router, Settings
+    from engines import Router, Settings
 
 ABOUT = """\
 Fusion Studio: search, speech, video questions and captions from one small model on your own machine.
@@ -131,16 +130,17 @@ def open_page(options: argparse.Namespace, port: int) -> None:
 def open_models(names: list[str], kept: Path, settings: Settings) -> Router:
     """What --model asks for; without it what was chosen on the page before, as far as that can be had now."""
     from engines import Host, Route, UserError, open_routes, parse_routes, read_routes
+    from engines.cli.models import tell_download
 
     if names:
-        return open_routes(parse_routes(names), settings, tell=say_progress)
+        return open_routes(parse_routes(names), settings, tell=tell_download)
     try:
         routes = read_routes(kept)
     except UserError as error:
         print(f"{error.en}\n{error.zh}", flush=True)
         routes = {}
     built_in = next((route for route in routes.values() if route.model == "builtin"), Route("builtin"))
-    router = open_routes({"": built_in}, settings, tell=say_progress)
+    router = open_routes({"": built_in}, settings, tell=tell_download)
     hosts: dict[str, Host | None] = {"builtin": router.open(built_in)}
     for task, route in sorted(routes.items(), reverse=True):  # what answers all the rest comes last
         name = route.model
@@ -154,14 +154,6 @@ def open_models(names: list[str], kept: Path, settings: Settings) -> Router:
             router.missing[task] = route
         router.route(task, hosts[name] or hosts["builtin"])
     return router
-
-
-def say_progress(name: str, progress: Progress) -> None:
-    """One line in the terminal on a model that is fetched, written over until all of it is there."""
-    if sys.stdout.isatty():
-        far = f" {progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB" if progress.unit == "bytes" else ""
-        end = "\n" if 0 < progress.total <= progress.done else ""
-        print(f"\r\x1b[K{name}: {progress.stage}{far}", end=end, flush=True)
 
 
 def free_port(host: str, port: int) -> int:

@@ -193,7 +193,7 @@ def _core() -> str:
 
 
 def plain_page(body: str) -> str:
-    """A page of ours without gradio: the door in front of a shared studio."""
+    """A page of ours without gradio: the login of a shared studio, and the page on its API."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fusion Studio</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -71,15 +71,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "engines.training.concept_groups", "engines.training.lexicon", "engines.training.questions",
     ),
     "engines.evaluation.__main__": (*BASE, "engines", "engines.evaluation", "engines.hosts"),
-    "engines.evaluation.calibration": (
-        *BASE, "engines.archives", "engines.encoder", "engines.evaluation", "engines.hosts", "engines.meaning",
-        "engines.model", "engines.training.lexicon",
-    ),
     # "Teach it" is measured as it serves.
     "engines.evaluation.fewshot": (
         *BASE, "engines.archives", "engines.evaluation", "engines.lab.fewshot_head", "engines.training.lexicon",
     ),
-    "engines.evaluation.trust": (*MEDIA, "engines.evaluation", "engines.index"),
     "engines.evaluation.precision": (
         *BASE, "engines.archives", "engines.device", "engines.evaluation", "engines.hosts", "engines.model",
         "engines.text",
@@ -99,18 +94,19 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "engines.cli.history": (*BASE, "engines.cli", "engines.home", "engines.index"),
     "engines.cli.labels": (*BASE, "engines.cli", "engines.home", "engines.lab", "engines.media"),
-    # Whole programs, each with a parser of its own.
-    "engines.cli.programs": (
-        "engines.evaluation.__main__", "engines.hosts.publish", "engines.lab.__main__", "engines.training.train",
-        "studio.offline", "studio.serving",
+    # Commands that are whole programs, each with its own parser.
+    "engines.cli.table": (
+        *BASE, "engines", "engines.cli", "engines.evaluation.__main__", "engines.hosts.publish", "engines.lab.__main__",
+        "engines.training.train", "studio.offline", "studio.serving",
     ),
     "scripts": ("engines",),
     "scripts.load": ("engines", "studio.app"),
     "scripts.prepare_samples": ("engines", "engines.index", "engines.paths", "engines.tasks", "studio.thumbnails"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
     "launch": ("studio.__main__", "studio.bootstrap", "studio.serving"),
-    "studio.__main__": ("engines", "engines.cli", "engines.hosts.publish", "studio.offline", "studio.serving"),
+    "studio.__main__": ("engines.cli", "studio.offline", "studio.serving"),
     "studio.bootstrap": (),
+    "studio.serving": ("engines", "engines.cli.models", "engines.home"),
 }  # fmt: skip
 
 # Inside engines/model a file imports only files of the rows before its own.

@@ -18,7 +18,7 @@ Open: TypeAlias = Callable[[Mapping[str, str], Settings], Host]
 
 def open_models(routes: Mapping[str, str], settings: Settings) -> Host:
     """The models of these routes as one host. A module-level function, so that it can be sent to other processes."""
-    return open_routes(routes, settings, tell=_tell)
+    return open_routes(routes, settings, tell=tell_download)
 
 
 def routes_of(options: argparse.Namespace, *tasks: str) -> dict[str, str]:
@@ -38,7 +38,7 @@ def open_for(options: argparse.Namespace, *tasks: str) -> Host:
     return opener(routes_of(options, *tasks), Settings(device=options.device))
 
 
-def _tell(name: str, progress: Progress) -> None:
+def tell_download(name: str, progress: Progress) -> None:
     """How far a download is, on one line of a terminal."""
     if sys.stderr.isatty():
         far = f" {progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB" if progress.unit == "bytes" else ""

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from engines import __version__
-from engines.cli import history, labels, media, programs, search
+from engines.cli import history, labels, media, search
 from engines.cli.translate import translate, translate_arguments
 
 
@@ -28,8 +28,52 @@ class Command:
     program: Callable[[Sequence[str]], int] | None = None
 
 
+# --- commands with a parser of their own ---------------------------------------------------------------------------
+
+
+def _serve(argv: Sequence[str]) -> int:
+    """The page in the browser."""
+    from studio import serving
+    from studio.offline import stay_offline
+
+    stay_offline()
+    serving.serve(serving.parse(["serve", *argv], "fusion-studio"))
+    return 0
+
+
+def _lab(argv: Sequence[str]) -> int:
+    """An experiment of the Lab, or a kept run again."""
+    from engines.lab.__main__ import main
+
+    return main(argv)
+
+
+def _train(argv: Sequence[str]) -> int:
+    """One stage of the training."""
+    from engines.training.train import main
+
+    main(argv)
+    return 0
+
+
+def _evaluate(argv: Sequence[str]) -> int:
+    """The tables of figures."""
+    from engines.evaluation.__main__ import main
+
+    return main(argv)
+
+
+def _publish(argv: Sequence[str]) -> int:
+    """A model folder on the Hugging Face hub."""
+    from engines.hosts import publish as publishing
+
+    return publishing.main(list(argv), program_name())
+
+
+# --- the table -----------------------------------------------------------------------------------------------------
+
 COMMANDS = (
-    Command("serve", "Open the page in the browser.", program=programs.serve),
+    Command("serve", "Open the page in the browser.", program=_serve),
     Command("caption", "Describe photos, clips or sounds.", media.caption_arguments, media.caption),
     Command("transcribe", "Write down what is said in sounds or clips.", media.transcribe_arguments, media.transcribe),
     Command("translate", "Translate text, text files or subtitles.", translate_arguments, translate),
@@ -42,10 +86,10 @@ COMMANDS = (
     Command("recognise", "Name files by labels that were taught.", labels.recognise_arguments, labels.recognise),
     Command("labels", "List, rename or delete label sets.", labels.labels_arguments, labels.labels),
     Command("history", "List, show or delete what the page has answered.", history.history_arguments, history.history),
-    Command("lab", "Run an experiment of the Lab.", program=programs.lab),
-    Command("train", "Train the model by a recipe.", program=programs.train),
-    Command("evaluate", "Measure a model on data sets.", program=programs.evaluate),
-    Command("publish", "Publish a model folder on the Hugging Face hub.", program=programs.publish),
+    Command("lab", "Run an experiment of the Lab.", program=_lab),
+    Command("train", "Train the model by a recipe.", program=_train),
+    Command("evaluate", "Measure a model on data sets.", program=_evaluate),
+    Command("publish", "Publish a model folder on the Hugging Face hub.", program=_publish),
 )  # fmt: skip
 """Every command, in the order in which --help lists them."""
 

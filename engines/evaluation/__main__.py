@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="JSON file to write; without it only the table is printed")
     parser.add_argument("--only", default="", help=f"suites, comma-separated: {', '.join(SUITES)} (default: all)")
     parser.add_argument("--corpora", default="", help="of speech and translation, comma-separated (default: all)")
-    parser.add_argument("--limit", type=int, help="at most so many items a row (default: all, or what a suite bounds)")
+    parser.add_argument("--limit", type=int, help="most items of a row (default: all, or the bound of the suite)")
     parser.add_argument("--model", default="builtin", help="builtin, or the folder of a checkpoint (default: builtin)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: auto)")
     parser.add_argument("--threads", type=int, default=0, help="torch threads; 0 = torch's choice")

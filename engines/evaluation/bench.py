@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from engines.archives import MissingPart
+from engines.archives import DatasetMissing
 from engines.errors import UserError
 from engines.evaluation.metrics import MissingTool, accuracy
 from engines.protocol import EmbedRequest, EmbedResult, Host, Kind, Media, Request, Result, run
@@ -19,7 +19,7 @@ from engines.protocol import EmbedRequest, EmbedResult, Host, Kind, Media, Reque
 T = TypeVar("T")
 R = TypeVar("R", bound=Result)
 
-REASONS = (MissingPart, MissingTool, UserError)
+REASONS = (DatasetMissing, MissingTool, UserError)
 """What makes a row a skipped one: data or a tool that is not there, a request the host does not serve."""
 
 
@@ -48,7 +48,7 @@ class Row:
 
 
 SHARES = (60, 80)
-"""Percent of a task's results, the surest first, of which the accuracy is told."""
+"""Percent of a task's results, the most confident first, of which the accuracy is measured."""
 Rows: TypeAlias = dict[str, Row]
 """By `task.dataset.metric`."""
 
@@ -58,8 +58,8 @@ def skipped(reason: Exception) -> Row:
     return Row(None, skipped=str(reason))
 
 
-def surest_rows(key: str, right: Sequence[bool], confidences: Sequence[float | None]) -> Rows:
-    """`<key>.accuracy_at_{60,80}`: how many of the 60 or 80 % are right that the host is surest of."""
+def selective_rows(key: str, right: Sequence[bool], confidences: Sequence[float | None]) -> Rows:
+    """`<key>.accuracy_at_{60,80}`: accuracy of the 60 or 80 % of results that the host is most confident of."""
     known = [(value, mark) for value, mark in zip(confidences, right, strict=True) if value is not None]
     if not known or len(known) < len(right):
         reason = "the host gives no confidence"
@@ -69,7 +69,7 @@ def surest_rows(key: str, right: Sequence[bool], confidences: Sequence[float | N
     for share in SHARES:
         marks = [mark for _, mark in known[: max(1, round(len(known) * share / 100))]]
         value, interval = accuracy(sum(marks), len(marks))
-        rows[f"{key}.accuracy_at_{share}"] = Row(value, len(marks), interval=interval, note="the surest ones")
+        rows[f"{key}.accuracy_at_{share}"] = Row(value, len(marks), interval=interval, note="the most confident ones")
     return rows
 
 

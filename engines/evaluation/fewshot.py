@@ -80,7 +80,7 @@ def _heard(bench: Bench) -> Listed:
 
 
 def _listed(bench: Bench, kind: Kind, pairs: Sequence[tuple[str, str, Load]], n_least: int) -> Listed:
-    """By set, its classes of at least so many examples, no more than MAX_CLASSES."""
+    """By set, its classes that have enough examples, at most MAX_CLASSES."""
     sets: dict[str, dict[str, list[Load]]] = {}
     for corpus, label, load in pairs:
         sets.setdefault(corpus, {}).setdefault(label, []).append(load)
@@ -136,10 +136,10 @@ def _episode_rows(bench: Bench, key: str, classes: list[np.ndarray], n_shots: in
         note("taught.", np.argmax(said[:, :-1], 1), right)
         others = [vectors for i, vectors in enumerate(usable) if i not in chosen]
         if others:
-            strangers = np.concatenate(others)
-            strangers = strangers[strange.integers(len(strangers), size=len(right))]
+            outside = np.concatenate(others)
+            outside = outside[strange.integers(len(outside), size=len(right))]
             note("known", np.argmax(said, 1), right)
-            note("strangers", class_logits(adapted, torch.from_numpy(strangers)).argmax(1).numpy(), N_WAYS)
+            note("strangers", class_logits(adapted, torch.from_numpy(outside)).argmax(1).numpy(), N_WAYS)
     counted = f"{N_EPISODES} episodes, {len(usable)} classes"
     by = {"": "nearest centroid", "logistic.": "logistic regression", "taught.": 'the head of "Teach it"'}
     rows = {
@@ -169,7 +169,7 @@ def _regression(support: np.ndarray, queries: np.ndarray, *, n_steps: int = 100,
     weights = np.zeros((n_dims, n_ways))
     for _ in range(n_steps):
         logits = x @ weights
-        chances = np.exp(logits - logits.max(1, keepdims=True))
-        chances /= chances.sum(1, keepdims=True)
-        weights -= x.T @ (chances - target) / len(x) + decay * weights
+        probabilities = np.exp(logits - logits.max(1, keepdims=True))
+        probabilities /= probabilities.sum(1, keepdims=True)
+        weights -= x.T @ (probabilities - target) / len(x) + decay * weights
     return np.argmax((queries - centre) @ weights, 1)

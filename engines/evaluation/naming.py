@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from engines.archives import ConceptRecord, NamedPhotoRecord, concepts, named_photos
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped, surest_rows
+from engines.evaluation.bench import REASONS, Bench, Row, Rows, selective_rows, skipped
 from engines.evaluation.metrics import accuracy, recall_at
 from engines.protocol import CaptionRequest, CaptionResult
 from engines.training.concept_groups import concepts as grouped
@@ -49,7 +49,7 @@ def _caption_rows(bench: Bench, corpus: str, records: list[NamedPhotoRecord], cl
         value, interval = accuracy(sum(right), len(right))
         rows[f"{key}.accuracy"] = Row(value, len(right), interval=interval, note="the caption holds an accepted name")
         if language == "en":
-            rows |= surest_rows(f"doubt.naming.{corpus}", right, [result.confidence for result in results])
+            rows |= selective_rows(f"doubt.naming.{corpus}", right, [result.confidence for result in results])
     return rows
 
 

@@ -12,7 +12,7 @@ from engines.evaluation.metrics import MissingTool
 
 N_CAPTION = 20
 N_TRANSCRIPT = 30
-"""Pieces Whisper writes for 10 s of read speech."""
+"""Tokens Whisper writes for 10 s of read speech."""
 N_TRANSLATION = 15
 
 Job = Callable[[], object]
@@ -36,7 +36,7 @@ def _without_gradients(torch: Any, job: Job) -> Job:
 
 
 def blip_base() -> Job:
-    """BLIP base (Li et al. 2022), 384 px, a caption of 20 pieces."""
+    """BLIP base (Li et al. 2022), 384 px, a caption of 20 tokens."""
     torch, transformers = _libraries()
     model = transformers.BlipForConditionalGeneration(transformers.BlipConfig()).eval()
     photo = torch.randn(1, 3, 384, 384)
@@ -46,7 +46,7 @@ def blip_base() -> Job:
 
 
 def whisper_tiny_en() -> Job:
-    """Whisper tiny.en (Radford et al. 2022): its 30 s window, 30 pieces."""
+    """Whisper tiny.en (Radford et al. 2022): its 30 s window, 30 tokens."""
     torch, transformers = _libraries()
     size = {"d_model": 384, "vocab_size": 51_864}
     layers = {f"{side}_layers": 4 for side in ("encoder", "decoder")}
@@ -57,13 +57,13 @@ def whisper_tiny_en() -> Job:
 
     def transcribe() -> object:
         memory = model.encoder(mel).last_hidden_state
-        piece, cache = torch.zeros(1, 1, dtype=torch.long), None
+        token, cache = torch.zeros(1, 1, dtype=torch.long), None
         for _ in range(N_TRANSCRIPT):
-            out = model.decoder(piece, encoder_hidden_states=memory, past_key_values=cache, use_cache=True)
+            out = model.decoder(token, encoder_hidden_states=memory, past_key_values=cache, use_cache=True)
             cache = out.past_key_values
             logits = out.last_hidden_state[:, -1] @ model.decoder.embed_tokens.weight.T
-            piece = logits.argmax(-1, keepdim=True)
-        return piece
+            token = logits.argmax(-1, keepdim=True)
+        return token
 
     return _without_gradients(torch, transcribe)
 
@@ -77,7 +77,7 @@ def clip_vit_b32() -> Job:
 
 
 def marian_base() -> Job:
-    """Marian, transformer base (Junczys-Dowmunt et al. 2018), as the OPUS models are: a sentence of 15 pieces."""
+    """Marian, transformer base (Junczys-Dowmunt et al. 2018), as the OPUS models are: a sentence of 15 tokens."""
     torch, transformers = _libraries()
     layers = {f"{side}_layers": 6 for side in ("encoder", "decoder")}
     heads = {f"{side}_attention_heads": 8 for side in ("encoder", "decoder")}

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.archives import (
-    MissingPart,
+    DatasetMissing,
     PhotoRecord,
     SoundRecord,
     SpeechRecord,
@@ -25,7 +25,7 @@ from engines.archives import (
     videos,
 )
 from engines.errors import MediaError
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped, surest_rows
+from engines.evaluation.bench import REASONS, Bench, Row, Rows, selective_rows, skipped
 from engines.evaluation.metrics import accuracy, holds_answer, same_answer
 from engines.protocol import AskRequest, AskResult, Media, Sense
 from engines.training.clips import ClipPlan, NothingToAsk, plan, render
@@ -51,7 +51,7 @@ def composed_rows(bench: Bench) -> Rows:
     for part in (sounds, speech):
         try:
             heard += part(bench.data, bench.split)
-        except MissingPart:
+        except DatasetMissing:
             continue  # there are questions left that need no such sound
     labels = ["speech" if isinstance(record, SpeechRecord) else record.label for record in heard]
     material = Material([photo_facts(record.captions.get("en", ())) for record in seen], labels)
@@ -167,7 +167,7 @@ def photo_rows(bench: Bench) -> Rows:
         except REASONS as reason:
             rows[f"{key}.accuracy"] = skipped(reason)
             continue
-        rows |= _hidden_rows(f"{key}.accuracy", right) | surest_rows(f"doubt.{key}", right[""], sure)
+        rows |= _hidden_rows(f"{key}.accuracy", right) | selective_rows(f"doubt.{key}", right[""], sure)
     return rows
 
 
@@ -197,7 +197,7 @@ def mini_rows(bench: Bench) -> Rows:
                             sure.append(confidence)
     except REASONS as reason:
         return {"video_qa.mini.accuracy": skipped(reason)}
-    rows = _hidden_rows("video_qa.mini.accuracy", right) | surest_rows("doubt.video_qa.mini", right[""], sure)
+    rows = _hidden_rows("video_qa.mini.accuracy", right) | selective_rows("doubt.video_qa.mini", right[""], sure)
     rows["video_qa.mini.contains"] = _accuracy_row(contains, "the answer stands in the reply")
     if unread:
         note = f"{len(unread)} clips could not be read and count as wrong"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.archives import MissingPart, PhotoRecord, SpeechRecord, photos, speech
+from engines.archives import DatasetMissing, PhotoRecord, SpeechRecord, photos, speech
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import recall_at
 from engines.evaluation.voices import VOICE, synthesise
@@ -14,7 +14,7 @@ from engines.evaluation.voices import VOICE, synthesise
 LANGUAGES = ("en", "zh", "de")
 KS = (1, 5, 10)
 MAX_SPOKEN = 500
-"""Synthetic voices cost more than they tell; so many spoken captions are enough."""
+"""Most spoken captions: synthetic voices are slow, and more of them change the figure little."""
 
 
 def retrieval_rows(bench: Bench) -> Rows:
@@ -85,7 +85,7 @@ def _spoken_rows(bench: Bench, records: list[PhotoRecord], photo: np.ndarray) ->
 def _spoken_captions(bench: Bench, place: dict[str, int]) -> list[SpeechRecord]:
     found = [record for record in speech(bench.data, bench.split) if Path(record.image).stem in place]
     if not found:
-        raise MissingPart("the data has no spoken captions of its photos")
+        raise DatasetMissing("the data has no spoken captions of its photos")
     return bench.take(found)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from engines.archives import SoundRecord, sounds
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped, surest_rows
+from engines.evaluation.bench import REASONS, Bench, Row, Rows, selective_rows, skipped
 from engines.evaluation.metrics import accuracy
 from engines.media.refusals import MIN_SOUND_S
 from engines.protocol import Sound
@@ -40,7 +40,7 @@ def sound_rows(bench: Bench) -> Rows:
         right = [guess == record.label for guess, record in zip(guesses, own, strict=True)]
         value, interval = accuracy(sum(right), len(own))
         best = np.sort(heard @ texts.T, axis=1)
-        rows |= surest_rows(f"doubt.sound.{corpus}", right, (best[:, -1] - best[:, -2]).tolist())
+        rows |= selective_rows(f"doubt.sound.{corpus}", right, (best[:, -1] - best[:, -2]).tolist())
         note = f"nearest of {len(labels)} label texts; chance {100 / len(labels):.1f} %"
         rows[f"sound.{corpus}.accuracy"] = Row(value, len(own), interval=interval, note=note)
     return rows

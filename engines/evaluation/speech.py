@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engines.archives import MAYBE_SPOKEN, MissingPart, SoundRecord, pairs, sounds, speech
+from engines.archives import MAYBE_SPOKEN, DatasetMissing, SoundRecord, pairs, sounds, speech
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import bleu, word_error_rate, word_errors
 from engines.evaluation.voices import VOICE, synthesise
@@ -63,7 +63,7 @@ def _invented_rows(bench: Bench) -> Rows:
         voiceless = [record for record in sounds(bench.data, bench.split) if record.label not in MAYBE_SPOKEN]
         records = bench.take(voiceless, N_MADE)
         note += f"; {len(records)} sounds of the data without voices"
-    except MissingPart as reason:
+    except DatasetMissing as reason:
         note += f" ({reason})"
     made = bench.take(made_silence(np.random.default_rng(bench.seed), N_MADE))
     try:
@@ -111,7 +111,7 @@ def speech_translation_rows(bench: Bench) -> Rows:
         try:
             found = [pair for pair in pairs(bench.data, f"en-{target}", bench.split) if pair.corpus == CAPTIONS]
             if not found:
-                raise MissingPart(f"the data has no {CAPTIONS} pairs en-{target} of the split {bench.split}")
+                raise DatasetMissing(f"the data has no {CAPTIONS} pairs en-{target} of the split {bench.split}")
             own = bench.take(found, MAX_TRANSLATED)
             heard, read = [], []
             for pair in bench.each(own, f"speech translation, {target}"):

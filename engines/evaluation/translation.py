@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engines.archives import MissingPart, PairRecord, pairs, photos
+from engines.archives import DatasetMissing, PairRecord, pairs, photos
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import MissingTool, bleu, caption_bleu, chinese_words
 from engines.protocol import TranslateRequest, TranslateResult
@@ -18,7 +18,7 @@ def translation_rows(bench: Bench) -> Rows:
     for target in TARGETS:
         try:
             found = pairs(bench.data, f"en-{target}", bench.split)
-        except MissingPart as reason:
+        except DatasetMissing as reason:
             rows[f"translation.en_{target}.bleu"] = skipped(reason)
             continue
         for corpus in sorted({pair.corpus for pair in found if bench.wants(pair.corpus)}):
@@ -67,7 +67,7 @@ def _machine_rows(bench: Bench) -> Rows:
     """Our translation of captions and Google's of 2016, both against human translations, where photos carry both."""
     try:
         records = photos(bench.data, bench.split)
-    except MissingPart:
+    except DatasetMissing:
         return {}
     full = [r for r in records if {"en", "zh_ht", "zh_mt_google"} <= r.captions.keys()]
     full = [r for r in full if len(r.captions["en"]) == len(r.captions["zh_ht"]) == len(r.captions["zh_mt_google"])]

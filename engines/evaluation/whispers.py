@@ -33,7 +33,7 @@ class Whisper:
         self.model = model.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
         self.extract = WhisperFeatureExtractor.from_pretrained(folder)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.english_only = self.model.config.vocab_size < 51_865  # the multilingual ones have a piece more
+        self.english_only = self.model.config.vocab_size < 51_865  # the multilingual ones have a token more
 
     def write(self, sound: Sound, language: str) -> str:
         features = self.extract(sound.samples, sampling_rate=RATE_HZ, return_tensors="pt").input_features

@@ -57,7 +57,7 @@ _TURNS = {
 """EXIF orientation (tag 0x0112 of the Exif 2.3 standard) -> what turns the picture upright."""
 
 LEAST_SHOWN = 0.25
-"""A picture whose end is missing is shown if at least so many of its rows are there."""
+"""Least share of its rows that a picture without its end must have to be shown."""
 DARK_SHARE = 1 / 4
 """16-bit values that all lie below this share of their range are 14 or fewer bits, and are stretched."""
 BRIGHT, DARK_GROUND = 0.85 * 255, (40, 40, 40)
@@ -65,8 +65,8 @@ BRIGHT, DARK_GROUND = 0.85 * 255, (40, 40, 40)
 OPAQUE = 0.98 * 255
 """From here on so little can be seen through that the ground does not matter."""
 PANORAMA, MOST_LONG_SIDE = 4.0, 8
-"""A picture so many times as wide as high keeps a quarter of the side asked for as its height, of which a tower can see
-something, and at most so many times that side as its width."""
+"""A picture this many times as wide as high keeps a quarter of the side asked for as its height, so that a tower sees
+something of it, and at most this many times that side as its width."""
 _STRIP_BYTES = 2**25
 """Pixels are made smaller this much at a time."""
 

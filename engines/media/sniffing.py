@@ -25,7 +25,7 @@ _TS_BYTES = (188, 192)
 
 
 def looks_like_media(first: bytes) -> bool:
-    """Whether a file that begins so may be a photo, sound or clip. first: at least 600 bytes, if there are so many."""
+    """Whether a file that begins so may be a photo, sound or clip. first: at least 600 bytes, or the whole file."""
     if _MARKS.match(first):
         return True
     return any(len(first) > 2 * n + 4 and all(first[n - 188 + n * i] == 0x47 for i in range(3)) for n in _TS_BYTES)

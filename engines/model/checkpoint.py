@@ -113,9 +113,9 @@ def save(
     # One entry, since safetensors writes several in a random order, and equal weights should be equal files.
     save_file(quantise(model.state_dict()), folder / WEIGHTS_FILE, metadata={"about": json.dumps(about)})
     (folder / WEIGHTS_FILE).chmod(0o644)  # safetensors writes for its own user alone
-    pieces = tokenizer.read_bytes()
+    vocabulary = tokenizer.read_bytes()
     if (folder / TOKENIZER_FILE).resolve() != tokenizer.resolve():
-        (folder / TOKENIZER_FILE).write_bytes(pieces)
+        (folder / TOKENIZER_FILE).write_bytes(vocabulary)
     digest = hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
     config = {
         "format": FORMAT,
@@ -123,7 +123,7 @@ def save(
         "name": name,
         "licence": licence,
         "weights_sha256": digest,
-        "tokenizer_sha256": hashlib.sha256(pieces).hexdigest(),
+        "tokenizer_sha256": hashlib.sha256(vocabulary).hexdigest(),
         "model": asdict(model.config),
     }
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -148,7 +148,7 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     if tokenizer.vocab_size != config.vocab_size:
         raise CheckpointError(
             "tokenizer_of_other_size",
-            "The tokenizer has {n_tokenizer:,} pieces, the model {n_model:,}; they do not belong together.",
+            "The tokenizer has {n_tokenizer:,} tokens, the model {n_model:,}; they do not belong together.",
             n_tokenizer=tokenizer.vocab_size,
             n_model=config.vocab_size,
         )

@@ -102,11 +102,6 @@ class ModelConfig:
         if self.photo_px % 32:
             raise ValueError(f"photo_px {self.photo_px} is not a multiple of 32, the stride of the picture tower")
 
-    @property
-    def n_picture_tokens(self) -> int:
-        """Tokens of one photo: the 8 x 8 grid that 256 px leave at stride 32."""
-        return (self.photo_px // 32) ** 2
-
 
 def small(vocab_size: int) -> ModelConfig:
     """The shipped model: Whisper-base's width, so that its encoder and decoder blocks carry over."""

@@ -1,7 +1,7 @@
 """The shared fusion model: every sense to tokens, streams of them to one memory, the memory to text, tokens to vectors.
 
 Read top to bottom. Axes: B batch, S mel frames (100 Hz), T sound tokens (50 Hz), N picture tokens, F frames, L text
-pieces, M memory tokens, D width, V vocabulary, E shared space.
+tokens, M memory tokens, D width, V vocabulary, E shared space.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ class FusionModel(nn.Module):
         return out
 
     def read(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Pieces (B, L), mask (B, L) -> (B, L, D)."""
+        """Tokens (B, L), mask (B, L) -> (B, L, D)."""
         out: Tensor = self.text(self.decoder.embedding(ids), mask)
         return out
 
@@ -306,7 +306,7 @@ class FusionModel(nn.Module):
         return Stream(stream.sense, tokens, stream.mask, stream.times_s)
 
     def decode(self, ids: Tensor, memory: Memory, cache: KVCache | None = None) -> Tensor:
-        """Pieces (B, L) -> logits (B, L, V). With a cache only the new pieces are given, and the cache grows."""
+        """Tokens (B, L) -> logits (B, L, V). With a cache only the new tokens are given, and the cache grows."""
         return self.decoder.logits(self.decoder.hidden(ids, memory.tokens, memory.mask, cache))
 
     def new_cache(self) -> KVCache:

@@ -40,7 +40,7 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
 class KVCache:
     """Keys and values of one decoding run; an argument of `decode`, never state of the model.
 
-    Per block: those of the pieces so far (grown by each call) and those of the memory (made once).
+    Per block: those of the tokens so far (grown by each call) and those of the memory (made once).
     """
 
     def __init__(self, n_blocks: int) -> None:
@@ -49,11 +49,11 @@ class KVCache:
 
     @property
     def length(self) -> int:
-        """Pieces decoded so far."""
+        """Tokens decoded so far."""
         return 0 if self.own[0] is None else self.own[0][0].shape[2]
 
     def select(self, rows: Tensor) -> None:
-        """Reorder or repeat the texts: rows (B',) int64. Beams do this after each piece; they share the memory."""
+        """Reorder or repeat the texts: rows (B',) int64. Beams do this after each token; they share the memory."""
         for i, pair in enumerate(self.own):
             if pair is not None:
                 self.own[i] = (pair[0][rows], pair[1][rows])
@@ -196,7 +196,7 @@ class DecoderBlock(nn.Module):
         self.mlp = Mlp(width, 4)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor, cache: KVCache | None, index: int) -> Tensor:
-        """With a cache only the new pieces are given. Several new pieces at once are taken only into an empty cache."""
+        """With a cache only the new tokens are given. Several new tokens at once are taken only into an empty cache."""
         y = self.attention_norm(x)
         own = self.attention.keys_values(y)
         causal = x.shape[1] > 1
@@ -204,7 +204,7 @@ class DecoderBlock(nn.Module):
             past = cache.own[index]
             if past is not None:
                 if causal:
-                    raise ValueError("a filled cache takes one new piece at a time")
+                    raise ValueError("a filled cache takes one new token at a time")
                 own = (torch.cat([past[0], own[0]], dim=2), torch.cat([past[1], own[1]], dim=2))
             cache.own[index] = own
         x = x + self.attention(y, own, causal=causal)

@@ -54,7 +54,7 @@ def read_whisper(source: str | Path) -> dict[str, Tensor]:
 def load_whisper(model: FusionModel, whisper: Mapping[str, Tensor], rows: Sequence[Sequence[int]] | None) -> list[str]:
     """Copy Whisper's encoder into the sound tower, its decoder into ours and (as a start) into the text tower.
 
-    rows: per piece of our vocabulary, the rows of Whisper's embedding whose mean it starts from; None where the
+    rows: per token of our vocabulary, the rows of Whisper's embedding whose mean it starts from; None where the
     vocabulary is Whisper's own. Gives the names of our weights that were set. Raises CheckpointError on a misfit.
     """
     ours: dict[str, Tensor] = {}

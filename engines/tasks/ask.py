@@ -56,7 +56,7 @@ NO_PICTURE = {
     "zh": "画面已隐藏",
 }
 NO_WORDS = {"en": "nothing is said", "de": "es wird nichts gesagt", "fr": "rien n'est dit", "zh": "没有人说话"}
-MAX_QUESTION_PIECES = 200
+MAX_QUESTION_TOKENS = 200
 N_MOMENTS = 16
 """Stretches a clip is cut into to find the one an answer rests on: at most one frame in each."""
 MOMENT_SHARE = 0.1
@@ -189,7 +189,7 @@ def _judged(encoder: MediaEncoder, encoded: Encoded, hypothesis: Hypothesis) -> 
 
 def asked(encoder: MediaEncoder, question: str) -> Stream:
     """A question as a stream."""
-    return Stream("text", *encoder.read(encoder.tokenizer.encode(question)[:MAX_QUESTION_PIECES]))
+    return Stream("text", *encoder.read(encoder.tokenizer.encode(question)[:MAX_QUESTION_TOKENS]))
 
 
 def _senses_used(

@@ -163,13 +163,13 @@ def _ids(encoder: MediaEncoder, word: str, target: str) -> tuple[int, ...]:
     )
 
 
-def options(n_pieces: int) -> DecodeOptions:
-    """How the translation of a sentence of so many pieces is written.
+def options(n_tokens: int) -> DecodeOptions:
+    """How the translation of a sentence of n tokens is written.
 
-    Twice as many pieces and a few is more than any fair translation takes; a rare Chinese character is three pieces, so
+    Twice as many tokens and a few is more than any fair translation takes; a rare Chinese character is three tokens, so
     runs of three may come twice.
     """
-    return DecodeOptions(task="translate", beam=BEAM, max_new=2 * n_pieces + 24, length_penalty=1.0, no_repeat=4)
+    return DecodeOptions(task="translate", beam=BEAM, max_new=2 * n_tokens + 24, length_penalty=1.0, no_repeat=4)
 
 
 # --- marks beside the words --------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ recordings in ten lie between 1 and 2."""
 RUNAWAY = 1.5
 RUNAWAY_BYTES = 10
 LOOP_TOKENS_PER_S = 6
-"""Nobody repeats himself faster, so a loop of so many tokens for each second of sound may really have been said. With
+"""Nobody repeats a word faster, so a loop of up to this many tokens per second of sound may really have been said. With
 the loops ended after four turns, three quarters of the words after a repetition are lost (`--only repetition`)."""
 LEAST_REST = 8
 """Bytes that the CTC head spells after the end of a text before the rest of the sound is written by itself: none of 80

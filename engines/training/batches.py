@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.archives import MissingPart
+from engines.archives import DatasetMissing
 from engines.model import concepts
 from engines.model.config import EVENTS, ModelConfig
 from engines.model.features import HOP
@@ -90,9 +90,9 @@ def pad_sounds(entry: SoundEntry, rows: Sequence[Tensor]) -> Batch:
 
 
 def pick(views: Sequence[T], what: str, rng: np.random.Generator) -> T:
-    """One of several views. Raises MissingPart where there is none."""
+    """One of several views. Raises DatasetMissing where there is none."""
     if not views:
-        raise MissingPart(f"the run has no {what}; python -m engines.training.feature_cache stores them")
+        raise DatasetMissing(f"the run has no {what}; python -m engines.training.feature_cache stores them")
     return views[int(rng.integers(len(views)))]
 
 

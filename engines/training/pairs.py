@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +37,9 @@ class Pairs:
 
     def __init__(self, data: Path) -> None:
         self.lists = {languages: self._read(data, languages) for languages in LANGUAGE_PAIRS}
-        try:
-            records = archives.captions_only(data)
-        except archives.MissingPart:
-            records = []
-        self.unseen = [record.captions for record in records if "en" in record.captions]
+        self.unseen: list[Mapping[str, tuple[str, ...]]] = []
+        with suppress(archives.DatasetMissing):
+            self.unseen = [captions for captions in archives.captions_only(data) if "en" in captions]
 
     @staticmethod
     def _read(data: Path, languages: str) -> dict[str, list[Pair]]:

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 
-from engines.archives import MissingPart
+from engines.archives import DatasetMissing
 from engines.model import checkpoint
 from engines.model.fusion import FusionModel
 from engines.training import concept_groups, feature_cache, in_memory
@@ -250,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train one stage by a recipe, resuming where it was stopped."""
     try:
         _train(arguments)
-    except (MissingPart, WrongWeights) as error:
+    except (DatasetMissing, WrongWeights) as error:
         raise SystemExit(str(error)) from None
 
 
@@ -269,7 +269,7 @@ def _train(arguments: Sequence[str] | None) -> None:
         help="ema.safetensors of an earlier stage or a folder of a finished model; of several, the mean",
     )
     parser.add_argument("--teacher", help="a transformers sentence encoder (MiniLM) whose similarities are distilled")
-    parser.add_argument("--steps", type=int, default=10**9, help="stop this call after so many steps")
+    parser.add_argument("--steps", type=int, default=10**9, help="stop this call after that number of steps")
     parser.add_argument("--total-steps", type=int, help="length of the recipe, if not its default")
     parser.add_argument("--workers", type=int, default=0, help="processes that draw batches ahead")
     parser.add_argument("--device", default="cpu")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engines.archives import (
-    MissingPart,
+    DatasetMissing,
     captions_only,
     decode_photo,
     decode_sound,
@@ -48,8 +48,8 @@ def test_a_split_in_several_parts_is_read_as_one_and_others_stay_out(tmp_path):
         write_tar(tmp_path / "photos" / f"flickr8k_{part}.tar", {f"{image}.webp": webp((9, 9, 9))})
     write_rows(tmp_path / "photos" / "captions_only.jsonl.gz", [{"image": "far", "en": ["Unseen ."], "de": ["Nie ."]}])
     assert [record.id for record in photos(tmp_path, "train")] == ["one", "two"]
-    assert [record.id for record in captions_only(tmp_path)] == ["far"]
-    with pytest.raises(MissingPart, match="no photos of the split test"):
+    assert captions_only(tmp_path) == [{"en": ("Unseen .",), "de": ("Nie .",)}]
+    with pytest.raises(DatasetMissing, match="no photos of the split test"):
         photos(tmp_path, "test")
 
 
@@ -68,18 +68,18 @@ def test_speech_is_split_by_field_and_decoded_to_16_khz(tmp_path):
     assert np.abs(np.fft.rfft(samples)).argmax() * RATE_HZ / len(samples) == pytest.approx(400.0, abs=5.0)
 
 
-def test_sounds_carry_label_and_fold(tmp_path):
-    row = {"id": "bark", "label": "dog_bark", "fold": 3, "seconds": 1.0, "corpus": "us8k", "split": "dev"}
+def test_sounds_carry_their_label(tmp_path):
+    row = {"id": "bark", "label": "dog_bark", "corpus": "us8k", "split": "dev"}
     write_rows(tmp_path / "sounds" / "manifest.jsonl.gz", [row, {**row, "id": "gone"}])
     write_tar(tmp_path / "sounds" / "us8k-dev.tar", {"bark.opus": opus(300.0)})
     (record,) = sounds(tmp_path, "dev")
-    assert (record.label, record.fold, record.corpus) == ("dog_bark", 3, "us8k")
+    assert (record.label, record.corpus) == ("dog_bark", "us8k")
 
 
 def test_a_list_without_any_of_its_files_says_so(tmp_path):
     row = {"id": "bark", "label": "dog_bark", "corpus": "us8k", "split": "dev"}
     write_rows(tmp_path / "sounds" / "manifest.jsonl.gz", [row])
-    with pytest.raises(MissingPart, match="no sounds of the split dev, though the list names some"):
+    with pytest.raises(DatasetMissing, match="no sounds of the split dev, though the list names some"):
         sounds(tmp_path, "dev")
 
 
@@ -91,11 +91,11 @@ def test_text_pairs_keep_their_corpus_and_skip_blank_sides(tmp_path):
     write_lines(tmp_path / "text" / "en-de.train.core.tsv.gz", ["One.\tEins.\ttatoeba"])
     write_lines(tmp_path / "text" / "mono.zh.written.tsv.gz", ["小狗。\t1.jpg\twritten"])
     quoted, dog = pairs(tmp_path, "en-de", "dev")
-    assert (quoted.source, quoted.corpus, quoted.image) == ('Say "hi".', "tatoeba", "")
-    assert (dog.target, dog.corpus, dog.image) == ("Ein Hund.", "multi30k", "1.jpg")
+    assert (quoted.source, quoted.corpus) == ('Say "hi".', "tatoeba")
+    assert (dog.target, dog.corpus) == ("Ein Hund.", "multi30k")
     assert [pair.source for pair in pairs(tmp_path, "en-de", "train")] == ["One."]
     assert mono_zh(tmp_path) == ["小狗。"]
-    with pytest.raises(MissingPart, match="no text pairs en-fr of the split dev"):
+    with pytest.raises(DatasetMissing, match="no text pairs en-fr of the split dev"):
         pairs(tmp_path, "en-fr", "dev")
 
 
@@ -130,13 +130,13 @@ def test_clips_are_found_in_a_tar_or_beside_it_and_given_as_files(tmp_path, in_t
 def test_a_list_cannot_reach_outside_its_folder(tmp_path):
     (tmp_path / "secret.mp4").write_bytes(b"private")
     write_rows(tmp_path / "data" / "video" / "mini.jsonl.gz", [{"id": "v", "file": "../../secret.mp4", "qa": []}])
-    with pytest.raises(MissingPart):
+    with pytest.raises(DatasetMissing):
         videos(tmp_path / "data", "test")
 
 
 @pytest.mark.parametrize("read", [photos, speech, sounds, fewshot, videos])
 def test_an_empty_folder_is_a_missing_part(tmp_path, read):
-    with pytest.raises(MissingPart, match="the data has no"):
+    with pytest.raises(DatasetMissing, match="the data has no"):
         read(tmp_path, "dev")
 
 

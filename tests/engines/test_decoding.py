@@ -27,7 +27,7 @@ LETTERS = SimpleNamespace(
     time_ids=[TIME],
     vocab_size=7,
 )
-"""Seven pieces instead of a tokenizer: three letters and four controls."""
+"""Seven tokens instead of a tokenizer: three letters and four controls."""
 
 
 class Markov:
@@ -58,14 +58,14 @@ def written(model: Markov, **options: Any) -> list[tuple[Hypothesis, ...]]:
     return list(generate(model, memory, prefixes, LETTERS, DecodeOptions(**options)))
 
 
-def test_greedy_takes_the_likeliest_piece_until_the_end():
+def test_greedy_takes_the_likeliest_token_until_the_end():
     model = Markov({START: {A: 0.9}, A: {B: 0.8}, B: {EOS: 0.7, A: 0.2}})
     steps = written(model)
     assert [step[0].ids for step in steps] == [(A,), (A, B), (A, B)]
     assert [step[0].done for step in steps] == [False, False, True]
 
 
-def test_mean_logprob_is_over_the_pieces_and_the_end():
+def test_mean_logprob_is_over_the_tokens_and_the_end():
     model = Markov({START: {A: 1.0}, A: {EOS: 0.5, B: 0.5}})
     (last,) = written(model)[-1]
     wanted = (model.log_probs[0, START, A] + model.log_probs[0, A, EOS]) / 2
@@ -128,7 +128,7 @@ def test_draws_follow_the_probabilities():
     assert drawn.count((A,)) / 400 == pytest.approx(0.75, abs=0.08)
 
 
-def test_no_run_of_three_pieces_comes_twice():
+def test_no_run_of_three_tokens_comes_twice():
     model = Markov({START: {A: 1.0}, A: {B: 1.0}, B: {C: 1.0}, C: {A: 0.9, EOS: 0.1}})
     ids = written(model, max_new=40)[-1][0].ids
     runs = [ids[i : i + 3] for i in range(len(ids) - 2)]
@@ -136,7 +136,7 @@ def test_no_run_of_three_pieces_comes_twice():
 
 
 @given(st.lists(st.integers(0, 2), max_size=12), st.integers(2, 4))
-def test_banned_pieces_are_exactly_those_that_would_repeat_a_run(ids, n):
+def test_banned_tokens_are_exactly_those_that_would_repeat_a_run(ids, n):
     runs = {tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)}
     banned = {piece for piece in range(3) if len(ids) >= n - 1 and (*ids[len(ids) - n + 1 :], piece) in runs}
     assert set(repeating(ids, n)) == banned
@@ -178,7 +178,7 @@ def test_no_speech_may_only_open_a_transcript():
     assert caption.ids == (A,)
 
 
-def test_time_pieces_belong_to_answers_only_and_only_transcripts_may_be_empty():
+def test_time_tokens_belong_to_answers_only_and_only_transcripts_may_be_empty():
     model = Markov({START: {TIME: 0.6, EOS: 0.3, A: 0.1}, TIME: {EOS: 1.0}, A: {EOS: 1.0}})
     assert written(model, task="answer")[-1][0].ids == (TIME,)
     assert written(model, task="caption")[-1][0].ids == (A,)
@@ -236,7 +236,7 @@ def test_the_cache_changes_nothing_but_the_speed(checkpoint):
     assert tuple(ids[4:]) == found.ids
 
 
-def test_a_generator_may_be_left_at_any_piece(checkpoint):
+def test_a_generator_may_be_left_at_any_token(checkpoint):
     memory = memory_of(checkpoint, (5,))
     prefix = torch.tensor([checkpoint.tokenizer.prefix("caption", "en")])
     steps = generate(checkpoint.model, memory, prefix, checkpoint.tokenizer, DecodeOptions(beam=2))

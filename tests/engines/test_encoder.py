@@ -22,7 +22,7 @@ from tests.conftest import tone, write_photo, write_sound
 def test_a_photo_is_one_frame_a_sound_is_a_track_a_clip_is_both(encoder, photo, sound, clip):
     width = encoder.model.config.width
     seen, heard, both = (encoder.encode(media) for media in (photo, sound, clip))
-    assert seen.frames is not None and seen.frames.shape == (1, encoder.model.config.n_picture_tokens, width)
+    assert seen.frames is not None and seen.frames.shape == (1, (encoder.model.config.photo_px // 32) ** 2, width)
     assert seen.sound is None
     assert heard.frames is None and heard.sound is not None and heard.sound.tokens.shape == (1, 10, width)
     assert both.frames is not None and len(both.frames) == 4 and both.sound is not None and both.duration_s == 2.0

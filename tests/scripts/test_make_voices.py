@@ -130,7 +130,7 @@ def test_where_nobody_can_speak_nothing_is_recorded(data, tmp_path, monkeypatch)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert list(synthesise(data)) == []
     assert record(data, tmp_path) == 0
-    with pytest.raises(archives.MissingPart, match="no speech"):
+    with pytest.raises(archives.DatasetMissing, match="no speech"):
         archives.speech(tmp_path, "train")
 
 

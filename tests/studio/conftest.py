@@ -52,7 +52,7 @@ def state(tmp_path) -> AppState:
     return open_state(FakeHost(), home=tmp_path / "home", devices=("cpu",))
 
 
-class Shelves:
+class FakeCatalogue:
     """Where models come from in these tests, in place of the hub: `open` and `look` stand for `open_host` and
     `describe`. "a/whisper" writes down speech, "a/chat" answers questions, "a/slow" is fetched until it is stopped.
 
@@ -99,27 +99,27 @@ class Shelves:
 
 
 @pytest.fixture
-def shelves() -> Shelves:
-    return Shelves()
+def catalogue() -> FakeCatalogue:
+    return FakeCatalogue()
 
 
 @pytest.fixture
-def owner(tmp_path, shelves) -> AppState:
+def owner(tmp_path, catalogue) -> AppState:
     """A state of the owner, who may open models."""
     host = FakeHost(name="built")
-    return open_state(host, home=tmp_path / "home", devices=("cpu",), opener=shelves.open, looker=shelves.look)
+    return open_state(host, home=tmp_path / "home", devices=("cpu",), opener=catalogue.open, looker=catalogue.look)
 
 
 @pytest.fixture
-def visitor(tmp_path, shelves) -> AppState:
+def visitor(tmp_path, catalogue) -> AppState:
     """A state of a visitor, who may not."""
     return open_state(
         FakeHost(name="built"),
         rules=Rules(shared=True),
         home=tmp_path / "home",
         devices=("cpu",),
-        opener=shelves.open,
-        looker=shelves.look,
+        opener=catalogue.open,
+        looker=catalogue.look,
     )
 
 

@@ -41,7 +41,7 @@ def local(entrance: Entrance | None = None, base: str = LOCAL) -> TestClient:
 # --- the password --------------------------------------------------------------------------------------------------
 
 
-def test_without_the_password_there_is_only_the_door():
+def test_without_the_password_there_is_only_the_login_page():
     client, _ = guarded()
     page = client.get("/")
     assert '"inside"' not in page.text

@@ -66,8 +66,8 @@ def test_one_that_fails_is_one_sentence_and_the_other_still_answers(owner):
     assert "A dog runs on the beach." in shown
 
 
-def test_one_that_cannot_do_it_says_so(owner, shelves):
-    model_routing.assign(owner.host, "transcribe", shelves._host("a/whisper"))
+def test_one_that_cannot_do_it_says_so(owner, catalogue):
+    model_routing.assign(owner.host, "transcribe", catalogue._host("a/whisper"))
     shown = last(compare.play(owner, ("builtin", "a/whisper"), CAPTION, Cancel()))
     assert "不能写描述" in shown and "whisper" in shown
 
@@ -87,11 +87,11 @@ def test_a_stop_keeps_what_is_there_and_the_second_does_not_begin(owner):
     assert other.requests == []
 
 
-def test_the_built_in_model_is_opened_for_the_comparison_and_closed_after(owner, shelves):
+def test_the_built_in_model_is_opened_for_the_comparison_and_closed_after(owner, catalogue):
     model_routing.assign(owner.host, "", FakeHost(name="other", source="a/other"))
     shown = last(compare.play(owner, ("builtin", "a/other"), CAPTION, Cancel()))
     assert shown.count("A dog runs on the beach.") == 2
-    assert [host.closed for host in shelves.hosts] == [True]
+    assert [host.closed for host in catalogue.hosts] == [True]
 
 
 def test_a_model_that_was_closed_meanwhile_is_said(two):

@@ -20,14 +20,14 @@ def last(steps: Iterator[tuple[str, bool]]) -> str:
 # --- look ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_look_tells_what_a_name_would_bring_and_opens_nothing(owner, shelves):
+def test_a_look_tells_what_a_name_would_bring_and_opens_nothing(owner, catalogue):
     frames = list(load.look_up(owner, "me", " a/whisper ", AS_USUAL))
     assert "is-busy" in frames[0][0]
     shown = frames[-1][0]
     for fact in ("whisper", "transformers checkpoint", "277 MiB", "1.0 M", "4 MiB", "CPU · float32", "Apache-2.0"):
         assert fact in shown
     assert shown.count("Transcribe") == 1 and "German" in shown and "mark-sound" in shown
-    assert shelves.hosts == []
+    assert catalogue.hosts == []
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_pairs_of_languages_are_listed_unless_there_are_all():
 # --- load ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_model_that_is_loaded_answers_its_task_and_is_kept(owner, shelves):
+def test_a_model_that_is_loaded_answers_its_task_and_is_kept(owner, catalogue):
     frames = list(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
     assert all("is-busy" in shown for shown, goes_on in frames if goes_on)
     assert "Transcribe: served by whisper from now on." in frames[-1][0]
@@ -93,18 +93,18 @@ def test_a_failure_is_one_sentence_and_what_answered_before_goes_on(owner):
     assert not owner.collections.routes.exists()
 
 
-def test_a_stop_ends_the_fetching_and_what_answered_before_goes_on(owner, shelves):
+def test_a_stop_ends_the_fetching_and_what_answered_before_goes_on(owner, catalogue):
     loading = load.load(owner, "me", "a/slow", EVERYTHING, AS_USUAL)
     _, (shown, _) = next(loading), next(loading)
     assert "145 MB of 290 MB" in shown
-    assert shelves.fetching.wait(60)
+    assert catalogue.fetching.wait(60)
     owner.running.stop("me", load.TAB)
     shown = last(loading)
     assert "is-stopped" in shown and "go on serving" in shown
     assert owner.host.routes == {"": "builtin"}
 
 
-def test_a_closed_page_stops_the_loading(owner, shelves):
+def test_a_closed_page_stops_the_loading(owner, catalogue):
     loading = load.load(owner, "me", "a/slow", EVERYTHING, AS_USUAL)
     next(loading), next(loading)
     loading.close()
@@ -112,16 +112,16 @@ def test_a_closed_page_stops_the_loading(owner, shelves):
     assert "served by whisper from now on" in last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
 
 
-def test_a_model_that_is_open_is_not_opened_again(owner, shelves):
+def test_a_model_that_is_open_is_not_opened_again(owner, catalogue):
     for task in ("transcribe", "translate"):
         last(load.load(owner, "me", "a/whisper", task, AS_USUAL))
-    assert len(shelves.hosts) == 1
+    assert len(catalogue.hosts) == 1
 
 
-def test_a_model_opened_again_in_another_format_takes_all_its_tasks_along(owner, shelves):
+def test_a_model_opened_again_in_another_format_takes_all_its_tasks_along(owner, catalogue):
     last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
     last(load.load(owner, "me", "a/whisper", "ask", replace(AS_USUAL, dtype="int8")))
-    old, new = shelves.hosts
+    old, new = catalogue.hosts
     assert old.closed and not new.closed
     kept = Route("a/whisper", "int8")
     assert read_routes(owner.collections.routes) == {"": Route("builtin"), "transcribe": kept, "ask": kept}
@@ -133,20 +133,20 @@ def test_format_and_idle_time_are_kept_with_the_choice(owner):
     assert read_routes(owner.collections.routes)["ask"] == Route("a/chat", "int8", 300.0)
 
 
-def test_the_built_in_model_takes_a_task_back_and_memory_is_given_back(owner, shelves):
+def test_the_built_in_model_takes_a_task_back_and_memory_is_given_back(owner, catalogue):
     last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
     shown = last(load.load(owner, "me", "builtin", "transcribe", AS_USUAL))
     assert "Transcribe: served by built from now on." in shown
-    assert shelves.hosts[0].closed
+    assert catalogue.hosts[0].closed
     assert read_routes(owner.collections.routes) == {"": Route("builtin")}
 
 
-def test_the_built_in_model_comes_back_after_everything_went_elsewhere(owner, shelves):
+def test_the_built_in_model_comes_back_after_everything_went_elsewhere(owner, catalogue):
     last(load.load(owner, "me", "a/chat", EVERYTHING, AS_USUAL))
     assert owner.host.routes == {"": "a/chat"}
     last(load.load(owner, "me", "builtin", EVERYTHING, AS_USUAL))
     assert owner.host.routes == {"": "builtin"}
-    assert shelves.hosts[0].closed and not shelves.hosts[1].closed
+    assert catalogue.hosts[0].closed and not catalogue.hosts[1].closed
 
 
 def test_choices_that_cannot_be_kept_are_said_beside_what_was_done(owner):
@@ -156,14 +156,14 @@ def test_choices_that_cannot_be_kept_are_said_beside_what_was_done(owner):
 
 
 @pytest.mark.parametrize("act", ["look", "load"])
-def test_a_visitor_is_refused(visitor, shelves, act):
+def test_a_visitor_is_refused(visitor, catalogue, act):
     if act == "look":
         shown = last(load.look_up(visitor, "me", "a/whisper", AS_USUAL))
     else:
         shown = last(load.load(visitor, "me", "a/whisper", EVERYTHING, AS_USUAL))
     assert "opened by the owner of this studio only" in shown
     assert "只有此工作室的主人" in shown
-    assert shelves.hosts == [] and visitor.host.routes == {"": "builtin"}
+    assert catalogue.hosts == [] and visitor.host.routes == {"": "builtin"}
 
 
 # --- how -------------------------------------------------------------------------------------------------------------
@@ -186,9 +186,9 @@ def test_an_idle_time_below_nothing_is_refused(owner):
         load.settings_of(owner, "auto", "auto", -1, "")
 
 
-def test_the_key_of_a_server_is_nowhere_to_be_seen_afterwards(owner, shelves):
+def test_the_key_of_a_server_is_nowhere_to_be_seen_afterwards(owner, catalogue):
     shown = "".join(page for page, _ in load.load(owner, "me", "a/chat", "ask", replace(AS_USUAL, api_key="secret")))
-    assert shelves.asked[0].api_key == "secret"
+    assert catalogue.asked[0].api_key == "secret"
     assert "secret" not in shown
     assert "secret" not in owner.collections.routes.read_text(encoding="utf-8")
 

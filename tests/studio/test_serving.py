@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from engines import Progress, Route, Settings, write_routes
+from engines.cli.models import tell_download
 from engines.errors import DeviceError, RequestError
 from studio import serving
 from studio.offline import stay_offline
@@ -149,18 +150,15 @@ def test_no_library_looks_up_another_machine_and_what_the_owner_allows_is_kept_a
     assert [os.environ[name] for name in names] == ["False", "1", "0", "1"]
 
 
-def test_a_model_on_its_way_is_one_line_in_the_terminal(monkeypatch, capsys):
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    serving.say_progress("a/whisper", Progress("fetching", 1e6, 2e6, "bytes"))
-    serving.say_progress("a/whisper", Progress("fetching", 2e6, 2e6, "bytes"))
-    said = capsys.readouterr().out
+def test_a_model_on_its_way_is_one_line_in_a_terminal_and_nothing_elsewhere(monkeypatch, capsys):
+    tell_download("a/whisper", Progress("fetching", 1e6, 2e6, "bytes"))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    tell_download("a/whisper", Progress("fetching", 1e6, 2e6, "bytes"))
+    tell_download("a/whisper", Progress("fetching", 2e6, 2e6, "bytes"))
+    said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.endswith("a/whisper: fetching 2 of 2 MB\n")
-
-
-def test_nothing_is_written_over_where_there_is_no_terminal(capsys):
-    serving.say_progress("a/whisper", Progress("fetching", 1e6, 2e6, "bytes"))
-    assert capsys.readouterr().out == ""
 
 
 # --- which models answer ---

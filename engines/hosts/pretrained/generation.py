@@ -46,7 +46,7 @@ class _Stop(StoppingCriteria):
 
 
 def is_cut(ids: Sequence[int], n_new: int, ends: int | Sequence[int | None] | None) -> bool:
-    """Whether a text breaks off at its limit. ids: its pieces. ends: those that end one, as `eos_token_id` has them."""
+    """Whether a text breaks off at its limit. ids: its tokens. ends: those that end one, as `eos_token_id` has them."""
     known = {ends} if isinstance(ends, int) else set(ends or ())
     return len(ids) >= n_new and known.isdisjoint(ids)
 

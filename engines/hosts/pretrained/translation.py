@@ -46,8 +46,8 @@ def _codes(tokenizer: Any) -> dict[str, str]:
     """Our names of languages -> the tokenizer's, of those it has."""
     found = {}
     for language in LANGUAGES:
-        for code, piece in ((FLORES[language],) * 2, (language, f"__{language}__")):
-            index = tokenizer.convert_tokens_to_ids(piece)
+        for code, token in ((FLORES[language],) * 2, (language, f"__{language}__")):
+            index = tokenizer.convert_tokens_to_ids(token)
             if index is not None and index != tokenizer.unk_token_id:
                 found[language] = code
                 break

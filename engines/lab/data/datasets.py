@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from engines.archives import ExampleRecord, MissingPart, fewshot
+from engines.archives import DatasetMissing, ExampleRecord, fewshot
 from engines.errors import Message, RequestError
 from engines.lab.data import folders
 from engines.lab.data.arrays import Pictures, Sounds, Words
@@ -217,7 +217,7 @@ def omniglot(data: Path, split: str) -> Characters:
     )
     try:
         records = [record for record in fewshot(data, split) if record.corpus == "omniglot" and record.box is not None]
-    except MissingPart as error:
+    except DatasetMissing as error:
         raise absent from error
     if not records:
         raise absent

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engines.archives import ConceptRecord
-from engines.evaluation.bench import surest_rows
+from engines.evaluation.bench import selective_rows
 from engines.evaluation.metrics import holds_answer, same_answer
 from engines.evaluation.naming import accepted_names, names
 
@@ -32,18 +32,18 @@ def test_in_chinese_a_name_counts_where_it_stands():
 
 def test_in_other_languages_the_names_of_groups_count_too():
     records = [
-        ConceptRecord("n0", {"en": "tabby", "de": "Tigerkatze", "fr": "chat tigré", "zh": "虎斑猫"}, ("cat",), "cat"),
-        ConceptRecord("n1", {"en": "lynx", "de": "Luchs", "fr": "lynx", "zh": "猞猁"}, ("lynx", "cat"), "cat"),
+        ConceptRecord({"en": "tabby", "de": "Tigerkatze", "fr": "chat tigré", "zh": "虎斑猫"}, ("cat",)),
+        ConceptRecord({"en": "lynx", "de": "Luchs", "fr": "lynx", "zh": "猞猁"}, ("lynx", "cat")),
     ]
     assert accepted_names(records, "de")[0] == ("Tigerkatze", "Katze")
     assert "cat" in accepted_names(records, "en")[1]
 
 
-def test_the_surest_part_is_told_and_a_host_without_confidence_is_skipped():
-    rows = surest_rows("doubt.x", [True, True, False, False, False], [0.9, 0.8, 0.7, 0.2, 0.1])
+def test_accuracy_of_the_most_confident_results_and_no_rows_without_confidence():
+    rows = selective_rows("doubt.x", [True, True, False, False, False], [0.9, 0.8, 0.7, 0.2, 0.1])
     assert rows["doubt.x.accuracy_at_60"].value == pytest.approx(200 / 3)
     assert rows["doubt.x.accuracy_at_80"].value == pytest.approx(50.0)
-    assert surest_rows("doubt.x", [True], [None])["doubt.x.accuracy_at_60"].skipped
+    assert selective_rows("doubt.x", [True], [None])["doubt.x.accuracy_at_60"].skipped
 
 
 def test_numbers_may_be_digits_or_words_and_a_reply_may_hold_the_answer():

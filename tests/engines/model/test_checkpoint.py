@@ -55,7 +55,7 @@ def folder(saved, tmp_path) -> Path:
 
 
 def written(model: FusionModel) -> Tensor:
-    """What a model makes of three pieces about a photo, as probabilities."""
+    """What a model makes of three tokens about a photo, as probabilities."""
     photo = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
     tokens = model.see(photo)
     memory = model.fuse([Stream("picture", tokens, torch.ones(tokens.shape[:2], dtype=torch.bool))])
@@ -273,7 +273,7 @@ EMBEDDING = "decoder.embedding.weight"
         (without(TOKENIZER_FILE), "The tokenizer file tokenizer.model cannot be read; fetch the model again."),
         (
             sized(vocab_size=1000),
-            f"The tokenizer has {checkpoint.tiny().tokenizer.vocab_size:,} pieces, the model 1,000; they do not belong "
+            f"The tokenizer has {checkpoint.tiny().tokenizer.vocab_size:,} tokens, the model 1,000; they do not belong "
             "together.",
         ),
         (without(WEIGHTS_FILE), "The model folder has no readable model.safetensors; fetch the model again."),

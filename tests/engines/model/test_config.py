@@ -16,11 +16,6 @@ def test_the_shipped_model_has_the_sizes_of_whisper_base():
     assert (config.n_mels, config.max_sound_tokens, config.max_text_tokens) == (80, 1500, 448)
 
 
-def test_a_photo_gives_one_token_for_every_32_pixels_square():
-    assert small(10).n_picture_tokens == 64
-    assert tiny(10).n_picture_tokens == 4
-
-
 def test_a_config_cannot_be_changed_behind_a_models_back():
     with pytest.raises(FrozenInstanceError):
         tiny(10).width = 64

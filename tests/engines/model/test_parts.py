@@ -78,7 +78,7 @@ def test_attention_has_no_bias_on_its_keys():
 
 @settings(max_examples=10)
 @given(n_prefix=st.integers(1, 5))
-def test_piece_by_piece_gives_what_all_at_once_gives(n_prefix):
+def test_piece_by_token_gives_what_all_at_once_gives(n_prefix):
     at_once, cache = MODEL.decode(IDS, MEMORY), MODEL.new_cache()
     prefix = MODEL.decode(IDS[:, :n_prefix], MEMORY, cache)
     rest = [prefix]
@@ -88,7 +88,7 @@ def test_piece_by_piece_gives_what_all_at_once_gives(n_prefix):
     assert cache.length == 5
 
 
-def test_a_piece_does_not_see_those_after_it():
+def test_a_token_does_not_see_those_after_it():
     other = IDS.clone()
     other[:, 3:] = 11
     assert torch.allclose(MODEL.decode(IDS, MEMORY)[:, :3], MODEL.decode(other, MEMORY)[:, :3], atol=1e-6)
@@ -129,7 +129,7 @@ def test_two_decodings_do_not_meet():
     assert torch.allclose(one_by_one(IDS, MEMORY, second), MODEL.decode(IDS, MEMORY), atol=1e-5)
 
 
-def test_a_filled_cache_refuses_several_pieces_at_once():
+def test_a_filled_cache_refuses_several_tokens_at_once():
     cache = MODEL.new_cache()
     MODEL.decode(IDS[:, :2], MEMORY, cache)
     with pytest.raises(ValueError, match="a filled cache takes one new piece at a time"):

@@ -64,7 +64,7 @@ def test_an_answer_that_rests_on_one_moment_names_it(
 
 
 def test_times_an_answer_names_are_its_moments(encoder: MediaEncoder, clip: Clip):
-    pieces = (*encoder.tokenizer.encode("at"), encoder.tokenizer.time_id(1.4))
+    pieces = (*encoder.tokenizer.encode("at"), encoder.tokenizer.time_ids[7])
     prefix = torch.tensor([encoder.tokenizer.prefix("answer", "en")])
     encoded = encoder.encode(clip)
     said = ask.Hypothesis(pieces, -0.1, True)

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.archives import MissingPart
+from engines.archives import DatasetMissing
 from engines.model.config import EVENTS, tiny
 from engines.model.features import HOP, log_mel
 from engines.protocol import RATE_HZ
@@ -85,7 +85,7 @@ def test_targets_follow_the_prefix_by_one_token_and_end(batcher, task, seed):
 @pytest.mark.parametrize("task", [task for task in OBJECTIVES if task not in ("write", "translate", "parallel")])
 def test_a_source_that_is_missing_is_named(data, run, task):
     empty = Batcher(data, run, Sources(PhotoSources(), SoundSources()), tiny(10))
-    with pytest.raises(MissingPart, match="feature_cache stores them"):
+    with pytest.raises(DatasetMissing, match="feature_cache stores them"):
         draw(empty, task)
 
 

@@ -14,7 +14,7 @@ from engines.training.truecase import FILE, as_sentence, is_cased, read, transcr
 
 
 def record(text: str, *, raw: str = "", language: str = "en") -> SpeechRecord:
-    return SpeechRecord("c", "s", text, raw or text, 1.0, "an4", language, Member(Path("x.tar"), "x.opus", 0, 0))
+    return SpeechRecord("c", "s", text, raw or text, "an4", language, Member(Path("x.tar"), "x.opus", 0, 0))
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ from dataclasses import asdict
 
 import pytest
 
-from engines.evaluation import trust
+from scripts import hostile_files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a decoder takes is read from /proc")
 
 
 @pytest.mark.slow
 def test_no_type_of_hostile_file_does_harm():
-    rows = trust.measure(len(trust.TYPES), seed=1)
+    rows = hostile_files.measure(len(hostile_files.TYPES), seed=1)
     for kind, row in rows.items():
         assert row.n == 1, kind
         assert (row.crashes, row.slow, row.large, row.outside, row.unsaid) == (0, 0, 0, 0, 0), kind
@@ -27,22 +27,22 @@ def test_a_seed_makes_the_same_file_again(kind, tmp_path):
     made = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        path = trust._made(kind, tmp_path / name, 0, random.Random(5), tmp_path / "outside.wav")
+        path = hostile_files._made(kind, tmp_path / name, 0, random.Random(5), tmp_path / "outside.wav")
         made.append((path.name, path.read_bytes()))
     assert made[0] == made[1]
 
 
 def test_the_table_has_a_line_for_each_type_and_one_for_the_kills():
-    row = trust.FileTally(n=3, n_read=2, most_cpu_s=1.25, most_bytes=2**28)
+    row = hostile_files.FileTally(n=3, n_read=2, most_cpu_s=1.25, most_bytes=2**28)
     found = {"types": {"images": asdict(row)}, "kills": {"n": 5, "files": 90, "lost": 0}}
-    lines = trust.table(found).splitlines()
+    lines = hostile_files.table(found).splitlines()
     assert lines[2] == "| images | 3 | 2 | 0 | 0 | 0 | 0 | 0 | 1.2 s | 256 MB |"
     assert lines[-1] == "5 kills while indexing 90 files: 0 lost or doubled."
-    assert trust.table(found, "zh").splitlines()[-1] == "索引 90 个文件时终止 5 次：0 个丢失或重复。"
+    assert hostile_files.table(found, "zh").splitlines()[-1] == "索引 90 个文件时终止 5 次：0 个丢失或重复。"
 
 
 def test_what_was_counted_is_written_for_the_tables(tmp_path):
-    out = tmp_path / "trust.json"
-    assert trust.main(["--files", "1", "--kills", "0", "--out", str(out)]) == 0
+    out = tmp_path / "hostile_files.json"
+    assert hostile_files.main(["--files", "1", "--kills", "0", "--out", str(out)]) == 0
     found = json.loads(out.read_text(encoding="utf-8"))
     assert found["types"]["images"]["n"] == 1 and found["kills"] == {"n": 0, "files": 0, "lost": 0}

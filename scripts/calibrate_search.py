@@ -1,6 +1,6 @@
 """What a cosine means: the constants behind "nothing fits", measured per direction of search.
 
-    python -m engines.evaluation.calibration --data DIR [--split dev] [--model FOLDER]
+    python -m scripts.calibrate_search --data DIR [--split dev] [--model FOLDER]
 
 prints, for each (query kind, hit kind), the cosine that one in fifty wrong hits reaches, and the slope with which the
 logistic curve through one half there gives nine tenths to the median right hit; and the row "meaning", a logistic

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engines.evaluation.calibration import curve
+from scripts.calibrate_search import curve
 
 
 def test_the_curve_is_one_half_where_wrong_hits_end_and_nine_tenths_at_the_median_right_hit():

@@ -1,6 +1,6 @@
 """Hostile files, made by a seed and by type, given to the readers: what each costs and whether it gets its sentence.
 
-    python -m engines.evaluation.trust [--full] [--seed N] [--files N] [--kills N] [--out FILE]
+    python -m scripts.hostile_files [--full] [--seed N] [--files N] [--kills N] [--out FILE]
 
 Counts crashes, requests over 10 s of CPU or 1.5 GB, files read that were only pointed at, and answers that are neither
 a medium nor one sentence in both languages. Then kills an indexing process at random times and counts what is lost.
@@ -160,7 +160,7 @@ def _sounds(rng: random.Random) -> bytes:
 
 
 def _clips(rng: random.Random) -> bytes:
-    samples = sorted((Path(__file__).resolve().parents[2] / "assets" / "samples").glob("*.mp4"))
+    samples = sorted((Path(__file__).resolve().parents[1] / "assets" / "samples").glob("*.mp4"))
     data = rng.choice(samples).read_bytes() if samples else b"\0\0\0\x18ftypmp42" + rng.randbytes(4_096)
     return _worn(data[: rng.randrange(1_000, len(data))] if rng.random() < 0.3 else data, rng)
 
@@ -288,7 +288,7 @@ def kills(n_kills: int, seed: int) -> tuple[int, int]:
             "run(open_host(), IndexRequest(folder=Path(sys.argv[1]), collection=Path(sys.argv[2])))"
         )
         command = [sys.executable, "-c", program, str(folder), str(collection)]
-        root = Path(__file__).resolve().parents[2]
+        root = Path(__file__).resolve().parents[1]
         for _ in range(n_kills):
             with subprocess.Popen(command, cwd=root, stderr=subprocess.DEVNULL) as process:
                 before = _rows(collection)
@@ -334,7 +334,7 @@ def table(found: Mapping[str, Any], language: str = "en") -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m engines.evaluation.trust", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.hostile_files", description=__doc__)
     parser.add_argument("--full", action="store_true", help=f"{FULL[0]} files and {FULL[1]} kills")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--files", type=int, help="how many files instead")
