@@ -17,16 +17,8 @@ from typing import Any
 from engines.errors import DeviceError, Message
 
 __all__ = [
-    "Choice",
-    "Hardware",
-    "available",
-    "choose",
-    "explain",
-    "free_bytes",
-    "look",
-    "return_freed_memory",
-    "set_threads",
-]
+    "Choice", "Hardware", "available", "choose", "explain", "free_bytes", "look", "return_freed_memory", "set_threads",
+]  # fmt: skip
 
 DTYPES = ("float32", "bfloat16")
 

@@ -23,17 +23,9 @@ from typing import Any
 from engines.paths import ASSETS
 
 __all__ = [
-    "AbilityError",
-    "Cancelled",
-    "CheckpointError",
-    "CollectionError",
-    "DeviceError",
-    "MediaError",
-    "Message",
-    "RequestError",
-    "StudioError",
-    "UserError",
-]
+    "AbilityError", "Cancelled", "CheckpointError", "CollectionError", "DeviceError", "MediaError", "Message",
+    "RequestError", "StudioError", "UserError",
+]  # fmt: skip
 
 
 CHINESE = ASSETS / "locales" / "zh.json"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from studio import serving
-from studio.offline import stay_offline
+from studio.sharing import stay_offline
 
 
 def main(argv: list[str] | None = None, program: str = "") -> int:

@@ -41,10 +41,9 @@ from studio.http_limits import Harden, HeadTimer
 from studio.i18n import both, label
 from studio.keeper import Keeper
 from studio.label_store import LabelStore
-from studio.offline import stay_offline
 from studio.page import Page
 from studio.registry import DownloadRegistry
-from studio.sharing import Lock, Rules, is_loopback, new_password, open_tunnel
+from studio.sharing import Lock, Rules, is_loopback, new_password, open_tunnel, stay_offline
 from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
 from studio.tabs import caption, search, video
 from studio.tabs.history import ui as history

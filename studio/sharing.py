@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -110,3 +111,11 @@ def open_tunnel(port: int) -> str:
         log.info("no tunnel", exc_info=error)
         return "No public link: the tunnel service or its program cannot be reached from here. The studio stays local."
     return f"Others reach it for up to a week at {public.replace('http:', 'https:', 1)}"
+
+
+def stay_offline() -> None:
+    """Set what gradio and huggingface_hub read; whether the owner allows the hub is kept apart, in a name of ours."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("FUSION_STUDIO_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "0"))
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

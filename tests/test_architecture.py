@@ -12,10 +12,18 @@ import itertools
 import re
 import subprocess
 import sys
+import threading
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from engines.hosts.builtin import BuiltinHost
+from engines.hosts.router import Router
+from engines.media import reading
+from engines.model import checkpoint
+from engines.protocol import CaptionRequest, run
+from tests.conftest import write_photo
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -97,14 +105,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
     # Commands that are whole programs, each with its own parser.
     "engines.cli.table": (
         *BASE, "engines", "engines.cli", "engines.evaluation.__main__", "engines.hosts.publish", "engines.lab.__main__",
-        "engines.training.train", "studio.offline", "studio.serving",
+        "engines.training.train", "studio.sharing", "studio.serving",
     ),
     "scripts": ("engines",),
     "scripts.load": ("engines", "studio.app"),
     "scripts.prepare_samples": ("engines", "engines.index", "engines.paths", "engines.tasks", "studio.thumbnails"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
     "launch": ("studio.__main__", "studio.bootstrap", "studio.serving"),
-    "studio.__main__": ("engines.cli", "studio.offline", "studio.serving"),
+    "studio.__main__": ("engines.cli", "studio.sharing", "studio.serving"),
     "studio.bootstrap": (),
     "studio.serving": ("engines", "engines.cli.models", "engines.home"),
 }  # fmt: skip
@@ -368,3 +376,38 @@ def test_no_exception_is_caught_unnamed_or_swallowed_whole():
                 if node.type is None or (blanket and idle):
                     wrong.append(f"{source.module}:{node.lineno}")
     assert not wrong, wrong
+
+
+# --- the way of a request -----------------------------------------------------------------------------------------
+
+
+def test_a_caption_passes_at_most_15_files_in_one_direction(photo, tmp_path):
+    """The deepest chain of files in each thread; where one hands over to the next the way goes on there."""
+    chains: dict[str, set[str]] = {}
+
+    def follow(frame, event, _):
+        files, step = set(), frame if event == "call" else None
+        while step is not None:
+            if step.f_code.co_filename.startswith(str(ROOT / "engines")):
+                files.add(Path(step.f_code.co_filename).relative_to(ROOT / "engines").with_suffix("").as_posix())
+            step = step.f_back
+        name = threading.current_thread().name
+        chains[name] = max(chains.get(name, set()), files, key=len)
+
+    path = write_photo(tmp_path / "photo.png", photo)
+    threading.setprofile(follow)  # of threads that begin from now on, as the host's worker
+    router = Router({"": BuiltinHost(checkpoint.tiny())})
+    try:
+        sys.setprofile(follow)
+        assert run(router, CaptionRequest(media=path)).done
+        caller = chains.pop(threading.current_thread().name)
+        reading.load_photo(path)  # what the child process does with it
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+        router.close()
+    to_pixels = (
+        {"tasks/caption", "encoder", "media/child"} | chains["read ahead"] | chains[threading.current_thread().name]
+    )
+    for way in (chains["host tiny"], to_pixels):
+        assert len({"tabs/panel", "stream"} | caller | way) <= 15, way

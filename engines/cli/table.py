@@ -34,7 +34,7 @@ class Command:
 def _serve(argv: Sequence[str]) -> int:
     """The page in the browser."""
     from studio import serving
-    from studio.offline import stay_offline
+    from studio.sharing import stay_offline
 
     stay_offline()
     serving.serve(serving.parse(["serve", *argv], "fusion-studio"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
-from engines.evaluation.voices import synthesise
+from engines.evaluation.speech import synthesise
 from engines.protocol import TranscribeRequest, TranscribeResult
 from engines.text import normalise
 

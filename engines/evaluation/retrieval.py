@@ -9,7 +9,7 @@ import numpy as np
 from engines.archives import DatasetMissing, PhotoRecord, SpeechRecord, photos, speech
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import recall_at
-from engines.evaluation.voices import VOICE, synthesise
+from engines.evaluation.speech import VOICE, synthesise
 
 LANGUAGES = ("en", "zh", "de")
 KS = (1, 5, 10)

@@ -1,13 +1,18 @@
-"""Speech to text: word errors per corpus, words invented where nobody speaks, speech to another language."""
+"""Speech to text: word errors per corpus, words invented where nobody speaks, speech to another language.
+
+Where the data has no voices a text is spoken by espeak-ng or flite; rows that rest on that say so.
+"""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import numpy as np
 
-from engines.archives import MAYBE_SPOKEN, DatasetMissing, SoundRecord, pairs, sounds, speech
+from engines.archives import MAYBE_SPOKEN, DatasetMissing, SoundRecord, decode_sound, pairs, sounds, speech
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
-from engines.evaluation.metrics import bleu, word_error_rate, word_errors
-from engines.evaluation.voices import VOICE, synthesise
+from engines.evaluation.metrics import MissingTool, bleu, word_error_rate, word_errors
 from engines.protocol import (
     RATE_HZ,
     Sound,
@@ -127,3 +132,23 @@ def speech_translation_rows(bench: Bench) -> Rows:
         rows[f"{key}.bleu"] = Row(bleu(heard, references), len(own), "points", note=f"synthetic voice: {VOICE}")
         rows[f"{key}.text_in.bleu"] = Row(bleu(read, references), len(own), "points", note="the same sentences as text")
     return rows
+
+
+# --- synthetic voices ---------------------------------------------------------------------------------------------
+
+VOICE = "espeak-ng en-us"
+"""One plain voice, so that rows of different models compare; training hears many others beside it."""
+
+
+def synthesise(text: str, voice: str = VOICE) -> Sound:
+    """A text, spoken. voice: a program, espeak-ng or flite, and one of its voices. Raises MissingTool without it."""
+    program, name = voice.split()
+    path = shutil.which(program)
+    if path is None:
+        raise MissingTool(f"{program} is not installed")
+    if program == "flite":
+        command = [path, "-voice", name, "-t", text, "-o", "/dev/stdout"]
+    else:
+        command = [path, "-v", name, "--stdin", "--stdout"]
+    spoken = subprocess.run(command, input=text.encode(), capture_output=True, check=True)
+    return decode_sound(spoken.stdout, "synthetic speech")

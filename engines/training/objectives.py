@@ -1,7 +1,7 @@
 """What each task asks of the model: how its batch is drawn, and its losses.
 
-`OBJECTIVES` is the table. A loss is one function that reads top to bottom, from the features of a batch (`towers`) to a
-record of named losses; the formulas are in `losses`.
+`OBJECTIVES` is the table. A loss is one function that reads top to bottom, from the features of a batch (`run_towers`)
+to a record of named losses; the formulas are in `losses`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from engines.model.config import EVENTS
+from engines.model.features import log_mel
 from engines.model.fusion import FusionModel, Memory, Stream
-from engines.training import clip_tensors, losses
+from engines.training import augment, clip_tensors, losses
 from engines.training import scst as reward
 from engines.training.batches import IGNORED, Batch, Batcher
 from engines.training.sources import LAYERS_HZ
-from engines.training.towers import run_towers
 
 TEACHER_WEIGHT = 0.2
 """Weight of agreeing with the teacher's similarities, against matching."""
@@ -49,6 +49,34 @@ class Record:
 def _record(**weighted: tuple[float, Tensor]) -> Record:
     total = torch.stack([weight * value for weight, value in weighted.values()]).sum()
     return Record(total, {name: float(value.detach()) for name, (_, value) in weighted.items()})
+
+
+# --- the towers --------------------------------------------------------------------------------------------------
+
+
+def run_towers(model: FusionModel, batch: Batch, *, vary: bool = True) -> Batch:
+    """Replace the media in a batch by features; features from the cache stay as they are.
+
+    `pixels` (B, 3, H, W) uint8 -> `maps` (B, N, C). `samples` (B, n) int16 with `samples_mask` of their mel frames ->
+    `last` (B, T, D) and `layers` (B, T', n_layers, D) with masks. vary: augment photos in training.
+    """
+    features = dict(batch)
+    if "pixels" in features:
+        pixels = features.pop("pixels")
+        photos = augment.vary_photos(pixels) if vary and model.training else augment.scaled(pixels)
+        features["maps"] = model.picture.trunk(photos.to(model.dtype)).flatten(2).transpose(1, 2)
+    if "samples" in features:
+        samples, mask = features.pop("samples"), features.pop("samples_mask")
+        with torch.autocast(samples.device.type, enabled=False):
+            mel = log_mel(samples.float() / 32768.0)
+        n_frames = mask.sum(1)
+        if model.training:
+            mel = augment.hide_stripes(mel, n_frames)
+        last, last_mask, layers, layers_mask = model.layers(mel, n_frames.clamp(min=1))
+        audible = (n_frames > 0)[:, None]
+        features |= {"last": last, "last_mask": last_mask & audible}
+        features |= {"layers": layers, "layers_mask": layers_mask & audible}
+    return features
 
 
 # --- parts -------------------------------------------------------------------------------------------------------

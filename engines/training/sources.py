@@ -1,7 +1,7 @@
 """Where batches take photos and sounds from: media in memory, or features that frozen towers made of them.
 
 `in_memory` reads the first, `feature_cache` the second. A batch stores a row under its source's `entry`, and
-`towers.run_towers` computes what is not cached, so that everything after it sees features only.
+`objectives.run_towers` computes what is not cached, so that everything after it sees features only.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +12,6 @@ from engines import CaptionRequest, CaptionResult, Request, Result
 from studio.app import start
 from tests.browser.conftest import ENGLISH, PHONE, TABS, WIDE, visit
 from tests.fake_host import FakeHost
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.browser
 SERIOUS = ("serious", "critical")

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
 from studio.i18n import text
 from tests.browser.conftest import PHONE, Visit, visit
 from tests.conftest import SAMPLES
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.browser
 

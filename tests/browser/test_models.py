@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +12,6 @@ from engines import Cancel, Cancelled, Offer, Progress, RequestError, Settings
 from studio.app import start
 from tests.browser.conftest import PHONE, WIDE, Visit, visit
 from tests.fake_host import FakeHost
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +19,6 @@ from tests.browser.conftest import WIDE, Visit, visit
 from tests.conftest import SAMPLES, write_sound
 from tests.real_server import serving
 from tests.scripted_server import CHAT, Reply, ScriptedServer, cut_after, events, silent, status
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,9 +15,6 @@ from engines.lab import fewshot as teach
 from studio.i18n import text
 from tests.browser.conftest import PHONE, Visit, visit
 from tests.conftest import SAMPLES, write_photo, write_sound
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.browser
 CATS, DOGS = ["cat.jpg", "kingfisher.webp"], ["dog.jpg"]

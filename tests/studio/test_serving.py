@@ -23,7 +23,7 @@ from engines import Progress, Route, Settings, write_routes
 from engines.cli.models import tell_download
 from engines.errors import DeviceError, RequestError
 from studio import serving
-from studio.offline import stay_offline
+from studio.sharing import stay_offline
 from tests.fake_host import FakeHost
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from engines.errors import RequestError
 from engines.evaluation.suites import SUITES, chosen
 from tests.engines.evaluation.oracle import rows_of
 from tests.fake_host import FakeHost
-
-if TYPE_CHECKING:
-    pass
 
 
 @pytest.mark.parametrize("name", [name for name in SUITES if name not in ("speed", "repetition")])

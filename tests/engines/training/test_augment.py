@@ -166,6 +166,3 @@ def test_each_sound_has_its_own_stripes_anywhere():
     assert bands.any(0).float().mean() > 0.9 and frames.any(0).float().mean() > 0.9
     assert len({tuple(row.tolist()) for row in bands}) > 60
     assert 0.5 * BAND < float(bands.sum(1).float().mean()) < N_HIDDEN * BAND
-
-
-# --- both --------------------------------------------------------------------------------------------------------

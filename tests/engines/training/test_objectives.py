@@ -13,9 +13,8 @@ from engines.model.features import log_mel
 from engines.model.fusion import FusionModel, Memory, Stream
 from engines.training import augment, objectives
 from engines.training.batches import Batch, Batcher
-from engines.training.objectives import MAX_SAMPLED, N_SAMPLES, OBJECTIVES, TEACHER_WEIGHT, loss_of
+from engines.training.objectives import MAX_SAMPLED, N_SAMPLES, OBJECTIVES, TEACHER_WEIGHT, loss_of, run_towers
 from engines.training.scst import PADDING
-from engines.training.towers import run_towers
 from tests.engines.training.conftest import draw, new_model
 
 NEED_CONCEPTS = ("name", "write", "question")
