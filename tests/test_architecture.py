@@ -114,7 +114,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "launch": ("studio.__main__", "studio.bootstrap", "studio.serving"),
     "studio.__main__": ("engines.cli", "studio.sharing", "studio.serving"),
     "studio.bootstrap": (),
-    "studio.serving": ("engines", "engines.cli.models", "engines.home"),
+    "studio.serving": ("engines", "engines.cli.models", "engines.home", "studio.app"),
 }  # fmt: skip
 
 # Inside engines/model a file imports only files of the rows before its own.

@@ -28,10 +28,27 @@ if TYPE_CHECKING:
     from engines.lab.data.datasets import Dataset
 
 __all__ = [
-    "EXPERIMENTS", "AlignmentRequest", "Cell", "Chart", "Curve", "DatasetRecord", "Dots", "Entry", "Experiment",
-    "ExtractorsRequest", "Findings", "FusionRequest", "LabRequest", "MamlRequest", "Map", "MultitaskRequest",
-    "Picture", "Table", "experiment", "name_of",
-]  # fmt: skip
+    "EXPERIMENTS",
+    "AlignmentRequest",
+    "Cell",
+    "Chart",
+    "Curve",
+    "DatasetRecord",
+    "Dots",
+    "Entry",
+    "Experiment",
+    "ExtractorsRequest",
+    "Findings",
+    "FusionRequest",
+    "LabRequest",
+    "MamlRequest",
+    "Map",
+    "MultitaskRequest",
+    "Picture",
+    "Table",
+    "experiment",
+    "name_of",
+]
 
 
 def experiment(request: LabRequest, dataset: Dataset | None = None, cancel: Cancel | None = None) -> Iterator[Findings]:
