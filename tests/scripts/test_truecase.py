@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,11 @@ from scripts.truecase import PAUSE_S, copy_spelling, split_window, windows
 words = st.lists(st.sampled_from(["a", "dog", "i'm", "sees", "nine", "x", "i", "cats"]), min_size=1, max_size=8)
 
 
+@dataclass(frozen=True)
 class Clip(SpeechRecord):
     """A clip without a file, as long as it says."""
+
+    seconds: float = 1.0
 
     def load(self) -> Sound:
         return Sound(np.full(round(self.seconds * RATE_HZ), 0.1, np.float32))
@@ -28,7 +32,7 @@ class Clip(SpeechRecord):
 
 def clip(text: str, *, id: str = "c", speaker: str = "s", seconds: float = 1.0) -> Clip:
     nowhere = Member(Path("x.tar"), "x.opus", 0, 0)
-    return Clip(id, speaker, text, text, seconds, "librispeech-dev-clean", "en", nowhere)
+    return Clip(id, speaker, text, text, "librispeech-dev-clean", "en", nowhere, seconds=seconds)
 
 
 def test_spelling_is_taken_over_where_both_agree():
