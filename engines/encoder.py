@@ -24,6 +24,7 @@ from torch import Tensor
 from engines import media as files
 from engines.decoding import DecodeOptions, generate
 from engines.errors import MediaError, Message
+from engines.index.rows import Source
 from engines.meaning import Meaning
 from engines.media.loudness import QUIET_RMS, STEP_S, is_quiet, loudness
 from engines.media.refusals import MIN_SOUND_S
@@ -100,13 +101,15 @@ Steps: TypeAlias = Generator[Encoded | None, None, Encoded]
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a medium in the shared space. vector: (256,) float32 of length 1."""
+    """A stretch of a medium in the shared space. vector: (256,) float32 of length 1. text: the words of a text, or what
+    is said. source: which part of the medium it stands for, "" for all of it."""
 
     kind: Kind
     vector: np.ndarray
     start_s: float = 0.0
     end_s: float = 0.0
     text: str = ""
+    source: Source = ""
 
 
 class MediaEncoder:
@@ -386,28 +389,37 @@ class MediaEncoder:
         """A medium in windows of 10 s, each a point in the shared space; a photo is one window.
 
         A window of sound is "speech" or "sound" as the event head hears it; one of a clip is the normalised mean of
-        what its frames and its sound say. Memory does not grow with the length. None while the file is being decoded.
+        what its frames and its sound say, and after it comes one of its sound alone, or of the words said in it. Memory
+        does not grow with the length. None while the file is being decoded.
         """
         parts = _parts(media, max_s)
         for part in files.ahead(parts) if isinstance(media, Path) else parts:
-            yield None if part is None else self._window(part)
+            if part is None:
+                yield None
+            else:
+                yield from self._windows_of(part)
 
-    def _window(self, part: Part) -> Window:
+    def _windows_of(self, part: Part) -> Iterator[Window]:
         match part.media:
             case Photo(pixels):
-                return Window("photo", self._pictures_vector(square_parts(pixels)))
+                yield Window("photo", self._pictures_vector(square_parts(pixels)))
             case Sound(samples):
-                return Window(*self._sound_vector(samples), part.start_s, part.end_s)
+                kind, vector, text = self._sound_vector(samples)
+                yield Window(kind, vector, part.start_s, part.end_s, text)
             case Clip() as clip:
-                return self._clip_window(clip, part.start_s, part.end_s)
+                yield from self._clip_windows(clip, part.start_s, part.end_s)
 
-    def _clip_window(self, clip: Clip, start_s: float, end_s: float) -> Window:
+    def _clip_windows(self, clip: Clip, start_s: float, end_s: float) -> Iterator[Window]:
         vectors = [self._pictures_vector(clip.frames)] if clip.frames else []
+        apart = []
         if clip.sound is not None:
             samples = files.resample(clip.sound.samples, clip.sound.rate_hz)[: round(MAX_HEARD_S * RATE_HZ)]
             if not vectors or not is_quiet(samples):
-                vectors.append(self._sound_vector(samples)[1])
-        return Window("clip", _unit(np.mean(vectors, axis=0)), start_s, end_s)
+                _, vector, text = self._sound_vector(samples)
+                vectors.append(vector)
+                apart = [Window("clip", vector, start_s, end_s, text, "said" if text else "heard")]
+        yield Window("clip", _unit(np.mean(vectors, axis=0)), start_s, end_s)
+        yield from apart
 
     @torch.inference_mode()
     def _pictures_vector(self, frames: list[np.ndarray] | tuple[np.ndarray, ...]) -> np.ndarray:
@@ -418,16 +430,18 @@ class MediaEncoder:
         return self._towards_names(vector, concepts)
 
     @torch.inference_mode()
-    def _sound_vector(self, samples: np.ndarray) -> tuple[Kind, np.ndarray]:
+    def _sound_vector(self, samples: np.ndarray) -> tuple[Kind, np.ndarray, str]:
+        """What a sound is, where it lies, and what is said in it."""
         heard = self.hear(samples)
         speaks = not is_quiet(samples) and self.speech_probability(heard) >= SPEECH_THRESHOLD
         if speaks and (text := self.words(heard).strip()):  # its words say more about it than its sound
-            return "speech", self.text_vector(text)
-        return "sound", _array(self.model.vector("sound", heard.mix, heard.mix_mask))
+            return "speech", self.text_vector(text), text
+        return "sound", _array(self.model.vector("sound", heard.mix, heard.mix_mask)), ""
 
 
 def mean_window(windows: Sequence[Window]) -> Window:
-    """Windows of a medium as one: the normalised mean of those of the commonest kind."""
+    """Windows of a medium as one: the normalised mean of those of the commonest kind. Those of a part are left out."""
+    windows = [window for window in windows if not window.source]
     kinds = [window.kind for window in windows]
     kind = max(set(kinds), key=kinds.count)
     vector = _unit(np.mean([window.vector for window in windows if window.kind == kind], axis=0))

@@ -29,6 +29,9 @@ RATE_HZ = 16_000
 Kind: TypeAlias = Literal["photo", "sound", "speech", "clip", "text"]
 KINDS: tuple[Kind, ...] = ("photo", "sound", "speech", "clip", "text")
 Sense: TypeAlias = Literal["picture", "sound", "names"]
+Why: TypeAlias = Literal["seen", "heard", "said", "written", "named"]
+"""What of a file fits a query: what it shows, its sound, the words said or written in it, or the name of a thing it
+shows."""
 End: TypeAlias = Literal["finished", "cut", "empty", "cancelled"]
 """How a stream came to its end. "cut": the text breaks off, for the host writes no more at a time. "empty" is an answer
 too: no speech in the sound, no hit in the collection. A failure is not a result; it is raised."""
@@ -327,7 +330,8 @@ class CaptionResult(Result):
 
     confidence: how likely the sentence is right, 0 to 1, by what was measured on dev data; None where the host cannot
     tell. unsure: it is below what the model's config calls sure. guesses: what it may be then, the likeliest first.
-    names: what is probably shown, each with its probability; the sentence was written with them in view.
+    names: what is probably shown, each with its probability; the sentence was written with them in view. written: the
+    lines that can be read in the picture, where the extra `ocr` is installed.
     """
 
     text: str = ""
@@ -335,6 +339,7 @@ class CaptionResult(Result):
     unsure: bool = False
     guesses: tuple[str, ...] = ()
     names: tuple[tuple[str, float], ...] = ()
+    written: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -402,8 +407,8 @@ class TranslateResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class AskResult(Result):
-    """text: the answer. confidence, unsure, guesses, names: as of a `CaptionResult`; a confidence of 0 where the host
-    cannot tell. moments_s: where in the clip to look.
+    """text: the answer. confidence, unsure, guesses, names, written: as of a `CaptionResult`; a confidence of 0 where
+    the host cannot tell. moments_s: where in the clip to look.
 
     senses: how far the answer moves when one sense is taken away, 0 (not at all) to 1; empty until it is known.
     silent: whether a clip or sound holds nothing to hear, as far as it was listened to: no sound track, or a silent
@@ -418,6 +423,7 @@ class AskResult(Result):
     unsure: bool = False
     guesses: tuple[str, ...] = ()
     names: tuple[tuple[str, float], ...] = ()
+    written: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -452,7 +458,9 @@ class IndexResult(Result):
 class Hit:
     """One find. start_s and end_s point into a sound or clip (0, 0 for a photo or text).
 
-    score: cosine in the shared space. fit: the same as a calibrated 0 to 1; below 0.5 "nothing fits well".
+    score: cosine in the shared space. fit: the same as a calibrated 0 to 1; below 0.5 "nothing fits well". why: what of
+    it fits, the best first; () where a file, not words, was looked for. text: the words that fit, as they are said or
+    written.
     """
 
     path: Path
@@ -462,6 +470,7 @@ class Hit:
     start_s: float = 0.0
     end_s: float = 0.0
     text: str = ""
+    why: tuple[Why, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,6 +159,10 @@ _FUNCTION_WORDS = {
 }
 
 
+FUNCTION_WORDS = frozenset(word for words in _FUNCTION_WORDS.values() for word in words.split())
+"""Words that say little by themselves."""
+
+
 def language_of(text: str) -> str | None:
     """The likeliest language of a text, by its script and its commonest words; None where that is not clear."""
     if is_written_in(text, "zh"):

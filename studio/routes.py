@@ -183,9 +183,10 @@ def _every_format(result: TranscribeResult, texts: Sequence[subtitles.Text]) -> 
 def _csv(result: SearchResult) -> str:
     table = io.StringIO()
     rows = csv.writer(table)
-    rows.writerow(("file", "kind", "start_s", "end_s", "fit", "score", "text"))
+    rows.writerow(("file", "kind", "start_s", "end_s", "fit", "score", "why", "text"))
     for hit in result.hits:
-        row = (hit.path.name, hit.kind, hit.start_s, hit.end_s, round(hit.fit, 4), round(hit.score, 4), hit.text)
+        numbers = (hit.start_s, hit.end_s, round(hit.fit, 4), round(hit.score, 4))
+        row = (hit.path.name, hit.kind, *numbers, " ".join(hit.why), hit.text)
         rows.writerow([exports.harmless(cell) for cell in row])
     return table.getvalue()
 

@@ -19,9 +19,11 @@ from engines import (
     IndexResult,
     Progress,
     Result,
+    SearchRequest,
     SearchResult,
     TranslateResult,
     UserError,
+    words,
 )
 from studio import model_routing, theme
 from studio.i18n import LANGUAGES, both, explained, knows, sentence, spans, text
@@ -34,6 +36,10 @@ FITS = 0.5
 """A hit below this does not fit well: `Hit.fit` is calibrated so."""
 ENDINGS: dict[str | None, str] = {"cancelled": "ui.stopped", "cut": "ui.cut"}
 """What the status line says of an incomplete result."""
+WRITTEN_LETTERS = 400
+"""Of the words in a picture that are shown beside a caption or an answer."""
+QUOTE_LETTERS = 160
+"""Of the words of a hit that are shown, around those that were looked for."""
 RESTS = 0.05
 """An answer that loses less than this share of its probability without a modality does not rest on that one alone."""
 SENDS = {"photo": ("caption", "video"), "clip": ("video", "speech"), "sound": ("video",), "speech": ("speech",)}
@@ -231,6 +237,10 @@ def judgement(result: CaptionResult | TranslateResult | AskResult, language: str
     if names:
         listed = ", ".join(f"{name} {percent(probability)}" for name, probability in names)
         lines.append(theme.mark("text") + " " + both("ui.names", names=listed))
+    read = () if isinstance(result, TranslateResult) else result.written
+    if read:
+        shown = words.excerpt(" / ".join(read), (), WRITTEN_LETTERS)
+        lines.append(theme.mark("text") + " " + both("ui.written", words=shown))
     if result.confidence:
         lines.append(explained("ui.video.sure", "ui.sure.why", percent=f"{100 * result.confidence:.0f}"))
     return "".join(f'<p class="quiet number">{line}</p>' for line in lines)
@@ -310,29 +320,39 @@ def hits(result: SearchResult, downloads: DownloadRegistry, info: HostInfo) -> s
         return card_of(result, stage(result.progress), "")
     if not result.hits:
         return card_of(result, nothing("ui.search.nothing"), foot(result, downloads, info))
+    query = _query(result)
     fitting = [hit for hit in result.hits if hit.fit >= FITS]
     shown = fitting or list(result.hits[:N_CLOSEST])
     folded = result.hits[len(shown) :]
     warning = "" if fitting else f'<p class="warning">{both("ui.search.nofit")}</p>'
-    body = f'{warning}<div class="cards{" has-best" if fitting else ""}">{_hits(shown, downloads)}</div>'
+    body = f'{warning}<div class="cards{" has-best" if fitting else ""}">{_hits(shown, downloads, query)}</div>'
     if folded:
         summary = f"<summary>{both('ui.search.unfit', n=len(folded))}</summary>"
-        body += f'<details class="unfit">{summary}<div class="cards">{_hits(folded, downloads)}</div></details>'
+        body += f'<details class="unfit">{summary}<div class="cards">{_hits(folded, downloads, query)}</div></details>'
     wall_button = f'<button type="button" class="tool" data-wall>{both("ui.search.all")}</button>'
     below = foot(result, downloads, info, saves=("json", "csv"), more=wall_button)
     return card_of(result, body, below)
 
 
-def _hits(hits: Sequence[Hit], downloads: DownloadRegistry) -> str:
-    return "".join(_hit(hit, downloads) for hit in hits)
+def _hits(hits: Sequence[Hit], downloads: DownloadRegistry, query: Sequence[str]) -> str:
+    return "".join(_hit(hit, downloads, query) for hit in hits)
 
 
-def _hit(hit: Hit, downloads: DownloadRegistry) -> str:
+def _query(result: SearchResult) -> tuple[str, ...]:
+    """The words that were looked for."""
+    query = result.request.query if isinstance(result.request, SearchRequest) else ""
+    return words.query_parts(query) if isinstance(query, str) else ()
+
+
+def _hit(hit: Hit, downloads: DownloadRegistry, query: Sequence[str]) -> str:
     file = downloads.add_file(hit.path)
     name = html.escape(hit.path.name)
     span = f'<span class="number">{clock(hit.start_s)}–{clock(hit.end_s)}</span>' if hit.end_s > hit.start_s else ""
     tools = "".join(send(file, tab) for tab in SENDS.get(hit.kind, ()))
-    quote = f'<p class="quote">{html.escape(hit.text)}</p>' if hit.text else ""
+    quoted = html.escape(words.excerpt(hit.text, query, QUOTE_LETTERS)) if hit.text else ""
+    why = " · ".join(both(f"ui.search.why.{reason}") for reason in hit.why)
+    reasons = f'<span class="why-hit">{why}{": " if quoted and why else ""}</span>' if why else ""
+    quote = f'<p class="quote">{reasons}{quoted}</p>' if quoted or reasons else ""
     title = f'{theme.kind_mark(hit.kind)}<span class="name" title="{name}">{name}</span>{span}'
     value = f'<span title="{hit.score:.3f}">{percent(hit.fit)}</span>'
     fit = meter(hit.fit, f'<span class="quiet">{both("ui.kind." + hit.kind)}</span>', value)

@@ -34,7 +34,7 @@ MEDIA = (*BASE, "engines.media")
 # the API it serves.
 FOR_THE_PAGE = (
     "engines.background", "engines.device", "engines.home", "engines.hosts.api_server", "engines.index.history",
-    "engines.index.shipped", "engines.media", "engines.paths", "engines.subtitles", "engines.text",
+    "engines.index.shipped", "engines.media", "engines.paths", "engines.subtitles", "engines.text", "engines.words",
 )  # fmt: skip
 
 # Module or package -> the modules of this repository it may import besides its own package. The longest match counts.
@@ -58,13 +58,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.align": (*BASE, "engines.text"),
     "engines.decoding": (*BASE, "engines.model", "engines.text"),
     "engines.meaning": (*BASE, "engines.text"),
+    "engines.words": ("engines.text",),
     "engines.encoder": (
         *MEDIA, "engines.decoding", "engines.index", "engines.meaning", "engines.model", "engines.text",
     ),
     "engines.tasks": (
         *MEDIA, "engines.align", "engines.decoding", "engines.index", "engines.model", "engines.encoder",
         "engines.subtitles", "engines.subtitle_files",
-        "engines.text",
+        "engines.text", "engines.words",
     ),
     "engines.hosts": (
         *MEDIA, "engines.device", "engines.model", "engines.encoder", "engines.subtitles", "engines.tasks",

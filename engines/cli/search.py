@@ -68,6 +68,8 @@ def index(options: argparse.Namespace) -> int:
         print(f"every file is gone: nothing was removed; --prune removes the {result.n_missing}", file=sys.stderr)
     if result.n_passed and not options.quiet:
         print(passed_over(result.passed, result.n_passed), file=sys.stderr)
+    for note in result.notes if not options.quiet else ():
+        print(note.en, file=sys.stderr)
     for name, sentence in result.failures:
         print(f"{name}: {sentence}", file=sys.stderr)
     return 1 if result.failures else 0
@@ -136,7 +138,7 @@ def search(options: argparse.Namespace) -> int:
         write_whole(options.html, contact_sheet(result))
     else:
         for hit in result.hits:
-            print(f"{hit.fit:4.0%}  {hit.kind:6}  {hit.path}{_span(hit)}")
+            print(f"{hit.fit:4.0%}  {hit.kind:6}  {hit.path}{_span(hit)}{_why(hit)}")
         if not result.hits:
             print("(nothing found)")
     return 0
@@ -203,6 +205,12 @@ def _span(hit: Hit) -> str:
     return f"  {hit.start_s:.0f}-{hit.end_s:.0f} s" if hit.end_s > 0.0 else ""
 
 
+def _why(hit: Hit) -> str:
+    """Why it is a hit, and the words that are one."""
+    words = f': "{" ".join(hit.text.split())[:80]}"' if hit.text else ""
+    return f"  {', '.join(hit.why)}{words}" if hit.why else ""
+
+
 def _print_paths(paths: Sequence[str] | dict[str, None], with_null: bool) -> None:
     for path in paths:
         print(path, end="\0" if with_null else "\n")
@@ -210,10 +218,10 @@ def _print_paths(paths: Sequence[str] | dict[str, None], with_null: bool) -> Non
 
 def _print_csv(hits: Sequence[Hit]) -> None:
     rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(("file", "kind", "start_s", "end_s", "fit", "score", "text"))
+    rows.writerow(("file", "kind", "start_s", "end_s", "fit", "score", "why", "text"))
     for hit in hits:
         numbers = [f"{value:.4f}".rstrip("0").rstrip(".") for value in (hit.start_s, hit.end_s, hit.fit, hit.score)]
-        rows.writerow((hit.path, hit.kind, *numbers, " ".join(hit.text.split())))
+        rows.writerow((hit.path, hit.kind, *numbers, " ".join(hit.why), " ".join(hit.text.split())))
 
 
 # --- duplicates --------------------------------------------------------------------------------------------------

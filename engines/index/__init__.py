@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engines.index.collection import Collection, DamagedCollection, Row, discard
+from engines.index.collection import Collection, DamagedCollection, discard
 from engines.index.lance import LanceCollection
+from engines.index.rows import Row
 
 __all__ = ["Collection", "DamagedCollection", "LanceCollection", "Row", "discard", "open_collection"]
 

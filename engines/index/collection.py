@@ -17,7 +17,6 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,11 @@ import numpy as np
 
 from engines.errors import CollectionError
 from engines.index.matrix import Matrix, unit
+from engines.index.rows import NUMBERS, SOURCES, Row, Source, kind_of, number, source_of
 from engines.protocol import KINDS, Filter, Kind, Metadata
 
 _APPLICATION_ID = 0x46757331  # "Fus1" in the SQLite header tells a collection from any other database
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE model (digest TEXT NOT NULL);
 CREATE TABLE files (
@@ -43,7 +43,7 @@ CREATE TABLE rows (
 CREATE INDEX rows_by_file ON rows (file_id);
 """
 """Paths are the system's own bytes (os.fsencode), since a name on disk need not be text; what lies below the
-collection's folder is written as ./path, so that both can be moved together. kind: place in KINDS."""
+collection's folder is written as ./path, so that both can be moved together. kind: `rows.number`."""
 _METADATA = """
 CREATE TABLE metadata (
     file_id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE,
@@ -51,6 +51,11 @@ CREATE TABLE metadata (
 )
 """
 """What files say about themselves, since version 2; a file without a row was not asked yet."""
+_WORDS = (
+    "CREATE TABLE words (file_id INTEGER PRIMARY KEY REFERENCES files ON DELETE CASCADE)",
+    "CREATE INDEX rows_with_text ON rows (kind) WHERE text <> ''",
+)
+"""Files in which written words were looked for, and rows that have words, since version 3."""
 _ODD_TYPES = """
 SELECT 1 FROM files WHERE typeof(path) <> 'blob' OR typeof(digest) <> 'text' OR typeof(size) <> 'integer'
     OR typeof(modified_ns) <> 'integer' OR typeof(failure) NOT IN ('text', 'null')
@@ -64,18 +69,6 @@ _WAIT_S = 10.0
 
 class DamagedCollection(CollectionError):
     """A collection of this program that is damaged; `discard` makes room for a new one."""
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """One searchable thing: a photo or text, or a stretch of a sound or clip. vector: (D,), of length 1."""
-
-    path: str
-    kind: Kind
-    start_s: float
-    end_s: float
-    vector: np.ndarray
-    text: str = ""
 
 
 class Collection:
@@ -171,10 +164,18 @@ class Collection:
 
     # --- changing it ---
 
-    def put(self, path: Path, digest: str, rows: Sequence[Row], metadata: Metadata | None = None) -> None:
+    def put(
+        self,
+        path: Path,
+        digest: str,
+        rows: Sequence[Row],
+        metadata: Metadata | None = None,
+        *,
+        words_were_read: bool = False,
+    ) -> None:
         """Write all rows of a file, in place of those it had. digest: SHA-256 of its bytes, as hex. metadata: None
-        where nobody has looked."""
-        kinds = [KINDS.index(row.kind) for row in rows]
+        where nobody has looked. words_were_read: whether written words were looked for."""
+        kinds = [number(row.kind, row.source) for row in rows]
         vectors = [unit(row.vector) for row in rows]
         query = "INSERT INTO rows (file_id, kind, start_s, end_s, text, vector) VALUES (?, ?, ?, ?, ?, ?)"
         with self._lock:  # until the matrix has the rows too, or another thread might read them twice
@@ -187,6 +188,8 @@ class Collection:
                 file_id = self._replace_file(path, digest, None)
                 if metadata is not None:
                     self._describe(file_id, metadata)
+                if words_were_read:
+                    self._db.execute("INSERT INTO words VALUES (?)", (file_id,))
                 ids = []
                 for row, kind, vector in zip(rows, kinds, vectors, strict=True):
                     half = vector.astype("<f2").tobytes()
@@ -198,6 +201,11 @@ class Collection:
     def is_described(self, path: Path) -> bool:
         """Whether what a file says about itself is here."""
         query = "SELECT 1 FROM metadata JOIN files ON files.id = file_id WHERE path = ?"
+        return bool(self._all(query, self._key(path)))
+
+    def words_were_read(self, path: Path) -> bool:
+        """Whether written words were looked for in a file."""
+        query = "SELECT 1 FROM words JOIN files ON files.id = file_id WHERE path = ?"
         return bool(self._all(query, self._key(path)))
 
     def describe(self, path: Path, metadata: Metadata) -> None:
@@ -237,9 +245,10 @@ class Collection:
     # --- finding ---
 
     def search(
-        self, vector: np.ndarray, *, kinds: frozenset[Kind], k: int, only: Filter | None = None
+        self, vector: np.ndarray, *, kinds: frozenset[Kind], k: int, only: Filter | None = None, source: Source = ""
     ) -> list[tuple[Row, float]]:
-        """The k rows of these kinds nearest to `vector` (D,), with their cosines. only: the files to look in.
+        """The k rows of these kinds and this source nearest to `vector` (D,), with their cosines. only: the files to
+        look in.
 
         First the best row of each file, best file first; only if there are fewer than k files, further rows of theirs.
         """
@@ -247,9 +256,24 @@ class Collection:
         if matrix.width not in (None, len(query)):  # though the same model is named as its own
             raise _sentence(self._file, sqlite3.DatabaseError("vectors of another width than the model's"))
         files = None if only is None else self._matching(only)
-        nearest = matrix.nearest(query, [KINDS.index(kind) for kind in kinds], k, files)
+        nearest = matrix.nearest(query, [number(kind, source) for kind in kinds], k, files)
         found = [(self._row(row_id, stored), score) for row_id, score, stored in nearest]
         return [(row, score) for row, score in found if row is not None]  # it may have been dropped since
+
+    def with_words(
+        self, parts: Sequence[str], *, kinds: frozenset[Kind], k: int, only: Filter | None = None
+    ) -> list[Row]:
+        """The k rows of these kinds whose text holds most of these parts of words (`engines.words`), and some."""
+        if not parts:
+            return []
+        found = " + ".join(["(text LIKE ?)"] * len(parts))
+        numbers = ", ".join(str(number(kind, source)) for kind in kinds for source in SOURCES)
+        query = f"""SELECT id, file_id, vector, {found} AS n FROM rows
+                    WHERE text <> '' AND kind IN ({numbers}) AND n > 0 ORDER BY n DESC, id"""  # noqa: S608 (numbers)
+        files = None if only is None else set(self._matching(only))
+        rows = [row for row in self._all(query, *map(_like, parts)) if files is None or row[1] in files][:k]
+        unpacked = [self._row(row_id, np.frombuffer(half, "<f2").astype(np.float32)) for row_id, _, half, _ in rows]
+        return [row for row in unpacked if row is not None]
 
     def _matching(self, only: Filter) -> list[int]:
         """The ids of the files that a filter lets through."""
@@ -294,7 +318,7 @@ class Collection:
             raise CollectionError(
                 "not_a_collection", "{name} is not a collection; choose another file or a new name.", name=self._name
             )
-        if version == 1:
+        if version in (1, 2):
             self._upgrade()
             version = _SCHEMA_VERSION
         if version != _SCHEMA_VERSION:
@@ -316,7 +340,7 @@ class Collection:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("BEGIN IMMEDIATE")
         if self._pragma("schema_version") == 0:  # else another program made it just now
-            for statement in (*_SCHEMA.split(";"), _METADATA):
+            for statement in (*_SCHEMA.split(";"), _METADATA, *_WORDS):
                 self._db.execute(statement)
             self._db.execute("INSERT INTO model VALUES (?)", (model_digest,))
             self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -324,14 +348,19 @@ class Collection:
         self._db.execute("COMMIT")
 
     def _upgrade(self) -> None:
-        """From version 1: room for metadata, and paths from here where files lie beside the collection."""
+        """From version 1: room for metadata, and paths from here where files lie beside the collection. From version
+        2: which files were looked through for words."""
         self._db.execute("BEGIN IMMEDIATE")
-        if self._pragma("user_version") == 1:  # else another program did it just now
+        version = self._pragma("user_version")
+        if version < _SCHEMA_VERSION:  # else another program did it just now
+            for statement in _WORDS:
+                self._db.execute(statement)
+        if version == 1:
             self._db.execute(_METADATA)
             for file_id, path in self._db.execute("SELECT id, path FROM files").fetchall():
                 values = (self._key(os.fsdecode(path)), file_id)
                 self._db.execute("UPDATE files SET path = ? WHERE id = ?", values)
-            self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
         self._db.execute("COMMIT")
 
     def _key(self, path: Path | str) -> bytes:
@@ -381,7 +410,7 @@ class Collection:
             row_id,
         )
         for path, kind, start_s, end_s, text in found:
-            return Row(self._path(path), KINDS[kind], start_s, end_s, vector, text)
+            return Row(self._path(path), kind_of(kind), start_s, end_s, vector, text, source_of(kind))
         return None
 
     def _replace_file(self, path: Path, digest: str, failure: str | None) -> int:
@@ -404,7 +433,7 @@ class Collection:
         ids, files, kinds, halves = zip(*rows, strict=True) if rows else ((), (), (), ())
         joined = b"".join(halves)
         width = len(halves[0]) // 2 if rows else 0
-        if {len(half) for half in halves} - {2 * width} or not set(kinds) <= set(range(len(KINDS))):
+        if {len(half) for half in halves} - {2 * width} or not set(kinds) <= NUMBERS:
             raise sqlite3.DatabaseError("rows of unequal length, or of an unknown kind")
         vectors = np.frombuffer(joined, "<f2").reshape(len(rows), width).astype(np.float32)
         if not np.isfinite(vectors).all():
@@ -421,6 +450,12 @@ class Collection:
         """Read the matrix anew if another connection, perhaps of another program, has written since."""
         if self._pragma("data_version") != self._seen:
             self._load()
+
+
+def _like(part: str) -> str:
+    """A part of a word as a pattern of SQL's LIKE, which knows capitals of ASCII letters only."""
+    letters = (letter if letter.isascii() or letter.upper() == letter else "_" for letter in part)
+    return f"%{''.join(letters)}%"
 
 
 def _date(modified_ns: int) -> str:

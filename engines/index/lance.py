@@ -26,14 +26,14 @@ from urllib.request import url2pathname
 import numpy as np
 
 from engines.errors import CollectionError, RequestError
-from engines.index.collection import Row
 from engines.index.matrix import Matrix, unit
-from engines.protocol import KINDS, Filter, Kind, Metadata
+from engines.index.rows import SOURCES, Row, Source, kind_of, number, source_of
+from engines.protocol import Filter, Kind, Metadata
 
 _TABLE = "collection"
 _VERSION = b"1"
 _FILE = -1
-"""Where a row has the place of its kind, the row of a file has this."""
+"""Where a row has the number of its kind, the row of a file has this."""
 _CHANGES_AT_MOST = 256
 """Files written between two tidyings: each leaves small objects behind, and a list of all of them."""
 _KEPT = timedelta(minutes=10)
@@ -158,10 +158,18 @@ class LanceCollection:
 
     # --- changing it ---
 
-    def put(self, path: Path, digest: str, rows: Sequence[Row], metadata: Metadata | None = None) -> None:
-        """Write all rows of a file, in place of those it had. digest: SHA-256 of its bytes, as hex. metadata: not kept
-        here."""
-        kinds = [KINDS.index(row.kind) for row in rows]
+    def put(
+        self,
+        path: Path,
+        digest: str,
+        rows: Sequence[Row],
+        metadata: Metadata | None = None,
+        *,
+        words_were_read: bool = False,
+    ) -> None:
+        """Write all rows of a file, in place of those it had. digest: SHA-256 of its bytes, as hex. metadata,
+        words_were_read: not kept here."""
+        kinds = [number(row.kind, row.source) for row in rows]
         vectors = [unit(row.vector) for row in rows]
         with self._lock:
             width = self._width()
@@ -198,12 +206,17 @@ class LanceCollection:
     def describe(self, path: Path, metadata: Metadata) -> None:
         """Metadata are not kept here."""
 
+    def words_were_read(self, path: Path) -> bool:
+        """Which files were looked through for words is not kept here, so none is read again for them."""
+        return True
+
     # --- finding ---
 
     def search(
-        self, vector: np.ndarray, *, kinds: frozenset[Kind], k: int, only: Filter | None = None
+        self, vector: np.ndarray, *, kinds: frozenset[Kind], k: int, only: Filter | None = None, source: Source = ""
     ) -> list[tuple[Row, float]]:
-        """The k rows of these kinds nearest to `vector` (D,), with their cosines. Raises RequestError for a filter.
+        """The k rows of these kinds and this source nearest to `vector` (D,), with their cosines. Raises RequestError
+        for a filter.
 
         First the best row of each file, best file first; only if there are fewer than k files, further rows of theirs.
         """
@@ -212,23 +225,39 @@ class LanceCollection:
                 "filter_at_address", "Dates, places and cameras are kept by collections in a file only; index into one."
             )
         query = unit(vector)
-        places = sorted(KINDS.index(kind) for kind in kinds)
+        numbers = sorted(number(kind, source) for kind in kinds)
         with self._speaking():
             self._follow()
             if self._width() is None:
                 return []
-            found = self._nearest(query, places, k)
+            found = self._nearest(query, numbers, k)
         if not found:
             return []
-        number = {key: n for n, key in enumerate({row["file"] for row in found})}
+        place = {key: n for n, key in enumerate({row["file"] for row in found})}
         stored = np.array([row["vector"] for row in found], np.float32)
-        files, of_kind = [number[row["file"]] for row in found], [row["kind"] for row in found]
-        best = Matrix(range(len(found)), files, of_kind, stored).nearest(query, places, k)
+        files, of_kind = [place[row["file"]] for row in found], [row["kind"] for row in found]
+        best = Matrix(range(len(found)), files, of_kind, stored).nearest(query, numbers, k)
         return [(_row(found[i], vector), score) for i, score, vector in best]
 
-    def _nearest(self, query: np.ndarray, kinds: Sequence[int], k: int) -> list[dict[str, Any]]:
+    def with_words(
+        self, parts: Sequence[str], *, kinds: frozenset[Kind], k: int, only: Filter | None = None
+    ) -> list[Row]:
+        """k rows of these kinds whose text holds any of these parts of words (`engines.words`). Filters were refused
+        by `search`."""
+        if not parts or only is not None:
+            return []
+        numbers = ", ".join(str(number(kind, source)) for kind in kinds for source in SOURCES)
+        holds = " OR ".join(f"lower(text) LIKE '%{part}%'" for part in parts)  # letters and digits only
+        with self._speaking():
+            self._follow()
+            if self._width() is None:
+                return []
+            rows = self._table.search().where(f"kind IN ({numbers}) AND ({holds})").limit(k).to_list()
+        return [_row(row, unit(np.array(row["vector"], np.float32))) for row in rows]
+
+    def _nearest(self, query: np.ndarray, numbers: Sequence[int], k: int) -> list[dict[str, Any]]:
         """The nearest rows, enough of them to name k files where there are as many."""
-        where, n = f"kind IN ({', '.join(map(str, kinds))})", 4 * k
+        where, n = f"kind IN ({', '.join(map(str, numbers))})", 4 * k
         while True:
             search = self._table.search(query.astype(np.float16), vector_column_name="vector").distance_type("cosine")
             found: list[dict[str, Any]] = search.where(where, prefilter=True).limit(n).to_list()
@@ -377,8 +406,8 @@ def _libraries() -> tuple[Any, Any]:
 
 
 def _row(found: dict[str, Any], vector: np.ndarray) -> Row:
-    kind = KINDS[found["kind"]]
-    return Row(os.fsdecode(found["path"]), kind, found["start_s"], found["end_s"], vector, found["text"])
+    kind, source = kind_of(found["kind"]), source_of(found["kind"])
+    return Row(os.fsdecode(found["path"]), kind, found["start_s"], found["end_s"], vector, found["text"], source)
 
 
 def _key(path: Path) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.index.collection import Collection, Row
+from engines.index.collection import Collection
+from engines.index.rows import Row
 from engines.protocol import Metadata
 
 
@@ -25,6 +26,7 @@ def save(file: Path, collection: Path, folder: Path, metadata: Mapping[Path, Met
             path.name: {
                 "sha256": _sha256(path),
                 "metadata": asdict(metadata.get(path, Metadata())),
+                "words": opened.words_were_read(path),
                 "rows": [_plain(row) for row in opened.rows_of(path)],
             }
             for path in sorted(map(Path, opened.files()))
@@ -50,13 +52,15 @@ def load(file: Path, collection: Path, folder: Path, model_digest: str) -> bool:
             path = folder / name
             if path.is_file() and _sha256(path) == entry["sha256"]:
                 rows = [_row(str(path), plain) for plain in entry["rows"]]
-                made.put(path, entry["sha256"], rows, Metadata(**entry["metadata"]))
+                metadata, words_were_read = Metadata(**entry["metadata"]), entry.get("words", False)
+                made.put(path, entry["sha256"], rows, metadata, words_were_read=words_were_read)
     return True
 
 
 def _plain(row: Row) -> dict[str, object]:
     vector = base64.b64encode(row.vector.astype("<f2").tobytes()).decode()
-    return {"kind": row.kind, "start_s": row.start_s, "end_s": row.end_s, "text": row.text, "vector": vector}
+    plain = {"kind": row.kind, "start_s": row.start_s, "end_s": row.end_s, "text": row.text, "vector": vector}
+    return plain | ({"source": row.source} if row.source else {})
 
 
 def _row(path: str, plain: dict[str, object]) -> Row:

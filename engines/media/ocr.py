@@ -65,6 +65,7 @@ def _reader() -> Any:
     return rapidocr.RapidOCR(
         params={
             "Global.log_level": "critical",
+            "Global.use_cls": False,  # it takes short upright words for ones upside down
             "Det.max_candidates": MAX_LINES,
             f"{engine}.intra_op_num_threads": min(MAX_THREADS, os.cpu_count() or 1),
             f"{engine}.inter_op_num_threads": 1,

@@ -4,6 +4,8 @@ The model is asked in English or Chinese, the languages it was trained to answer
 answers go through translation. After the answer the same pieces are scored again with one sense, and with one moment
 after another, taken away: what the answer loses is what it rests on.
 
+What is written in a picture is read from it, where the extra `ocr` is installed (`engines.tasks.reading`).
+
 What nobody can tell is not guessed at: a question about sound where there is none, or about the picture where it is
 hidden, is answered by saying so. What is said in a clip is read from its transcript, and what a thing is called from
 the concept head where that knows a name, not from the model's answers.
@@ -24,7 +26,7 @@ from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import Encoded, MediaEncoder
 from engines.model.fusion import Stream
 from engines.protocol import AskRequest, AskResult, Progress, Sense
-from engines.tasks import doubt, translate
+from engines.tasks import doubt, reading, translate
 from engines.tasks.spelling import spelt
 
 ASKED_IN = ("en", "zh")
@@ -56,6 +58,8 @@ NO_PICTURE = {
     "zh": "画面已隐藏",
 }
 NO_WORDS = {"en": "nothing is said", "de": "es wird nichts gesagt", "fr": "rien n'est dit", "zh": "没有人说话"}
+READ_RIGHT = 0.9
+"""The confidence of words read from a picture: that of a line is at least `ocr.LEAST_CONFIDENCE`."""
 MAX_QUESTION_TOKENS = 200
 N_MOMENTS = 16
 """Stretches a clip is cut into to find the one an answer rests on: at most one frame in each."""
@@ -71,6 +75,7 @@ def stream(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
 def _growing(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
     shown = AskResult(request=request, progress=Progress("looking"))
     yield shown
+    reader = reading.Reader(request.media)
     for part in encoder.encoding(request.media, track=request.track):
         if part is not None:
             encoded = part
@@ -82,10 +87,27 @@ def _growing(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
         yield replace(shown, silent=True, progress=None, end="empty")
         return
     names = tuple((name.text(request.language), name.probability) for name in encoded.names)
+    is_photo = encoded.kind == "photo"
+    if (
+        encoded.frames is not None
+        and "picture" not in request.hide
+        and reading.concerns(request.question, is_photo=is_photo)
+    ):
+        while not reader.look():
+            yield shown
+        told = reading.answer(request.question, reader.lines, request.language, is_photo=is_photo)
+        if told is not None:
+            read = replace(shown, text=told, confidence=READ_RIGHT, silent=silent, names=names, written=reader.lines)
+            yield replace(read, senses=(("picture", 1.0),), progress=None, end="finished")
+            return
     named = () if request.hide & {"picture", "names"} else encoded.names[:1]
     if named and _NAMING.search(request.question):
         text, confidence = named[0].text(request.language), named[0].probability
-        named_result = replace(shown, text=text, confidence=confidence, silent=silent, names=names)
+        while not reader.look():
+            yield shown
+        named_result = replace(
+            shown, text=text, confidence=confidence, silent=silent, names=names, written=reader.lines
+        )
         yield replace(named_result, senses=(("picture", 1.0),), progress=None, end="finished")
         return
     told = _told(encoder, encoded, request)
@@ -119,7 +141,11 @@ def _growing(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
     senses_used = _senses_used(encoder, streams, prefix, hypothesis)
     yield replace(result, senses=senses_used)
     moments_s = _moments_s(encoder, encoded, streams, prefix, hypothesis)
-    yield replace(result, senses=senses_used, moments_s=moments_s, progress=None, end="finished")
+    result = replace(result, senses=senses_used, moments_s=moments_s, progress=Progress("reading words"))
+    while not reader.look():
+        yield result
+    lines = () if "picture" in request.hide else reader.lines
+    yield replace(result, written=lines, progress=None, end="finished")
 
 
 def _question(encoder: MediaEncoder, request: AskRequest, language: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ import torch
 from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import Encoded, MediaEncoder
 from engines.protocol import CaptionRequest, CaptionResult, Progress
-from engines.tasks import ask, doubt, translate
+from engines.tasks import ask, doubt, reading, translate
 from engines.tasks.spelling import spelt
 
 DIRECT = ("en", "de", "zh")
@@ -59,6 +59,7 @@ def stream(encoder: MediaEncoder, request: CaptionRequest) -> Iterator[CaptionRe
 def _growing(encoder: MediaEncoder, request: CaptionRequest) -> Iterator[CaptionResult]:
     shown = CaptionResult(request=request, progress=Progress("looking"))
     yield shown
+    reader = reading.Reader(request.media)
     for part in encoder.encoding(request.media, track=request.track):
         if part is not None:
             encoded = part
@@ -79,7 +80,10 @@ def _growing(encoder: MediaEncoder, request: CaptionRequest) -> Iterator[Caption
             text = translation.text
             yield replace(result, text=text, progress=Progress("translating"))
     judged = doubt.caption(encoder, encoded, best.mean_logprob, best.closeness, request.language)
-    yield replace(result, text=text, progress=None, end="finished", **judged.fields())
+    result = replace(result, text=text, progress=Progress("reading words"), **judged.fields())
+    while not reader.look():
+        yield result
+    yield replace(result, written=reader.lines, progress=None, end="finished")
 
 
 def written(encoder: MediaEncoder, encoded: Encoded, language: str) -> Iterator[Written]:

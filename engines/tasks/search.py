@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from engines import media as files
-from engines.encoder import ASKED_S, Window, mean_window
+from engines.encoder import ASKED_S, WINDOW_S, Window, mean_window
 from engines.errors import MediaError, RequestError
 from engines.index import Collection, DamagedCollection, LanceCollection, Row, discard, open_collection
+from engines.index.rows import Source
+from engines.media import ocr
 from engines.protocol import (
     EmbedRequest,
     EmbedResult,
@@ -30,14 +33,27 @@ from engines.protocol import (
     SearchRequest,
     SearchResult,
     Term,
+    Why,
 )
-from engines.text import fold_query
+from engines.text import fold, fold_query
+from engines.words import fit as words_fit
+from engines.words import query_parts
 
 INDEXED_SUFFIXES = files.PHOTO_SUFFIXES | files.SOUND_SUFFIXES | files.CLIP_SUFFIXES | files.TEXT_SUFFIXES
 N_NAMED = 200
 """Files that are passed over and named; further ones are counted."""
 PARAGRAPH_LETTERS = 600
 """A text is searched in stretches of about this length, cut between paragraphs or lines."""
+MOST_READ = 16
+"""Frames of a clip in which written words are looked for; each takes about a second of a core."""
+FITS = 0.5
+"""From here on a part of a file is a reason why it is a hit."""
+PARTS: Mapping[Kind, tuple[Source, ...]] = {"photo": ("written",), "clip": ("heard", "said", "written")}
+"""What is searched of a medium beside the medium itself, where words are looked for."""
+COMPARED_AS: Mapping[Source, Kind] = {"heard": "sound", "said": "speech", "written": "text"}
+REASONS: Mapping[Kind, Why] = {
+    "photo": "seen", "clip": "seen", "sound": "heard", "speech": "said", "text": "written",
+}  # fmt: skip
 
 
 R = TypeVar("R", bound=Result)
@@ -83,6 +99,7 @@ class Reading:
     rows: tuple[Row, ...] = ()
     metadata: Metadata | None = None
     failure: str = ""
+    words_were_read: bool = False
 
 
 Reader: TypeAlias = Callable[[Sequence[Path]], Iterator[Reading | None]]
@@ -126,11 +143,37 @@ def _point(space: Space, media: Media, shown: R) -> Generator[R, None, Window]:
 # --- searching ---------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A term of a query in the shared space. vector: what rows of a kind are compared with. plain: the same without the
+    name that a text may be. kind: of the term. words: of a text (`engines.words`). meaning: how likely it means
+    anything, 0 to 1."""
+
+    vector: np.ndarray
+    plain: np.ndarray
+    weight: float
+    kind: Kind
+    words: tuple[str, ...]
+    meaning: float
+
+
+@dataclass(frozen=True)
+class _Find:
+    """A row that was found. fit: 0 to 1. why: None where a file was looked for."""
+
+    row: Row
+    score: float
+    fit: float
+    why: Why | None
+
+
 def search(space: Space, request: SearchRequest) -> Iterator[SearchResult]:
     """The best hits over all kinds asked for. "empty": the collection holds nothing of these kinds.
 
     Cosines of different kinds are not comparable, so each kind is searched by itself and the hits are ordered by how
-    well they fit for their kind. Raises CollectionError where there is no collection, or one of another model.
+    well they fit for their kind. Words that are looked for are also compared with the sound of clips, with what is said
+    or written in a medium, and letter by letter with every text; what was found of one place in a file is one hit.
+    Raises CollectionError where there is no collection, or one of another model.
     """
     shown = SearchResult(request=request, progress=Progress("searching"))
     yield shown
@@ -141,15 +184,27 @@ def search(space: Space, request: SearchRequest) -> Iterator[SearchResult]:
             point = yield from _placed(space, term.media, shown)
             placed.append((point, term.weight))
         meanings = [space.meaning(point.text) if point.text else 1.0 for point, _ in placed]
-        hits = []
+
+        @cache
+        def parts_for(kind: Kind) -> list[_Part]:
+            return [
+                _part(space, point, weight, meaning, kind)
+                for (point, weight), meaning in zip(placed, meanings, strict=True)
+            ]
+
+        words = query_parts(" ".join(point.text for point, weight in placed if weight > 0.0))
+        finds = []
         for kind in sorted(request.kinds):
-            parts = [(_for_kind(space, part, kind), weight) for part, weight in placed]
-            vector = np.sum([weight * part.vector for part, weight in parts], axis=0)
-            vector = vector / max(float(np.linalg.norm(vector)), 1e-9)
-            for row, score in collection.search(vector, kinds=frozenset({kind}), k=request.k, only=request.only):
-                fit = _fit(space, parts, meanings, row)
-                hits.append(Hit(Path(row.path), row.kind, score, fit, row.start_s, row.end_s, row.text))
-    hits.sort(key=lambda hit: (-hit.fit, -hit.score))
+            for source in ("", *(PARTS.get(kind, ()) if words else ())):
+                parts = parts_for(COMPARED_AS.get(source, kind))
+                vector = np.sum([part.weight * part.vector for part in parts], axis=0)
+                vector = vector / max(float(np.linalg.norm(vector)), 1e-9)
+                rows = collection.search(vector, kinds=frozenset({kind}), k=request.k, only=request.only, source=source)
+                finds += [_find(space, parts, row, score) for row, score in rows]
+        for row in collection.with_words(words, kinds=request.kinds, k=8 * request.k, only=request.only):
+            parts = parts_for(_compared(row))
+            finds.append(_find(space, parts, row, float(parts[0].vector @ row.vector)))
+    hits = sorted(_hits(finds), key=lambda hit: (-hit.fit, -hit.score))
     yield SearchResult(request=request, hits=tuple(hits[: request.k]), end="finished" if hits else "empty")
 
 
@@ -161,23 +216,60 @@ def _placed(space: Space, query: Media | str, shown: R) -> Generator[R, None, Wi
     return window
 
 
-def _for_kind(space: Space, part: Window, kind: Kind) -> Window:
-    """A part of a query as rows of a kind are compared with it: a text may name what pictures show."""
-    return replace(part, vector=space.query_vector(part.text, kind)) if part.text else part
+def _part(space: Space, point: Window, weight: float, meaning: float, kind: Kind) -> _Part:
+    """A term as rows of a kind are compared with it: a text may name what pictures show."""
+    vector = space.query_vector(point.text, kind) if point.text else point.vector
+    return _Part(vector, point.vector, weight, point.kind, query_parts(point.text), meaning)
 
 
-def _fit(space: Space, parts: Sequence[tuple[Window, float]], meanings: Sequence[float], row: Row) -> float:
+def _compared(row: Row) -> Kind:
+    """The kind that a row's vector is of."""
+    return COMPARED_AS.get(row.source, row.kind)
+
+
+def _find(space: Space, parts: Sequence[_Part], row: Row, score: float) -> _Find:
+    """A row with how well it fits, and why."""
+    kind = _compared(row)
+    is_named = kind in ("photo", "clip") and any(
+        part.weight > 0.0 and float((part.vector - part.plain) @ row.vector) > 0.0 for part in parts
+    )
+    why: Why | None = None
+    if any(part.words for part in parts):
+        why = "named" if is_named else REASONS[kind]
+    return _Find(row, score, _fit(space, parts, row), why)
+
+
+def _fit(space: Space, parts: Sequence[_Part], row: Row) -> float:
     """How well a row fits a mixed query, 0 to 1: the mean, weighted and geometric, of how well it fits what is wanted
     and how little what is taken away. Each part has the calibration of its own kind; what is seen or heard fits a text
-    less where that rather means nothing, while spoken and written words may be of any kind."""
-    total = sum(abs(weight) for _, weight in parts)
+    less where that rather means nothing, while spoken and written words may be of any kind, and fit where they hold the
+    words of the text."""
+    kind = _compared(row)
+    total = sum(abs(part.weight) for part in parts)
     log = 0.0
-    for (part, weight), meaning in zip(parts, meanings, strict=True):
-        fit = space.fit(float(part.vector @ row.vector), part.kind, row.kind)
-        if row.kind in ("photo", "clip", "sound"):
-            fit *= min(1.0, 2.0 * meaning)
-        log += abs(weight) / total * math.log(max(fit if weight > 0.0 else 1.0 - fit, 1e-9))
+    for part in parts:
+        fit = space.fit(float(part.vector @ row.vector), part.kind, kind)
+        if kind in ("photo", "clip", "sound"):
+            fit *= min(1.0, 2.0 * part.meaning)
+        elif part.words and row.text:
+            fit = max(fit, words_fit(part.words, row.text))
+        log += abs(part.weight) / total * math.log(max(fit if part.weight > 0.0 else 1.0 - fit, 1e-9))
     return math.exp(log)
+
+
+def _hits(finds: Sequence[_Find]) -> Iterator[Hit]:
+    """One hit for each place in a file, with every reason that by itself fits, the best first. Each paragraph of a text
+    is a place."""
+    places: dict[tuple[str, float, float, str], list[_Find]] = {}
+    for find in sorted(finds, key=lambda find: (-find.fit, -find.score)):
+        row = find.row
+        places.setdefault((row.path, row.start_s, row.end_s, row.text if row.kind == "text" else ""), []).append(find)
+    for found in places.values():
+        best, row = found[0], found[0].row
+        reasons = [find for find in found if find is best or find.fit >= FITS]
+        why = tuple(dict.fromkeys(find.why for find in reasons if find.why is not None))
+        text = next((find.row.text for find in reasons if find.row.text), "")
+        yield Hit(Path(row.path), row.kind, best.score, best.fit, row.start_s, row.end_s, text, why)
 
 
 # --- indexing ----------------------------------------------------------------------------------------------------
@@ -201,6 +293,7 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
         )
     looking = IndexResult(request=request, progress=Progress("looking"))
     yield looking
+    reads_words = ocr.is_installed()
     folder = request.folder.resolve() if request.folder.is_dir() else request.folder.absolute()
     paths, passed = yield from _meanwhile(looking, files.waited(lambda: _found(folder)))
     changed: list[Path] = []
@@ -232,7 +325,7 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
 
         for path in paths:
             yield result()
-            if collection.unchanged(path):
+            if collection.unchanged(path) and not (reads_words and _lacks_words(collection, path)):
                 n_unchanged += 1
                 if not collection.is_described(path):  # by an earlier version of this program
                     metadata = yield from _meanwhile(result(), files.waited(partial(metadata_of, path)))
@@ -248,27 +341,40 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
                 collection.fail(reading.path, reading.failure)
                 failures += ((_printable(reading.path.name), _printable(reading.failure)),)
             else:
-                collection.put(reading.path, reading.digest, reading.rows, reading.metadata)
+                collection.put(
+                    reading.path,
+                    reading.digest,
+                    reading.rows,
+                    reading.metadata,
+                    words_were_read=reading.words_were_read,
+                )
                 n_added += 1
             n_rows = collection.n_rows
             shown = result()
             yield shown
-    yield replace(result(), progress=None, end="finished" if n_rows else "empty")
+    notes = () if reads_words or not any(map(_may_have_words, paths)) else (ocr.missing(),)
+    yield replace(result(), progress=None, end="finished" if n_rows else "empty", notes=notes)
+
+
+def _may_have_words(path: Path) -> bool:
+    """Whether a file looks like one with pictures in it."""
+    return path.suffix.lower() in files.PHOTO_SUFFIXES | files.CLIP_SUFFIXES
+
+
+def _lacks_words(collection: Collection | LanceCollection, path: Path) -> bool:
+    """Whether a file was indexed before words could be read here."""
+    return _may_have_words(path) and not collection.words_were_read(path)
 
 
 def read(space: Space, paths: Sequence[Path]) -> Iterator[Reading | None]:
     """A `Reader`: one file after the other, here and now."""
     for path in paths:
         yield None
-        rows = []
         try:
-            for window in _windows(space, path):
-                if window is not None:
-                    rows.append(Row(str(path), window.kind, window.start_s, window.end_s, window.vector, window.text))
-                yield None
+            rows = yield from _rows(space, path)
             digest = yield from files.waited(partial(files.content_digest, path))
             metadata = yield from files.waited(partial(metadata_of, path))
-            reading = Reading(path, digest, tuple(rows), metadata)
+            reading = Reading(path, digest, rows, metadata, words_were_read=ocr.is_installed())
         except (MediaError, OSError, UnicodeError) as error:
             unreadable = f"{path.name} cannot be read; check its rights."
             reading = Reading(path, failure=error.en if isinstance(error, MediaError) else unreadable)
@@ -339,6 +445,46 @@ def _looks_like_media(path: Path) -> bool:
         return files.looks_like_media(files.head(path))
     except MediaError:  # empty, or not to be read
         return False
+
+
+def _rows(space: Space, path: Path) -> Generator[None, None, tuple[Row, ...]]:
+    """All rows of a file; yields None meanwhile. Written words are read beside the model's work."""
+    rows: list[Row] = []
+    written: list[files.Words] = []
+    with closing(_words(path)) as words:
+        for window in _windows(space, path):
+            if window is not None:
+                span = window.start_s, window.end_s
+                rows.append(Row(str(path), window.kind, *span, window.vector, window.text, window.source))
+            written += [found for found in (next(words, None),) if found is not None]
+            yield None
+        for found in words:
+            written += [] if found is None else [found]
+            yield None
+    places = [row for row in rows if not row.source]
+    known = ""
+    for found in written:
+        text = fold("\n".join(found.lines))
+        if not text or text == known:  # a clip that goes on showing it
+            continue
+        known = text
+        middle_s = (found.start_s + found.end_s) / 2
+        place = next((row for row in places if row.start_s <= middle_s < row.end_s), places[-1])
+        for paragraph in _paragraphs(text):
+            vector = space.text_vector(fold_query(paragraph))
+            rows.append(Row(str(path), place.kind, place.start_s, place.end_s, vector, paragraph, "written"))
+            yield None
+    return tuple(rows)
+
+
+def _words(path: Path) -> Generator[files.Words | None, None, None]:
+    """What is written in a file, None while it is being read; nothing where it cannot be, for the rest of the file is
+    searched without."""
+    if ocr.is_installed() and path.suffix.lower() not in files.TEXT_SUFFIXES:
+        try:
+            yield from files.ahead(files.stream_words(path, step_s=WINDOW_S, most=MOST_READ))
+        except MediaError:
+            return
 
 
 def _windows(space: Space, path: Path) -> Iterator[Window | None]:

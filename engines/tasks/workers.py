@@ -195,9 +195,9 @@ def read_file(opener: Opener, path: Path) -> Reading:
     except (MediaError, RequestError) as error:
         return Reading(path, failure=error.en)
     with Collection(own) as collection:
-        rows = tuple(collection.rows_of(path))
+        rows, words_were_read = tuple(collection.rows_of(path)), collection.words_were_read(path)
         collection.forget([path])
-    return Reading(path, digest, rows, metadata_of(path))
+    return Reading(path, digest, rows, metadata_of(path), words_were_read=words_were_read)
 
 
 # --- processes on this machine -----------------------------------------------------------------------------------

@@ -209,6 +209,14 @@ def test_hits_show_kind_span_and_fit(downloads: DownloadRegistry, info: HostInfo
     assert 'data-end="30.00"' in shown
 
 
+def test_a_hit_says_why_it_is_one_and_quotes_the_words_looked_for(downloads: DownloadRegistry, info: HostInfo) -> None:
+    sign = replace(HITS.hits[0], text="Welcome. " * 40 + "Platform 12", why=("written", "seen"))
+    request = SearchRequest(query="platform 12", collection=Path("c"))
+    shown = views.hits(replace(HITS, request=request, hits=(sign,)), downloads, info)
+    assert "written" in shown and "写有" in shown and "seen" in shown and "Platform 12" in shown
+    assert shown.count("Welcome") < 40
+
+
 def test_hits_that_do_not_fit_are_not_passed_off_as_finds(downloads: DownloadRegistry, info: HostInfo) -> None:
     weak = replace(HITS, hits=tuple(replace(hit, fit=0.4) for hit in HITS.hits))
     shown = views.hits(weak, downloads, info)

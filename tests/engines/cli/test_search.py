@@ -157,7 +157,7 @@ def test_paths_are_for_other_programs(command: Run, capsys: pytest.CaptureFixtur
 def test_csv_has_a_row_for_each_hit(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("search", "my.db", "dog", "--csv", "-k", "2")[0] == 0
     assert capsys.readouterr().out == (
-        "file,kind,start_s,end_s,fit,score,text\ndog.jpg,photo,0,0,0.9,0.42,\nbark.wav,sound,0,10,0.7,0.31,\n"
+        "file,kind,start_s,end_s,fit,score,why,text\ndog.jpg,photo,0,0,0.9,0.42,,\nbark.wav,sound,0,10,0.7,0.31,,\n"
     )
 
 
@@ -269,6 +269,8 @@ def test_a_collection_of_the_first_version_is_brought_up_to_date(tmp_path: Path)
         collection.put(tmp_path / "a.jpg", "1", [Row(str(tmp_path / "a.jpg"), "photo", 0.0, 0.0, vector)])
     db = sqlite3.connect(file)
     db.execute("DROP TABLE metadata")
+    db.execute("DROP TABLE words")
+    db.execute("DROP INDEX rows_with_text")
     db.execute("UPDATE files SET path = ?", (str(tmp_path / "a.jpg").encode(),))
     db.execute("PRAGMA user_version = 1")
     db.commit()
@@ -278,6 +280,26 @@ def test_a_collection_of_the_first_version_is_brought_up_to_date(tmp_path: Path)
         collection.describe(tmp_path / "a.jpg", Metadata(camera="Pixel 8"))
         found = collection.search(vector, kinds=frozenset({"photo"}), k=1, only=Filter(camera="pixel"))
         assert [row.path for row, _ in found] == [str(tmp_path / "a.jpg")]
+
+
+def test_a_collection_from_before_words_in_pictures_goes_on_working(tmp_path: Path) -> None:
+    import sqlite3
+
+    file, path, vector = tmp_path / "my.db", tmp_path / "notes.txt", np.array([1.0, 0.0], np.float32)
+    with Collection(file, model_digest="m", create=True) as collection:
+        collection.put(path, "1", [Row(str(path), "text", 0.0, 0.0, vector, "Trains leave at nine.")])
+    db = sqlite3.connect(file)
+    db.execute("DROP TABLE words")
+    db.execute("DROP INDEX rows_with_text")
+    db.execute("PRAGMA user_version = 2")
+    db.commit()
+    db.close()
+    for _ in range(2):
+        with Collection(file, model_digest="m") as collection:
+            assert collection.n_rows == 1 and not collection.words_were_read(path)
+            assert [row.path for row in collection.with_words(("trains",), kinds=frozenset({"text"}), k=3)] == [
+                str(path)
+            ]
 
 
 def test_a_filter_needs_a_collection_in_a_file() -> None:

@@ -80,6 +80,30 @@ def test_only_the_kinds_asked_for_are_found(collection: Collection | LanceCollec
         assert [hit.kind for hit, _ in hits] == [kind]
 
 
+def test_a_part_of_a_medium_is_found_only_where_it_is_asked_for(
+    collection: Collection | LanceCollection, tmp_path: Path
+) -> None:
+    path = tmp_path / "sign.jpg"
+    rows = [row(path, 1), Row(str(path), "photo", 0, 0, direction(2), "Platform 12", "written")]
+    collection.put(path, "d", rows)
+    for source, text in (("", ""), ("written", "Platform 12")):
+        ((hit, _),) = collection.search(direction(2), kinds=ALL, k=9, source=source)
+        assert (hit.kind, hit.source, hit.text) == ("photo", source, text)
+    assert collection.search(direction(2), kinds=ALL, k=9, source="said") == []
+
+
+def test_rows_are_found_by_words_in_their_text(collection: Collection | LanceCollection, tmp_path: Path) -> None:
+    for n, text in enumerate(("PLATFORM 12", "三号会议室", "Größe", "")):
+        path = tmp_path / f"{n}.jpg"
+        collection.put(path, str(n), [Row(str(path), "photo", 0, 0, direction(n), text, "written")])
+    for parts, names in ((["platform"], ["0.jpg"]), (["会议", "xyz"], ["1.jpg"]), (["absent"], []), ([], [])):
+        found = collection.with_words(parts, kinds=ALL, k=9)
+        assert [Path(each.path).name for each in found] == names
+    assert collection.with_words(["platform"], kinds=frozenset({"clip"}), k=9) == []
+    (found,) = collection.with_words(["platform"], kinds=ALL, k=9)
+    assert np.allclose(found.vector, direction(0), atol=1e-3)
+
+
 def test_an_empty_collection_finds_nothing(collection: Collection | LanceCollection) -> None:
     assert collection.search(direction(0), kinds=ALL, k=3) == []
     assert collection.n_rows == 0 and collection.files() == set() and collection.failures() == []

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from engines import media
 from engines.encoder import MediaEncoder
-from engines.errors import CollectionError, RequestError
+from engines.errors import CollectionError, MediaError, RequestError
+from engines.media import ocr
 from engines.model import checkpoint
 from engines.protocol import (
     EmbedRequest,
@@ -291,3 +294,84 @@ def test_the_built_in_model_finds_a_sample_photo_by_its_own_caption(builtin: Hos
     request = SearchRequest(query=caption.text, collection=tmp_path / "samples.db", kinds=frozenset({"photo"}), k=3)
     result = run(builtin, request)
     assert isinstance(result, SearchResult) and photos[0].name in {hit.path.name for hit in result.hits}
+
+
+# --- words in pictures, and why a hit is one ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def signs(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, ...]]:
+    """What is written in files, by their names, as a reader would find it; an empty dict reads nothing anywhere."""
+    lines: dict[str, tuple[str, ...]] = {}
+
+    def read(path: Path, **_: object) -> Iterator[media.Words]:
+        if path.name in lines:
+            yield media.Words(lines[path.name])
+
+    monkeypatch.setattr(ocr, "is_installed", lambda: True)
+    monkeypatch.setattr(search.files, "stream_words", read)
+    return lines
+
+
+def test_a_picture_is_found_by_the_words_in_it_and_the_hit_says_so(
+    encoder: MediaEncoder, folder: Path, tmp_path: Path, signs: dict[str, tuple[str, ...]]
+):
+    signs |= {"red.png": ("PLATFORM 12", "Trains to Berlin"), "blue.jpg": ("三号会议室",)}
+    assert indexed(encoder, folder, tmp_path / "my.db").n_rows == 7
+    for query, name, text in (("platform 12", "red.png", "PLATFORM 12"), ("会议室", "blue.jpg", "三号会议室")):
+        best = found(encoder, query, tmp_path / "my.db").hits[0]
+        assert (best.path.name, best.kind, best.why[0]) == (name, "photo", "written")
+        assert text in best.text and best.fit >= 0.5
+
+
+def test_words_and_picture_of_one_photo_are_one_hit(
+    encoder: MediaEncoder, folder: Path, tmp_path: Path, signs: dict[str, tuple[str, ...]]
+):
+    signs["red.png"] = ("Platform 12",)
+    indexed(encoder, folder, tmp_path / "my.db")
+    names = [hit.path.name for hit in found(encoder, "platform 12", tmp_path / "my.db").hits if hit.kind == "photo"]
+    assert sorted(names) == ["blue.jpg", "red.png"]
+
+
+def test_a_file_that_was_looked_for_gives_no_reasons(
+    encoder: MediaEncoder, folder: Path, tmp_path: Path, signs: dict[str, tuple[str, ...]]
+):
+    signs["red.png"] = ("Platform 12",)
+    indexed(encoder, folder, tmp_path / "my.db")
+    assert {hit.why for hit in found(encoder, folder / "red.png", tmp_path / "my.db").hits} == {()}
+
+
+def test_texts_and_sounds_say_why_they_are_hits(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+    indexed(encoder, folder, tmp_path / "my.db")
+    why = {hit.kind: hit.why[0] for hit in found(encoder, "trains leave at nine", tmp_path / "my.db").hits}
+    assert why["text"] == "written" and why["photo"] in ("seen", "named")
+    assert why.get("sound", "heard") == "heard" and why.get("speech", "said") == "said"
+
+
+def test_pictures_indexed_before_words_could_be_read_are_read_again_once(
+    encoder: MediaEncoder, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    db = tmp_path / "my.db"
+    with monkeypatch.context() as without:
+        without.setattr(ocr, "is_installed", lambda: False)
+        first = indexed(encoder, folder, db)
+    assert [note.key for note in first.notes] == ["note.ocr_missing"]
+    monkeypatch.setattr(ocr, "is_installed", lambda: True)
+    monkeypatch.setattr(search.files, "stream_words", lambda path, **_: iter([media.Words(("Platform 12",))]))
+    again = indexed(encoder, folder, db)
+    assert (again.n_added, again.n_unchanged, again.notes) == (2, 2, ()), "two pictures; a sound and a text stay"
+    assert indexed(encoder, folder, db).n_unchanged == 4
+    assert found(encoder, "platform 12", db).hits[0].why[0] == "written"
+
+
+def test_words_that_cannot_be_read_cost_the_file_nothing(
+    encoder: MediaEncoder, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(path: Path, **_: object) -> Iterator[media.Words]:
+        raise MediaError("media_words_unread", "The words in {name} could not be read.", name=path.name)
+        yield
+
+    monkeypatch.setattr(ocr, "is_installed", lambda: True)
+    monkeypatch.setattr(search.files, "stream_words", fail)
+    last = indexed(encoder, folder, tmp_path / "my.db")
+    assert (last.n_added, last.failures, last.n_rows) == (4, (), 5)
