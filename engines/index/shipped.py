@@ -59,8 +59,10 @@ def load(file: Path, collection: Path, folder: Path, model_digest: str) -> bool:
 
 def _plain(row: Row) -> dict[str, object]:
     vector = base64.b64encode(row.vector.astype("<f2").tobytes()).decode()
-    plain = {"kind": row.kind, "start_s": row.start_s, "end_s": row.end_s, "text": row.text, "vector": vector}
-    return plain | ({"source": row.source} if row.source else {})
+    plain: dict[str, object] = {"kind": row.kind, "start_s": row.start_s, "end_s": row.end_s, "text": row.text}
+    if row.source:
+        plain["source"] = row.source
+    return plain | {"vector": vector}
 
 
 def _row(path: str, plain: dict[str, object]) -> Row:
