@@ -13,7 +13,20 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from engines.lab.base import EXPERIMENTS, Entry, Experiment, name_of
-from engines.lab.findings import Cell, Chart, Curve, DatasetRecord, Dots, Findings, Map, Picture, Table
+from engines.lab.findings import (
+    Cell,
+    Chart,
+    Curve,
+    DatasetRecord,
+    Dots,
+    Findings,
+    Map,
+    Network,
+    Part,
+    Picture,
+    Table,
+    Watch,
+)
 from engines.lab.requests import (
     AlignmentRequest,
     ExtractorsRequest,
@@ -44,15 +57,24 @@ __all__ = [
     "MamlRequest",
     "Map",
     "MultitaskRequest",
+    "Network",
+    "Part",
     "Picture",
     "Table",
+    "Watch",
     "experiment",
     "name_of",
 ]
 
 
-def experiment(request: LabRequest, dataset: Dataset | None = None, cancel: Cancel | None = None) -> Iterator[Findings]:
+def experiment(
+    request: LabRequest,
+    dataset: Dataset | None = None,
+    cancel: Cancel | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Findings]:
     """Run an experiment. dataset: a person's own, None for the digits and characters that come with the program.
+    watch: an example that the network is drawn for while it trains; it changes nothing about the results.
 
     Consume the iterator in one thread: torch uses a single thread meanwhile. Raises UserError for what a person can
     correct. A cancelled run ends with what it has found so far (`end` is "cancelled").
@@ -60,6 +82,5 @@ def experiment(request: LabRequest, dataset: Dataset | None = None, cancel: Canc
     from engines.lab.trainer import one_thread
 
     with one_thread():
-        yield from (
-            EXPERIMENTS[name_of(request)].load().run(request, dataset, cancel if cancel is not None else Cancel())
-        )
+        cancel = cancel if cancel is not None else Cancel()
+        yield from EXPERIMENTS[name_of(request)].load().run(request, dataset, cancel, watch)

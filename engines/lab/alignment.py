@@ -12,22 +12,23 @@ Axes: B batch, n examples, E embedding.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.errors import RequestError
-from engines.lab import trainer
+from engines.lab import network, trainer
 from engines.lab.adversary import Discriminator, game
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
-from engines.lab.findings import Cell, Dots, Findings, Map, Table
+from engines.lab.findings import Cell, Dots, Findings, Map, Network, Table, Watch
 from engines.lab.recorder import Recorder
 from engines.lab.requests import AlignmentRequest
 from engines.lab.trainer import Examples, Noise
-from engines.model.fusion import FusionModel, VectorKind
+from engines.model.fusion import FusionModel, PoolHead, Stream, VectorKind
 from engines.protocol import Cancel
 from engines.training import losses
 
@@ -62,7 +63,7 @@ class AlignedModel(nn.Module):
         return {s.sense: self.model.vector(VECTOR_KINDS[s.sense], s.tokens, s.mask) for s in streams}
 
 
-def run(request: AlignmentRequest, dataset: Dataset | None, cancel: Cancel) -> Iterator[Findings]:
+def run(request: AlignmentRequest, dataset: Dataset | None, cancel: Cancel, watch: Watch | None) -> Iterator[Findings]:
     """Train one model per objective, with a map of the space as it changes, then test all of them alike."""
     data = digits() if dataset is None else dataset
     check(data)
@@ -84,11 +85,22 @@ def run(request: AlignmentRequest, dataset: Dataset | None, cancel: Cancel) -> I
         def score(model: AlignedModel = model, objective: str = objective) -> dict[str, float]:
             return {objective: mean_retrieval(embeddings(request, model, data.valid, valid), valid.labels)}
 
+        def drawn(model: AlignedModel = model, objective: str = objective) -> Network:
+            assert watch is not None
+            return draw_network(request, data, model, objective, watch)
+
         loss = _loss(request, data.train, objective, model, components)
-        steps = trainer.train(recorder, objective, model.parameters(), request.n_steps, loss, score, cancel)
+        steps = trainer.train(
+            recorder, objective, model.parameters(), request.n_steps, loss, score, cancel,
+            draw=None if watch is None else drawn,
+        )  # fmt: skip
+        newest = maps[-1]
         for found in steps:
-            _record(recorder, objective, found.n_done % request.n_steps or request.n_steps, components)
-            yield recorder.findings(stage=objective, maps=(*maps, map_of(objective, "after", model)))
+            step = found.n_done % request.n_steps or request.n_steps
+            if step in trainer.measured_at(request.n_steps):
+                _record(recorder, objective, step, components)
+                newest = map_of(objective, "after", model)
+            yield recorder.findings(stage=objective, maps=(*maps, newest))
         if cancel.is_set:
             yield recorder.stopped(maps=tuple(maps))
             return
@@ -110,6 +122,64 @@ def measure(request: AlignmentRequest, dataset: Dataset | None, weights: Mapping
     for objective, model in models.items():
         trainer.load_weights(objective, model, weights)
     return (evaluate(request, data, models),)
+
+
+def networks(request: AlignmentRequest) -> tuple[str, ...]:
+    """One model per objective."""
+    return request.objective
+
+
+def draw(
+    request: AlignmentRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray], name: str, watch: Watch
+) -> Network:
+    """One model as it reads the watched example, trained if there are weights."""
+    data = digits() if dataset is None else dataset
+    check(data)
+    model = build(request, data)
+    if weights:
+        trainer.load_weights(name, model, weights)
+    return draw_network(request, data, model, name, watch)
+
+
+def draw_network(request: AlignmentRequest, dataset: Dataset, model: AlignedModel, name: str, watch: Watch) -> Network:
+    """The watched example in every modality, each pooled to its embedding, and their cosines."""
+
+    def forward(streams: list[Stream]) -> None:
+        for stream in streams:
+            model.model.vector(VECTOR_KINDS[stream.sense], stream.tokens, stream.mask)
+
+    def finish(drawing: network.Drawing, last: Sequence[str]) -> None:
+        found: dict[str, Tensor] = {}
+        keys = []
+        for key in last:
+            modality = key.partition(".")[0]
+            head = model.model.vectors[VECTOR_KINDS[modality]]
+            assert isinstance(head, PoolHead)
+            pooled, vector = network.pool(drawing, head, modality, key, "pooling")
+            found[NAMES[modality]] = unit = F.normalize(vector, dim=0)
+            keys.append(
+                drawing.add(
+                    f"{modality}.embedding",
+                    "embedding",
+                    modality,
+                    unit[None],
+                    after=(pooled,),
+                    formula="e = W v + b,  e / ‖e‖",
+                    code=FusionModel.vector,
+                    weights=(head.project,),
+                )
+            )
+        pairs = list(itertools.combinations(found, 2))
+        cosines = torch.stack([found[a] @ found[b] for a, b in pairs])
+        drawing.add(
+            "all.cosine", "cosine", "all", cosines[:, None], after=keys, kind="bars", shape=(len(pairs),),
+            formula="cos(a, b) = a·b", code=losses.info_nce, labels=[f"{a} – {b}" for a, b in pairs],
+        )  # fmt: skip
+
+    return network.draw(
+        name, model.model, dataset, model.modalities, _noise(request), watch, request.seed,
+        forward=forward, finish=finish,
+    )  # fmt: skip
 
 
 def check(dataset: Dataset) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from engines.lab.data.datasets import Dataset
-    from engines.lab.findings import Findings, Table
+    from engines.lab.findings import Findings, Network, Table, Watch
     from engines.protocol import Cancel
 
 Asked = TypeVar("Asked", bound=LabRequest, contravariant=True)
@@ -29,8 +29,13 @@ Registered = TypeVar("Registered", bound=LabRequest)
 class Experiment(Protocol[Asked]):
     """A module that trains models and measures them. dataset: None for the one that comes with the program."""
 
-    def run(self, request: Asked, dataset: Dataset | None, cancel: Cancel, /) -> Iterator[Findings]:
-        """Train and measure; the last findings are done. Raises RequestError. Stopped, it ends as "cancelled"."""
+    def run(
+        self, request: Asked, dataset: Dataset | None, cancel: Cancel, watch: Watch | None, /
+    ) -> Iterator[Findings]:
+        """Train and measure; the last findings are done. Raises RequestError. Stopped, it ends as "cancelled".
+
+        watch: the example that the network is drawn for; None to draw nothing.
+        """
 
     def measure(
         self, request: Asked, dataset: Dataset | None, weights: Mapping[str, np.ndarray], /
@@ -38,27 +43,41 @@ class Experiment(Protocol[Asked]):
         """The tables of a finished run again, from its weights."""
 
 
+class Drawn(Experiment[Asked], Protocol[Asked]):
+    """An experiment whose networks can be drawn."""
+
+    def networks(self, request: Asked, /) -> tuple[str, ...]:
+        """The names of the models it trains, in order."""
+
+    def draw(
+        self, request: Asked, dataset: Dataset | None, weights: Mapping[str, np.ndarray], name: str, watch: Watch, /
+    ) -> Network:
+        """One model as it reads the watched example. weights: of a finished run; empty for the untrained model."""
+
+
 @dataclass(frozen=True)
 class Entry(Generic[Registered]):
-    """An experiment in the registry. load: imports its module, and torch with it."""
+    """An experiment in the registry. load: imports its module, and torch with it; drawn: the same, where its networks
+    can be drawn."""
 
     request: type[Registered]
     load: Callable[[], Experiment[Registered]]
+    drawn: Callable[[], Drawn[Registered]] | None = None
 
 
-def _extractors() -> Experiment[ExtractorsRequest]:
+def _extractors() -> Drawn[ExtractorsRequest]:
     from engines.lab import extractors
 
     return extractors
 
 
-def _fusion() -> Experiment[FusionRequest]:
+def _fusion() -> Drawn[FusionRequest]:
     from engines.lab import fusion
 
     return fusion
 
 
-def _alignment() -> Experiment[AlignmentRequest]:
+def _alignment() -> Drawn[AlignmentRequest]:
     from engines.lab import alignment
 
     return alignment
@@ -77,9 +96,9 @@ def _maml() -> Experiment[MamlRequest]:
 
 
 EXPERIMENTS: Mapping[str, Entry[Any]] = {
-    "extractors": Entry(ExtractorsRequest, _extractors),
-    "fusion": Entry(FusionRequest, _fusion),
-    "alignment": Entry(AlignmentRequest, _alignment),
+    "extractors": Entry(ExtractorsRequest, _extractors, _extractors),
+    "fusion": Entry(FusionRequest, _fusion, _fusion),
+    "alignment": Entry(AlignmentRequest, _alignment, _alignment),
     "multitask": Entry(MultitaskRequest, _multitask),
     "maml": Entry(MamlRequest, _maml),
 }

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from engines.errors import Message, RequestError
-from engines.lab import trainer
+from engines.lab import network, trainer
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
-from engines.lab.findings import Cell, Findings, Picture, Table
+from engines.lab.findings import Cell, Findings, Network, Picture, Table, Watch
 from engines.lab.recorder import Recorder
 from engines.lab.requests import ExtractorsRequest
 from engines.lab.trainer import Examples, Noise
 from engines.model.fusion import FusionModel, Stream
-from engines.model.parts import Attention, Block
+from engines.model.parts import Block
 from engines.model.picture import PictureTower
 from engines.model.sound import SoundTower
 from engines.model.text import TextTower
@@ -45,7 +45,7 @@ N_FILTERS = 8
 """Filters shown of each first layer, four to a row."""
 
 
-def run(request: ExtractorsRequest, dataset: Dataset | None, cancel: Cancel) -> Iterator[Findings]:
+def run(request: ExtractorsRequest, dataset: Dataset | None, cancel: Cancel, watch: Watch | None) -> Iterator[Findings]:
     """Train one model per extractor, then test all of them under the same conditions."""
     data = _with_modality(request.modality, dataset)
     recorder = Recorder(request, len(request.kinds) * request.n_steps, data.record)
@@ -58,8 +58,15 @@ def run(request: ExtractorsRequest, dataset: Dataset | None, cancel: Cancel) -> 
             found = trainer.probabilities(model, data.valid, valid, _noise(request), request.seed)
             return {kind: trainer.accuracy(found, valid.labels)}
 
+        def drawn(model: FusionModel = model, kind: str = kind) -> Network:
+            assert watch is not None
+            return network.draw(kind, model, data, (request.modality,), _noise(request), watch, request.seed)
+
         loss = _loss(request, data.train, model)
-        yield from trainer.train(recorder, kind, model.parameters(), request.n_steps, loss, score, cancel)
+        yield from trainer.train(
+            recorder, kind, model.parameters(), request.n_steps, loss, score, cancel,
+            draw=None if watch is None else drawn,
+        )  # fmt: skip
         if cancel.is_set:
             yield recorder.stopped()
             return
@@ -82,6 +89,22 @@ def measure(
     for kind, model in models.items():
         trainer.load_weights(kind, model, weights)
     return (evaluate(request, data, models),)
+
+
+def networks(request: ExtractorsRequest) -> tuple[str, ...]:
+    """One model per extractor."""
+    return request.kinds
+
+
+def draw(
+    request: ExtractorsRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray], name: str, watch: Watch
+) -> Network:
+    """One model as it reads the watched example, trained if there are weights."""
+    data = _with_modality(request.modality, dataset)
+    model = build(request, data, name)
+    if weights:
+        trainer.load_weights(name, model, weights)
+    return network.draw(name, model, data, (request.modality,), _noise(request), watch, request.seed)
 
 
 def _with_modality(modality: str, dataset: Dataset | None) -> Dataset:
@@ -230,24 +253,11 @@ def attention_map(model: FusionModel, split: DatasetSplit, one: Examples, noise:
     )
     if len(tower.blocks) == 0 or not isinstance(tower.blocks[-1], Block):
         return None
-    weights: list[Tensor] = []
-
-    hook = tower.blocks[-1].attention.register_forward_hook(
-        lambda module, args, _: weights.append(attention_weights(module, args)[0].mean(0))
-    )
-    try:
-        with torch.inference_mode():
-            trainer.streams(model, split, one, noise, np.random.default_rng(seed))
-    finally:
-        hook.remove()
+    attention = tower.blocks[-1].attention
+    with torch.inference_mode(), network.traced([attention]) as calls:
+        trainer.streams(model, split, one, noise, np.random.default_rng(seed))
+        weights = network.attention_weights(attention, calls[attention][0])[0].mean(0)
     if one.picture is None:
-        return trainer.scaled(weights[0])
-    side = round(weights[0].shape[1] ** 0.5)
-    return trainer.scaled(weights[0].mean(0).reshape(side, side))
-
-
-def attention_weights(attention: Attention, args: tuple[Tensor, tuple[Tensor, Tensor], Tensor | None]) -> Tensor:
-    """softmax(Q K^T / sqrt(d)), (B, heads, L, M), for the arguments that an attention layer was called with."""
-    x, (keys, _), mask = args
-    scores = attention.split(attention.query(x)) @ keys.mT / keys.shape[-1] ** 0.5
-    return (scores if mask is None else scores.masked_fill(~mask[:, None, None], -torch.inf)).softmax(-1)
+        return trainer.scaled(weights)
+    side = round(weights.shape[1] ** 0.5)
+    return trainer.scaled(weights.mean(0).reshape(side, side))

@@ -77,6 +77,50 @@ class Picture:
     pixels: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One part of a network in the forward pass of one example.
+
+    lane: the modality it belongs to, or "all". kind: what `values` are: "tokens" (rows of features), "maps" (n, h, w),
+    "image" (1, h, w) from 0 to 1, "bars" (n, 1) with their `labels`, "letters" (only `labels`). after: keys of the parts
+    it reads. shape: of the whole
+    output. source: file and line of its code. links (rows, rows of the parts it reads): how much a row takes from each,
+    None where that has no meaning. gradient: root mean square over its weights in the last training step.
+    """
+
+    key: str
+    name: str
+    lane: str
+    kind: str
+    after: tuple[str, ...]
+    shape: tuple[int, ...]
+    formula: str
+    source: str
+    values: np.ndarray
+    links: np.ndarray | None = None
+    labels: tuple[str, ...] = ()
+    gradient: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A model's forward pass of the n-th validation example of a class (`label`, `example`), in reading order."""
+
+    model: str
+    label: int
+    example: int
+    classes: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+
+@dataclass
+class Watch:
+    """The example that a run draws its network for; another thread may change it while the run goes on."""
+
+    label: int = 0
+    example: int = 0
+
+
 @dataclass(frozen=True)
 class DatasetRecord:
     """The data set of a run. files: those it was read from; digest: SHA-256 over them, as hex."""
@@ -91,7 +135,8 @@ class Findings:
     """The state of a run so far; each item of its stream replaces the one before.
 
     n_done of n_steps training steps are done. said: conclusions as (key, values) of sentences, once there are any.
-    weights: of every trained model, once the run has finished, so that it can be saved and measured again.
+    weights: of every trained model, once the run has finished, so that it can be saved and measured again. network: the
+    model that trains, as it reads the watched example; None where nobody watches. It is not saved.
     """
 
     request: LabRequest
@@ -106,6 +151,7 @@ class Findings:
     pictures: tuple[Picture, ...] = ()
     said: tuple[tuple[str, Mapping[str, Cell]], ...] = ()
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    network: Network | None = None
     end: End | None = None
 
     @property

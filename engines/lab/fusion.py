@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from engines.errors import RequestError
-from engines.lab import trainer
+from engines.lab import network, trainer
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
-from engines.lab.findings import Cell, Chart, Curve, Findings, Picture, Table
+from engines.lab.findings import Cell, Chart, Curve, Findings, Network, Picture, Table, Watch
 from engines.lab.recorder import Recorder
 from engines.lab.requests import FusionRequest
 from engines.lab.trainer import Examples, Noise
@@ -30,6 +30,11 @@ MODALITIES = ("picture", "sound")
 """Also the names of the unimodal models."""
 NOISE_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Where the curve of accuracy over noise is measured, with the same noise in both modalities."""
+
+N_DECIDED = 40
+"""Examples behind each cell of a decision map."""
+DECISIONS = "decisions"
+"""The key of decision maps among the pictures."""
 
 Models: TypeAlias = Mapping[str, FusionModel]
 """Trained models by operator; unimodal ones by their modality."""
@@ -43,12 +48,12 @@ class Condition:
     missing: str = ""
 
 
-def run(request: FusionRequest, dataset: Dataset | None, cancel: Cancel) -> Iterator[Findings]:
+def run(request: FusionRequest, dataset: Dataset | None, cancel: Cancel, watch: Watch | None) -> Iterator[Findings]:
     """Train one model per operator (and per modality where needed), then test all of them under the same conditions."""
     data = digits() if dataset is None else dataset
     if not (data.has_pictures and data.has_sounds):
         raise RequestError("fusion_needs_both", "Fusion needs both photos and sounds in every class.")
-    names = trained_models(request)
+    names = networks(request)
     recorder = Recorder(request, len(names) * request.n_steps, data.record)
     valid = trainer.sample(data.valid, MODALITIES, trainer.N_VALID, np.random.default_rng(request.seed + 1))
     noise = Noise(request.picture_noise, request.sound_noise)
@@ -57,11 +62,19 @@ def run(request: FusionRequest, dataset: Dataset | None, cancel: Cancel) -> Iter
         models[name] = model = build(request, data, name)
 
         def score(model: FusionModel = model, name: str = name) -> dict[str, float]:
+            recorder.pictures[name] = decision_map(request, data.valid, model, name, valid[:N_DECIDED])
             found = trainer.probabilities(model, data.valid, _inputs(valid, name), noise, request.seed)
             return {name: trainer.accuracy(found, valid.labels)}
 
+        def drawn(model: FusionModel = model, name: str = name) -> Network:
+            assert watch is not None
+            return draw_network(request, data, model, name, watch)
+
         loss = modality_dropout_loss(request, data.train, name, model)
-        yield from trainer.train(recorder, name, model.parameters(), request.n_steps, loss, score, cancel)
+        yield from trainer.train(
+            recorder, name, model.parameters(), request.n_steps, loss, score, cancel,
+            draw=None if watch is None else drawn,
+        )  # fmt: skip
         if cancel.is_set:
             yield recorder.stopped()
             return
@@ -80,13 +93,32 @@ def measure(request: FusionRequest, dataset: Dataset | None, weights: Mapping[st
     """The tables of a finished run again, from its weights."""
     data = digits() if dataset is None else dataset
     models = {}
-    for name in trained_models(request):
+    for name in networks(request):
         models[name] = build(request, data, name)
         trainer.load_weights(name, models[name], weights)
     return evaluate(request, data, models)[0]
 
 
-def trained_models(request: FusionRequest) -> tuple[str, ...]:
+def draw(
+    request: FusionRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray], name: str, watch: Watch
+) -> Network:
+    """One model as it reads the watched example, trained if there are weights."""
+    data = digits() if dataset is None else dataset
+    model = build(request, data, name)
+    if weights:
+        trainer.load_weights(name, model, weights)
+    return draw_network(request, data, model, name, watch)
+
+
+def draw_network(request: FusionRequest, dataset: Dataset, model: FusionModel, name: str, watch: Watch) -> Network:
+    """The forward pass of the watched example, at the noise asked for."""
+    noise = Noise(request.picture_noise, request.sound_noise)
+    modalities = (name,) if name in MODALITIES else MODALITIES
+    return network.draw(name, model, dataset, modalities, noise, watch, request.seed)
+
+
+def networks(request: FusionRequest) -> tuple[str, ...]:
+    """The models that a request needs: "average" needs both unimodal ones."""
     """The models that a request needs: "average" needs both unimodal ones."""
     asked = request.operator
     unimodal = [modality for modality in MODALITIES if modality in asked or "average" in asked]
@@ -135,6 +167,32 @@ def modality_dropout_loss(request: FusionRequest, split: DatasetSplit, name: str
 def masked(stream: Stream) -> Stream:
     """The same stream with every token masked."""
     return Stream(stream.sense, stream.tokens, torch.zeros_like(stream.mask), stream.times_s)
+
+
+@torch.inference_mode()
+def decision_map(
+    request: FusionRequest, split: DatasetSplit, model: FusionModel, name: str, examples: Examples
+) -> Picture:
+    """The share of right decisions at each level of noise in both modalities.
+
+    A row is a level of noise in the sound, the highest on top; a column is one in the picture. Each tower reads each
+    level once; only fusion and the head run for every cell.
+    """
+    levels = [
+        {
+            stream.sense: stream
+            for stream in trainer.streams(
+                model, split, _inputs(examples, name), Noise(level, level), np.random.default_rng(request.seed)
+            )
+        }
+        for level in NOISE_LEVELS
+    ]
+    cells = np.zeros((len(levels), len(levels)), np.float32)
+    for i, heard in enumerate(reversed(levels)):
+        for j, seen in enumerate(levels):
+            kept = [each[modality] for modality, each in (("picture", seen), ("sound", heard)) if modality in each]
+            cells[i, j] = trainer.accuracy(trainer.class_logits(model, kept), examples.labels)
+    return Picture(DECISIONS, name, cells)
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from engines.lab import trainer
 from engines.lab.data.arrays import MAX_FRAMES
 from engines.lab.data.datasets import Dataset, digits
 from engines.lab.data.episodes import PX, ClassPool, Episodes, MetaDataset, from_omniglot, meta_dataset
-from engines.lab.findings import Cell, Chart, Curve, Findings, Picture, Table
+from engines.lab.findings import Cell, Chart, Curve, Findings, Picture, Table, Watch
 from engines.lab.recorder import Recorder
 from engines.lab.requests import MamlRequest
 from engines.model.fusion import FusionModel, Memory, PoolHead, Stream, StreamSense
@@ -247,8 +247,10 @@ def meta_training(
 # --- the experiment --------------------------------------------------------------------------------------------------
 
 
-def run(request: MamlRequest, dataset: Dataset | None, cancel: Cancel) -> Iterator[Findings]:
-    """Train one model per method, then adapt each to tasks of unseen classes."""
+def run(
+    request: MamlRequest, dataset: Dataset | None, cancel: Cancel, watch: Watch | None = None
+) -> Iterator[Findings]:
+    """Train one model per method, then adapt each to tasks of unseen classes. Nothing is drawn."""
     return run_on(meta_dataset(request.material, dataset, request.seed), request, cancel, N_TEST)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from engines.errors import RequestError
 from engines.lab import trainer
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
-from engines.lab.findings import Cell, Findings, Table
+from engines.lab.findings import Cell, Findings, Table, Watch
 from engines.lab.recorder import Recorder
 from engines.lab.requests import MultitaskRequest
 from engines.lab.trainer import CHUNK, Examples, Noise
@@ -80,8 +80,10 @@ class SharedTrunk(nn.Module):
         return [*self.model.sound.parameters(), self.model.layer_weights, *self.model.mix_norm.parameters()]
 
 
-def run(request: MultitaskRequest, dataset: Dataset | None, cancel: Cancel) -> Iterator[Findings]:
-    """Train the multi-task model, then a model for each task, and test all of them alike."""
+def run(
+    request: MultitaskRequest, dataset: Dataset | None, cancel: Cancel, watch: Watch | None = None
+) -> Iterator[Findings]:
+    """Train the multi-task model, then a model for each task, and test all of them alike. Nothing is drawn."""
     data = digits() if dataset is None else dataset
     sizes = n_classes(data, request.task)
     train, valid = LabelledSplit.of(data, data.train), LabelledSplit.of(data, data.valid)

@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from engines.lab.findings import Cell, Chart, Curve, DatasetRecord, Findings, Map, Picture, Table
+from engines.lab.findings import Cell, Chart, Curve, DatasetRecord, Findings, Map, Network, Picture, Table
 from engines.lab.requests import LabRequest
 
 
 class Recorder:
-    """Collects a run's curves, its steps and its time."""
+    """Collects a run's curves, its steps and its time. pictures: by name, those that change while it goes on."""
 
     def __init__(self, request: LabRequest, n_steps: int, data: DatasetRecord | None = None) -> None:
         self.request, self.n_steps, self.n_done, self.data = request, n_steps, 0, data
         self.ms_per_step: dict[str, float] = {}
+        self.network: Network | None = None
+        self.pictures: dict[str, Picture] = {}
         self._charts: dict[str, Chart] = {}
         self._began = time.monotonic()
 
@@ -44,7 +46,7 @@ class Recorder:
         """The cost of a training step of each model, in milliseconds of its thread. what: names the first column."""
         return Table("time", (what, "ms per step"), tuple(self.ms_per_step.items()))
 
-    def findings(self, **more: Any) -> Findings:
+    def findings(self, *, pictures: tuple[Picture, ...] = (), **more: Any) -> Findings:
         """Everything recorded so far."""
         return Findings(
             request=self.request,
@@ -53,6 +55,8 @@ class Recorder:
             n_steps=self.n_steps,
             seconds=time.monotonic() - self._began,
             charts=tuple(self._charts.values()),
+            network=self.network,
+            pictures=(*self.pictures.values(), *pictures),
             **more,
         )
 

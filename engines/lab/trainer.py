@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from engines.lab.data.arrays import N_BYTES, N_MELS, PX
 from engines.lab.data.datasets import Dataset, DatasetSplit
-from engines.lab.findings import Findings, Picture
+from engines.lab.findings import Findings, Network, Picture
 from engines.lab.recorder import Recorder
 from engines.model.config import ModelConfig
 from engines.model.fusion import FusionModel, Stream
@@ -38,6 +38,8 @@ N_VALID, N_TEST, N_MAP = 200, 600, 150
 """Examples behind a point of a curve, a table and a map; the same ones for every model."""
 CHUNK = 150
 """Examples measured at a time."""
+DRAWN_EVERY_S = 0.25
+"""Shortest time between two drawings of the network that trains."""
 
 M = TypeVar("M", bound=nn.Module)
 Loss: TypeAlias = Callable[[int], Tensor]
@@ -208,17 +210,25 @@ def train(
     cancel: Cancel,
     *,
     rate: float = LEARNING_RATE,
+    draw: Callable[[], Network] | None = None,
 ) -> Iterator[Findings]:
-    """Train with `fit`, adding `score` to the curves after the steps `measured_at`. Ends early when cancelled."""
-    spent_s, began_s = 0.0, time.thread_time()
+    """Train with `fit`, adding `score` to the curves after the steps `measured_at`. Ends early when cancelled.
+
+    draw: gives the network as it is now; findings with it come several times a second.
+    """
+    spent_s, began_s, drawn_s = 0.0, time.thread_time(), 0.0
     for step, _ in fit(parameters, n_steps, loss, rate=rate):
         spent_s += time.thread_time() - began_s
         recorder.count_step()
         if cancel.is_set:
             return
+        is_drawn = draw is not None and (time.monotonic() - drawn_s > DRAWN_EVERY_S or step == n_steps)
+        if draw is not None and is_drawn:
+            recorder.network, drawn_s = draw(), time.monotonic()
         if step in measured_at(n_steps):
             for curve, value in score().items():
                 recorder.point("training", curve, step, value, axes=("step", "accuracy"), percent=True)
+        if is_drawn or step in measured_at(n_steps):
             yield recorder.findings(stage=name)
         began_s = time.thread_time()
     recorder.ms_per_step[name] = 1000.0 * spent_s / n_steps

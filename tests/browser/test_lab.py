@@ -33,7 +33,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
 def show(monkeypatch: pytest.MonkeyPatch, found: Findings) -> None:
     """Let every run find this at once."""
 
-    def experiment(request: Any, material: Any, cancel: Any) -> Iterator[Findings]:
+    def experiment(request: Any, material: Any, cancel: Any, watch: Any) -> Iterator[Findings]:
         yield replace(found, request=request) if type(request) is type(found.request) else found
 
     monkeypatch.setattr(lab, "experiment", experiment)
@@ -65,7 +65,10 @@ def test_every_experiment_has_its_question_its_dials_and_fits_a_desktop(wide: Vi
         turn_to(wide, name)
         panel = wide.page.locator(f"#lab-{name}")
         assert panel.locator(".question-of").inner_text().strip().endswith("?")
-        assert panel.locator("input[type=range]").count() == sum("low" in f.metadata for f in _fields(kind)) - 1
+        assert (
+            panel.locator(".split-input input[type=range]").count()
+            == sum("low" in f.metadata for f in _fields(kind)) - 1
+        )
         assert wide.page.locator(f"#lab-{name}-run").is_visible()
         assert not wide.page.locator(f"#lab-{name}-stop").is_visible()
         assert "Run it" in wide.result(f"lab-{name}", "empty")
@@ -256,3 +259,77 @@ def test_what_is_no_run_is_one_sentence(wide: Visit, tmp_path: Path) -> None:
     wide.page.locator("input[type=file][accept*=safetensors]").first.set_input_files(bad)
     wide.page.wait_for_selector(".toast-body")
     assert "is not a run of the Lab" in wide.page.inner_text(".toast-body")
+
+
+# --- the network ------------------------------------------------------------------------------------------------------
+
+
+def drawn(seen: Visit, name: str) -> Any:
+    """The drawing of a network, once it is there."""
+    place = seen.page.locator(f"#lab-{name}-drawing")
+    place.scroll_into_view_if_needed()
+    seen.page.wait_for_selector(f"#lab-{name}-drawing .part")
+    return place
+
+
+def test_the_network_is_drawn_for_the_example_that_is_chosen_and_walked_through_step_by_step(wide: Visit) -> None:
+    turn_to(wide, "fusion")
+    place = drawn(wide, "fusion")
+    assert "not trained yet" in place.locator(".net-state").inner_text()
+    names = place.locator(".part-name").all_text_contents()
+    assert all(
+        any(each.startswith(name) for each in names) for name in ("photo", "log-mel", "memory", "attention", "classes")
+    )
+    place.get_by_role("button", name="7", exact=True).click()
+    wide.page.wait_for_selector("#lab-fusion-drawing [data-label='7'][aria-pressed=true]")
+    place.locator(".part", has_text="attention").hover()
+    said = place.locator(".net-info").inner_text()
+    assert "softmax" in said and "engines/model/parts.py:" in said and "× 64" in said
+    assert place.locator(".links path.is-pointed").count() > 0
+
+    place.locator("[data-pass]").fill("0")
+    assert place.locator(".part.is-later").count() == len(names) - 2, "only what both modalities begin with is seen"
+    place.locator("[data-act=next]").click()
+    assert place.locator(".part.is-now").count() > 0
+    place.locator("[data-slow]").uncheck()
+    place.locator("[data-act=play]").click()
+    wide.page.wait_for_selector("#lab-fusion-drawing:not(.is-playing) .part:not(.is-later) >> text=classes")
+
+
+def test_the_network_of_a_run_moves_and_its_training_can_be_gone_back_through(reading: Visit) -> None:
+    turn_to(reading, "extractors")
+    page = reading.page
+    page.locator("#lab-extractors-nsteps input[type=number]").fill("12")
+    place = drawn(reading, "extractors")
+    run(reading, "extractors")
+    reading.result("lab-extractors", "done")
+    page.wait_for_selector("#lab-extractors-drawing.has-time")
+    assert place.locator("[data-step]").inner_text() == "12 / 12"
+    assert place.locator("[data-model] option").all_inner_texts() == ["CNN", "Transformer"]
+    place.locator("[data-time]").fill("0")
+    assert place.locator("[data-step]").inner_text() == "1 / 12"
+    place.locator("[data-model]").select_option("cnn")
+    page.wait_for_selector("#lab-extractors-drawing .part-name >> text=conv 5")
+
+
+def test_on_a_phone_the_network_runs_downwards_and_nothing_is_cut_off(phone: Visit) -> None:
+    turn_to(phone, "alignment")
+    place = drawn(phone, "alignment")
+    box = place.locator("svg").bounding_box()
+    assert box is not None and box["height"] > box["width"]
+    assert phone.width() <= 390
+    edges = phone.page.evaluate(
+        "[...document.querySelectorAll('#lab-alignment-drawing .part-box')].map((part) => part.getBoundingClientRect())"
+        ".map(({left, right}) => [left, right])"
+    )
+    assert all(box["x"] - 1 <= left and right <= box["x"] + box["width"] + 1 for left, right in edges)
+    assert "余弦" in place.locator(".part-name").all_text_contents()[-1]
+
+
+def test_parts_are_reached_with_one_tab_stop_and_the_arrow_keys(wide: Visit) -> None:
+    turn_to(wide, "fusion")
+    place = drawn(wide, "fusion")
+    assert place.locator(".part[tabindex='0']").count() == 1
+    place.locator(".part").first.focus()
+    wide.page.keyboard.press("ArrowRight")
+    assert "conv 1" in place.locator(".net-info h4").inner_text()

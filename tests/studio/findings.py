@@ -92,7 +92,9 @@ class Script:
         self.may_end = threading.Event()
         self.error: Exception | None = None
 
-    def __call__(self, request: Any, material: Any = None, cancel: Cancel | None = None) -> Iterator[Findings]:
+    def __call__(
+        self, request: Any, material: Any = None, cancel: Cancel | None = None, watch: Any = None
+    ) -> Iterator[Findings]:
         assert cancel is not None
         self.asked.append((request, material))
         if self.error is not None:

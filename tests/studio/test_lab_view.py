@@ -213,3 +213,14 @@ def test_pictures_of_one_kind_stand_together_and_have_a_text() -> None:
     assert html.count('class="over"') == 2
     assert 'alt="sound / 声音: with noise / 加噪声"' in html
     assert view.pictures([]) == ""
+
+
+def test_decision_maps_stand_beside_each_other_with_the_asked_noise_outlined() -> None:
+    cells = np.linspace(0, 1, 25, dtype=np.float32).reshape(5, 5)
+    asked = FusionRequest(picture_noise=0.25, sound_noise=0.75)
+    drawn = tuple(Picture("decisions", name, cells) for name in ("sum", "attention"))
+    shown = view.findings(replace(finished(), request=asked, pictures=drawn))
+    assert shown.count('class="plot decision-map"') == 2
+    (outlined, *_) = re.findall(r'is-asked[^"]*"><rect[^>]*fill-opacity="([\d.]+)"', shown)
+    assert float(outlined) == pytest.approx(cells[1, 1], abs=0.01)
+    assert "Right decisions" in shown and "正确" in shown and "data:image" not in shown

@@ -15,7 +15,7 @@ from statistics import fmean
 
 import numpy as np
 
-from engines.lab import Chart, Curve, Dots, LabRequest, Map
+from engines.lab import Chart, Curve, Dots, LabRequest, Map, Picture
 from studio.i18n import LANGUAGES, both, knows
 from studio.tabs.lab.terms import as_html, as_text, key_of, translated
 
@@ -379,3 +379,42 @@ def _dots(group: Dots, spots: np.ndarray, looks: Mapping[str, Look], is_crowded:
 
 def _label(kind: str, name: str, x: float, y: float) -> str:
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{html.escape(name)}</text>'
+
+
+# --- decision maps ---------------------------------------------------------------------------------------------------
+
+
+def decision_map(drawn: Picture, asked: tuple[float, float]) -> str:
+    """The share of right decisions over the noise in the picture (across) and in the sound (up), 0 to 1 on both axes.
+
+    asked: the noise of the run, whose cell is outlined.
+    """
+    cells = np.nan_to_num(np.asarray(drawn.pixels, np.float32)).clip(0.0, 1.0)
+    rows, columns = cells.shape
+    side, left = 34.0, 30.0
+    at = round((1.0 - asked[1]) * (rows - 1)), round(asked[0] * (columns - 1))
+    body = ""
+    for i, row in enumerate(cells):
+        for j, share in enumerate(row):
+            x, y = left + side * j, side * i
+            kind = f"{' is-asked' if (i, j) == at else ''}{' is-dark' if share > 0.55 else ''}"
+            body += (
+                f'<g class="cell{kind}"><rect x="{x:g}" y="{y:g}" width="{side - 2:g}" height="{side - 2:g}" rx="3" '
+                f'fill-opacity="{share:.2f}"/><text x="{x + side / 2 - 1:g}" y="{y + side / 2 + 3:g}">'
+                f"{100 * share:.0f}</text></g>"
+            )
+    width, height = left + side * columns, side * rows
+    for x, level in ((left + side / 2, 0), (width - side / 2, 1)):
+        body += f'<text class="tick" x="{x:g}" y="{height + 14:g}">{level}</text>'
+    for y, level in ((side / 2 + 4, 1), (height - side / 2 + 4, 0)):
+        body += f'<text class="tick" x="{left - 9:g}" y="{y:g}">{level}</text>'
+    body += (
+        f'<text class="axis" x="{(left + width) / 2:g}" y="{height + 15:g}">{as_html("picture", tag="tspan")}</text>'
+        f'<text class="axis" x="{-height / 2:g}" y="14" transform="rotate(-90)">{as_html("sound", tag="tspan")}</text>'
+    )
+    clean, noisiest = (number(float(share), percent=True) for share in (cells[-1, 0], cells[0, -1]))
+    words = f"{as_text(drawn.name)}: {clean} → {noisiest}"
+    return (
+        f'<figure class="plot decision-map"><svg viewBox="0 0 {width:g} {height + 20:g}" role="img" '
+        f'aria-label="{html.escape(words)}">{body}</svg><figcaption>{as_html(drawn.name)}</figcaption></figure>'
+    )

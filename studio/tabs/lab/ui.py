@@ -16,15 +16,17 @@ import gradio as gr
 
 from engines import Cancel, UserError
 from engines.background import FairQueue, Queued, follow
-from engines.lab import EXPERIMENTS, Findings, LabRequest, Table, experiment, name_of
+from engines.lab import EXPERIMENTS, Findings, LabRequest, Table, Watch, experiment, name_of
 from studio import components, stream, views
 from studio.collections import existing_folder
 from studio.i18n import LANGUAGES, label
 from studio.lessons import lesson
+from studio.registry import Registry
 from studio.state import AppState
 from studio.stream import Frames
-from studio.tabs.lab import form, view
+from studio.tabs.lab import drawing, form, view, watching
 from studio.tabs.lab.form import FOLDER
+from studio.tabs.lab.watching import N_WATCHED, WatchedRun
 from studio.tabs.masking import ui as masking
 from studio.tabs.teach import ui as teach
 from studio.tabs.teach.logic import TAB as TEACH
@@ -51,7 +53,7 @@ Value = TypeVar("Value")
 @dataclass(frozen=True)
 class Panel:
     """The widgets of one experiment. parts: its inputs by field of the request, and `WHERE` the data is from, if there
-    is a choice, and which `FOLDER`, for the owner.
+    is a choice, and which `FOLDER`, for the owner. network: holds what is drawn of the network, where it can be drawn.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Panel:
     run: gr.Button
     stop: gr.Button
     result: gr.HTML
+    network: gr.HTML | None
 
     @property
     def tab(self) -> str:
@@ -136,11 +139,20 @@ def run_queued(
     return stream.run(state, session, panel.tab, steps, first=render(None)[0])
 
 
-def play(state: AppState, turns: FairQueue, panel: Panel, session: str, values: Sequence[Any]) -> Frames:
-    """Run the experiment the widgets describe."""
+def play(
+    state: AppState,
+    turns: FairQueue,
+    panel: Panel,
+    session: str,
+    values: Sequence[Any],
+    watched: WatchedRun | None = None,
+) -> Frames:
+    """Run the experiment the widgets describe. watched: receives what is drawn of its network."""
 
     def begin(cancel: Cancel) -> Iterator[Findings]:
         request, folder = panel.asked(values)
+        if watched is not None:
+            watched.folder = folder
         return measure(request, folder, cancel)
 
     def measure(request: LabRequest, folder: Path | None, cancel: Cancel) -> Iterator[Findings]:
@@ -149,11 +161,13 @@ def play(state: AppState, turns: FairQueue, panel: Panel, session: str, values: 
             from engines.lab.data.datasets import from_folder
 
             data = from_folder(folder, cancel=cancel)
-        yield from experiment(request, data, cancel)
+        yield from experiment(request, data, cancel, None if watched is None else watched.watch)
 
     def render(newest: Findings | Queued | None) -> tuple[str, bool]:
         if not isinstance(newest, Findings):
             return view.waiting(newest), True
+        if watched is not None:
+            watched.follow(newest)
         return view.findings(newest, name=state.runs.add(newest) if newest.done else ""), not newest.done
 
     return run_queued(state, turns, panel, session, begin, render)
@@ -239,6 +253,16 @@ def _panel(state: AppState, name: str, kind: type[LabRequest]) -> Panel:
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(f"lab-{name}", key="ui.lab.run")
         with gr.Column(scale=8, elem_classes="split-result"):
+            network = None
+            if watching.is_drawn(name):
+                gr.HTML(drawing.frame(name), apply_default_css=False)
+                network = gr.HTML(
+                    "",
+                    elem_id=f"lab-{name}-network",
+                    js_on_load=drawing.NETWORK_JS,
+                    apply_default_css=False,
+                    elem_classes="unseen",
+                )
             result = gr.HTML(
                 view.empty(name, kind),
                 elem_id=f"lab-{name}-result",
@@ -246,7 +270,7 @@ def _panel(state: AppState, name: str, kind: type[LabRequest]) -> Panel:
                 apply_default_css=False,
             )
             _lesson(name)
-    return Panel(name, kind, parts, run, stop, result)
+    return Panel(name, kind, parts, run, stop, result, network)
 
 
 def _places(state: AppState, name: str, bundled: Sequence[str]) -> dict[str, gr.Component]:
@@ -289,36 +313,82 @@ def _lesson(name: str) -> None:
 # --- events ----------------------------------------------------------------------------------------------------------
 
 SLOW: dict[str, Any] = {**stream.UNPROCESSED, **TRAINING, **stream.PRIVATE}
+DRAWING: dict[str, Any] = {
+    **stream.UNPROCESSED,
+    **stream.PRIVATE,
+    "concurrency_limit": 2,
+    "trigger_mode": "always_last",
+}
+FIRST_CLASS = 3
+"""The class whose example is drawn until another is chosen."""
 
 
 def wire(state: AppState, lab: Lab) -> None:
     """Attach the events."""
     turns = FairQueue()
+    watched = Registry[WatchedRun](N_WATCHED)
     lab.which.input(lab.turn, lab.which, list(lab.frames.values()), **stream.QUICK)
     for panel in lab.panels.values():
-        outputs = [panel.result, panel.run, panel.stop]
-        panel.run.click(_acting(state, turns, panel), list(panel.parts.values()), outputs, **SLOW)
+        outputs: list[Any] = [panel.result, panel.run, panel.stop]
+        inputs = list(panel.parts.values())
+        if panel.network is not None:
+            outputs.append(panel.network)
+            panel.network.choose(_choosing(panel, panel.network, watched), inputs, panel.network, **DRAWING)
+        panel.run.click(_acting(state, turns, panel, watched), inputs, outputs, **SLOW)
         stream.wire_stop(state, panel.tab, panel.stop)
         if FOLDER in panel.parts:
             panel.parts[WHERE].input(_folder_visible, panel.parts[WHERE], panel.parts[FOLDER], **stream.QUICK)
     for name, widgets in lab.others.items():
         OTHERS[name].wire(state, widgets)
-    _wire_open(state, turns, lab)
+    _wire_open(state, turns, lab, watched)
 
 
 def _folder_visible(place: str) -> Any:
     return gr.update(visible=place == FOLDER)
 
 
-def _acting(state: AppState, turns: FairQueue, panel: Panel) -> Callable[..., Iterator[dict[Any, Any]]]:
+def _acting(
+    state: AppState, turns: FairQueue, panel: Panel, watched: Registry[WatchedRun]
+) -> Callable[..., Iterator[dict[Any, Any]]]:
     def act_lab(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        frames = play(state, turns, panel, stream.session_of(request), values)
-        yield from stream.updates(frames, panel.result, panel.stop, panel.run)
+        run = None
+        if panel.network is not None:
+            run = WatchedRun(Watch(label=FIRST_CLASS))
+            run.key = watched.add(run)
+        frames = play(state, turns, panel, stream.session_of(request), values, run)
+        try:
+            for update in stream.updates(frames, panel.result, panel.stop, panel.run):
+                drawn = {panel.network: run.html} if run is not None and run.html else {}
+                yield {**update, **drawn}
+        finally:
+            if run is not None:
+                run.is_over = True
 
     return act_lab
 
 
-def _wire_open(state: AppState, turns: FairQueue, lab: Lab) -> None:
+def _choosing(panel: Panel, network: gr.HTML, watched: Registry[WatchedRun]) -> Callable[..., dict[Any, Any]]:
+    """Draw the network for another example, or another model: at once, or with the next drawing of a run."""
+
+    def choose(event: gr.EventData, *values: Any) -> dict[Any, Any]:
+        run = watched.get(str(event.run))
+        try:
+            watch = Watch(max(0, int(event.label)), max(0, int(event.example)))
+        except (TypeError, ValueError):
+            return {}
+        if run is not None and not run.is_over:
+            run.watch.label, run.watch.example = watch.label, watch.example
+            return {}
+        try:
+            request, folder = panel.asked(values)
+            return {network: watching.draw(request, folder, watch, str(event.model), run)}
+        except UserError:  # what the form lacks is said when it is run
+            return {}
+
+    return choose
+
+
+def _wire_open(state: AppState, turns: FairQueue, lab: Lab, watched: Registry[WatchedRun]) -> None:
     """Open a saved run: show its experiment, its settings and findings, and whether it still measures the same."""
     folders = {name: panel.parts[FOLDER] for name, panel in lab.panels.items() if FOLDER in panel.parts}
 
@@ -331,6 +401,11 @@ def _wire_open(state: AppState, turns: FairQueue, lab: Lab) -> None:
         panel = lab.panels[name]
         updates = {lab.which: name, **lab.turn(name), **panel.show(found)}
         folder = dict(zip(folders, typed, strict=True)).get(name, "")
+        if panel.network is not None and found.weights and not comes_from_folder(found):
+            run = WatchedRun(Watch(label=FIRST_CLASS), is_over=True, finished=found)
+            run.key = watched.add(run)
+            with stream.failures():  # what is wrong with the file is said as it is measured again
+                updates[panel.network] = watching.draw(found.request, None, run.watch, "", run)
         frames = reopen(state, turns, panel, stream.session_of(request), found, folder)
         for more in stream.updates(frames, panel.result, panel.stop, panel.run):
             yield {**updates, **more}
@@ -339,4 +414,5 @@ def _wire_open(state: AppState, turns: FairQueue, lab: Lab) -> None:
     outputs: list[Any] = [lab.which, *lab.frames.values()]
     for panel in lab.panels.values():
         outputs += [*panel.parts.values(), panel.run, panel.stop, panel.result]
+        outputs += [] if panel.network is None else [panel.network]
     lab.opened.upload(act_open, [lab.opened, *folders.values()], outputs, **SLOW)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from engines import UserError
 from engines.background import Queued
-from engines.lab import Cell, Findings, LabRequest, Map, Picture, Table, name_of
+from engines.lab import Cell, Findings, FusionRequest, LabRequest, Map, Picture, Table, name_of
 from studio import i18n, views
 from studio.i18n import both, sentence, spans
 from studio.tabs.lab import charts
@@ -32,6 +32,8 @@ N_COLUMNS = 10
 """A table with this many columns has no room for another."""
 N_DIFFERENCES = 8
 """Differences listed when an opened run measures differently."""
+DECISIONS = "decisions"
+"""Pictures of this kind are maps of the share of right decisions over both noises."""
 DIVERGING = ("filter", "weight")
 """Pictures of these kinds have a neutral middle: blue below it, orange above."""
 BLUE, ORANGE, NEUTRAL = (0, 114, 178), (230, 130, 0), (245, 243, 238)
@@ -122,7 +124,7 @@ def _is_number(cell: Cell) -> bool:
 def pictures(drawn: Sequence[Picture]) -> str:
     """Small pictures, grouped by key."""
     groups = ""
-    for key in dict.fromkeys(picture.key for picture in drawn):
+    for key in dict.fromkeys(picture.key for picture in drawn if picture.key != DECISIONS):
         figures = "".join(
             f'<figure><img src="{data_uri(each)}" alt="{html.escape(f"{as_text(each.key)}: {as_text(each.name)}")}">'
             f"<figcaption>{as_html(each.name)}</figcaption></figure>"
@@ -142,6 +144,18 @@ def data_uri(picture: Picture) -> str:
     held = io.BytesIO()
     Image.fromarray((pixels * 255).round().astype(np.uint8)).save(held, "PNG")
     return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode()
+
+
+def decisions(found: Findings) -> str:
+    """The decision maps of a fusion run side by side; the cell nearest to the noise that was asked for is outlined."""
+    drawn = [picture for picture in found.pictures if picture.key == DECISIONS]
+    if not drawn or not isinstance(found.request, FusionRequest):
+        return ""
+    asked = found.request.picture_noise, found.request.sound_noise
+    maps = "".join(charts.decision_map(each, asked) for each in drawn)
+    return (
+        f'<div class="decisions"><p class="over">{both("ui.lab.decisions")}</p><div class="map-grid">{maps}</div></div>'
+    )
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -208,7 +222,7 @@ def findings(found: Findings, *, name: str = "", note: str = "") -> str:
     looks = charts.looks_of(found.request, names)
     n_steps = float(getattr(found.request, "n_steps", 0))
     tables = [table(each, looks) for each in joined(found.tables)]
-    body = _maps(found, looks) + charts.charts(found.charts, looks, n_steps=n_steps)
+    body = _maps(found, looks) + charts.charts(found.charts, looks, n_steps=n_steps) + decisions(found)
     body += "".join([*tables[:1], sentences(found), *tables[1:]]) + pictures(found.pictures)
     if not body and found.done:
         body = views.nothing("ui.lab.nothing")

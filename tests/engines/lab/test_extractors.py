@@ -5,7 +5,8 @@ from torch import nn
 
 from engines.lab import ExtractorsRequest, extractors
 from engines.lab.data.datasets import digits
-from engines.lab.extractors import N_BLOCKS, attention_weights, build, first_filters, saliency, tiles
+from engines.lab.extractors import N_BLOCKS, build, first_filters, saliency, tiles
+from engines.lab.network import attention_weights
 from engines.lab.trainer import Noise, used_parameters
 from engines.model.parts import Attention, Block
 from engines.model.sound import ConvBlock, GruBlock

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from engines.lab import FusionRequest, Table, fusion
+from engines.lab import FusionRequest, Table, experiment, fusion, trainer
 from engines.lab.data.datasets import digits
-from engines.lab.fusion import MODALITIES, Condition, conclusions, predictions, trained_models
+from engines.lab.fusion import MODALITIES, Condition, conclusions, networks, predictions
 from engines.lab.requests import OPERATORS
 from engines.lab.trainer import Noise, sample
 from engines.model.fusion import OPERATORS as OF_THE_PRODUCT
@@ -29,12 +29,12 @@ def test_the_operators_are_those_of_the_product() -> None:
     ],
 )
 def test_only_the_models_that_are_needed_are_trained(asked: tuple[str, ...], models: tuple[str, ...]) -> None:
-    assert trained_models(replace(BASE, operator=asked)) == models
+    assert networks(replace(BASE, operator=asked)) == models
 
 
 def built(*operators: str) -> tuple[FusionRequest, dict[str, FusionModel]]:
     request = replace(BASE, operator=operators)
-    return request, {name: fusion.build(request, digits(), name) for name in trained_models(request)}
+    return request, {name: fusion.build(request, digits(), name) for name in networks(request)}
 
 
 def test_a_missing_modality_has_no_influence() -> None:
@@ -99,3 +99,27 @@ def test_the_example_is_shown_with_its_noise_and_without() -> None:
         ("picture", "noisy"), ("sound", "noisy"), ("picture", "clean"), ("sound", "clean"),
     ]  # fmt: skip
     assert not np.array_equal(shown[0].pixels, shown[2].pixels)
+
+
+# --- decision maps ----------------------------------------------------------------------------------------------------
+
+
+def test_a_decision_map_is_painted_for_each_model_as_it_learns() -> None:
+    request = replace(BASE, operator=("picture", "sum"))
+    seen = [found.pictures for found in experiment(request)]
+    maps = [{p.name: p.pixels for p in pictures if p.key == fusion.DECISIONS} for pictures in seen]
+    assert list(maps[0]) == ["picture"] and list(maps[-1]) == ["picture", "sum"]
+    assert any(not np.array_equal(maps[0]["picture"], later["picture"]) for later in maps)
+    assert all(((cells >= 0) & (cells <= 1)).all() for cells in maps[-1].values())
+
+
+def test_a_cell_is_the_accuracy_at_its_noise_and_the_picture_alone_does_not_hear_any() -> None:
+    rng = np.random.default_rng(0)
+    examples = trainer.sample(digits().valid, MODALITIES, 20, rng)
+    alone = fusion.build(BASE, digits(), "picture")
+    cells = fusion.decision_map(BASE, digits().valid, alone, "picture", examples).pixels
+    assert (cells == cells[0]).all(), "its rows differ by the noise in the sound"
+    both = fusion.build(BASE, digits(), "sum")
+    cells = fusion.decision_map(BASE, digits().valid, both, "sum", examples).pixels
+    clean = trainer.accuracy(trainer.probabilities(both, digits().valid, examples, Noise(), 0), examples.labels)
+    assert cells[-1, 0] == pytest.approx(clean)
