@@ -28,8 +28,38 @@
 
   const same = (one, other) => one.tab === other.tab && one.entry === other.entry && one.run === other.run;
 
+  // The Lab's settings, in the address while its tab is shown: what differs from where the page begins.
+  const lab = { experiment: '', settings: {}, names: new Set(['experiment']) };
+
+  function writeLab(query, tab) {
+    for (const name of lab.names) query.delete(name);
+    if (tab !== 'lab' || !lab.experiment) return;
+    query.set('experiment', lab.experiment);
+    for (const [name, value] of lab.settings[lab.experiment] ?? []) query.set(name, value);
+  }
+
+  window.fusion.settings = (experiment, firsts = [], values = []) => {
+    lab.experiment = experiment;
+    for (const [name] of firsts) lab.names.add(name);
+    if (firsts.length) {
+      lab.settings[experiment] = firsts
+        .map(([name, first], n) => [name, String(values[n]), first])
+        .filter(([, value, first]) => value !== first && value !== 'null');
+    }
+    const query = new URLSearchParams(location.search);
+    if (shown()?.tab !== 'lab') return;
+    writeLab(query, 'lab');
+    history.replaceState(null, '', `?${query}${location.hash}`);
+  };
+
+  const first = Object.fromEntries(new URLSearchParams(location.search));
+  addEventListener('fusion-lab', () => {
+    if (first.tab === 'lab' && first.experiment) window.fusion.openLab(first);
+  }, { once: true });
+
   function write(where, how) {
     const query = new URLSearchParams(location.search);
+    writeLab(query, where.tab);
     for (const [name, value] of [['tab', where.tab], ['result', where.entry], ['run', where.run]]) {
       if (value) query.set(name, value);
       else query.delete(name);
@@ -55,6 +85,8 @@
     const where = asked();
     going = true;
     reached = null;
+    const query = Object.fromEntries(new URLSearchParams(location.search));
+    if (where.tab === 'lab' && query.experiment && lab.experiment) window.fusion.openLab(query);
     if (where.run) window.fusion.follow(where);
     else window.fusion.go(where);
     setTimeout(() => { going = false; }, 20000); // no answer: the address follows the page again

@@ -27,7 +27,10 @@
 
   async function copy(button) {
     const from = button.closest('.result-card').querySelectorAll('[data-copied]');
-    const shown = [...from].map((part) => part.innerText.trim()).filter(Boolean).join('\n');
+    await copyText([...from].map((part) => part.innerText.trim()).filter(Boolean).join('\n'), button);
+  }
+
+  async function copyText(shown, button = document.activeElement) {
     try {
       await navigator.clipboard.writeText(shown);
     } catch { // no clipboard outside a secure page
@@ -40,6 +43,8 @@
     button.dataset.said = window.fusion.texts[root.dataset.lang].copied;
     setTimeout(() => delete button.dataset.said, 1600);
   }
+
+  window.fusion.copyText = copyText;
 
   function seek(button) {
     const scope = button.closest('.split') || document;

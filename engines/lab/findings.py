@@ -82,10 +82,10 @@ class Part:
     """One part of a network in the forward pass of one example.
 
     lane: the modality it belongs to, or "all". kind: what `values` are: "tokens" (rows of features), "maps" (n, h, w),
-    "image" (1, h, w) from 0 to 1, "bars" (n, 1) with their `labels`, "letters" (only `labels`). after: keys of the parts
-    it reads. shape: of the whole
-    output. source: file and line of its code. links (rows, rows of the parts it reads): how much a row takes from each,
-    None where that has no meaning. gradient: root mean square over its weights in the last training step.
+    "image" (1, h, w) from 0 to 1, "bars" (n, 1) with their `labels`, "letters" (only `labels`). after: keys of the
+    parts it reads. shape: of the whole output. source: file and line of its code. links (rows, rows of the parts it
+    reads): how much a row takes from each, None where that has no meaning. gradient: root mean square over its weights
+    in the last training step.
     """
 
     key: str

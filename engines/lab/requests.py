@@ -1,7 +1,8 @@
 """What can be asked of the Lab: one frozen request per experiment, every field checked against its range when made.
 
 A field's metadata holds `known`, the words it may be, or `low`, `high` and `whole`, the numbers; the command line and
-the page build their options from it.
+the page build their options from it. `first` is what the page starts with where the default takes longer than the half
+minute that a class waits.
 """
 
 from __future__ import annotations
@@ -24,19 +25,20 @@ METHODS = ("second_order", "first_order", "head", "prototypes", "fine_tuning", "
 """second_order, first_order: MAML; head: MAML that adapts the head alone; the others are baselines."""
 
 
-def number(default: float, low: float, high: float) -> Any:
+def number(default: float, low: float, high: float, *, first: float | None = None) -> Any:
     """A number field with its range; whole numbers only where the default is one."""
-    return field(default=default, metadata={"low": low, "high": high, "whole": isinstance(default, int)})
+    about = {"low": low, "high": high, "whole": isinstance(default, int)}
+    return field(default=default, metadata=about | {"first": default if first is None else first})
 
 
 def choice(default: str, known: tuple[str, ...]) -> Any:
     """A field that is one of some words."""
-    return field(default=default, metadata={"known": known})
+    return field(default=default, metadata={"known": known, "first": default})
 
 
-def choices(known: tuple[str, ...]) -> Any:
+def choices(known: tuple[str, ...], *, first: tuple[str, ...] = ()) -> Any:
     """A field that is one or more of some words; all of them by default."""
-    return field(default=known, metadata={"known": known})
+    return field(default=known, metadata={"known": known, "first": first or known})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +119,8 @@ class FusionRequest(LabRequest):
     examples that lack one modality.
     """
 
-    operator: tuple[str, ...] = choices(OPERATORS)
-    n_steps: int = number(300, 10, 2_000)
+    operator: tuple[str, ...] = choices(OPERATORS, first=("picture", "sound", "concat", "attention"))
+    n_steps: int = number(300, 10, 2_000, first=100)
     picture_noise: float = number(0.5, 0.0, 1.0)
     sound_noise: float = number(0.5, 0.0, 1.0)
     modality_dropout: float = number(0.5, 0.0, 0.9)
@@ -128,8 +130,8 @@ class FusionRequest(LabRequest):
 class AlignmentRequest(LabRequest):
     """Written, spoken and typed digits in one embedding space, aligned by several training objectives."""
 
-    objective: tuple[str, ...] = choices(OBJECTIVES)
-    n_steps: int = number(300, 10, 2_000)
+    objective: tuple[str, ...] = choices(OBJECTIVES, first=("none", "contrastive"))
+    n_steps: int = number(300, 10, 2_000, first=150)
     temperature: float = number(0.1, 0.01, 1.0)
     noise: float = number(0.2, 0.0, 1.0)
 
@@ -139,7 +141,7 @@ class MultitaskRequest(LabRequest):
     """Several tasks on a spoken digit: one shared trunk against a model for each task."""
 
     task: tuple[str, ...] = choices(TASKS)
-    n_steps: int = number(300, 10, 2_000)
+    n_steps: int = number(300, 10, 2_000, first=100)
     noise: float = number(0.3, 0.0, 1.0)
 
 

@@ -151,7 +151,9 @@ class Visit:
 EXPECTED = ("favicon", "manifest", "nothing.mp4")  # an empty clip cannot be shown, which the browser says
 
 
-def visit(browser: Browser, url: str, options: dict[str, Any], query: str = "") -> Iterator[Visit]:
+def visit(
+    browser: Browser, url: str, options: dict[str, Any], query: str = "", *, ready: str = "#search-run"
+) -> Iterator[Visit]:
     context = browser.new_context(**options)
     context.grant_permissions(["microphone"])
     context.set_default_timeout(PATIENCE_MS)
@@ -177,7 +179,7 @@ def visit(browser: Browser, url: str, options: dict[str, Any], query: str = "") 
     # The page's own first request shows that its buttons are wired; a click before that is lost.
     with page.expect_response(lambda answer: answer.request.method == "POST" and "/gradio_api/" in answer.url):
         page.goto(url + query)
-    page.wait_for_selector("#search-run", state="visible")
+    page.wait_for_selector(ready, state="visible")
     yield seen
     context.close()
     assert seen.foreign == [], "the page asked other hosts"

@@ -333,3 +333,27 @@ def test_parts_are_reached_with_one_tab_stop_and_the_arrow_keys(wide: Visit) -> 
     place.locator(".part").first.focus()
     wide.page.keyboard.press("ArrowRight")
     assert "conv 1" in place.locator(".net-info h4").inner_text()
+
+
+# --- addresses --------------------------------------------------------------------------------------------------------
+
+
+def test_a_lecturers_link_opens_the_experiment_as_set_and_settings_can_be_taken_along(
+    browser: Browser, scripted: tuple[Served, FakeHost]
+) -> None:
+    query = "?tab=lab&experiment=alignment&objective=contrastive&n_steps=40"
+    for seen in visit(browser, scripted[0].url, WIDE, query, ready="#lab-alignment-run"):
+        page = seen.page
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.wait_for_function("document.querySelector('#lab-alignment-nsteps input[type=number]').value === '40'")
+        assert page.locator("#lab-alignment-objective input:checked").count() == 1
+        page.locator("#lab-alignment-seed input").fill("7")
+        page.wait_for_function("location.search.includes('n_steps=40&seed=7')")
+        for what, said in (
+            ("command", "alignment --objective contrastive --n-steps 40 --seed 7"),
+            ("python", "seed=7"),
+        ):
+            page.locator(f"#lab-alignment-copy-{what}").click()
+            page.wait_for_function("async (said) => (await navigator.clipboard.readText()).includes(said)", arg=said)
+        page.locator("#lab-which input[value=maml]").check(force=True)
+        page.wait_for_function("location.search.includes('experiment=maml') && !location.search.includes('n_steps')")

@@ -34,11 +34,13 @@ def test_every_field_and_every_word_has_a_text(kind: type[LabRequest]) -> None:
 
 
 @KINDS
-def test_untouched_widgets_ask_for_the_default(kind: type[LabRequest]) -> None:
+def test_untouched_widgets_ask_for_what_the_page_begins_with(kind: type[LabRequest]) -> None:
     with gr.Blocks():
         widgets = {each.name: form.widget("x", each) for each in form.fields_of(kind)}
     values = {name: widget.value for name, widget in widgets.items()}
-    assert form.request_of(kind, values, form.materials_of(kind)[0]) == kind()
+    assert form.request_of(kind, values, form.materials_of(kind)[0]) == kind(
+        **{each.name: each.metadata["first"] for each in form.fields_of(kind)}
+    )
 
 
 @KINDS

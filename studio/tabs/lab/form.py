@@ -38,7 +38,7 @@ def materials_of(kind: type[LabRequest]) -> tuple[str, ...]:
 
 def widget(experiment: str, each: Field[Any]) -> gr.Component:
     """The widget of one field."""
-    key, default = key_of(each.name, "field"), cast(Any, each.default)
+    key, default = key_of(each.name, "field"), cast(Any, each.metadata["first"])
     common: dict[str, Any] = {
         "label": label(key) if knows(key) else each.name,
         "elem_id": f"lab-{experiment}-{each.name.replace('_', '')}",

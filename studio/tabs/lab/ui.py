@@ -24,7 +24,7 @@ from studio.lessons import lesson
 from studio.registry import Registry
 from studio.state import AppState
 from studio.stream import Frames
-from studio.tabs.lab import drawing, form, view, watching
+from studio.tabs.lab import drawing, form, links, view, watching
 from studio.tabs.lab.form import FOLDER
 from studio.tabs.lab.watching import N_WATCHED, WatchedRun
 from studio.tabs.masking import ui as masking
@@ -54,6 +54,7 @@ Value = TypeVar("Value")
 class Panel:
     """The widgets of one experiment. parts: its inputs by field of the request, and `WHERE` the data is from, if there
     is a choice, and which `FOLDER`, for the owner. network: holds what is drawn of the network, where it can be drawn.
+    copies: buttons that copy the settings.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Panel:
     stop: gr.Button
     result: gr.HTML
     network: gr.HTML | None
+    copies: dict[str, gr.Button]
 
     @property
     def tab(self) -> str:
@@ -76,12 +78,15 @@ class Panel:
         folder = existing_folder(given[FOLDER]) if place == FOLDER else None
         return form.request_of(self.kind, given, place), folder
 
+    def fill(self, request: LabRequest) -> dict[Any, Any]:
+        """Updates that set the widgets to a request."""
+        return {
+            self.parts[each.name]: gr.update(value=form.value_of(each, request)) for each in form.fields_of(self.kind)
+        }
+
     def show(self, found: Findings) -> dict[Any, Any]:
         """Updates that set the widgets to the request of a run."""
-        updates: dict[Any, Any] = {
-            self.parts[each.name]: gr.update(value=form.value_of(each, found.request))
-            for each in form.fields_of(self.kind)
-        }
+        updates = self.fill(found.request)
         if WHERE in self.parts:
             is_own = comes_from_folder(found)
             updates[self.parts[WHERE]] = FOLDER if is_own or found.data is None else found.data.name
@@ -92,13 +97,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Lab:
-    """The widgets of the tab. which: the visible panel. others: the widgets of `OTHERS`."""
+    """The widgets of the tab. which: the visible panel. others: the widgets of `OTHERS`. link: see `links.holder`."""
 
     which: gr.Radio
     opened: gr.UploadButton
     frames: dict[str, gr.Column]
     panels: dict[str, Panel]
     others: dict[str, Any]
+    link: gr.HTML
 
     def turn(self, name: str) -> dict[Any, Any]:
         """Updates that show one panel only."""
@@ -236,7 +242,7 @@ def create_ui(state: AppState) -> Lab:
                 _lesson(name)
             else:
                 panels[name] = _panel(state, name, EXPERIMENTS[name].request)
-    return Lab(which, opened, frames, panels, others)
+    return Lab(which, opened, frames, panels, others, links.holder())
 
 
 def _panel(state: AppState, name: str, kind: type[LabRequest]) -> Panel:
@@ -252,6 +258,7 @@ def _panel(state: AppState, name: str, kind: type[LabRequest]) -> Panel:
                 parts |= _places(state, name, form.materials_of(kind))
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(f"lab-{name}", key="ui.lab.run")
+            copies = links.buttons(name)
         with gr.Column(scale=8, elem_classes="split-result"):
             network = None
             if watching.is_drawn(name):
@@ -270,7 +277,7 @@ def _panel(state: AppState, name: str, kind: type[LabRequest]) -> Panel:
                 apply_default_css=False,
             )
             _lesson(name)
-    return Panel(name, kind, parts, run, stop, result, network)
+    return Panel(name, kind, parts, run, stop, result, network, copies)
 
 
 def _places(state: AppState, name: str, bundled: Sequence[str]) -> dict[str, gr.Component]:
@@ -341,6 +348,48 @@ def wire(state: AppState, lab: Lab) -> None:
     for name, widgets in lab.others.items():
         OTHERS[name].wire(state, widgets)
     _wire_open(state, turns, lab, watched)
+    _wire_links(lab)
+
+
+def _wire_links(lab: Lab) -> None:
+    """Settings in the address: written as they change, read when a page is opened with them, copied by buttons."""
+
+    def link(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
+        with stream.toast(request):
+            asked = links.read(event._data)
+        name = str(event._data.get(links.EXPERIMENT)) if asked is None else name_of(asked)
+        if name not in lab.frames:
+            return {}
+        filled = {} if asked is None else lab.panels[name].fill(asked)
+        where = None if asked is None else lab.panels[name].parts.get(WHERE)
+        material = getattr(asked, form.MATERIAL, None)
+        if where is not None and material is not None:
+            filled[where] = material
+        return {lab.which: name, **lab.turn(name), **filled}
+
+    outputs: list[Any] = [lab.which, *lab.frames.values()]
+    lab.which.change(None, lab.which, None, js="(name) => window.fusion.settings(name)", **stream.QUICK)
+    for panel in lab.panels.values():
+        parts = {name: part for name, part in panel.parts.items() if name != FOLDER}
+        outputs += parts.values()
+        names = [form.MATERIAL if name == WHERE else name for name in parts]
+        write = links.write_js(panel.name, panel.kind, names)
+        gr.on([part.change for part in parts.values()], None, list(parts.values()), None, js=write, **stream.QUICK)
+        panel.copies["link"].click(None, None, None, js="() => window.fusion.copyText(location.href)", **stream.QUICK)
+        for what in ("command", "python"):
+            button, inputs = panel.copies[what], list(panel.parts.values())
+            copying = button.click(_copying(panel, what), inputs, lab.link, **stream.QUICK, preprocess=False)
+            copying.success(None, lab.link, None, js=links.COPY_JS, **stream.QUICK)
+    lab.link.link(link, None, outputs, **stream.QUICK)
+
+
+def _copying(panel: Panel, what: str) -> Callable[..., str]:
+    def copy_settings(request: gr.Request, *values: Any) -> str:
+        with stream.toast(request):
+            asked, _ = panel.asked(values)
+        return links.copied(what, asked)
+
+    return copy_settings
 
 
 def _folder_visible(place: str) -> Any:
