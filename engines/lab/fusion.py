@@ -31,7 +31,7 @@ MODALITIES = ("picture", "sound")
 NOISE_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Where the curve of accuracy over noise is measured, with the same noise in both modalities."""
 
-N_DECIDED = 40
+N_DECIDED = 24
 """Examples behind each cell of a decision map."""
 DECISIONS = "decisions"
 """The key of decision maps among the pictures."""

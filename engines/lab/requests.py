@@ -119,7 +119,7 @@ class FusionRequest(LabRequest):
     examples that lack one modality.
     """
 
-    operator: tuple[str, ...] = choices(OPERATORS, first=("picture", "sound", "concat", "attention"))
+    operator: tuple[str, ...] = choices(OPERATORS, first=("picture", "sound", "average", "attention"))
     n_steps: int = number(300, 10, 2_000, first=100)
     picture_noise: float = number(0.5, 0.0, 1.0)
     sound_noise: float = number(0.5, 0.0, 1.0)
@@ -141,7 +141,7 @@ class MultitaskRequest(LabRequest):
     """Several tasks on a spoken digit: one shared trunk against a model for each task."""
 
     task: tuple[str, ...] = choices(TASKS)
-    n_steps: int = number(300, 10, 2_000, first=100)
+    n_steps: int = number(300, 10, 2_000, first=80)
     noise: float = number(0.3, 0.0, 1.0)
 
 

@@ -23,7 +23,7 @@ EXPERIMENT = "experiment"
 
 def read(query: Mapping[str, Any]) -> LabRequest | None:
     """The request that an address names: None where it names no experiment. Raises RequestError for a wrong value."""
-    name = query.get(EXPERIMENT)
+    name = str(query.get(EXPERIMENT))
     if name not in EXPERIMENTS:
         return None
     kind = EXPERIMENTS[name].request
