@@ -23,19 +23,19 @@ def media() -> MediaInput:
         return components.media_input("search", ("text", "photo", "sound", "clip"), text_key="ui.search.text")
 
 
-def test_a_collection_is_brought_up_to_date_before_its_first_search(media: MediaInput) -> None:
+def test_a_collection_is_brought_up_to_date_before_its_first_search(media):
     index, find = search.build(media, BOOK, "text", "a dog", None, None, None, ["photo"], 4, is_fresh=False)
     assert index == IndexRequest(folder=BOOK.folder, collection=BOOK.file)
     assert find == SearchRequest(query="a dog", collection=BOOK.file, kinds=frozenset({"photo"}), k=4)
 
 
-def test_a_fresh_collection_is_only_searched(media: MediaInput) -> None:
+def test_a_fresh_collection_is_only_searched(media):
     (find,) = search.build(media, BOOK, "photo", "", "dog.jpg", None, None, ["photo", "clip"], 12, is_fresh=True)
     assert isinstance(find, SearchRequest)
     assert find.query == Path("dog.jpg")
 
 
-def test_a_collection_is_fresh_once_it_was_made_and_no_longer_when_another_model_searches() -> None:
+def test_a_collection_is_fresh_once_it_was_made_and_no_longer_when_another_model_searches():
     fresh, info = search.IndexedBy(), FakeHost().info
     assert not fresh.holds(BOOK, info)
     request = IndexRequest(folder=BOOK.folder, collection=BOOK.file)
@@ -53,7 +53,7 @@ def test_a_collection_is_fresh_once_it_was_made_and_no_longer_when_another_model
 @pytest.mark.parametrize(
     ("text", "kinds", "sentence"), [("", ["photo"], "Type what to look for"), ("dog", [], "at least one kind")]
 )
-def test_what_is_missing_for_a_search_is_said(media: MediaInput, text: str, kinds: list[str], sentence: str) -> None:
+def test_what_is_missing_for_a_search_is_said(media, text, kinds, sentence):
     with pytest.raises(RequestError, match=sentence):
         search.build(media, BOOK, "text", text, None, None, None, kinds, 4, is_fresh=True)
 
@@ -64,7 +64,7 @@ def host() -> FakeHost:
 
 
 @pytest.fixture
-def state(host: FakeHost, tmp_path: Path) -> AppState:
+def state(host, tmp_path) -> AppState:
     return open_state(host, home=tmp_path, devices=("cpu",))
 
 
@@ -77,15 +77,13 @@ def typed(state: AppState, text: str, place: str = "samples") -> list[str]:
     (event,) = [fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") == "search_typed"]
     request = gr.Request()
     request.session_hash = "me"
-    request.request = SimpleNamespace(cookies={}, headers={}, query_params={})  # type: ignore[assignment]
+    request.request = SimpleNamespace(cookies={}, headers={}, query_params={})
     values = ("text", text, None, None, None, ["photo", "sound", "clip"], 12, place, None, None)
     assert event.fn is not None
     return [update[card] for update in event.fn(request, *values) for card in update if card.elem_id == "search-result"]
 
 
-def test_a_key_searches_the_samples_once_they_are_indexed_and_an_empty_box_brings_them_back(
-    state: AppState, host: FakeHost
-) -> None:
+def test_a_key_searches_the_samples_once_they_are_indexed_and_an_empty_box_brings_them_back(state, host):
     assert typed(state, "a dog") == [] and host.requests == []
     collection = state.collections.samples(host.info.model_digest)
     collection.file.write_bytes(b"indexed before")
@@ -97,5 +95,5 @@ def test_a_key_searches_the_samples_once_they_are_indexed_and_an_empty_box_bring
 
 
 @pytest.mark.parametrize("place", ["uploads", "folder"])
-def test_no_key_searches_what_would_have_to_be_read_first(state: AppState, host: FakeHost, place: str) -> None:
+def test_no_key_searches_what_would_have_to_be_read_first(state, host, place):
     assert typed(state, "a dog", place) == [] and host.requests == []

@@ -12,25 +12,25 @@ from tests.engines.index import object_store
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(tmp_path) -> Path:
     return tmp_path / "collections" / "holiday.fusion"
 
 
 @pytest.fixture
-def collection(file: Path) -> Iterator[Collection]:
+def collection(file) -> Iterator[Collection]:
     with Collection(file, model_digest="model-1", create=True) as made:
         yield made
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> str:
+def folder(tmp_path) -> str:
     """The address of a folder that is not there yet."""
     pytest.importorskip("lancedb", reason="LanceDB is not installed")
     return (tmp_path / "collections" / "holiday").as_uri()
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
+def store(monkeypatch) -> Iterator[dict[str, bytes]]:
     """The objects of a store on loopback, which the environment points to."""
     pytest.importorskip("lancedb", reason="LanceDB is not installed")
     with object_store.serving() as (address, objects):
@@ -42,6 +42,6 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
 
 
 @pytest.fixture
-def bucket(store: dict[str, bytes]) -> str:
+def bucket(store) -> str:
     """An address in that store."""
     return "s3://media/collections/holiday"

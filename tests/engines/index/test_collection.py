@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.index import Collection, Row
+from engines.index import Row
 from engines.protocol import KINDS, Kind
 from tests.engines.index.makers import direction, row
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 # --- one file's rows ---------------------------------------------------------------------------------------------
 
 
-def test_the_rows_of_a_file_come_in_the_order_they_were_put(collection: Collection, tmp_path: Path) -> None:
+def test_the_rows_of_a_file_come_in_the_order_they_were_put(collection, tmp_path):
     path, other = tmp_path / "talk.mp4", tmp_path / "other.mp4"
     collection.put(path, "d", [row(path, 1, "clip", 0, 8, "a dog"), row(path, 2, "speech", 8, 16, "hello")])
     collection.put(other, "e", [row(other, 3)])
@@ -33,7 +33,7 @@ def test_the_rows_of_a_file_come_in_the_order_they_were_put(collection: Collecti
 # --- near-duplicates ---------------------------------------------------------------------------------------------
 
 
-def test_copies_are_told_by_their_bytes_and_lookalikes_by_their_vectors(collection: Collection, tmp_path: Path) -> None:
+def test_copies_are_told_by_their_bytes_and_lookalikes_by_their_vectors(collection, tmp_path):
     def put(name: str, digest: str, vector: np.ndarray, kind: Kind = "photo") -> str:
         collection.put(tmp_path / name, digest, [Row(str(tmp_path / name), kind, 0, 0, vector)])
         return str(tmp_path / name)
@@ -50,7 +50,7 @@ def test_copies_are_told_by_their_bytes_and_lookalikes_by_their_vectors(collecti
     assert [pair[:2] for pair in collection.near_duplicates(0.9999)] == [(original, copy), (original, third)]
 
 
-def test_a_file_that_failed_is_no_duplicate(collection: Collection, tmp_path: Path) -> None:
+def test_a_file_that_failed_is_no_duplicate(collection, tmp_path):
     collection.fail(tmp_path / "a.jpg", "damaged")
     collection.fail(tmp_path / "b.jpg", "damaged")
     assert collection.near_duplicates() == []

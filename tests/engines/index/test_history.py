@@ -75,7 +75,7 @@ SEARCH = SearchResult(
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> History:
+def history(tmp_path) -> History:
     return History(tmp_path / "home" / "history.sqlite")
 
 
@@ -88,11 +88,11 @@ def kept(history: History, result: Result) -> int:
 @pytest.mark.parametrize(
     "result", [CAPTION, TRANSCRIPT, ANSWER, TRANSLATION, SEARCH], ids=lambda each: type(each).__name__
 )
-def test_a_result_comes_back_as_it_was(history: History, result: Result) -> None:
+def test_a_result_comes_back_as_it_was(history, result):
     assert history.result(kept(history, result)) == result
 
 
-def test_the_newest_comes_first_with_its_name_and_thumbnail(history: History) -> None:
+def test_the_newest_comes_first_with_its_name_and_thumbnail(history):
     kept(history, TRANSCRIPT)
     entry_id = history.add(ANSWER, PICTURE)
     first, second = history.find()
@@ -113,13 +113,13 @@ def test_the_newest_comes_first_with_its_name_and_thumbnail(history: History) ->
         ("", ["search", "translate", "ask", "transcribe", "caption"]),
     ],
 )
-def test_entries_are_found_by_all_their_words(history: History, words: str, tasks: list[str]) -> None:
+def test_entries_are_found_by_all_their_words(history, words, tasks):
     for result in (CAPTION, TRANSCRIPT, ANSWER, TRANSLATION, SEARCH):
         kept(history, result)
     assert [entry.task for entry in history.find(words)] == tasks
 
 
-def test_what_did_not_end_well_or_is_of_no_tab_is_not_kept(history: History) -> None:
+def test_what_did_not_end_well_or_is_of_no_tab_is_not_kept(history):
     embedded = EmbedResult(request=EmbedRequest(media="a dog"), end="finished")
     in_memory = CaptionRequest(media=Photo(np.zeros((4, 4, 3), np.uint8)))
     for result in (
@@ -133,7 +133,7 @@ def test_what_did_not_end_well_or_is_of_no_tab_is_not_kept(history: History) -> 
     assert history.find() == []
 
 
-def test_nothing_is_kept_while_it_is_off_and_what_is_there_stays(history: History) -> None:
+def test_nothing_is_kept_while_it_is_off_and_what_is_there_stays(history):
     first = kept(history, CAPTION)
     history.turn(on=False)
     assert history.add(ANSWER) is None
@@ -143,14 +143,14 @@ def test_nothing_is_kept_while_it_is_off_and_what_is_there_stays(history: Histor
     assert [entry.id for entry in history.find()] == [second, first]
 
 
-def test_the_oldest_go_when_the_limit_is_reached(tmp_path: Path) -> None:
+def test_the_oldest_go_when_the_limit_is_reached(tmp_path):
     history = History(tmp_path / "history.sqlite", limit_bytes=3_000)
     ids = [kept(history, replace(CAPTION, text=f"{n} " + 500 * "x")) for n in range(6)]
     left = [entry.id for entry in history.find()]
     assert left == ids[::-1][: len(left)] and 1 <= len(left) < 6
 
 
-def test_a_search_that_went_on_takes_the_place_of_its_part(history: History) -> None:
+def test_a_search_that_went_on_takes_the_place_of_its_part(history):
     def search(words: str) -> SearchResult:
         return replace(SEARCH, request=SearchRequest(query=words, collection=Path("a.sqlite")))
 
@@ -160,7 +160,7 @@ def test_a_search_that_went_on_takes_the_place_of_its_part(history: History) -> 
     assert entry.about == "a dog"
 
 
-def test_one_is_deleted_or_all_and_no_byte_of_them_stays(history: History) -> None:
+def test_one_is_deleted_or_all_and_no_byte_of_them_stays(history):
     first, second = kept(history, CAPTION), kept(history, ANSWER)
     assert history.delete([first, first, 99]) == 1
     with pytest.raises(UserError, match="no longer in the history"):
@@ -174,13 +174,13 @@ def test_one_is_deleted_or_all_and_no_byte_of_them_stays(history: History) -> No
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="rights are those of POSIX")
-def test_only_its_owner_may_read_the_file(history: History) -> None:
+def test_only_its_owner_may_read_the_file(history):
     kept(history, CAPTION)
     assert stat.S_IMODE(history._file.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("content", ["no json", "[1]", '{"is": "Path", "path": "a"}', '{"is": "run"}', '{"is": "Hit"}'])
-def test_a_result_of_another_version_is_one_sentence(history: History, content: str) -> None:
+def test_a_result_of_another_version_is_one_sentence(history, content):
     entry_id = kept(history, CAPTION)
     with sqlite3.connect(history._file) as db:
         db.execute("UPDATE entries SET result = ?", (content,))
@@ -188,13 +188,13 @@ def test_a_result_of_another_version_is_one_sentence(history: History, content: 
         history.result(entry_id)
 
 
-def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_one_sentence(tmp_path):
     file = tmp_path / "history.sqlite"
     file.write_bytes(b"nothing of the kind " * 100)
     with pytest.raises(UserError, match=r"history\.sqlite, cannot be read"):
         History(file).find()
 
 
-def test_an_id_too_large_for_the_file_is_one_sentence(history: History) -> None:
+def test_an_id_too_large_for_the_file_is_one_sentence(history):
     with pytest.raises(UserError):
         history.result(10**30)

@@ -24,9 +24,7 @@ def said(error: pytest.ExceptionInfo[CollectionError]) -> str:
 
 
 @pytest.mark.parametrize("library", ["lancedb", "pyarrow"])
-def test_without_the_library_the_sentence_says_how_to_get_it(
-    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_library_the_sentence_says_how_to_get_it(library, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(CollectionError) as caught:
         LanceCollection((tmp_path / "holiday").as_uri(), create=True)
@@ -37,7 +35,7 @@ def test_without_the_library_the_sentence_says_how_to_get_it(
 
 
 @pytest.mark.parametrize("address", ["holiday.db", "http://host/holiday", "s3://", "file://holiday", "file:///", ""])
-def test_what_is_no_address_is_refused_with_the_two_sorts_there_are(address: str) -> None:
+def test_what_is_no_address_is_refused_with_the_two_sorts_there_are(address):
     with pytest.raises(CollectionError) as caught:
         LanceCollection(address, create=True)
     assert said(caught) == (
@@ -46,7 +44,7 @@ def test_what_is_no_address_is_refused_with_the_two_sorts_there_are(address: str
     )
 
 
-def test_a_table_of_somebody_else_is_refused_and_left_alone(folder: str, tmp_path: Path) -> None:
+def test_a_table_of_somebody_else_is_refused_and_left_alone(folder, tmp_path):
     lancedb = importlib.import_module("lancedb")
     place = tmp_path / "collections" / "holiday"
     table = lancedb.connect(place).create_table("collection", [{"url": "a"}])
@@ -56,7 +54,7 @@ def test_a_table_of_somebody_else_is_refused_and_left_alone(folder: str, tmp_pat
     assert table.count_rows() == 1
 
 
-def test_a_place_that_cannot_hold_a_collection_is_named(tmp_path: Path) -> None:
+def test_a_place_that_cannot_hold_a_collection_is_named(tmp_path):
     pytest.importorskip("lancedb", reason="LanceDB is not installed")
     (tmp_path / "file").touch()
     with pytest.raises(CollectionError) as caught:
@@ -67,9 +65,7 @@ def test_a_place_that_cannot_hold_a_collection_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("AWS_ACCESS_KEY_ID", "nobody"), ("AWS_ENDPOINT", "http://127.0.0.1:9"), ("bucket", "other")]
 )
-def test_a_store_that_is_down_or_does_not_let_one_in_is_told_soon(
-    name: str, value: str, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_is_down_or_does_not_let_one_in_is_told_soon(name, value, bucket, monkeypatch):
     monkeypatch.setitem(lance._PATIENCE, "client_max_retries", "0")
     if name == "bucket":
         bucket = bucket.replace("media", value, 1)
@@ -80,7 +76,7 @@ def test_a_store_that_is_down_or_does_not_let_one_in_is_told_soon(
     assert said(caught) == OUT_OF_REACH
 
 
-def test_long_files_do_not_hide_the_others(folder: str, tmp_path: Path) -> None:
+def test_long_files_do_not_hide_the_others(folder, tmp_path):
     with LanceCollection(folder, create=True) as collection:
         for name, n_rows, seed in (("long.mp4", 60, 1), ("b.mp4", 1, 2), ("c.mp4", 1, 3)):
             path = tmp_path / name
@@ -90,9 +86,7 @@ def test_long_files_do_not_hide_the_others(folder: str, tmp_path: Path) -> None:
     assert sorted(hits[:3]) == ["b.mp4", "c.mp4", "long.mp4"] and hits[3] == "long.mp4"
 
 
-def test_small_objects_are_joined_now_and_then_and_at_the_end(
-    bucket: str, store: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_small_objects_are_joined_now_and_then_and_at_the_end(bucket, store, tmp_path, monkeypatch):
     monkeypatch.setattr(lance, "_CHANGES_AT_MOST", 8)
     monkeypatch.setattr(lance, "_KEPT", timedelta(milliseconds=1))
     with LanceCollection(bucket, create=True) as collection:
@@ -105,7 +99,7 @@ def test_small_objects_are_joined_now_and_then_and_at_the_end(
         assert again.n_rows == 30 and len(again.files()) == 30
 
 
-def test_tidying_that_meets_another_program_s_is_left_to_it(folder: str, tmp_path: Path) -> None:
+def test_tidying_that_meets_another_program_s_is_left_to_it(folder, tmp_path):
     class Busy:
         def checkout_latest(self) -> None:
             pass
@@ -119,7 +113,7 @@ def test_tidying_that_meets_another_program_s_is_left_to_it(folder: str, tmp_pat
     assert collection._n_changes > 0
 
 
-def test_a_closed_collection_is_used_no_more(folder: str) -> None:
+def test_a_closed_collection_is_used_no_more(folder):
     with LanceCollection(folder, create=True) as collection:
         pass
     with pytest.raises(RuntimeError, match="the collection holiday is closed"):

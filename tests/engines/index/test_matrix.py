@@ -29,13 +29,13 @@ def ids(found: list[tuple[int, float, np.ndarray]]) -> list[int]:
     return [row_id for row_id, _, _ in found]
 
 
-def test_an_empty_matrix_finds_nothing() -> None:
+def test_an_empty_matrix_finds_nothing():
     assert empty().nearest(directions(1)[0], [PHOTO], 5) == []
     assert empty().n_rows == 0 and empty().width is None
     assert list(empty().similar(PHOTO, [], 0.5)) == []
 
 
-def test_the_nearest_is_found_with_its_cosine() -> None:
+def test_the_nearest_is_found_with_its_cosine():
     vectors = directions(50)
     matrix = Matrix(range(50), range(50), [PHOTO] * 50, vectors.copy())
     query = unit(vectors[7] + 0.3 * vectors[8])
@@ -45,12 +45,12 @@ def test_the_nearest_is_found_with_its_cosine() -> None:
     assert np.allclose(found[0][2], vectors[found[0][0]])
 
 
-def test_vectors_are_made_length_one_so_that_scores_are_cosines() -> None:
+def test_vectors_are_made_length_one_so_that_scores_are_cosines():
     matrix = Matrix([0], [0], [PHOTO], 5 * directions(1))
     assert matrix.nearest(directions(1)[0], [PHOTO], 1)[0][1] == pytest.approx(1)
 
 
-def test_only_the_kinds_asked_for_are_found() -> None:
+def test_only_the_kinds_asked_for_are_found():
     vectors = directions(10)
     matrix = Matrix(range(10), range(10), [PHOTO, SOUND] * 5, vectors)
     assert {row_id % 2 for row_id in ids(matrix.nearest(vectors[0], [SOUND], 10))} == {1}
@@ -58,7 +58,7 @@ def test_only_the_kinds_asked_for_are_found() -> None:
     assert len(matrix.nearest(vectors[0], [PHOTO, SOUND], 10)) == 10
 
 
-def test_each_file_shows_once_before_any_shows_twice() -> None:
+def test_each_file_shows_once_before_any_shows_twice():
     base = directions(1)[0]
     near = np.stack([unit(base + 0.01 * i * directions(1, seed=9)[0]) for i in range(300)])
     # file 0 holds the 200 nearest rows, then come files 1 to 4
@@ -69,7 +69,7 @@ def test_each_file_shows_once_before_any_shows_twice() -> None:
 
 @settings(deadline=None)
 @given(st.data())
-def test_any_growing_and_shrinking_leaves_what_a_plain_list_would(data: st.DataObject) -> None:
+def test_any_growing_and_shrinking_leaves_what_a_plain_list_would(data):
     matrix, plain = empty(), dict[int, tuple[int, int, np.ndarray]]()
     next_id = 0
     for step in range(data.draw(st.integers(1, 12))):
@@ -94,7 +94,7 @@ def test_any_growing_and_shrinking_leaves_what_a_plain_list_would(data: st.DataO
     assert set(ids(matrix.nearest(query, [SOUND], len(wanted) + 1))) == set(wanted)
 
 
-def test_searching_goes_on_while_another_thread_adds() -> None:
+def test_searching_goes_on_while_another_thread_adds():
     matrix, stop, wrong = empty(), threading.Event(), list[Exception]()
     first = directions(1)[0]
     matrix.append([0], 0, [PHOTO], first[None])
@@ -120,7 +120,7 @@ def test_searching_goes_on_while_another_thread_adds() -> None:
     assert not wrong
 
 
-def test_similar_files_are_named_with_the_one_before_that_they_resemble_most() -> None:
+def test_similar_files_are_named_with_the_one_before_that_they_resemble_most():
     a, b = directions(2, seed=4)
     vectors = np.stack([a, b, unit(a + 0.05 * b), unit(a + 0.04 * b)])
     matrix = Matrix(range(4), [10, 11, 12, 13], [PHOTO] * 4, vectors)
@@ -129,13 +129,13 @@ def test_similar_files_are_named_with_the_one_before_that_they_resemble_most() -
     assert list(matrix.similar(SOUND, [], 0.97)) == []
 
 
-def test_files_of_several_rows_are_similar_by_their_mean() -> None:
+def test_files_of_several_rows_are_similar_by_their_mean():
     a, b, c = directions(3, seed=4)
     matrix = Matrix(range(6), [1, 1, 2, 2, 3, 3], [SOUND] * 6, np.stack([a, b, b, a, a, c]))
     assert [(x, y) for x, y, _ in matrix.similar(SOUND, [], 0.999)] == [(1, 2)]
 
 
-def test_similar_files_are_found_across_blocks() -> None:
+def test_similar_files_are_found_across_blocks():
     vectors = directions(2_500, seed=1)
     vectors[2_400] = vectors[3]
     matrix = Matrix(range(2_500), range(2_500), [PHOTO] * 2_500, vectors)
@@ -143,6 +143,6 @@ def test_similar_files_are_found_across_blocks() -> None:
 
 
 @pytest.mark.parametrize("vector", [np.zeros(4), np.array([np.nan, 1.0]), np.array([np.inf, 1.0]), np.ones((2, 2))])
-def test_what_has_no_direction_is_refused(vector: np.ndarray) -> None:
+def test_what_has_no_direction_is_refused(vector):
     with pytest.raises(ValueError, match="has no direction"):
         unit(vector)

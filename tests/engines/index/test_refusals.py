@@ -111,11 +111,9 @@ FUTURE = "holiday.fusion was made by another version of this program; index the 
     ],
 )
 @pytest.mark.parametrize("create", [False, True])
-def test_a_file_that_is_no_sound_collection_is_refused_and_left_alone(
-    file: Path, make: object, sentences: tuple[str, str], create: bool
-) -> None:
+def test_a_file_that_is_no_sound_collection_is_refused_and_left_alone(file, make, sentences, create):
     file.parent.mkdir()
-    make(file)  # type: ignore[operator]
+    make(file)
     before = file.read_bytes()
     with pytest.raises(CollectionError) as caught:
         Collection(file, create=create)
@@ -123,7 +121,7 @@ def test_a_file_that_is_no_sound_collection_is_refused_and_left_alone(
     assert file.read_bytes() == before
 
 
-def test_a_collection_whose_model_is_not_named_is_damaged(file: Path) -> None:
+def test_a_collection_whose_model_is_not_named_is_damaged(file):
     file.parent.mkdir()
     without_a_model(file)
     with pytest.raises(CollectionError) as caught:
@@ -131,7 +129,7 @@ def test_a_collection_whose_model_is_not_named_is_damaged(file: Path) -> None:
     assert said(caught) == TO_RENEW
 
 
-def test_vectors_of_another_width_than_the_query_are_damage(file: Path, tmp_path: Path) -> None:
+def test_vectors_of_another_width_than_the_query_are_damage(file, tmp_path):
     with Collection(file, model_digest="m", create=True) as collection:
         collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
     with Collection(file) as collection, pytest.raises(CollectionError) as caught:
@@ -139,12 +137,12 @@ def test_vectors_of_another_width_than_the_query_are_damage(file: Path, tmp_path
     assert said(caught) == TO_RENEW
 
 
-def test_a_reason_that_is_not_text_is_kept_as_far_as_it_is(collection: Collection, tmp_path: Path) -> None:
+def test_a_reason_that_is_not_text_is_kept_as_far_as_it_is(collection, tmp_path):
     collection.fail(tmp_path / "caf\udce9.jpg", "caf\udce9.jpg is damaged.")
     assert collection.failures() == [(str(tmp_path / "caf\udce9.jpg"), "caf?.jpg is damaged.")]
 
 
-def test_a_damaged_collection_can_be_discarded_and_any_other_file_cannot(file: Path) -> None:
+def test_a_damaged_collection_can_be_discarded_and_any_other_file_cannot(file):
     file.parent.mkdir()
     short_vector(file)
     discard(file)
@@ -154,7 +152,7 @@ def test_a_damaged_collection_can_be_discarded_and_any_other_file_cannot(file: P
     assert file.is_file()
 
 
-def test_an_empty_file_becomes_a_collection_only_when_one_is_to_be_made(file: Path) -> None:
+def test_an_empty_file_becomes_a_collection_only_when_one_is_to_be_made(file):
     file.parent.mkdir()
     file.touch()
     with pytest.raises(CollectionError, match="is not a collection"):
@@ -163,7 +161,7 @@ def test_an_empty_file_becomes_a_collection_only_when_one_is_to_be_made(file: Pa
         assert collection.n_rows == 0
 
 
-def test_a_place_that_cannot_hold_a_collection_is_named(tmp_path: Path) -> None:
+def test_a_place_that_cannot_hold_a_collection_is_named(tmp_path):
     (tmp_path / "file").touch()
     for file in (tmp_path, tmp_path / "file" / "holiday.fusion"):
         with pytest.raises(CollectionError) as caught:
@@ -173,9 +171,7 @@ def test_a_place_that_cannot_hold_a_collection_is_named(tmp_path: Path) -> None:
         )
 
 
-def test_a_collection_another_program_is_writing_to_says_to_wait(
-    file: Path, collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_collection_another_program_is_writing_to_says_to_wait(file, collection, tmp_path, monkeypatch):
     monkeypatch.setattr("engines.index.collection._WAIT_S", 0.05)
     with Collection(file) as other:
         collection._db.execute("BEGIN IMMEDIATE")
@@ -187,7 +183,7 @@ def test_a_collection_another_program_is_writing_to_says_to_wait(
         other.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
 
 
-def test_a_full_disk_is_named_and_takes_nothing_finished(collection: Collection, tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_takes_nothing_finished(collection, tmp_path):
     collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
     pages = collection._db.execute("PRAGMA page_count").fetchone()[0]
     collection._db.execute(f"PRAGMA max_page_count = {pages + 2}")

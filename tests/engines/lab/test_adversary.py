@@ -28,14 +28,14 @@ def trained(discriminator: Discriminator, kinds: list[Tensor], n_steps: int = 20
     return float(loss.detach())
 
 
-def test_a_discriminator_learns_to_tell_kinds_that_differ_and_not_those_that_do_not() -> None:
+def test_a_discriminator_learns_to_tell_kinds_that_differ_and_not_those_that_do_not():
     torch.manual_seed(0)
     assert trained(Discriminator(8), two_kinds()) < 0.1
     kind = two_kinds()[0]
     assert trained(Discriminator(8), [kind, kind]) == pytest.approx(math.log(2), abs=1e-3)
 
 
-def test_what_made_the_vectors_gets_the_opposite_of_the_gradient() -> None:
+def test_what_made_the_vectors_gets_the_opposite_of_the_gradient():
     torch.manual_seed(0)
     discriminator = Discriminator(8)
     kinds = [kind.requires_grad_() for kind in two_kinds()]
@@ -52,7 +52,7 @@ def test_what_made_the_vectors_gets_the_opposite_of_the_gradient() -> None:
         assert torch.allclose(before, p.grad)
 
 
-def test_towers_learn_to_fool_it() -> None:
+def test_towers_learn_to_fool_it():
     """A shift of one kind, learnt in the game, brings it to where the other is."""
     torch.manual_seed(0)
     discriminator, shift = Discriminator(8), nn.Parameter(torch.zeros(8))

@@ -21,7 +21,7 @@ from tests.engines.lab.trials import last
 
 
 @pytest.mark.parametrize(("objective", "chart"), [("sigmoid", "contrastive loss"), ("adversarial", "game")])
-def test_each_objective_shows_its_own_losses(objective: str, chart: str) -> None:
+def test_each_objective_shows_its_own_losses(objective, chart):
     found = last(AlignmentRequest(n_steps=10, objective=(objective,)))
     assert [each.key for each in found.charts] == ["training", chart]
     if chart == "game":
@@ -29,7 +29,7 @@ def test_each_objective_shows_its_own_losses(objective: str, chart: str) -> None
         assert names == [f"{objective}: discriminator", f"{objective}: encoders"]
 
 
-def test_every_objective_starts_from_the_same_weights() -> None:
+def test_every_objective_starts_from_the_same_weights():
     one, two = (alignment.build(AlignmentRequest(), digits()) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
 
@@ -39,7 +39,7 @@ def unit(*shape: int, seed: int = 0) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def test_retrieval_is_the_share_of_nearest_neighbours_of_the_same_class() -> None:
+def test_retrieval_is_the_share_of_nearest_neighbours_of_the_same_class():
     a = np.eye(4, dtype=np.float32)
     b = np.eye(4, dtype=np.float32)[[1, 0, 2, 3]]
     assert retrieval(a, b, np.arange(4)) == 0.5
@@ -47,7 +47,7 @@ def test_retrieval_is_the_share_of_nearest_neighbours_of_the_same_class() -> Non
     assert retrieval(a, a, np.array([0, 0, 1, 1])) == 1.0
 
 
-def test_removing_the_gap_leaves_little_of_it_and_keeps_unit_length() -> None:
+def test_removing_the_gap_leaves_little_of_it_and_keeps_unit_length():
     vectors = {"picture": unit(200, 8), "sound": unit(200, 8, seed=1)}
     vectors["sound"][:, 0] += 1.0
     vectors["sound"] /= np.linalg.norm(vectors["sound"], axis=1, keepdims=True)
@@ -58,7 +58,7 @@ def test_removing_the_gap_leaves_little_of_it_and_keeps_unit_length() -> None:
         np.testing.assert_allclose(np.linalg.norm(each, axis=1), 1.0, rtol=1e-5)
 
 
-def test_the_losses_are_those_the_product_trains_with() -> None:
+def test_the_losses_are_those_the_product_trains_with():
     a, b, labels = torch.from_numpy(unit(6, 8)), torch.from_numpy(unit(6, 8, seed=1)), torch.tensor([0, 1, 2, 0, 1, 2])
     info_nce, sigmoid = contrastive_loss("contrastive", 0.2), contrastive_loss("sigmoid", 0.2)
     assert info_nce is not None and sigmoid is not None
@@ -67,7 +67,7 @@ def test_the_losses_are_those_the_product_trains_with() -> None:
     assert contrastive_loss("none", 0.2) is None and contrastive_loss("adversarial", 0.2) is None
 
 
-def test_a_guessing_discriminator_gives_both_sides_the_same_loss() -> None:
+def test_a_guessing_discriminator_gives_both_sides_the_same_loss():
     discriminator = Discriminator(8, 3)
     by_modality = [torch.from_numpy(unit(5, 8, seed=i)) for i in range(3)]
     with torch.no_grad():
@@ -77,7 +77,7 @@ def test_a_guessing_discriminator_gives_both_sides_the_same_loss() -> None:
     assert encoder_loss(discriminator, by_modality) == pytest.approx(np.log(3))
 
 
-def test_a_discriminator_that_knows_makes_the_encoders_lose() -> None:
+def test_a_discriminator_that_knows_makes_the_encoders_lose():
     discriminator = Discriminator(8, 2)
     by_modality = [torch.from_numpy(unit(50, 8, seed=i)) + (4.0 if i else -4.0) for i in range(2)]
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01)
@@ -89,7 +89,7 @@ def test_a_discriminator_that_knows_makes_the_encoders_lose() -> None:
     assert own_loss < 0.1 < np.log(2) < encoder_loss(discriminator, by_modality)
 
 
-def test_a_map_keeps_distances_as_well_as_two_directions_can() -> None:
+def test_a_map_keeps_distances_as_well_as_two_directions_can():
     flat = np.zeros((30, 8), np.float32)
     flat[:, 2:4] = np.random.default_rng(0).standard_normal((30, 2))
     examples = sample(digits().valid, ("picture",), 30, np.random.default_rng(0))
@@ -99,7 +99,7 @@ def test_a_map_keeps_distances_as_well_as_two_directions_can() -> None:
     assert group.name == "written" and set(group.labels) <= set(digits().classes)
 
 
-def test_a_map_does_not_flip_when_it_is_drawn_again() -> None:
+def test_a_map_does_not_flip_when_it_is_drawn_again():
     vectors = {"picture": unit(30, 8), "text": unit(30, 8, seed=1)}
     examples = sample(digits().valid, ("picture", "text"), 30, np.random.default_rng(0))
     nearly = {modality: each + 1e-4 for modality, each in vectors.items()}
@@ -108,7 +108,7 @@ def test_a_map_does_not_flip_when_it_is_drawn_again() -> None:
         np.testing.assert_allclose(a.points, b.points, atol=0.01)
 
 
-def test_conclusions_are_what_the_table_holds() -> None:
+def test_conclusions_are_what_the_table_holds():
     columns = ("objective", "written → spoken %", "mean %", "modality gap", "mean, gap closed %")
     rows = (("none", 0.1, 0.12, 0.9, 0.15), ("both", 0.8, 0.81, 0.2, 0.82), ("adversarial", 0.1, 0.14, 0.05, 0.14))
     said = dict(conclusions(Table("alignment", columns, rows)))

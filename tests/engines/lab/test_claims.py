@@ -32,7 +32,7 @@ CHANCE = 10.0
 
 
 @pytest.fixture(autouse=True, scope="module")
-def only_when_asked_for(request: pytest.FixtureRequest) -> None:
+def only_when_asked_for(request) -> None:
     if "claims" not in request.config.getoption("-m"):
         pytest.skip("trains for minutes; -m claims runs it")
 
@@ -65,14 +65,14 @@ def measured(request: LabRequest) -> dict[str, Numbers]:
 # --- extractors ----------------------------------------------------------------------------------------------------
 
 
-def test_convolutions_read_pictures_best_with_the_fewest_weights() -> None:
+def test_convolutions_read_pictures_best_with_the_fewest_weights():
     found = measured(ExtractorsRequest(modality="picture"))["extractors"]
     cnn, transformer = found["cnn"], found["transformer"]
     assert cnn["accuracy %"] > transformer["accuracy %"] + 10.0
     assert cnn["parameters"] < transformer["parameters"] / 5
 
 
-def test_a_recurrent_network_hears_best_and_takes_longest() -> None:
+def test_a_recurrent_network_hears_best_and_takes_longest():
     found = measured(ExtractorsRequest(modality="sound"))
     accuracy = {kind: row["accuracy %"] for kind, row in found["extractors"].items()}
     assert accuracy.pop("gru") > max(accuracy.values()) + 2.0
@@ -80,7 +80,7 @@ def test_a_recurrent_network_hears_best_and_takes_longest() -> None:
     assert spent.pop("gru") > 1.3 * max(spent.values())
 
 
-def test_on_words_the_two_end_level_and_know_every_word_that_is_not_spoiled() -> None:
+def test_on_words_the_two_end_level_and_know_every_word_that_is_not_spoiled():
     found = measured(ExtractorsRequest(modality="text"))["extractors"]
     assert abs(found["gru"]["accuracy %"] - found["transformer"]["accuracy %"]) < 5.0
     assert all(row["clean %"] > 98.0 for row in found.values())
@@ -93,14 +93,14 @@ WHOLE = FusionRequest(operator=("concat", "attention"), modality_dropout=0.0)
 
 
 @pytest.mark.parametrize("operator", ["average", "concat", "attention"])
-def test_fusion_beats_the_better_sense_under_noise(operator: str) -> None:
+def test_fusion_beats_the_better_sense_under_noise(operator):
     found = measured(WITH_DROPS)["fusion"]
     better = max(found[sense]["accuracy %"] for sense in ("picture", "sound"))
     assert found[operator]["accuracy %"] > better + 5.0
 
 
 @pytest.mark.parametrize("operator", ["concat", "attention"])
-def test_trained_on_whole_examples_alone_a_fusion_never_listens(operator: str) -> None:
+def test_trained_on_whole_examples_alone_a_fusion_never_listens(operator):
     found = measured(WHOLE)["fusion"][operator]
     assert found["picture missing %"] < 2.5 * CHANCE
     assert abs(found["sound missing %"] - found["accuracy %"]) < 3.0, "without its sound it answers as well"
@@ -115,14 +115,14 @@ def test_trained_on_whole_examples_alone_a_fusion_never_listens(operator: str) -
 ALIGNED = AlignmentRequest(objective=("none", "contrastive", "adversarial"))
 
 
-def test_only_what_knows_the_pairs_aligns() -> None:
+def test_only_what_knows_the_pairs_aligns():
     found = measured(ALIGNED)["alignment"]
     assert found["contrastive"]["mean %"] > 60.0
     assert found["none"]["mean %"] < 3 * CHANCE
     assert found["adversarial"]["mean %"] < 3 * CHANCE
 
 
-def test_the_spoken_finds_the_others_worst() -> None:
+def test_the_spoken_finds_the_others_worst():
     found = measured(ALIGNED)["alignment"]["contrastive"]
     spoken, written, word = (
         sum(value for column, value in found.items() if column.startswith(f"{sense} →")) / 2
@@ -131,20 +131,20 @@ def test_the_spoken_finds_the_others_worst() -> None:
     assert spoken < min(written, word) - 5.0
 
 
-def test_the_gap_stays_and_closing_it_finds_no_more() -> None:
+def test_the_gap_stays_and_closing_it_finds_no_more():
     found = measured(ALIGNED)["alignment"]
     assert found["contrastive"]["modality gap"] > 0.5 * found["none"]["modality gap"]
     assert found["contrastive"]["mean, gap closed %"] < found["contrastive"]["mean %"] + 3.0
     assert found["adversarial"]["modality gap"] > 0.5 * found["none"]["modality gap"]
 
 
-def test_the_discriminator_still_tells_the_senses_apart() -> None:
+def test_the_discriminator_still_tells_the_senses_apart():
     (game,) = (chart for chart in run(ALIGNED).charts if chart.key == "game")
     (loss,) = (curve.y for curve in game.curves if curve.name == "adversarial: discriminator")
     assert np.mean(loss[-5:]) < np.log(3) - 0.1
 
 
-def test_before_training_every_sense_sits_in_a_corner_of_its_own() -> None:
+def test_before_training_every_sense_sits_in_a_corner_of_its_own():
     start = run(ALIGNED).maps[0]
     points = [group.points for group in start.groups]
     spread = max(float(group.std(0).max()) for group in points)
@@ -155,7 +155,7 @@ def test_before_training_every_sense_sits_in_a_corner_of_its_own() -> None:
 # --- many tasks ----------------------------------------------------------------------------------------------------
 
 
-def test_sharing_saves_weights_and_costs_the_voices() -> None:
+def test_sharing_saves_weights_and_costs_the_voices():
     found = measured(MultitaskRequest())
     assert found["size"]["together"]["parameters"] < 0.3 * found["size"]["alone"]["parameters"]
     scores = found["multitask"]
@@ -165,7 +165,7 @@ def test_sharing_saves_weights_and_costs_the_voices() -> None:
     assert all(abs(row["difference %"]) < 12.0 for row in scores.values())
 
 
-def test_at_first_digits_are_quicker_alone_and_parity_lives_on_them() -> None:
+def test_at_first_digits_are_quicker_alone_and_parity_lives_on_them():
     found = measured(MultitaskRequest(n_steps=60))["multitask"]
     assert found["digit"]["difference %"] < -8.0
     assert found["parity"]["difference %"] > 2.0

@@ -45,14 +45,14 @@ TABLES = {"fusion": ["fusion", "trust", "time"], "multitask": ["multitask", "siz
 
 
 @pytest.mark.parametrize("which", QUICK)
-def test_an_experiment_is_live_repeatable_stoppable_and_measurable_again(which: str) -> None:
+def test_an_experiment_is_live_repeatable_stoppable_and_measurable_again(which):
     end = assert_an_experiment(QUICK[which])
     assert [row[0] for row in end.tables[0].rows] == ROWS[which]
     assert [chart.key for chart in end.charts] == CHARTS.get(which, ["training"])
     assert [table.key for table in end.tables] == TABLES.get(which, [name_of(QUICK[which]), "time"])
 
 
-def test_the_registry_names_every_request_once() -> None:
+def test_the_registry_names_every_request_once():
     requests = [entry.request for entry in EXPERIMENTS.values()]
     assert len(set(requests)) == len(requests)
     assert all(name_of(entry.request()) == name for name, entry in EXPERIMENTS.items())
@@ -62,14 +62,14 @@ def test_the_registry_names_every_request_once() -> None:
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def photos(tmp_path) -> Path:
     for name in ("cat", "dog", "owl"):
         save_photos(tmp_path / name, 6)
     return tmp_path
 
 
 @pytest.fixture
-def sounds(tmp_path: Path) -> Path:
+def sounds(tmp_path) -> Path:
     for name in ("cat", "dog"):
         save_sounds(tmp_path / name, 6)
     return tmp_path
@@ -83,18 +83,18 @@ def sounds(tmp_path: Path) -> Path:
         ("multitask", "This experiment listens; every class needs sounds"),
     ],
 )
-def test_a_folder_that_lacks_a_modality_is_refused_in_one_sentence(which: str, sentence: str, photos: Path) -> None:
+def test_a_folder_that_lacks_a_modality_is_refused_in_one_sentence(which, sentence, photos):
     with pytest.raises(RequestError, match=sentence):
         last(QUICK[which], dataset=from_folder(photos))
 
 
 @pytest.mark.parametrize("task", ["parity", "language", "family"])
-def test_a_task_without_targets_is_refused_in_one_sentence(task: str, sounds: Path) -> None:
+def test_a_task_without_targets_is_refused_in_one_sentence(task, sounds):
     with pytest.raises(RequestError, match=f"says nothing of '{task}'; leave that task out"):
         last(MultitaskRequest(n_steps=10, task=("digit", task)), dataset=from_folder(sounds))
 
 
-def test_a_folder_takes_the_place_of_the_digits(photos: Path) -> None:
+def test_a_folder_takes_the_place_of_the_digits(photos):
     found = last(ExtractorsRequest(modality="picture", n_steps=10), dataset=from_folder(photos))
     assert found.data is not None and found.data.files[0] == "cat/000.png"
     found = last(AlignmentRequest(n_steps=10, objective=("contrastive",)), dataset=from_folder(photos))
@@ -102,5 +102,5 @@ def test_a_folder_takes_the_place_of_the_digits(photos: Path) -> None:
     assert set(found.maps[0].groups[0].labels) == {"cat", "dog", "owl"}
 
 
-def test_a_folder_of_sounds_is_enough_to_tell_its_classes_apart(sounds: Path) -> None:
+def test_a_folder_of_sounds_is_enough_to_tell_its_classes_apart(sounds):
     assert last(MultitaskRequest(n_steps=10, task=("digit",)), dataset=from_folder(sounds)).end == "finished"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +35,7 @@ def some_task(n_labels: int = 3, n_shots: int = 4) -> tuple[Tensor, Tensor]:
     return F.normalize(torch.eye(D)[labels] + noise, dim=-1), torch.eye(n_labels)[labels]
 
 
-def test_without_steps_the_head_is_the_nearest_prototype() -> None:
+def test_without_steps_the_head_is_the_nearest_prototype():
     support, one_hot = some_task()
     head = replace(HEAD, rates=torch.zeros(0), exponents=torch.zeros(0))
     adapted = adapt(head, support, one_hot)
@@ -51,7 +49,7 @@ def test_without_steps_the_head_is_the_nearest_prototype() -> None:
     torch.testing.assert_close(class_logits(adapted, query)[:, :-1], 8 * cosines)
 
 
-def test_a_step_follows_the_gradient_of_the_cross_entropy() -> None:
+def test_a_step_follows_the_gradient_of_the_cross_entropy():
     """The gradient is written out by hand; autograd gives the same, times the scale."""
     support, one_hot = some_task()
     zero = torch.zeros(1)
@@ -63,14 +61,14 @@ def test_a_step_follows_the_gradient_of_the_cross_entropy() -> None:
     torch.testing.assert_close(moved, weights.detach() - 0.3 / 8 * gradient, atol=1e-5, rtol=1e-4)
 
 
-def test_tasks_may_come_in_batches() -> None:
+def test_tasks_may_come_in_batches():
     support, one_hot = some_task()
     alone = class_logits(adapt(HEAD, support, one_hot), support)
     both = class_logits(adapt(HEAD, torch.stack([support] * 2), torch.stack([one_hot] * 2)), torch.stack([support] * 2))
     torch.testing.assert_close(both[1], alone, atol=1e-4, rtol=1e-4)
 
 
-def test_a_row_of_zeros_is_padding() -> None:
+def test_a_row_of_zeros_is_padding():
     support, one_hot = some_task()
     one_hot[1] = one_hot[-1] = 0
     kept = one_hot.any(-1)
@@ -88,15 +86,13 @@ def test_a_row_of_zeros_is_padding() -> None:
         (["photo"], "another model", MIXED),
     ],
 )
-def test_examples_of_one_space_have_its_head_if_it_was_learnt_for_the_model(
-    kinds: list[Any], digest: str, space: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_examples_of_one_space_have_its_head_if_it_was_learnt_for_the_model(kinds, digest, space, monkeypatch):
     heads = {name: replace(HEAD) for name in ("photo", "sound", MIXED)}
     monkeypatch.setattr(fewshot_head, "load_heads", lambda: ("known", heads))
     assert head_for(kinds, digest) is heads[space]
 
 
-def test_heads_are_read_from_their_file(tmp_path: Path) -> None:
+def test_heads_are_read_from_their_file(tmp_path):
     names = ("scale", "rates", "exponents", "rejection")
     parts = {f"{space}.{name}": np.ones((), np.float16) for space in ("photo", MIXED) for name in names}
     save_file(parts | {"photo.centre": np.ones(3)}, tmp_path / "a", {"about": json.dumps({"model_digest": "abc"})})
@@ -106,7 +102,7 @@ def test_heads_are_read_from_their_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"junk", "no digest"])
-def test_a_missing_or_damaged_file_of_heads_is_one_sentence(content: bytes | str | None, tmp_path: Path) -> None:
+def test_a_missing_or_damaged_file_of_heads_is_one_sentence(content, tmp_path):
     path = tmp_path / "heads.safetensors"
     if isinstance(content, bytes):
         path.write_bytes(content)

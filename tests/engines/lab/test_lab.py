@@ -11,14 +11,14 @@ from tests.engines.lab.trials import assert_same, last
 QUICK = ExtractorsRequest(modality="text", n_steps=20)
 
 
-def test_a_stop_before_the_start_ends_it_at_its_first_step() -> None:
+def test_a_stop_before_the_start_ends_it_at_its_first_step():
     cancel = Cancel()
     cancel.set()
     *_, end = experiment(QUICK, cancel=cancel)
     assert end.end == "cancelled" and end.n_done == 1 and not end.charts
 
 
-def test_two_runs_at_once_do_not_disturb_each_other() -> None:
+def test_two_runs_at_once_do_not_disturb_each_other():
     alone = {seed: last(ExtractorsRequest(modality="text", n_steps=20, seed=seed)) for seed in (1, 2)}
     beside: dict[int, Findings] = {}
 
@@ -34,7 +34,7 @@ def test_two_runs_at_once_do_not_disturb_each_other() -> None:
         assert_same(found, beside[seed])
 
 
-def test_a_run_leaves_the_random_numbers_of_others_as_they_were() -> None:
+def test_a_run_leaves_the_random_numbers_of_others_as_they_were():
     torch.manual_seed(5)
     wanted = torch.rand(3)
     torch.manual_seed(5)
@@ -43,14 +43,14 @@ def test_a_run_leaves_the_random_numbers_of_others_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("leave", ["early", "at the end"])
-def test_threads_are_given_back_however_it_ends(leave: str) -> None:
+def test_threads_are_given_back_however_it_ends(leave):
     torch.set_num_threads(2)
     try:
         stream: Iterator[Findings] = experiment(QUICK)
         next(stream)
         assert torch.get_num_threads() == 1
         if leave == "early":
-            stream.close()  # type: ignore[attr-defined]
+            stream.close()
         else:
             list(stream)
         assert torch.get_num_threads() == 2
@@ -58,6 +58,6 @@ def test_threads_are_given_back_however_it_ends(leave: str) -> None:
         torch.set_num_threads(1)
 
 
-def test_what_cannot_be_run_is_said_before_anything_is() -> None:
+def test_what_cannot_be_run_is_said_before_anything_is():
     with pytest.raises(RequestError):
         FusionRequest(operator=("nothing",))

@@ -30,7 +30,7 @@ def some_set(name: str = "Pets", *, digest: str = "model") -> LabelSet:
 
 
 @pytest.fixture
-def labels(tmp_path: Path) -> LabelFolder:
+def labels(tmp_path) -> LabelFolder:
     return LabelFolder(tmp_path / "labels")
 
 
@@ -41,7 +41,7 @@ def files(tmp_path: Path) -> list[Path]:
 # --- keeping -------------------------------------------------------------------------------------------------------
 
 
-def test_before_anything_is_kept_there_is_no_folder_and_no_set(labels: LabelFolder, tmp_path: Path) -> None:
+def test_before_anything_is_kept_there_is_no_folder_and_no_set(labels, tmp_path):
     assert labels.entries() == []
     assert not (tmp_path / "labels").exists()
 
@@ -57,7 +57,7 @@ def with_copies(folder: Path, name: str = "Pets") -> LabelSet:
     return LabelSet(name, tuple(copies), "model")
 
 
-def test_copies_of_its_examples_go_with_a_set_and_those_of_others_stay(labels: LabelFolder, tmp_path: Path) -> None:
+def test_copies_of_its_examples_go_with_a_set_and_those_of_others_stay(labels, tmp_path):
     media = tmp_path / "labels" / "media"
     labels.save(with_copies(tmp_path / "labels"))
     labels.save(with_copies(tmp_path / "labels", "Birds"))
@@ -69,7 +69,7 @@ def test_copies_of_its_examples_go_with_a_set_and_those_of_others_stay(labels: L
     assert list(media.iterdir()) == [], "a set that is replaced leaves none behind"
 
 
-def test_examples_that_lie_elsewhere_are_nobodys_to_delete(labels: LabelFolder, tmp_path: Path) -> None:
+def test_examples_that_lie_elsewhere_are_nobodys_to_delete(labels, tmp_path):
     own = tmp_path / "photo.jpg"
     own.write_bytes(b"mine")
     labels.save(LabelSet("Pets", tuple(replace(e, path=str(own)) for e in some_set().examples), "model"))
@@ -77,7 +77,7 @@ def test_examples_that_lie_elsewhere_are_nobodys_to_delete(labels: LabelFolder, 
     assert own.read_bytes() == b"mine"
 
 
-def test_a_set_comes_back_as_it_was(labels: LabelFolder) -> None:
+def test_a_set_comes_back_as_it_was(labels):
     kept = some_set()
     labels.save(kept)
     found = labels.load("Pets")
@@ -87,7 +87,7 @@ def test_a_set_comes_back_as_it_was(labels: LabelFolder) -> None:
         np.testing.assert_array_equal(one.vector, other.vector)
 
 
-def test_sets_are_listed_by_name_with_what_they_hold(labels: LabelFolder) -> None:
+def test_sets_are_listed_by_name_with_what_they_hold(labels):
     for name in ("zoo", "Birds", "猫"):
         labels.save(some_set(name))
     assert [entry.name for entry in labels.entries()] == ["Birds", "zoo", "猫"]
@@ -98,7 +98,7 @@ def test_sets_are_listed_by_name_with_what_they_hold(labels: LabelFolder) -> Non
 @pytest.mark.parametrize(
     "name", ["../../etc/passwd", "..", "🐱🐶", "a/b\\c:d", "CON", "x" * 60, "猫和狗", "-rf *", "Ünï cödé", ".hidden"]
 )
-def test_any_name_is_fine_and_none_leads_out_of_the_folder(name: str, labels: LabelFolder, tmp_path: Path) -> None:
+def test_any_name_is_fine_and_none_leads_out_of_the_folder(name, labels, tmp_path):
     labels.save(some_set(name))
     (file,) = files(tmp_path)
     assert file.suffix == SUFFIX and len(file.name) < 80 and file.name.isascii()
@@ -106,13 +106,13 @@ def test_any_name_is_fine_and_none_leads_out_of_the_folder(name: str, labels: La
     assert labels.load(name).name == name
 
 
-def test_names_that_look_the_same_are_the_same_and_others_are_not() -> None:
+def test_names_that_look_the_same_are_the_same_and_others_are_not():
     assert slug("Pets") == slug(" pets ") == slug("PETS")
     assert slug("café") == slug("cafe\u0301") == slug("CAFÉ")
     assert len({slug(name) for name in ("pets", "pets!", "pet s", "猫", "狗", "🐱")}) == 6
 
 
-def test_a_set_of_the_same_name_is_replaced(labels: LabelFolder, tmp_path: Path) -> None:
+def test_a_set_of_the_same_name_is_replaced(labels, tmp_path):
     labels.save(some_set("Pets"))
     labels.save(some_set("pets", digest="newer"))
     assert [(entry.name, entry.model_digest) for entry in labels.entries()] == [("pets", "newer")]
@@ -122,7 +122,7 @@ def test_a_set_of_the_same_name_is_replaced(labels: LabelFolder, tmp_path: Path)
 # --- renaming and deleting -----------------------------------------------------------------------------------------
 
 
-def test_a_set_is_renamed(labels: LabelFolder, tmp_path: Path) -> None:
+def test_a_set_is_renamed(labels, tmp_path):
     labels.save(some_set())
     labels.rename("pets", "  My  animals ")
     assert labels.load("my animals").labels == ("cat", "狗")
@@ -130,13 +130,13 @@ def test_a_set_is_renamed(labels: LabelFolder, tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 1
 
 
-def test_only_the_case_of_a_name_can_be_changed(labels: LabelFolder) -> None:
+def test_only_the_case_of_a_name_can_be_changed(labels):
     labels.save(some_set("pets"))
     labels.rename("pets", "PETS")
     assert [entry.name for entry in labels.entries()] == ["PETS"]
 
 
-def test_a_rename_never_overwrites_another_set(labels: LabelFolder) -> None:
+def test_a_rename_never_overwrites_another_set(labels):
     labels.save(some_set("one"))
     labels.save(some_set("two"))
     with pytest.raises(RequestError, match="There is a label set 'Two' already"):
@@ -145,21 +145,21 @@ def test_a_rename_never_overwrites_another_set(labels: LabelFolder) -> None:
 
 
 @pytest.mark.parametrize(("new", "sentence"), [("  ", "Give the label set a name"), ("x" * 61, "61 letters; at most")])
-def test_a_rename_to_no_name_leaves_the_set(new: str, sentence: str, labels: LabelFolder) -> None:
+def test_a_rename_to_no_name_leaves_the_set(new, sentence, labels):
     labels.save(some_set())
     with pytest.raises(RequestError, match=sentence):
         labels.rename("Pets", new)
     assert labels.load("Pets").name == "Pets"
 
 
-def test_a_set_is_deleted(labels: LabelFolder, tmp_path: Path) -> None:
+def test_a_set_is_deleted(labels, tmp_path):
     labels.save(some_set())
     labels.delete("PETS")
     assert labels.entries() == [] and files(tmp_path) == []
 
 
 @pytest.mark.parametrize("act", [LabelFolder.load, LabelFolder.delete, lambda labels, name: labels.rename(name, "x")])
-def test_a_set_that_is_not_there_is_a_sentence_that_lists_what_is(act: Any, labels: LabelFolder) -> None:
+def test_a_set_that_is_not_there_is_a_sentence_that_lists_what_is(act, labels):
     with pytest.raises(RequestError, match="No label set is called 'Cars'; there are: none yet"):
         act(labels, "Cars")
     labels.save(some_set())
@@ -197,9 +197,7 @@ DAMAGE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", DAMAGE)
-def test_a_damaged_set_is_one_sentence_and_the_others_still_work(
-    what: str, labels: LabelFolder, tmp_path: Path
-) -> None:
+def test_a_damaged_set_is_one_sentence_and_the_others_still_work(what, labels, tmp_path):
     labels.save(some_set("Pets"))
     (file,) = files(tmp_path)
     labels.save(some_set("Zoo"))
@@ -212,9 +210,7 @@ def test_a_damaged_set_is_one_sentence_and_the_others_still_work(
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"\xff" * 100])
-def test_a_file_that_is_no_set_is_listed_and_can_be_deleted(
-    content: bytes, labels: LabelFolder, tmp_path: Path
-) -> None:
+def test_a_file_that_is_no_set_is_listed_and_can_be_deleted(content, labels, tmp_path):
     labels.save(some_set())
     file = tmp_path / "labels" / f"found on the web{SUFFIX}"
     file.write_bytes(content)
@@ -223,16 +219,14 @@ def test_a_file_that_is_no_set_is_listed_and_can_be_deleted(
     assert [entry.name for entry in labels.entries()] == ["Pets"]
 
 
-def test_a_file_far_too_large_is_not_read(labels: LabelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_far_too_large_is_not_read(labels, tmp_path, monkeypatch):
     labels.save(some_set())
     monkeypatch.setattr("engines.lab.label_store.MAX_FILE_BYTES", 100)
     with pytest.raises(CollectionError, match="is damaged"):
         labels.load("Pets")
 
 
-def test_a_set_that_was_renamed_by_hand_is_named_as_unusable_and_can_be_deleted(
-    labels: LabelFolder, tmp_path: Path
-) -> None:
+def test_a_set_that_was_renamed_by_hand_is_named_as_unusable_and_can_be_deleted(labels, tmp_path):
     labels.save(some_set())
     (file,) = files(tmp_path)
     file.rename(file.with_name(f"copy{SUFFIX}"))
@@ -242,15 +236,13 @@ def test_a_set_that_was_renamed_by_hand_is_named_as_unusable_and_can_be_deleted(
     assert labels.entries() == []
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path):
     (tmp_path / "labels").write_text("a file where the folder should be")
     with pytest.raises(UserError, match="Label sets cannot be kept"):
         LabelFolder(tmp_path / "labels").save(some_set())
 
 
-def test_a_write_that_fails_leaves_the_old_set(
-    labels: LabelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_fails_leaves_the_old_set(labels, tmp_path, monkeypatch):
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
 

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,18 +9,18 @@ from tests.engines.lab.makers import save_photos
 QUICK = ["extractors", "--modality", "text", "--n-steps", "10"]
 
 
-def test_an_experiment_prints_its_tables(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_experiment_prints_its_tables(capsys):
     assert main(QUICK) == 0
     out = capsys.readouterr().out
     assert out.startswith("EXTRACTORS\n") and "TIME\n" in out and "transformer" in out
 
 
-def test_several_seeds_print_their_spread(capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_seeds_print_their_spread(capsys):
     assert main([*QUICK, "--seeds", "2"]) == 0
     assert " ± " in capsys.readouterr().out
 
 
-def test_every_field_is_an_option() -> None:
+def test_every_field_is_an_option():
     typed = "fusion --operator sum attention --n-steps 50 --sound-noise 0.25 --picture-noise 1 --seed 4"
     options = command._parser().parse_args([*typed.split(), "--modality-dropout", "0"])
     assert command.request_of(options) == FusionRequest(
@@ -30,7 +28,7 @@ def test_every_field_is_an_option() -> None:
     )
 
 
-def test_a_run_is_kept_and_measured_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_kept_and_measured_again(tmp_path, capsys):
     path = tmp_path / "a.run.safetensors"
     assert main([*QUICK, "--save", str(path)]) == 0
     printed = capsys.readouterr().out
@@ -40,18 +38,18 @@ def test_a_run_is_kept_and_measured_again(tmp_path: Path, capsys: pytest.Capture
     assert printed.startswith(again.out.rstrip("\n"))
 
 
-def test_weights_that_were_changed_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_weights_that_were_changed_are_told(tmp_path, capsys):
     path = tmp_path / "a.run.safetensors"
     main([*QUICK, "--save", str(path)])
     found = runs.load(path)
-    found.weights.update({name: np.zeros_like(value) for name, value in found.weights.items()})  # type: ignore[attr-defined]
+    found.weights.update({name: np.zeros_like(value) for name, value in found.weights.items()})
     runs.save(path, found)
     capsys.readouterr()
     assert main(["again", str(path)]) == 0
     assert capsys.readouterr().err == "not the same numbers as when it was saved\n"
 
 
-def test_a_folder_of_ones_own_takes_the_place_of_the_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_of_ones_own_takes_the_place_of_the_digits(tmp_path, capsys):
     for name in ("cat", "dog"):
         save_photos(tmp_path / "own" / name, 5)
     path = tmp_path / "a.run.safetensors"
@@ -72,21 +70,19 @@ def test_a_folder_of_ones_own_takes_the_place_of_the_digits(tmp_path: Path, caps
         (["extractors", "--folder", "nowhere"], "There is no folder nowhere that can be opened"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(
-    typed: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_done_is_one_sentence(typed, sentence, capsys):
     assert main(typed) == 1
     said = capsys.readouterr()
     assert said.err.startswith(sentence) and said.err.count("\n") == 1 and not said.out
 
 
-def test_wrong_usage_is_told_apart() -> None:
+def test_wrong_usage_is_told_apart():
     with pytest.raises(SystemExit) as caught:
         main(["alchemy"])
     assert caught.value.code == 2
 
 
-def test_ctrl_c_ends_it_quietly(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_ends_it_quietly(monkeypatch, capsys):
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +27,6 @@ from engines.lab.maml import (
     query_logits,
     task_losses,
 )
-from engines.model.fusion import StreamSense
 from engines.protocol import Cancel
 from tests.engines.lab.makers import save_photos
 from tests.engines.lab.trials import assert_an_experiment, last, stopped_after, untimed
@@ -38,13 +36,13 @@ SMALL = {"width": 16, "n_heads": 2, "embed_dim": 8}
 
 
 @pytest.fixture(autouse=True)
-def few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_tasks(monkeypatch) -> None:
     for name, n in (("N_VALID", 2), ("N_TEST", 4), ("WIDTH", 16)):
         monkeypatch.setattr(maml, name, n)
 
 
 @pytest.fixture
-def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+def exact(monkeypatch) -> None:
     """Without the product's casts to single precision."""
     monkeypatch.setattr(Tensor, "float", lambda tensor: tensor)
 
@@ -60,7 +58,7 @@ def some_episodes(n_tasks: int = 2, n_shots: int = 1) -> Episodes:
 # --- as an experiment ----------------------------------------------------------------------------------------------
 
 
-def test_an_experiment_is_live_repeatable_stoppable_and_measurable_again() -> None:
+def test_an_experiment_is_live_repeatable_stoppable_and_measurable_again():
     end = assert_an_experiment(QUICK)
     assert [chart.key for chart in end.charts] == ["training", "adaptation"]
     for curve, row in zip(end.charts[1].curves, end.tables[0].rows, strict=True):
@@ -68,12 +66,12 @@ def test_an_experiment_is_live_repeatable_stoppable_and_measurable_again() -> No
     assert [(p.key, p.name) for p in end.pictures] == [(k, str(i + 1)) for k in ("support", "query") for i in range(5)]
 
 
-def test_a_stop_while_it_measures_ends_it_too() -> None:
+def test_a_stop_while_it_measures_ends_it_too():
     seen = stopped_after(replace(QUICK, method=("scratch",)), lambda found: found.stage == "measuring")
     assert seen[-1].end == "cancelled" and len(seen) == 2
 
 
-def test_the_baselines_stand_beside_it() -> None:
+def test_the_baselines_stand_beside_it():
     request = replace(QUICK, method=("fine_tuning", "prototypes", "scratch"))
     end = last(request)
     assert [row[0] for row in end.tables[0].rows] == [*request.method]
@@ -82,13 +80,13 @@ def test_the_baselines_stand_beside_it() -> None:
 
 
 @pytest.mark.parametrize("method", ["second_order", "head", "prototypes", "fine_tuning"])
-def test_every_method_learns_from_spoken_digits_too(method: str) -> None:
+def test_every_method_learns_from_spoken_digits_too(method):
     end = last(replace(QUICK, method=(method,), material="digits", n_tasks=1))
     assert end.end == "finished" and end.data is not None and end.data.name == "digits"
     assert np.isfinite(end.charts[0].curves[0].y).all() and end.pictures[0].pixels.shape[0] == N_MELS
 
 
-def test_a_folder_takes_the_place_of_the_characters(tmp_path: Path) -> None:
+def test_a_folder_takes_the_place_of_the_characters(tmp_path):
     for i in range(4):
         save_photos(tmp_path / str(i), 5)
     request = replace(QUICK, n_ways=2, method=("first_order",))
@@ -99,7 +97,7 @@ def test_a_folder_takes_the_place_of_the_characters(tmp_path: Path) -> None:
         last(QUICK, dataset=from_folder(tmp_path))
 
 
-def test_the_benchmark_needs_omniglot(tmp_path: Path) -> None:
+def test_the_benchmark_needs_omniglot(tmp_path):
     with pytest.raises(RequestError, match="Omniglot cannot be read"):
         list(maml.benchmark(QUICK, tmp_path, Cancel()))
 
@@ -118,7 +116,7 @@ def meta_loss_at(learner: Learner, episodes: Episodes, request: MamlRequest, mov
 
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("modality", ["picture", "sound"])
-def test_second_order_gradients_are_those_of_finite_differences(modality: StreamSense) -> None:
+def test_second_order_gradients_are_those_of_finite_differences(modality):
     """Through attention too, by its math kernel: the fast ones have no second derivative on a CPU."""
     request = replace(QUICK, n_ways=2, n_inner=2, inner_rate=0.5)
     learner = build(request, modality, sound="transformer", n_picture_blocks=1, **SMALL).double()
@@ -146,7 +144,7 @@ def test_second_order_gradients_are_those_of_finite_differences(modality: Stream
 
 
 @pytest.mark.usefixtures("exact")
-def test_the_first_step_moves_the_head_alone_since_no_gradient_passes_a_head_of_zeros() -> None:
+def test_the_first_step_moves_the_head_alone_since_no_gradient_passes_a_head_of_zeros():
     learner, episodes = small().double(), some_episodes()
     _, first, second = inner_loop(learner, "first_order", episodes.support, 5, 2, 0.2, second_order=False)
     assert set(first) == learner.adapted_parameters("head").keys()
@@ -158,14 +156,14 @@ def test_the_first_step_moves_the_head_alone_since_no_gradient_passes_a_head_of_
         learner.zero_grad()
 
 
-def test_first_and_second_order_take_the_same_inner_steps() -> None:
+def test_first_and_second_order_take_the_same_inner_steps():
     episodes, learner = some_episodes(), small()
     first, second = (meta_loss(learner, method, episodes, QUICK).item() for method in ("first_order", "second_order"))
     assert first == pytest.approx(second, rel=1e-6)
 
 
 @pytest.mark.parametrize("method", META)
-def test_inner_steps_lower_the_loss_on_the_support(method: str) -> None:
+def test_inner_steps_lower_the_loss_on_the_support(method):
     learner, episodes = small(), some_episodes(3, n_shots=2)
     path = inner_loop(learner, method, episodes.support, 5, 4, 0.05, second_order=False)
     with torch.no_grad():
@@ -174,7 +172,7 @@ def test_inner_steps_lower_the_loss_on_the_support(method: str) -> None:
     torch.testing.assert_close(losses[0], torch.full((3,), float(np.log(5))))
 
 
-def test_adaptation_leaves_the_models_own_weights_as_they_are() -> None:
+def test_adaptation_leaves_the_models_own_weights_as_they_are():
     learner = small()
     before = {name: value.clone() for name, value in learner.state_dict().items()}
     query_logits(learner, "first_order", some_episodes(), 5, 0.2, STEPS)
@@ -192,7 +190,7 @@ def shuffled(episodes: Episodes, order: list[int]) -> Episodes:
 
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("method", ["first_order", "head", "prototypes"])
-def test_the_order_of_classes_means_nothing(method: str) -> None:
+def test_the_order_of_classes_means_nothing(method):
     learner, episodes, order = small().double(), some_episodes(), [3, 0, 4, 1, 2]
     plain, other = (
         query_logits(learner, method, each, 5, 0.2, STEPS).unflatten(2, (5, -1))
@@ -203,13 +201,13 @@ def test_the_order_of_classes_means_nothing(method: str) -> None:
 
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("method", ["first_order", "prototypes"])
-def test_tasks_of_a_batch_do_not_affect_each_other(method: str) -> None:
+def test_tasks_of_a_batch_do_not_affect_each_other(method):
     learner, episodes = small().double(), some_episodes(3)
     alone = query_logits(learner, method, Episodes(episodes.support[1:2], episodes.queries[1:2]), 5, 0.2, STEPS)
     torch.testing.assert_close(query_logits(learner, method, episodes, 5, 0.2, STEPS)[1:2], alone)
 
 
-def test_prototypes_are_means_that_ignore_the_order_of_examples() -> None:
+def test_prototypes_are_means_that_ignore_the_order_of_examples():
     learner, episodes = small(), some_episodes(n_shots=3)
     flipped = Episodes(episodes.support.unflatten(1, (5, 3)).flip(2).flatten(1, 2), episodes.queries)
     torch.testing.assert_close(prototype_logits(learner, episodes, 5), prototype_logits(learner, flipped, 5))
@@ -228,7 +226,7 @@ def scores(**accuracy: tuple[float, float, float]) -> Table:
     return Table("maml", ("method", *(f"{n} steps %" for n in STEPS), "± one step %", "parameters adapted"), rows)
 
 
-def test_conclusions_are_what_the_table_holds() -> None:
+def test_conclusions_are_what_the_table_holds():
     found = scores(first_order=(0.2, 0.9, 0.91), second_order=(0.2, 0.92, 0.9), fine_tuning=(0.2, 0.8, 0.95))
     assert conclusions(found) == (
         ("maml_ahead", {"method": "second_order", "n": 1, "points": pytest.approx(12.0)}),
@@ -239,7 +237,7 @@ def test_conclusions_are_what_the_table_holds() -> None:
 
 
 @pytest.mark.slow
-def test_the_lessons_claims_hold_at_the_size_it_speaks_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lessons_claims_hold_at_the_size_it_speaks_of(monkeypatch):
     """One step on five drawings: MAML is ahead of pre-training and fine-tuning, and both of chance."""
     for name, n in (("N_VALID", 16), ("N_TEST", 40), ("WIDTH", 128)):
         monkeypatch.setattr(maml, name, n)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from engines.errors import AbilityError, RequestError
-from engines.hosts.builtin import BuiltinHost
 from engines.lab.masked_translation import PAIRS, MaskedRequest, MaskedResult, stream, words
-from engines.protocol import Cancel, Photo
+from engines.protocol import Cancel
 from engines.tasks.caption import DIRECT
 from engines.tasks.translate import PIVOT
 from tests.fake_host import FakeHost
@@ -26,16 +23,16 @@ TEXT = "A big brown dog , on the beach ."
         ("一只狗在草地上跑。", "zh", {2, 4, 5}, "一只...在...上跑。"),
     ],
 )
-def test_hidden_words_leave_a_gap_and_their_marks(text: str, source: str, hidden: set[int], shown: str) -> None:
+def test_hidden_words_leave_a_gap_and_their_marks(text, source, hidden, shown):
     target = "en" if source == "zh" else "de"
     assert MaskedRequest(text=text, source=source, target=target, hidden=frozenset(hidden)).shown == shown
 
 
-def test_a_gap_may_be_nothing_at_all() -> None:
+def test_a_gap_may_be_nothing_at_all():
     assert MaskedRequest(text=TEXT, hidden=frozenset({1, 2}), blank="").shown == "A dog, on the beach."
 
 
-def test_words_carry_their_marks_and_chinese_is_cut_into_characters() -> None:
+def test_words_carry_their_marks_and_chinese_is_cut_into_characters():
     assert words("Two dogs , one cat .", "en") == ("Two", "dogs,", "one", "cat.")
     assert words("两只 dog 在跑。", "zh") == ("两", "只", "dog", "在", "跑", "。")
 
@@ -51,21 +48,21 @@ def test_words_carry_their_marks_and_chinese_is_cut_into_characters() -> None:
         ({"weight": 1.5}, "The weight is 1.5; it is 0 to 1"),
     ],
 )
-def test_what_makes_no_sense_is_one_sentence(wrong: dict[str, Any], sentence: str) -> None:
+def test_what_makes_no_sense_is_one_sentence(wrong, sentence):
     with pytest.raises(RequestError, match=sentence):
         MaskedRequest(**{"text": TEXT, **wrong})
 
 
-def test_the_pairs_are_those_translated_in_one_step_into_a_language_of_captions() -> None:
+def test_the_pairs_are_those_translated_in_one_step_into_a_language_of_captions():
     assert set(PAIRS) == {f"{a}-{b}" for a in DIRECT for b in DIRECT if a != b and PIVOT in (a, b)}
 
 
-def test_any_other_model_says_that_it_cannot() -> None:
+def test_any_other_model_says_that_it_cannot():
     with pytest.raises(AbilityError, match="fake cannot write by text and photo at once"):
         stream(FakeHost(), MaskedRequest(text=TEXT))
 
 
-def test_the_built_in_model_translates_signs_and_can_be_stopped(tiny_host: BuiltinHost, photo: Photo) -> None:
+def test_the_built_in_model_translates_signs_and_can_be_stopped(tiny_host, photo):
     request = MaskedRequest(text=TEXT, hidden=frozenset({3}), photo=photo)
     *growing, last = stream(tiny_host, request)
     assert isinstance(last, MaskedResult) and last.end == "finished" and last.host == tiny_host.info.name

@@ -11,13 +11,13 @@ from tests.engines.lab.trials import last
 REQUEST = MultitaskRequest(task=("digit", "language"))
 
 
-def test_all_tasks_are_trained_together_then_each_alone() -> None:
+def test_all_tasks_are_trained_together_then_each_alone():
     assert models_of(REQUEST) == {
         "together": ("digit", "language"), "digit": ("digit",), "language": ("language",),
     }  # fmt: skip
 
 
-def test_a_single_task_is_measured_without_a_comparison() -> None:
+def test_a_single_task_is_measured_without_a_comparison():
     found = last(MultitaskRequest(n_steps=10, task=("parity",)))
     ((_, together, alone, difference, chance),) = found.tables[0].rows
     assert together is None and difference is None and isinstance(alone, float)
@@ -25,7 +25,7 @@ def test_a_single_task_is_measured_without_a_comparison() -> None:
     assert found.said == () and all(chart.key == "training" for chart in found.charts)
 
 
-def test_targets_are_what_the_data_set_says_of_a_sound() -> None:
+def test_targets_are_what_the_data_set_says_of_a_sound():
     dataset = digits()
     labelled = LabelledSplit.of(dataset, dataset.test)
     sounds = dataset.test.sounds
@@ -38,7 +38,7 @@ def test_targets_are_what_the_data_set_says_of_a_sound() -> None:
         assert dataset.families[family] == dataset.voices[sounds.voices[i]].family
 
 
-def test_the_trunk_starts_the_same_in_every_model() -> None:
+def test_the_trunk_starts_the_same_in_every_model():
     sizes = n_classes(digits(), REQUEST.task)
     assert sizes == {"digit": 10, "language": 4}
     together, alone = (multitask.build(REQUEST, digits(), each) for each in (sizes, {"digit": 10}))
@@ -46,7 +46,7 @@ def test_the_trunk_starts_the_same_in_every_model() -> None:
     assert all(torch.equal(a, b) for a, b in zip(together.trunk(), alone.trunk(), strict=True))
 
 
-def test_two_tasks_with_the_same_targets_and_heads_have_the_same_gradient() -> None:
+def test_two_tasks_with_the_same_targets_and_heads_have_the_same_gradient():
     model = multitask.build(REQUEST, digits(), {"digit": 10, "parity": 10})
     model.heads["parity"].load_state_dict(model.heads["digit"].state_dict())
     labelled = LabelledSplit.of(digits(), digits().valid)
@@ -62,7 +62,7 @@ def said_of(**differences: float) -> tuple[tuple[str, dict[str, Cell]], ...]:
     return conclusions((scores, Table("size", ("model", "parameters"), (("together", 120), ("alone", 480)))))
 
 
-def test_conclusions_are_what_the_tables_hold() -> None:
+def test_conclusions_are_what_the_tables_hold():
     assert said_of(digit=0.1, parity=0.0, family=-0.2) == (
         ("multitask_gain", {"task": "digit", "points": pytest.approx(10.0)}),
         ("multitask_loss", {"task": "family", "points": pytest.approx(20.0)}),

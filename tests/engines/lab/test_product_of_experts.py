@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 
-from engines.encoder import MediaEncoder
 from engines.errors import RequestError
 from engines.lab.masked_translation import MaskedRequest, parts, write
 from engines.lab.product_of_experts import Caches, ProductOfExperts, mix
 from engines.model.fusion import Stream
-from engines.protocol import Photo, Sound, TranslateRequest
+from engines.protocol import TranslateRequest
 from engines.tasks import translate
 
 TEXT = "A dog runs on the beach."
@@ -22,39 +19,39 @@ def logits(*probabilities: float) -> torch.Tensor:
     return torch.tensor([probabilities]).log()
 
 
-def test_with_a_weight_of_zero_the_translator_decides_alone() -> None:
+def test_with_a_weight_of_zero_the_translator_decides_alone():
     text, photo = torch.randn(2, 3, 9), torch.randn(2, 3, 9)
     assert torch.allclose(mix(text, photo, 0.0), text.log_softmax(-1), atol=1e-6)
 
 
-def test_a_sure_translator_decides_and_an_unsure_one_follows_the_photo() -> None:
+def test_a_sure_translator_decides_and_an_unsure_one_follows_the_photo():
     photo = logits(0.01, 0.01, 0.98)
     assert mix(logits(0.98, 0.01, 0.01), photo, 1.0).argmax() == 0
     assert mix(logits(0.36, 0.33, 0.31), photo, 1.0).argmax() == 2
 
 
-def test_the_result_is_the_weighted_product_of_both_distributions() -> None:
+def test_the_result_is_the_weighted_product_of_both_distributions():
     text, photo = logits(0.5, 0.3, 0.2), logits(0.1, 0.2, 0.7)
     g = 0.8 * (1 - 0.5)
     wanted = text.exp() ** (1 - g) * photo.exp() ** g
     assert torch.allclose(mix(text, photo, 0.8).softmax(-1), wanted / wanted.sum(), atol=1e-6)
 
 
-def test_without_a_photo_it_writes_what_the_translation_task_writes(encoder: MediaEncoder) -> None:
+def test_without_a_photo_it_writes_what_the_translation_task_writes(encoder):
     *_, alone = write(encoder, MaskedRequest(text=TEXT))
     *_, plain = translate.stream(encoder, TranslateRequest(text=TEXT, source="en", target="de"))
     assert alone.text == plain.text and alone.end == "finished"
     assert all(part.share == 0.0 for part in alone.parts)
 
 
-def test_a_photo_with_a_weight_of_zero_changes_nothing(encoder: MediaEncoder, photo: Photo) -> None:
+def test_a_photo_with_a_weight_of_zero_changes_nothing(encoder, photo):
     *_, alone = write(encoder, MaskedRequest(text=TEXT))
     *_, together = write(encoder, MaskedRequest(text=TEXT, photo=photo, weight=0.0))
     assert together.text == alone.text and all(part.share < 1e-4 for part in together.parts)
 
 
 @torch.inference_mode()
-def test_decoding_step_by_step_and_at_once_give_the_same(encoder: MediaEncoder, photo: Photo) -> None:
+def test_decoding_step_by_step_and_at_once_give_the_same(encoder, photo):
     """Beams decode with caches; the photo's shares are computed in one pass."""
     model, tokenizer = encoder.model, encoder.tokenizer
     experts = ProductOfExperts(model, tokenizer, model.fuse(encoder.streams(encoder.encode(photo), whole=True)), 0.8)
@@ -78,7 +75,7 @@ def test_decoding_step_by_step_and_at_once_give_the_same(encoder: MediaEncoder, 
     assert gains == pytest.approx(wanted, abs=1e-3)
 
 
-def test_tokens_become_words_and_a_words_share_is_that_of_all_its_tokens(encoder: MediaEncoder) -> None:
+def test_tokens_become_words_and_a_words_share_is_that_of_all_its_tokens(encoder):
     ids = encoder.tokenizer.encode("Der Schäferhund rennt.")
     gains = [0.0] * len(ids)
     inside = len(encoder.tokenizer.encode("Der"))  # the first token of the second word
@@ -88,14 +85,14 @@ def test_tokens_become_words_and_a_words_share_is_that_of_all_its_tokens(encoder
     assert [part.share for part in found] == pytest.approx([0.0, 0.75, 0.0])
 
 
-def test_chinese_characters_stand_alone_also_where_one_is_several_tokens(encoder: MediaEncoder) -> None:
+def test_chinese_characters_stand_alone_also_where_one_is_several_tokens(encoder):
     ids = encoder.tokenizer.encode("一只蹼跑。")
     found = parts(encoder.tokenizer, ids, [-1.0] * len(ids))
     assert "".join(part.text for part in found) == "一只蹼跑。"
     assert any(part.text == "蹼" for part in found) and all(part.share == 0.0 for part in found)
 
 
-def test_only_a_photo_helps_and_a_sentence_has_an_end(encoder: MediaEncoder, sound: Sound, tmp_path: Path) -> None:
+def test_only_a_photo_helps_and_a_sentence_has_an_end(encoder, sound, tmp_path):
     with pytest.raises(RequestError, match="Only a photo helps here"):
         list(write(encoder, MaskedRequest(text=TEXT, photo=sound)))
     with pytest.raises(RequestError, match="The sentence is too long"):

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from engines.errors import RequestError
-from engines.lab import EXPERIMENTS, FusionRequest, LabRequest, MamlRequest, name_of
+from engines.lab import EXPERIMENTS, FusionRequest, MamlRequest, name_of
 
 
 @pytest.mark.parametrize("kind", [entry.request for entry in EXPERIMENTS.values()], ids=[*EXPERIMENTS])
-def test_what_a_request_is_made_of_can_all_be_laid_out_and_typed(kind: type[LabRequest]) -> None:
+def test_what_a_request_is_made_of_can_all_be_laid_out_and_typed(kind):
     for each in fields(kind):
         assert ("known" in each.metadata) != ("low" in each.metadata), each.name
         if "known" in each.metadata:
@@ -19,7 +19,7 @@ def test_what_a_request_is_made_of_can_all_be_laid_out_and_typed(kind: type[LabR
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_is_known_by_its_request(name: str) -> None:
+def test_an_experiment_is_known_by_its_request(name):
     assert name_of(EXPERIMENTS[name].request()) == name
 
 
@@ -40,14 +40,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("given", "sentence"), WRONG, ids=[str(given) for given, _ in WRONG])
-def test_what_cannot_be_asked_is_one_sentence_in_both_languages(given: dict[str, Any], sentence: str) -> None:
+def test_what_cannot_be_asked_is_one_sentence_in_both_languages(given, sentence):
     with pytest.raises(RequestError) as caught:
         FusionRequest(**given)
     assert caught.value.en.startswith(sentence)
     assert caught.value.zh and caught.value.zh != caught.value.en
 
 
-def test_whole_numbers_stay_whole() -> None:
+def test_whole_numbers_stay_whole():
     with pytest.raises(RequestError, match=r"^n_ways is 2\.5; choose a whole number from 2 to 10"):
-        MamlRequest(n_ways=2.5)  # type: ignore[arg-type]
+        MamlRequest(n_ways=2.5)
     assert FusionRequest(sound_noise=1).sound_noise == 1

@@ -81,12 +81,12 @@ def assert_equal(one: Findings, other: Findings) -> None:
     ],
     ids=["finished", "stopped before anything was found"],
 )
-def test_a_run_comes_back_from_its_file_as_it_was(tmp_path: Path, found: Findings) -> None:
+def test_a_run_comes_back_from_its_file_as_it_was(tmp_path, found):
     runs.save(tmp_path / "a.run.safetensors", found)
     assert_equal(runs.load(tmp_path / "a.run.safetensors"), found)
 
 
-def test_the_file_holds_numbers_and_words_and_nothing_that_runs(tmp_path: Path) -> None:
+def test_the_file_holds_numbers_and_words_and_nothing_that_runs(tmp_path):
     runs.save(tmp_path / "a.run.safetensors", some_findings())
     with safe_open(tmp_path / "a.run.safetensors", "np") as file:
         assert set(file.metadata()) == {"run"}
@@ -116,7 +116,7 @@ DAMAGES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_file_that_is_no_run_is_one_sentence(tmp_path: Path, damage: str) -> None:
+def test_a_file_that_is_no_run_is_one_sentence(tmp_path, damage):
     path = tmp_path / "a.run.safetensors"
     runs.save(path, some_findings())
     rewritten(path, DAMAGES[damage])
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_run_is_one_sentence(tmp_path: Path, damage: str) -> N
         runs.load(path)
 
 
-def test_a_run_saved_under_the_names_of_earlier_versions_opens(tmp_path: Path) -> None:
+def test_a_run_saved_under_the_names_of_earlier_versions_opens(tmp_path):
     def to_old_names(about: dict[str, Any], arrays: object) -> None:
         about["experiment"] = "sharing"
         about["request"] = {"seed": 7, "n_steps": 20, "noise": 0.3, "task": ["digit"]}
@@ -138,7 +138,7 @@ def test_a_run_saved_under_the_names_of_earlier_versions_opens(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", [b"", b"not a run", b"\x00" * 100])
-def test_a_file_of_anything_else_is_the_same_sentence(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_anything_else_is_the_same_sentence(tmp_path, content):
     path = tmp_path / "a.run.safetensors"
     path.write_bytes(content)
     with pytest.raises(RequestError, match="is not a run of the Lab"):
@@ -147,20 +147,20 @@ def test_a_file_of_anything_else_is_the_same_sentence(tmp_path: Path, content: b
         runs.load(tmp_path / "nothing there")
 
 
-def test_weights_of_a_model_are_no_run(tmp_path: Path) -> None:
+def test_weights_of_a_model_are_no_run(tmp_path):
     save_file({"w": np.zeros(3)}, tmp_path / "model.safetensors")
     with pytest.raises(RequestError, match="is not a run of the Lab"):
         runs.load(tmp_path / "model.safetensors")
 
 
-def test_a_file_too_large_to_be_a_run_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_too_large_to_be_a_run_is_not_read(tmp_path, monkeypatch):
     runs.save(tmp_path / "a.run.safetensors", some_findings())
     monkeypatch.setattr(runs, "MAX_FILE_BYTES", 100)
     with pytest.raises(RequestError, match="is not a run of the Lab"):
         runs.load(tmp_path / "a.run.safetensors")
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(RequestError, match=r"^The run cannot be written to a\.run"):
         runs.save(tmp_path / "no such folder" / "a.run", some_findings())
 
@@ -168,7 +168,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 # --- measured again --------------------------------------------------------------------------------------------------
 
 
-def test_a_kept_run_is_measured_again_to_the_same_numbers(tmp_path: Path) -> None:
+def test_a_kept_run_is_measured_again_to_the_same_numbers(tmp_path):
     found = last(SMALL)
     runs.save(tmp_path / "a", found)
     opened = runs.load(tmp_path / "a")
@@ -176,18 +176,18 @@ def test_a_kept_run_is_measured_again_to_the_same_numbers(tmp_path: Path) -> Non
     assert runs.measure_again(opened) == tuple(table for table in found.tables if table.key != "time")
 
 
-def test_weights_that_were_changed_are_found_out() -> None:
+def test_weights_that_were_changed_are_found_out():
     found = last(SMALL)
     spoiled = {name: np.zeros_like(value) for name, value in found.weights.items()}
     assert runs.measure_again(replace(found, weights=spoiled)) != runs.measure_again(found)
 
 
-def test_a_run_that_was_stopped_has_nothing_to_measure() -> None:
+def test_a_run_that_was_stopped_has_nothing_to_measure():
     with pytest.raises(RequestError, match=r"^This run was not finished"):
         runs.measure_again(some_findings(end="cancelled", weights={}))
 
 
-def test_a_run_is_measured_only_on_what_it_learnt_from() -> None:
+def test_a_run_is_measured_only_on_what_it_learnt_from():
     with pytest.raises(RequestError, match=r"^This run learnt from '猫和狗', which is not here"):
         runs.measure_again(some_findings())
 
@@ -195,7 +195,7 @@ def test_a_run_is_measured_only_on_what_it_learnt_from() -> None:
 # --- watched ---------------------------------------------------------------------------------------------------------
 
 
-def test_curves_grow_point_by_point_each_in_its_chart() -> None:
+def test_curves_grow_point_by_point_each_in_its_chart():
     watch = Recorder(SMALL, 10)
     watch.point("training", "gru", 1, 0.1, axes=("step", "accuracy"), percent=True)
     watch.point("training", "transformer", 1, 0.2, axes=("step", "accuracy"), percent=True)
@@ -208,7 +208,7 @@ def test_curves_grow_point_by_point_each_in_its_chart() -> None:
     assert game.curves == (Curve("a", (5,), (2.0,)),) and not game.percent
 
 
-def test_what_was_found_before_is_not_changed_by_what_comes_after() -> None:
+def test_what_was_found_before_is_not_changed_by_what_comes_after():
     watch = Recorder(SMALL, 10)
     watch.point("training", "gru", 1, 0.1, axes=("step", "accuracy"))
     early = watch.findings()

@@ -48,7 +48,7 @@ def test_closing_stops_the_decoding_and_ends_the_thread():
 
     found = ahead(items())
     assert next(item for item in found if item is not None) == 0
-    found.close()  # type: ignore[attr-defined]
+    found.close()
     assert seen[0] is not None and seen[0].is_set
     assert ended.wait(10)
 

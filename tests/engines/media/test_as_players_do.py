@@ -21,14 +21,14 @@ from tests.engines.media.makers import film, pitch_hz, several_tracks, sine
 
 
 def keys(notes: Sequence[object]) -> list[str]:
-    return [note.key for note in notes]  # type: ignore[attr-defined]
+    return [note.key for note in notes]
 
 
 LOW, HIGH = (sine(2.0, rate_hz=RATE_HZ, hz=hz) for hz in (300.0, 800.0))
 SILENT = np.zeros(2 * RATE_HZ, np.float32)
 
 
-def test_the_default_track_is_heard_and_that_there_are_others_is_said(tmp_path: Path) -> None:
+def test_the_default_track_is_heard_and_that_there_are_others_is_said(tmp_path):
     path = several_tracks(tmp_path / "film.mka", {"ger": LOW, "eng": HIGH}, default="eng")
     sound = load_sound(path)
     assert pitch_hz(sound.samples) == pytest.approx(800, abs=3)
@@ -37,7 +37,7 @@ def test_the_default_track_is_heard_and_that_there_are_others_is_said(tmp_path: 
     assert probe(path).n_tracks == 2 and probe_sound(path).track == 2
 
 
-def test_a_track_can_be_chosen_by_its_number(tmp_path: Path) -> None:
+def test_a_track_can_be_chosen_by_its_number(tmp_path):
     path = several_tracks(tmp_path / "film.mka", {"ger": LOW, "eng": HIGH}, default="eng")
     assert pitch_hz(load_sound(path, track=1).samples) == pytest.approx(300, abs=3)
     assert pitch_hz(np.concatenate(list(stream_sound(path, track=1)))) == pytest.approx(300, abs=3)
@@ -46,13 +46,13 @@ def test_a_track_can_be_chosen_by_its_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("default", ["ger", None])
-def test_a_silent_track_is_passed_over(tmp_path: Path, default: str | None) -> None:
+def test_a_silent_track_is_passed_over(tmp_path, default):
     path = several_tracks(tmp_path / "film.mka", {"ger": SILENT, "eng": HIGH}, default=default)
     assert pitch_hz(load_sound(path).samples) == pytest.approx(800, abs=3)
     assert is_quiet(load_sound(path, track=1).samples)
 
 
-def test_sides_that_cancel_out_are_heard_by_one_of_them(tmp_path: Path) -> None:
+def test_sides_that_cancel_out_are_heard_by_one_of_them(tmp_path):
     samples = sine(1.0)
     path = film(
         tmp_path / "wide.flac", picture=None, sound="flac", layout="stereo", samples=np.stack([samples, -samples])
@@ -66,7 +66,7 @@ def test_sides_that_cancel_out_are_heard_by_one_of_them(tmp_path: Path) -> None:
     ("layout", "signs"),
     [("3.0", (1, -1, 0)), ("quad", (1, -1, 1, -1)), ("5.1", (1, -1, 0, 0, 0, 0)), ("5.1", (0, 0, 0, 0, 1, -1))],
 )
-def test_sides_of_surround_sound_that_cancel_out_are_heard(tmp_path: Path, layout: str, signs: tuple[int, ...]) -> None:
+def test_sides_of_surround_sound_that_cancel_out_are_heard(tmp_path, layout, signs):
     samples = np.stack([sign * sine(1.0) for sign in signs])
     sound = load_sound(film(tmp_path / "wide.flac", picture=None, sound="flac", layout=layout, samples=samples))
     assert pitch_hz(sound.samples) == pytest.approx(440, abs=3) and not is_quiet(sound.samples)
@@ -82,7 +82,7 @@ def float_wav(path: Path, samples: np.ndarray) -> Path:
     return film(path, picture=None, sound="pcm_f32le", samples=samples)
 
 
-def test_very_quiet_speech_is_made_as_loud_as_usual_and_that_is_said(tmp_path: Path) -> None:
+def test_very_quiet_speech_is_made_as_loud_as_usual_and_that_is_said(tmp_path):
     path = float_wav(tmp_path / "far.wav", words(10 ** (-65 / 20)))
     sound = load_sound(path)
     assert not is_quiet(sound.samples) and np.percentile(loudness(sound.samples), 95) > 0.03
@@ -90,7 +90,7 @@ def test_very_quiet_speech_is_made_as_loud_as_usual_and_that_is_said(tmp_path: P
     assert max(map(np.max, stream_sound(path))) > 0.03
 
 
-def test_silence_an_even_hiss_and_what_is_loud_enough_stay_as_they_are(tmp_path: Path) -> None:
+def test_silence_an_even_hiss_and_what_is_loud_enough_stay_as_they_are(tmp_path):
     rng = np.random.default_rng(0)
     hiss = (10 ** (-65 / 20) * rng.standard_normal(96_000)).astype(np.float32)
     for name, samples in {"hiss": hiss, "none": np.zeros(96_000, np.float32), "soft": words(0.02)}.items():
@@ -100,14 +100,14 @@ def test_silence_an_even_hiss_and_what_is_loud_enough_stay_as_they_are(tmp_path:
 
 
 @pytest.mark.parametrize("seconds", [1 / 48_000, 0.02, 0.0999])
-def test_a_sound_of_a_moment_is_too_short_to_say(tmp_path: Path, seconds: float) -> None:
+def test_a_sound_of_a_moment_is_too_short_to_say(tmp_path, seconds):
     path = film(tmp_path / "click.wav", picture=None, sound="pcm_s16le", samples=sine(seconds))
     for read in (load_sound, lambda path: list(stream_sound(path))):
         with pytest.raises(MediaError, match=r"click\.wav is shorter than 0\.1 seconds, too short to say what it is"):
             read(path)
 
 
-def test_a_recording_that_was_stopped_at_once_is_too_short_to_say(tmp_path: Path) -> None:
+def test_a_recording_that_was_stopped_at_once_is_too_short_to_say(tmp_path):
     with wave.open(str(tmp_path / "click.wav"), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
     with pytest.raises(MediaError, match=r"click\.wav is shorter than 0\.1 seconds, too short to say what it is"):
@@ -118,19 +118,19 @@ def test_a_recording_that_was_stopped_at_once_is_too_short_to_say(tmp_path: Path
     ("suffix", "coding", "rate_hz"),
     [("ac3", "ac3", 48_000), ("eac3", "eac3", 48_000), ("g722", "g722", 16_000), ("rm", "ac3", 48_000)],
 )
-def test_raw_and_old_sounds_are_read(tmp_path: Path, suffix: str, coding: str, rate_hz: int) -> None:
+def test_raw_and_old_sounds_are_read(tmp_path, suffix, coding, rate_hz):
     sound = load_sound(film(tmp_path / f"a.{suffix}", picture=None, sound=coding, rate_hz=rate_hz))
     assert sound.duration_s == pytest.approx(2, abs=0.1)
     assert pitch_hz(sound.samples[8_000:24_000]) == pytest.approx(440, abs=3)
 
 
 @pytest.mark.parametrize(("suffix", "picture", "sound"), [("mxf", "mpeg2video", "pcm_s16le"), ("nut", "mpeg4", "flac")])
-def test_clips_of_the_studio_are_read(tmp_path: Path, suffix: str, picture: str, sound: str) -> None:
+def test_clips_of_the_studio_are_read(tmp_path, suffix, picture, sound):
     clip = load_clip(film(tmp_path / f"a.{suffix}", picture=picture, sound=sound, fps=25), n_frames=2)
     assert clip.frames[0].shape == (48, 64, 3) and clip.sound is not None
 
 
-def test_tape_of_a_camcorder_is_read_in_its_shape(tmp_path: Path) -> None:
+def test_tape_of_a_camcorder_is_read_in_its_shape(tmp_path):
     tape = film(tmp_path / "tape.dv", picture="dvvideo", sound="pcm_s16le", fps=25, size=(720, 576), layout="stereo")
     clip = load_clip(tape, n_frames=2, max_side=320)
     height, width, _ = clip.frames[0].shape
@@ -150,9 +150,7 @@ def white_corner(_: int) -> np.ndarray:
     [((-1, 0, 0, 1), (0, 1)), ((1, 0, 0, -1), (1, 0)), ((0, 1, 1, 0), (0, 0)), ((0, -1, -1, 0), (1, 1))],
     ids=["mirrored", "upside down", "along one diagonal", "along the other"],
 )
-def test_a_mirrored_clip_is_shown_as_players_show_it(
-    tmp_path: Path, matrix: tuple[int, int, int, int], white_at: tuple[int, int]
-) -> None:
+def test_a_mirrored_clip_is_shown_as_players_show_it(tmp_path, matrix, white_at):
     path = film(tmp_path / "selfie.mp4", paint=white_corner, sound=None)
     a, b, c, d = (entry << 16 for entry in matrix)
     data = bytearray(path.read_bytes())
@@ -168,7 +166,7 @@ def test_a_mirrored_clip_is_shown_as_players_show_it(
     assert frame.mean() == pytest.approx(64, abs=12)
 
 
-def test_pixels_that_are_not_square_are_shown_in_their_shape(tmp_path: Path) -> None:
+def test_pixels_that_are_not_square_are_shown_in_their_shape(tmp_path):
     path = tmp_path / "dv.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
@@ -182,7 +180,7 @@ def test_pixels_that_are_not_square_are_shown_in_their_shape(tmp_path: Path) -> 
     assert load_clip(path, n_frames=1).frames[0].shape == (180, 320, 3)
 
 
-def test_notes_come_through_the_child(tmp_path: Path) -> None:
+def test_notes_come_through_the_child(tmp_path):
     path = several_tracks(tmp_path / "film.mka", {"ger": LOW, "eng": HIGH}, default="eng")
     assert media.load_sound(path).notes == load_sound(path).notes
     assert media.probe_sound(path) == probe_sound(path)

@@ -51,18 +51,18 @@ def the_child() -> child._Child:
 
 
 @pytest.fixture
-def clip_file(tmp_path: Path) -> Path:
+def clip_file(tmp_path) -> Path:
     return film(tmp_path / "clip.mp4")
 
 
 @pytest.fixture
-def photo_file(tmp_path: Path) -> Path:
+def photo_file(tmp_path) -> Path:
     path = tmp_path / "photo.png"
     Image.new("RGB", (6, 4), (10, 20, 30)).save(path)
     return path
 
 
-def test_what_comes_out_is_what_reading_here_would_give(clip_file: Path, photo_file: Path) -> None:
+def test_what_comes_out_is_what_reading_here_would_give(clip_file, photo_file):
     assert media.probe(clip_file) == reading.probe(clip_file)
     assert np.array_equal(media.load_photo(photo_file).pixels, reading.load_photo(photo_file).pixels)
     there, here = media.load_sound(clip_file, max_s=0.5), reading.load_sound(clip_file, max_s=0.5)
@@ -76,13 +76,13 @@ def test_what_comes_out_is_what_reading_here_would_give(clip_file: Path, photo_f
     assert np.array_equal(np.concatenate(chunks), reading.load_sound(clip_file).samples)
 
 
-def test_arrays_can_be_written_to(clip_file: Path, photo_file: Path) -> None:
+def test_arrays_can_be_written_to(clip_file, photo_file):
     media.load_photo(photo_file).pixels[0] = 0
     media.load_sound(clip_file).samples[0] = 0
     media.load_clip(clip_file, n_frames=1).frames[0][0] = 0
 
 
-def test_one_child_reads_one_file_after_another(clip_file: Path, photo_file: Path) -> None:
+def test_one_child_reads_one_file_after_another(clip_file, photo_file):
     media.probe(clip_file)
     first = the_child()
     assert first.process.pid != os.getpid()
@@ -91,7 +91,7 @@ def test_one_child_reads_one_file_after_another(clip_file: Path, photo_file: Pat
     assert the_child() is first
 
 
-def test_a_refusal_comes_back_in_both_languages_and_the_child_goes_on(tmp_path: Path, photo_file: Path) -> None:
+def test_a_refusal_comes_back_in_both_languages_and_the_child_goes_on(tmp_path, photo_file):
     (tmp_path / "empty.mp3").touch()
     media.probe(photo_file)
     first = the_child()
@@ -102,26 +102,24 @@ def test_a_refusal_comes_back_in_both_languages_and_the_child_goes_on(tmp_path: 
     assert the_child() is first
 
 
-def test_a_relative_name_is_looked_up_where_the_caller_is(
-    photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_name_is_looked_up_where_the_caller_is(photo_file, tmp_path, monkeypatch):
     media.probe(photo_file)
     monkeypatch.chdir(tmp_path)
     assert media.probe(Path("photo.png")).width == 6
 
 
-def test_a_defect_of_ours_is_no_sentence_and_tells_where_it_was(clip_file: Path) -> None:
+def test_a_defect_of_ours_is_no_sentence_and_tells_where_it_was(clip_file):
     with pytest.raises(RuntimeError, match=r"(?s)reading failed in the child.*ValueError: n_frames is 0"):
         media.load_clip(clip_file, n_frames=0)
     assert media.probe(clip_file).kind == "clip"
 
 
-def test_numpy_numbers_are_taken_as_numbers(clip_file: Path) -> None:
+def test_numpy_numbers_are_taken_as_numbers(clip_file):
     clip = media.load_clip(clip_file, n_frames=int(np.int64(2)), start_s=np.float32(0.5), max_s=np.float64(1.0))
     assert clip.duration_s == pytest.approx(1.0)
 
 
-def test_a_stream_left_half_way_leaves_the_child_ready(clip_file: Path) -> None:
+def test_a_stream_left_half_way_leaves_the_child_ready(clip_file):
     stream = media.stream_sound(clip_file, chunk_s=0.1)
     next(stream)
     assert not child._idle
@@ -131,7 +129,7 @@ def test_a_stream_left_half_way_leaves_the_child_ready(clip_file: Path) -> None:
     assert media.probe(clip_file).kind == "clip" and the_child() is first
 
 
-def test_two_streams_at_once_have_a_child_each(clip_file: Path) -> None:
+def test_two_streams_at_once_have_a_child_each(clip_file):
     one, two = (media.stream_sound(clip_file, chunk_s=0.5) for _ in range(2))
     whole = reading.load_sound(clip_file).samples
     for n, (a, b) in enumerate(zip(one, two, strict=True)):
@@ -139,7 +137,7 @@ def test_two_streams_at_once_have_a_child_each(clip_file: Path) -> None:
     assert len(child._idle) == 2
 
 
-def test_threads_read_side_by_side_and_only_two_children_are_kept(tmp_path: Path) -> None:
+def test_threads_read_side_by_side_and_only_two_children_are_kept(tmp_path):
     paths = [tmp_path / f"{n}.png" for n in range(3)]
     for n, path in enumerate(paths):
         Image.new("L", (4, 4), 80 * n).save(path)
@@ -157,7 +155,7 @@ def test_threads_read_side_by_side_and_only_two_children_are_kept(tmp_path: Path
     assert 1 <= len(child._idle) <= 2
 
 
-def test_a_child_that_dies_in_the_middle_costs_one_sentence(clip_file: Path) -> None:
+def test_a_child_that_dies_in_the_middle_costs_one_sentence(clip_file):
     media.probe(clip_file)
     first = the_child()
     stream = media.stream_sound(clip_file, chunk_s=0.1)
@@ -170,7 +168,7 @@ def test_a_child_that_dies_in_the_middle_costs_one_sentence(clip_file: Path) -> 
     assert the_child() is not first
 
 
-def test_a_child_that_was_killed_while_it_waited_is_replaced(clip_file: Path) -> None:
+def test_a_child_that_was_killed_while_it_waited_is_replaced(clip_file):
     media.probe(clip_file)
     first = the_child()
     first.process.kill()
@@ -180,7 +178,7 @@ def test_a_child_that_was_killed_while_it_waited_is_replaced(clip_file: Path) ->
 
 
 @needs_signals
-def test_a_child_that_hangs_is_given_up(clip_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_hangs_is_given_up(clip_file, monkeypatch):
     media.probe(clip_file)
     first = the_child()
     monkeypatch.setattr(child, "PATIENCE_S", 0.2)
@@ -194,7 +192,7 @@ def test_a_child_that_hangs_is_given_up(clip_file: Path, monkeypatch: pytest.Mon
 
 
 @needs_signals
-def test_a_stop_ends_the_process_that_works_for_it_at_once(clip_file: Path) -> None:
+def test_a_stop_ends_the_process_that_works_for_it_at_once(clip_file):
     media.probe(clip_file)
     first = the_child()
     first.process.send_signal(signal.SIGSTOP)  # a decoder that takes for ever
@@ -217,9 +215,7 @@ def test_a_stop_ends_the_process_that_works_for_it_at_once(clip_file: Path) -> N
 
 
 @needs_signals
-def test_a_long_request_makes_room_for_the_next(
-    clip_file: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_request_makes_room_for_the_next(clip_file, photo_file, monkeypatch):
     monkeypatch.setattr(child, "_quick", threading.Semaphore(1))
     monkeypatch.setattr(child, "_long", threading.Semaphore(1))
     monkeypatch.setattr(child, "LONG_S", 0.1)
@@ -236,9 +232,7 @@ def test_a_long_request_makes_room_for_the_next(
     assert not thread.is_alive() and child._quick._value == child._long._value == 1
 
 
-def test_no_more_requests_are_decoded_at_once_than_there_are_places(
-    photo_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_more_requests_are_decoded_at_once_than_there_are_places(photo_file, monkeypatch):
     monkeypatch.setattr(child, "_quick", threading.Semaphore(1))
     monkeypatch.setattr(child, "LONG_S", 600.0)
     running, most, ask = 0, 0, child._receive
@@ -247,7 +241,7 @@ def test_no_more_requests_are_decoded_at_once_than_there_are_places(
         nonlocal running, most
         running += 1
         most = max(most, running)
-        answer = ask(pipe)  # type: ignore[arg-type]
+        answer = ask(pipe)
         running -= 1
         return answer
 
@@ -262,9 +256,7 @@ def test_no_more_requests_are_decoded_at_once_than_there_are_places(
 
 @pytest.mark.slow
 @needs_signals
-def test_a_file_that_takes_more_time_than_its_size_allows_is_given_up_with_a_true_sentence(
-    photo_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_takes_more_time_than_its_size_allows_is_given_up_with_a_true_sentence(photo_file, monkeypatch):
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from engines.media import budget, child, reading; "
         "budget.BASE_S = 0.1; reading.probe = lambda path: [0 for _ in iter(int, 1)]; child.serve()"
@@ -278,16 +270,14 @@ def test_a_file_that_takes_more_time_than_its_size_allows_is_given_up_with_a_tru
 
 
 @needs_signals
-def test_a_ctrl_c_is_for_the_parent(clip_file: Path) -> None:
+def test_a_ctrl_c_is_for_the_parent(clip_file):
     media.probe(clip_file)
     first = the_child()
     first.process.send_signal(signal.SIGINT)
     assert media.probe(clip_file).kind == "clip" and the_child() is first
 
 
-def test_an_interrupted_question_does_not_leave_its_answer_to_the_next(
-    clip_file: Path, photo_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_question_does_not_leave_its_answer_to_the_next(clip_file, photo_file, monkeypatch):
     media.probe(clip_file)
     first = the_child()
 
@@ -313,9 +303,7 @@ def test_an_interrupted_question_does_not_leave_its_answer_to_the_next(
     ],
     ids=["chatter", "no json", "objects", "unknown record", "nothing"],
 )
-def test_a_child_that_says_what_it_may_not_is_not_believed(
-    clip_file: Path, monkeypatch: pytest.MonkeyPatch, says: str
-) -> None:
+def test_a_child_that_says_what_it_may_not_is_not_believed(clip_file, monkeypatch, says):
     monkeypatch.setattr(child, "_PROGRAM", f"import struct, sys; {says}; sys.stdout.flush(); sys.stdin.read()")
     monkeypatch.setattr(child, "PATIENCE_S", 10)
     with pytest.raises(MediaError, match=r"clip\.mp4 is damaged"):
@@ -324,7 +312,7 @@ def test_a_child_that_says_what_it_may_not_is_not_believed(
 
 
 @pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="this system does not show limits")
-def test_the_child_may_not_write_files_nor_swell(clip_file: Path) -> None:
+def test_the_child_may_not_write_files_nor_swell(clip_file):
     media.probe(clip_file)
     lines = Path(f"/proc/{the_child().process.pid}/limits").read_text().splitlines()
     soft = {line[:26].strip(): line[26:].split()[0] for line in lines}
@@ -332,7 +320,7 @@ def test_the_child_may_not_write_files_nor_swell(clip_file: Path) -> None:
     assert soft["Max address space"] == str(child.MEMORY_BYTES)
 
 
-def test_where_no_process_can_be_started_files_are_read_here(clip_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_process_can_be_started_files_are_read_here(clip_file, monkeypatch):
     def refuse(*args: object, **options: object) -> None:
         raise OSError("no processes here")
 
@@ -342,7 +330,7 @@ def test_where_no_process_can_be_started_files_are_read_here(clip_file: Path, mo
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="this system does not show processes")
-def test_the_child_ends_with_its_parent_however_that_ends(photo_file: Path) -> None:
+def test_the_child_ends_with_its_parent_however_that_ends(photo_file):
     for last_words in ("raise SystemExit", "os.kill(os.getpid(), 9)"):
         program = (
             "import os, sys; from pathlib import Path; from engines import media; from engines.media import child; "
@@ -359,7 +347,7 @@ def test_the_child_ends_with_its_parent_however_that_ends(photo_file: Path) -> N
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork there")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_fork_does_not_share_its_parents_child(clip_file: Path) -> None:
+def test_a_fork_does_not_share_its_parents_child(clip_file):
     media.probe(clip_file)
     first = the_child()
     forked = os.fork()

@@ -23,7 +23,7 @@ def spoiled(path: Path, start: float = 0.45, end: float = 0.55) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["mp3", "aac", "opus", "flac", "mka"])
-def test_a_sound_damaged_in_the_middle_keeps_the_rest(tmp_path: Path, suffix: str) -> None:
+def test_a_sound_damaged_in_the_middle_keeps_the_rest(tmp_path, suffix):
     path = spoiled(film(tmp_path / f"tone.{suffix}", picture=None, sound=SOUND_FILES[suffix], seconds=8))
     samples = load_sound(path).samples
     assert len(samples) > 5 * RATE_HZ
@@ -32,7 +32,7 @@ def test_a_sound_damaged_in_the_middle_keeps_the_rest(tmp_path: Path, suffix: st
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts", "avi"])
-def test_a_clip_damaged_in_the_middle_keeps_the_rest(tmp_path: Path, suffix: str) -> None:
+def test_a_clip_damaged_in_the_middle_keeps_the_rest(tmp_path, suffix):
     picture = "mpeg4" if suffix == "avi" else "libx264"
     path = spoiled(film(tmp_path / f"clip.{suffix}", picture=picture, sound="libmp3lame", seconds=8, fps=25))
     clip = load_clip(path, n_frames=8)
@@ -42,14 +42,14 @@ def test_a_clip_damaged_in_the_middle_keeps_the_rest(tmp_path: Path, suffix: str
 
 
 @pytest.mark.parametrize("suffix", ["mp3", "ogg", "wav", "mka"])
-def test_a_sound_cut_short_gives_what_is_there(tmp_path: Path, suffix: str) -> None:
+def test_a_sound_cut_short_gives_what_is_there(tmp_path, suffix):
     path = film(tmp_path / f"tone.{suffix}", picture=None, sound=SOUND_FILES[suffix], seconds=4)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert load_sound(path).duration_s == pytest.approx(2, abs=0.6)
 
 
 @pytest.mark.parametrize(("name", "picture"), [("cut.mp4", "libx264"), ("cut.m4a", None)])
-def test_an_mp4_cut_short_has_lost_its_table_and_is_refused(tmp_path: Path, name: str, picture: str | None) -> None:
+def test_an_mp4_cut_short_has_lost_its_table_and_is_refused(tmp_path, name, picture):
     path = film(tmp_path / name, picture=picture)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 8 // 10])
     for read in (probe, load_clip, load_sound, load_photo):
@@ -61,7 +61,7 @@ def test_an_mp4_cut_short_has_lost_its_table_and_is_refused(tmp_path: Path, name
         )
 
 
-def test_a_clip_whose_sound_cannot_be_read_is_a_silent_clip(tmp_path: Path) -> None:
+def test_a_clip_whose_sound_cannot_be_read_is_a_silent_clip(tmp_path):
     path = film(tmp_path / "clip.mkv", sound="flac")
     data = path.read_bytes()
     path.write_bytes(data.replace(b"fLaC", b"xxxx"))

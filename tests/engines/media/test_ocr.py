@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,7 +27,7 @@ def sign(*lines: str, size: tuple[int, int] = (800, 400)) -> Image.Image:
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def read(monkeypatch) -> Callable[..., None]:
     """Have a picture be read as (line, confidence) pairs by a reader that looks at nothing."""
 
     def use(*found: tuple[str, float]) -> None:
@@ -39,19 +38,17 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return use
 
 
-def test_doubtful_lines_and_single_signs_are_left_out(read: Callable[..., None]) -> None:
+def test_doubtful_lines_and_single_signs_are_left_out(read):
     read(("EXIT", 0.99), ("Q", 0.98), ("风利", 0.63), ("  Gate   12 ", 0.9), ("--", 1.0))
     assert ocr.lines_of(np.zeros((8, 8, 3), np.uint8)) == ("EXIT", "Gate 12")
 
 
-def test_a_picture_without_words_has_none(read: Callable[..., None]) -> None:
+def test_a_picture_without_words_has_none(read):
     read()
     assert ocr.lines_of(np.zeros((8, 8, 3), np.uint8)) == ()
 
 
-def test_a_clip_is_read_in_a_frame_of_each_stretch_and_a_long_one_in_no_more_than_asked(
-    read: Callable[..., None], tmp_path: Path
-) -> None:
+def test_a_clip_is_read_in_a_frame_of_each_stretch_and_a_long_one_in_no_more_than_asked(read, tmp_path):
     read(("EXIT", 0.99))
     clip = film(tmp_path / "clip.mp4")
     duration_s = reading.probe(clip).duration_s
@@ -61,7 +58,7 @@ def test_a_clip_is_read_in_a_frame_of_each_stretch_and_a_long_one_in_no_more_tha
     assert len(list(reading.stream_words(clip, step_s=duration_s / 40, most=3))) == 3
 
 
-def test_without_the_extra_nothing_is_read_and_nothing_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_the_extra_nothing_is_read_and_nothing_fails(monkeypatch, tmp_path):
     monkeypatch.setattr(ocr, "PACKAGES", ("a_package_nobody_has",))
     sign("EXIT").save(tmp_path / "sign.png")
     assert not ocr.is_installed()
@@ -71,7 +68,7 @@ def test_without_the_extra_nothing_is_read_and_nothing_fails(monkeypatch: pytest
     assert ocr.missing().zh != ocr.missing().en
 
 
-def test_a_reader_that_fails_costs_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_reader_that_fails_costs_one_sentence(monkeypatch, tmp_path):
     def fail() -> None:
         raise ImportError("libGL.so.1")
 
@@ -84,7 +81,7 @@ def test_a_reader_that_fails_costs_one_sentence(monkeypatch: pytest.MonkeyPatch,
 
 @needs_ocr
 @pytest.mark.slow
-def test_a_rendered_sign_is_read_line_by_line_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_a_rendered_sign_is_read_line_by_line_in_a_process_of_its_own(tmp_path):
     sign("Emergency exit", "Platform 12").save(tmp_path / "sign.png")
     (words,) = media.stream_words(tmp_path / "sign.png")
     assert words.lines == ("Emergency exit", "Platform 12")
@@ -92,7 +89,7 @@ def test_a_rendered_sign_is_read_line_by_line_in_a_process_of_its_own(tmp_path: 
 
 @needs_ocr
 @pytest.mark.slow
-def test_an_empty_wall_and_noise_hold_no_words(tmp_path: Path) -> None:
+def test_an_empty_wall_and_noise_hold_no_words(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3), np.uint8)
     for name, pixels in (("wall.png", np.full((300, 300, 3), 200, np.uint8)), ("noise.png", noise)):
         Image.fromarray(pixels).save(tmp_path / name)
@@ -101,7 +98,7 @@ def test_an_empty_wall_and_noise_hold_no_words(tmp_path: Path) -> None:
 
 @needs_ocr
 @pytest.mark.slow
-def test_reading_words_sends_nothing_about_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_words_sends_nothing_about_this_machine(tmp_path, monkeypatch):
     while child._idle:
         child._idle.pop().end()
     monkeypatch.setenv("HOME", str(tmp_path))

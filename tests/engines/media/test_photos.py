@@ -38,7 +38,7 @@ def near(seen: tuple[int, ...], wanted: tuple[int, ...], by: int = 12) -> bool:
 
 
 @pytest.mark.parametrize("suffix", ["avif", "bmp", "gif", "jp2", "jpg", "png", "ppm", "tif", "webp"])
-def test_every_usual_photo_format_keeps_its_colours(tmp_path: Path, suffix: str) -> None:
+def test_every_usual_photo_format_keeps_its_colours(tmp_path, suffix):
     path = tmp_path / f"photo.{suffix}"
     corner_photo().save(path)
     pixels = load_photo(path).pixels
@@ -53,9 +53,7 @@ def test_every_usual_photo_format_keeps_its_colours(tmp_path: Path, suffix: str)
     ("orientation", "red_at"),
     [(1, (0, 0)), (2, (1, 0)), (3, (1, 1)), (4, (0, 1)), (5, (0, 0)), (6, (1, 0)), (7, (1, 1)), (8, (0, 1))],
 )
-def test_a_photo_is_turned_as_its_exif_says(
-    tmp_path: Path, suffix: str, orientation: int, red_at: tuple[int, int]
-) -> None:
+def test_a_photo_is_turned_as_its_exif_says(tmp_path, suffix, orientation, red_at):
     path = tmp_path / f"photo.{suffix}"
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -67,7 +65,7 @@ def test_a_photo_is_turned_as_its_exif_says(
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_a_photo_with_broken_exif_is_taken_as_upright(tmp_path: Path) -> None:
+def test_a_photo_with_broken_exif_is_taken_as_upright(tmp_path):
     path = tmp_path / "photo.jpg"
     corner_photo().save(path, exif=b"Exif\0\0" + b"MM\0*\0\0\0\x08\xff\xff" + b"\x01\x12" * 20)
     assert load_photo(path).pixels.shape == (40, 60, 3)
@@ -75,7 +73,7 @@ def test_a_photo_with_broken_exif_is_taken_as_upright(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
-def test_what_is_transparent_becomes_white(tmp_path: Path, suffix: str) -> None:
+def test_what_is_transparent_becomes_white(tmp_path, suffix):
     image = Image.new("RGBA", (20, 10), (200, 0, 0, 0))
     image.paste((200, 0, 0, 255), (0, 0, 10, 10))
     image.paste((0, 0, 0, 128), (0, 5, 10, 10))
@@ -87,13 +85,13 @@ def test_what_is_transparent_becomes_white(tmp_path: Path, suffix: str) -> None:
     assert near(colour(pixels, 0.2, 0.8), (127, 127, 127), 2)  # half black over white
 
 
-def test_transparent_grey_becomes_white(tmp_path: Path) -> None:
+def test_transparent_grey_becomes_white(tmp_path):
     path = tmp_path / "photo.png"
     Image.new("LA", (8, 8), (90, 0)).save(path)
     assert colour(load_photo(path).pixels, 0.5, 0.5) == (255, 255, 255)
 
 
-def test_one_transparent_colour_of_a_palette_becomes_white(tmp_path: Path) -> None:
+def test_one_transparent_colour_of_a_palette_becomes_white(tmp_path):
     image = Image.new("P", (8, 8), 1)
     image.putpalette([10, 20, 30, 200, 100, 50])
     image.paste(0, (0, 0, 4, 8))
@@ -114,27 +112,27 @@ def test_one_transparent_colour_of_a_palette_becomes_white(tmp_path: Path) -> No
         ("F", "tif", 0.5, 128),
     ],
 )
-def test_grey_of_any_depth_becomes_eight_bits(tmp_path: Path, mode: str, suffix: str, value: float, seen: int) -> None:
+def test_grey_of_any_depth_becomes_eight_bits(tmp_path, mode, suffix, value, seen):
     path = tmp_path / f"photo.{suffix}"
     Image.new(mode, (6, 4), value).save(path)
     assert colour(load_photo(path).pixels, 0.5, 0.5) == (seen, seen, seen)
 
 
-def test_a_bright_16_bit_photo_is_not_cut_off_at_255(tmp_path: Path) -> None:
+def test_a_bright_16_bit_photo_is_not_cut_off_at_255(tmp_path):
     path = tmp_path / "photo.png"
     ramp = np.linspace(0, 65_535, 256).astype(np.uint16)[None].repeat(4, axis=0)
     Image.fromarray(ramp).save(path)
     assert np.abs(load_photo(path).pixels[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
 
-def test_floats_that_are_not_numbers_become_black(tmp_path: Path) -> None:
+def test_floats_that_are_not_numbers_become_black(tmp_path):
     path = tmp_path / "photo.tif"
     Image.fromarray(np.array([[np.nan, np.inf], [1.0, 0.0]], np.float32)).save(path)
     assert load_photo(path).pixels[..., 0].tolist() == [[0, 0], [255, 0]]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tif"])
-def test_ink_colours_become_screen_colours(tmp_path: Path, suffix: str) -> None:
+def test_ink_colours_become_screen_colours(tmp_path, suffix):
     path = tmp_path / f"photo.{suffix}"
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(path)
     assert near(colour(load_photo(path).pixels, 0.5, 0.5), RED, 5)
@@ -142,9 +140,7 @@ def test_ink_colours_become_screen_colours(tmp_path: Path, suffix: str) -> None:
 
 @settings(deadline=None)
 @given(width=st.integers(1, 400), height=st.integers(1, 400), max_side=st.integers(1, 300))
-def test_a_photo_is_shrunk_to_the_longer_side_asked_for_and_never_grown(
-    width: int, height: int, max_side: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_photo_is_shrunk_to_the_longer_side_asked_for_and_never_grown(width, height, max_side, tmp_path_factory):
     assume(max(width, height) < 4 * min(width, height))
     path = tmp_path_factory.getbasetemp() / "shrunk.jpg"
     Image.new("RGB", (width, height), RED).save(path)
@@ -165,7 +161,7 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [10_000, 16_000, 60_000])
-def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path, side: int) -> None:
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, side):
     path = tmp_path / "bomb.png"
     path.write_bytes(png_that_claims(side, side))
     for read in (probe, load_photo):
@@ -174,7 +170,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path, si
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_bomb_is_refused_in_the_same_words_where_warnings_are_errors(tmp_path: Path) -> None:
+def test_a_bomb_is_refused_in_the_same_words_where_warnings_are_errors(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(png_that_claims(10_000, 10_000))
     with pytest.raises(MediaError, match="larger than 89 megapixels"):
@@ -188,7 +184,7 @@ def bare_gif(width: int, height: int, n_frames: int) -> bytes:
     return head + frame * n_frames + b";"
 
 
-def test_an_animation_of_frames_no_film_has_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+def test_an_animation_of_frames_no_film_has_is_refused_before_it_is_decoded(tmp_path):
     path = tmp_path / "freeze.gif"
     path.write_bytes(bare_gif(9000, 9000, 16))
     for read in (probe, load_clip):
@@ -196,7 +192,7 @@ def test_an_animation_of_frames_no_film_has_is_refused_before_it_is_decoded(tmp_
             read(path)
 
 
-def test_a_frame_that_reaches_past_its_canvas_counts_as_large_as_it_is(tmp_path: Path) -> None:
+def test_a_frame_that_reaches_past_its_canvas_counts_as_large_as_it_is(tmp_path):
     path = tmp_path / "grows.gif"
     small, large = bare_gif(8, 8, 2), bare_gif(30_000, 30_000, 1)
     path.write_bytes(small[:-1] + large[19:])
@@ -204,7 +200,7 @@ def test_a_frame_that_reaches_past_its_canvas_counts_as_large_as_it_is(tmp_path:
         load_clip(path)
 
 
-def test_of_very_many_frames_the_first_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_very_many_frames_the_first_are_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(animations, "MAX_COUNTED", 50)
     path = tmp_path / "long.gif"
     path.write_bytes(bare_gif(1, 1, 1000))
@@ -212,16 +208,14 @@ def test_of_very_many_frames_the_first_are_counted(tmp_path: Path, monkeypatch: 
     assert len(load_clip(path, n_frames=4).frames) == 4
 
 
-def test_an_animation_that_takes_too_long_is_sampled_as_far_as_its_time_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_animation_that_takes_too_long_is_sampled_as_far_as_its_time_goes(tmp_path, monkeypatch):
     path = animation(tmp_path / "long.gif", [100, 100, 100, 100])
     monkeypatch.setattr(budget, "is_half_spent", lambda: True)
     frames = load_clip(path, n_frames=4).frames
     assert len(frames) == 4 and all(np.array_equal(frame, frames[0]) for frame in frames)
 
 
-def test_an_animation_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_animation_is_decoded_once(tmp_path, monkeypatch):
     path = animation(tmp_path / "long.png", [100] * 6)
     decoded: list[int] = []
     load = PngImagePlugin.PngImageFile.load_end
@@ -237,7 +231,7 @@ def test_an_animation_is_decoded_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert decoded == [0, 1, 2, 3, 4, 5]
 
 
-def test_an_animation_that_runs_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_animation_that_runs_too_long_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(photos, "MAX_SECONDS", 1)
     path = animation(tmp_path / "long.gif", [600, 600])
     with pytest.raises(MediaError, match=r"long\.gif is longer than"):
@@ -254,7 +248,7 @@ def noise_cut_to(path: Path, share: float) -> Path:
 @pytest.mark.parametrize(
     ("suffix", "share"), [("bmp", 0.15), ("gif", 0.15), ("tif", 0.15), ("webp", 0.6), ("avif", 0.6), ("jpg", 0.15)]
 )
-def test_a_photo_of_which_too_little_is_there_is_refused(tmp_path: Path, suffix: str, share: float) -> None:
+def test_a_photo_of_which_too_little_is_there_is_refused(tmp_path, suffix, share):
     path = noise_cut_to(tmp_path / f"cut.{suffix}", share)
     with pytest.raises(MediaError) as caught:
         load_photo(path)
@@ -262,7 +256,7 @@ def test_a_photo_of_which_too_little_is_there_is_refused(tmp_path: Path, suffix:
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "ppm", "tif", "bmp"])
-def test_a_photo_whose_end_is_missing_is_shown_as_far_as_it_goes(tmp_path: Path, suffix: str) -> None:
+def test_a_photo_whose_end_is_missing_is_shown_as_far_as_it_goes(tmp_path, suffix):
     cut = load_photo(noise_cut_to(tmp_path / f"cut.{suffix}", 0.8))
     whole = load_photo(noise_cut_to(tmp_path / f"whole.{suffix}", 1.0)).pixels
     seen = cut.pixels
@@ -274,20 +268,20 @@ def test_a_photo_whose_end_is_missing_is_shown_as_far_as_it_goes(tmp_path: Path,
 
 
 @pytest.mark.slow
-def test_a_photo_of_108_megapixels_is_scaled_while_it_is_read(tmp_path: Path) -> None:
+def test_a_photo_of_108_megapixels_is_scaled_while_it_is_read(tmp_path):
     path = tmp_path / "phone.jpg"
     Image.new("L", (12_000, 9_000), 90).save(path)
     assert engines.media.load_photo(path, max_side=1000).pixels.shape == (750, 1000, 3)
 
 
-def test_a_suffix_does_not_matter(tmp_path: Path) -> None:
+def test_a_suffix_does_not_matter(tmp_path):
     path = tmp_path / "photo.mp3"
     corner_photo().save(path, format="PNG")
     assert probe(path).kind == "photo"
     assert load_photo(path).pixels.shape == (40, 60, 3)
 
 
-def test_a_phones_heic_photo_is_read_and_turned_upright(tmp_path: Path) -> None:
+def test_a_phones_heic_photo_is_read_and_turned_upright(tmp_path):
     pillow_heif = pytest.importorskip("pillow_heif")
     path = tmp_path / "IMG_1.HEIC"
     exif = Image.Exif()
@@ -300,7 +294,7 @@ def test_a_phones_heic_photo_is_read_and_turned_upright(tmp_path: Path) -> None:
     assert pixels.shape == (60, 40, 3) and near(colour(pixels, 0.8, 0.2), RED, 40)
 
 
-def test_damaged_heic_is_one_sentence(tmp_path: Path) -> None:
+def test_damaged_heic_is_one_sentence(tmp_path):
     path = tmp_path / "IMG_1.HEIC"
     path.write_bytes(struct.pack(">I", 24) + b"ftypheic\0\0\0\0mif1heic" + b"\0" * 200)
     with pytest.raises(MediaError, match=r"^IMG_1.HEIC is .*damaged or cut short"):
@@ -310,7 +304,7 @@ def test_damaged_heic_is_one_sentence(tmp_path: Path) -> None:
 # --- grounds, ranges, colours ------------------------------------------------------------------------------------
 
 
-def test_white_letters_on_nothing_can_be_seen(tmp_path: Path) -> None:
+def test_white_letters_on_nothing_can_be_seen(tmp_path):
     image = Image.new("RGBA", (40, 20), (0, 0, 0, 0))
     image.paste((255, 255, 255, 255), (10, 5, 30, 15))
     image.save(tmp_path / "letters.png")
@@ -319,7 +313,7 @@ def test_white_letters_on_nothing_can_be_seen(tmp_path: Path) -> None:
     assert [note.key for note in photo.notes] == ["note.dark_ground"]
 
 
-def test_twelve_bits_in_sixteen_are_stretched_and_that_is_said(tmp_path: Path) -> None:
+def test_twelve_bits_in_sixteen_are_stretched_and_that_is_said(tmp_path):
     ramp = np.linspace(0, 4095, 256).astype(np.uint16)[None].repeat(4, axis=0)
     Image.fromarray(ramp).save(tmp_path / "scan.png")
     photo = load_photo(tmp_path / "scan.png")
@@ -345,9 +339,7 @@ def deep_png(path: Path, values: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("n_bits", [10, 12, 14])
 @pytest.mark.parametrize("n_channels", [3, 4])
-def test_few_bits_in_sixteen_are_stretched_in_colour_with_all_their_steps(
-    tmp_path: Path, n_bits: int, n_channels: int
-) -> None:
+def test_few_bits_in_sixteen_are_stretched_in_colour_with_all_their_steps(tmp_path, n_bits, n_channels):
     ramp = np.linspace(0, 2**n_bits - 1, 256).astype(np.uint16)
     values = np.full((2, 256, n_channels), 65_535, np.uint16)
     values[..., 0], values[..., 1], values[..., 2] = ramp, ramp // 2, 0
@@ -359,21 +351,21 @@ def test_few_bits_in_sixteen_are_stretched_in_colour_with_all_their_steps(
     assert [note.key for note in photo.notes] == ["note.stretched"]
 
 
-def test_few_bits_in_sixteen_are_stretched_in_grey_with_transparency(tmp_path: Path) -> None:
+def test_few_bits_in_sixteen_are_stretched_in_grey_with_transparency(tmp_path):
     values = np.full((2, 256, 2), 65_535, np.uint16)
     values[..., 0] = np.linspace(0, 4095, 256)
     photo = load_photo(deep_png(tmp_path / "scan.png", values))
     assert photo.pixels[0, -1, 0] == 255 and abs(int(photo.pixels[0, 128, 0]) - 128) <= 16
 
 
-def test_sixteen_full_bits_of_colour_stay_as_they_are(tmp_path: Path) -> None:
+def test_sixteen_full_bits_of_colour_stay_as_they_are(tmp_path):
     values = np.linspace(0, 65_535, 256).astype(np.uint16)[None, :, None].repeat(3, axis=2)
     photo = load_photo(deep_png(tmp_path / "scan.png", values))
     assert np.abs(photo.pixels[0, :, 0].astype(int) - np.arange(256)).max() <= 1 and photo.notes == ()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_a_colour_profile_is_applied(tmp_path: Path, mode: str) -> None:
+def test_a_colour_profile_is_applied(tmp_path, mode):
     lab = ImageCms.createProfile("XYZ")
     image = Image.new(mode, (8, 8), (120, 120, 120) if mode == "RGB" else (120, 120, 120, 255))
     image.save(tmp_path / "wide.png", icc_profile=ImageCms.ImageCmsProfile(lab).tobytes())
@@ -395,14 +387,14 @@ def linear_profile() -> bytes:
 
 
 @pytest.mark.parametrize("size", [(3600, 400), (400, 3600)])
-def test_a_panorama_keeps_enough_of_its_short_side(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_a_panorama_keeps_enough_of_its_short_side(tmp_path, size):
     Image.new("RGB", size, RED).save(tmp_path / "wide.jpg")
     height, width, _ = load_photo(tmp_path / "wide.jpg", max_side=1024).pixels.shape
     assert min(height, width) == 256 and max(height, width) == 2304
 
 
 @pytest.mark.parametrize("suffix", ["tga", "psd"])
-def test_pictures_of_old_programs_are_read(tmp_path: Path, suffix: str) -> None:
+def test_pictures_of_old_programs_are_read(tmp_path, suffix):
     path = tmp_path / f"old.{suffix}"
     if suffix == "tga":
         corner_photo().save(path)
@@ -425,7 +417,7 @@ def animation(path: Path, shown_ms: list[int]) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["avif", "gif", "png", "webp"])
-def test_an_animated_picture_is_a_clip_without_sound(tmp_path: Path, suffix: str) -> None:
+def test_an_animated_picture_is_a_clip_without_sound(tmp_path, suffix):
     path = animation(tmp_path / f"moving.{suffix}", [200, 200, 200, 200])
     info = probe(path)
     assert (info.kind, info.has_sound, info.width, info.height) == ("clip", False, 60, 40)
@@ -436,26 +428,26 @@ def test_an_animated_picture_is_a_clip_without_sound(tmp_path: Path, suffix: str
     assert [near(colour(f, 0.5, 0.5), (40 * (i + 1),) * 3) for i, f in enumerate(clip.frames)] == [True] * 4
 
 
-def test_frames_of_an_animation_are_chosen_by_time_not_by_number(tmp_path: Path) -> None:
+def test_frames_of_an_animation_are_chosen_by_time_not_by_number(tmp_path):
     clip = load_clip(animation(tmp_path / "slow.gif", [150, 700, 150]), n_frames=5)
     assert [round(frame.mean() / 40) for frame in clip.frames] == [1, 2, 2, 2, 3]
 
 
-def test_an_animation_that_states_no_times_runs_as_in_a_browser(tmp_path: Path) -> None:
+def test_an_animation_that_states_no_times_runs_as_in_a_browser(tmp_path):
     assert probe(animation(tmp_path / "fast.gif", [0, 10, 0])).duration_s == pytest.approx(0.3)
 
 
-def test_a_part_of_an_animation_counts_from_its_start(tmp_path: Path) -> None:
+def test_a_part_of_an_animation_counts_from_its_start(tmp_path):
     clip = load_clip(animation(tmp_path / "moving.gif", [200] * 5), n_frames=2, start_s=0.4, max_s=0.4)
     assert clip.duration_s == pytest.approx(0.4) and clip.times_s == pytest.approx((0.1, 0.3))
     assert [round(frame.mean() / 40) for frame in clip.frames] == [3, 4]
 
 
-def test_an_animated_picture_read_as_a_photo_gives_its_first_frame(tmp_path: Path) -> None:
+def test_an_animated_picture_read_as_a_photo_gives_its_first_frame(tmp_path):
     assert near(colour(load_photo(animation(tmp_path / "moving.webp", [100, 100])).pixels, 0.5, 0.5), (40, 40, 40))
 
 
-def test_the_second_page_of_a_tiff_does_not_make_it_move(tmp_path: Path) -> None:
+def test_the_second_page_of_a_tiff_does_not_make_it_move(tmp_path):
     path = tmp_path / "pages.tif"
     corner_photo().save(path, save_all=True, append_images=[corner_photo()])
     assert probe(path).kind == "photo"

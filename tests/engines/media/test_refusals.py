@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -38,33 +37,31 @@ def said(read: Callable[[Path], Any], path: Path) -> str:
 
 
 @each_reader
-def test_a_missing_file_is_named(read: Callable[[Path], Any], tmp_path: Path) -> None:
+def test_a_missing_file_is_named(read, tmp_path):
     assert said(read, tmp_path / "gone.jpg") == "There is no file gone.jpg; check the path or choose it again."
 
 
 @each_reader
 @pytest.mark.parametrize("name", ["a\0b.jpg", "x" * 300])
-def test_a_name_no_file_can_have_is_a_missing_file(read: Callable[[Path], Any], tmp_path: Path, name: str) -> None:
+def test_a_name_no_file_can_have_is_a_missing_file(read, tmp_path, name):
     assert said(read, tmp_path / name).startswith("There is no file")
 
 
 @each_reader
-def test_a_folder_is_no_file(read: Callable[[Path], Any], tmp_path: Path) -> None:
+def test_a_folder_is_no_file(read, tmp_path):
     (tmp_path / "holiday.mp4").mkdir()
     assert said(read, tmp_path / "holiday.mp4") == "holiday.mp4 is not a file; choose a photo, sound or clip."
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 @each_reader
-def test_a_pipe_is_refused_without_waiting_for_it(read: Callable[[Path], Any], tmp_path: Path) -> None:
+def test_a_pipe_is_refused_without_waiting_for_it(read, tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     assert "is not a file" in said(read, tmp_path / "pipe.wav")
 
 
 @each_reader
-def test_a_file_that_may_not_be_read_says_so(
-    read: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_may_not_be_read_says_so(read, tmp_path, monkeypatch):
     path = tmp_path / "private.jpg"
     path.write_bytes(b"x")
 
@@ -78,7 +75,7 @@ def test_a_file_that_may_not_be_read_says_so(
 
 
 @each_reader
-def test_an_empty_file_says_so(read: Callable[[Path], Any], tmp_path: Path) -> None:
+def test_an_empty_file_says_so(read, tmp_path):
     (tmp_path / "empty.mp3").touch()
     assert said(read, tmp_path / "empty.mp3") == "empty.mp3 is empty (0 bytes); record or download it again."
 
@@ -98,9 +95,7 @@ PLAYLISTS = {
 
 @pytest.mark.parametrize("name", PLAYLISTS)
 @pytest.mark.parametrize("read", READERS[:4], ids=["probe", "photo", "sound", "clip"])
-def test_a_playlist_is_refused_and_what_it_points_at_never_opened(
-    read: Callable[[Path], Any], name: str, tmp_path: Path
-) -> None:
+def test_a_playlist_is_refused_and_what_it_points_at_never_opened(read, name, tmp_path):
     other = film(tmp_path / "other.wav", picture=None, sound="pcm_s16le", seconds=0.2)
     (tmp_path / name).write_text(PLAYLISTS[name].format(other=other), encoding="utf-8")
     assert (
@@ -109,7 +104,7 @@ def test_a_playlist_is_refused_and_what_it_points_at_never_opened(
     )
 
 
-def test_a_list_in_disguise_reaches_no_other_host(tmp_path: Path) -> None:
+def test_a_list_in_disguise_reaches_no_other_host(tmp_path):
     """Comments before the mark hide it from the sentence above, but not from the list of formats."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.0)
@@ -124,7 +119,7 @@ def test_a_list_in_disguise_reaches_no_other_host(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["http:", "concat:a|b", "-i", "x%03d.mp4", "图片 ü '\".mp4", "~", "crypto+file:a.mp4"])
-def test_a_name_is_only_a_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_only_a_name(tmp_path, name, monkeypatch):
     path = film(tmp_path / "clip.mp4").rename(tmp_path / name)
     assert probe(path).kind == "clip"
     monkeypatch.chdir(tmp_path)
@@ -133,7 +128,7 @@ def test_a_name_is_only_a_name(tmp_path: Path, name: str, monkeypatch: pytest.Mo
 
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")
 @pytest.mark.parametrize("by", [engines.media, reading], ids=["in its process", "here"])
-def test_a_name_that_is_not_text_can_be_read_and_refused(tmp_path: Path, by: ModuleType) -> None:
+def test_a_name_that_is_not_text_can_be_read_and_refused(tmp_path, by):
     path = tmp_path / os.fsdecode(b"caf\xe9.wav")
     film(tmp_path / "a.wav", picture=None, sound="pcm_s16le").rename(path)
     assert by.load_sound(path).duration_s > 1
@@ -157,7 +152,7 @@ def test_a_name_that_is_not_text_can_be_read_and_refused(tmp_path: Path, by: Mod
     ],
     ids=["text", "subtitles", "svg", "postscript", "pdf", "zip", "program", "one byte", "zeros", "noise"],
 )
-def test_what_is_no_media_file_says_so(tmp_path: Path, data: bytes) -> None:
+def test_what_is_no_media_file_says_so(tmp_path, data):
     path = tmp_path / "thing.jpg"
     path.write_bytes(data)
     for read in READERS[:4]:
@@ -167,7 +162,7 @@ def test_what_is_no_media_file_says_so(tmp_path: Path, data: bytes) -> None:
         )
 
 
-def test_media_of_the_wrong_kind_say_what_they_are(tmp_path: Path) -> None:
+def test_media_of_the_wrong_kind_say_what_they_are(tmp_path):
     photo, sound = tmp_path / "a.png", film(tmp_path / "a.wav", picture=None, sound="pcm_s16le")
     Image.new("RGB", (8, 8)).save(photo)
     moving = tmp_path / "a.gif"
@@ -180,7 +175,7 @@ def test_media_of_the_wrong_kind_say_what_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("why", refusals.SENTENCES)
-def test_every_sentence_names_the_file_without_its_folder_and_says_what_to_do(why: str) -> None:
+def test_every_sentence_names_the_file_without_its_folder_and_says_what_to_do(why):
     error = refusals.refusal(why, Path("/home/someone/secret/holiday.mov"), start_s=1.5)
     for text in (error.en, error.zh):
         assert "holiday.mov" in text and "someone" not in text and "{" not in text
@@ -188,7 +183,7 @@ def test_every_sentence_names_the_file_without_its_folder_and_says_what_to_do(wh
     assert any(mark in error.en for mark in (";", ","))  # what is wrong, then what to do
 
 
-def test_limits_are_stated_in_the_units_people_use() -> None:
+def test_limits_are_stated_in_the_units_people_use():
     assert "89 megapixels" in refusals.refusal("too_many_pixels", Path("a")).en
     assert "89 百万像素" in refusals.refusal("too_many_pixels", Path("a")).zh
     assert refusals.refusal("too_long", Path("a")).en == "a is longer than 4 hours; cut it into parts first."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from engines import media
@@ -24,16 +22,14 @@ SHORT = "你好，世界。"
         *((CHINESE, encoding) for encoding in ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "gb18030")),
     ],
 )
-def test_text_is_read_in_any_usual_encoding(tmp_path: Path, text: str, encoding: str) -> None:
+def test_text_is_read_in_any_usual_encoding(tmp_path, text, encoding):
     path = tmp_path / "note.txt"
     path.write_bytes(text.encode(encoding))
     assert load_text(path) == text
     assert media.load_text(path) == text
 
 
-def test_a_character_cut_off_at_the_end_does_not_change_the_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_character_cut_off_at_the_end_does_not_change_the_rest(tmp_path, monkeypatch):
     monkeypatch.setattr("engines.media.texts.MAX_BYTES", 31)
     path = tmp_path / "note.txt"
     path.write_text(CHINESE, encoding="utf-8")
@@ -52,14 +48,14 @@ def test_a_character_cut_off_at_the_end_does_not_change_the_rest(
         ("a.rst", "Dogs\n====\n", ["Dogs", "===="]),
     ],
 )  # fmt: skip
-def test_only_the_words_of_a_format_are_read(tmp_path: Path, name: str, written: str, read: list[str]) -> None:
+def test_only_the_words_of_a_format_are_read(tmp_path, name, written, read):
     path = tmp_path / name
     path.write_text(written, encoding="utf-8")
     assert [line for line in load_text(path).splitlines() if line] == read
 
 
 @pytest.mark.parametrize("data", [bytes(range(256)) * 4, b" \n\n", b"\x7fELF" + bytes(500)])
-def test_what_holds_no_text_says_so(tmp_path: Path, data: bytes) -> None:
+def test_what_holds_no_text_says_so(tmp_path, data):
     path = tmp_path / "note.txt"
     path.write_bytes(data)
     with pytest.raises(MediaError, match=r"^note\.txt holds no text"):

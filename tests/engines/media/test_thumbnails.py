@@ -17,13 +17,13 @@ from tests.engines.media.makers import film, sine
 
 
 @pytest.fixture(autouse=True)
-def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+def reads(monkeypatch) -> Iterator[list[Path]]:
     """Which files were decoded; here, not in a child, to be quick."""
     done: list[Path] = []
 
     def read(path: Path, **options: object) -> reading.Thumbnail:
         done.append(path)
-        return reading.thumbnail(path, **options)  # type: ignore[arg-type]
+        return reading.thumbnail(path, **options)
 
     monkeypatch.setattr(thumbnails, "_read", read)
     yield done
@@ -35,7 +35,7 @@ def size_of(thumbnail: reading.Thumbnail) -> tuple[int, int]:
     return Image.open(io.BytesIO(thumbnail.jpeg.tobytes())).size
 
 
-def test_a_photo_and_a_clip_are_small_pictures_and_a_sound_is_its_peaks(tmp_path: Path) -> None:
+def test_a_photo_and_a_clip_are_small_pictures_and_a_sound_is_its_peaks(tmp_path):
     Image.new("RGB", (900, 600)).save(tmp_path / "photo.png")
     assert size_of(thumbnails.thumbnail(tmp_path / "photo.png")) == (360, 240)
     assert size_of(thumbnails.thumbnail(film(tmp_path / "clip.mp4"), at_s=1.0)) == (64, 48)
@@ -46,7 +46,7 @@ def test_a_photo_and_a_clip_are_small_pictures_and_a_sound_is_its_peaks(tmp_path
     assert peaks[:35].max() < 0.01 and peaks[37:].min() > 0.4
 
 
-def test_five_who_ask_at_once_cost_one_decode(tmp_path: Path, reads: list[Path]) -> None:
+def test_five_who_ask_at_once_cost_one_decode(tmp_path, reads):
     path = tmp_path / "photo.png"
     Image.new("RGB", (2000, 2000)).save(path)
     threads = [threading.Thread(target=thumbnails.thumbnail, args=(path,)) for _ in range(5)]
@@ -58,9 +58,7 @@ def test_five_who_ask_at_once_cost_one_decode(tmp_path: Path, reads: list[Path])
     assert reads == [path]
 
 
-def test_a_file_that_changed_is_read_again_and_what_cannot_be_read_is_not_tried_twice(
-    tmp_path: Path, reads: list[Path]
-) -> None:
+def test_a_file_that_changed_is_read_again_and_what_cannot_be_read_is_not_tried_twice(tmp_path, reads):
     path = tmp_path / "photo.png"
     path.write_bytes(b"no picture")
     for _ in range(2):
@@ -71,16 +69,14 @@ def test_a_file_that_changed_is_read_again_and_what_cannot_be_read_is_not_tried_
     assert size_of(thumbnails.thumbnail(path)) == (10, 10)
 
 
-def test_a_large_transparent_picture_is_made_small_without_a_second_copy_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_transparent_picture_is_made_small_without_a_second_copy_of_it(tmp_path, monkeypatch):
     path = tmp_path / "memory.png"
     Image.new("RGBA", (3000, 3000), (255, 0, 0, 128)).save(path)
     whole = Image.Image.convert
 
     def small(image: Image.Image, *args: object, **options: object) -> Image.Image:
         assert image.width * image.height < 3000 * 3000 / 2
-        return whole(image, *args, **options)  # type: ignore[arg-type]
+        return whole(image, *args, **options)
 
     monkeypatch.setattr(Image.Image, "convert", small)
     monkeypatch.setattr("engines.media.photos._STRIP_BYTES", 2**20)

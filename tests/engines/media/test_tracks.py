@@ -40,7 +40,7 @@ CLIP_FILES = {
 
 
 @pytest.mark.parametrize(("suffix", "coding"), SOUND_FILES.items())
-def test_every_usual_sound_file_keeps_its_pitch_length_and_level(tmp_path: Path, suffix: str, coding: str) -> None:
+def test_every_usual_sound_file_keeps_its_pitch_length_and_level(tmp_path, suffix, coding):
     path = film(tmp_path / f"tone.{suffix}", picture=None, sound=coding, layout="stereo", seconds=2)
     info = probe(path)
     assert (info.kind, info.has_sound, info.width, info.height) == ("sound", True, 0, 0)
@@ -54,7 +54,7 @@ def test_every_usual_sound_file_keeps_its_pitch_length_and_level(tmp_path: Path,
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 96_000])
-def test_every_rate_is_brought_to_16_khz_without_losing_the_end(tmp_path: Path, rate_hz: int) -> None:
+def test_every_rate_is_brought_to_16_khz_without_losing_the_end(tmp_path, rate_hz):
     tone = sine(1, rate_hz=rate_hz)
     path = film(tmp_path / "tone.wav", picture=None, sound="pcm_s16le", samples=tone, rate_hz=rate_hz)
     samples = load_sound(path).samples
@@ -63,39 +63,39 @@ def test_every_rate_is_brought_to_16_khz_without_losing_the_end(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("peak", [0.01, 0.25, 1.0])
-def test_a_level_is_kept_not_stretched(tmp_path: Path, peak: float) -> None:
+def test_a_level_is_kept_not_stretched(tmp_path, peak):
     samples = sine(0.5, rate_hz=RATE_HZ, level=peak)
     path = film(tmp_path / "tone.wav", picture=None, sound="pcm_f32le", samples=samples, rate_hz=RATE_HZ)
     assert np.abs(load_sound(path).samples - samples).max() < 1e-6
 
 
-def test_a_float_file_past_full_scale_is_held_at_full_scale(tmp_path: Path) -> None:
+def test_a_float_file_past_full_scale_is_held_at_full_scale(tmp_path):
     samples = np.array([0.5, 3.0, -3.0, np.nan, np.inf, -np.inf, 0.25] * 400, np.float32)
     path = film(tmp_path / "loud.wav", picture=None, sound="pcm_f32le", samples=samples, rate_hz=RATE_HZ)
     assert load_sound(path).samples[:7].tolist() == [0.5, 1.0, -1.0, 0.0, 1.0, -1.0, 0.25]
 
 
 @pytest.mark.parametrize(("layout", "n_channels"), [("stereo", 2), ("5.1", 6)])
-def test_equal_channels_mix_to_the_same_level(tmp_path: Path, layout: str, n_channels: int) -> None:
+def test_equal_channels_mix_to_the_same_level(tmp_path, layout, n_channels):
     samples = np.tile(sine(0.5, rate_hz=RATE_HZ), (n_channels, 1))
     path = film(tmp_path / "tone.flac", picture=None, sound="flac", samples=samples, rate_hz=RATE_HZ, layout=layout)
     assert np.abs(load_sound(path).samples - samples[0]).max() < 0.001
 
 
-def test_stereo_is_the_mean_of_its_sides(tmp_path: Path) -> None:
+def test_stereo_is_the_mean_of_its_sides(tmp_path):
     samples = np.stack([sine(0.5, rate_hz=RATE_HZ), np.zeros(RATE_HZ // 2, np.float32)])
     path = film(tmp_path / "left.flac", picture=None, sound="flac", samples=samples, rate_hz=RATE_HZ, layout="stereo")
     assert np.abs(load_sound(path).samples - samples[0] / 2).max() < 0.001
 
 
-def test_more_channels_than_have_names_are_averaged(tmp_path: Path) -> None:
+def test_more_channels_than_have_names_are_averaged(tmp_path):
     with wave.open(str(tmp_path / "many.wav"), "wb") as file:
         file.setparams((20, 2, RATE_HZ, 0, "NONE", ""))
         file.writeframes(np.full((8_000, 20), 8_192, "<i2").tobytes())
     assert np.abs(load_sound(tmp_path / "many.wav").samples - 0.25).max() < 0.001
 
 
-def test_a_sound_that_changes_its_rate_on_the_way_is_read_to_the_end(tmp_path: Path) -> None:
+def test_a_sound_that_changes_its_rate_on_the_way_is_read_to_the_end(tmp_path):
     first = film(tmp_path / "a.mp3", picture=None, sound="libmp3lame", seconds=1, rate_hz=44_100)
     second = film(tmp_path / "b.mp3", picture=None, sound="libmp3lame", seconds=1, rate_hz=48_000, layout="stereo")
     path = tmp_path / "joined.mp3"
@@ -105,7 +105,7 @@ def test_a_sound_that_changes_its_rate_on_the_way_is_read_to_the_end(tmp_path: P
     assert pitch_hz(sound.samples[-12_000:-4_000]) == pytest.approx(440, abs=3)
 
 
-def test_a_sound_with_cover_art_is_a_sound(tmp_path: Path) -> None:
+def test_a_sound_with_cover_art_is_a_sound(tmp_path):
     cover = io.BytesIO()
     Image.new("RGB", (300, 300), (200, 30, 30)).save(cover, "JPEG")
     path = with_cover(film(tmp_path / "song.mp3", picture=None, sound="libmp3lame"), cover.getvalue())
@@ -118,7 +118,7 @@ def test_a_sound_with_cover_art_is_a_sound(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mp3", "m4a", "opus", "flac", "wav"])
-def test_a_part_of_a_sound_is_where_it_was(tmp_path: Path, suffix: str) -> None:
+def test_a_part_of_a_sound_is_where_it_was(tmp_path, suffix):
     times_s = np.arange(96_000) / 48_000
     rising = (0.5 * np.sin(2 * np.pi * (100 + 100 * times_s) * times_s)).astype(np.float32)  # the pitch tells the time
     path = film(tmp_path / f"rising.{suffix}", picture=None, sound=SOUND_FILES[suffix], samples=rising)
@@ -131,7 +131,7 @@ def test_a_part_of_a_sound_is_where_it_was(tmp_path: Path, suffix: str) -> None:
         assert np.abs(part[:n] - there[:n]).mean() < 0.1  # a sample to the side is 0.06, a millisecond 0.5
 
 
-def test_a_start_past_the_end_is_named(tmp_path: Path) -> None:
+def test_a_start_past_the_end_is_named(tmp_path):
     path = film(tmp_path / "short.wav", picture=None, sound="pcm_s16le", seconds=1)
     with pytest.raises(MediaError) as caught:
         load_sound(path, start_s=5)
@@ -140,7 +140,7 @@ def test_a_start_past_the_end_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["wav", "mp3", "flac", "opus", "m4a"])
 @pytest.mark.parametrize("chunk_s", [0.25, 0.7, 30.0])
-def test_a_stream_gives_the_whole_sound_in_equal_chunks(tmp_path: Path, suffix: str, chunk_s: float) -> None:
+def test_a_stream_gives_the_whole_sound_in_equal_chunks(tmp_path, suffix, chunk_s):
     path = film(tmp_path / f"tone.{suffix}", picture=None, sound=SOUND_FILES[suffix])
     chunks = list(stream_sound(path, chunk_s=chunk_s))
     assert all(len(chunk) == round(chunk_s * RATE_HZ) for chunk in chunks[:-1])
@@ -148,12 +148,12 @@ def test_a_stream_gives_the_whole_sound_in_equal_chunks(tmp_path: Path, suffix: 
     assert np.array_equal(np.concatenate(chunks), load_sound(path).samples)
 
 
-def test_chunks_of_a_stream_do_not_share_memory(tmp_path: Path) -> None:
+def test_chunks_of_a_stream_do_not_share_memory(tmp_path):
     chunks = list(stream_sound(film(tmp_path / "a.wav", picture=None, sound="pcm_s16le"), chunk_s=0.5))
     assert not any(np.shares_memory(a, b) for i, a in enumerate(chunks) for b in chunks[:i])
 
 
-def test_a_long_sound_streams_in_constant_memory(tmp_path: Path) -> None:
+def test_a_long_sound_streams_in_constant_memory(tmp_path):
     def peak_bytes(minutes: int) -> int:
         path = tmp_path / f"{minutes}.wav"
         samples = np.tile(sine(10, rate_hz=8_000), 6 * minutes)
@@ -168,17 +168,17 @@ def test_a_long_sound_streams_in_constant_memory(tmp_path: Path) -> None:
     assert peak_bytes(4) < 1.2 * peak_bytes(1) < 1.2 * 5 * 10 * RATE_HZ * 4
 
 
-def test_a_stream_left_half_way_lets_the_file_go(tmp_path: Path) -> None:
+def test_a_stream_left_half_way_lets_the_file_go(tmp_path):
     path = film(tmp_path / "tone.wav", picture=None, sound="pcm_s16le")
     stream = stream_sound(path, chunk_s=0.1)
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     path.unlink()
     with pytest.raises(MediaError, match=r"There is no file tone\.wav"):
         next(stream_sound(path))
 
 
-def test_a_pause_the_file_only_tells_by_its_clock_becomes_silence(tmp_path: Path) -> None:
+def test_a_pause_the_file_only_tells_by_its_clock_becomes_silence(tmp_path):
     path = tmp_path / "pause.mkv"
     with av.open(str(path), "w") as container:
         audio = container.add_stream("flac", rate=RATE_HZ, layout="mono")
@@ -198,7 +198,7 @@ def test_a_pause_the_file_only_tells_by_its_clock_becomes_silence(tmp_path: Path
 
 
 @pytest.fixture(scope="module")
-def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def clip_file(tmp_path_factory) -> Callable[[str], Path]:
     folder = tmp_path_factory.mktemp("clips")
 
     def made(name: str) -> Path:
@@ -213,7 +213,7 @@ def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 
 
 @pytest.mark.parametrize("name", CLIP_FILES)
-def test_every_usual_clip_gives_its_frames_by_time_and_its_sound(clip_file: Callable[[str], Path], name: str) -> None:
+def test_every_usual_clip_gives_its_frames_by_time_and_its_sound(clip_file, name):
     path = clip_file(name)
     info = probe(path)
     assert (info.kind, info.has_sound, info.width, info.height) == ("clip", True, 64, 48)
@@ -229,7 +229,7 @@ def test_every_usual_clip_gives_its_frames_by_time_and_its_sound(clip_file: Call
 
 
 @pytest.mark.parametrize("name", CLIP_FILES)
-def test_a_part_of_a_clip_counts_from_its_start(clip_file: Callable[[str], Path], name: str) -> None:
+def test_a_part_of_a_clip_counts_from_its_start(clip_file, name):
     clip = load_clip(clip_file(name), n_frames=3, start_s=2.4, max_s=1.2)
     assert clip.duration_s == pytest.approx(1.2)
     assert clip.times_s == pytest.approx((0.2, 0.6, 1.0))
@@ -238,24 +238,24 @@ def test_a_part_of_a_clip_counts_from_its_start(clip_file: Callable[[str], Path]
     assert clip.sound is not None and clip.sound.duration_s == pytest.approx(1.2, abs=0.05)
 
 
-def test_a_clip_that_ends_before_the_start_is_named(clip_file: Callable[[str], Path]) -> None:
+def test_a_clip_that_ends_before_the_start_is_named(clip_file):
     with pytest.raises(MediaError, match=r"^h264\.mp4 ends before 60\.0 seconds; choose an earlier time\.$"):
         load_clip(clip_file("h264.mp4"), start_s=60)
 
 
-def test_a_clip_without_a_sound_track_is_normal(tmp_path: Path) -> None:
+def test_a_clip_without_a_sound_track_is_normal(tmp_path):
     path = film(tmp_path / "silent.mp4", sound=None)
     info, clip = probe(path), load_clip(path, n_frames=2)
     assert info.kind == "clip" and not info.has_sound and clip.sound is None and len(clip.frames) == 2
 
 
-def test_a_silent_clip_has_no_sound_to_load(tmp_path: Path) -> None:
+def test_a_silent_clip_has_no_sound_to_load(tmp_path):
     with pytest.raises(MediaError) as caught:
         load_sound(film(tmp_path / "silent.mp4", sound=None))
     assert caught.value.en == "silent.mp4 has no sound track; choose a sound, or a clip with sound."
 
 
-def test_a_clip_recorded_in_a_browser_has_no_length_in_its_head(tmp_path: Path) -> None:
+def test_a_clip_recorded_in_a_browser_has_no_length_in_its_head(tmp_path):
     path = film(tmp_path / "recording.webm", picture="libvpx-vp9", sound="libopus", seconds=3, options={"live": "1"})
     with av.open(str(path)) as container:
         assert container.duration is None  # as from MediaRecorder
@@ -267,7 +267,7 @@ def test_a_clip_recorded_in_a_browser_has_no_length_in_its_head(tmp_path: Path) 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 @pytest.mark.parametrize("suffix", ["mp4", "mov"])
-def test_a_phone_clip_is_turned_upright(tmp_path: Path, suffix: str, degrees: int) -> None:
+def test_a_phone_clip_is_turned_upright(tmp_path, suffix, degrees):
     def corner(i: int) -> np.ndarray:  # white at the top left
         picture = np.zeros((48, 64, 3), np.uint8)
         picture[:24, :32] = 255
@@ -283,7 +283,7 @@ def test_a_phone_clip_is_turned_upright(tmp_path: Path, suffix: str, degrees: in
     assert int(np.argmax([quarter.mean() for quarter in quarters])) == degrees // 90
 
 
-def test_frames_of_an_uneven_rate_are_chosen_by_time(tmp_path: Path) -> None:
+def test_frames_of_an_uneven_rate_are_chosen_by_time(tmp_path):
     times_s = [0.0, 0.1, 0.2, 0.3, 2.0, 3.9]
     path = film(tmp_path / "screen.mkv", sound=None, seconds=4, times_s=times_s, options={"cluster_time_limit": "500"})
     clip = load_clip(path, n_frames=4, max_s=4)
@@ -292,32 +292,30 @@ def test_frames_of_an_uneven_rate_are_chosen_by_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("max_side", "shape"), [(512, (48, 64)), (32, (24, 32)), (1, (1, 1))])
-def test_frames_are_shrunk_and_never_grown(tmp_path: Path, max_side: int, shape: tuple[int, int]) -> None:
+def test_frames_are_shrunk_and_never_grown(tmp_path, max_side, shape):
     clip = load_clip(film(tmp_path / "clip.mp4"), n_frames=1, max_side=max_side)
     assert clip.frames[0].shape == (*shape, 3)
 
 
-def test_a_clip_of_one_frame_repeats_it(tmp_path: Path) -> None:
+def test_a_clip_of_one_frame_repeats_it(tmp_path):
     clip = load_clip(film(tmp_path / "one.mp4", sound=None, seconds=0.1, fps=10), n_frames=5)
     assert len(clip.frames) == 5 and all(np.array_equal(frame, clip.frames[0]) for frame in clip.frames)
 
 
-def test_only_so_much_of_the_sound_is_kept_as_asked_for(tmp_path: Path) -> None:
+def test_only_so_much_of_the_sound_is_kept_as_asked_for(tmp_path):
     clip = load_clip(film(tmp_path / "clip.mp4", seconds=3), n_frames=2, sound_s=0.5)
     assert clip.duration_s == pytest.approx(3, abs=0.1)
     assert clip.sound is not None and len(clip.sound.samples) == RATE_HZ // 2
 
 
 @pytest.mark.parametrize("n_frames", [0, -1, 257])
-def test_a_number_of_frames_out_of_reason_is_a_defect_of_the_caller(tmp_path: Path, n_frames: int) -> None:
+def test_a_number_of_frames_out_of_reason_is_a_defect_of_the_caller(tmp_path, n_frames):
     with pytest.raises(ValueError, match=f"n_frames is {n_frames}, not 1 to 256"):
         load_clip(film(tmp_path / "clip.mp4"), n_frames=n_frames)
 
 
 @pytest.mark.parametrize(("suffix", "key_every"), [("mp4", 10), ("mkv", 10), ("ts", 10), ("mp4", 10_000)])
-def test_few_frames_of_a_long_clip_are_found_without_decoding_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, key_every: int
-) -> None:
+def test_few_frames_of_a_long_clip_are_found_without_decoding_all(tmp_path, monkeypatch, suffix, key_every):
     path = film(tmp_path / f"long.{suffix}", sound=None, seconds=120, fps=10, key_every=key_every, size=(32, 32))
     n_decoded = 0
     decode = tracks.Film._decode
@@ -338,7 +336,7 @@ def test_few_frames_of_a_long_clip_are_found_without_decoding_all(
 # --- limits ------------------------------------------------------------------------------------------------------
 
 
-def test_a_frame_larger_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_larger_than_the_limit_is_refused(tmp_path, monkeypatch):
     path = film(tmp_path / "huge.mp4")
     monkeypatch.setattr(tracks, "MAX_FRAME_PIXELS", 64 * 48 - 1)
     for read in (probe, load_clip):
@@ -347,7 +345,7 @@ def test_a_frame_larger_than_the_limit_is_refused(tmp_path: Path, monkeypatch: p
     assert load_sound(path).duration_s > 1  # what can be read without the picture still is
 
 
-def test_a_clip_longer_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clip_longer_than_the_limit_is_refused(tmp_path, monkeypatch):
     path = film(tmp_path / "long.mp4")
     monkeypatch.setattr(tracks, "MAX_SECONDS", 1)
     for read in (probe, load_clip, load_sound):
@@ -355,7 +353,7 @@ def test_a_clip_longer_than_the_limit_is_refused(tmp_path: Path, monkeypatch: py
             read(path)
 
 
-def test_a_stream_stops_where_the_sound_passes_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_stops_where_the_sound_passes_the_limit(tmp_path, monkeypatch):
     path = film(tmp_path / "long.wav", picture=None, sound="pcm_s16le", seconds=3)
     monkeypatch.setattr(tracks, "MAX_SECONDS", 1)
     stream = stream_sound(path, chunk_s=0.5)
@@ -364,7 +362,7 @@ def test_a_stream_stops_where_the_sound_passes_the_limit(tmp_path: Path, monkeyp
         list(stream)
 
 
-def test_a_file_of_very_many_tracks_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_very_many_tracks_is_refused(tmp_path):
     path = tmp_path / "many.mka"
     with av.open(str(path), "w") as container:
         audio = [container.add_stream("pcm_s16le", rate=8_000, layout="mono") for _ in range(40)]
@@ -377,7 +375,7 @@ def test_a_file_of_very_many_tracks_is_refused(tmp_path: Path) -> None:
     assert caught.value.en == "many.mka holds more than 32 tracks; export it with one picture and one sound track."
 
 
-def test_tags_in_an_old_alphabet_do_no_harm(tmp_path: Path) -> None:
+def test_tags_in_an_old_alphabet_do_no_harm(tmp_path):
     path = film(tmp_path / "song.mp3", picture=None, sound="libmp3lame", metadata={"title": "XXXX"})
     path.write_bytes(path.read_bytes().replace(b"XXXX", b"\xff\xe4\xf6\xfc"))
     assert probe(path).kind == "sound"

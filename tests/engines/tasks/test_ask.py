@@ -10,18 +10,18 @@ import torch
 
 from engines.decoding import Hypothesis
 from engines.encoder import MediaEncoder
-from engines.protocol import LANGUAGES, RATE_HZ, AskRequest, AskResult, Clip, Host, Photo, Sound, run
+from engines.protocol import LANGUAGES, RATE_HZ, AskRequest, AskResult, Sound, run
 from engines.tasks import ask
 from tests.conftest import tone
 
 
 def last_of(encoder: MediaEncoder, media: object, question: str = "What is it?", **options: object) -> AskResult:
-    *_, last = ask.stream(encoder, AskRequest(media=media, question=question, **options))  # type: ignore[arg-type]
+    *_, last = ask.stream(encoder, AskRequest(media=media, question=question, **options))
     return last
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_an_answer_grows_and_ends_in_every_language(encoder: MediaEncoder, clip: Clip, language: str):
+def test_an_answer_grows_and_ends_in_every_language(encoder, clip, language):
     results = list(ask.stream(encoder, AskRequest(media=clip, question="Was ist das?", language=language)))
     assert results[-1].end == "finished" and results[-1].text and 0.0 < results[-1].confidence <= 1.0
     assert len({result.text for result in results}) > 3
@@ -37,17 +37,13 @@ def test_an_answer_grows_and_ends_in_every_language(encoder: MediaEncoder, clip:
         ("sound", (), ["sound"]),
     ],
 )
-def test_every_sense_there_is_gets_its_share(
-    encoder: MediaEncoder, kind: str, hide: tuple[str, ...], wanted: list[str], request: pytest.FixtureRequest
-):
+def test_every_sense_there_is_gets_its_share(encoder, kind, hide, wanted, request):
     last = last_of(encoder, request.getfixturevalue(kind), hide=frozenset(hide))
     assert last.end == "finished" and [sense for sense, _ in last.senses] == wanted
     assert all(0.0 <= share <= 1.0 for _, share in last.senses)
 
 
-def test_an_answer_that_rests_on_one_moment_names_it(
-    encoder: MediaEncoder, clip: Clip, monkeypatch: pytest.MonkeyPatch
-):
+def test_an_answer_that_rests_on_one_moment_names_it(encoder, clip, monkeypatch):
     """A stand-in for the decoder: an answer is likely only if something at 1.1 to 1.3 s is seen or heard."""
 
     def probability(encoder: MediaEncoder, streams: list, prefix: object, hypothesis: object) -> torch.Tensor:
@@ -63,7 +59,7 @@ def test_an_answer_that_rests_on_one_moment_names_it(
     assert last_of(encoder, replace(clip, times_s=(0.2, 0.4, 0.6, 0.8), sound=None)).moments_s == ()
 
 
-def test_times_an_answer_names_are_its_moments(encoder: MediaEncoder, clip: Clip):
+def test_times_an_answer_names_are_its_moments(encoder, clip):
     pieces = (*encoder.tokenizer.encode("at"), encoder.tokenizer.time_ids[7])
     prefix = torch.tensor([encoder.tokenizer.prefix("answer", "en")])
     encoded = encoder.encode(clip)
@@ -72,9 +68,7 @@ def test_times_an_answer_names_are_its_moments(encoder: MediaEncoder, clip: Clip
 
 
 @pytest.mark.parametrize("track", [None, Sound(np.zeros(2 * RATE_HZ, np.float32))])
-def test_a_clip_with_nothing_to_hear_is_answered_from_its_picture(
-    encoder: MediaEncoder, clip: Clip, track: Sound | None
-):
+def test_a_clip_with_nothing_to_hear_is_answered_from_its_picture(encoder, clip, track):
     last = last_of(encoder, replace(clip, sound=track))
     assert last.end == "finished" and last.text
     assert last.silent and [sense for sense, _ in last.senses] == ["picture"]
@@ -90,41 +84,33 @@ def test_a_clip_with_nothing_to_hear_is_answered_from_its_picture(
         ("What can be seen?", "en", ("picture",), "the picture is hidden"),
     ],
 )
-def test_what_cannot_be_seen_or_heard_is_said_to_be_so(
-    encoder: MediaEncoder, clip: Clip, question: str, language: str, hide: tuple[str, ...], right: str
-):
+def test_what_cannot_be_seen_or_heard_is_said_to_be_so(encoder, clip, question, language, hide, right):
     last = last_of(encoder, replace(clip, sound=None), question, language=language, hide=frozenset(hide))
     assert last.end == "finished" and last.text == right and last.confidence == 1.0
 
 
-def test_what_is_said_in_a_clip_is_read_from_its_transcript(
-    encoder: MediaEncoder, clip: Clip, monkeypatch: pytest.MonkeyPatch
-):
+def test_what_is_said_in_a_clip_is_read_from_its_transcript(encoder, clip, monkeypatch):
     monkeypatch.setattr(MediaEncoder, "transcript", lambda self, media, track: "bin blue at f two now")
     assert last_of(encoder, clip, "What does the person say?").text == "bin blue at f two now"
 
 
-def test_a_silent_sound_leaves_nothing_to_answer_from(encoder: MediaEncoder):
+def test_a_silent_sound_leaves_nothing_to_answer_from(encoder):
     last = last_of(encoder, Sound(np.zeros(RATE_HZ, np.float32)), "What can be heard?")
     assert last.end == "empty" and last.silent and last.text == ""
 
 
 @pytest.mark.parametrize("hide", [(), ("sound",), ("picture", "sound")])
 @pytest.mark.parametrize("kind", ["photo", "sound", "clip"])
-def test_a_photo_and_what_is_only_hidden_are_not_silent(
-    encoder: MediaEncoder, kind: str, hide: tuple[str, ...], request: pytest.FixtureRequest
-):
+def test_a_photo_and_what_is_only_hidden_are_not_silent(encoder, kind, hide, request):
     last = last_of(encoder, request.getfixturevalue(kind), hide=frozenset(hide))
     assert last.end == "finished" and not last.silent
 
 
-def test_a_photo_has_no_moments(encoder: MediaEncoder, photo: Photo):
+def test_a_photo_has_no_moments(encoder, photo):
     assert last_of(encoder, photo).moments_s == ()
 
 
-def test_a_question_is_put_in_the_language_the_model_is_asked_in(
-    encoder: MediaEncoder, clip: Clip, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_question_is_put_in_the_language_the_model_is_asked_in(encoder, clip, monkeypatch):
     asked: list[tuple[str, str, str]] = []
 
     def growing(encoder: MediaEncoder, text: str, source: str, target: str):
@@ -141,7 +127,7 @@ def test_a_question_is_put_in_the_language_the_model_is_asked_in(
     assert [pair[1:] for pair in asked] == [("zh", "en"), ("zh", "zh"), ("en", "zh")]
 
 
-def test_the_probability_of_an_answer_is_that_of_its_pieces_and_its_end(encoder: MediaEncoder, photo: Photo):
+def test_the_probability_of_an_answer_is_that_of_its_pieces_and_its_end(encoder, photo):
     """Teacher-forced over the whole answer, it must equal what decoding counted on the way."""
     streams = [*encoder.streams(encoder.encode(photo)), ask.asked(encoder, "What is it?")]
     prefix = torch.tensor([encoder.tokenizer.prefix("answer", "en")])
@@ -153,7 +139,7 @@ def test_the_probability_of_an_answer_is_that_of_its_pieces_and_its_end(encoder:
     assert float(ask._probability(encoder, streams, prefix, hypothesis)[0]) == pytest.approx(float(by_hand), rel=1e-4)
 
 
-def test_the_built_in_model_answers_from_the_sound(builtin: Host):
+def test_the_built_in_model_answers_from_the_sound(builtin):
     sound = Sound(np.concatenate([tone(2.0), np.zeros(RATE_HZ, np.float32)]))
     result = run(builtin, AskRequest(media=sound, question="What can be heard?"))
     assert isinstance(result, AskResult) and result.text and dict(result.senses).keys() == {"sound"}
@@ -170,9 +156,7 @@ def test_the_built_in_model_answers_from_the_sound(builtin: Host):
         ("床上有什么？", ("床", "枕头"), "枕头"),
     ],
 )
-def test_an_answer_is_no_word_of_its_question_unless_that_offers_a_choice(
-    encoder: MediaEncoder, question: str, texts: tuple[str, ...], wanted: str
-) -> None:
+def test_an_answer_is_no_word_of_its_question_unless_that_offers_a_choice(encoder, question, texts, wanted):
     found = tuple((tuple(encoder.tokenizer.encode(text)), -1.0 - n) for n, text in enumerate(texts))
     best = Hypothesis(found[0][0], -1.0, True, alternatives=found)
     assert encoder.tokenizer.decode(ask._not_echoing(encoder, question, best).ids) == wanted

@@ -38,14 +38,14 @@ def split_of(dataset: Dataset, name: SplitName) -> DatasetSplit:
 # --- the bundled digits ------------------------------------------------------------------------------------------
 
 
-def test_what_is_bundled_is_small_and_its_sources_are_named() -> None:
+def test_what_is_bundled_is_small_and_its_sources_are_named():
     assert sum(path.stat().st_size for path in FILES) < 6_000_000
     sources = (datasets.BUNDLED / "SOURCES.md").read_text(encoding="utf-8")
     assert "The writing is real, the speech is synthetic." in sources
     assert all(path.name in sources for path in FILES)
 
 
-def test_digits_are_seen_heard_in_four_languages_and_written() -> None:
+def test_digits_are_seen_heard_in_four_languages_and_written():
     dataset = digits()
     assert dataset.has_pictures and dataset.has_sounds
     assert dataset.classes == tuple("0123456789") and dataset.languages == ("en", "de", "fr", "zh")
@@ -54,12 +54,12 @@ def test_digits_are_seen_heard_in_four_languages_and_written() -> None:
     assert sum(len(split_of(dataset, split).sounds or ()) for split in SPLITS) == 2000
 
 
-def test_digits_are_read_once() -> None:
+def test_digits_are_read_once():
     assert digits() is digits()
 
 
 @each_split
-def test_every_split_has_every_digit_in_every_language_and_every_family_of_voices(split: SplitName) -> None:
+def test_every_split_has_every_digit_in_every_language_and_every_family_of_voices(split):
     dataset, part = digits(), split_of(digits(), split)
     assert part.pictures is not None and part.sounds is not None
     assert set(part.pictures.labels) == set(range(10))
@@ -69,28 +69,28 @@ def test_every_split_has_every_digit_in_every_language_and_every_family_of_voice
     assert families == set(dataset.families)
 
 
-def test_no_voice_is_heard_in_two_splits_and_there_are_many() -> None:
+def test_no_voice_is_heard_in_two_splits_and_there_are_many():
     heard = [
         set(sounds.voices.tolist()) for split in SPLITS if (sounds := split_of(digits(), split).sounds) is not None
     ]
     assert sum(map(len, heard)) == len(set.union(*heard)) == len(digits().voices) >= 40
 
 
-def test_no_picture_is_seen_in_two_splits() -> None:
+def test_no_picture_is_seen_in_two_splits():
     seen = [
         {p.tobytes() for p in own.pixels} for split in SPLITS if (own := split_of(digits(), split).pictures) is not None
     ]
     assert all(a.isdisjoint(b) for a, b in itertools.combinations(seen, 2))
 
 
-def test_words_are_the_names_of_the_digits() -> None:
+def test_words_are_the_names_of_the_digits():
     words = digits().train.words
     named = {(words.languages[i], words.labels[i]): text for i, text in enumerate(words.texts)}
     assert [named[language, 0] for language in range(4)] == ["zero", "null", "zéro", "零"]
     assert len(named) == 40
 
 
-def test_the_spoken_digits_of_unheard_voices_can_be_told_apart() -> None:
+def test_the_spoken_digits_of_unheard_voices_can_be_told_apart():
     """Nearest mean of the training voices, English: far above chance, so labels and sounds belong together."""
     train, test = digits().train.sounds, digits().test.sounds
     assert train is not None and test is not None
@@ -110,7 +110,7 @@ def test_the_spoken_digits_of_unheard_voices_can_be_told_apart() -> None:
 # --- a person's own folder ---------------------------------------------------------------------------------------
 
 
-def test_a_folder_becomes_a_data_set_whose_words_are_the_names_of_its_classes(tmp_path: Path) -> None:
+def test_a_folder_becomes_a_data_set_whose_words_are_the_names_of_its_classes(tmp_path):
     for name in ("grey_cat", "狗"):
         save_photos(tmp_path / "pets" / name, 10)
         save_sounds(tmp_path / "pets" / name, 5)
@@ -124,14 +124,14 @@ def test_a_folder_becomes_a_data_set_whose_words_are_the_names_of_its_classes(tm
     assert own.train.pictures.batch(np.array([0]), rng=np.random.default_rng(0)).shape == (1, 3, 64, 64)
 
 
-def test_a_folder_without_sounds_has_none(tmp_path: Path) -> None:
+def test_a_folder_without_sounds_has_none(tmp_path):
     for name in ("cat", "dog"):
         save_photos(tmp_path / name, 5)
     own = from_folder(tmp_path)
     assert own.has_pictures and not own.has_sounds and own.test.sounds is None
 
 
-def test_a_folder_is_shared_out_the_same_for_the_same_seed_and_never_twice(tmp_path: Path) -> None:
+def test_a_folder_is_shared_out_the_same_for_the_same_seed_and_never_twice(tmp_path):
     for name in ("cat", "dog"):
         save_photos(tmp_path / name, 7)
 
@@ -146,23 +146,21 @@ def test_a_folder_is_shared_out_the_same_for_the_same_seed_and_never_twice(tmp_p
 # --- characters --------------------------------------------------------------------------------------------------
 
 
-def test_characters_are_many_each_drawn_twenty_times_and_not_the_same() -> None:
+def test_characters_are_many_each_drawn_twenty_times_and_not_the_same():
     train = characters("train")
     assert train.drawings.shape[1:] == (20, 28, 28) and set(np.unique(train.drawings)) == {0, 1}
     assert len(train.drawings) == len(train.scripts) == len(train.names) > 400
     assert all(len({d.tobytes() for d in drawn}) > 15 for drawn in train.drawings)
 
 
-def test_no_script_is_in_two_splits() -> None:
+def test_no_script_is_in_two_splits():
     scripts = [set(characters(split).scripts) for split in SPLITS]
     assert 25 <= sum(map(len, scripts)) == len(set.union(*scripts)) <= 40
 
 
 @pytest.mark.parametrize("read", [digits.__wrapped__, lambda: characters.__wrapped__("train")])
 @pytest.mark.parametrize("content", [None, b"no safetensors"])
-def test_a_bundled_file_that_is_missing_or_damaged_says_so(
-    read: object, content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bundled_file_that_is_missing_or_damaged_says_so(read, content, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "BUNDLED", tmp_path)
     if content is not None:
         for path in FILES:
@@ -181,7 +179,7 @@ def packed(path: Path, files: list[Path]) -> None:
             tar.add(file, file.name)
 
 
-def test_omniglot_is_cut_out_of_its_sheets_with_strokes_as_ones(tmp_path: Path) -> None:
+def test_omniglot_is_cut_out_of_its_sheets_with_strokes_as_ones(tmp_path):
     (tmp_path / "fewshot").mkdir()
     sheet = np.full((28, 28 * 4), 255, np.uint8)
     sheet[:, 28 * 3] = 0  # one stroke, in the second drawing of the second character
@@ -196,7 +194,7 @@ def test_omniglot_is_cut_out_of_its_sheets_with_strokes_as_ones(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("corpus", [None, "something else"])
-def test_omniglot_that_is_not_there_says_so(corpus: str | None, tmp_path: Path) -> None:
+def test_omniglot_that_is_not_there_says_so(corpus, tmp_path):
     if corpus is not None:
         (tmp_path / "fewshot").mkdir()
         Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "fewshot" / "a.png")

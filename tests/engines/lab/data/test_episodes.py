@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -34,7 +32,7 @@ def grey() -> ClassPool:
     return ClassPool(Pictures(pixels, labels), tuple(np.arange(48).reshape(6, 8)))
 
 
-def test_a_task_has_its_classes_in_order_and_no_example_twice(grey: ClassPool) -> None:
+def test_a_task_has_its_classes_in_order_and_no_example_twice(grey):
     drawn = grey.episodes(20, n_ways=4, n_shots=2, n_queries=3, rng=rng())
     assert drawn.support.shape == (20, 8, 3, PX, PX) and drawn.queries.shape == (20, 12, 3, PX, PX) and len(drawn) == 20
     support, queries = (
@@ -47,31 +45,28 @@ def test_a_task_has_its_classes_in_order_and_no_example_twice(grey: ClassPool) -
     assert len({tuple(task[:, 0].tolist()) for task in classes}) > 10, "the order of classes is drawn too"
 
 
-def test_the_same_seed_draws_the_same_tasks(grey: ClassPool) -> None:
+def test_the_same_seed_draws_the_same_tasks(grey):
     one, same, other = (grey.episodes(3, 2, 1, 1, rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(one.support, same.support) and not torch.equal(one.support, other.support)
 
 
-def test_single_examples_come_with_their_class(grey: ClassPool) -> None:
+def test_single_examples_come_with_their_class(grey):
     x, labels = grey.sample(30, rng())
     assert torch.equal(((x[:, 0, 0, 0] * 128 + 127) / 5).round().int() // 8, labels.int())
 
 
-def test_characters_share_no_script_and_are_turned_to_learn_from() -> None:
+def test_characters_share_no_script_and_are_turned_to_learn_from():
     found = from_characters()
     assert [len(pool.rows) for pool in (found.train, found.valid, found.test)] == [
         4 * len(characters("train").names), len(characters("valid").names), len(characters("test").names),
     ]  # fmt: skip
     assert found.train.modality == "picture" and found.n_examples == 20
     n = len(found.train.rows) // 4
-    upright, turned = (
-        found.train.examples.pixels[found.train.rows[i][0], :, :, 0]  # type: ignore[union-attr]
-        for i in (3, 3 + n)
-    )
+    upright, turned = (found.train.examples.pixels[found.train.rows[i][0], :, :, 0] for i in (3, 3 + n))
     np.testing.assert_array_equal(turned, np.rot90(upright))
 
 
-def test_digits_are_tested_in_another_language_with_other_voices() -> None:
+def test_digits_are_tested_in_another_language_with_other_voices():
     found, dataset = from_digits(), digits()
 
     def heard(pool: ClassPool) -> tuple[set[str], set[int]]:
@@ -86,7 +81,7 @@ def test_digits_are_tested_in_another_language_with_other_voices() -> None:
     assert found.train.modality == "sound"
 
 
-def test_spoken_tasks_differ_in_noise_from_draw_to_draw() -> None:
+def test_spoken_tasks_differ_in_noise_from_draw_to_draw():
     pool = from_digits().test
     assert pool.noise > 0
     quiet = ClassPool(pool.examples, pool.rows)
@@ -95,7 +90,7 @@ def test_spoken_tasks_differ_in_noise_from_draw_to_draw() -> None:
 
 
 @pytest.mark.parametrize("modality", ["picture", "sound"])
-def test_of_a_folder_half_of_the_classes_are_kept_for_testing(modality: str, tmp_path: Path) -> None:
+def test_of_a_folder_half_of_the_classes_are_kept_for_testing(modality, tmp_path):
     for i in range(5):
         (save_photos if modality == "picture" else save_sounds)(tmp_path / f"class {i}", 5)
     found = from_dataset(from_folder(tmp_path), seed=1)
@@ -116,14 +111,14 @@ def test_of_a_folder_half_of_the_classes_are_kept_for_testing(modality: str, tmp
         (2, 5, "5 examples per class leave none to be named: a class has only 5"),
     ],
 )
-def test_too_little_for_such_tasks_is_one_sentence(n_ways: int, n_shots: int, sentence: str, tmp_path: Path) -> None:
+def test_too_little_for_such_tasks_is_one_sentence(n_ways, n_shots, sentence, tmp_path):
     for i in range(4):
         save_photos(tmp_path / str(i), 5)
     with pytest.raises(RequestError, match=sentence):
         from_dataset(from_folder(tmp_path), seed=0).check(n_ways, n_shots)
 
 
-def test_a_persons_data_set_takes_the_place_of_any(tmp_path: Path) -> None:
+def test_a_persons_data_set_takes_the_place_of_any(tmp_path):
     for i in range(4):
         save_photos(tmp_path / str(i), 5)
     own = from_folder(tmp_path)
@@ -134,6 +129,6 @@ def test_a_persons_data_set_takes_the_place_of_any(tmp_path: Path) -> None:
     )
 
 
-def test_omniglot_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_omniglot_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(RequestError, match="Omniglot cannot be read from this folder"):
         from_omniglot(tmp_path)

@@ -26,7 +26,7 @@ def refusal(folder: Path) -> RequestError:
     return caught.value
 
 
-def test_photos_and_sounds_are_read_class_by_class(tmp_path: Path) -> None:
+def test_photos_and_sounds_are_read_class_by_class(tmp_path):
     for name in ("cat", "dog"):
         save_photos(tmp_path / name, 6)
         save_sounds(tmp_path / name, 5)
@@ -37,14 +37,14 @@ def test_photos_and_sounds_are_read_class_by_class(tmp_path: Path) -> None:
     assert found.photos[0][0].shape == (PX, PX, 3)
 
 
-def test_a_sense_that_not_every_class_has_is_left_out(tmp_path: Path) -> None:
+def test_a_sense_that_not_every_class_has_is_left_out(tmp_path):
     for name in ("cat", "dog"):
         save_photos(tmp_path / name, 5)
     save_sounds(tmp_path / "cat", 2)
     assert read(tmp_path).sounds is None
 
 
-def test_of_a_long_sound_the_loudest_second_is_taken(tmp_path: Path) -> None:
+def test_of_a_long_sound_the_loudest_second_is_taken(tmp_path):
     loud = tone(1.0, 1500.0, level=0.8)
     for name in ("cat", "dog"):
         save_sounds(tmp_path / name, 5)
@@ -56,7 +56,7 @@ def test_of_a_long_sound_the_loudest_second_is_taken(tmp_path: Path) -> None:
     assert expected is not None and np.abs(longest[5:-5].astype(int) - expected[5:-5]).mean() < 2
 
 
-def test_hidden_folders_and_files_of_other_kinds_are_passed_over(tmp_path: Path) -> None:
+def test_hidden_folders_and_files_of_other_kinds_are_passed_over(tmp_path):
     for name in ("cat", "dog", ".cache"):
         save_photos(tmp_path / name, 5)
     (tmp_path / "cat" / "notes.txt").write_text("meow")
@@ -64,7 +64,7 @@ def test_hidden_folders_and_files_of_other_kinds_are_passed_over(tmp_path: Path)
     assert read(tmp_path).classes == ("cat", "dog")
 
 
-def test_the_digest_changes_with_the_files_alone(tmp_path: Path) -> None:
+def test_the_digest_changes_with_the_files_alone(tmp_path):
     for name in ("cat", "dog"):
         save_photos(tmp_path / name, 5)
     before = read(tmp_path)
@@ -73,7 +73,7 @@ def test_the_digest_changes_with_the_files_alone(tmp_path: Path) -> None:
     assert before.digest != read(tmp_path).digest
 
 
-def test_no_more_of_a_class_are_taken_than_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_of_a_class_are_taken_than_it_says(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "MAX_PER_CLASS", 5)
     for name in ("cat", "dog"):
         save_photos(tmp_path / name, 9)
@@ -81,7 +81,7 @@ def test_no_more_of_a_class_are_taken_than_it_says(tmp_path: Path, monkeypatch: 
     assert found is not None and [len(own) for own in found] == [5, 5]
 
 
-def test_reading_can_be_stopped(tmp_path: Path) -> None:
+def test_reading_can_be_stopped(tmp_path):
     for name in ("cat", "dog"):
         save_photos(tmp_path / name, 5)
     cancel = Cancel()
@@ -93,7 +93,7 @@ def test_reading_can_be_stopped(tmp_path: Path) -> None:
 # --- what is wrong with a folder ---------------------------------------------------------------------------------
 
 
-def test_a_folder_without_enough_classes_or_with_too_many_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_enough_classes_or_with_too_many_says_so(tmp_path):
     pets = tmp_path / "pets"
     assert "There is no folder pets that can be opened" in refusal(pets).en
     save_photos(pets, 5)
@@ -105,7 +105,7 @@ def test_a_folder_without_enough_classes_or_with_too_many_says_so(tmp_path: Path
     assert refusal(pets).en == "pets has 101 classes; at most 100 are taken."
 
 
-def test_a_class_that_falls_short_is_named_with_what_could_not_be_used(tmp_path: Path) -> None:
+def test_a_class_that_falls_short_is_named_with_what_could_not_be_used(tmp_path):
     save_photos(tmp_path / "cat", 5)
     save_photos(tmp_path / "dog", 3)
     (tmp_path / "dog" / "torn.png").write_bytes(b"\x89PNG torn")
@@ -117,21 +117,21 @@ def test_a_class_that_falls_short_is_named_with_what_could_not_be_used(tmp_path:
     )
 
 
-def test_silent_sounds_do_not_count(tmp_path: Path) -> None:
+def test_silent_sounds_do_not_count(tmp_path):
     save_sounds(tmp_path / "cat", 5)
     save_sounds(tmp_path / "dog", 4)
     save_sound(tmp_path / "dog" / "silent.wav", np.zeros(16000, np.float32))
     assert "dog has 4 (1 more cannot be read, are silent" in refusal(tmp_path).en
 
 
-def test_a_folder_of_which_nothing_can_be_read_says_so(tmp_path: Path) -> None:
+def test_a_folder_of_which_nothing_can_be_read_says_so(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "pets" / name).mkdir(parents=True)
         (tmp_path / "pets" / name / "torn.jpg").write_bytes(b"torn")
     assert "None of the 2 files in pets can be read" in refusal(tmp_path / "pets").en
 
 
-def test_classes_of_different_senses_cannot_be_told_apart_by_one(tmp_path: Path) -> None:
+def test_classes_of_different_senses_cannot_be_told_apart_by_one(tmp_path):
     save_photos(tmp_path / "cat", 5)
     save_sounds(tmp_path / "dog", 5)
     assert refusal(tmp_path).en == (
