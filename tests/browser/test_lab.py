@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from engines.lab import EXPERIMENTS, Findings, runs
-from studio.app import Served
 from studio.tabs.lab import ui as lab
 from tests.browser.conftest import WIDE, Visit, visit
-from tests.fake_host import FakeHost
 from tests.studio.findings import Script, finished, mapped
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+def script(monkeypatch) -> Script:
     """In place of the experiments: it ends when it is told to."""
     script = Script()
     monkeypatch.setattr(lab, "experiment", script)
@@ -60,7 +55,7 @@ def until(seen: Visit, name: str, text: str) -> None:
 # --- what is seen at first --------------------------------------------------------------------------------------------
 
 
-def test_every_experiment_has_its_question_its_dials_and_fits_a_desktop(wide: Visit) -> None:
+def test_every_experiment_has_its_question_its_dials_and_fits_a_desktop(wide):
     for name, kind in ((name, entry.request) for name, entry in EXPERIMENTS.items()):
         turn_to(wide, name)
         panel = wide.page.locator(f"#lab-{name}")
@@ -80,7 +75,7 @@ def _fields(kind: type) -> list[Any]:
     return list(kind.__dataclass_fields__.values())
 
 
-def test_every_experiment_fits_a_phone_in_chinese_in_the_dark(phone: Visit) -> None:
+def test_every_experiment_fits_a_phone_in_chinese_in_the_dark(phone):
     for name in EXPERIMENTS:
         turn_to(phone, name)
         assert "点击运行" in phone.result(f"lab-{name}", "empty")
@@ -88,7 +83,7 @@ def test_every_experiment_fits_a_phone_in_chinese_in_the_dark(phone: Visit) -> N
     assert "__i18n__" not in phone.page.inner_text("body")
 
 
-def test_a_lesson_has_its_formulas_drawn_and_its_code_folded(wide: Visit) -> None:
+def test_a_lesson_has_its_formulas_drawn_and_its_code_folded(wide):
     turn_to(wide, "fusion")
     lesson = wide.page.locator("#lab-fusion-lesson")
     lesson.locator(".katex-display").first.wait_for()
@@ -103,7 +98,7 @@ def test_a_lesson_has_its_formulas_drawn_and_its_code_folded(wide: Visit) -> Non
     assert not lesson.locator(".block.in-en").is_visible()
 
 
-def test_experiments_are_chosen_by_keyboard_and_where_one_is_can_be_seen(wide: Visit) -> None:
+def test_experiments_are_chosen_by_keyboard_and_where_one_is_can_be_seen(wide):
     wide.open_tab("lab")
     page = wide.page
     page.locator("#lab-which input[value=fusion]").focus()
@@ -117,7 +112,7 @@ def test_experiments_are_chosen_by_keyboard_and_where_one_is_can_be_seen(wide: V
 # --- a run ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_shows_its_curve_as_it_grows_then_its_table_and_its_sentence(wide: Visit, script: Script) -> None:
+def test_a_run_shows_its_curve_as_it_grows_then_its_table_and_its_sentence(wide, script):
     turn_to(wide, "fusion")
     page = wide.page
     page.locator("#lab-fusion-seed input").fill("42")
@@ -136,7 +131,7 @@ def test_a_run_shows_its_curve_as_it_grows_then_its_table_and_its_sentence(wide:
 
 
 @pytest.mark.parametrize("how", ["button", "escape"])
-def test_a_stop_keeps_the_curve(wide: Visit, script: Script, how: str) -> None:
+def test_a_stop_keeps_the_curve(wide, script, how):
     turn_to(wide, "fusion")
     run(wide, "fusion")
     until(wide, "fusion", "step 40 of 120")
@@ -148,7 +143,7 @@ def test_a_stop_keeps_the_curve(wide: Visit, script: Script, how: str) -> None:
     assert wide.page.locator("#lab-fusion-result svg.is-wide").is_visible()
 
 
-def test_nothing_chosen_is_one_sentence(wide: Visit, script: Script) -> None:
+def test_nothing_chosen_is_one_sentence(wide, script):
     turn_to(wide, "alignment")
     boxes = wide.page.locator("#lab-alignment-objective input[type=checkbox]").all()
     assert boxes
@@ -159,9 +154,7 @@ def test_nothing_chosen_is_one_sentence(wide: Visit, script: Script) -> None:
     assert script.asked == []
 
 
-def test_two_people_at_once_wait_in_line_and_keep_their_own_curves(
-    wide: Visit, browser: Browser, scripted: tuple[Served, FakeHost], script: Script
-) -> None:
+def test_two_people_at_once_wait_in_line_and_keep_their_own_curves(wide, browser, scripted, script):
     other = visit(browser, scripted[0].url, WIDE)
     second = next(other)
     for seen, seed in ((wide, "11"), (second, "22")):
@@ -176,7 +169,7 @@ def test_two_people_at_once_wait_in_line_and_keep_their_own_curves(
     assert next(other, None) is None
 
 
-def test_the_language_changes_under_a_finished_run(wide: Visit, script: Script) -> None:
+def test_the_language_changes_under_a_finished_run(wide, script):
     script.may_end.set()
     turn_to(wide, "fusion")
     run(wide, "fusion")
@@ -186,7 +179,7 @@ def test_the_language_changes_under_a_finished_run(wide: Visit, script: Script) 
     assert "attention" not in wide.page.inner_text("#lab-fusion-result table")
 
 
-def test_a_wide_table_scrolls_in_itself_on_a_phone(phone: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wide_table_scrolls_in_itself_on_a_phone(phone, monkeypatch):
     show(monkeypatch, finished())
     turn_to(phone, "fusion")
     run(phone, "fusion")
@@ -200,7 +193,7 @@ def test_a_wide_table_scrolls_in_itself_on_a_phone(phone: Visit, monkeypatch: py
     assert not phone.page.locator("#lab-fusion-result svg.is-wide").is_visible()
 
 
-def test_the_slider_closes_the_gap_between_the_senses(wide: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_slider_closes_the_gap_between_the_senses(wide, monkeypatch):
     show(monkeypatch, mapped())
     turn_to(wide, "alignment")
     run(wide, "alignment")
@@ -223,7 +216,7 @@ def test_the_slider_closes_the_gap_between_the_senses(wide: Visit, monkeypatch: 
 # --- taken along, opened again ----------------------------------------------------------------------------------------
 
 
-def test_a_real_run_is_saved_and_opened_again_to_the_same_numbers(wide: Visit) -> None:
+def test_a_real_run_is_saved_and_opened_again_to_the_same_numbers(wide):
     turn_to(wide, "fusion")
     page = wide.page
     for box in page.locator("#lab-fusion-operator input[type=checkbox]").all()[1:]:
@@ -252,7 +245,7 @@ def test_a_real_run_is_saved_and_opened_again_to_the_same_numbers(wide: Visit) -
     assert page.input_value("#lab-fusion-nsteps input[type=number]") == str(kept.n_steps) == "10"
 
 
-def test_what_is_no_run_is_one_sentence(wide: Visit, tmp_path: Path) -> None:
+def test_what_is_no_run_is_one_sentence(wide, tmp_path):
     wide.open_tab("lab")
     bad = tmp_path / "other.safetensors"
     bad.write_bytes(b"no run at all")
@@ -272,7 +265,7 @@ def drawn(seen: Visit, name: str) -> Any:
     return place
 
 
-def test_the_network_is_drawn_for_the_example_that_is_chosen_and_walked_through_step_by_step(wide: Visit) -> None:
+def test_the_network_is_drawn_for_the_example_that_is_chosen_and_walked_through_step_by_step(wide):
     turn_to(wide, "fusion")
     place = drawn(wide, "fusion")
     assert "not trained yet" in place.locator(".net-state").inner_text()
@@ -296,7 +289,7 @@ def test_the_network_is_drawn_for_the_example_that_is_chosen_and_walked_through_
     wide.page.wait_for_selector("#lab-fusion-drawing:not(.is-playing) .part:not(.is-later) >> text=classes")
 
 
-def test_the_network_of_a_run_moves_and_its_training_can_be_gone_back_through(reading: Visit) -> None:
+def test_the_network_of_a_run_moves_and_its_training_can_be_gone_back_through(reading):
     turn_to(reading, "extractors")
     page = reading.page
     page.locator("#lab-extractors-nsteps input[type=number]").fill("12")
@@ -312,7 +305,7 @@ def test_the_network_of_a_run_moves_and_its_training_can_be_gone_back_through(re
     page.wait_for_selector("#lab-extractors-drawing .part-name >> text=conv 5")
 
 
-def test_on_a_phone_the_network_runs_downwards_and_nothing_is_cut_off(phone: Visit) -> None:
+def test_on_a_phone_the_network_runs_downwards_and_nothing_is_cut_off(phone):
     turn_to(phone, "alignment")
     place = drawn(phone, "alignment")
     box = place.locator("svg").bounding_box()
@@ -326,7 +319,7 @@ def test_on_a_phone_the_network_runs_downwards_and_nothing_is_cut_off(phone: Vis
     assert "余弦" in place.locator(".part-name").all_text_contents()[-1]
 
 
-def test_parts_are_reached_with_one_tab_stop_and_the_arrow_keys(wide: Visit) -> None:
+def test_parts_are_reached_with_one_tab_stop_and_the_arrow_keys(wide):
     turn_to(wide, "fusion")
     place = drawn(wide, "fusion")
     assert place.locator(".part[tabindex='0']").count() == 1
@@ -338,9 +331,7 @@ def test_parts_are_reached_with_one_tab_stop_and_the_arrow_keys(wide: Visit) -> 
 # --- addresses --------------------------------------------------------------------------------------------------------
 
 
-def test_a_lecturers_link_opens_the_experiment_as_set_and_settings_can_be_taken_along(
-    browser: Browser, scripted: tuple[Served, FakeHost]
-) -> None:
+def test_a_lecturers_link_opens_the_experiment_as_set_and_settings_can_be_taken_along(browser, scripted):
     query = "?tab=lab&experiment=alignment&objective=contrastive&n_steps=40"
     for seen in visit(browser, scripted[0].url, WIDE, query, ready="#lab-alignment-run"):
         page = seen.page

@@ -35,7 +35,7 @@ def network(*parts: Part, model: str = "picture") -> Network:
     return Network(model, 3, 0, tuple("0123456789"), parts)
 
 
-def test_the_browser_gets_numbers_from_minus_one_to_one_and_names_in_both_languages() -> None:
+def test_the_browser_gets_numbers_from_minus_one_to_one_and_names_in_both_languages():
     first = part()
     links = np.array([[0.25, 0.75]], np.float32)
     second = part(
@@ -49,13 +49,13 @@ def test_the_browser_gets_numbers_from_minus_one_to_one_and_names_in_both_langua
     assert all(len(text) > 10 for text in shown[1]["about"])
 
 
-def test_a_name_from_a_persons_folder_is_escaped() -> None:
+def test_a_name_from_a_persons_folder_is_escaped():
     bars = part(kind="bars", labels=('"><b>',), values=np.ones((1, 1)))
     shown = drawing.data(network(bars))
     assert "<b>" not in shown and held(shown)["parts"][0]["labels"] == [['"><b>', '"><b>']]
 
 
-def test_every_part_of_every_network_is_named_and_explained_in_both_languages() -> None:
+def test_every_part_of_every_network_is_named_and_explained_in_both_languages():
     from engines.lab import network as drawn
 
     assert drawn.DRAWERS
@@ -69,7 +69,7 @@ def test_every_part_of_every_network_is_named_and_explained_in_both_languages() 
                 assert all(about) and len(set(about)) == len(LANGUAGES), f"{name}: {each.name}"
 
 
-def test_a_run_says_which_step_it_is_at_and_which_models_there_are_at_its_end() -> None:
+def test_a_run_says_which_step_it_is_at_and_which_models_there_are_at_its_end():
     run = WatchedRun(Watch(3), key="abc")
     going = replace(under_way(), network=network(part()))
     run.follow(going)
@@ -82,7 +82,7 @@ def test_a_run_says_which_step_it_is_at_and_which_models_there_are_at_its_end() 
     assert [name for name, *_ in shown["models"]] == ["picture", "sound", "attention"]
 
 
-def test_before_a_run_the_untrained_network_of_the_form_is_drawn() -> None:
+def test_before_a_run_the_untrained_network_of_the_form_is_drawn():
     shown = held(watching.draw(FusionRequest(operator=("sum", "gated")), None, Watch(4, 1), "sum", None))
     assert (shown["model"], shown["label"], shown["example"], shown["step"]) == ("sum", 4, 1, 0)
     assert shown["parts"][-1]["key"] == "all.classes" and sum(shown["parts"][-1]["bars"]) == pytest.approx(1, abs=0.01)

@@ -19,14 +19,14 @@ def values_of(request: LabRequest) -> dict[str, Any]:
 
 
 @KINDS
-def test_every_field_of_every_experiment_can_be_turned_and_the_seed_stands_last(kind: type[LabRequest]) -> None:
+def test_every_field_of_every_experiment_can_be_turned_and_the_seed_stands_last(kind):
     names = [each.name for each in form.fields_of(kind)]
     assert names[-1] == "seed"
     assert {*names, form.MATERIAL} >= set(kind.__dataclass_fields__)
 
 
 @KINDS
-def test_every_field_and_every_word_has_a_text(kind: type[LabRequest]) -> None:
+def test_every_field_and_every_word_has_a_text(kind):
     for each in form.fields_of(kind):
         assert i18n.knows(key_of(each.name, "field")), each.name
         for word in each.metadata.get("known", ()):
@@ -34,7 +34,7 @@ def test_every_field_and_every_word_has_a_text(kind: type[LabRequest]) -> None:
 
 
 @KINDS
-def test_untouched_widgets_ask_for_what_the_page_begins_with(kind: type[LabRequest]) -> None:
+def test_untouched_widgets_ask_for_what_the_page_begins_with(kind):
     with gr.Blocks():
         widgets = {each.name: form.widget("x", each) for each in form.fields_of(kind)}
     values = {name: widget.value for name, widget in widgets.items()}
@@ -44,7 +44,7 @@ def test_untouched_widgets_ask_for_what_the_page_begins_with(kind: type[LabReque
 
 
 @KINDS
-def test_a_slider_can_reach_its_default_and_its_ends(kind: type[LabRequest]) -> None:
+def test_a_slider_can_reach_its_default_and_its_ends(kind):
     for each in form.fields_of(kind):
         if "low" in each.metadata:
             low, high = each.metadata["low"], each.metadata["high"]
@@ -53,14 +53,14 @@ def test_a_slider_can_reach_its_default_and_its_ends(kind: type[LabRequest]) -> 
                 assert (value - low) / step == pytest.approx(round((value - low) / step)), each.name
 
 
-def test_what_widgets_show_of_a_request_asks_for_it_again() -> None:
+def test_what_widgets_show_of_a_request_asks_for_it_again():
     request = FusionRequest(operator=("sound", "gated"), n_steps=40, picture_noise=0.25, seed=9)
     assert form.request_of(FusionRequest, values_of(request)) == request
     task = MamlRequest(material="digits", n_ways=3)
     assert form.request_of(MamlRequest, values_of(task), "digits") == task
 
 
-def test_words_come_in_their_own_order_and_whole_numbers_as_such() -> None:
+def test_words_come_in_their_own_order_and_whole_numbers_as_such():
     values = values_of(FusionRequest()) | {"operator": ["attention", "picture"], "n_steps": 40.0}
     request = form.request_of(FusionRequest, values)
     assert request == FusionRequest(operator=("picture", "attention"), n_steps=40)
@@ -78,17 +78,17 @@ def test_words_come_in_their_own_order_and_whole_numbers_as_such() -> None:
         ("picture_noise", 7, "0 to 1", "0 到 1"),
     ],
 )
-def test_what_cannot_be_run_is_said_in_both_languages(name: str, value: object, en: str, zh: str) -> None:
+def test_what_cannot_be_run_is_said_in_both_languages(name, value, en, zh):
     with pytest.raises(RequestError) as caught:
         form.request_of(FusionRequest, values_of(FusionRequest()) | {name: value})
     assert en in caught.value.en and zh in caught.value.zh
 
 
-def test_a_forged_word_is_no_material() -> None:
+def test_a_forged_word_is_no_material():
     with pytest.raises(RequestError, match="choose from characters"):
         form.request_of(MamlRequest, values_of(MamlRequest()), "passwords")
 
 
-def test_one_material_is_the_usual_one_of_most_experiments() -> None:
+def test_one_material_is_the_usual_one_of_most_experiments():
     assert form.materials_of(FusionRequest) == (form.DIGITS,)
     assert form.materials_of(MamlRequest) == ("characters", "digits")

@@ -87,14 +87,14 @@ def is_known(word: str) -> bool:
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_every_word_of_an_experiment_is_known(name: str) -> None:
+def test_every_word_of_an_experiment_is_known(name):
     words = {word for found in trial(name) for word in told(found)} - {"", *digits().classes}
     words |= {word for each in fields(QUICK[name]) for word in each.metadata.get("known", ())}
     assert {word for word in words if not is_known(word)} == set()
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_every_table_and_chart_of_an_experiment_has_its_heading(name: str) -> None:
+def test_every_table_and_chart_of_an_experiment_has_its_heading(name):
     end = trial(name)[-1]
     headings = {key_of(chart.key, "chart") for chart in end.charts}
     headings |= {key_of(table.key, "table") for table in end.tables[1:] if table.key != "time"}
@@ -102,13 +102,13 @@ def test_every_table_and_chart_of_an_experiment_has_its_heading(name: str) -> No
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_an_experiment_says_only_sentences_that_there_are(name: str) -> None:
+def test_an_experiment_says_only_sentences_that_there_are(name):
     for key, values in trial(name)[-1].said:
         assert SAID[key] <= values.keys()
 
 
 @pytest.mark.parametrize("key", SAID)
-def test_a_sentence_tells_the_same_in_both_languages(key: str) -> None:
+def test_a_sentence_tells_the_same_in_both_languages(key):
     for language in i18n.LANGUAGES:
         text = i18n.texts(language)[key_of(key, "said")]
         assert {name for _, name, _, _ in string.Formatter().parse(text) if name} == SAID[key]

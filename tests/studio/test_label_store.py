@@ -30,7 +30,7 @@ def kept_files(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def label_store(tmp_path: Path) -> LabelStore:
+def label_store(tmp_path) -> LabelStore:
     """The owner's."""
     return LabelStore(tmp_path / "labels")
 
@@ -38,7 +38,7 @@ def label_store(tmp_path: Path) -> LabelStore:
 # --- the draft ------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_dropped_twice_lies_in_its_row_once() -> None:
+def test_a_file_dropped_twice_lies_in_its_row_once():
     draft = Draft()
     draft.add(0, [dropped("a"), dropped("b")])
     assert draft.add(0, [dropped("b"), dropped("c")]) == 0
@@ -46,7 +46,7 @@ def test_a_file_dropped_twice_lies_in_its_row_once() -> None:
     assert draft.row(1) == ()
 
 
-def test_a_row_takes_what_it_can_and_tells_how_many_were_too_many() -> None:
+def test_a_row_takes_what_it_can_and_tells_how_many_were_too_many():
     draft = Draft()
     draft.add(0, [dropped("first")])
     assert draft.add(0, [dropped(str(n)) for n in range(MAX_EXAMPLES + 2)]) == 3
@@ -54,7 +54,7 @@ def test_a_row_takes_what_it_can_and_tells_how_many_were_too_many() -> None:
     assert draft.row(0)[0] == dropped("first")
 
 
-def test_one_file_is_taken_out_and_a_row_removed_without_touching_others() -> None:
+def test_one_file_is_taken_out_and_a_row_removed_without_touching_others():
     draft = Draft()
     for n, name in enumerate("abc"):
         draft.add(n, [dropped(name), dropped(f"{name}2")])
@@ -67,7 +67,7 @@ def test_one_file_is_taken_out_and_a_row_removed_without_touching_others() -> No
     assert draft.n_rows == 2
 
 
-def test_as_many_rows_are_seen_as_make_a_set_and_no_more_than_can_be_taught() -> None:
+def test_as_many_rows_are_seen_as_make_a_set_and_no_more_than_can_be_taught():
     draft = Draft()
     draft.remove_row(0)
     assert draft.n_rows == MIN_LABELS
@@ -77,7 +77,7 @@ def test_as_many_rows_are_seen_as_make_a_set_and_no_more_than_can_be_taught() ->
     assert draft.n_rows == MIN_LABELS
 
 
-def test_what_lies_on_the_tray_is_loose_unless_it_is_the_set_in_use() -> None:
+def test_what_lies_on_the_tray_is_loose_unless_it_is_the_set_in_use():
     draft = Draft()
     assert not draft.is_unsaved
     draft.add(0, [dropped("a")])
@@ -92,7 +92,7 @@ def test_what_lies_on_the_tray_is_loose_unless_it_is_the_set_in_use() -> None:
     assert draft.is_unsaved
 
 
-def test_every_page_has_a_tray_of_its_own_and_old_ones_are_dropped(label_store: LabelStore) -> None:
+def test_every_page_has_a_tray_of_its_own_and_old_ones_are_dropped(label_store):
     label_store.draft("me").add(0, [dropped("a")])
     assert label_store.draft("you").row(0) == ()
     assert label_store.draft("me").row(0) == (dropped("a"),)
@@ -104,7 +104,7 @@ def test_every_page_has_a_tray_of_its_own_and_old_ones_are_dropped(label_store: 
 # --- the label store ------------------------------------------------------------------------------------------------
 
 
-def test_a_set_is_kept_with_copies_of_its_examples(label_store: LabelStore, tmp_path: Path) -> None:
+def test_a_set_is_kept_with_copies_of_its_examples(label_store, tmp_path):
     taught = pets(tmp_path / "uploads")
     label_store.save("me", taught)
     for file in (tmp_path / "uploads").iterdir():
@@ -115,7 +115,7 @@ def test_a_set_is_kept_with_copies_of_its_examples(label_store: LabelStore, tmp_
     assert not any(str(tmp_path / "uploads") in example.path for example in again.examples)
 
 
-def test_two_examples_of_one_name_are_kept_apart(label_store: LabelStore, tmp_path: Path) -> None:
+def test_two_examples_of_one_name_are_kept_apart(label_store, tmp_path):
     first, second = pets(tmp_path / "a").examples
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "cat.jpg").write_bytes(b"another")
@@ -124,22 +124,20 @@ def test_two_examples_of_one_name_are_kept_apart(label_store: LabelStore, tmp_pa
     assert [Path(each.path).read_bytes() for each in label_store.load("me", "Pets").examples] == [b"cat", b"another"]
 
 
-def test_a_set_taught_again_leaves_nothing_of_the_old_one(label_store: LabelStore, tmp_path: Path) -> None:
+def test_a_set_taught_again_leaves_nothing_of_the_old_one(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
     label_store.save("me", pets(tmp_path / "b", name="PETS"))
     assert [entry.name for entry in label_store.entries("me")] == ["PETS"]
     assert kept_files(tmp_path / "labels") == ["cat.jpg", "dog.jpg"]
 
 
-def test_a_set_can_be_taught_again_from_its_own_copies(label_store: LabelStore, tmp_path: Path) -> None:
+def test_a_set_can_be_taught_again_from_its_own_copies(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
     label_store.save("me", label_store.load("me", "Pets"))
     assert [Path(each.path).read_bytes() for each in label_store.load("me", "Pets").examples] == [b"cat", b"dog"]
 
 
-def test_a_renamed_set_keeps_its_examples_and_a_deleted_one_leaves_none(
-    label_store: LabelStore, tmp_path: Path
-) -> None:
+def test_a_renamed_set_keeps_its_examples_and_a_deleted_one_leaves_none(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
     label_store.rename("me", "Pets", "宠物")
     assert label_store.has("me", "宠物") and not label_store.has("me", "Pets")
@@ -149,7 +147,7 @@ def test_a_renamed_set_keeps_its_examples_and_a_deleted_one_leaves_none(
     assert kept_files(tmp_path / "labels") == []
 
 
-def test_deleting_a_set_leaves_files_alone_that_are_not_copies(label_store: LabelStore, tmp_path: Path) -> None:
+def test_deleting_a_set_leaves_files_alone_that_are_not_copies(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
     mine = pets(tmp_path / "labels" / "media-of-mine", name="Mine")  # as the command line keeps it: where files lie
     label_store._labels("me").save(mine)
@@ -158,9 +156,7 @@ def test_deleting_a_set_leaves_files_alone_that_are_not_copies(label_store: Labe
     assert kept_files(tmp_path / "labels") == ["cat.jpg", "dog.jpg"]
 
 
-def test_a_set_whose_examples_are_gone_is_not_kept_and_the_old_one_stays(
-    label_store: LabelStore, tmp_path: Path
-) -> None:
+def test_a_set_whose_examples_are_gone_is_not_kept_and_the_old_one_stays(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
     taught = pets(tmp_path / "b")
     (tmp_path / "b" / "dog.jpg").unlink()
@@ -170,13 +166,13 @@ def test_a_set_whose_examples_are_gone_is_not_kept_and_the_old_one_stays(
     assert kept_files(tmp_path / "labels") == ["cat.jpg", "dog.jpg"]
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "labels").write_text("a file where the folder should be")
     with pytest.raises(UserError, match="cannot be kept"):
         LabelStore(tmp_path / "labels").save("me", pets(tmp_path / "a"))
 
 
-def test_a_damaged_set_is_listed_and_can_be_deleted(label_store: LabelStore, tmp_path: Path) -> None:
+def test_a_damaged_set_is_listed_and_can_be_deleted(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
     (damaged,) = (tmp_path / "labels").glob("*.safetensors")
     damaged.write_bytes(b"no set")
@@ -188,7 +184,7 @@ def test_a_damaged_set_is_listed_and_can_be_deleted(label_store: LabelStore, tmp
     assert label_store.entries("me") == []
 
 
-def test_a_visitors_sets_are_seen_by_nobody_else_and_go_with_the_page(tmp_path: Path) -> None:
+def test_a_visitors_sets_are_seen_by_nobody_else_and_go_with_the_page(tmp_path):
     label_store = LabelStore()
     label_store.save("visitor", pets(tmp_path / "a"))
     folder = Path(label_store.load("visitor", "Pets").examples[0].path).parents[3]
@@ -200,9 +196,7 @@ def test_a_visitors_sets_are_seen_by_nobody_else_and_go_with_the_page(tmp_path: 
     assert label_store.entries("visitor") == []
 
 
-def test_the_owners_sets_stay_when_the_page_is_closed_and_the_tray_of_one_that_only_slept(
-    label_store: LabelStore, tmp_path: Path
-) -> None:
+def test_the_owners_sets_stay_when_the_page_is_closed_and_the_tray_of_one_that_only_slept(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
     label_store.draft("me").add(0, [dropped("a")])
     label_store.forget("me")

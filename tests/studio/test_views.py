@@ -9,7 +9,6 @@ from engines import (
     CaptionRequest,
     CaptionResult,
     Hit,
-    HostInfo,
     IndexRequest,
     IndexResult,
     MediaError,
@@ -23,7 +22,6 @@ from engines import (
     TranslateResult,
     Word,
 )
-from engines.protocol import Sense
 from studio import views
 from studio.registry import DownloadRegistry
 from studio.state import SAMPLES, read_samples
@@ -64,11 +62,11 @@ INDEX = IndexResult(
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0.0, "0:00"), (7.9, "0:07"), (723.0, "12:03"), (3723.0, "1:02:03")])
-def test_times_read_like_those_of_a_player(seconds: float, shown: str) -> None:
+def test_times_read_like_those_of_a_player(seconds, shown):
     assert views.clock(seconds) == shown
 
 
-def test_no_view_tells_a_path_or_lets_markup_through(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_no_view_tells_a_path_or_lets_markup_through(downloads, info):
     done = replace(CAPTION, end="finished")
     shown = [
         views.caption(done, downloads, info),
@@ -84,7 +82,7 @@ def test_no_view_tells_a_path_or_lets_markup_through(downloads: DownloadRegistry
             assert raw not in page
 
 
-def test_a_caption_grows_then_offers_to_be_taken_along(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_a_caption_grows_then_offers_to_be_taken_along(downloads, info):
     growing = views.caption(CAPTION, downloads, info)
     assert 'aria-busy="true"' in growing
     assert "data-send" not in growing
@@ -94,12 +92,12 @@ def test_a_caption_grows_then_offers_to_be_taken_along(downloads: DownloadRegist
     assert 'data-send="video"' in done
 
 
-def test_an_answer_from_a_server_says_so_in_both_languages(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_an_answer_from_a_server_says_so_in_both_languages(downloads, info):
     shown = views.caption(replace(CAPTION, end="finished", host="omni"), downloads, replace(info, device="remote"))
     assert "server" in shown and "服务器" in shown and "remote" not in shown and "omni" in shown
 
 
-def test_a_stopped_caption_keeps_its_words_and_says_so(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_a_stopped_caption_keeps_its_words_and_says_so(downloads, info):
     shown = views.caption(replace(CAPTION, end="cancelled"), downloads, info)
     assert "dog" in shown
     assert "stopped" in shown
@@ -108,7 +106,7 @@ def test_a_stopped_caption_keeps_its_words_and_says_so(downloads: DownloadRegist
     )
 
 
-def test_a_text_that_breaks_off_says_so_and_is_no_stop(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_a_text_that_breaks_off_says_so_and_is_no_stop(downloads, info):
     request = TranslateRequest(text="dog", source="en", target="de")
     for shown in (
         views.caption(replace(CAPTION, end="cut"), downloads, info),
@@ -119,7 +117,7 @@ def test_a_text_that_breaks_off_says_so_and_is_no_stop(downloads: DownloadRegist
         assert "is-done" in shown and "stopped</span>" not in shown
 
 
-def test_an_answer_of_nothing_was_not_stopped(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_an_answer_of_nothing_was_not_stopped(downloads, info):
     request = TranslateRequest(text="dog", source="en", target="de")
     for shown in (
         views.chat((replace(ANSWER, text=""),), downloads, info),
@@ -128,7 +126,7 @@ def test_an_answer_of_nothing_was_not_stopped(downloads: DownloadRegistry, info:
         assert "The model found nothing to say." in shown and "Stopped" not in shown
 
 
-def test_progress_says_what_is_done_and_how_far(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_progress_says_what_is_done_and_how_far(downloads, info):
     listening = replace(SPEECH, segments=(), progress=Progress("listening", 40.0, 130.0, "s"))
     shown = transcript(listening, downloads, info)
     assert "listening" in shown
@@ -137,11 +135,11 @@ def test_progress_says_what_is_done_and_how_far(downloads: DownloadRegistry, inf
     assert "145 MB of 290 MB" in views.stage(Progress("fetching", 145e6, 290e6, "bytes"))
 
 
-def test_a_stage_without_words_of_ours_is_shown_as_the_host_says_it() -> None:
+def test_a_stage_without_words_of_ours_is_shown_as_the_host_says_it():
     assert "&lt;dreaming&gt;" in views.stage(Progress("<dreaming>"))
 
 
-def test_an_answer_shows_the_senses_by_name_shape_and_share(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_an_answer_shows_the_senses_by_name_shape_and_share(downloads, info):
     shown = views.chat((ANSWER,), downloads, info)
     assert "mark-picture" in shown and "mark-sound" in shown
     assert "20%" in shown and "70%" in shown
@@ -150,9 +148,7 @@ def test_an_answer_shows_the_senses_by_name_shape_and_share(downloads: DownloadR
     assert "80% sure" in shown
 
 
-def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(
-    downloads: DownloadRegistry, info: HostInfo
-) -> None:
+def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(downloads, info):
     shown = views.chat((replace(ANSWER, senses=(("picture", 0.2),), silent=True),), downloads, info)
     assert "Nothing to hear: this clip has no sound" in shown and "听不到声音" in shown
     assert "20%" in shown and "meter-sound" not in shown and "a dog" in shown
@@ -167,22 +163,18 @@ def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(
         ((("sound", 0.01),), "Leaving out the sound makes this answer hardly less likely", "隐藏声音几乎不会"),
     ],
 )
-def test_an_answer_that_rests_on_no_sense_alone_says_so_in_words(
-    shares: tuple[tuple[Sense, float], ...], en: str, zh: str, downloads: DownloadRegistry, info: HostInfo
-) -> None:
+def test_an_answer_that_rests_on_no_sense_alone_says_so_in_words(shares, en, zh, downloads, info):
     shown = views.chat((replace(ANSWER, senses=shares),), downloads, info)
     assert en in shown and zh in shown and "80% sure" in shown
     assert "meter" not in shown and "The answer rests on" not in shown
 
 
-def test_one_sense_that_counts_brings_the_bars_of_both(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_one_sense_that_counts_brings_the_bars_of_both(downloads, info):
     shown = views.chat((replace(ANSWER, senses=(("picture", 0.0), ("sound", 0.05))),), downloads, info)
     assert "meter-picture" in shown and "meter-sound" in shown and "5%" in shown
 
 
-def test_a_silent_sound_is_called_silent_where_it_is_described_and_asked_about(
-    downloads: DownloadRegistry, info: HostInfo
-) -> None:
+def test_a_silent_sound_is_called_silent_where_it_is_described_and_asked_about(downloads, info):
     described = views.caption(replace(CAPTION, text="", end="empty"), downloads, info)
     asked = views.chat((AskResult(request=ANSWER.request, silent=True, end="empty"),), downloads, info)
     for shown in (described, asked):
@@ -193,14 +185,14 @@ def test_a_silent_sound_is_called_silent_where_it_is_described_and_asked_about(
     )
 
 
-def test_a_talk_keeps_its_earlier_turns(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_a_talk_keeps_its_earlier_turns(downloads, info):
     first = replace(ANSWER, request=AskRequest(media=MEDIA, question="Who?"), text="a man")
     shown = views.chat((first, replace(ANSWER, end=None)), downloads, info)
     assert shown.index("a man") < shown.index("a dog")
     assert "is-busy" in shown
 
 
-def test_hits_show_kind_span_and_fit(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_hits_show_kind_span_and_fit(downloads, info):
     shown = views.hits(HITS, downloads, info)
     assert "0:20–0:30" in shown
     assert "90%" in shown
@@ -209,7 +201,7 @@ def test_hits_show_kind_span_and_fit(downloads: DownloadRegistry, info: HostInfo
     assert 'data-end="30.00"' in shown
 
 
-def test_a_hit_says_why_it_is_one_and_quotes_the_words_looked_for(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_a_hit_says_why_it_is_one_and_quotes_the_words_looked_for(downloads, info):
     sign = replace(HITS.hits[0], text="Welcome. " * 40 + "Platform 12", why=("written", "seen"))
     request = SearchRequest(query="platform 12", collection=Path("c"))
     shown = views.hits(replace(HITS, request=request, hits=(sign,)), downloads, info)
@@ -217,14 +209,14 @@ def test_a_hit_says_why_it_is_one_and_quotes_the_words_looked_for(downloads: Dow
     assert shown.count("Welcome") < 40
 
 
-def test_hits_that_do_not_fit_are_not_passed_off_as_finds(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_hits_that_do_not_fit_are_not_passed_off_as_finds(downloads, info):
     weak = replace(HITS, hits=tuple(replace(hit, fit=0.4) for hit in HITS.hits))
     shown = views.hits(weak, downloads, info)
     assert "Nothing fits well" in shown
     assert shown.count("is-weak") == 2
 
 
-def test_what_does_not_fit_is_folded_away_behind_its_number(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_what_does_not_fit_is_folded_away_behind_its_number(downloads, info):
     weak = tuple(replace(HITS.hits[1], path=FOLDER / f"{n}.txt", fit=0.3) for n in range(11))
     best, folded = views.hits(replace(HITS, hits=(HITS.hits[0], *weak)), downloads, info).split("<details")
     assert "a &lt;b&gt;.mp4" in best and "has-best" in best and "is-weak" not in best
@@ -233,36 +225,36 @@ def test_what_does_not_fit_is_folded_away_behind_its_number(downloads: DownloadR
     assert "1 that does not fit" in one
 
 
-def test_of_hits_that_all_do_not_fit_the_closest_are_shown(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_of_hits_that_all_do_not_fit_the_closest_are_shown(downloads, info):
     weak = tuple(replace(HITS.hits[1], path=FOLDER / f"{n}.txt", fit=0.3) for n in range(5))
     shown, folded = views.hits(replace(HITS, hits=weak), downloads, info).split("<details")
     assert "Nothing fits well" in shown and shown.count("is-weak") == 3 and "has-best" not in shown
     assert "2 that do not fit" in folded
 
 
-def test_the_wall_has_a_button_for_every_sample() -> None:
+def test_the_wall_has_a_button_for_every_sample():
     samples = read_samples(SAMPLES, DownloadRegistry())
     shown = views.wall(samples)
     assert shown.count("data-sample=") == len(samples) > 20
     assert f"{len(samples)} samples to search" in shown
 
 
-def test_no_hit_is_said(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_no_hit_is_said(downloads, info):
     assert "There is nothing of the chosen kinds" in views.hits(replace(HITS, hits=(), end="empty"), downloads, info)
 
 
-def test_an_index_says_what_it_holds_and_what_failed(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_an_index_says_what_it_holds_and_what_failed(downloads, info):
     shown = views.index(INDEX, downloads, info)
     assert "3 entries are ready: 2 files added" in shown
     assert "is damaged." in shown
 
 
-def test_a_translation_is_a_sentence(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_a_translation_is_a_sentence(downloads, info):
     request = TranslateRequest(text="dog", source="en", target="de")
     assert "Hund" in views.translation(TranslateResult(request=request, text="Hund", end="finished"), downloads, info)
 
 
-def test_what_can_be_saved_is_on_the_shelf(downloads: DownloadRegistry, info: HostInfo) -> None:
+def test_what_can_be_saved_is_on_the_shelf(downloads, info):
     shown = views.caption(replace(CAPTION, end="finished"), downloads, info)
     name = shown.split("./studio/save/")[1].split(".")[0]
     saved = downloads.result(name)
@@ -271,15 +263,13 @@ def test_what_can_be_saved_is_on_the_shelf(downloads: DownloadRegistry, info: Ho
 
 
 @pytest.mark.parametrize("tab", ["speech", "video", "caption"])
-def test_an_empty_tab_says_what_to_do_in_both_languages(tab: str) -> None:
+def test_an_empty_tab_says_what_to_do_in_both_languages(tab):
     shown = views.empty(tab)
     assert "is-empty" in shown
     assert 'lang="zh-CN"' in shown
 
 
-def test_a_model_that_forgets_earlier_questions_says_so_once_there_are_some(
-    downloads: DownloadRegistry, info: HostInfo
-) -> None:
+def test_a_model_that_forgets_earlier_questions_says_so_once_there_are_some(downloads, info):
     forgets = replace(info, source="builtin")
     assert "answers each question by itself" in views.chat((ANSWER, ANSWER), downloads, forgets)
     assert "answers each question by itself" not in views.chat((ANSWER,), downloads, forgets)

@@ -19,13 +19,11 @@ from engines.protocol import (
     IndexRequest,
     IndexResult,
     Metadata,
-    Request,
     Result,
     SearchRequest,
     Term,
 )
 from engines.settings import Settings
-from tests.engines.cli.conftest import Run
 from tests.fake_host import FakeHost
 
 
@@ -61,35 +59,33 @@ from tests.fake_host import FakeHost
         ),
     ],
 )  # fmt: skip
-def test_a_command_becomes_a_request_and_its_result_is_printed(
-    words: str, request_made: Request, printed: str, command: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_command_becomes_a_request_and_its_result_is_printed(words, request_made, printed, command, capsys):
     _, requests, host = command(*words.split())
     assert requests == [request_made] and host.closed
     assert capsys.readouterr().out.startswith(printed)
 
 
-def test_files_that_could_not_be_indexed_are_failures(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_could_not_be_indexed_are_failures(command, capsys):
     assert command("index", "pictures", "my.db")[0] == 1
     assert capsys.readouterr().err.startswith("broken.jpg: broken.jpg is damaged")
 
 
-def test_an_emptied_folder_is_said_and_pruned_when_asked(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_emptied_folder_is_said_and_pruned_when_asked(command, capsys):
     def emptied(request: IndexRequest) -> Iterator[Result]:
         yield IndexResult(request=request, n_missing=0 if request.prune else 7, end="finished")
 
-    host = FakeHost(scripts={IndexRequest: emptied})  # type: ignore[dict-item]
+    host = FakeHost(scripts={IndexRequest: emptied})
     assert command("index", "pictures", "my.db", host=host)[0] == 0
     assert capsys.readouterr().err == "every file is gone: nothing was removed; --prune removes the 7\n"
-    assert command("index", "pictures", "my.db", "--prune", host=FakeHost(scripts={IndexRequest: emptied}))[0] == 0  # type: ignore[dict-item]
+    assert command("index", "pictures", "my.db", "--prune", host=FakeHost(scripts={IndexRequest: emptied}))[0] == 0
     assert capsys.readouterr().err == ""
 
 
-def test_what_an_index_passes_over_is_counted_and_named(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_an_index_passes_over_is_counted_and_named(command, capsys):
     def indexed(request: IndexRequest) -> Iterator[Result]:
         yield IndexResult(request=request, n_passed=201, passed=("notes.doc", "pipe"), end="finished")
 
-    host = FakeHost(scripts={IndexRequest: indexed})  # type: ignore[dict-item]
+    host = FakeHost(scripts={IndexRequest: indexed})
     assert command("index", "pictures", "my.db", host=host)[0] == 0
     assert capsys.readouterr().err == "passed over 201 files: notes.doc, pipe, ...\n"
 
@@ -107,7 +103,7 @@ def test_what_an_index_passes_over_is_counted_and_named(command: Run, capsys: py
         (["+1 dog", "e-mail"], (Term("+1 dog e-mail"),)),
     ],
 )
-def test_words_make_terms(words: list[str], terms: tuple[Term, ...]) -> None:
+def test_words_make_terms(words, terms):
     assert terms_of(words) == terms
 
 
@@ -120,7 +116,7 @@ def test_words_make_terms(words: list[str], terms: tuple[Term, ...]) -> None:
         (["./gone.jpg"], "There is no file ./gone.jpg."),
     ],
 )
-def test_half_a_query_is_one_sentence(words: list[str], said: str) -> None:
+def test_half_a_query_is_one_sentence(words, said):
     with pytest.raises(UserError) as caught:
         terms_of(words)
     assert caught.value.en == said
@@ -137,9 +133,7 @@ def test_half_a_query_is_one_sentence(words: list[str], said: str) -> None:
         ("search my.db dog --near 9,0,0", "0 km is no distance on Earth."),
     ],
 )
-def test_a_search_that_makes_no_sense_is_one_sentence(
-    words: str, said: str, command: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_search_that_makes_no_sense_is_one_sentence(words, said, command, capsys):
     code, requests, _ = command(*words.split())
     assert code == 1 and not requests and capsys.readouterr().err == said + "\n"
 
@@ -147,29 +141,27 @@ def test_a_search_that_makes_no_sense_is_one_sentence(
 # --- forms -------------------------------------------------------------------------------------------------------
 
 
-def test_paths_are_for_other_programs(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_paths_are_for_other_programs(command, capsys):
     assert command("search", "my.db", "dog", "--paths")[0] == 0
     assert capsys.readouterr().out == "dog.jpg\nbark.wav\nwalk.mp4\n"
     assert command("search", "my.db", "dog", "-0")[0] == 0
     assert capsys.readouterr().out == "dog.jpg\0bark.wav\0walk.mp4\0"
 
 
-def test_csv_has_a_row_for_each_hit(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_csv_has_a_row_for_each_hit(command, capsys):
     assert command("search", "my.db", "dog", "--csv", "-k", "2")[0] == 0
     assert capsys.readouterr().out == (
         "file,kind,start_s,end_s,fit,score,why,text\ndog.jpg,photo,0,0,0.9,0.42,,\nbark.wav,sound,0,10,0.7,0.31,,\n"
     )
 
 
-def test_json_has_whole_paths(command: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_whole_paths(command, capsys):
     assert command("search", "my.db", "dog", "--json")[0] == 0
     plain = json.loads(capsys.readouterr().out)
     assert plain["result"] == "search" and plain["hits"][0]["file"] == "dog.jpg"
 
 
-def test_a_contact_sheet_shows_what_can_be_seen_and_names_the_rest(
-    command: Run, folder: Path, make_photo: Callable[..., Path]
-) -> None:
+def test_a_contact_sheet_shows_what_can_be_seen_and_names_the_rest(command, folder, make_photo):
     make_photo(folder / "dog.jpg")
     assert command("search", "my.db", "dog", "--html", "sheet.html")[0] == 0
     page = (folder / "sheet.html").read_text(encoding="utf-8")
@@ -189,13 +181,7 @@ def tiny() -> Callable[[Mapping[str, str], Settings], Host]:
     return lambda routes, settings: BuiltinHost(checkpoint.tiny(), cache_bytes=2**20)
 
 
-def test_a_folder_is_indexed_filtered_moved_and_its_copies_are_found(
-    tmp_path: Path,
-    make_photo: Callable[..., Path],
-    tiny: Callable[..., Host],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_folder_is_indexed_filtered_moved_and_its_copies_are_found(tmp_path, make_photo, tiny, capsys, monkeypatch):
     """The tiny model has learnt nothing, so only which files are found counts, not in which order."""
     monkeypatch.chdir(tmp_path)
     for name, colour, taken, place in (
@@ -224,7 +210,7 @@ def test_a_folder_is_indexed_filtered_moved_and_its_copies_are_found(
     assert capsys.readouterr().out == "0 added, 3 unchanged, 0 removed; 3 rows in all\n"
 
 
-def test_a_mixed_query_takes_away_what_is_like_it(tmp_path: Path) -> None:
+def test_a_mixed_query_takes_away_what_is_like_it(tmp_path):
     from engines.tasks import search
 
     class Space:
@@ -253,7 +239,7 @@ def test_a_mixed_query_takes_away_what_is_like_it(tmp_path: Path) -> None:
 
     def best(*terms: Term) -> list[str]:
         request = SearchRequest(query=terms, collection=tmp_path / "my.db", kinds=frozenset({"photo"}))
-        *_, last = search.search(space, request)  # type: ignore[arg-type]
+        *_, last = search.search(space, request)
         return [hit.path.name for hit in last.hits]
 
     assert best(Term("x")) == ["x", "x and y", "y"]
@@ -261,7 +247,7 @@ def test_a_mixed_query_takes_away_what_is_like_it(tmp_path: Path) -> None:
     assert best(Term("x and y"), Term("y", -1.0))[0] == "x"
 
 
-def test_a_collection_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+def test_a_collection_of_the_first_version_is_brought_up_to_date(tmp_path):
     import sqlite3
 
     file, vector = tmp_path / "my.db", np.array([1.0, 0.0], np.float32)
@@ -282,7 +268,7 @@ def test_a_collection_of_the_first_version_is_brought_up_to_date(tmp_path: Path)
         assert [row.path for row, _ in found] == [str(tmp_path / "a.jpg")]
 
 
-def test_a_collection_from_before_words_in_pictures_goes_on_working(tmp_path: Path) -> None:
+def test_a_collection_from_before_words_in_pictures_goes_on_working(tmp_path):
     import sqlite3
 
     file, path, vector = tmp_path / "my.db", tmp_path / "notes.txt", np.array([1.0, 0.0], np.float32)
@@ -302,15 +288,15 @@ def test_a_collection_from_before_words_in_pictures_goes_on_working(tmp_path: Pa
             ]
 
 
-def test_a_filter_needs_a_collection_in_a_file() -> None:
+def test_a_filter_needs_a_collection_in_a_file():
     pytest.importorskip("lancedb")
     from engines.index import LanceCollection
 
     with pytest.raises(RequestError, match="kept by collections in a file only"):
-        LanceCollection.search(object(), np.ones(2), kinds=frozenset({"photo"}), k=1, only=Filter(since="2024"))  # type: ignore[arg-type]
+        LanceCollection.search(object(), np.ones(2), kinds=frozenset({"photo"}), k=1, only=Filter(since="2024"))
 
 
-def test_what_photos_say_about_themselves_is_read(make_photo: Callable[..., Path], tmp_path: Path) -> None:
+def test_what_photos_say_about_themselves_is_read(make_photo, tmp_path):
     from engines import media
 
     sydney = (-33.8568, 151.2153)

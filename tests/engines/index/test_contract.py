@@ -24,13 +24,13 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(params=["file", "folder", "bucket"])
-def where(request: pytest.FixtureRequest) -> Path | str:
+def where(request) -> Path | str:
     """A place for a collection, of each sort."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
-def collection(where: Path | str) -> Iterator[Collection | LanceCollection]:
+def collection(where) -> Iterator[Collection | LanceCollection]:
     with open_collection(where, model_digest="model-1", create=True) as made:
         yield made
 
@@ -44,9 +44,7 @@ def written(path: Path, text: str) -> tuple[Path, str]:
 # --- keeping and finding -----------------------------------------------------------------------------------------
 
 
-def test_what_is_put_is_found_and_is_there_next_time(
-    where: Path | str, collection: Collection | LanceCollection, tmp_path: Path
-) -> None:
+def test_what_is_put_is_found_and_is_there_next_time(where, collection, tmp_path):
     path = tmp_path / "talk.mp4"
     rows = [row(path, 1, "clip", 0, 8, "a dog"), row(path, 2, "clip", 8, 16), row(path, 3, "speech", 0, 16, "hello")]
     collection.put(path, "d", rows)
@@ -61,9 +59,7 @@ def test_what_is_put_is_found_and_is_there_next_time(
             assert np.allclose(found.vector, direction(3), atol=1e-3)
 
 
-def test_hits_come_best_first_and_at_most_one_of_a_file_before_the_rest(
-    collection: Collection | LanceCollection, tmp_path: Path
-) -> None:
+def test_hits_come_best_first_and_at_most_one_of_a_file_before_the_rest(collection, tmp_path):
     for n in range(3):
         path = tmp_path / f"{n}.mp4"
         near = [direction(0) + (0.1 * n + 0.01 * i) * direction(50 + n) for i in range(4)]
@@ -72,7 +68,7 @@ def test_hits_come_best_first_and_at_most_one_of_a_file_before_the_rest(
     assert [(Path(hit.path).stem, hit.start_s) for hit, _ in hits] == [("0", 0), ("1", 0), ("2", 0), ("0", 1), ("0", 2)]
 
 
-def test_only_the_kinds_asked_for_are_found(collection: Collection | LanceCollection, tmp_path: Path) -> None:
+def test_only_the_kinds_asked_for_are_found(collection, tmp_path):
     for n, kind in enumerate(KINDS):
         collection.put(tmp_path / kind, kind, [row(tmp_path / kind, n, kind)])
     for kind in KINDS:
@@ -80,9 +76,7 @@ def test_only_the_kinds_asked_for_are_found(collection: Collection | LanceCollec
         assert [hit.kind for hit, _ in hits] == [kind]
 
 
-def test_a_part_of_a_medium_is_found_only_where_it_is_asked_for(
-    collection: Collection | LanceCollection, tmp_path: Path
-) -> None:
+def test_a_part_of_a_medium_is_found_only_where_it_is_asked_for(collection, tmp_path):
     path = tmp_path / "sign.jpg"
     rows = [row(path, 1), Row(str(path), "photo", 0, 0, direction(2), "Platform 12", "written")]
     collection.put(path, "d", rows)
@@ -92,7 +86,7 @@ def test_a_part_of_a_medium_is_found_only_where_it_is_asked_for(
     assert collection.search(direction(2), kinds=ALL, k=9, source="said") == []
 
 
-def test_rows_are_found_by_words_in_their_text(collection: Collection | LanceCollection, tmp_path: Path) -> None:
+def test_rows_are_found_by_words_in_their_text(collection, tmp_path):
     for n, text in enumerate(("PLATFORM 12", "三号会议室", "Größe", "")):
         path = tmp_path / f"{n}.jpg"
         collection.put(path, str(n), [Row(str(path), "photo", 0, 0, direction(n), text, "written")])
@@ -104,12 +98,12 @@ def test_rows_are_found_by_words_in_their_text(collection: Collection | LanceCol
     assert np.allclose(found.vector, direction(0), atol=1e-3)
 
 
-def test_an_empty_collection_finds_nothing(collection: Collection | LanceCollection) -> None:
+def test_an_empty_collection_finds_nothing(collection):
     assert collection.search(direction(0), kinds=ALL, k=3) == []
     assert collection.n_rows == 0 and collection.files() == set() and collection.failures() == []
 
 
-def test_putting_a_file_again_replaces_its_rows(collection: Collection | LanceCollection, tmp_path: Path) -> None:
+def test_putting_a_file_again_replaces_its_rows(collection, tmp_path):
     path = tmp_path / "a.jpg"
     collection.put(path, "old", [row(path, 1), row(path, 2)])
     collection.put(path, "new", [row(path, 3)])
@@ -118,9 +112,7 @@ def test_putting_a_file_again_replaces_its_rows(collection: Collection | LanceCo
     assert np.allclose(hit.vector, direction(3), atol=1e-3) and score < 0.99
 
 
-def test_a_forgotten_file_is_gone_with_its_rows(
-    where: Path | str, collection: Collection | LanceCollection, tmp_path: Path
-) -> None:
+def test_a_forgotten_file_is_gone_with_its_rows(where, collection, tmp_path):
     for n in range(3):
         collection.put(tmp_path / f"{n}.jpg", str(n), [row(tmp_path / f"{n}.jpg", n)])
     collection.forget([tmp_path / "0.jpg", tmp_path / "2.jpg", tmp_path / "never-there.jpg"])
@@ -129,15 +121,13 @@ def test_a_forgotten_file_is_gone_with_its_rows(
         assert len(opened.search(direction(0), kinds=ALL, k=9)) == 1
 
 
-def test_a_file_of_no_rows_is_known_and_finds_nothing(collection: Collection | LanceCollection, tmp_path: Path) -> None:
+def test_a_file_of_no_rows_is_known_and_finds_nothing(collection, tmp_path):
     path, digest = written(tmp_path / "silence.txt", "x")
     collection.put(path, digest, [])
     assert collection.unchanged(path) and collection.n_rows == 0
 
 
-def test_vectors_of_another_width_are_a_defect_and_change_nothing(
-    collection: Collection | LanceCollection, tmp_path: Path
-) -> None:
+def test_vectors_of_another_width_are_a_defect_and_change_nothing(collection, tmp_path):
     path = tmp_path / "a.jpg"
     collection.put(path, "d", [row(path, 1)])
     for rows in (
@@ -150,7 +140,7 @@ def test_vectors_of_another_width_are_a_defect_and_change_nothing(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")
-def test_names_that_are_not_text_are_kept_as_they_are(collection: Collection | LanceCollection, tmp_path: Path) -> None:
+def test_names_that_are_not_text_are_kept_as_they_are(collection, tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
     path.write_bytes(b"x")
     collection.put(path, hashlib.sha256(b"x").hexdigest(), [row(path, 1)])
@@ -161,17 +151,13 @@ def test_names_that_are_not_text_are_kept_as_they_are(collection: Collection | L
 # --- what is refused ---------------------------------------------------------------------------------------------
 
 
-def test_a_missing_collection_says_to_index_first_and_makes_nothing(
-    where: Path | str, tmp_path: Path, store: dict[str, bytes]
-) -> None:
+def test_a_missing_collection_says_to_index_first_and_makes_nothing(where, tmp_path, store):
     with pytest.raises(CollectionError, match=r"^There is no collection holiday(\.fusion)?; index a folder first\.$"):
         open_collection(where)
     assert not list(tmp_path.iterdir()) and not store
 
 
-def test_a_collection_of_another_model_says_to_index_again_and_can_be_reset(
-    where: Path | str, collection: Collection | LanceCollection, tmp_path: Path
-) -> None:
+def test_a_collection_of_another_model_says_to_index_again_and_can_be_reset(where, collection, tmp_path):
     collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
     for create in (False, True):
         with pytest.raises(CollectionError, match="was made by another model, and this one cannot read it; index the"):
@@ -187,7 +173,7 @@ def test_a_collection_of_another_model_says_to_index_again_and_can_be_reset(
 # --- what has changed --------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_unchanged_until_its_bytes_change(collection: Collection | LanceCollection, tmp_path: Path) -> None:
+def test_a_file_is_unchanged_until_its_bytes_change(collection, tmp_path):
     path, digest = written(tmp_path / "a.txt", "one")
     assert not collection.unchanged(path)
     collection.put(path, digest, [row(path, 1, "text")])
@@ -203,9 +189,7 @@ def test_a_file_is_unchanged_until_its_bytes_change(collection: Collection | Lan
     assert not collection.unchanged(path)
 
 
-def test_the_bytes_are_read_only_once_after_a_touch(
-    collection: Collection | LanceCollection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bytes_are_read_only_once_after_a_touch(collection, tmp_path, monkeypatch):
     path, digest = written(tmp_path / "a.txt", "one")
     collection.put(path, digest, [row(path, 1, "text")])
     os.utime(path, ns=(1, 1))
@@ -214,9 +198,7 @@ def test_the_bytes_are_read_only_once_after_a_touch(
     assert collection.unchanged(path)
 
 
-def test_a_file_that_is_gone_when_it_is_put_is_not_unchanged_when_it_is_back(
-    collection: Collection | LanceCollection, tmp_path: Path
-) -> None:
+def test_a_file_that_is_gone_when_it_is_put_is_not_unchanged_when_it_is_back(collection, tmp_path):
     path = tmp_path / "a.txt"
     collection.put(path, hashlib.sha256(b"one").hexdigest(), [row(path, 1)])
     assert not collection.unchanged(path)
@@ -224,9 +206,7 @@ def test_a_file_that_is_gone_when_it_is_put_is_not_unchanged_when_it_is_back(
     assert not collection.unchanged(path)
 
 
-def test_failures_are_kept_with_their_reason_and_tried_again(
-    where: Path | str, collection: Collection | LanceCollection, tmp_path: Path
-) -> None:
+def test_failures_are_kept_with_their_reason_and_tried_again(where, collection, tmp_path):
     good, digest = written(tmp_path / "good.txt", "x")
     bad, _ = written(tmp_path / "bad.txt", "x")
     collection.put(good, digest, [row(good, 1)])
@@ -247,9 +227,7 @@ def test_failures_are_kept_with_their_reason_and_tried_again(
 # --- more than one at a time -------------------------------------------------------------------------------------
 
 
-def test_another_program_sees_what_was_put_at_once(
-    where: Path | str, collection: Collection | LanceCollection, tmp_path: Path
-) -> None:
+def test_another_program_sees_what_was_put_at_once(where, collection, tmp_path):
     with open_collection(where) as other:
         for n in range(5):
             collection.put(tmp_path / f"{n}.jpg", str(n), [row(tmp_path / f"{n}.jpg", n)])
@@ -260,9 +238,7 @@ def test_another_program_sees_what_was_put_at_once(
         assert all(not hit.path.endswith("0.jpg") for hit, _ in collection.search(direction(0), kinds=ALL, k=9))
 
 
-def test_one_thread_writes_while_others_search(
-    where: Path | str, collection: Collection | LanceCollection, tmp_path: Path
-) -> None:
+def test_one_thread_writes_while_others_search(where, collection, tmp_path):
     path = tmp_path / "anchor.jpg"
     collection.put(path, "d", [row(path, 0)])
     stop, wrong = threading.Event(), list[BaseException]()
@@ -311,7 +287,7 @@ with open_collection(where, model_digest="model-1", create=True) as collection:
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
 @pytest.mark.slow
 @pytest.mark.parametrize("n_before", [1, 20])
-def test_a_kill_in_the_middle_of_indexing_loses_nothing_finished(where: Path | str, n_before: int) -> None:
+def test_a_kill_in_the_middle_of_indexing_loses_nothing_finished(where, n_before):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(where)], stdout=subprocess.PIPE, text=True, env=environment

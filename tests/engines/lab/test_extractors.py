@@ -17,13 +17,13 @@ from tests.engines.lab.trials import N_STEPS, last
     ("modality", "kind", "block"),
     [("sound", "gru", GruBlock), ("text", "gru", GruBlock), ("sound", "cnn", ConvBlock), ("picture", "cnn", None)],
 )
-def test_the_extractors_are_those_of_the_product(modality: str, kind: str, block: type[nn.Module] | None) -> None:
+def test_the_extractors_are_those_of_the_product(modality, kind, block):
     tower: nn.Module = getattr(build(ExtractorsRequest(modality=modality), digits(), kind), modality)
     assert isinstance(tower.blocks, nn.ModuleList)
     assert len(tower.blocks) == 0 if block is None else isinstance(tower.blocks[0], block)
 
 
-def test_no_extractor_has_ten_times_the_parameters_of_another() -> None:
+def test_no_extractor_has_ten_times_the_parameters_of_another():
     for modality in ("picture", "sound", "text"):
         kinds = [kind for known, kind in N_BLOCKS if known == modality]
         models = [build(ExtractorsRequest(modality=modality), digits(), kind) for kind in kinds]
@@ -31,7 +31,7 @@ def test_no_extractor_has_ten_times_the_parameters_of_another() -> None:
         assert max(sizes) < 10 * min(sizes)
 
 
-def test_saliency_attention_and_filters_of_each_extractor_are_shown() -> None:
+def test_saliency_attention_and_filters_of_each_extractor_are_shown():
     found = last(ExtractorsRequest(modality="sound", n_steps=N_STEPS)).pictures
     shown = {(p.key, p.name): p.pixels for p in found}
     assert {name for key, name in shown if key == "saliency"} == {"cnn", "gru", "transformer"}
@@ -42,7 +42,7 @@ def test_saliency_attention_and_filters_of_each_extractor_are_shown() -> None:
     assert all(p.min() >= 0.0 and p.max() <= 1.0 and p.dtype == np.float32 for p in shown.values())
 
 
-def test_the_attention_shown_is_the_one_the_model_computes() -> None:
+def test_the_attention_shown_is_the_one_the_model_computes():
     block = build(ExtractorsRequest(modality="text"), digits(), "transformer").text.blocks[-1]
     assert isinstance(block, Block)
     attention: Attention = block.attention
@@ -55,7 +55,7 @@ def test_the_attention_shown_is_the_one_the_model_computes() -> None:
     torch.testing.assert_close(attention.out(by_hand.transpose(1, 2).flatten(2)), attention(x, keys_values, mask))
 
 
-def test_saliency_is_zero_where_the_input_has_no_influence() -> None:
+def test_saliency_is_zero_where_the_input_has_no_influence():
     request = ExtractorsRequest(modality="picture", n_steps=10)
     model = build(request, digits(), "cnn")
     with torch.no_grad():
@@ -64,7 +64,7 @@ def test_saliency_is_zero_where_the_input_has_no_influence() -> None:
     assert not saliency(model, digits().test, one, Noise(), 0).any()
 
 
-def test_filters_are_laid_out_in_rows_of_four_around_a_neutral_middle() -> None:
+def test_filters_are_laid_out_in_rows_of_four_around_a_neutral_middle():
     filters = np.zeros((8, 3, 3), np.float32)
     filters[0, 0, 0], filters[1, 2, 2] = 2.0, -4.0
     shown = tiles(filters)

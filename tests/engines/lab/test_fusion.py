@@ -15,7 +15,7 @@ from engines.model.fusion import FusionModel
 BASE = FusionRequest(n_steps=10)
 
 
-def test_the_operators_are_those_of_the_product() -> None:
+def test_the_operators_are_those_of_the_product():
     assert set(OPERATORS) - {"picture", "sound", "average"} == OF_THE_PRODUCT.keys()
 
 
@@ -28,7 +28,7 @@ def test_the_operators_are_those_of_the_product() -> None:
         (OPERATORS, ("picture", "sound", *(name for name in OPERATORS if name in OF_THE_PRODUCT))),
     ],
 )
-def test_only_the_models_that_are_needed_are_trained(asked: tuple[str, ...], models: tuple[str, ...]) -> None:
+def test_only_the_models_that_are_needed_are_trained(asked, models):
     assert networks(replace(BASE, operator=asked)) == models
 
 
@@ -37,7 +37,7 @@ def built(*operators: str) -> tuple[FusionRequest, dict[str, FusionModel]]:
     return request, {name: fusion.build(request, digits(), name) for name in networks(request)}
 
 
-def test_a_missing_modality_has_no_influence() -> None:
+def test_a_missing_modality_has_no_influence():
     request, models = built(*OF_THE_PRODUCT, "average")
     examples = sample(digits().test, MODALITIES, 20, np.random.default_rng(0))
     assert examples.picture is not None
@@ -49,7 +49,7 @@ def test_a_missing_modality_has_no_influence() -> None:
         assert [torch.equal(one[name], two[name]) for name in request.operator] == [same] * len(request.operator)
 
 
-def test_predictions_are_probabilities_and_the_average_is_their_mean() -> None:
+def test_predictions_are_probabilities_and_the_average_is_their_mean():
     request, models = built("picture", "sound", "average", "concat")
     examples = sample(digits().test, MODALITIES, 20, np.random.default_rng(0))
     found = predictions(request, digits(), models, examples, Condition(Noise(0.5, 0.5)))
@@ -60,7 +60,7 @@ def test_predictions_are_probabilities_and_the_average_is_their_mean() -> None:
     torch.testing.assert_close(alone["average"], found["picture"])
 
 
-def test_modality_dropout_is_an_expectation_and_so_linear_in_its_share() -> None:
+def test_modality_dropout_is_an_expectation_and_so_linear_in_its_share():
     def loss_at(share: float) -> float:
         request = replace(BASE, modality_dropout=share)
         model = fusion.build(request, digits(), "concat")
@@ -76,7 +76,7 @@ def scores(**accuracy: tuple[float, float | None, float | None]) -> tuple[Table,
     return (Table("fusion", ("operator", "accuracy %", "picture missing %", "sound missing %", "parameters"), rows),)
 
 
-def test_conclusions_are_what_the_table_holds() -> None:
+def test_conclusions_are_what_the_table_holds():
     table = scores(picture=(0.6, None, 0.6), sound=(0.5, 0.5, None), sum=(0.7, 0.2, 0.6), attention=(0.68, 0.45, 0.6))
     assert conclusions(table) == (
         ("fusion_gain", {"operator": "sum", "modality": "picture", "points": pytest.approx(10.0)}),
@@ -88,12 +88,12 @@ def test_conclusions_are_what_the_table_holds() -> None:
 @pytest.mark.parametrize(
     ("fused", "key", "points"), [(0.8, "fusion_loss", 10.0), (0.9, "fusion_even", 0.0), (0.92, "fusion_gain", 2.0)]
 )
-def test_a_fusion_that_gains_nothing_is_reported_as_such(fused: float, key: str, points: float) -> None:
+def test_a_fusion_that_gains_nothing_is_reported_as_such(fused, key, points):
     (said,) = conclusions(scores(picture=(0.9, None, 0.9), sound=(0.5, 0.5, None), sum=(fused, 0.2, 0.6)))
     assert said == (key, {"operator": "sum", "modality": "picture", "points": pytest.approx(points)})
 
 
-def test_the_example_is_shown_with_its_noise_and_without() -> None:
+def test_the_example_is_shown_with_its_noise_and_without():
     shown = fusion.example_pictures(BASE, digits())
     assert [(p.key, p.name) for p in shown] == [
         ("picture", "noisy"), ("sound", "noisy"), ("picture", "clean"), ("sound", "clean"),
@@ -104,7 +104,7 @@ def test_the_example_is_shown_with_its_noise_and_without() -> None:
 # --- decision maps ----------------------------------------------------------------------------------------------------
 
 
-def test_a_decision_map_is_painted_for_each_model_as_it_learns() -> None:
+def test_a_decision_map_is_painted_for_each_model_as_it_learns():
     request = replace(BASE, operator=("picture", "sum"))
     seen = [found.pictures for found in experiment(request)]
     maps = [{p.name: p.pixels for p in pictures if p.key == fusion.DECISIONS} for pictures in seen]
@@ -113,7 +113,7 @@ def test_a_decision_map_is_painted_for_each_model_as_it_learns() -> None:
     assert all(((cells >= 0) & (cells <= 1)).all() for cells in maps[-1].values())
 
 
-def test_a_cell_is_the_accuracy_at_its_noise_and_the_picture_alone_does_not_hear_any() -> None:
+def test_a_cell_is_the_accuracy_at_its_noise_and_the_picture_alone_does_not_hear_any():
     rng = np.random.default_rng(0)
     examples = trainer.sample(digits().valid, MODALITIES, 20, rng)
     alone = fusion.build(BASE, digits(), "picture")

@@ -54,9 +54,7 @@ EVERY: list[tuple[LabRequest, str]] = [
 @pytest.mark.parametrize(
     ("request_", "name"), EVERY, ids=lambda value: value if isinstance(value, str) else name_of(value)
 )
-def test_every_part_has_its_shape_its_formula_its_code_and_reads_parts_before_it(
-    request_: LabRequest, name: str
-) -> None:
+def test_every_part_has_its_shape_its_formula_its_code_and_reads_parts_before_it(request_, name):
     network = drawn(request_, name)
     seen: list[Part] = []
     for each in network.parts:
@@ -72,7 +70,7 @@ def test_every_part_has_its_shape_its_formula_its_code_and_reads_parts_before_it
     assert seen[-1].kind == "bars" and seen[-1].lane == "all"
 
 
-def test_what_is_drawn_is_what_the_model_says_of_that_example() -> None:
+def test_what_is_drawn_is_what_the_model_says_of_that_example():
     request = FusionRequest(operator=("attention",), picture_noise=0.0, sound_noise=0.0)
     model = fusion.build(request, digits(), "attention")
     from engines.lab import network, trainer
@@ -84,7 +82,7 @@ def test_what_is_drawn_is_what_the_model_says_of_that_example() -> None:
     np.testing.assert_allclose(shown, said.numpy(), atol=1e-5)
 
 
-def test_another_example_of_a_class_is_another_picture_and_the_last_is_followed_by_the_first() -> None:
+def test_another_example_of_a_class_is_another_picture_and_the_last_is_followed_by_the_first():
     pictures = digits().valid.pictures
     assert pictures is not None
     n = int((pictures.labels == 3).sum())
@@ -93,7 +91,7 @@ def test_another_example_of_a_class_is_another_picture_and_the_last_is_followed_
     np.testing.assert_array_equal(first.values, again.values)
 
 
-def test_a_watched_run_draws_the_model_that_trains_and_finds_the_same_as_an_unwatched_one() -> None:
+def test_a_watched_run_draws_the_model_that_trains_and_finds_the_same_as_an_unwatched_one():
     watch, seen = Watch(3), list[Findings]()
     for found in experiment(BOTH, watch=watch):
         seen.append(found)
@@ -107,7 +105,7 @@ def test_a_watched_run_draws_the_model_that_trains_and_finds_the_same_as_an_unwa
     assert_same(plain, seen[-1])
 
 
-def test_a_finished_run_draws_any_example_with_its_weights() -> None:
+def test_a_finished_run_draws_any_example_with_its_weights():
     *_, found = experiment(BOTH, watch=Watch(3))
     assert found.network is not None
     trained = part(drawn(BOTH, "attention", THREE, found.weights), "all.classes")
@@ -115,18 +113,18 @@ def test_a_finished_run_draws_any_example_with_its_weights() -> None:
     assert not np.allclose(trained.values, part(drawn(BOTH, "attention"), "all.classes").values)
 
 
-def test_the_embeddings_of_an_example_end_in_the_cosines_of_every_pair() -> None:
+def test_the_embeddings_of_an_example_end_in_the_cosines_of_every_pair():
     cosines = part(drawn(AlignmentRequest(), "none"), "all.cosine")
     assert cosines.labels == ("written – spoken", "written – word", "spoken – word")
     assert (np.abs(cosines.values) <= 1.0).all()
 
 
-def test_the_source_of_a_part_is_where_it_computes() -> None:
+def test_the_source_of_a_part_is_where_it_computes():
     line = inspect.getsourcelines(Block.forward)[1]
     assert source_of(Block) == f"engines/model/parts.py:{line}"
 
 
-def test_long_sequences_are_averaged_over_neighbours() -> None:
+def test_long_sequences_are_averaged_over_neighbours():
     average = groups(42)
     assert average.shape == (14, 42) and len(average) <= MOST_ROWS
     np.testing.assert_allclose(average.sum(1), 1.0, rtol=1e-6)

@@ -18,7 +18,6 @@ from engines.media import ocr
 from engines.model import checkpoint
 from engines.protocol import (
     EmbedRequest,
-    Host,
     IndexRequest,
     IndexResult,
     Photo,
@@ -32,7 +31,7 @@ from tests.conftest import SAMPLES, tone, write_photo, write_sound
 
 
 @pytest.fixture
-def folder(tmp_path: Path, photo: Photo) -> Path:
+def folder(tmp_path, photo) -> Path:
     """Two photos, a sound and two texts in folders, beside what should not be read."""
     (tmp_path / "media" / "deep").mkdir(parents=True)
     (tmp_path / "media" / ".hidden").mkdir()
@@ -52,14 +51,12 @@ def indexed(encoder: MediaEncoder, folder: Path, collection: Path | str) -> Inde
 
 
 def found(encoder: MediaEncoder, query: object, collection: Path | str, **options: object) -> SearchResult:
-    request = SearchRequest(query=query, collection=collection, **options)  # type: ignore[arg-type]
+    request = SearchRequest(query=query, collection=collection, **options)
     *_, last = search.search(encoder, request)
     return last
 
 
-def test_a_folder_is_read_once_and_then_only_what_changed(
-    encoder: MediaEncoder, folder: Path, tmp_path: Path, photo: Photo
-):
+def test_a_folder_is_read_once_and_then_only_what_changed(encoder, folder, tmp_path, photo):
     db = tmp_path / "my.db"
     first = indexed(encoder, folder, db)
     assert (first.n_added, first.n_unchanged, first.n_removed, first.end) == (4, 0, 0, "finished")
@@ -72,16 +69,14 @@ def test_a_folder_is_read_once_and_then_only_what_changed(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_among_the_files_is_passed_over_and_named(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_a_pipe_among_the_files_is_passed_over_and_named(encoder, folder, tmp_path):
     os.mkfifo(folder / "notes2.txt")
     last = indexed(encoder, folder, tmp_path / "my.db")
     assert (last.n_added, last.end) == (4, "finished")
     assert last.passed == ("notes2.txt", "program.exe") and last.n_passed == 2
 
 
-def test_a_file_with_an_unusual_ending_is_judged_by_what_it_holds(
-    encoder: MediaEncoder, folder: Path, tmp_path: Path, photo: Photo
-):
+def test_a_file_with_an_unusual_ending_is_judged_by_what_it_holds(encoder, folder, tmp_path, photo):
     write_photo(folder / "camera.png", photo).rename(folder / "camera.picture")
     write_sound(folder / "radio.wav", tone(1.0)).rename(folder / "radio.rec")
     (folder / "page.html").write_text("<p>A cat on the sofa.</p>", encoding="utf-8")
@@ -89,9 +84,7 @@ def test_a_file_with_an_unusual_ending_is_judged_by_what_it_holds(
     assert last.n_added == 7 and last.passed == ("program.exe",)
 
 
-def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_goes_on(
-    encoder: MediaEncoder, folder: Path, tmp_path: Path
-):
+def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_goes_on(encoder, folder, tmp_path):
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a photo")
     (folder / "empty.txt").write_text("", encoding="utf-8")
     last = indexed(encoder, folder, tmp_path / "my.db")
@@ -100,7 +93,7 @@ def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_goes_on(
     assert all(str(tmp_path) not in sentence for _, sentence in last.failures)
 
 
-def test_progress_is_told_file_by_file(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_progress_is_told_file_by_file(encoder, folder, tmp_path):
     results = list(search.index(encoder, IndexRequest(folder=folder, collection=tmp_path / "my.db")))
     counted = [result.progress for result in results if result.progress and result.progress.stage == "reading"]
     assert [p.total for p in counted] == [4.0] * len(counted)
@@ -108,7 +101,7 @@ def test_progress_is_told_file_by_file(encoder: MediaEncoder, folder: Path, tmp_
     assert {p.unit for p in counted} == {"files"}
 
 
-def test_a_stop_keeps_what_is_finished(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_a_stop_keeps_what_is_finished(encoder, folder, tmp_path):
     db = tmp_path / "my.db"
     steps = search.index(encoder, IndexRequest(folder=folder, collection=db))
     for result in steps:
@@ -119,16 +112,14 @@ def test_a_stop_keeps_what_is_finished(encoder: MediaEncoder, folder: Path, tmp_
     assert (last.n_unchanged, last.n_added) == (2, 2)
 
 
-def test_one_file_is_indexed_by_itself_and_leaves_the_others_alone(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_one_file_is_indexed_by_itself_and_leaves_the_others_alone(encoder, folder, tmp_path):
     indexed(encoder, folder, tmp_path / "my.db")
     (folder / "notes.txt").write_text("Other words.", encoding="utf-8")
     last = indexed(encoder, folder / "notes.txt", tmp_path / "my.db")
     assert (last.n_added, last.n_unchanged, last.n_removed, last.n_rows) == (1, 0, 0, 5)
 
 
-def test_a_collection_at_an_address_is_filled_and_searched_as_a_file_is(
-    encoder: MediaEncoder, folder: Path, tmp_path: Path
-):
+def test_a_collection_at_an_address_is_filled_and_searched_as_a_file_is(encoder, folder, tmp_path):
     pytest.importorskip("lancedb", reason="LanceDB is not installed")
     address = (tmp_path / "my collection").as_uri()
     assert indexed(encoder, folder, address).n_rows == 5
@@ -140,12 +131,12 @@ def test_a_collection_at_an_address_is_filled_and_searched_as_a_file_is(
         assert [hit.score for hit in hits[0]] == pytest.approx([hit.score for hit in hits[1]], abs=1e-3)
 
 
-def test_links_that_lead_back_up_are_followed_once(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_links_that_lead_back_up_are_followed_once(encoder, folder, tmp_path):
     (folder / "deep" / "up").symlink_to(folder)
     assert indexed(encoder, folder, tmp_path / "my.db").n_added == 4
 
 
-def test_two_folders_share_a_collection(encoder: MediaEncoder, folder: Path, tmp_path: Path, photo: Photo):
+def test_two_folders_share_a_collection(encoder, folder, tmp_path, photo):
     other = tmp_path / "other"
     other.mkdir()
     write_photo(other / "more.png", photo)
@@ -154,7 +145,7 @@ def test_two_folders_share_a_collection(encoder: MediaEncoder, folder: Path, tmp
     assert last.n_removed == 0 and last.n_rows == 6
 
 
-def test_another_model_starts_the_collection_anew(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_another_model_starts_the_collection_anew(encoder, folder, tmp_path):
     db = tmp_path / "my.db"
     indexed(encoder, folder, db)
     other = MediaEncoder(checkpoint.tiny(seed=5))
@@ -166,9 +157,7 @@ def test_another_model_starts_the_collection_anew(encoder: MediaEncoder, folder:
     assert found(other, "dog", db).end == "finished"
 
 
-def test_a_damaged_collection_is_made_anew_and_another_programs_file_is_left(
-    encoder: MediaEncoder, folder: Path, tmp_path: Path
-):
+def test_a_damaged_collection_is_made_anew_and_another_programs_file_is_left(encoder, folder, tmp_path):
     db = tmp_path / "my.db"
     assert not indexed(encoder, folder, db).renewed
     with sqlite3.connect(db) as database:
@@ -183,7 +172,7 @@ def test_a_damaged_collection_is_made_anew_and_another_programs_file_is_left(
     assert db.read_text().startswith("shopping list")
 
 
-def test_an_emptied_folder_takes_nothing_out_unless_it_is_pruned(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_an_emptied_folder_takes_nothing_out_unless_it_is_pruned(encoder, folder, tmp_path):
     db = tmp_path / "my.db"
     indexed(encoder, folder, db)
     folder.rename(tmp_path / "elsewhere")
@@ -194,7 +183,7 @@ def test_an_emptied_folder_takes_nothing_out_unless_it_is_pruned(encoder: MediaE
     assert (last.n_removed, last.n_missing, last.n_rows) == (4, 0, 0)
 
 
-def test_a_file_whose_name_is_not_text_is_read_or_fails_alone(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_a_file_whose_name_is_not_text_is_read_or_fails_alone(encoder, folder, tmp_path):
     def named(name: bytes) -> Path:
         return Path(os.fsdecode(os.fsencode(folder / "deep") + b"/" + name))
 
@@ -207,23 +196,21 @@ def test_a_file_whose_name_is_not_text_is_read_or_fails_alone(encoder: MediaEnco
 
 
 @pytest.mark.parametrize("query", ["A DOG", "ａ ｄｏｇ", "ａ　ｄｏｇ", "a do\u200bg", "\ufeffa dog"])
-def test_a_query_is_found_however_its_letters_are_written(
-    encoder: MediaEncoder, folder: Path, tmp_path: Path, query: str
-):
+def test_a_query_is_found_however_its_letters_are_written(encoder, folder, tmp_path, query):
     db = tmp_path / "my.db"
     indexed(encoder, folder, db)
     plain, other = (found(encoder, words, db).hits for words in ("a dog", query))
     assert [(hit.path, hit.score) for hit in other] == [(hit.path, hit.score) for hit in plain]
 
 
-def test_an_empty_folder_and_a_missing_one_are_different_ends(encoder: MediaEncoder, tmp_path: Path):
+def test_an_empty_folder_and_a_missing_one_are_different_ends(encoder, tmp_path):
     (tmp_path / "bare").mkdir()
     assert indexed(encoder, tmp_path / "bare", tmp_path / "my.db").end == "empty"
     with pytest.raises(RequestError, match=r"^The folder 'gone' does not exist; choose another\.$"):
         indexed(encoder, tmp_path / "gone", tmp_path / "my.db")
 
 
-def test_a_photo_finds_itself_first(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_a_photo_finds_itself_first(encoder, folder, tmp_path):
     db = tmp_path / "my.db"
     indexed(encoder, folder, db)
     result = found(encoder, folder / "red.png", db, kinds=frozenset({"photo"}))
@@ -231,7 +218,7 @@ def test_a_photo_finds_itself_first(encoder: MediaEncoder, folder: Path, tmp_pat
     assert result.hits[0].score == pytest.approx(1.0, abs=1e-2) and 0.0 <= result.hits[0].fit <= 1.0
 
 
-def test_a_sound_is_found_with_the_place_in_it(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_a_sound_is_found_with_the_place_in_it(encoder, folder, tmp_path):
     db = tmp_path / "my.db"
     indexed(encoder, folder, db)
     hits = found(encoder, Sound(tone(12.0)), db, kinds=frozenset({"sound", "speech"})).hits
@@ -241,28 +228,28 @@ def test_a_sound_is_found_with_the_place_in_it(encoder: MediaEncoder, folder: Pa
     }
 
 
-def test_a_text_is_found_by_its_own_words_and_shown(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_a_text_is_found_by_its_own_words_and_shown(encoder, folder, tmp_path):
     db = tmp_path / "my.db"
     indexed(encoder, folder, db)
     (hit,) = found(encoder, "A dog on the beach.\n\nTrains leave at nine.", db, kinds=frozenset({"text"})).hits
     assert hit.path.name == "notes.txt" and "Trains leave" in hit.text and hit.score > 0.9
 
 
-def test_hits_come_best_fit_first_and_no_more_than_asked_for(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_hits_come_best_fit_first_and_no_more_than_asked_for(encoder, folder, tmp_path):
     db = tmp_path / "my.db"
     indexed(encoder, folder, db)
     hits = found(encoder, "a red square", db, k=3).hits
     assert len(hits) == 3 and [hit.fit for hit in hits] == sorted((hit.fit for hit in hits), reverse=True)
 
 
-def test_nothing_of_the_kinds_asked_for_is_an_empty_end(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_nothing_of_the_kinds_asked_for_is_an_empty_end(encoder, folder, tmp_path):
     db = tmp_path / "my.db"
     indexed(encoder, folder, db)
     result = found(encoder, "dog", db, kinds=frozenset({"clip"}))
     assert result.end == "empty" and result.hits == ()
 
 
-def test_a_missing_collection_says_what_to_do(encoder: MediaEncoder, tmp_path: Path):
+def test_a_missing_collection_says_what_to_do(encoder, tmp_path):
     with pytest.raises(CollectionError, match=r"There is no collection none\.db; index a folder first\."):
         found(encoder, "dog", tmp_path / "none.db")
 
@@ -275,14 +262,14 @@ def test_long_texts_are_cut_into_paragraphs():
 
 
 @pytest.mark.parametrize("media", ["a dog", "photo", "sound", "clip"])
-def test_anything_can_be_embedded(encoder: MediaEncoder, media: str, request: pytest.FixtureRequest):
+def test_anything_can_be_embedded(encoder, media, request):
     thing = media if " " in media else request.getfixturevalue(media)
     *_, last = search.embed(encoder, EmbedRequest(media=thing))
     assert last.end == "finished" and np.linalg.norm(last.vector) == pytest.approx(1.0, abs=1e-5)
     assert last.kind == ("text" if " " in media else media) or {media, last.kind} == {"sound", "speech"}
 
 
-def test_the_built_in_model_finds_a_sample_photo_by_its_own_caption(builtin: Host, tmp_path: Path):
+def test_the_built_in_model_finds_a_sample_photo_by_its_own_caption(builtin, tmp_path):
     from engines.protocol import CaptionRequest, CaptionResult
 
     photos = sorted(path for path in SAMPLES.rglob("*") if path.suffix in {".jpg", ".png"})
@@ -300,7 +287,7 @@ def test_the_built_in_model_finds_a_sample_photo_by_its_own_caption(builtin: Hos
 
 
 @pytest.fixture
-def signs(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, ...]]:
+def signs(monkeypatch) -> dict[str, tuple[str, ...]]:
     """What is written in files, by their names, as a reader would find it; an empty dict reads nothing anywhere."""
     lines: dict[str, tuple[str, ...]] = {}
 
@@ -313,9 +300,7 @@ def signs(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, ...]]:
     return lines
 
 
-def test_a_picture_is_found_by_the_words_in_it_and_the_hit_says_so(
-    encoder: MediaEncoder, folder: Path, tmp_path: Path, signs: dict[str, tuple[str, ...]]
-):
+def test_a_picture_is_found_by_the_words_in_it_and_the_hit_says_so(encoder, folder, tmp_path, signs):
     signs |= {"red.png": ("PLATFORM 12", "Trains to Berlin"), "blue.jpg": ("三号会议室",)}
     assert indexed(encoder, folder, tmp_path / "my.db").n_rows == 7
     for query, name, text in (("platform 12", "red.png", "PLATFORM 12"), ("会议室", "blue.jpg", "三号会议室")):
@@ -324,33 +309,27 @@ def test_a_picture_is_found_by_the_words_in_it_and_the_hit_says_so(
         assert text in best.text and best.fit >= 0.5
 
 
-def test_words_and_picture_of_one_photo_are_one_hit(
-    encoder: MediaEncoder, folder: Path, tmp_path: Path, signs: dict[str, tuple[str, ...]]
-):
+def test_words_and_picture_of_one_photo_are_one_hit(encoder, folder, tmp_path, signs):
     signs["red.png"] = ("Platform 12",)
     indexed(encoder, folder, tmp_path / "my.db")
     names = [hit.path.name for hit in found(encoder, "platform 12", tmp_path / "my.db").hits if hit.kind == "photo"]
     assert sorted(names) == ["blue.jpg", "red.png"]
 
 
-def test_a_file_that_was_looked_for_gives_no_reasons(
-    encoder: MediaEncoder, folder: Path, tmp_path: Path, signs: dict[str, tuple[str, ...]]
-):
+def test_a_file_that_was_looked_for_gives_no_reasons(encoder, folder, tmp_path, signs):
     signs["red.png"] = ("Platform 12",)
     indexed(encoder, folder, tmp_path / "my.db")
     assert {hit.why for hit in found(encoder, folder / "red.png", tmp_path / "my.db").hits} == {()}
 
 
-def test_texts_and_sounds_say_why_they_are_hits(encoder: MediaEncoder, folder: Path, tmp_path: Path):
+def test_texts_and_sounds_say_why_they_are_hits(encoder, folder, tmp_path):
     indexed(encoder, folder, tmp_path / "my.db")
     why = {hit.kind: hit.why[0] for hit in found(encoder, "trains leave at nine", tmp_path / "my.db").hits}
     assert why["text"] == "written" and why["photo"] in ("seen", "named")
     assert why.get("sound", "heard") == "heard" and why.get("speech", "said") == "said"
 
 
-def test_pictures_indexed_before_words_could_be_read_are_read_again_once(
-    encoder: MediaEncoder, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_pictures_indexed_before_words_could_be_read_are_read_again_once(encoder, folder, tmp_path, monkeypatch):
     db = tmp_path / "my.db"
     with monkeypatch.context() as without:
         without.setattr(ocr, "is_installed", lambda: False)
@@ -364,9 +343,7 @@ def test_pictures_indexed_before_words_could_be_read_are_read_again_once(
     assert found(encoder, "platform 12", db).hits[0].why[0] == "written"
 
 
-def test_words_that_cannot_be_read_cost_the_file_nothing(
-    encoder: MediaEncoder, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_words_that_cannot_be_read_cost_the_file_nothing(encoder, folder, tmp_path, monkeypatch):
     def fail(path: Path, **_: object) -> Iterator[media.Words]:
         raise MediaError("media_words_unread", "The words in {name} could not be read.", name=path.name)
         yield
