@@ -30,7 +30,7 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import Distribution
 from pathlib import Path
 from types import FrameType
@@ -397,8 +397,13 @@ def uv_variables(settings: dict[str, str]) -> dict[str, str]:
     return {variable: settings[name] for name, variable in names.items() if name in settings}
 
 
-def run_installer(command: list[str], variables: dict[str, str] | None = None) -> tuple[bool, list[str]]:
-    """Run pip or uv, saying what it fetches. Returns whether it failed, and its lines. Its process ends with ours."""
+def run_installer(
+    command: list[str], variables: dict[str, str] | None = None, *, hear: Callable[[str], None] | None = None
+) -> tuple[bool, list[str]]:
+    """Run pip or uv, saying what it fetches. Returns whether it failed, and its lines. Its process ends with ours.
+
+    hear: called with each line; what it raises ends the process.
+    """
     said: list[str] = []
     environment = {**os.environ, **(variables or {})}
     try:
@@ -412,6 +417,8 @@ def run_installer(command: list[str], variables: dict[str, str] | None = None) -
         try:
             for line in process.stdout or ():
                 said.append(line.strip())
+                if hear is not None:
+                    hear(line.strip())
                 if note := progress(line.strip()):
                     say(f"    {note}")
         except BaseException:  # Ctrl-C or a signal: nothing may go on writing into .venv

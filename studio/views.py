@@ -25,6 +25,7 @@ from engines import (
     UserError,
     words,
 )
+from engines.media import ocr
 from studio import model_routing, theme
 from studio.i18n import LANGUAGES, both, explained, knows, sentence, spans, text
 from studio.registry import DownloadRegistry
@@ -325,6 +326,8 @@ def hits(result: SearchResult, downloads: DownloadRegistry, info: HostInfo) -> s
     shown = fitting or list(result.hits[:N_CLOSEST])
     folded = result.hits[len(shown) :]
     warning = "" if fitting else f'<p class="warning">{both("ui.search.nofit")}</p>'
+    if not fitting and query and not ocr.is_installed():
+        warning += f'<p class="quiet">{spans(ocr.missing().en, ocr.missing().zh)}</p>'
     body = f'{warning}<div class="cards{" has-best" if fitting else ""}">{_hits(shown, downloads, query)}</div>'
     if folded:
         summary = f"<summary>{both('ui.search.unfit', n=len(folded))}</summary>"

@@ -55,7 +55,7 @@ def test_all_model_work_waits_in_one_queue():
     page = build(FakeHost(), state=open_state(FakeHost(), devices=("cpu",)))
     streaming = [fn for fn in page.fns.values() if fn.types_generator]
     assert len(streaming) >= 15
-    opening = {"act_look", "act_load", "act_back"}  # a download of an hour must not hold up who only asks
+    opening = {"act_look", "act_load", "act_back", "act_install"}  # a download of an hour must not hold up who only asks
     trying = {"act_lab", "act_open"}  # the lab's runs stand in a line of their own, where they are seen
     looking = {"follow"}  # what shows a run that was begun before takes no turn
     assert {fn.concurrency_id for fn in streaming if fn.fn.__name__ not in opening | trying | looking} == {"model"}
@@ -80,7 +80,7 @@ def test_a_shared_page_has_no_event_that_opens_compares_or_gives_back_a_model():
         state = open_state(FakeHost(), rules=Rules(shared=shared), devices=("cpu",))
         return {fn.fn.__name__ for fn in build(FakeHost(), state=state).fns.values() if fn.fn is not None}
 
-    opening = {"act_look", "act_load", "act_back"}
+    opening = {"act_look", "act_load", "act_back", "act_install"}
     assert opening <= events(shared=False)
     assert not opening & events(shared=True)
 

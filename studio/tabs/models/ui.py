@@ -29,7 +29,7 @@ from studio.i18n import LANGUAGES as LOCALES
 from studio.i18n import both, label, page_language, sentence, spans, text, texts
 from studio.model_routing import BUILT_IN
 from studio.state import AppState
-from studio.tabs.models import compare, load
+from studio.tabs.models import compare, load, reads_words
 
 TAB = "models"
 EVALUATION = ASSETS / "models" / "builtin" / "evaluation.json"
@@ -49,7 +49,7 @@ BACK_JS = """element.addEventListener('click', (event) => {
 
 @dataclass(frozen=True)
 class Models:
-    """The widgets of the tab. load, compare: None for visitors, who only see which models serve."""
+    """The widgets of the tab. load, compare, words: None for visitors, who only see which models serve."""
 
     who: gr.HTML
     cards: gr.HTML
@@ -57,6 +57,7 @@ class Models:
     switch: gr.Radio
     load: load.LoadForm | None
     compare: compare.Compare | None
+    words: reads_words.ReadsWords | None
 
     @property
     def shown(self) -> list[gr.Component]:
@@ -85,8 +86,9 @@ def create_ui(state: AppState) -> Models:
     is_owner = state.rules.devices
     load_form = load.create_ui() if is_owner else None
     compare_form = compare.create_ui(state) if is_owner else None
+    words = reads_words.create_ui() if is_owner else None
     gr.HTML(measured_view(), elem_id="models-measured", apply_default_css=False)
-    return Models(who, cards, abilities, switch, load_form, compare_form)
+    return Models(who, cards, abilities, switch, load_form, compare_form, words)
 
 
 def show(state: AppState, left: str | None = None, right: str | None = None) -> list[Any]:
@@ -148,6 +150,8 @@ def wire(
     if models.load is not None and models.compare is not None:
         changes += [event.then for event in load.wire(state, models.load, models.switch, models.who.back)]
         compare.wire(state, models.compare)
+    if models.words is not None:
+        reads_words.wire(state, models.words)
     for change in changes:
         outputs = [*models.shown, header, *subtitles.values()]
         change(refresh, chosen, outputs, **stream.QUICK)
