@@ -55,7 +55,12 @@ def test_all_model_work_waits_in_one_queue():
     page = build(FakeHost(), state=open_state(FakeHost(), devices=("cpu",)))
     streaming = [fn for fn in page.fns.values() if fn.types_generator]
     assert len(streaming) >= 15
-    opening = {"act_look", "act_load", "act_back", "act_install"}  # a download of an hour must not hold up who only asks
+    opening = {
+        "act_look",
+        "act_load",
+        "act_back",
+        "act_install",
+    }  # a download of an hour must not hold up who only asks
     trying = {"act_lab", "act_open"}  # the lab's runs stand in a line of their own, where they are seen
     looking = {"follow"}  # what shows a run that was begun before takes no turn
     assert {fn.concurrency_id for fn in streaming if fn.fn.__name__ not in opening | trying | looking} == {"model"}
