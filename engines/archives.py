@@ -379,6 +379,13 @@ class ExampleRecord:
     source: Member
     box: tuple[int, int, int, int] | None = None
 
+    def load(self) -> Photo:
+        pixels = self.source.photo().pixels
+        if self.box is None:
+            return Photo(pixels)
+        left, top, right, bottom = self.box
+        return Photo(np.ascontiguousarray(pixels[top:bottom, left:right]))
+
 
 def fewshot(data: Path, split: str) -> list[ExampleRecord]:
     """All pictures of the few-shot sets of a split. Raises DatasetMissing.

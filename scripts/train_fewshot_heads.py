@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -29,12 +28,12 @@ import torch.nn.functional as F
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from engines.archives import DatasetMissing, ExampleRecord, fewshot, photos, sounds
+from engines.archives import DatasetMissing, fewshot, photos, sounds
 from engines.errors import MediaError, UserError
 from engines.hosts import open_host
 from engines.lab.fewshot import MAX_LABELS, MIN_LABELS
 from engines.lab.fewshot_head import HEADS, MIXED, Head, adapt, class_logits
-from engines.protocol import EmbedRequest, EmbedResult, Host, Media, Photo, run
+from engines.protocol import EmbedRequest, EmbedResult, Host, Media, run
 from engines.settings import Settings
 from engines.training.lexicon import LEARNT, UNSEEN, noun_of
 
@@ -120,16 +119,7 @@ def vectors(host: Host, loads: Sequence[Load]) -> np.ndarray:
 def _drawings(data: Path) -> dict[str, list[Load]]:
     records = fewshot(data, "train")
     chosen = set(sorted({record.label for record in records})[::EVERY_CHARACTER])
-    return _grouped([(record.label, partial(tile, record)) for record in records if record.label in chosen])
-
-
-def tile(record: ExampleRecord) -> Photo:
-    """The part of a sheet that is one drawing, or the whole photo."""
-    pixels = record.source.photo().pixels
-    if record.box is None:
-        return Photo(pixels)
-    left, top, right, bottom = record.box
-    return Photo(np.ascontiguousarray(pixels[top:bottom, left:right]))
+    return _grouped([(record.label, record.load) for record in records if record.label in chosen])
 
 
 def _photos(data: Path) -> dict[str, list[Load]]:

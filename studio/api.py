@@ -36,7 +36,6 @@ from engines import (
     IndexRequest,
     Request,
     RequestError,
-    Result,
     SearchRequest,
     TranscribeRequest,
     TranslateRequest,
@@ -229,11 +228,6 @@ def _value(parameter: Parameter, value: Any, file_of: Callable[[Any], Path]) -> 
     raise RequestError("api.str", "{name} has to be a text.", name=name)
 
 
-def results(state: AppState, requests: Sequence[Request], cancel: Cancel) -> Iterator[Result]:
-    """What a task's requests give, at the pace of the page."""
-    return stream.results_of(state, requests, cancel)
-
-
 # --- endpoints of gradio ---------------------------------------------------------------------------------------------
 
 
@@ -249,7 +243,7 @@ def _add_endpoint(state: AppState, task: Task) -> None:
         try:
             named = dict(zip((parameter.name for parameter in task.parameters), values, strict=True))
             with stream.toast(request):
-                for result in results(state, task.build(parsed(task, named, _uploaded)), cancel):
+                for result in stream.results_of(state, task.build(parsed(task, named, _uploaded)), cancel):
                     yield to_json(result)
         finally:
             cancel.set()

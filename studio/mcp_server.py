@@ -56,7 +56,7 @@ def add_tools(app: FastAPI, state: AppState, tasks: Sequence[api.Task]) -> Abstr
             if task is None:
                 raise RequestError("api.tool", "There is no such tool; there are {known}.", known=", ".join(by_name))
             values = api.parsed(task, params.arguments or {}, lambda value: _file(value, local=state.rules.folders))
-            return to_json(deque(api.results(state, task.build(values), cancel), maxlen=1)[0])
+            return to_json(deque(stream.results_of(state, task.build(values), cancel), maxlen=1)[0])
 
         try:
             result = await to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)

@@ -14,11 +14,11 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from engines.archives import ExampleRecord, fewshot, photos, sounds
+from engines.archives import fewshot, photos, sounds
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
 from engines.evaluation.metrics import Z_95
 from engines.lab.fewshot_head import adapt, class_logits, head_for
-from engines.protocol import Kind, Media, Photo
+from engines.protocol import Kind, Media
 from engines.training.lexicon import UNSEEN, noun_of
 
 N_WAYS = 5
@@ -65,7 +65,7 @@ Listed: TypeAlias = dict[str, tuple[Kind, list[list[Load]]]]
 
 
 def _drawn(bench: Bench) -> Listed:
-    pairs = [(each.corpus, each.label, _picture(each)) for each in fewshot(bench.data, bench.split)]
+    pairs = [(each.corpus, each.label, each.load) for each in fewshot(bench.data, bench.split)]
     return _listed(bench, "photo", pairs, 1)
 
 
@@ -93,17 +93,6 @@ def _listed(bench: Bench, kind: Kind, pairs: Sequence[tuple[str, str, Load]], n_
 
 def _call(load: Load) -> Media:
     return load()
-
-
-def _picture(record: ExampleRecord) -> Load:
-    def load() -> Photo:
-        pixels = record.source.photo().pixels
-        if record.box is None:
-            return Photo(pixels)
-        left, top, right, bottom = record.box
-        return Photo(np.ascontiguousarray(pixels[top:bottom, left:right]))
-
-    return load
 
 
 # --- episodes ----------------------------------------------------------------------------------------------------
