@@ -274,7 +274,7 @@ def asked_photos(data: Path, split: str) -> list[AskedPhotoRecord]:
 
 @dataclass(frozen=True)
 class SpeechRecord:
-    """A stretch of speech. text: lower case, no punctuation; raw: as it was written first.
+    """A recording of speech. text: lower case, no punctuation; raw: as it was written first.
 
     image: the photo it describes, "" where it describes none.
     """

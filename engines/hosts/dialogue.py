@@ -11,7 +11,7 @@ import numpy as np
 
 from engines.hosts.prompts import Turn, conversation, dictation, material, translation
 from engines.hosts.results import RESULTS, Written
-from engines.hosts.transcription import Said, Writer, transcribed
+from engines.hosts.transcription import ChunkTranscript, Writer, transcribe_chunks
 from engines.protocol import (
     RATE_HZ,
     AskRequest,
@@ -71,12 +71,12 @@ class Dialogue:
     ) -> Iterator[TranscribeResult]:
         """What is said in a recording. write: what writes a chunk down, in place of a dictation to this model."""
 
-        def dictated(samples: np.ndarray, language: str | None) -> Generator[Said]:
+        def dictated(samples: np.ndarray, language: str | None) -> Generator[ChunkTranscript]:
             n_tokens = self.n_tokens[TranscribeRequest]
             with closing(self.reply(dictation(samples, language), n_tokens, cancel)) as reply:
                 for written in reply:
                     segment = Segment(0.0, len(samples) / RATE_HZ, written.text.strip())
-                    yield Said((segment,) if segment.text else (), language or "")
+                    yield ChunkTranscript((segment,) if segment.text else (), language or "")
 
         def translated(text: str, language: str) -> Generator[str]:
             assert request.translate_to is not None
@@ -85,7 +85,7 @@ class Dialogue:
                 for written in reply:
                     yield written.text
 
-        return transcribed(
+        return transcribe_chunks(
             request, dictated if write is None else write, translate=translated if request.translate_to else None
         )
 

@@ -142,7 +142,7 @@ def translation(text: str, source: str | None, target: str) -> str:
 
 
 def dictation(samples: np.ndarray, language: str | None) -> tuple[Turn, ...]:
-    """The turn that asks for a transcript of a stretch of speech, (n,) float32 at 16 kHz."""
+    """The turn that asks for a transcript of a chunk of speech, (n,) float32 at 16 kHz."""
     spoken = "" if language is None else f" The language is {NAMES[language]}."
     text = f"Write down word for word what is said in this recording, and nothing else.{spoken}"
     return (Turn("user", text, samples=samples),)

@@ -27,7 +27,7 @@ from engines.hosts.dialogue import Dialogue
 from engines.hosts.openai_client import ChatMessage, Server, short
 from engines.hosts.prompts import Turn
 from engines.hosts.results import Steps, Written, closed, finalise
-from engines.hosts.transcription import Said
+from engines.hosts.transcription import ChunkTranscript
 from engines.protocol import (
     LANGUAGES,
     RATE_HZ,
@@ -164,7 +164,7 @@ def _found(server: Server, address: str, model: str, timeout_s: float) -> Found:
         if not form:
             raise
         return Found(False, frozenset(), form)
-    senses = _told_senses(server, address)
+    senses = _declared_senses(server, address)
     if senses is None:
         photo = np.full((96, 96, 3), (200, 40, 40), np.uint8)
         shown: dict[Sense, Turn] = {
@@ -180,7 +180,7 @@ def _may_do_other_things(error: UserError) -> bool:
     return getattr(error.__cause__, "status_code", 0) in (400, 404, 405, 422, 500, 501)
 
 
-def _told_senses(server: Server, address: str) -> frozenset[Sense] | None:
+def _declared_senses(server: Server, address: str) -> frozenset[Sense] | None:
     """The senses llama.cpp's server tells of; None for other servers."""
     try:
         told = server.get(f"{address.removesuffix('/v1')}/props")
@@ -286,11 +286,11 @@ class RemoteHost:
         self._server.close()
 
     def _transcribe(self, request: TranscribeRequest, cancel: Cancel) -> Iterator[TranscribeResult]:
-        def write(samples: np.ndarray, language: str | None) -> Generator[Said]:
+        def write(samples: np.ndarray, language: str | None) -> Generator[ChunkTranscript]:
             record = self._server.transcription(
                 self._model, wav(samples), language=language, form=self._found.form, cancel=cancel
             )
-            yield said(record, len(samples) / RATE_HZ)
+            yield chunk_transcript(record, len(samples) / RATE_HZ)
 
         return self._dialogue.transcribe(request, cancel, write if self._found.form else None)
 
@@ -340,8 +340,8 @@ def wav(samples: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def said(record: dict[str, Any], duration_s: float) -> Said:
-    """A server's transcript of a stretch: with its own times where it gives any, else the text over all of it."""
+def chunk_transcript(record: dict[str, Any], duration_s: float) -> ChunkTranscript:
+    """A server's transcript of a chunk: with its own times where it gives any, else the text over all of it."""
     language = SPOKEN.get(str(record.get("language", "")).lower(), "")
     found: list[Segment] = []
     rows = record.get("segments")
@@ -350,4 +350,4 @@ def said(record: dict[str, Any], duration_s: float) -> Said:
             case {"start": int() | float() as start_s, "end": int() | float() as end_s, "text": str(text)}:
                 start_s = min(max(float(start_s), 0.0), duration_s)
                 found.append(Segment(start_s, min(max(float(end_s), start_s), duration_s), text.strip()))
-    return Said(tuple(found) or (Segment(0.0, duration_s, record["text"].strip()),), language)
+    return ChunkTranscript(tuple(found) or (Segment(0.0, duration_s, record["text"].strip()),), language)

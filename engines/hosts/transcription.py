@@ -20,7 +20,7 @@ from engines.tasks.transcribe import chunks_of
 
 
 @dataclass(frozen=True)
-class Said:
+class ChunkTranscript:
     """What is said in a chunk, as far as it is written. Times are seconds from the chunk's start.
 
     language: found by the model, "" where it does not tell. segments: none = nobody speaks.
@@ -30,13 +30,13 @@ class Said:
     language: str = ""
 
 
-Writer: TypeAlias = Callable[[np.ndarray, str | None], Generator[Said]]
+Writer: TypeAlias = Callable[[np.ndarray, str | None], Generator[ChunkTranscript]]
 """((n,) float32 at 16 kHz, its language if known) -> what is said, growing; the last one is whole."""
 Translator: TypeAlias = Callable[[str, str], Generator[str]]
 """(text, its language) -> its translation, growing."""
 
 
-def transcribed(
+def transcribe_chunks(
     request: TranscribeRequest, write: Writer, *, translate: Translator | None = None
 ) -> Iterator[TranscribeResult]:
     """Segments as they are made; the one being written stands last and grows. "empty": no speech at all.
@@ -63,14 +63,14 @@ def transcribed(
         total_s, notes = stated_s, read
         yield result()
         chunk = trim(whole)
-        said = Said()
+        transcript = ChunkTranscript()
         if chunk is not None:
             with closing(write(chunk.samples, language or None)) as growing:
-                for said in growing:
-                    if said.language in LANGUAGES:
-                        language = language or said.language
-                    yield result(_placed(said.segments, chunk.start_s))
-            for segment in _placed(said.segments, chunk.start_s):
+                for transcript in growing:
+                    if transcript.language in LANGUAGES:
+                        language = language or transcript.language
+                    yield result(_placed(transcript.segments, chunk.start_s))
+            for segment in _placed(transcript.segments, chunk.start_s):
                 if translate is not None and request.translate_to not in (None, language):
                     with closing(translate(segment.text, language)) as translations:
                         for translation in translations:

@@ -123,14 +123,14 @@ def _layout(composer: Composer) -> tuple[tuple[Scene, ...], tuple[Track, ...]]:
         composer.play(composer.choose_labels(1))
     photo_cuts = composer.photo_cuts_s or composer.cuts_s(len(composer.photos) - 1)
     sound_cuts = composer.sound_cuts_s or composer.cuts_s(max(len(composer.sounds) - 1, 0))
-    stretches = pairwise([0.0, *photo_cuts, composer.duration_s])
+    spans = pairwise([0.0, *photo_cuts, composer.duration_s])
     scenes = tuple(
-        Scene(photo, start, end, *_camera(rng)) for photo, (start, end) in zip(composer.photos, stretches, strict=True)
+        Scene(photo, start, end, *_camera(rng)) for photo, (start, end) in zip(composer.photos, spans, strict=True)
     )
-    stretches = pairwise([composer.sound_start_s, *sound_cuts, composer.duration_s])
+    spans = pairwise([composer.sound_start_s, *sound_cuts, composer.duration_s])
     tracks = tuple(
         Track(sound, "speech" if labels[sound] == "speech" else "sound", start, end, float(rng.uniform(0.5, 1.0)))
-        for sound, (start, end) in zip(composer.sounds, stretches, strict=False)
+        for sound, (start, end) in zip(composer.sounds, spans, strict=False)
     )
     return scenes, tracks
 

@@ -127,7 +127,7 @@ class Composer:
             self.sounds.append(rows[self.rng.integers(len(rows))])
 
     def cuts_s(self, n: int) -> list[float]:
-        """n whole seconds that cut the clip into stretches of at least one second."""
+        """n whole seconds that cut the clip into spans of at least one second."""
         self.duration_s = max(self.duration_s, n + 1.0)
         inner = self.rng.permutation(np.arange(1, int(self.duration_s)))[:n]
         return sorted(float(cut) for cut in inner)

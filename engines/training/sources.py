@@ -55,7 +55,7 @@ class Sounds(Protocol):
         """The end of a sound: at most n_tokens, trailing silence included."""
 
     def window(self, i: int, seconds: float, rng: np.random.Generator) -> Tensor:
-        """A random stretch of a sound."""
+        """A random part of a sound."""
 
     def at_gain(self, i: int, gain: float) -> Tensor:
         """A whole sound without variation, for the track of a clip."""

@@ -21,7 +21,7 @@ from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
 from engines.hosts.pretrained.generation import GenerationLock
 from engines.hosts.results import Steps
-from engines.hosts.transcription import Said, transcribed
+from engines.hosts.transcription import ChunkTranscript, transcribe_chunks
 from engines.protocol import LANGUAGES, RATE_HZ, Ability, Cancel, Segment, TranscribeRequest, TranscribeResult, Word
 
 TIME_S = 0.02
@@ -87,7 +87,7 @@ def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[ty
                 language=request.language,
                 known=list(spoken),
             )
-        return transcribed(request, lambda samples, language: writer.write(samples, language, to))
+        return transcribe_chunks(request, lambda samples, language: writer.write(samples, language, to))
 
     return {TranscribeRequest: transcribe}
 
@@ -109,34 +109,34 @@ class Whisper:
             (i for t in ("<|nospeech|>", "<|nocaptions|>") if (i := _token(self._tokenizer, t)) is not None), None
         )
 
-    def write(self, samples: np.ndarray, language: str | None, translate_to: str | None) -> Generator[Said]:
+    def write(self, samples: np.ndarray, language: str | None, translate_to: str | None) -> Generator[ChunkTranscript]:
         inputs = self._inputs(samples)
-        no_speech, found = yield from self._lock.run(lambda: self._heard(inputs, language), Said())
-        nothing = Said(language=found)
+        no_speech, found = yield from self._lock.run(lambda: self._heard(inputs, language), ChunkTranscript())
+        nothing = ChunkTranscript(language=found)
         if no_speech > NO_SPEECH:
             yield nothing
             return
         end_s = len(samples) / RATE_HZ
-        said, sureness, doubtful = nothing, _Sureness(), no_speech > NO_SPEECH / 2
-        with closing(self._ids(inputs, found, "transcribe", sureness)) as generation:
+        transcript, confidence, doubtful = nothing, _Confidence(), no_speech > NO_SPEECH / 2
+        with closing(self._ids(inputs, found, "transcribe", confidence)) as generation:
             for ids in generation:
-                said = Said(_timed(ids, self._first_time, self._decode, end_s), found)
-                if _is_repetitive(" ".join(segment.text for segment in said.segments)):
+                transcript = ChunkTranscript(_timed(ids, self._first_time, self._decode, end_s), found)
+                if _is_repetitive(" ".join(segment.text for segment in transcript.segments)):
                     yield nothing
                     return
-                yield nothing if doubtful else said
-        if doubtful and sureness.mean_logprob < UNSURE:
+                yield nothing if doubtful else transcript
+        if doubtful and confidence.mean_logprob < UNSURE:
             return
-        yield said
+        yield transcript
         if translate_to is None or translate_to == found:
             return
-        text, start_s, stop_s = " ".join(s.text for s in said.segments), 0.0, end_s
-        if said.segments:
-            start_s, stop_s = said.segments[0].start_s, said.segments[-1].end_s
-        with closing(self._ids(inputs, found, "translate", _Sureness())) as generation:
+        text, start_s, stop_s = " ".join(s.text for s in transcript.segments), 0.0, end_s
+        if transcript.segments:
+            start_s, stop_s = transcript.segments[0].start_s, transcript.segments[-1].end_s
+        with closing(self._ids(inputs, found, "translate", _Confidence())) as generation:
             for ids in generation:
                 translation = " ".join(s.text for s in _timed(ids, self._first_time, self._decode, end_s))
-                yield Said((Segment(start_s, stop_s, text, translation=translation),), found)
+                yield ChunkTranscript((Segment(start_s, stop_s, text, translation=translation),), found)
 
     def _inputs(self, samples: np.ndarray) -> dict[str, torch.Tensor]:
         found = self._features(samples, sampling_rate=RATE_HZ, return_tensors="pt", return_attention_mask=True)
@@ -157,10 +157,10 @@ class Whisper:
         return no_speech, found
 
     def _ids(
-        self, inputs: dict[str, torch.Tensor], language: str, task: str, sureness: _Sureness
+        self, inputs: dict[str, torch.Tensor], language: str, task: str, confidence: _Confidence
     ) -> Generator[list[int]]:
         options: dict[str, Any] = {"max_new_tokens": N_NEW, "num_beams": 1, "do_sample": False}
-        options["logits_processor"] = LogitsProcessorList([sureness])
+        options["logits_processor"] = LogitsProcessorList([confidence])
         if self._first_time is not None:
             options["return_timestamps"] = True
         if self._languages and len(self._only) != 1:
@@ -171,7 +171,7 @@ class Whisper:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
 
-class _Sureness(LogitsProcessor):
+class _Confidence(LogitsProcessor):
     """Looks on while a text is written: the likeliest token is taken each time, so its probability is that taken."""
 
     def __init__(self) -> None:
@@ -195,15 +195,17 @@ class Speller:
         self._model = weights.load("AutoModelForCTC", checkpoint, place)
         self._lock = lock
 
-    def write(self, samples: np.ndarray, language: str | None, _: str | None) -> Generator[Said]:
+    def write(self, samples: np.ndarray, language: str | None, _: str | None) -> Generator[ChunkTranscript]:
         inputs = weights.placed(self._features(samples, sampling_rate=RATE_HZ, return_tensors="pt"), self._model)
-        logits = yield from self._lock.run(lambda: self._model(**inputs).logits[0], Said(language=language or ""))
+        logits = yield from self._lock.run(
+            lambda: self._model(**inputs).logits[0], ChunkTranscript(language=language or "")
+        )
         found = self._tokenizer.decode(logits.argmax(-1).tolist(), output_word_offsets=True)
         step_s = len(samples) / RATE_HZ / len(logits)
         words = tuple(Word(w["start_offset"] * step_s, w["end_offset"] * step_s, w["word"]) for w in found.word_offsets)
         if words:
             segment = Segment(words[0].start_s, words[-1].end_s, str(found.text), words)
-            yield Said((segment,), language or "")
+            yield ChunkTranscript((segment,), language or "")
 
 
 def _token(tokenizer: Any, text: str) -> int | None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from engines.errors import AbilityError, DeviceError, MediaError, RequestError
 from engines.hosts import remote as module
-from engines.hosts.remote import RemoteHost, load, said
+from engines.hosts.remote import RemoteHost, chunk_transcript, load
 from engines.protocol import (
     LANGUAGES,
     RATE_HZ,
@@ -306,7 +306,7 @@ def test_a_chat_model_that_hears_is_dictated_to():
     ],
 )
 def test_a_servers_record_becomes_segments_inside_the_stretch(record, segments, language):
-    found = said(record, 2.0)
+    found = chunk_transcript(record, 2.0)
     assert [(s.start_s, s.end_s, s.text) for s in found.segments] == segments and found.language == language
 
 

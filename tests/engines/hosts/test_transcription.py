@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engines.errors import MediaError
-from engines.hosts.transcription import Said, transcribed
+from engines.hosts.transcription import ChunkTranscript, transcribe_chunks
 from engines.protocol import RATE_HZ, Clip, Segment, Sound, TranscribeRequest, TranscribeResult, Word
 from tests.conftest import tone, write_sound
 
@@ -24,12 +24,12 @@ class Writer:
         self.language = language
         self.heard: list[tuple[float, str | None]] = []
 
-    def __call__(self, samples: np.ndarray, language: str | None) -> Iterator[Said]:
+    def __call__(self, samples: np.ndarray, language: str | None) -> Iterator[ChunkTranscript]:
         seconds = len(samples) / RATE_HZ
         self.heard.append((seconds, language))
         for text in ("I", "I heard", f"I heard {len(self.heard)}"):
             word = Word(0.5, 1.0, text)
-            yield Said((Segment(0.0, seconds, text, (word,)),), self.language)
+            yield ChunkTranscript((Segment(0.0, seconds, text, (word,)),), self.language)
 
 
 def last_of(results: Iterator[TranscribeResult]) -> TranscribeResult:
@@ -39,7 +39,7 @@ def last_of(results: Iterator[TranscribeResult]) -> TranscribeResult:
 
 def test_a_long_sound_is_cut_at_its_pauses_and_every_segment_has_its_times():
     writer = Writer()
-    last = last_of(transcribed(TranscribeRequest(media=Sound(TALK)), writer))
+    last = last_of(transcribe_chunks(TranscribeRequest(media=Sound(TALK)), writer))
     assert last.end == "finished" and last.duration_s == len(TALK) / RATE_HZ and last.progress is None
     assert [s.text for s in last.segments] == ["I heard 1", "I heard 2", "I heard 3"]
     assert [s.start_s for s in last.segments] == pytest.approx([0.0, 8.7, 17.7], abs=0.05)
@@ -48,12 +48,12 @@ def test_a_long_sound_is_cut_at_its_pauses_and_every_segment_has_its_times():
 
 
 def test_the_segment_being_written_stands_last_and_grows():
-    texts = [r.text for r in transcribed(TranscribeRequest(media=Sound(tone(2.0))), Writer())]
+    texts = [r.text for r in transcribe_chunks(TranscribeRequest(media=Sound(tone(2.0))), Writer())]
     assert texts == ["", "I", "I heard", "I heard 1", "I heard 1"]
 
 
 def test_progress_is_told_in_seconds_of_sound():
-    results = [*transcribed(TranscribeRequest(media=Sound(TALK)), Writer())]
+    results = [*transcribe_chunks(TranscribeRequest(media=Sound(TALK)), Writer())]
     done = [r.progress.done for r in results if r.progress is not None]
     assert done == sorted(done) and done[0] == 0.0 and results[0].progress.total == 26.0
 
@@ -68,7 +68,7 @@ def test_progress_is_told_in_seconds_of_sound():
 )
 def test_the_language_is_the_one_given_or_else_the_first_one_found(given, found, told, asked):
     writer = Writer(found)
-    last = last_of(transcribed(TranscribeRequest(media=Sound(TALK), language=given), writer))
+    last = last_of(transcribe_chunks(TranscribeRequest(media=Sound(TALK), language=given), writer))
     assert last.language == told and [language for _, language in writer.heard] == asked
 
 
@@ -81,7 +81,7 @@ def test_each_finished_segment_is_translated():
         yield f"Ich hörte {len(asked)}"
 
     request = TranscribeRequest(media=Sound(TALK), translate_to="de")
-    *partial, last = transcribed(request, Writer("en"), translate=translate)
+    *partial, last = transcribe_chunks(request, Writer("en"), translate=translate)
     assert asked == [("I heard 1", "en"), ("I heard 2", "en"), ("I heard 3", "en")]
     assert last.translation == "Ich hörte 1 Ich hörte 2 Ich hörte 3"
     assert any(result.translation == "Ich" for result in partial)
@@ -92,30 +92,30 @@ def test_speech_in_the_language_to_translate_to_is_not_translated():
         raise AssertionError("nothing to translate")
 
     request = TranscribeRequest(media=Sound(tone(1.0)), translate_to="en")
-    assert last_of(transcribed(request, Writer("en"), translate=translate)).translation == ""
+    assert last_of(transcribe_chunks(request, Writer("en"), translate=translate)).translation == ""
 
 
 def test_silence_is_not_listened_to_and_ends_empty():
     writer = Writer()
-    last = last_of(transcribed(TranscribeRequest(media=Sound(np.zeros(3 * RATE_HZ, np.float32))), writer))
+    last = last_of(transcribe_chunks(TranscribeRequest(media=Sound(np.zeros(3 * RATE_HZ, np.float32))), writer))
     assert last.end == "empty" and last.duration_s == 3.0 and writer.heard == []
 
 
 def test_a_model_that_hears_nobody_ends_empty():
-    for said in (Said(), Said((Segment(0.0, 1.0, "  "),))):
+    for said in (ChunkTranscript(), ChunkTranscript((Segment(0.0, 1.0, "  "),))):
         last = last_of(
-            transcribed(TranscribeRequest(media=Sound(tone(1.0))), lambda *_, said=said: (one for one in [said]))
+            transcribe_chunks(TranscribeRequest(media=Sound(tone(1.0))), lambda *_, said=said: (one for one in [said]))
         )
         assert last.end == "empty" and last.segments == ()
 
 
 def test_files_and_clips_are_heard_too(tmp_path, clip):
     for medium in (write_sound(tmp_path / "tone.wav", tone(2.0)), clip):
-        last = last_of(transcribed(TranscribeRequest(media=medium), Writer()))
+        last = last_of(transcribe_chunks(TranscribeRequest(media=medium), Writer()))
         assert last.text == "I heard 1" and last.duration_s == pytest.approx(2.0, abs=0.01)
 
 
 def test_what_has_no_sound_is_told(clip):
     mute = Clip(clip.frames, clip.times_s, clip.duration_s)
     with pytest.raises(MediaError, match="There is no sound in this to write down"):
-        next(transcribed(TranscribeRequest(media=mute), Writer()))
+        next(transcribe_chunks(TranscribeRequest(media=mute), Writer()))

@@ -54,9 +54,9 @@ def test_a_whisper_translates_into_english_by_itself_and_into_nothing_else(opene
     asked: list[str] = []
     ids = speech.Whisper._ids
 
-    def seen(self: Any, inputs: Any, language: str, task: str, sureness: Any) -> Any:
+    def seen(self: Any, inputs: Any, language: str, task: str, confidence: Any) -> Any:
         asked.append(f"{language} {task}")
-        return ids(self, inputs, language, task, sureness)
+        return ids(self, inputs, language, task, confidence)
 
     monkeypatch.setattr(speech.Whisper, "_ids", seen)
     result = run(host, TranscribeRequest(media=sound, language="de", translate_to="en"))
@@ -91,11 +91,11 @@ def test_what_may_be_noise_gives_no_words_if_the_model_is_unsure_of_them(
 
 
 def test_sureness_is_the_mean_log_probability_of_what_is_taken():
-    sureness = speech._Sureness()
+    confidence = speech._Confidence()
     for shares in ([0.5, 0.2, 0.3], [0.1, 0.9, 0.0]):
         scores = torch.tensor([shares]).log() + 3.0  # logits of these shares
-        assert sureness(torch.zeros(1, 1), scores) is scores
-    assert sureness.mean_logprob == pytest.approx(np.log([0.5, 0.9]).mean(), abs=1e-5)
+        assert confidence(torch.zeros(1, 1), scores) is scores
+    assert confidence.mean_logprob == pytest.approx(np.log([0.5, 0.9]).mean(), abs=1e-5)
 
 
 def test_an_english_model_refuses_other_languages(opened, sound, monkeypatch):
