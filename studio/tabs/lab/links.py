@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.errors import RequestError
+from engines import RequestError
 from engines.lab import EXPERIMENTS, LabRequest
 from studio.i18n import label
 from studio.tabs.lab import form
