@@ -258,6 +258,12 @@ class MediaEncoder:
     def _names(self) -> NameTable:
         return NameTable(self.model.config, self.model.concept_vectors.float().cpu().numpy())
 
+    def names(self) -> tuple[list[tuple[str, str]], np.ndarray]:
+        """(English, Chinese) names of groups of concepts, and the English names' vectors (G, E)."""
+        groups, n = self.model.config.concept_groups, len(self.model.config.concepts)
+        vectors = self._names.vectors[0, n:] if groups else np.zeros((0, 0), np.float32)
+        return [(group.name.en, group.name.zh) for group in groups], vectors
+
     def query_vector(self, text: str, kind: Kind) -> np.ndarray:
         """What rows of a kind are compared with when a text is searched for.
 

@@ -8,7 +8,6 @@ Units: seconds (`_s`), hertz (`_hz`), counts (`n_`). Photos are (H, W, 3) uint8,
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from engines.errors import Message, RequestError
+from engines.metadata import Filter as Filter
+from engines.metadata import Metadata as Metadata
 
 LANGUAGES = ("en", "de", "fr", "zh")
 """The languages the built-in model reads and writes, ISO 639-1."""
@@ -212,52 +213,11 @@ class IndexRequest:
 
 
 @dataclass(frozen=True)
-class Metadata:
-    """What a photo or clip says about itself.
-
-    taken: local date and time, "2024-06-01T12:30:00", "" where the file does not say. latitude, longitude: degrees,
-    both or neither. camera: make and model.
-    """
-
-    taken: str = ""
-    latitude: float | None = None
-    longitude: float | None = None
-    camera: str = ""
-
-
-@dataclass(frozen=True)
 class Term:
     """A part of a mixed query: text or media, with its weight; a negative weight takes away what is like it."""
 
     media: Media | str
     weight: float = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Filter:
-    """Which files are searched, by what they say about themselves.
-
-    since, until: dates as "2024", "2024-06" or "2024-06-01", both included; a file without a date of its own has that
-    of its last change. near: latitude and longitude in degrees, within_km around them. camera: a part of make or model.
-    """
-
-    since: str = ""
-    until: str = ""
-    near: tuple[float, float] | None = None
-    within_km: float = 10.0
-    camera: str = ""
-
-    def __post_init__(self) -> None:
-        for date in (self.since, self.until):
-            if date and not _DATE.fullmatch(date):
-                raise RequestError("date_unknown", "{date!r} is no date; write 2024, 2024-06 or 2024-06-01.", date=date)
-        if self.near is not None and not (abs(self.near[0]) <= 90.0 and abs(self.near[1]) <= 180.0):
-            raise RequestError("place_unknown", "A latitude is -90 to 90 degrees, a longitude -180 to 180.")
-        if not 0.0 < self.within_km <= 20_100.0:
-            raise RequestError("distance_unknown", "{km:g} km is no distance on Earth.", km=self.within_km)
-
-
-_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,15 +242,35 @@ class SearchRequest:
                 _length(term.media, 2_000)
         if not 1 <= self.k <= 1_000:
             raise RequestError("k_out_of_range", "k is {k}; choose 1 to 1000 hits.", k=self.k)
-        if not self.kinds:
-            raise RequestError("kinds_needed", "Choose at least one kind of media to look for.")
-        if odd := sorted(self.kinds - set(KINDS)):
-            raise RequestError("kinds_unknown", "Unknown kinds {odd}; known are {known}.", odd=odd, known=list(KINDS))
+        _known_kinds(self.kinds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapRequest:
+    """Lay the files of a collection out on a plane, alike ones together. kinds: which files; n_most: of more than so
+    many, that many are drawn, evenly over their paths."""
+
+    collection: Path | str
+    kinds: frozenset[Kind] = frozenset(KINDS)
+    n_most: int = 1_500
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_most <= 5_000:
+            raise RequestError("map_size", "A map has 1 to 5000 files, not {n}.", n=self.n_most)
+        _known_kinds(self.kinds)
+
+
+def _known_kinds(kinds: frozenset[Kind]) -> None:
+    if not kinds:
+        raise RequestError("kinds_needed", "Choose at least one kind of media to look for.")
+    if odd := sorted(kinds - set(KINDS)):
+        raise RequestError("kinds_unknown", "Unknown kinds {odd}; known are {known}.", odd=odd, known=list(KINDS))
 
 
 Request: TypeAlias = (
     CaptionRequest | TranscribeRequest | TranslateRequest | AskRequest | EmbedRequest | IndexRequest | SearchRequest
-)
+    | MapRequest
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -476,6 +456,40 @@ class Hit:
 @dataclass(frozen=True, kw_only=True)
 class SearchResult(Result):
     hits: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True)
+class MapPoint:
+    """A file on a map. x, y: 0 to 1. cluster: its place among them. taken: as in `Metadata`, else its last change."""
+
+    path: Path
+    kind: Kind
+    x: float
+    y: float
+    cluster: int
+    taken: str
+
+
+@dataclass(frozen=True)
+class MapCluster:
+    """Files that lie together on a map. en, zh: a name, "" where none sets them apart. x, y: the middle."""
+
+    en: str
+    zh: str
+    x: float
+    y: float
+    n_files: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapResult(Result):
+    """n_files: how many there are to draw, of which the points may be a part. method: how they were laid out, "tsne",
+    or "pca" where they are too few for that."""
+
+    points: tuple[MapPoint, ...] = ()
+    clusters: tuple[MapCluster, ...] = ()
+    n_files: int = 0
+    method: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import filecmp
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +36,10 @@ class CollectionRef:
     folder: Path
     file: Path
     kinds: tuple[Kind, ...] = KINDS
+
+    def kinds_among(self, chosen: Collection[str]) -> frozenset[Kind]:
+        """The chosen kinds that are searched in it."""
+        return frozenset(kind for kind in self.kinds if kind in chosen)
 
 
 class CollectionStore:

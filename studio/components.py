@@ -35,6 +35,7 @@ RESULT_JS = """element.addEventListener('click', (event) => {
   if (sample) trigger('pick', { sample: sample.dataset.sample });
   if (event.target.closest('[data-wall]')) trigger('wall', {});
 });
+element.addEventListener('fusion-map', ({ detail }) => trigger(detail.name === 'like' ? 'like' : 'choose', detail));
 // gradio's text box says nothing when its last letter is deleted.
 if (element.closest('#search-result')) document.addEventListener('input', ({ target }) => {
   if (target.matches('#search-text textarea') && !target.value.trim()) trigger('wall', {});
@@ -253,7 +254,7 @@ def files(elem_id: str, value: str, *, most: int) -> gr.HTML:
 
 def result_card(tab: str, value: str) -> gr.HTML:
     """The result card. Events: `send` for a click on "send to", `pick` for one on a sample, `wall` for the way back to
-    the samples."""
+    the samples, `choose` and `like` for points of a map."""
     return gr.HTML(value, elem_id=f"{tab}-result", js_on_load=RESULT_JS, apply_default_css=False)
 
 

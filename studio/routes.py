@@ -19,6 +19,7 @@ from fastapi.responses import FileResponse, Response
 from engines import (
     AskResult,
     CaptionResult,
+    MapResult,
     Result,
     SearchResult,
     TranscribeResult,
@@ -28,7 +29,7 @@ from engines import (
     to_json,
 )
 from engines.index.history import History
-from studio import exports, file_queue
+from studio import exports, file_queue, map_view
 from studio.registry import DownloadRegistry, RunRegistry
 from studio.tabs.speech import edits, view
 from studio.thumbnails import N_BARS, thumbnail, wave_svg
@@ -52,11 +53,18 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry) -> 
         path = downloads.file(name)
         if path is None:
             raise HTTPException(404, "This file is gone.")
-        try:
-            picture, kind = thumbnail(path, at_s=at)
-        except UserError:  # damaged, or deleted since: a flat line
-            picture, kind = wave_svg([0.05] * N_BARS), "image/svg+xml"
-        return Response(picture, media_type=kind, headers=DAY)
+        return _thumb(path, at)
+
+    @app.get("/studio/map/{name}.json")
+    def map_of(name: str) -> dict[str, Any]:
+        return map_view.as_json(_map(downloads, name))
+
+    @app.get("/studio/map/{name}/{n}")
+    def thumb_on_map(name: str, n: int) -> Response:
+        points = _map(downloads, name).points
+        if not 0 <= n < len(points):
+            raise HTTPException(404, "There is no such file on the map.")
+        return _thumb(points[n].path)
 
     @app.get("/studio/save/{name}.{kind}")
     def save(name: str, kind: str, texts: subtitles.Text | None = None) -> Response:
@@ -142,6 +150,21 @@ def _path(downloads: DownloadRegistry, name: str) -> Path:
     return path
 
 
+def _thumb(path: Path, at_s: float = 0.0) -> Response:
+    try:
+        picture, kind = thumbnail(path, at_s=at_s)
+    except UserError:  # text, damaged, or deleted since: a flat line
+        picture, kind = wave_svg([0.05] * N_BARS), "image/svg+xml"
+    return Response(picture, media_type=kind, headers=DAY)
+
+
+def _map(downloads: DownloadRegistry, name: str) -> MapResult:
+    result = downloads.result(name)
+    if not isinstance(result, MapResult):
+        raise HTTPException(404, "This map is gone; draw it again.")
+    return result
+
+
 # --- files to save ---------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +179,8 @@ def written_as(result: Result, kind: str, texts: subtitles.Text | None = None) -
         return result.text + "\n"
     if isinstance(result, SearchResult) and kind == "csv":
         return _csv(result)
+    if isinstance(result, MapResult) and kind == "csv":
+        return _map_csv(result)
     return None
 
 
@@ -188,6 +213,16 @@ def _csv(result: SearchResult) -> str:
         numbers = (hit.start_s, hit.end_s, round(hit.fit, 4), round(hit.score, 4))
         row = (hit.path.name, hit.kind, *numbers, " ".join(hit.why), hit.text)
         rows.writerow([exports.harmless(cell) for cell in row])
+    return table.getvalue()
+
+
+def _map_csv(result: MapResult) -> str:
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(("file", "kind", "x", "y", "cluster", "taken"))
+    for point in result.points:
+        place = round(point.x, 4), round(point.y, 4), result.clusters[point.cluster].en
+        rows.writerow([exports.harmless(cell) for cell in (point.path.name, point.kind, *place, point.taken)])
     return table.getvalue()
 
 

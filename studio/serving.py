@@ -49,7 +49,7 @@ commands: {commands}; each has --help
 """
 
 COMMANDS = (
-    "caption", "transcribe", "translate", "ask", "embed", "index", "search", "duplicates", "teach", "recognise",
+    "caption", "transcribe", "translate", "ask", "embed", "index", "search", "map", "duplicates", "teach", "recognise",
     "labels", "history", "lab", "train", "evaluate", "publish",
 )  # fmt: skip
 

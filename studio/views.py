@@ -328,17 +328,18 @@ def hits(result: SearchResult, downloads: DownloadRegistry, info: HostInfo) -> s
     warning = "" if fitting else f'<p class="warning">{both("ui.search.nofit")}</p>'
     if not fitting and query and not ocr.is_installed():
         warning += f'<p class="quiet">{spans(ocr.missing().en, ocr.missing().zh)}</p>'
-    body = f'{warning}<div class="cards{" has-best" if fitting else ""}">{_hits(shown, downloads, query)}</div>'
+    body = f'{warning}<div class="cards{" has-best" if fitting else ""}">{cards(shown, downloads, query)}</div>'
     if folded:
         summary = f"<summary>{both('ui.search.unfit', n=len(folded))}</summary>"
-        body += f'<details class="unfit">{summary}<div class="cards">{_hits(folded, downloads, query)}</div></details>'
+        body += f'<details class="unfit">{summary}<div class="cards">{cards(folded, downloads, query)}</div></details>'
     wall_button = f'<button type="button" class="tool" data-wall>{both("ui.search.all")}</button>'
     below = foot(result, downloads, info, saves=("json", "csv"), more=wall_button)
     return card_of(result, body, below)
 
 
-def _hits(hits: Sequence[Hit], downloads: DownloadRegistry, query: Sequence[str]) -> str:
-    return "".join(_hit(hit, downloads, query) for hit in hits)
+def cards(hits: Sequence[Hit], downloads: DownloadRegistry, query: Sequence[str], *, with_fit: bool = True) -> str:
+    """Hits as cards. query: the words that were looked for; with_fit: say how well each fits."""
+    return "".join(_hit(hit, downloads, query, with_fit) for hit in hits)
 
 
 def _query(result: SearchResult) -> tuple[str, ...]:
@@ -347,7 +348,7 @@ def _query(result: SearchResult) -> tuple[str, ...]:
     return words.query_parts(query) if isinstance(query, str) else ()
 
 
-def _hit(hit: Hit, downloads: DownloadRegistry, query: Sequence[str]) -> str:
+def _hit(hit: Hit, downloads: DownloadRegistry, query: Sequence[str], with_fit: bool) -> str:
     file = downloads.add_file(hit.path)
     name = html.escape(hit.path.name)
     span = f'<span class="number">{clock(hit.start_s)}–{clock(hit.end_s)}</span>' if hit.end_s > hit.start_s else ""
@@ -358,7 +359,8 @@ def _hit(hit: Hit, downloads: DownloadRegistry, query: Sequence[str]) -> str:
     quote = f'<p class="quote">{reasons}{quoted}</p>' if quoted or reasons else ""
     title = f'{theme.kind_mark(hit.kind)}<span class="name" title="{name}">{name}</span>{span}'
     value = f'<span title="{hit.score:.3f}">{percent(hit.fit)}</span>'
-    fit = meter(hit.fit, f'<span class="quiet">{both("ui.kind." + hit.kind)}</span>', value)
+    kind = f'<span class="quiet">{both("ui.kind." + hit.kind)}</span>'
+    fit = meter(hit.fit, kind, value) if with_fit else kind
     return (
         f'<article class="card{"" if hit.fit >= FITS else " is-weak"}"><div class="card-media">{_media(hit, file)}'
         f'</div><div class="card-text"><p class="card-name">{title}</p>{quote}{fit}'

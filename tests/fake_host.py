@@ -37,6 +37,10 @@ from engines.protocol import (
     HostInfo,
     IndexRequest,
     IndexResult,
+    MapCluster,
+    MapPoint,
+    MapRequest,
+    MapResult,
     Progress,
     Request,
     Result,
@@ -74,7 +78,7 @@ EVERYTHING = frozenset(
         for kind in (TranscribeRequest, TranslateRequest)
         for a, b in permutations(LANGUAGES, 2)
     ]
-    + [Ability(kind) for kind in (EmbedRequest, IndexRequest, SearchRequest)]
+    + [Ability(kind) for kind in (EmbedRequest, IndexRequest, SearchRequest, MapRequest)]
 )
 
 
@@ -253,6 +257,20 @@ def search(request: Request) -> Iterator[Result]:
     yield SearchResult(request=request, hits=hits, end="finished" if hits else "empty")
 
 
+def map_of(request: Request) -> Iterator[Result]:
+    """Dogs on the left, one of them a sound, and rain on the right; of three months."""
+    assert isinstance(request, MapRequest)
+    yield MapResult(request=request, progress=Progress("drawing", 10, 300))
+    points = (
+        MapPoint(Path("dog.jpg"), "photo", 0.0, 0.3, 0, "2024-06-01T12:30:00"),
+        MapPoint(Path("bark.wav"), "sound", 0.1, 0.5, 0, "2024-06-03T09:00:00"),
+        MapPoint(Path("walk.mp4"), "clip", 0.0, 0.8, 0, "2024-08-10T18:00:00"),
+        MapPoint(Path("rain.wav"), "sound", 1.0, 0.5, 1, "2024-08-11T18:00:00"),
+    )
+    clusters = (MapCluster("dog", "狗", 0.05, 0.5, 3), MapCluster("rain", "雨", 1.0, 0.5, 1))
+    yield MapResult(request=request, points=points, clusters=clusters, n_files=9, method="tsne", end="finished")
+
+
 def embed_by_name(request: Request) -> Iterator[Result]:
     """Files are alike when the first letters of their names are; "broken" ones cannot be read."""
     assert isinstance(request, EmbedRequest) and isinstance(request.media, Path)
@@ -273,4 +291,5 @@ SCRIPTS: dict[type, Script] = {
     EmbedRequest: embed,
     IndexRequest: index,
     SearchRequest: search,
+    MapRequest: map_of,
 }

@@ -27,7 +27,7 @@ from tests.conftest import write_photo
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BASE = ("engines.errors", "engines.paths", "engines.protocol", "engines.settings")
+BASE = ("engines.errors", "engines.metadata", "engines.paths", "engines.protocol", "engines.settings")
 MEDIA = (*BASE, "engines.media")
 
 # What the page may use besides public names: work in threads, devices, where files are, what a file holds, subtitles,
@@ -43,7 +43,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.errors": ("engines.paths",),
     "engines.home": ("engines.errors",),
     "engines.paths": (),
-    "engines.protocol": ("engines.errors",),
+    "engines.metadata": ("engines.errors",),
+    "engines.protocol": ("engines.errors", "engines.metadata"),
     "engines.settings": ("engines.errors",),
     "engines.report": BASE,
     "engines.background": BASE,

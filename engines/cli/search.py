@@ -1,4 +1,4 @@
-"""index, search and duplicates: collections on the command line."""
+"""index, search, map and duplicates: collections on the command line."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from engines.protocol import (
     Hit,
     IndexRequest,
     IndexResult,
+    MapRequest,
+    MapResult,
     Result,
     SearchRequest,
     SearchResult,
@@ -222,6 +224,42 @@ def _print_csv(hits: Sequence[Hit]) -> None:
     for hit in hits:
         numbers = [f"{value:.4f}".rstrip("0").rstrip(".") for value in (hit.start_s, hit.end_s, hit.fit, hit.score)]
         rows.writerow((hit.path, hit.kind, *numbers, " ".join(hit.why), " ".join(hit.text.split())))
+
+
+# --- map ---------------------------------------------------------------------------------------------------------
+
+
+def map_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("collection", type=_where, help="a file that `index` made")
+    sub.add_argument("--kinds", default=",".join(KINDS), help=f"of files, with commas (default: {','.join(KINDS)})")
+    sub.add_argument("--most", type=int, default=1_500, metavar="N", help="draw at most N files, evenly from all "
+                     "(default: 1500)")  # fmt: skip
+    sub.add_argument("--csv", action="store_true", help="print a table with commas: every file and where it lies")
+
+
+def map_collection(options: argparse.Namespace) -> int:
+    kinds = frozenset(kind.strip() for kind in options.kinds.split(",") if kind.strip())
+    with closing(open_for(options, "search")) as host:
+        result = _last(
+            options, host.stream(MapRequest(collection=options.collection, kinds=kinds, n_most=options.most))
+        )
+    assert isinstance(result, MapResult)
+    if options.json:
+        print_json(plain(result))
+    elif options.csv:
+        rows = csv.writer(sys.stdout, lineterminator="\n")
+        rows.writerow(("file", "kind", "x", "y", "cluster", "taken"))
+        for point in result.points:
+            place = f"{point.x:.4f}", f"{point.y:.4f}", result.clusters[point.cluster].en
+            rows.writerow((point.path, point.kind, *place, point.taken))
+    else:
+        for cluster in sorted(result.clusters, key=lambda cluster: -cluster.n_files):
+            print(f"{cluster.n_files:6}  {cluster.en or '(unnamed)'}")
+        if not result.clusters:
+            print("(nothing to draw)")
+    if len(result.points) < result.n_files and not options.quiet:
+        print(f"drawn are {len(result.points)} of {result.n_files} files", file=sys.stderr)
+    return 0
 
 
 # --- duplicates --------------------------------------------------------------------------------------------------

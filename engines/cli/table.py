@@ -81,6 +81,7 @@ COMMANDS = (
     Command("embed", "Print the vectors of texts or files.", media.embed_arguments, media.embed),
     Command("index", "Bring a search collection up to date with a folder.", search.index_arguments, search.index),
     Command("search", "Find what fits a text, a file or a mixture of both.", search.search_arguments, search.search),
+    Command("map", "Lay a collection out, alike files together.", search.map_arguments, search.map_collection),
     Command("duplicates", "List files of a collection that are alike.", search.duplicates_arguments, search.duplicates),
     Command("teach", "Learn labels from a few examples of each.", labels.teach_arguments, labels.teach),
     Command("recognise", "Name files by labels that were taught.", labels.recognise_arguments, labels.recognise),

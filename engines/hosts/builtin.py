@@ -41,6 +41,7 @@ from engines.protocol import (
     EmbedRequest,
     HostInfo,
     IndexRequest,
+    MapRequest,
     Request,
     Result,
     SearchRequest,
@@ -48,7 +49,7 @@ from engines.protocol import (
     TranslateRequest,
 )
 from engines.settings import Settings
-from engines.tasks import ask, caption, search, transcribe, translate
+from engines.tasks import ask, caption, maps, search, transcribe, translate
 
 Task: TypeAlias = Callable[[MediaEncoder, Any], Iterator[Result]]
 AnyResult = TypeVar("AnyResult", bound=Result)
@@ -61,6 +62,7 @@ TASKS: dict[type, tuple[Task, tuple[str, ...]]] = {
     EmbedRequest: (search.embed, ("",)),
     IndexRequest: (search.index, ("",)),
     SearchRequest: (search.search, ("",)),
+    MapRequest: (maps.stream, ("",)),
 }
 """Request type -> its task, and the languages it is served in."""
 

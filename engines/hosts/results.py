@@ -22,6 +22,8 @@ from engines.protocol import (
     HostInfo,
     IndexRequest,
     IndexResult,
+    MapRequest,
+    MapResult,
     Request,
     Result,
     SearchRequest,
@@ -41,9 +43,10 @@ RESULTS: dict[type, type[Result]] = {
     EmbedRequest: EmbedResult,
     IndexRequest: IndexResult,
     SearchRequest: SearchResult,
+    MapRequest: MapResult,
 }
 TASKS: dict[str, tuple[type, ...]] = {
-    "search": (SearchRequest, IndexRequest, EmbedRequest),
+    "search": (SearchRequest, IndexRequest, EmbedRequest, MapRequest),
     "transcribe": (TranscribeRequest,),
     "translate": (TranslateRequest,),
     "ask": (AskRequest,),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from engines.index.collection import Collection, DamagedCollection, discard
 from engines.index.lance import LanceCollection
-from engines.index.rows import Row
+from engines.index.rows import FileMean, Row
 
-__all__ = ["Collection", "DamagedCollection", "LanceCollection", "Row", "discard", "open_collection"]
+__all__ = ["Collection", "DamagedCollection", "FileMean", "LanceCollection", "Row", "discard", "open_collection"]
 
 
 def open_collection(

@@ -25,7 +25,7 @@ import numpy as np
 
 from engines.errors import CollectionError
 from engines.index.matrix import Matrix, unit
-from engines.index.rows import NUMBERS, SOURCES, Row, Source, kind_of, number, source_of
+from engines.index.rows import NUMBERS, SOURCES, FileMean, Row, Source, kind_of, number, source_of
 from engines.protocol import KINDS, Filter, Kind, Metadata
 
 _APPLICATION_ID = 0x46757331  # "Fus1" in the SQLite header tells a collection from any other database
@@ -284,6 +284,24 @@ class Collection:
             for file_id, modified_ns, taken, latitude, longitude, camera in self._all(query)
             if _passes(only, Metadata(taken or _date(modified_ns), latitude, longitude, camera or ""))
         ]
+
+    def means(self, kinds: frozenset[Kind], n_most: int) -> tuple[list[FileMean], int]:
+        """The means of the files with rows of these kinds, by path, one for each kind that a file has; of more than
+        `n_most` files those that stand evenly in the list. Also how many files there are."""
+        matrix, numbers = self._now(), [number(kind) for kind in kinds]
+        ids = set(matrix.files_of(numbers).tolist())
+        query = """SELECT id, path, modified_ns, taken FROM files LEFT JOIN metadata ON files.id = file_id
+                   WHERE failure IS NULL ORDER BY path"""
+        files = [row for row in self._all(query) if row[0] in ids]
+        step = max(1.0, len(files) / n_most)
+        drawn = [files[int(n * step)] for n in range(min(len(files), n_most))]
+        rank = {file_id: n for n, (file_id, *_) in enumerate(drawn)}
+        found = [
+            (rank[file_id], FileMean(self._path(path), kind_of(kind), taken or _date(modified_ns), int(n_rows), vector))
+            for file_id, kind, n_rows, vector in zip(*matrix.means(numbers, rank), strict=True)
+            for _, path, modified_ns, taken in [drawn[rank[file_id]]]
+        ]
+        return [mean for _, mean in sorted(found, key=lambda pair: pair[0])], len(files)
 
     def near_duplicates(self, threshold: float = 0.97) -> list[tuple[str, str, float]]:
         """Pairs of files with the same bytes (score 1), or the same kind and a cosine of at least `threshold`.

@@ -88,6 +88,24 @@ class Matrix:
         best = [(wanted[i], scores[i]) for i in _best(scores, rows.files[wanted], k)]
         return [(int(rows.ids[i]), float(score), rows.vectors[i].copy()) for i, score in best]
 
+    def means(
+        self, kinds: Collection[int], files: Collection[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The mean of each file's rows of a kind: file ids (m,), kinds (m,), numbers of rows (m,), vectors (m, D)."""
+        rows = self._rows
+        mask = rows.alive[: rows.n] & np.isin(rows.kinds[: rows.n], list(kinds))
+        wanted = np.flatnonzero(mask & np.isin(rows.files[: rows.n], list(files)))
+        keys = np.stack([rows.files[wanted], rows.kinds[wanted]])
+        pairs, place, counts = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
+        sums = np.zeros((pairs.shape[1], rows.vectors.shape[1]), np.float32)
+        np.add.at(sums, place.reshape(-1), rows.vectors[wanted])
+        return pairs[0], pairs[1], counts, sums / counts[:, None]
+
+    def files_of(self, kinds: Collection[int]) -> np.ndarray:
+        """The ids of files with rows of these kinds."""
+        rows = self._rows
+        return np.unique(rows.files[: rows.n][rows.alive[: rows.n] & np.isin(rows.kinds[: rows.n], list(kinds))])
+
     def similar(self, kind: int, without: Collection[int], threshold: float) -> Iterator[tuple[int, int, float]]:
         """(file, file, cosine) for each file of a kind and the earlier one most like it, from `threshold` on.
 

@@ -31,6 +31,18 @@ class Row:
     source: Source = ""
 
 
+@dataclass(frozen=True, eq=False)
+class FileMean:
+    """The mean of a file's rows of one kind. vector: (D,). n_rows: how many there are. taken: when the file was made,
+    or changed last."""
+
+    path: str
+    kind: Kind
+    taken: str
+    n_rows: int
+    vector: np.ndarray
+
+
 def number(kind: Kind, source: Source = "") -> int:
     """What stands in a collection for a kind and a source; without a source it is the place of the kind in KINDS."""
     return KINDS.index(kind) + _STRIDE * SOURCES.index(source)

@@ -9,7 +9,17 @@ from typing import Any
 
 import gradio as gr
 
-from engines import KINDS, HostInfo, IndexRequest, IndexResult, Request, Result, SearchRequest, SearchResult, UserError
+from engines import (
+    KINDS,
+    HostInfo,
+    IndexRequest,
+    IndexResult,
+    Request,
+    Result,
+    SearchRequest,
+    SearchResult,
+    UserError,
+)
 from studio import components, stream, views
 from studio.collections import FOLDER, SAMPLES, UPLOADS, CollectionRef
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
@@ -17,6 +27,7 @@ from studio.i18n import both, label, page_language
 from studio.state import AppState
 from studio.stream import Job
 from studio.tabs.panel import Panel, wire_panel
+from studio.tabs.search_map import LIST, WAYS, MapWiring, ShownBy, wire_map
 
 TAB = "search"
 N_HITS = 12
@@ -39,7 +50,7 @@ def build(
     search = SearchRequest(
         query=media.chosen(kind, text, photo, sound, clip),
         collection=collection.file,
-        kinds=frozenset(kind for kind in collection.kinds if kind in kinds),
+        kinds=collection.kinds_among(kinds),
         k=int(n_hits),
     )
     return (search,) if is_fresh else (IndexRequest(folder=collection.folder, collection=collection.file), search)
@@ -66,11 +77,13 @@ class IndexedBy:
 
 @dataclass(frozen=True)
 class Search:
-    """The widgets of the tab. queries: suggested queries; update: updates a collection's index without a search."""
+    """The widgets of the tab. queries: suggested queries; update: updates a collection's index without a search; how:
+    list, map or timeline."""
 
     panel: Panel
     queries: gr.HTML
     update: gr.Button
+    how: gr.Radio
 
 
 def create_ui(state: AppState) -> Search:
@@ -124,9 +137,18 @@ def create_ui(state: AppState) -> Search:
                     4, 60, N_HITS, step=4, label=label("ui.search.hits"), elem_id="search-hits", interactive=True
                 )
         with gr.Column(scale=7, elem_classes="split-result"):
+            how = components.radio(
+                "search-how",
+                "ui.map.view",
+                [(label(f"ui.map.view.{name}"), name) for name in WAYS],
+                LIST,
+                show_label=False,
+                container=False,
+                elem_classes="segments-choice",
+            )
             result = components.result_card(TAB, views.wall(state.samples))
     extras = (kinds, n_hits, place, files, folder)
-    return Search(Panel(TAB, media, extras, result, run, stop, result, subtitle), queries, update)
+    return Search(Panel(TAB, media, extras, result, run, stop, result, subtitle), queries, update, how)
 
 
 def wire(state: AppState, page: Search) -> None:
@@ -135,7 +157,7 @@ def wire(state: AppState, page: Search) -> None:
     box = panel.media.parts[TEXT]
     assert isinstance(box, gr.Textbox)
     *_, place, files, folder = panel.extras
-    indexed = IndexedBy()
+    indexed, shown_by, how = IndexedBy(), ShownBy(), page.how
 
     def collection_for(session: str, place: str, files: Sequence[str] | None, folder: str | None) -> CollectionRef:
         if place == FOLDER and state.rules.folders:
@@ -147,8 +169,7 @@ def wire(state: AppState, page: Search) -> None:
     def requests(session: str, _language: str, *values: Any) -> Sequence[Request]:
         *query, place, files, folder = values
         collection = collection_for(session, place, files, folder)
-        is_fresh = indexed.holds(collection, state.host.serving(SearchRequest).info) and place != UPLOADS
-        return build(panel.media, collection, *query, is_fresh=is_fresh)
+        return build(panel.media, collection, *query, is_fresh=is_read(collection))
 
     def refresh(session: str, _language: str, place: str, files: Sequence[str] | None, folder: str | None) -> Any:
         collection = collection_for(session, place, files, folder)
@@ -160,8 +181,9 @@ def wire(state: AppState, page: Search) -> None:
         assert isinstance(result, SearchResult)
         return views.hits(result, state.downloads, state.info_of(result))
 
-    def note(_session: str, result: Result) -> None:
+    def note(session: str, result: Result) -> None:
         indexed.note(result)
+        shown_by.note(session, result)
 
     job = Job(TAB, requests, view, note)
     wire_panel(state, panel, job, submit=[box])
@@ -174,10 +196,12 @@ def wire(state: AppState, page: Search) -> None:
     chosen = page.queries.query(choose, None, panel.media.inputs, **stream.QUICK)
     stream.wire_run(state, job, chosen.success, panel.inputs, panel.result, panel.run, panel.stop)
 
-    def back() -> str:
-        return views.wall(state.samples)
+    def back() -> tuple[str, str]:
+        return views.wall(state.samples), LIST
 
-    panel.result.wall(back, None, panel.result, **stream.QUICK)
+    panel.result.wall(back, None, [panel.result, how], **stream.QUICK)
+    for trigger in (panel.run.click, box.submit, page.queries.query, panel.result.pick, page.update.click):
+        trigger(lambda: LIST, None, how, **stream.QUICK)
 
     def is_ready(session: str, place: str, folder: str | None) -> bool:
         """Whether a search needs no indexing that one would have to wait for."""
@@ -200,17 +224,25 @@ def wire(state: AppState, page: Search) -> None:
             yield from stream.updates([(views.wall(state.samples), False)], panel.result, panel.stop, panel.run)
         elif kind == TEXT and is_ready(session, place, folder):
             frames = stream.answer(state, job, session, language, values, is_typed=True)
-            yield from stream.updates((frame for frame in frames if not frame[1]), panel.result, panel.stop, panel.run)
+            finished = (frame for frame in frames if not frame[1])
+            for update in stream.updates(finished, panel.result, panel.stop, panel.run):
+                yield {**update, how: LIST}
 
     box.input(
         search_typed,
         panel.inputs,
-        [panel.result, panel.run, panel.stop],
+        [panel.result, panel.run, panel.stop, how],
         trigger_mode="always_last",
         **stream.UNPROCESSED,
         **stream.MODEL,
         **stream.PRIVATE,
     )
+
+    def is_read(collection: CollectionRef) -> bool:
+        """Whether a collection need not be brought up to date before it is shown."""
+        return indexed.holds(collection, state.host.serving(SearchRequest).info) and collection.name != UPLOADS
+
+    wire_map(MapWiring(state, panel, how, shown_by, collection_for, is_read, job))
 
     def show(place: str) -> tuple[Any, ...]:
         return tuple(gr.update(visible=seen) for seen in (place == UPLOADS, place == FOLDER, place != SAMPLES))

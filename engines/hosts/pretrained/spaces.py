@@ -28,13 +28,14 @@ from engines.protocol import (
     EmbedRequest,
     IndexRequest,
     Kind,
+    MapRequest,
     Media,
     Photo,
     SearchRequest,
     Sense,
     Sound,
 )
-from engines.tasks import search
+from engines.tasks import maps, search
 
 FIT_SLOPE = 20.0
 FIT_MIDDLE = 0.25
@@ -47,7 +48,7 @@ def takes(checkpoint: Checkpoint) -> frozenset[Sense]:
 
 
 def abilities(_: Checkpoint) -> frozenset[Ability]:
-    return frozenset(Ability(kind) for kind in (EmbedRequest, IndexRequest, SearchRequest))
+    return frozenset(Ability(kind) for kind in (EmbedRequest, IndexRequest, SearchRequest, MapRequest))
 
 
 def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[type, Steps]:
@@ -57,6 +58,7 @@ def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[ty
         EmbedRequest: lambda request, _: search.embed(space, request),
         IndexRequest: lambda request, _: search.index(space, request),
         SearchRequest: lambda request, _: search.search(space, request),
+        MapRequest: lambda request, _: maps.stream(space, request),
     }
 
 
@@ -92,6 +94,10 @@ class Space:
         n_most = min(self._n_text - (2 if self._type == "clap" else 0), 512)
         inputs = self._tokenizer(text, return_tensors="pt", truncation=True, max_length=n_most, **pad)
         return self._vector(self._model.get_text_features, inputs)
+
+    def names(self) -> tuple[list[tuple[str, str]], np.ndarray]:
+        """None of its own."""
+        return [], np.zeros((0, 0))
 
     def query_vector(self, text: str, kind: Kind) -> np.ndarray:
         """The same for rows of every kind."""

@@ -29,6 +29,7 @@ from engines.protocol import (
     EmbedRequest,
     Host,
     IndexRequest,
+    MapRequest,
     Request,
     Result,
     SearchRequest,
@@ -49,6 +50,7 @@ ENDS = ("finished", "cut", "empty")
 """How a stream may end that nobody stopped; models of random weights write until they may not."""
 KINDS = (
     CaptionRequest, TranscribeRequest, TranslateRequest, AskRequest, EmbedRequest, IndexRequest, SearchRequest,
+    MapRequest,
 )  # fmt: skip
 
 
@@ -136,6 +138,7 @@ def requests(photo, sound, clip, tmp_path) -> dict[type, Request]:
         EmbedRequest: EmbedRequest(media=photo),
         IndexRequest: IndexRequest(folder=tmp_path, collection=tmp_path / "mine.db"),
         SearchRequest: SearchRequest(query="a red square", collection=tmp_path / "mine.db"),
+        MapRequest: MapRequest(collection=tmp_path / "mine.db"),
     }
 
 

@@ -1,0 +1,196 @@
+"""A map of a collection: its files on a plane, alike ones together whatever they are made of, in named clusters."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from engines.errors import RequestError
+from engines.index import Collection, FileMean, open_collection
+from engines.protocol import KINDS, Kind, MapCluster, MapPoint, MapRequest, MapResult, Progress
+from engines.tasks import layout
+
+N_CLUSTERS = 16
+"""Clusters at most."""
+CLEAR = 0.85
+"""A second name stands beside the first one of a cluster if it fits it so much as well."""
+ALIKE = 0.5
+"""Two names with this cosine say the same."""
+NAMED = 0.1
+"""A cluster whose mean has a smaller cosine with every name has none."""
+PRIOR = 50
+"""Pairs of files that count beside those of two kinds where their spread is estimated."""
+EVERYDAY = """
+music 音乐, singing 唱歌, a person talking 说话声, applause 掌声, laughter 笑声, crowd 人群, traffic 车流,
+engine 发动机, siren 警笛, alarm 警报, rain 雨, thunder 雷声, wind 风, sea waves 海浪, running water 流水,
+fire 火, birdsong 鸟鸣, crying baby 婴儿哭声, helicopter 直升机, drilling 钻孔, sawing 锯木, footsteps 脚步声,
+bell 铃声, children playing 孩子玩耍, people 人们, man 男人, woman 女人, child 孩子, family 家人,
+portrait 人像, party 聚会, wedding 婚礼, football 足球, basketball 篮球, running 跑步, cycling 骑车,
+swimming 游泳, skiing 滑雪, climbing 攀登, surfing 冲浪, dancing 跳舞, skateboarding 滑板, horse 马, cow 牛,
+sheep 羊, beach 海滩, sea 大海, river 河流, lake 湖, waterfall 瀑布, mountains 山, forest 森林, trees 树木,
+grass 草地, garden 花园, flowers 花, snow 雪, desert 沙漠, sky 天空, sunset 日落, night 夜晚, city 城市,
+street 街道, building 建筑, room 房间, kitchen 厨房, food 食物, drinks 饮料, cake 蛋糕, space 太空,
+airport 机场, railway 铁路, market 集市, shopping 购物, museum 博物馆, painting 绘画, drawing 图画,
+statue 雕像, book 书, work 工作, office 办公室, money 金钱, school 学校, travel 旅行, weather 天气, news 新闻,
+politics 政治, science 科学, history 历史, health 健康, law 法律, licence 许可证, telephone call 电话,
+computer 电脑, screenshot 截图, map 地图, letter 信件
+"""
+"""What people and places do and sound like, beside the things that a model has names for: English and Chinese."""
+
+
+class Namer(Protocol):
+    """A space that texts are placed in, with the names a model knows."""
+
+    @property
+    def model_digest(self) -> str: ...
+
+    def text_vector(self, text: str) -> np.ndarray: ...
+
+    def names(self) -> tuple[Sequence[tuple[str, str]], np.ndarray]:
+        """(English, Chinese) names of things, and their vectors (n, D)."""
+        ...
+
+
+def stream(space: Namer, request: MapRequest) -> Iterator[MapResult]:
+    """The map. "empty": the collection has nothing of these kinds. Raises CollectionError like a search, and
+    RequestError for a collection at an address."""
+    yield MapResult(request=request, progress=Progress("drawing"))
+    with open_collection(request.collection, model_digest=space.model_digest) as collection:
+        if not isinstance(collection, Collection):
+            raise RequestError("map_address", "Maps are drawn of collections in a file only.")
+        means, n_files = collection.means(request.kinds, request.n_most)
+    if not means:
+        yield MapResult(request=request, end="empty")
+        return
+    files, kinds, vectors = _files(means)
+    placed = layout.pca(vectors)
+    method = "pca"
+    if len(files) >= layout.FEWEST:
+        steps = layout.tsne(_similarity(vectors, kinds), placed)
+        method = "tsne"
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                placed = end.value
+                break
+            yield MapResult(request=request, progress=Progress("drawing", step, layout.N_ITERATIONS))
+    placed = _fitted(placed)
+    numbers = layout.kmeans(placed, _n_clusters(len(files)))
+    names = yield from _names(space, request)
+    means_of = np.stack([vectors[numbers == i].mean(0) for i in range(int(numbers.max()) + 1)])
+    clusters = []
+    for i, (en, zh) in enumerate(_named(means_of, *names)):
+        members = placed[numbers == i]
+        x, y = np.median(members, axis=0)
+        clusters.append(MapCluster(en, zh, float(x), float(y), len(members)))
+    points = tuple(
+        MapPoint(Path(mean.path), kind, float(x), float(y), int(cluster), mean.taken)
+        for mean, kind, (x, y), cluster in zip(files, kinds, placed, numbers, strict=True)
+    )
+    yield MapResult(
+        request=request, points=points, clusters=tuple(clusters), n_files=n_files, method=method, end="finished"
+    )
+
+
+def _n_clusters(n_files: int) -> int:
+    return min(N_CLUSTERS, max(1, round(n_files**0.5)))
+
+
+def _files(means: Sequence[FileMean]) -> tuple[list[FileMean], list[Kind], np.ndarray]:
+    """Each file once: the kind that most of its rows have, and its vector (n, D) of length 1.
+
+    Text, photos and sounds lie in different corners of the shared space (Liang et al., "Mind the Gap", 2022): the mean
+    of each kind is taken out, or a map would show little more than the kinds.
+    """
+    vectors = np.stack([mean.vector for mean in means])
+    kinds = np.array([KINDS.index(mean.kind) for mean in means])
+    for kind in set(kinds.tolist()):
+        of_kind = kinds == kind
+        if of_kind.sum() > 2:
+            vectors[of_kind] -= vectors[of_kind].mean(0)
+    rows: dict[str, list[int]] = {}
+    for i, mean in enumerate(means):
+        rows.setdefault(mean.path, []).append(i)
+    whole = np.stack([sum(means[i].n_rows * vectors[i] for i in group) for group in rows.values()])
+    firsts = [means[max(group, key=lambda i: means[i].n_rows)] for group in rows.values()]
+    return firsts, [first.kind for first in firsts], whole / _lengths(whole)
+
+
+def _similarity(vectors: np.ndarray, kinds: Sequence[Kind]) -> np.ndarray:
+    """(n, n): cosines in standard deviations of those of their pair of kinds, since between kinds they vary less.
+
+    Of few pairs the deviation is hardly known: it is drawn towards that of all, as if `PRIOR` more had been seen.
+    """
+    cosines = vectors @ vectors.T
+    numbers = np.array([KINDS.index(kind) for kind in kinds])
+    present = sorted(set(numbers.tolist()))
+    np.fill_diagonal(cosines, 0.0)
+    whole = max(float((cosines**2).mean()), 1e-9)
+    similarity = np.empty_like(cosines)
+    for a, b in itertools.product(present, repeat=2):
+        block = np.ix_(numbers == a, numbers == b)
+        part = cosines[block]
+        variance = (float((part**2).sum()) + PRIOR * whole) / (part.size + PRIOR)
+        similarity[block] = part / variance**0.5
+    return similarity
+
+
+def _fitted(placed: np.ndarray) -> np.ndarray:
+    """(n, 2) scaled so that it fills a square of side 1."""
+    low, high = placed.min(0), placed.max(0)
+    fitted: np.ndarray = np.where(high - low < 1e-6, 0.5, (placed - low) / np.maximum(high - low, 1e-6))
+    return fitted
+
+
+def _names(space: Namer, request: MapRequest) -> Generator[MapResult, None, tuple[list[tuple[str, str]], np.ndarray]]:
+    """The model's names and the everyday words, and their codes (V, D): their vectors less the mean of all."""
+    names, vectors = space.names()
+    words = [tuple(pair.strip().rsplit(" ", 1)) for pair in EVERYDAY.replace("\n", " ").split(",")]
+    known = {name for name, _ in names}
+    placed = []
+    everyday = [(en, zh) for en, zh in words if en not in known]
+    for en, _ in everyday:
+        placed.append(space.text_vector(en))
+        yield MapResult(request=request, progress=Progress("drawing"))
+    joined = [*names, *everyday]
+    codes = np.concatenate([vectors, np.stack(placed)]) if len(vectors) else np.stack(placed)
+    codes = codes - codes.mean(0)
+    return joined, codes / _lengths(codes)
+
+
+def _named(means: np.ndarray, names: Sequence[tuple[str, str]], codes: np.ndarray) -> list[tuple[str, str]]:
+    """The names that set each cluster apart from the others, at most two. means: (k, D); codes: (V, D) of length 1.
+
+    No two clusters have the same first name: the one that it fits best keeps it.
+    """
+    apart = means - means.mean(0) if len(means) > 2 else means
+    cosines = (apart / _lengths(apart)) @ codes.T  # (k, V)
+    first: dict[int, int] = {}
+    for flat in np.argsort(-cosines, axis=None):
+        cluster, word = divmod(int(flat), len(names))
+        if cosines[cluster, word] < NAMED:
+            break
+        if cluster not in first and word not in first.values():
+            first[cluster] = word
+    found = []
+    for cluster in range(len(means)):
+        if cluster not in first:
+            found.append(("", ""))
+            continue
+        chosen = [first[cluster]]
+        for word in np.argsort(-cosines[cluster])[:20]:
+            is_other = all(codes[word] @ codes[i] < ALIKE for i in chosen)
+            if cosines[cluster, word] >= CLEAR * cosines[cluster, chosen[0]] and is_other:
+                chosen.append(int(word))
+                break
+        found.append((", ".join(names[i][0] for i in chosen), "、".join(names[i][1] for i in chosen)))
+    return found
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    return np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)

@@ -1,0 +1,158 @@
+"""Search as a map and a timeline: the collection is drawn, points are chosen, and what is like one is searched for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from engines import IndexRequest, IndexResult, MapRequest, MapResult, Request, Result, SearchResult, UserError
+from studio import components, i18n, map_view, stream, views
+from studio.collections import CollectionRef
+from studio.components import TEXT
+from studio.i18n import page_language
+from studio.state import AppState
+from studio.stream import Job
+from studio.tabs.panel import Panel
+
+WAYS = LIST, MAP, TIME = "list", "map", "time"
+"""Ways to show a collection."""
+N_SESSIONS = 200
+"""Pages of which it is remembered what they show."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a page shows: the hits found last, and the map drawn last."""
+
+    hits: SearchResult | None = None
+    map: MapResult | None = None
+
+
+class ShownBy:
+    """What each open page shows, of the latest pages."""
+
+    def __init__(self) -> None:
+        self._shown: OrderedDict[str, Shown] = OrderedDict()
+
+    def of(self, session: str) -> Shown:
+        return self._shown.get(session, Shown())
+
+    def note(self, session: str, result: Result) -> None:
+        """Remember a finished result. A collection that changed has no map any more."""
+        if isinstance(result, SearchResult):
+            self._put(session, replace(self.of(session), hits=result))
+        elif isinstance(result, MapResult) and result.end == "finished":
+            self._put(session, replace(self.of(session), map=result))
+        elif isinstance(result, IndexResult) and isinstance(result.request, IndexRequest):
+            of = result.request.collection
+            for page, shown in list(self._shown.items()):
+                if shown.map is not None and getattr(shown.map.request, "collection", None) == of:
+                    self._put(page, replace(shown, map=None))
+
+    def _put(self, session: str, shown: Shown) -> None:
+        self._shown[session] = shown
+        while len(self._shown) > N_SESSIONS:
+            self._shown.popitem(last=False)
+
+
+@dataclass(frozen=True)
+class MapWiring:
+    """What a map needs of the tab. how: list, map or timeline; shown_by: what each page shows; collection_for:
+    (session, place, files, folder) → the collection; is_read: whether it can be drawn at once; search: the
+    search of the tab."""
+
+    state: AppState
+    panel: Panel
+    how: gr.Radio
+    shown_by: ShownBy
+    collection_for: Callable[..., CollectionRef]
+    is_read: Callable[[CollectionRef], bool]
+    search: Job
+
+    def requests(self, session: str, values: Sequence[Any]) -> tuple[Request, ...]:
+        """Bring the collection up to date if that is needed, and draw it."""
+        kinds, _n_hits, place, files, folder = values[-5:]
+        collection = self.collection_for(session, place, files, folder)
+        draw = MapRequest(collection=collection.file, kinds=collection.kinds_among(kinds))
+        if self.is_read(collection):
+            return (draw,)
+        return IndexRequest(folder=collection.folder, collection=collection.file), draw
+
+    def card(self, session: str, how: str, result: Result) -> str:
+        info = self.state.info_of(result)
+        if isinstance(result, IndexResult):
+            return views.index(result, self.state.downloads, info)
+        assert isinstance(result, MapResult)
+        if how == TIME:
+            return map_view.timeline(result, self.state.downloads, info)
+        return map_view.map_card(result, self.shown_by.of(session).hits, self.state.downloads, info)
+
+    def frames(self, session: str, language: str, how: str, values: Sequence[Any]) -> stream.Frames:
+        """The hits, or a map of the collection: the one drawn last if it is still of the same files."""
+        shown = self.shown_by.of(session)
+        if how == LIST:
+            self.state.running.supersede(session, self.search.tab)
+            hits = shown.hits
+            return iter([(views.wall(self.state.samples) if hits is None else self.search.view(session, hits), False)])
+        if shown.map is not None and self._is_current(session, shown.map, values):
+            return iter([(self.card(session, how, shown.map), False)])
+        job = replace(
+            self.search,
+            build=lambda session, _language, *given: self.requests(session, given),
+            view=lambda session, result: self.card(session, how, result),
+        )
+        return stream.answer(self.state, job, session, language, values)
+
+    def _is_current(self, session: str, drawn: MapResult, values: Sequence[Any]) -> bool:
+        try:
+            return self.requests(session, [stream.plain(value) for value in values]) == (drawn.request,)
+        except UserError:  # which the run says
+            return False
+
+    def touched(self, event: gr.EventData, language: str, numbers: Sequence[Any]) -> tuple[MapResult, list[int]]:
+        """The map that a person touched, and the points of it."""
+        result = self.state.downloads.result(str(event.map))
+        if not isinstance(result, MapResult):
+            raise gr.Error(i18n.text("ui.map.gone", language), print_exception=False)
+        return result, [n for n in numbers if isinstance(n, int) and 0 <= n < len(result.points)]
+
+    def input_of(self, result: MapResult, n: int) -> dict[gr.Component, Any]:
+        """Updates that put a file of the map into its input. Raises UserError where it cannot be read any longer."""
+        path, media = result.points[n].path, self.panel.media
+        if result.points[n].kind == TEXT:
+            return media.show(TEXT, path.read_text("utf-8", "replace")[:500])
+        kind = components.kind_of(path)
+        return media.show(kind, components.lend(path, media.parts[kind]))
+
+
+def wire_map(map_: MapWiring) -> None:
+    """Attach the events."""
+    state, panel, how = map_.state, map_.panel, map_.how
+
+    def change_view(request: gr.Request, chosen: str, *values: Any) -> Iterator[dict[Any, Any]]:
+        frames = map_.frames(stream.session_of(request), page_language(request), chosen, values)
+        yield from stream.updates(frames, panel.result, panel.stop, panel.run)
+
+    shown = [panel.result, panel.run, panel.stop]
+    how.input(change_view, [how, *panel.inputs], shown, **stream.UNPROCESSED, **stream.MODEL, **stream.PRIVATE)
+
+    def choose(event: gr.EventData, request: gr.Request) -> tuple[str, str]:
+        result, numbers = map_.touched(event, page_language(request), event.points)
+        return map_view.chosen(result, numbers, state.downloads, state.info_of(result)), LIST
+
+    panel.result.choose(choose, None, [panel.result, how], **stream.QUICK)
+
+    def ask_for_like(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
+        result, numbers = map_.touched(event, page_language(request), [event.point])
+        updates: dict[Any, Any] = {how: LIST}
+        with stream.toast(request):
+            for n in numbers:
+                updates |= map_.input_of(result, n)
+        return updates
+
+    asked = panel.result.like(ask_for_like, None, [*panel.media.inputs, how], **stream.QUICK)
+    stream.wire_run(state, map_.search, asked.success, panel.inputs, panel.result, panel.run, panel.stop)
