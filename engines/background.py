@@ -10,9 +10,10 @@ for step in follow(open_model, cancel, discard=close):  # runs in the caller
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,6 +22,8 @@ from engines.protocol import Cancel
 
 POLL_S = 0.1
 """How soon a stop, or a free place in the queue, is noticed."""
+SLICE_S = 1.0
+"""How long a turn lasts while others wait."""
 
 Value = TypeVar("Value")
 
@@ -33,16 +36,33 @@ class Queued:
 
 
 class FairQueue:
-    """One at a time, in the order of arrival."""
+    """One at a time, in the order of arrival; work that emits values gives way after `SLICE_S` while others wait.
+
+    So everyone's work begins soon and goes on at the same pace, whatever others have asked for.
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
 
     @contextmanager
-    def turn(self, cancel: Cancel, emit: Callable[[Queued], None]) -> Iterator[bool]:
-        """Wait for a turn; False if it was cancelled first. emit: is told the position whenever it changes."""
+    def turn(self, cancel: Cancel, emit: Callable[[Queued], None]) -> Iterator[Callable[[], None] | None]:
+        """Wait for a turn; yields what gives way to others between two pieces of the work, None if it was cancelled
+        first. emit: is told the position whenever it changes."""
         me, told = object(), 0
+        began_s = 0.0
+
+        def give_way() -> None:
+            nonlocal began_s
+            with self._changed:
+                if len(self._waiting) == 1 or time.monotonic() - began_s < SLICE_S:
+                    return
+                self._waiting.rotate(-1)
+                self._changed.notify_all()
+                while self._waiting[0] is not me and not cancel.is_set:
+                    self._changed.wait(POLL_S)
+            began_s = time.monotonic()
+
         with self._changed:
             self._waiting.append(me)
         try:
@@ -52,7 +72,8 @@ class FairQueue:
                         emit(Queued(n_ahead))
                         told = n_ahead
                     self._changed.wait(POLL_S)
-            yield n_ahead == 0
+            began_s = time.monotonic()
+            yield give_way if n_ahead == 0 else None
         finally:
             with self._changed:
                 self._waiting.remove(me)
@@ -80,22 +101,27 @@ def follow(
     newest: list[Value | Queued] = []  # at most one value that was not yielded yet
     errors: list[BaseException] = []
     is_over = is_left = False
+    give_way: Callable[[], None] | None = None
 
     def emit(value: Value | Queued) -> None:
         with changed:
-            if not is_left:
+            if is_kept := not is_left:
                 newest[:] = [value]
                 changed.notify_all()
-                return
-        if discard is not None:
+        if not is_kept and discard is not None:
             discard(value)
+        if give_way is not None:
+            give_way()
 
     def run() -> None:
-        nonlocal is_over
+        nonlocal is_over, give_way
         try:
-            with nullcontext(True) if queue is None else queue.turn(cancel, emit) as is_my_turn:
-                if is_my_turn:
-                    work(emit)
+            if queue is None:
+                work(emit)
+            else:
+                with queue.turn(cancel, emit) as give_way:
+                    if give_way is not None:
+                        work(emit)
         except BaseException as error:  # noqa: BLE001 (raised again by whoever follows)
             errors.append(error)
         finally:

@@ -9,6 +9,7 @@ Axes: B batch, n examples, C classes, T tokens, D width.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -234,15 +235,26 @@ def train(
     recorder.ms_per_step[name] = 1000.0 * spent_s / n_steps
 
 
+_single = threading.Lock()
+_before: list[int] = []  # torch's threads before each of the runs that take turns
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit torch to one thread: the page keeps a core, and sums do not depend on the machine's number of cores."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Limit torch to one thread: the page keeps a core, and sums do not depend on the machine's number of cores.
+
+    Runs that take turns overlap; the last one to end restores what was there before the first.
+    """
+    with _single:
+        _before.append(_before[0] if _before else torch.get_num_threads())
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(n_threads)
+        with _single:
+            n_threads = _before.pop()
+            if not _before:
+                torch.set_num_threads(n_threads)
 
 
 def measured_at(n_steps: int) -> frozenset[int]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -185,3 +186,39 @@ def test_a_value_that_was_taken_is_not_discarded():
     discarded: list[object] = []
     assert list(follow(lambda emit: emit("model"), Cancel(), discard=discarded.append)) == ["model"]
     assert discarded == []
+
+
+# --- taking turns -----------------------------------------------------------------------------------------------------
+
+
+def test_work_gives_way_while_others_wait_so_that_all_go_on_in_turn(
+    turns: FairQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.background.SLICE_S", 0.0)
+    done: list[str] = []
+    is_queued = threading.Event()
+
+    def work(name: str) -> Callable[[Callable[[object], None]], None]:
+        def pieces(emit: Callable[[object], None]) -> None:
+            for n in range(3):
+                if name == "a":
+                    assert is_queued.wait(30)
+                done.append(f"{name}{n}")
+                emit(n)
+
+        return pieces
+
+    def consume(name: str) -> None:
+        for value in follow(work(name), Cancel(), queue=turns):
+            if isinstance(value, Queued):
+                is_queued.set()
+
+    first = threading.Thread(target=consume, args=("a",))
+    first.start()
+    while not turns._waiting:
+        time.sleep(0.01)
+    second = threading.Thread(target=consume, args=("b",))
+    second.start()
+    first.join(30)
+    second.join(30)
+    assert done == ["a0", "b0", "a1", "b1", "a2", "b2"]

@@ -133,7 +133,7 @@ def test_a_run_is_watched_from_its_first_sign_to_its_end_and_can_be_saved(
     script.may_end.set()
     shown = page.last()
     assert "is-done" in shown
-    assert script.asked == [(FusionRequest(operator=("picture", "sum"), seed=5), None)]
+    assert script.asked == [(FusionRequest(operator=("picture", "sum"), n_steps=100, seed=5), None)]
     (name,) = set(re.findall(r"studio/run/([\w-]+)\.", shown))
     kept = state.runs.get(name)
     assert kept is not None and kept.request.seed == 5

@@ -35,7 +35,7 @@ def test_the_first_sign_of_life_is_that_it_gets_ready_and_in_line_how_many_are_a
 def test_a_run_under_way_says_what_it_does_and_how_far_it_is():
     html = view.findings(under_way())
     assert "is-busy" in html and "width:33.3%" in html
-    assert "picture · step 40 of 120" in words(html)
+    assert "picture · step 40 of 120 · about 0:02 left" in words(html), "40 steps took a second"
     assert "studio/run" not in html, "there is nothing to save yet"
 
 

@@ -58,3 +58,13 @@ def test_code_that_is_no_longer_there_is_noticed(name, tmp_path):
 
 def test_what_has_no_lesson_has_an_empty_one(tmp_path):
     assert lessons.lesson("fusion", "en", tmp_path) == ""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", [file.stem for file in sorted((lessons.LESSONS / "en").glob("*.md"))])
+def test_every_lesson_ends_in_three_exercises_with_folded_answers(name, language):
+    text = lessons.lesson(name, language)
+    last = text.split("\n### ")[-1]
+    assert last.startswith("Exercises" if language == "en" else "练习")
+    assert last.count('<details class="exercise"><summary>') == last.count("</details>") == 3
+    assert "open" not in [word.strip("<>") for word in last.split("summary>")[0].split()]

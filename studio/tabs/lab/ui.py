@@ -1,7 +1,7 @@
 """The Lab: the ideas of multimodal learning as experiments to run, each with its chart, its table and its lesson.
 
-Each experiment has a panel laid out from the fields of its request (`form`). One runs at a time, later ones are queued
-and show their position. Masking and "Teach it" (`OTHERS`) have panels too, though they are not experiments.
+Each experiment has a panel laid out from the fields of its request (`form`). Runs take turns, a second each. Masking
+and "Teach it" (`OTHERS`) have panels too, though they are not experiments.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ TAB = "lab"
 FIRST = "fusion"
 OTHERS: dict[str, ModuleType] = {masking.TAB: masking, TEACH: teach}
 """Panels that are not experiments: modules with `create_ui(state)` and `wire(state, widgets)`, by name."""
-TRAINING: dict[str, Any] = {"concurrency_id": "lab", "concurrency_limit": 8}
-"""Runs wait in a `FairQueue`, where they show their position and can be stopped; gradio's queue shows nothing."""
+TRAINING: dict[str, Any] = {"concurrency_id": "lab", "concurrency_limit": 32}
+"""Runs take turns in a `FairQueue`, where they are seen and can be stopped; gradio's queue shows nothing. A class of
+thirty fits; each run waits in one of gradio's 40 threads, so that the other tabs keep some."""
 EVERY_S = 0.25
 """Shortest time between two updates of a running experiment."""
 WHERE = "where"

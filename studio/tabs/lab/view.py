@@ -268,9 +268,18 @@ def _stage(found: Findings) -> str:
     what = f"{as_html(found.stage)} · " if found.stage else ""
     steps = both("ui.lab.steps", done=f"{found.n_done:,}", total=f"{found.n_steps:,}")
     return (
-        f'<div class="under-way"><p class="stage"><i class="pulse"></i><span>{what}<span class="number">{steps}</span>'
+        f'<div class="under-way"><p class="stage"><i class="pulse"></i><span>{what}<span class="number">'
+        f"{steps}{_left(found)}</span>"
         f"</span></p>{views.bar(share)}</div>"
     )
+
+
+def _left(found: Findings) -> str:
+    """The time left at the pace so far, waiting for others included; "" while too little is done to tell."""
+    if found.n_done < 5 or found.n_done >= found.n_steps:
+        return ""
+    left_s = found.seconds / found.n_done * (found.n_steps - found.n_done)
+    return f" · {both('ui.lab.left', time=views.clock(left_s))}"
 
 
 def _maps(found: Findings, looks: Mapping[str, Look]) -> str:
