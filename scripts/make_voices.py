@@ -115,7 +115,6 @@ def record(data: Path, folder: Path) -> int:
 
 
 def opus(sound: Sound) -> bytes:
-    """A sound as Ogg Opus."""
     buffer = io.BytesIO()
     samples = (np.clip(sound.samples, -1.0, 1.0) * 32767).astype(np.int16)
     with av.open(buffer, "w", format="ogg") as container:

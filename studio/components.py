@@ -199,7 +199,6 @@ def _part(tab: str, kind: str, visible: bool, text_key: str, n_lines: int) -> gr
 
 
 def languages() -> list[tuple[Any, str]]:
-    """The languages as choices."""
     return [(label(f"ui.language.{name}"), name) for name in LANGUAGES]
 
 

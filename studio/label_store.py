@@ -72,7 +72,6 @@ class Draft:
             return len(known) - len(self._rows[n])
 
     def remove_file(self, n: int, file_id: str) -> None:
-        """Remove a file from a row."""
         with self._lock:
             self._rows[n] = tuple(each for each in self._rows[n] if each.file_id != file_id)
 
@@ -89,7 +88,6 @@ class Draft:
             self.n_rows = min(MAX_LABELS, max(self.n_rows, n_rows))
 
     def replace(self, rows: Sequence[tuple[UploadedFile, ...]]) -> None:
-        """Replace all rows."""
         with self._lock:
             self._rows = [*rows[:MAX_LABELS], *[()] * (MAX_LABELS - len(rows))]
             self.n_rows = min(MAX_LABELS, max(MIN_LABELS, len(rows)))
@@ -105,7 +103,6 @@ class LabelStore:
         self._lock = threading.RLock()
 
     def draft(self, session: str) -> Draft:
-        """The draft of one page."""
         with self._lock:
             draft = self._drafts.setdefault(session, Draft())
             self._drafts.move_to_end(session)

@@ -143,11 +143,9 @@ class AppState:
     looker: Callable[[str, Settings], Offer] = describe
 
     def samples_for(self, tab: str) -> tuple[Sample, ...]:
-        """The samples of one tab."""
         return tuple(sample for sample in self.samples if tab in sample.tabs)
 
     def sample(self, file_id: str) -> Sample:
-        """The sample with this id."""
         return next(sample for sample in self.samples if sample.file_id == file_id)
 
     def info_of(self, result: Result) -> HostInfo:

@@ -181,7 +181,6 @@ def _subject(key: str) -> tuple[str, str]:
 
 
 def _sound(label: str) -> tuple[str, str]:
-    """A sound as an answer."""
     return SOUND_NAMES[label].en, SOUND_NAMES[label].zh
 
 

@@ -106,7 +106,6 @@ def show(state: AppState, left: str | None = None, right: str | None = None) -> 
 
 
 def choices(state: AppState) -> list[tuple[Any, str]]:
-    """The devices as choices."""
     return [
         (label("ui.models.auto") if name == "auto" else model_routing.device_name(name), name) for name in state.devices
     ]
