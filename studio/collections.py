@@ -90,6 +90,17 @@ class CollectionStore:
             raise RequestError("files_needed", "Drop the files to search in first.")
         return CollectionRef(UPLOADS, folder, folder.with_name(f"{UPLOADS}.sqlite"))
 
+    def uploaded(self, session: str) -> list[Path]:
+        """The files that one session uploaded, by name."""
+        folder = self._folder_of(session) / FILES
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+
+    def remove_upload(self, session: str, file: Path) -> None:
+        """Delete a file that a session uploaded; the next indexing takes it out of the collection. Nothing happens to
+        any other file."""
+        if file in self.uploaded(session):
+            file.unlink(missing_ok=True)
+
     def forget_uploads(self, session: str) -> None:
         """Delete what one session uploaded, and its collection."""
         shutil.rmtree(self._folder_of(session), ignore_errors=True)

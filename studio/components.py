@@ -50,14 +50,27 @@ FILES_JS = """const bring = async (files) => {
   const taken = [];
   element.classList.add('is-taking');
   for (const file of files.slice(0, MOST)) {
+    const told = element.querySelector('[data-taking]');
+    if (told) told.textContent = `${taken.length + 1} / ${files.length}`;
     try { taken.push((await upload(file)).path); } catch { /* too large: `given` counts it */ }
   }
   element.classList.remove('is-taking');
   if (files.length) trigger('bring', { files: taken, given: files.length });
 };
+const shown = (file) => !file.name.startsWith('.');
+// The files of dropped files and folders, and of the folders in them; hidden ones are left out.
+const within = async (entry) => {
+  if (entry.isFile) return [await new Promise((done, failed) => entry.file(done, failed))];
+  const [reader, found] = [entry.createReader(), []];
+  for (;;) {
+    const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+    if (!some.length) return found;
+    for (const each of some.filter(shown)) found.push(...await within(each));
+  }
+};
 element.addEventListener('change', (event) => {
   if (event.target.type !== 'file') return;
-  bring([...event.target.files]);
+  bring([...event.target.files].filter(shown));
   event.target.value = '';
 });
 for (const name of ['dragenter', 'dragover']) {
@@ -66,10 +79,13 @@ for (const name of ['dragenter', 'dragover']) {
 element.addEventListener('dragleave', (event) => {
   if (!element.contains(event.relatedTarget)) element.classList.remove('is-over');
 });
-element.addEventListener('drop', (event) => {
+element.addEventListener('drop', async (event) => {
   event.preventDefault();
   element.classList.remove('is-over');
-  bring([...event.dataTransfer.files]);
+  const files = [...event.dataTransfer.files];
+  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) bring(files);
+  else bring((await Promise.all(entries.filter(shown).map(within))).flat());
 });
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button');
@@ -241,14 +257,16 @@ def queries(elem_id: str, keys: Sequence[str]) -> gr.HTML:
     return gr.HTML(value, elem_id=elem_id, js_on_load=QUERIES_JS, apply_default_css=False)
 
 
-def files(elem_id: str, value: str, *, most: int) -> gr.HTML:
+def files(elem_id: str, value: str, *, most: int, visible: bool = True) -> gr.HTML:
     """HTML with a file input on which several files can be dropped at once.
 
     Events: `bring` with the paths of the uploaded files, at most `most`, and the number of files given; `take` with the
     id of a clicked [data-out]; `away` for a clicked [data-away].
     """
     js = FILES_JS.replace("MOST", str(most))
-    return gr.HTML(value, elem_id=elem_id, elem_classes="files", js_on_load=js, apply_default_css=False)
+    return gr.HTML(
+        value, elem_id=elem_id, elem_classes="files", js_on_load=js, apply_default_css=False, visible=visible
+    )
 
 
 def result_card(tab: str, value: str) -> gr.HTML:

@@ -65,7 +65,7 @@ def map_card(result: MapResult, hits: SearchResult | None, downloads: DownloadRe
     body = (
         f'<div class="map" data-map="{name}" data-lit="{json.dumps(lit)}"><div class="map-tools">{_legend(result)}'
         f'{tools}{lasso}</div><div class="map-frame"><canvas tabindex="0" role="application"></canvas>'
-        f'<div class="map-tip" hidden></div>{item}</div><p class="only-read" aria-live="polite"></p>'
+        f'<div class="map-tip" hidden></div>{item}</div><p class="unseen" aria-live="polite"></p>'
         f"{_clusters(result)}</div>{_about(result, 'ui.map.about')}"
     )
     return views.card_of(result, body, _foot(result, downloads, info))
@@ -74,7 +74,7 @@ def map_card(result: MapResult, hits: SearchResult | None, downloads: DownloadRe
 def _button(do: str, style: str, sign: str = "", pressed: str = "") -> str:
     """A button of the map. sign: shown in place of its words, which are read out."""
     words = both(f"ui.map.{do}")
-    shown = f'<span aria-hidden="true">{sign}</span><span class="only-read">{words}</span>' if sign else words
+    shown = f'<span aria-hidden="true">{sign}</span><span class="unseen">{words}</span>' if sign else words
     return f'<button type="button" class="{style}" data-map-do="{do}"{pressed}>{shown}</button>'
 
 
@@ -151,7 +151,7 @@ def _about(result: MapResult, key: str) -> str:
 def _bar(key: str, n: int, most: int) -> str:
     if not n:
         return '<span class="bar-of"></span>'
-    said = f'<span class="only-read">{_period(key)}: {n}</span>'
+    said = f'<span class="unseen">{_period(key)}: {n}</span>'
     height = f'<i style="height:{100 * n / most:.0f}%"></i>'
     return f'<button type="button" class="bar-of" data-map-jump="{key}">{height}{said}</button>'
 

@@ -31,6 +31,8 @@ from studio.i18n import LANGUAGES, both, explained, knows, sentence, spans, text
 from studio.registry import DownloadRegistry
 from studio.state import Sample
 
+N_TILES = 60
+"""Uploaded files that are shown."""
 N_CLOSEST = 3
 """Hits that are shown when none fits."""
 FITS = 0.5
@@ -406,6 +408,31 @@ def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> s
         else ""
     )
     return card_of(result, f'<p class="nothing">{counts}</p>{listed}{passed}', foot(result, downloads, info))
+
+
+def own_files(files: Sequence[Path], downloads: DownloadRegistry, n_lost: int = 0) -> str:
+    """Uploaded files as tiles that can be taken out, the first of many, and places to drop or choose more. n_lost:
+    files that could not be taken."""
+    tiles = "".join(_own_file(file, downloads) for file in files[:N_TILES])
+    more = f" {both('ui.files.more', n=len(files) - N_TILES)}" if len(files) > N_TILES else ""
+    count = f'<p class="over number">{both("ui.files.count", n=len(files))}{more}</p>' if files else ""
+    lost = f'<p class="row-note">{both("ui.files.lost", n=n_lost)}</p>' if n_lost > 0 else ""
+    places = "".join(
+        f'<label class="place"><input type="file" multiple{attribute}><i aria-hidden="true">+</i>'
+        f"<span>{both(key)}</span></label>"
+        for key, attribute in (("ui.files.add", ""), ("ui.files.folder", " webkitdirectory"))
+    )
+    taking = '<span class="quiet number" data-taking aria-live="polite"></span>'
+    return f'{count}<div class="tiles">{tiles}</div><div class="places">{places}{taking}</div>{lost}'
+
+
+def _own_file(file: Path, downloads: DownloadRegistry) -> str:
+    file_id, name = downloads.add_file(file), html.escape(file.name)
+    return (
+        f'<figure class="tile" title="{name}"><div class="tile-picture"><img src="./studio/thumb/{file_id}" alt="" '
+        f'loading="lazy"><button type="button" class="tile-out" data-out="{file_id}">×<span class="unseen">'
+        f"{both('ui.files.out')} {name}</span></button></div><figcaption>{name}</figcaption></figure>"
+    )
 
 
 def wall(samples: Sequence[Sample]) -> str:

@@ -23,6 +23,7 @@ from engines import (
 from studio import components, stream, views
 from studio.collections import FOLDER, SAMPLES, UPLOADS, CollectionRef
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
+from studio.hardening import uploaded
 from studio.i18n import both, label, page_language
 from studio.state import AppState
 from studio.stream import Job
@@ -31,6 +32,8 @@ from studio.tabs.search_map import LIST, WAYS, MapWiring, ShownBy, wire_map
 
 TAB = "search"
 N_HITS = 12
+N_UPLOADS = 500
+"""Files taken at once."""
 
 
 def build(
@@ -78,12 +81,13 @@ class IndexedBy:
 @dataclass(frozen=True)
 class Search:
     """The widgets of the tab. queries: suggested queries; update: updates a collection's index without a search; how:
-    list, map or timeline."""
+    list, map or timeline; files: uploaded ones."""
 
     panel: Panel
     queries: gr.HTML
     update: gr.Button
     how: gr.Radio
+    files: gr.HTML
 
 
 def create_ui(state: AppState) -> Search:
@@ -103,15 +107,8 @@ def create_ui(state: AppState) -> Search:
                 [(label(f"ui.search.place.{name}"), name) for name in places],
                 SAMPLES,
             )
-            files = gr.File(
-                file_count="multiple",
-                show_label=False,
-                label=label("ui.search.place.uploads"),
-                elem_id="search-files",
-                elem_classes="drop drop-files",
-                height=150,
-                visible=False,
-                interactive=True,
+            files = components.files(
+                "search-files", views.own_files([], state.downloads), most=N_UPLOADS, visible=False
             )
             folder = components.dropdown(
                 "search-folder",
@@ -147,8 +144,8 @@ def create_ui(state: AppState) -> Search:
                 elem_classes="segments-choice",
             )
             result = components.result_card(TAB, views.wall(state.samples))
-    extras = (kinds, n_hits, place, files, folder)
-    return Search(Panel(TAB, media, extras, result, run, stop, result, subtitle), queries, update, how)
+    extras = (kinds, n_hits, place, folder)
+    return Search(Panel(TAB, media, extras, result, run, stop, result, subtitle), queries, update, how, files)
 
 
 def wire(state: AppState, page: Search) -> None:
@@ -156,23 +153,23 @@ def wire(state: AppState, page: Search) -> None:
     panel = page.panel
     box = panel.media.parts[TEXT]
     assert isinstance(box, gr.Textbox)
-    *_, place, files, folder = panel.extras
+    *_, place, folder = panel.extras
     indexed, shown_by, how = IndexedBy(), ShownBy(), page.how
 
-    def collection_for(session: str, place: str, files: Sequence[str] | None, folder: str | None) -> CollectionRef:
+    def collection_for(session: str, place: str, folder: str | None) -> CollectionRef:
         if place == FOLDER and state.rules.folders:
             return state.collections.folder(folder or "")
         if place == UPLOADS:
-            return state.collections.uploads(session, [Path(file) for file in files or ()])
+            return state.collections.uploads(session, [])
         return state.collections.samples(state.host.serving(SearchRequest).info.model_digest)
 
     def requests(session: str, _language: str, *values: Any) -> Sequence[Request]:
-        *query, place, files, folder = values
-        collection = collection_for(session, place, files, folder)
+        *query, place, folder = values
+        collection = collection_for(session, place, folder)
         return build(panel.media, collection, *query, is_fresh=is_read(collection))
 
-    def refresh(session: str, _language: str, place: str, files: Sequence[str] | None, folder: str | None) -> Any:
-        collection = collection_for(session, place, files, folder)
+    def refresh(session: str, _language: str, place: str, folder: str | None) -> Any:
+        collection = collection_for(session, place, folder)
         return (IndexRequest(folder=collection.folder, collection=collection.file),)
 
     def view(_session: str, result: Result) -> str:
@@ -187,7 +184,7 @@ def wire(state: AppState, page: Search) -> None:
 
     job = Job(TAB, requests, view, note)
     wire_panel(state, panel, job, submit=[box])
-    refreshed = (place, files, folder), panel.result, panel.run, panel.stop
+    refreshed = (place, folder), panel.result, panel.run, panel.stop
     stream.wire_run(state, Job(TAB, refresh, view, note), page.update.click, *refreshed)
 
     def choose(event: gr.EventData) -> dict[gr.Component, Any]:
@@ -208,7 +205,7 @@ def wire(state: AppState, page: Search) -> None:
         if place == UPLOADS or (place == FOLDER and not folder):
             return False
         try:
-            collection = collection_for(session, place, None, folder)
+            collection = collection_for(session, place, folder)
         except UserError:
             return False
         is_shipped = place == SAMPLES and collection.file.exists()
@@ -216,7 +213,7 @@ def wire(state: AppState, page: Search) -> None:
 
     def search_typed(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
         """Search while a person types, without a card that says so; the samples come back with an empty box."""
-        kind, text, (place, _files, folder) = values[0], values[1], values[-3:]
+        kind, text, (place, folder) = values[0], values[1], values[-2:]
         session, language = stream.session_of(request), page_language(request)
         if kind == TEXT and not (text or "").strip():
             for key in (TAB, stream.typed(TAB)):
@@ -247,4 +244,29 @@ def wire(state: AppState, page: Search) -> None:
     def show(place: str) -> tuple[Any, ...]:
         return tuple(gr.update(visible=seen) for seen in (place == UPLOADS, place == FOLDER, place != SAMPLES))
 
-    place.input(show, place, [files, folder, page.update], **stream.QUICK)
+    place.input(show, place, [page.files, folder, page.update], **stream.QUICK)
+    _wire_own_files(state, page.files)
+
+
+def _wire_own_files(state: AppState, files: gr.HTML) -> None:
+    """Let a person add uploaded files and folders, and take files out."""
+
+    def own_files(session: str, n_lost: int = 0) -> str:
+        return views.own_files(state.collections.uploaded(session), state.downloads, n_lost)
+
+    def bring(event: gr.EventData, request: gr.Request) -> str:
+        session = stream.session_of(request)
+        with stream.toast(request):
+            given = [uploaded(path) for path in event.files[:N_UPLOADS]]
+            if given:
+                state.collections.uploads(session, given)
+        return own_files(session, int(event.given) - len(event.files))
+
+    def take(event: gr.EventData, request: gr.Request) -> str:
+        session, file = stream.session_of(request), state.downloads.file(str(event.id))
+        if file is not None:
+            state.collections.remove_upload(session, file)
+        return own_files(session)
+
+    files.bring(bring, None, files, **stream.QUICK)
+    files.take(take, None, files, **stream.QUICK)

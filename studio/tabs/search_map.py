@@ -62,7 +62,7 @@ class ShownBy:
 @dataclass(frozen=True)
 class MapWiring:
     """What a map needs of the tab. how: list, map or timeline; shown_by: what each page shows; collection_for:
-    (session, place, files, folder) → the collection; is_read: whether it can be drawn at once; search: the
+    (session, place, folder) → the collection; is_read: whether it can be drawn at once; search: the
     search of the tab."""
 
     state: AppState
@@ -75,8 +75,8 @@ class MapWiring:
 
     def requests(self, session: str, values: Sequence[Any]) -> tuple[Request, ...]:
         """Bring the collection up to date if that is needed, and draw it."""
-        kinds, _n_hits, place, files, folder = values[-5:]
-        collection = self.collection_for(session, place, files, folder)
+        kinds, _n_hits, place, folder = values[-4:]
+        collection = self.collection_for(session, place, folder)
         draw = MapRequest(collection=collection.file, kinds=collection.kinds_among(kinds))
         if self.is_read(collection):
             return (draw,)

@@ -193,3 +193,22 @@ def test_files_of_ones_own_are_searched(reading, tmp_path, photo, clip_file):
     assert "red.png" in said and "red.mp4" in said
     page.wait_for_function("document.querySelector('#search-result .card img')?.naturalWidth > 0")
     assert str(tmp_path) not in page.inner_html("#search-result")
+
+
+def test_own_files_stand_as_tiles_a_folder_is_chosen_and_one_is_taken_out(reading, tmp_path, photo):
+    page, folder = reading.page, tmp_path / "pictures"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("one.png", "deep/two.png", ".hidden.png"):
+        write_photo(folder / name, photo)
+    page.locator("#search-place input[value=uploads]").check(force=True)
+    page.wait_for_selector("#search-files", state="visible")
+    page.locator("#search-files input[webkitdirectory]").set_input_files(folder)
+    page.wait_for_function("document.querySelectorAll('#search-files .tile').length === 2")
+    assert "2 files." in page.inner_text("#search-files")
+    page.wait_for_function("document.querySelector('#search-files .tile img').naturalWidth > 0")
+    page.get_by_role("button", name="Remove one.png").click()
+    page.wait_for_function("document.querySelectorAll('#search-files .tile').length === 1")
+    page.fill("#search-text textarea", "something red")
+    page.locator("#search-run").click()
+    said = reading.result("search", "done")
+    assert "two.png" in said and "one.png" not in said

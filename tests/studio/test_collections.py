@@ -129,3 +129,13 @@ def test_a_folder_that_is_none_is_one_sentence(typed):
     with pytest.raises(RequestError, match="no such folder") as caught:
         existing_folder(typed)
     assert "没有这个文件夹" in caught.value.zh
+
+
+def test_an_upload_is_removed_by_the_session_that_made_it_alone(collections, photo_file):
+    collections.uploads("me", [photo_file])
+    (mine,) = collections.uploaded("me")
+    collections.remove_upload("you", mine)
+    collections.remove_upload("me", photo_file)
+    assert collections.uploaded("me") == [mine] and photo_file.exists()
+    collections.remove_upload("me", mine)
+    assert collections.uploaded("me") == [] == collections.uploaded("you")

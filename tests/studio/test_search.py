@@ -78,7 +78,7 @@ def typed(state: AppState, text: str, place: str = "samples") -> list[str]:
     request = gr.Request()
     request.session_hash = "me"
     request.request = SimpleNamespace(cookies={}, headers={}, query_params={})
-    values = ("text", text, None, None, None, ["photo", "sound", "clip"], 12, place, None, None)
+    values = ("text", text, None, None, None, ["photo", "sound", "clip"], 12, place, None)
     assert event.fn is not None
     return [update[card] for update in event.fn(request, *values) for card in update if card.elem_id == "search-result"]
 

@@ -274,3 +274,10 @@ def test_a_model_that_forgets_earlier_questions_says_so_once_there_are_some(down
     assert "answers each question by itself" in views.chat((ANSWER, ANSWER), downloads, forgets)
     assert "answers each question by itself" not in views.chat((ANSWER,), downloads, forgets)
     assert "answers each question by itself" not in views.chat((ANSWER, ANSWER), downloads, replace(info, source="x"))
+
+
+def test_own_files_are_counted_and_each_can_be_taken_out(downloads):
+    shown = views.own_files([Path(f"/home/me/<{n}>.jpg") for n in range(62)], downloads, 3)
+    assert "62 files." in shown and "2 more are not shown" in shown and "3 files were not taken" in shown
+    assert shown.count("data-out") == views.N_TILES and "&lt;0&gt;.jpg" in shown and "/home/me" not in shown
+    assert "webkitdirectory" in views.own_files([], downloads) and "data-out" not in views.own_files([], downloads)
