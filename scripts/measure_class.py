@@ -15,7 +15,7 @@ from collections.abc import Callable
 from statistics import median
 
 from engines.background import FairQueue, Queued, follow
-from engines.lab import Findings, FusionRequest, Watch, experiment
+from engines.lab import EXPERIMENTS, Findings, FusionRequest, Watch, experiment
 from engines.protocol import Cancel
 
 
@@ -25,6 +25,7 @@ def main() -> int:
     options.add_argument("--runs", type=int, default=30)
     options.add_argument("--steps", type=int, default=20)
     given = options.parse_args()
+    EXPERIMENTS["fusion"].load()  # imports torch
     turns, firsts, ends = FairQueue(), list[float](), list[float]()
     began_s = time.monotonic()
 

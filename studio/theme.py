@@ -141,7 +141,7 @@ def style() -> str:
 
 SAID = ("copied", "unsaved", "map.name")
 """Texts that only the scripts of the page say."""
-SCRIPTS = ("studio.js", "addresses.js", "keyboard.js", "transcript.js", "network.js", "map.js")
+SCRIPTS = ("studio.js", "addresses.js", "keyboard.js", "transcript.js", "network.js", "slides.js", "map.js")
 DROPS = ("photo", "sound", "clip", "files", "empty", "unplayable")
 NAMES = {
     "Drop an image file here to upload": "ui.drop.photo",

@@ -328,6 +328,26 @@ def test_parts_are_reached_with_one_tab_stop_and_the_arrow_keys(wide):
     assert "conv 1" in place.locator(".net-info h4").inner_text()
 
 
+# --- slides -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lesson_is_shown_as_slides_by_the_arrow_keys_and_left_by_escape(wide: Visit) -> None:
+    turn_to(wide, "fusion")
+    page = wide.page
+    page.locator("#lab-fusion-lesson [data-slides]").click()
+    slide = page.locator("dialog.slides .slide")
+    assert slide.locator("h3").inner_text() == "Two modalities, one prediction"
+    page.keyboard.press("ArrowRight")
+    said = slide.inner_text()
+    assert said.startswith("Sum.") and "SumFusion" in said and "Gated" not in said
+    assert slide.locator(".katex").count() > 0
+    assert page.locator("dialog.slides footer .number").inner_text().startswith("2 / ")
+    page.keyboard.press("End")
+    assert "Exercises" in slide.inner_text()
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog.slides", state="detached")
+
+
 # --- addresses --------------------------------------------------------------------------------------------------------
 
 

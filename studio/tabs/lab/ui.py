@@ -19,7 +19,7 @@ from engines.background import FairQueue, Queued, follow
 from engines.lab import EXPERIMENTS, Findings, LabRequest, Table, Watch, experiment, name_of
 from studio import components, stream, views
 from studio.collections import existing_folder
-from studio.i18n import LANGUAGES, label
+from studio.i18n import LANGUAGES, both, label
 from studio.lessons import lesson
 from studio.registry import Registry
 from studio.state import AppState
@@ -314,6 +314,8 @@ def _lesson(name: str) -> None:
     if not all(texts.values()):
         return
     with gr.Accordion(label("ui.lab.lesson"), open=True, elem_id=f"lab-{name}-lesson", elem_classes="options lesson"):
+        slides = f'<button type="button" class="tool" data-slides>{both("ui.lab.slides")}</button>'
+        gr.HTML(slides, apply_default_css=False)
         for language, text in texts.items():
             gr.Markdown(text, latex_delimiters=FORMULAS, elem_classes=f"lesson-text in-{language}", container=False)
 
