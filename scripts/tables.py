@@ -6,8 +6,8 @@
 Figures of the model come from assets/models/builtin/evaluation.json (those of the version before it from
 evaluation.before.json), those of the Lab from assets/lab/results.json, the sizes of known checkpoints from their
 configs, hostile files and many users from docs/hostile_files.json and docs/load.json, which `scripts.hostile_files` and
-`scripts.load` write. A document holds a table between `<!-- NAME LANGUAGE -->` and `<!-- end NAME -->`, NAME being
-headline, measured, lab, known, trust or load.
+`scripts.load` write, words in pictures from docs/words.json (`scripts.measure_words`). A document holds a table between
+`<!-- NAME LANGUAGE -->` and `<!-- end NAME -->`, NAME being headline, measured, lab, known, trust, load or words.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from scripts import known_checkpoints, lab_tables, model_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "README.zh.md", "docs/*.md", "docs/zh/*.md", "assets/models/builtin/CARD.md")
-BLOCK = re.compile(r"(<!-- (headline|measured|lab|known|trust|load) (en|zh) -->\n).*?(<!-- end \2 -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- (headline|measured|lab|known|trust|load|words) (en|zh) -->\n).*?(<!-- end \2 -->)", re.DOTALL
+)
 
 HEADLINE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Captions of photos, English: CIDEr", "图片描述（英文）：CIDEr", ("caption.flickr8k.en.cider",)),
@@ -68,7 +70,7 @@ def headline(rows: Mapping[str, Any], language: str) -> str:
 
 def tables() -> dict[str, Callable[[str], str]]:
     """The name of each table -> what it is in a language."""
-    from scripts import hostile_files, load
+    from scripts import hostile_files, load, measure_words
 
     model = ASSETS / "models" / "builtin"
     rows = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
@@ -79,6 +81,7 @@ def tables() -> dict[str, Callable[[str], str]]:
         "measured": lambda language: model_tables.measured(rows, language, before=before),
         "lab": lambda language: lab_tables.shown(found, chinese=language == "zh"),
         "known": lambda language: known_checkpoints.table(language) + "\n",
+        "words": lambda language: measure_words.table(_found("words"), language),
         "trust": lambda language: hostile_files.table(_found("trust"), language),
         "load": lambda language: load.table(_found("load"), language),
     }

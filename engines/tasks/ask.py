@@ -59,7 +59,7 @@ NO_PICTURE = {
 }
 NO_WORDS = {"en": "nothing is said", "de": "es wird nichts gesagt", "fr": "rien n'est dit", "zh": "没有人说话"}
 READ_RIGHT = 0.9
-"""The confidence of words read from a picture: that of a line is at least `ocr.LEAST_CONFIDENCE`."""
+"""The confidence of words read from a picture: the share of lines without an error by `scripts.measure_words`."""
 MAX_QUESTION_TOKENS = 200
 N_MOMENTS = 16
 """Stretches a clip is cut into to find the one an answer rests on: at most one frame in each."""
