@@ -77,7 +77,8 @@ def photographed(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         fillcolor=(120, 110, 100),
     )  # fmt: skip
     pixels = np.asarray(seen.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.6, 1.6)))), np.float32)
-    light = np.linspace(*rng.uniform(0.6, 1.1, 2), width)[None, :, None]
+    left, right = rng.uniform(0.6, 1.1, 2)
+    light = np.linspace(left, right, width)[None, :, None]
     pixels = pixels * light + rng.normal(0.0, 9.0, pixels.shape)
     held = io.BytesIO()
     Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(held, "JPEG", quality=60)
