@@ -79,9 +79,9 @@ def photographed(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     pixels = np.asarray(seen.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.6, 1.6)))), np.float32)
     left, right = rng.uniform(0.6, 1.1, 2)
     light = np.linspace(left, right, width)[None, :, None]
-    pixels = pixels * light + rng.normal(0.0, 9.0, pixels.shape)
+    noisy = pixels * light + rng.normal(0.0, 9.0, pixels.shape)
     held = io.BytesIO()
-    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(held, "JPEG", quality=60)
+    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(held, "JPEG", quality=60)
     return Image.open(held).convert("RGB")
 
 
