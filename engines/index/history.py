@@ -250,7 +250,7 @@ def _encoded(value: object) -> Any:
         return {"is": "frozenset", "items": sorted(value)}
     if isinstance(value, tuple | list):
         return [_encoded(item) for item in value]
-    if is_dataclass(value) and type(value).__module__ == protocol.__name__:
+    if is_dataclass(value) and getattr(protocol, type(value).__name__, None) is type(value):
         return {"is": type(value).__name__} | {each.name: _encoded(getattr(value, each.name)) for each in fields(value)}
     raise TypeError(f"{type(value).__name__} is not kept")
 
