@@ -15,7 +15,9 @@
 
   function open(lesson) {
     const text = [...lesson.querySelectorAll('.lesson-text')].find((each) => each.offsetParent);
-    const slides = cut(text.querySelector('h3').parentElement.children);
+    const heading = text?.querySelector('h3');
+    if (!heading) { setTimeout(() => open(lesson), 100); return; } // the page still writes it
+    const slides = cut(heading.parentElement.children);
     const dialog = document.createElement('dialog');
     dialog.className = 'slides';
     dialog.innerHTML = '<div class="slide lesson-text prose" tabindex="0"></div><footer><button type="button" class="tool" data-by="-1" aria-label="◀">◀</button>'
