@@ -217,10 +217,18 @@ def plain(value: Any) -> Any:
 def updates(
     frames: Iterable[tuple[str, bool]], card: gr.HTML, stop: gr.Button, *buttons: gr.Button
 ) -> Iterator[dict[Any, Any]]:
-    """Widget updates that show a run: its card, Stop while it runs, and the buttons that wait for it."""
+    """Widget updates that show a run: its card, Stop while it runs, and the buttons that wait for it.
+
+    Of a run that shows nothing there is one that changes nothing: an event that yields nothing empties its outputs,
+    labels of buttons too, in gradio 6.31.
+    """
+    is_empty = True
     for shown, is_running in frames:
+        is_empty = False
         idle = {button: gr.update(interactive=not is_running) for button in buttons}
         yield {card: shown, stop: gr.update(visible=is_running), **idle}
+    if is_empty:
+        yield {card: gr.skip()}
 
 
 def followed(run: FollowedRun, run_id: str) -> Frames:

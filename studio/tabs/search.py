@@ -223,7 +223,9 @@ def wire(state: AppState, page: Search) -> None:
             frames = stream.answer(state, job, session, language, values, is_typed=True)
             finished = (frame for frame in frames if not frame[1])
             for update in stream.updates(finished, panel.result, panel.stop, panel.run):
-                yield {**update, how: LIST}
+                yield {**update, how: LIST} if panel.run in update else update
+        else:
+            yield from stream.updates([], panel.result, panel.stop, panel.run)
 
     box.input(
         search_typed,

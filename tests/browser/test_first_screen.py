@@ -36,6 +36,7 @@ def test_enter_searches_and_what_does_not_fit_is_folded_away(wide):
     page.press("#search-text textarea", "Enter")
     said = wide.result("search", "done")
     assert "dog.jpg" in said and "bark.wav" in said
+    assert page.inner_text("#search-run") == "Search"
     assert "1 that does not fit" in said and not page.get_by_text("walk.mp4").is_visible()
     page.get_by_text("1 that does not fit").click()
     assert page.get_by_text("walk.mp4").is_visible()

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from engines import CaptionRequest, CaptionResult, MediaError, Request, RequestError, Result, Router, TranslateRequest
@@ -71,6 +72,14 @@ def test_a_typed_run_waits_for_one_that_was_asked_for(state, monkeypatch):
     assert list(asked)[-1] == ("finished:A dog runs on the beach.", False)
     shown = list(answer(slow, job(), "me", "en", (), is_typed=True))
     assert shown[-1] == ("finished:A dog runs on the beach.", False)
+
+
+def test_a_run_that_shows_nothing_changes_nothing_on_the_page():
+    with gr.Blocks():
+        card, stop, run = gr.HTML(), gr.Button(), gr.Button()
+    assert list(stream.updates([], card, stop, run)) == [{card: gr.skip()}]
+    (shown,) = stream.updates([("found", False)], card, stop, run)
+    assert shown[card] == "found" and run in shown and stop in shown
 
 
 def test_a_run_that_is_asked_for_ends_a_typed_one_in_silence(state):
