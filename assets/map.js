@@ -102,8 +102,8 @@
       map.width = asPictures ? between(34, Math.sqrt((size[0] * size[1]) / (seen.length + 1)) * 0.42, 104) : 0;
       const isMarked = (n) => lit.has(n) || n === selected || n === hovered;
       for (const n of seen) if (!isMarked(n)) dot(n, asPictures, false, colour);
-      names(colour);
       for (const n of seen) if (isMarked(n)) dot(n, asPictures, true, colour);
+      names(colour);
       if (outline) {
         pen.beginPath();
         outline.forEach(([x, y]) => pen.lineTo(x, y));

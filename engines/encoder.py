@@ -33,6 +33,7 @@ from engines.model.concepts import Name, NameTable, listed, names
 from engines.model.features import log_mel, photo_tensor
 from engines.model.fusion import SOUND_POOL, Heard, Memory, Stream
 from engines.protocol import LANGUAGES, RATE_HZ, Clip, Kind, Media, Photo, Sense, Sound
+from engines.text import tidy
 
 MAX_HEARD_S = 27.0
 """The sound tower hears this much at a time, and three seconds of silence after it."""
@@ -324,11 +325,12 @@ class MediaEncoder:
     def words(self, heard: Heard) -> str:
         """What is said, greedily written: good enough for search, and less work than a transcript."""
         memory = self.model.fuse([Stream("sound", heard.last, heard.mask)])
-        prefix = torch.tensor([self.tokenizer.prefix("transcribe", self.spoken_language(memory))])
+        language = self.spoken_language(memory)
+        prefix = torch.tensor([self.tokenizer.prefix("transcribe", language)])
         options = DecodeOptions(task="transcribe", max_new=MAX_WINDOW_TOKENS, no_repeat=0)
         for (hypothesis,) in generate(self.model, memory, prefix, self.tokenizer, options):
             written = hypothesis.ids
-        return self.tokenizer.decode(written)
+        return tidy(self.tokenizer.decode(written), language)
 
     def transcript(self, media: Media, track: int = 0) -> str:
         """What is said in the first minute of a sound or clip, greedily written; "" where nobody speaks."""

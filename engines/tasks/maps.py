@@ -16,12 +16,13 @@ from engines.tasks import layout
 
 N_CLUSTERS = 16
 """Clusters at most."""
-CLEAR = 0.85
-"""A second name stands beside the first one of a cluster if it fits it so much as well."""
+N_CANDIDATES = 8
+"""Names that are tried for a cluster."""
+LEAST_SHARE = 0.4
+"""A name stands for a cluster if a search for it would find so many of its files: on the samples of this program, names
+chosen by the mean of a cluster alone called horses sheep, and spoken announcements a screen."""
 ALIKE = 0.5
 """Two names with this cosine say the same."""
-NAMED = 0.1
-"""A cluster whose mean has a smaller cosine with every name has none."""
 PRIOR = 50
 """Pairs of files that count beside those of two kinds where their spread is estimated."""
 EVERYDAY = """
@@ -49,6 +50,10 @@ class Namer(Protocol):
     def model_digest(self) -> str: ...
 
     def text_vector(self, text: str) -> np.ndarray: ...
+
+    def query_vector(self, text: str, kind: Kind) -> np.ndarray: ...
+
+    def fit(self, score: float, query: Kind, row: Kind) -> float: ...
 
     def names(self) -> tuple[Sequence[tuple[str, str]], np.ndarray]:
         """(English, Chinese) names of things, and their vectors (n, D)."""
@@ -81,13 +86,18 @@ def stream(space: Namer, request: MapRequest) -> Iterator[MapResult]:
             yield MapResult(request=request, progress=Progress("drawing", step, layout.N_ITERATIONS))
     placed = _fitted(placed)
     numbers = layout.kmeans(placed, _n_clusters(len(files)))
-    names = yield from _names(space, request)
-    means_of = np.stack([vectors[numbers == i].mean(0) for i in range(int(numbers.max()) + 1)])
+    names, codes = yield from _names(space, request)
+    likely = _likely(np.stack([vectors[numbers == i].mean(0) for i in range(int(numbers.max()) + 1)]), codes)
     clusters = []
-    for i, (en, zh) in enumerate(_named(means_of, *names)):
-        members = placed[numbers == i]
-        x, y = np.median(members, axis=0)
-        clusters.append(MapCluster(en, zh, float(x), float(y), len(members)))
+    taken: set[int] = set()
+    for i, candidates in enumerate(likely):
+        yield MapResult(request=request, progress=Progress("drawing"))
+        paths = {mean.path for mean, number in zip(files, numbers, strict=True) if number == i}
+        chosen = _fitting(space, candidates, names, codes, [mean for mean in means if mean.path in paths], taken)
+        taken |= set(chosen[:1])
+        x, y = np.median(placed[numbers == i], axis=0)
+        en, zh = ", ".join(names[n][0] for n in chosen), "、".join(names[n][1] for n in chosen)
+        clusters.append(MapCluster(en, zh, float(x), float(y), len(paths)))
     points = tuple(
         MapPoint(Path(mean.path), kind, float(x), float(y), int(cluster), mean.taken)
         for mean, kind, (x, y), cluster in zip(files, kinds, placed, numbers, strict=True)
@@ -163,33 +173,43 @@ def _names(space: Namer, request: MapRequest) -> Generator[MapResult, None, tupl
     return joined, codes / _lengths(codes)
 
 
-def _named(means: np.ndarray, names: Sequence[tuple[str, str]], codes: np.ndarray) -> list[tuple[str, str]]:
-    """The names that set each cluster apart from the others, at most two. means: (k, D); codes: (V, D) of length 1.
-
-    No two clusters have the same first name: the one that it fits best keeps it.
-    """
+def _likely(means: np.ndarray, codes: np.ndarray) -> list[list[int]]:
+    """The names that set each cluster apart from the others, the likeliest first. means: (k, D); codes: (V, D)."""
     apart = means - means.mean(0) if len(means) > 2 else means
     cosines = (apart / _lengths(apart)) @ codes.T  # (k, V)
-    first: dict[int, int] = {}
-    for flat in np.argsort(-cosines, axis=None):
-        cluster, word = divmod(int(flat), len(names))
-        if cosines[cluster, word] < NAMED:
-            break
-        if cluster not in first and word not in first.values():
-            first[cluster] = word
-    found = []
-    for cluster in range(len(means)):
-        if cluster not in first:
-            found.append(("", ""))
-            continue
-        chosen = [first[cluster]]
-        for word in np.argsort(-cosines[cluster])[:20]:
-            is_other = all(codes[word] @ codes[i] < ALIKE for i in chosen)
-            if cosines[cluster, word] >= CLEAR * cosines[cluster, chosen[0]] and is_other:
-                chosen.append(int(word))
-                break
-        found.append((", ".join(names[i][0] for i in chosen), "、".join(names[i][1] for i in chosen)))
-    return found
+    likeliest: list[list[int]] = np.argsort(-cosines, axis=1)[:, :N_CANDIDATES].tolist()
+    return likeliest
+
+
+def _fitting(
+    space: Namer,
+    candidates: Sequence[int],
+    names: Sequence[tuple[str, str]],
+    codes: np.ndarray,
+    members: Sequence[FileMean],
+    taken: set[int],
+) -> list[int]:
+    """At most two of the names that a cluster's files fit, the best first; none says the same as another, and the first
+    one is no other cluster's."""
+    found: list[tuple[float, int]] = []
+    for word in candidates:
+        queries = {kind: space.query_vector(names[word][0], kind) for kind in {member.kind for member in members}}
+        fits: dict[str, float] = {}
+        for member in members:
+            score = float(queries[member.kind] @ _unit(member.vector))
+            fits[member.path] = max(space.fit(score, "text", member.kind), fits.get(member.path, 0.0))
+        share = sum(fit >= 0.5 for fit in fits.values()) / len(fits)
+        if share >= LEAST_SHARE:
+            found.append((sum(fits.values()) / len(fits), word))
+    chosen: list[int] = []
+    for _, word in sorted(found, reverse=True):
+        if all(codes[word] @ codes[other] < ALIKE for other in chosen) and (chosen or word not in taken):
+            chosen.append(word)
+    return chosen[:2]
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:

@@ -136,7 +136,9 @@ def test_words_are_written_in_the_language_they_are_heard_in(encoder, sound):
         patch.setattr(encoder, "spoken_language", lambda memory: "zh")
         patch.setattr(encoder.tokenizer, "prefix", lambda task, language: asked.append(language) or [0])
         encoder.words(heard)
-    assert asked == ["zh"]
+        patch.setattr(encoder.tokenizer, "decode", lambda ids: "There is a dog in the grass .")
+        assert encoder.words(heard) == "There is a dog in the grass."
+    assert asked == ["zh", "zh"]
 
 
 def test_every_vector_has_length_one_and_its_kind(encoder, photo, sound, clip):

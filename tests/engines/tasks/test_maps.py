@@ -16,6 +16,8 @@ from engines.tasks import maps
 TOPICS = ("dog", "rain", "street")
 CORNER = {"photo": 10, "sound": 11, "text": 12}
 """Each kind lies in its own corner of the space, far from the others."""
+FITS = 0.1
+"""The cosine of a text with a photo or sound of its topic is larger, with others smaller."""
 
 
 class Space:
@@ -28,6 +30,12 @@ class Space:
         vector[TOPICS.index(text) if text in TOPICS else 9] = 1.0
         vector[CORNER["text"]] = 3.0
         return vector / np.linalg.norm(vector)
+
+    def query_vector(self, text, kind):
+        return self.text_vector(text)
+
+    def fit(self, score, query, row):
+        return min(1.0, max(0.0, 0.5 + 4.0 * (score - FITS)))
 
     def names(self):
         return [("dog", "狗")], np.stack([self.text_vector("dog")])
@@ -77,6 +85,11 @@ def test_clusters_are_named_by_what_sets_them_apart_in_both_languages(collection
         name = result.clusters[point.cluster].en
         assert name in ("", point.path.name.split("-")[0])
     assert sum(cluster.n_files for cluster in result.clusters) == len(result.points) == result.n_files == 36
+
+
+def test_a_cluster_has_no_name_that_a_search_would_not_find_its_files_by(collection, monkeypatch):
+    monkeypatch.setattr(Space, "fit", lambda self, score, query, row: 0.4)
+    assert {(cluster.en, cluster.zh) for cluster in drawn(collection).clusters} == {("", "")}
 
 
 def test_of_a_large_collection_an_even_part_is_drawn(collection):
