@@ -125,7 +125,7 @@ def test_a_run_shows_its_curve_as_it_grows_then_its_table_and_its_sentence(wide,
     said = wide.result("lab-fusion", "done")
     assert "seed 42" in said and "--seed 42" in said and "by 3.0 points" in said
     ((asked, _),) = script.asked
-    assert asked.seed == 42 and "concat" not in asked.operator
+    assert asked.seed == 42 and "concat" in asked.operator
     assert not page.locator("#lab-fusion-stop").is_visible() and page.locator("#lab-fusion-run").is_enabled()
     assert wide.width() <= 1440
 

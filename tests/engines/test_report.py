@@ -57,7 +57,8 @@ def test_media_in_memory_are_named_by_their_kind_and_vectors_are_lists():
     photo = Photo(np.zeros((2, 2, 3), np.uint8))
     result = EmbedResult(request=EmbedRequest(media=photo), vector=np.array([0.6, 0.8], np.float32), kind="photo")
     plain = to_json(result)
-    assert plain["request"] == {"media": "photo"} and plain["vector"] == [0.6, 0.8] and plain["end"] is None
+    assert plain["request"] == {"media": "photo", "against": "photo"}
+    assert plain["vector"] == [0.6, 0.8] and plain["end"] is None
 
 
 def test_what_has_no_plain_form_is_a_defect_and_named():

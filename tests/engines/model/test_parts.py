@@ -132,7 +132,7 @@ def test_two_decodings_do_not_meet():
 def test_a_filled_cache_refuses_several_tokens_at_once():
     cache = MODEL.new_cache()
     MODEL.decode(IDS[:, :2], MEMORY, cache)
-    with pytest.raises(ValueError, match="a filled cache takes one new piece at a time"):
+    with pytest.raises(ValueError, match="a filled cache takes one new token at a time"):
         MODEL.decode(IDS[:, 2:4], MEMORY, cache)
 
 
