@@ -48,8 +48,8 @@ SENTENCE_GAP_S = 0.15
 """A pause that ends a segment after a full stop."""
 BEAM = 4
 """Texts followed side by side. With one, dev word errors are 14.0 instead of 12.0 % on LibriSpeech and 32.1 instead of
-25.2 % on speechocean762 (`python -m engines.evaluation --only speech --limit 200`). Neither a beam only where one text
-is doubtful saves time, since four take 1.3 times the CPU time of one, nor do four chunks written at once."""
+25.2 % on speechocean762 (`python -m engines.evaluation --only speech --limit 200`). A beam only where one text is
+doubtful takes longer, as four texts cost little more than one; so do four chunks written at once."""
 SPELT = 1.2
 """Bytes of what is said for each that the CTC head spells at its best guess: the median over dev speech, where nine
 recordings in ten lie between 1 and 2."""
