@@ -33,7 +33,7 @@ from engines import Host, Offer, Router, Settings, UserError, describe, open_hos
 from engines.home import data_folder
 from engines.hosts.api_server import openai_app, standalone
 from engines.index.history import History, history_file
-from studio import addresses, api, components, i18n, model_routing, routes, stream, theme, uploads
+from studio import addresses, api, components, event_streams, i18n, model_routing, routes, stream, theme, uploads
 from studio.collections import CollectionStore
 from studio.gate import Entrance, Gate
 from studio.hardening import explain_errors, restrict_uploads
@@ -134,6 +134,7 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
         page.load(i18n.page_language, None, captioning.extras[0], **stream.PRIVATE)
         page.unload(_leave(state))
     page.queue(api_open=True, max_size=64)
+    event_streams.keep_open(page)
     return page
 
 

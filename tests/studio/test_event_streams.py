@@ -1,0 +1,83 @@
+"""Results reach the page whatever it sends while its stream of results closes; calls of the API are as gradio has them."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from queue import Queue
+
+import httpx
+import pytest
+
+from studio import event_streams
+
+PAGE = {"x-gradio-user": "app"}
+
+
+@pytest.fixture
+def quick(monkeypatch) -> None:
+    monkeypatch.setattr(event_streams, "IDLE_S", 1.0)
+
+
+def join(url: str, session: str, headers: dict[str, str] | None = None) -> str:
+    """Send an event without inputs, as the page does; its id."""
+    config = httpx.get(f"{url}/config").json()
+    event = next(
+        entry["id"]
+        for entry in config["dependencies"]
+        if not entry["inputs"] and entry["backend_fn"] and any(name == "load" for _, name in entry["targets"])
+    )
+    sent = {"data": [], "fn_index": event, "session_hash": session}
+    answer = httpx.post(f"{url}/gradio_api/queue/join", json=sent, headers=headers or {}, timeout=30)
+    return answer.raise_for_status().json()["event_id"]
+
+
+def listen(url: str, session: str) -> Iterator[tuple[str, str | None]]:
+    """What the stream of a session says: the kind of each message and its event."""
+    with httpx.stream("GET", f"{url}/gradio_api/queue/data", params={"session_hash": session}, timeout=30) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data: "):
+                message = json.loads(line.removeprefix("data: "))
+                yield message["msg"], message.get("event_id")
+
+
+def test_a_page_hears_of_its_next_event_on_the_same_stream(served):
+    first = join(served.url, "same", PAGE)
+    messages = listen(served.url, "same")
+    assert ("process_completed", first) in messages
+    second = join(served.url, "same", PAGE)
+    said = []
+    for message in messages:
+        said.append(message)
+        if message == ("process_completed", second):
+            break
+    assert ("close_stream", None) not in said
+
+
+def test_the_stream_of_an_idle_page_closes(served, quick):
+    event = join(served.url, "idle", PAGE)
+    said = list(listen(served.url, "idle"))
+    assert said.index(("process_completed", event)) < said.index(("close_stream", None)) == len(said) - 1
+
+
+def test_an_event_sent_while_the_stream_closes_is_accepted_once_the_page_knows(served, quick, monkeypatch):
+    monkeypatch.setattr(event_streams, "CLOSING_S", 2.0)
+    told: Queue[str] = Queue()
+    join(served.url, "late", PAGE)
+    for message, event in listen(served.url, "late"):
+        if event == event_streams.OPEN:
+            late = threading.Thread(target=lambda: (join(served.url, "late", PAGE), told.put("accepted")))
+            late.start()
+            time.sleep(0.3)  # "close_stream" is on its way while the event is sent
+        if message == "close_stream":
+            told.put("closed")
+    late.join()
+    assert [told.get(), told.get()] == ["closed", "accepted"]
+    assert "process_completed" in {message for message, _ in listen(served.url, "late")}
+
+
+def test_the_stream_of_a_call_of_the_api_ends_with_it(served):
+    event = join(served.url, "api")
+    said = list(listen(served.url, "api"))
+    assert said[-1][0] == "close_stream"
+    assert {other for message, other in said if message == "process_completed"} == {event}
