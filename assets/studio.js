@@ -14,7 +14,11 @@
     }
     root.dataset.lang = language;
     root.lang = code;
-    (await import(new URL(window.fusion.core, document.baseURI))).changeLocale(code);
+    const core = await import(new URL(window.fusion.core, document.baseURI));
+    // Gradio fetches a language when it is first asked for, and then shows it, whatever was asked for since.
+    const locale = core.process_langs?.()[code];
+    if (locale?.type === 'lazy') await locale.data();
+    if (root.dataset.lang === language) core.changeLocale(code);
   }
 
   function light(dark) {

@@ -44,9 +44,26 @@ def test_the_device_menu_closes_when_it_is_left(wide):
     page.wait_for_selector("ul.options", state="detached")
 
 
+NAMES = "[...document.querySelectorAll('#tabs [role=tab]')].map((tab) => tab.innerText.trim()).join()"
+
+
 def test_every_tab_changes_its_name_with_the_language(wide):
-    names = "[...document.querySelectorAll('#tabs [role=tab]')].map((tab) => tab.innerText.trim()).join()"
     wide.page.click("[data-speak]")
-    wide.page.wait_for_function(f"{names} === {','.join(TABS.values())!r}")
+    wide.page.wait_for_function(f"{NAMES} === {','.join(TABS.values())!r}")
     wide.page.click("[data-speak]")
-    wide.page.wait_for_function(f"{names} === {','.join(ENGLISH.values())!r}")
+    wide.page.wait_for_function(f"{NAMES} === {','.join(ENGLISH.values())!r}")
+
+
+def test_a_language_that_arrives_late_does_not_replace_the_one_chosen_since(wide):
+    late = []
+    wide.page.route("**/zh-CN-*.js", lambda route: late.append(route))
+    wide.page.click("[data-speak]")
+    wide.page.wait_for_function("document.documentElement.dataset.lang === 'zh'")
+    wide.page.click("[data-speak]")
+    while not late:
+        wide.page.wait_for_timeout(50)
+    with wide.page.expect_response("**/zh-CN-*.js"):
+        late[0].continue_()
+    wide.page.wait_for_timeout(500)
+    assert wide.page.evaluate(NAMES) == ",".join(ENGLISH.values())
+    assert wide.page.inner_text("#search-run") == "Search"
