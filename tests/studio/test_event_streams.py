@@ -1,4 +1,4 @@
-"""Results reach the page whatever it sends while its stream of results closes; calls of the API are as gradio has them."""
+"""Results reach the page whatever it sends while its stream closes; calls of the API keep gradio's way."""
 
 import json
 import threading
