@@ -1,5 +1,5 @@
-// A transcript on the page: the line being said is lit and followed, lines are corrected in place, saved files hold the
-// texts that are chosen. `studio/tabs/speech/view.py` writes the HTML; corrections are made by POST /studio/edit/ID.
+// Results that can be worked on. A transcript: the line being said is lit and followed, lines are corrected in place,
+// saved files hold the texts that are chosen. A caption or an answer: corrected in place, and found among many. `studio/tabs/speech/view.py` writes the HTML; corrections are made by POST /studio/edit/ID.
 (() => {
   const CALM_MS = 4000; // how long a person who scrolled is left alone
   let scrolledAt = 0;
@@ -52,33 +52,35 @@
     }
   }
 
-  async function send(transcript, edit) {
-    const problem = transcript.querySelector('.problem');
-    const url = new URL(`./studio/edit/${transcript.dataset.transcript}`, document.baseURI);
+  // Ask the studio for a correction of the result `id`; what it answers, or null where it refuses and `problem` says why.
+  async function ask(id, edit, part, problem) {
+    const { entry } = part.closest('[data-entry]')?.dataset ?? {};
     try {
-      const answer = await fetch(url, {
-        method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(edit),
+      const answer = await fetch(new URL(`./studio/edit/${id}`, document.baseURI), {
+        method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ ...edit, entry }),
       });
       const given = await answer.json();
       problem.hidden = answer.ok;
-      if (!answer.ok) {
-        const said = given.detail;
-        problem.textContent = said[document.documentElement.dataset.lang] ?? said;
-        return false;
-      }
-      // A line's text is on the page already; new rows would take away what is being typed in the next line.
-      if (edit.edit === 'text' || edit.edit === 'translation') return true;
-      const list = transcript.querySelector('.segments');
-      const { scrollTop } = list;
-      list.outerHTML = given.html;
-      transcript.querySelector('.segments').scrollTop = scrollTop;
-      prepare(transcript);
-      return true;
+      if (answer.ok) return given;
+      problem.textContent = given.detail[document.documentElement.dataset.lang] ?? given.detail;
     } catch {
       problem.hidden = false;
       problem.textContent = window.fusion.texts[document.documentElement.dataset.lang].unsaved;
-      return false;
     }
+    return null;
+  }
+
+  async function send(transcript, edit) {
+    const given = await ask(transcript.dataset.transcript, edit, transcript, transcript.querySelector('.problem'));
+    if (!given) return false;
+    // A line's text is on the page already; new rows would take away what is being typed in the next line.
+    if (edit.edit === 'text' || edit.edit === 'translation') return true;
+    const list = transcript.querySelector('.segments');
+    const { scrollTop } = list;
+    list.outerHTML = given.html;
+    transcript.querySelector('.segments').scrollTop = scrollTop;
+    prepare(transcript);
+    return true;
   }
 
   async function keep(line) {
@@ -155,5 +157,65 @@
       edit.with = transcript.querySelector('[data-with]').value;
     }
     send(transcript, edit);
+  });
+
+  // --- the text of a caption or an answer
+
+  const scopeOf = (part) => part.closest('.queue-row') ?? part.closest('.result-card');
+
+  function problemOf(text) {
+    const scope = scopeOf(text);
+    const known = scope.querySelector('.problem');
+    if (known) return known;
+    const problem = Object.assign(document.createElement('p'), { className: 'problem', hidden: true, role: 'alert' });
+    text.after(problem);
+    return problem;
+  }
+
+  document.addEventListener('click', ({ target }) => {
+    const button = target.closest('[data-correct-text]');
+    if (!button) return;
+    const text = scopeOf(button).querySelector('[data-text-of]');
+    text.dataset.before = text.textContent;
+    text.setAttribute('contenteditable', 'plaintext-only');
+    text.setAttribute('role', 'textbox');
+    text.setAttribute('aria-label', button.innerText);
+    text.spellcheck = true;
+    text.focus();
+    getSelection().selectAllChildren(text);
+    getSelection().collapseToEnd();
+  });
+
+  document.addEventListener('keydown', (event) => {
+    const text = event.target;
+    if (text.dataset?.before === undefined || event.isComposing) return;
+    if (event.key === 'Escape') text.textContent = text.dataset.before;
+    if (event.key !== 'Escape' && event.key !== 'Enter') return;
+    event.preventDefault();
+    text.blur();
+  });
+
+  document.addEventListener('focusout', async ({ target: text }) => {
+    if (text.dataset?.before === undefined) return;
+    const { before } = text.dataset;
+    const now = text.textContent.replace(/\s+/g, ' ').trim();
+    delete text.dataset.before;
+    for (const name of ['contenteditable', 'role', 'aria-label']) text.removeAttribute(name);
+    text.textContent = now;
+    if (now === before) return;
+    const given = await ask(text.dataset.textOf, { edit: 'text', text: now }, text, problemOf(text));
+    if (!given) text.textContent = before;
+    else for (const judged of scopeOf(text).querySelectorAll('.judged')) judged.remove();
+  });
+
+  // --- among many
+
+  document.addEventListener('input', ({ target }) => {
+    if (!target.matches?.('[data-filter]')) return;
+    const words = target.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const row of target.closest('.result-card').querySelectorAll('.queue-row')) {
+      const said = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => said.includes(word));
+    }
   });
 })();

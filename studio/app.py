@@ -226,7 +226,7 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
     """The page, its files and what stands in front of them as one ASGI app. mcp: also serve the tasks as tools."""
     entrance = entrance if entrance is not None else Entrance()
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    routes.add_routes(server, state.downloads, state.runs)
+    routes.add_routes(server, state.downloads, state.runs, state.keeper)
     if state.keeper.history is not None:
         routes.add_history(server, state.keeper.history)
     _add_api_page(server, state, entrance, mcp=mcp)

@@ -1,5 +1,5 @@
-"""A run of the lab as a file to take along: its tables and curves for a spreadsheet, all but its weights as JSON, or
-all of it, to be opened again.
+"""Files to take along: an answer as text; a run of the lab as its tables and curves for a spreadsheet, as JSON but for
+its weights, or all of it, to be opened again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from engines import AskResult, CaptionResult, TranslateResult
 from engines.lab import Cell, Findings, name_of
 
 SUFFIXES = {"csv": "csv", "json": "json", "run": "run.safetensors"}
@@ -71,6 +72,12 @@ def _csv(found: Findings) -> str:
         rows.writerows([[]] * (n > 0))
         rows.writerows([harmless(cell) for cell in row] for row in part)
     return held.getvalue()
+
+
+def as_text(result: CaptionResult | TranslateResult | AskResult) -> str:
+    """What was answered; after an empty line the words that were read in the picture."""
+    written = () if isinstance(result, TranslateResult) else result.written
+    return "\n".join((result.text, *(("", *written) if written else ()), ""))
 
 
 def harmless(cell: object) -> object:

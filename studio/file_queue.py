@@ -62,7 +62,7 @@ class FileQueue:
 @dataclass(frozen=True)
 class Row:
     """A file of a queue. state: "waiting", "running", "done", "stopped", "failed"; file_id, result_id: in the
-    `DownloadRegistry`."""
+    `DownloadRegistry`; entry: in the history."""
 
     path: Path
     file_id: str
@@ -70,6 +70,7 @@ class Row:
     result: Result | None = None
     result_id: str = ""
     error: UserError | None = None
+    entry: int | None = None
 
 
 def frames(
@@ -78,12 +79,12 @@ def frames(
     downloads: DownloadRegistry,
     body: View,
     cancel: Cancel,
-    keep: Callable[[Result], object],
+    keep: Callable[[Result], int | None],
     *,
     pause_s: float = PAUSE_S,
 ) -> Iterator[tuple[str, bool]]:
     """Run the queue; (card, whether it still runs) after each change. body: (id of a result, result) to HTML; keep: is
-    given each finished result."""
+    given each finished result, and gives the id of its entry in the history."""
     rows = [Row(path, downloads.add_file(path)) for path in queue.files]
     sheet = downloads.add_sheet(())
     began_s = time.monotonic()
@@ -108,9 +109,9 @@ def frames(
             rows[n] = waiting
             continue
         state = "stopped" if result_of_file.end == "cancelled" else "done"
-        rows[n] = replace(row, state=state, result_id=downloads.add_result(result_of_file))
-        downloads.extend_sheet(sheet, rows[n].result_id)
-        keep(result_of_file)
+        result_id = downloads.add_result(result_of_file)
+        downloads.extend_sheet(sheet, result_id)
+        rows[n] = replace(row, state=state, result_id=result_id, entry=keep(result_of_file))
     yield _card(rows, sheet, began_s, body), False
 
 
@@ -125,6 +126,9 @@ def _card(rows: Sequence[Row], sheet: str, began_s: float, body: View | None = N
     rate = f'<p class="quiet number">{_rate(len(ended), len(rows) - len(ended), spent_s)}</p>' if ended else ""
     far = both("ui.files.far", done=len(ended), total=len(rows))
     head = f'<p class="stage">{far}</p>{views.bar(len(ended) / len(rows))}{rate if running else ""}'
+    search = ""
+    if not running and len(rows) > 1:
+        search = f'<label class="queue-filter">{both("ui.files.filter")} <input type="search" data-filter></label>'
     listed = "".join(_row(row, body) for row in rows)
     tools = "".join(
         f'<a class="tool" href="./studio/files/{sheet}.{form}" download>{form.upper()}</a>' for form in ("csv", "zip")
@@ -132,7 +136,7 @@ def _card(rows: Sequence[Row], sheet: str, began_s: float, body: View | None = N
     foot = views.status_line(f"{spent_s:.1f} s", tools=tools)
     status = "busy" if running else "done" if len(ended) == len(rows) else "stopped"
     there_is_any = any(row.result_id for row in rows)
-    return views.result_card(status, f'{head}<div class="queue">{listed}</div>', foot if there_is_any else "")
+    return views.result_card(status, f'{head}{search}<div class="queue">{listed}</div>', foot if there_is_any else "")
 
 
 def _rate(n_done: int, n_left: int, spent_s: float) -> str:
@@ -152,14 +156,20 @@ def _row(row: Row, body: View | None) -> str:
         state = far or f'<p class="quiet">{both(f"ui.files.{row.state}")}</p>'
         return f'<div class="queue-row">{thumb}<div>{name}{state}</div></div>'
     text = html.escape(text_of(row.result)) or both("ui.speech.nothing")
-    unsure = f' <span class="warning-text">{both("ui.files.unsure")}</span>' if is_unsure(row.result) else ""
+    unsure = f' <span class="warning-text judged">{both("ui.files.unsure")}</span>' if is_unsure(row.result) else ""
     if row.state == "stopped":
         unsure += f' <span class="warning-text">{both("ui.stopped")}</span>'
     shown = f'<p class="queue-text" data-copied>{text}</p>'
+    if body is not None and isinstance(row.result, CaptionResult | AskResult) and row.result.text:
+        shown = (
+            f'<p class="queue-text" data-copied data-text-of="{row.result_id}">{text}</p>{views.correct_button()}'
+            f"{views.words_read(row.result)}"
+        )
     if body is not None and isinstance(row.result, TranscribeResult) and row.result.segments:
         whole = body(row.result_id, row.result)
         shown = f'<details><summary class="queue-text">{text}</summary>{whole}</details>'
-    return f'<div class="queue-row">{thumb}<div>{name}{unsure}{shown}</div></div>'
+    entry = "" if row.entry is None else f' data-entry="{row.entry}"'
+    return f'<div class="queue-row"{entry}>{thumb}<div>{name}{unsure}{shown}</div></div>'
 
 
 def text_of(result: Result) -> str:
@@ -179,13 +189,14 @@ def as_csv(results: Sequence[Result]) -> str:
     """A table with a row for each result."""
     table = io.StringIO()
     rows = csv.writer(table)
-    rows.writerow(("file", "text", "translation", "confidence", "unsure", "names"))
+    rows.writerow(("file", "text", "translation", "confidence", "unsure", "names", "written"))
     for result in results:
         confidence = getattr(result, "confidence", None)
         names = "; ".join(name for name, _ in getattr(result, "names", ()))
         row = (
             *(_name(result), text_of(result), getattr(result, "translation", "")),
             *("" if confidence is None else round(confidence, 4), is_unsure(result), names),
+            "\n".join(getattr(result, "written", ())),
         )
         rows.writerow([exports.harmless(cell) for cell in row])
     return table.getvalue()
@@ -193,7 +204,7 @@ def as_csv(results: Sequence[Result]) -> str:
 
 def as_zip(results: Sequence[Result]) -> bytes:
     """The table, and beside it for each file what its result is usually kept as: subtitles of a transcript; of a
-    caption or an answer a text and an XMP sidecar."""
+    caption or an answer a text and an XMP sidecar, with the words that were read in the picture."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as folder:
         folder.writestr("results.csv", as_csv(results).encode("utf-8-sig"))
@@ -216,10 +227,11 @@ def _sidecars(result: Result) -> Iterator[tuple[str, str]]:
                 middle = "" if text == "original" else f"{text}."
                 yield f"{middle}{form}", subtitles.write(result.segments, form, text=text)
     if isinstance(result, CaptionResult | AskResult):
-        yield "txt", result.text + "\n"
+        text = exports.as_text(result)
+        yield "txt", text
         names = "".join(f"<rdf:li>{escape(name)}</rdf:li>" for name, _ in result.names)
         language = getattr(result.request, "language", "") or "x-default"
-        yield "xmp", XMP.format(language=language, text=escape(result.text), names=names)
+        yield "xmp", XMP.format(language=language, text=escape(text.strip()), names=names)
 
 
 def _name(result: Result) -> str:

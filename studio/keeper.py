@@ -41,6 +41,16 @@ class Keeper:
             self._typed[session] = entry, time.monotonic()
         return entry
 
+    def correct(self, entry: object, result: Result) -> None:
+        """Put a corrected result in the place of its entry. entry: the entry's id as the page sends it; anything that
+        is not the id of an entry of the same request changes nothing."""
+        if self.history is None or not (isinstance(entry, str) and entry.isascii() and entry.isdecimal()):
+            return
+        try:
+            self.history.correct(int(entry), result)
+        except UserError:
+            log.warning("a correction could not be kept in the history", exc_info=True)
+
 
 def _picture(result: Result) -> tuple[bytes, str] | None:
     """A thumbnail of a result's media; of a search for words that of its best hit."""

@@ -9,7 +9,6 @@ import json
 import mimetypes
 import zipfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,6 +29,7 @@ from engines import (
 )
 from engines.index.history import History
 from studio import exports, file_queue, map_view
+from studio.keeper import Keeper
 from studio.registry import DownloadRegistry, RunRegistry
 from studio.tabs.speech import edits, view
 from studio.thumbnails import N_BARS, thumbnail, wave_svg
@@ -37,8 +37,8 @@ from studio.thumbnails import N_BARS, thumbnail, wave_svg
 DAY = {"cache-control": "private, max-age=86400"}
 
 
-def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry) -> None:
-    """Add the routes to the page's server."""
+def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry, keeper: Keeper) -> None:
+    """Add the routes to the page's server. keeper: keeps corrections too."""
 
     @app.get("/studio/file/{name}")
     def media(name: str) -> FileResponse:
@@ -90,22 +90,24 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry) -> 
 
     @app.post("/studio/edit/{name}")
     def edit(name: str, asked: Annotated[dict[str, Any], Body()]) -> dict[str, str]:
-        """Correct a transcript; answers with its lines as HTML."""
+        """Correct a result, and its entry in the history, which `asked` names; answers with the lines of a transcript
+        as HTML."""
         result = downloads.result(name)
-        if not isinstance(result, TranscribeResult):
+        if result is None:
             raise HTTPException(404, "This result is gone; run it again.")
         if asked.get("edit") == "undo":
             downloads.undo(name)
         else:
             try:
-                segments = edits.edited(result.segments, asked)
+                corrected = edits.corrected(result, asked)
             except UserError as error:
                 raise HTTPException(422, {"en": error.en, "zh": error.zh}) from None
-            if segments != result.segments:
-                downloads.correct(name, replace(result, segments=segments))
+            if corrected != result:
+                downloads.correct(name, corrected)
         now = downloads.result(name)
-        assert isinstance(now, TranscribeResult)
-        return {"html": view.rows(now.segments)}
+        if now is not None and now != result:
+            keeper.correct(asked.get("entry"), now)
+        return {"html": view.rows(now.segments) if isinstance(now, TranscribeResult) else ""}
 
     @app.get("/studio/run/{name}.{form}")
     def run(name: str, form: str) -> Response:
@@ -176,7 +178,7 @@ def written_as(result: Result, kind: str, texts: subtitles.Text | None = None) -
     if isinstance(result, TranscribeResult):
         return _transcript(result, kind, texts)
     if isinstance(result, CaptionResult | TranslateResult | AskResult) and kind == "txt":
-        return result.text + "\n"
+        return exports.as_text(result)
     if isinstance(result, SearchResult) and kind == "csv":
         return _csv(result)
     if isinstance(result, MapResult) and kind == "csv":

@@ -164,6 +164,11 @@ def copy_button() -> str:
     return f'<button type="button" class="tool" data-copy>{both("ui.copy")}</button>'
 
 
+def correct_button() -> str:
+    """A button that lets the text beside it, [data-text-of] the id of its result, be corrected in place."""
+    return f'<button type="button" class="tool" data-correct-text>{both("ui.correct")}</button>'
+
+
 def command(line: str) -> str:
     """A command line that does the same as the run, with a button to copy it."""
     return f'<div class="command"><code data-copied>{html.escape(line)}</code>{copy_button()}</div>'
@@ -223,30 +228,39 @@ def why_nothing(end: str | None, otherwise: str = "ui.caption.nothing") -> str:
 def caption(result: CaptionResult, downloads: DownloadRegistry, info: HostInfo) -> str:
     """A sentence about a photo, a clip or a sound, as it is written."""
     language = getattr(result.request, "language", "en")
-    written = f'<p class="sentence" lang="{language}" data-copied>{html.escape(result.text)}</p>' if result.text else ""
+    name = downloads.add_result(result) if result.done else ""
+    correctable, correct = (f' data-text-of="{name}"', correct_button()) if name and result.text else ("", "")
+    text = html.escape(result.text)
+    written = f'<p class="sentence" lang="{language}" data-copied{correctable}>{text}</p>' if text else ""
     if not result.done:
         return card_of(result, written or stage(result.progress), "")
     body = (written or nothing(why_nothing(result.end))) + judgement(result, language)
-    return card_of(result, body, foot(result, downloads, info, saves=("txt", "json"), sends=("video", "search")))
+    below = foot(result, downloads, info, saves=("txt", "json"), sends=("video", "search"), more=correct, name=name)
+    return card_of(result, body, below)
 
 
 def judgement(result: CaptionResult | TranslateResult | AskResult, language: str) -> str:
     """The names that were seen, how sure the result is, and in doubt the best guesses."""
     guesses, names = ((), ()) if isinstance(result, TranslateResult) else (result.guesses, result.names)
-    lines = []
+    unsure = listed = sure = ""
     if result.unsure:
         gap = "、" if language == "zh" else ", "
-        lines.append(both("ui.unsure.guesses", guesses=gap.join(guesses)) if guesses else both("ui.unsure"))
+        line = both("ui.unsure.guesses", guesses=gap.join(guesses)) if guesses else both("ui.unsure")
+        unsure = f'<p class="quiet number judged">{line}</p>'
     if names:
-        listed = ", ".join(f"{name} {percent(probability)}" for name, probability in names)
-        lines.append(theme.mark("text") + " " + both("ui.names", names=listed))
-    read = () if isinstance(result, TranslateResult) else result.written
-    if read:
-        shown = words.excerpt(" / ".join(read), (), WRITTEN_LETTERS)
-        lines.append(theme.mark("text") + " " + both("ui.written", words=shown))
+        shown = ", ".join(f"{name} {percent(probability)}" for name, probability in names)
+        listed = f'<p class="quiet number">{theme.mark("text")} {both("ui.names", names=shown)}</p>'
     if result.confidence:
-        lines.append(explained("ui.video.sure", "ui.sure.why", percent=f"{100 * result.confidence:.0f}"))
-    return "".join(f'<p class="quiet number">{line}</p>' for line in lines)
+        line = explained("ui.video.sure", "ui.sure.why", percent=f"{100 * result.confidence:.0f}")
+        sure = f'<p class="quiet number judged">{line}</p>'
+    return unsure + listed + words_read(result) + sure
+
+
+def words_read(result: Result) -> str:
+    """The words that were read in the picture; "" where there are none."""
+    lines = getattr(result, "written", ())
+    shown = words.excerpt(" / ".join(lines), (), WRITTEN_LETTERS)
+    return f'<p class="quiet number">{theme.mark("text")} {both("ui.written", words=shown)}</p>' if lines else ""
 
 
 def translation(result: TranslateResult, downloads: DownloadRegistry, info: HostInfo) -> str:

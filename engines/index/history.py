@@ -119,6 +119,16 @@ class History:
             db.execute(_TOO_MUCH, (self._limit,))
         return entry_id
 
+    def correct(self, entry_id: int, result: Result) -> bool:
+        """Put a corrected result in an entry's place; False where the entry is gone, or is of another request."""
+        if not any(True for _ in self._all("SELECT id FROM entries WHERE id = ?", entry_id)):
+            return False
+        if self.result(entry_id).request != result.request:
+            return False
+        encoded = json.dumps(_encoded(result), ensure_ascii=False)
+        self._all("UPDATE entries SET text = ?, result = ? WHERE id = ?", text_of(result), encoded, entry_id)
+        return True
+
     def find(self, words: str = "", n: int = 100) -> list[Entry]:
         """The newest entries in which every word occurs, at most `n` of them; all where `n` is negative."""
         wanted = [f"%{_escaped(word)}%" for word in words.split()]

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from tests.browser.conftest import Visit
-from tests.conftest import tone, write_sound
+from tests.conftest import tone, write_photo, write_sound
 
 pytestmark = pytest.mark.browser
 
@@ -123,3 +123,65 @@ def test_many_files_have_a_row_each_and_are_taken_along_together(wide, tmp_path)
         wide.page.locator("#speech-result a[href$='.zip']").click()
     with zipfile.ZipFile(download.value.path()) as packed:
         assert {"results.csv", "talk 1.wav.srt", "talk 2.wav.vtt"} <= set(packed.namelist())
+
+
+def test_a_correction_of_a_transcript_stands_in_the_history(wide):
+    transcribed(wide)
+    wide.page.wait_for_url("**result=*")
+    wide.page.locator("#speech-result [data-correct]").click()
+    wide.page.locator("#speech-result .line-text").first.click()
+    wide.page.keyboard.press("Control+Home")
+    wide.page.keyboard.type("Again: ")
+    with wide.page.expect_response("**/studio/edit/**"):
+        wide.page.locator("#speech-result [data-find]").click()
+    wide.open_tab("history")
+    wide.page.wait_for_function("document.querySelector('#history-result .entry')?.innerText.includes('Again: Good')")
+    wide.page.locator("#history-result [data-open]").first.click()
+    wide.page.wait_for_function("document.querySelector('#speech-result .line-text')?.innerText.startsWith('Again: ')")
+
+
+def test_a_caption_is_corrected_in_place_saved_and_kept_as_corrected(wide):
+    page = wide.page
+    wide.open_tab("caption")
+    page.locator("#caption-samples .sample").first.click()
+    wide.result("caption", "done")
+    page.wait_for_url("**result=*")
+    sentence = page.locator("#caption-result .sentence")
+    page.locator("#caption-result [data-correct-text]").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("A wolf howls.")
+    page.keyboard.press("Escape")
+    assert sentence.inner_text() == "A dog runs on the beach.", "Escape leaves it as it was"
+    page.locator("#caption-result [data-correct-text]").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("A wolf howls.")
+    with page.expect_response("**/studio/edit/**"):
+        page.keyboard.press("Enter")
+    with page.expect_download() as download:
+        page.locator("#caption-result a[href$='.txt']").click()
+    assert download.value.path().read_text(encoding="utf-8").startswith("A wolf howls.\n")
+    wide.reload()
+    page.wait_for_function("document.querySelector('#caption-result .sentence')?.innerText === 'A wolf howls.'")
+
+
+def test_rows_of_many_captions_are_corrected_and_found_by_their_words(wide, tmp_path, photo):
+    page = wide.page
+    files = [write_photo(tmp_path / f"photo {n}.png", photo) for n in (1, 2)]
+    wide.open_tab("caption")
+    wide.choose("caption", "files")
+    page.locator("#caption-files input[type=file]").first.set_input_files(files)
+    page.wait_for_function("document.querySelectorAll('#caption-files .file').length === 2")
+    page.locator("#caption-run").click()
+    wide.result("caption", "done")
+    page.locator("#caption-result [data-correct-text]").first.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("A wolf howls.")
+    with page.expect_response("**/studio/edit/**"):
+        page.keyboard.press("Enter")
+    page.locator("#caption-result [data-filter]").fill("wolf")
+    assert page.locator("#caption-result .queue-row:visible").count() == 1
+    with page.expect_download() as download:
+        page.locator("#caption-result a[href$='.csv']").click()
+    assert "photo 1.png,A wolf howls." in download.value.path().read_text(encoding="utf-8-sig")
+    wide.open_tab("history")
+    page.wait_for_function("document.querySelector('#history-result').innerText.includes('A wolf howls.')")

@@ -56,10 +56,12 @@ def no_body(_name: str, _result: Result) -> str:
     return ""
 
 
+def keep(_result: Result) -> int | None:
+    return None
+
+
 def run(queue: FileQueue, host: FakeHost, downloads: DownloadRegistry, cancel: Cancel | None = None) -> list[str]:
-    return [
-        shown for shown, _ in file_queue.frames(queue, host, downloads, no_body, cancel or Cancel(), lambda _: None)
-    ]
+    return [shown for shown, _ in file_queue.frames(queue, host, downloads, no_body, cancel or Cancel(), keep)]
 
 
 def test_each_file_has_a_row_and_a_damaged_one_fails_alone(downloads):
@@ -113,14 +115,14 @@ def test_how_far_one_long_file_is_is_shown_meanwhile(downloads):
 
     queue = FileQueue((Path("talk.mp3"),), lambda path: (TranscribeRequest(media=path),))
     host = FakeHost(scripts={TranscribeRequest: slow})
-    steps = file_queue.frames(queue, host, downloads, no_body, Cancel(), lambda _: None, pause_s=0.0)
+    steps = file_queue.frames(queue, host, downloads, no_body, Cancel(), keep, pause_s=0.0)
     shown = [card for card, _ in steps]
     assert any("0:10 of 2:00:00" in card for card in shown) and any("0:20 of 2:00:00" in card for card in shown)
 
 
 def test_whole_transcripts_come_with_the_last_card_only(downloads):
     queue = FileQueue((Path("one.mp3"), Path("two.mp3")), lambda path: (TranscribeRequest(media=path),))
-    steps = file_queue.frames(queue, FakeHost(), downloads, lambda _n, _r: "<p>whole</p>", Cancel(), lambda _: None)
+    steps = file_queue.frames(queue, FakeHost(), downloads, lambda _n, _r: "<p>whole</p>", Cancel(), keep)
     *growing, last = [shown for shown, _ in steps]
     assert last.count("<p>whole</p>") == 2 and not any("whole" in card for card in growing)
 
@@ -129,7 +131,7 @@ def test_the_table_has_a_row_for_each_result_and_no_formula():
     rows = list(csv.DictReader(io.StringIO(as_csv([CAPTION, replace(CAPTION, text="=cmd"), SPEECH]))))
     assert rows[0] == {
         "file": "dog.jpg", "text": "A dog & <a cat>.", "translation": "", "confidence": "0.4", "unsure": "True",
-        "names": "dog; cat",
+        "names": "dog; cat", "written": "",
     }  # fmt: skip
     assert rows[1]["text"] != "=cmd" and rows[2]["translation"] == "Guten Morgen."
 
@@ -143,6 +145,26 @@ def test_the_zip_holds_sidecars_under_the_names_of_the_files():
         sidecar = ElementTree.fromstring(packed.read("dog.jpg.xmp").decode().split("?>", 1)[1].rsplit("<?", 1)[0])
     texts = [element.text for element in sidecar.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")]
     assert texts == ["A dog & <a cat>.", "dog", "cat"]
+
+
+def test_words_read_in_a_picture_stand_in_the_table_and_in_the_sidecars():
+    sign = replace(CAPTION, text="A street.", names=(), written=("KEEP <LEFT>", "Main St"))
+    (row,) = csv.DictReader(io.StringIO(as_csv([sign])))
+    assert row["written"] == "KEEP <LEFT>\nMain St"
+    with zipfile.ZipFile(io.BytesIO(as_zip([sign]))) as packed:
+        assert packed.read("dog.jpg.txt").decode() == "A street.\n\nKEEP <LEFT>\nMain St\n"
+        sidecar = ElementTree.fromstring(packed.read("dog.jpg.xmp").decode().split("?>", 1)[1].rsplit("<?", 1)[0])
+    (description,) = sidecar.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")
+    assert description.text == "A street.\n\nKEEP <LEFT>\nMain St"
+
+
+def test_rows_of_captions_can_be_corrected_and_name_their_entries(downloads):
+    queue = FileQueue((Path("a.jpg"), Path("b.jpg")), captions)
+    entries = iter((7, 8))
+    steps = file_queue.frames(queue, FakeHost(), downloads, no_body, Cancel(), lambda _: next(entries))
+    *growing, last = [card for card, _ in steps]
+    assert 'data-entry="7"' in last and 'data-entry="8"' in last and last.count("data-correct-text") == 2
+    assert "data-filter" in last and not any("data-correct-text" in card for card in growing)
 
 
 # --- from the widgets --------------------------------------------------------------------------------------------

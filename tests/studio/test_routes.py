@@ -23,7 +23,9 @@ from engines import (
     subtitles,
     to_json,
 )
+from engines.index.history import History
 from studio import exports, routes
+from studio.keeper import Keeper
 from studio.registry import RunRegistry
 from studio.thumbnails import N_BARS, thumbnail
 from tests.studio.findings import finished
@@ -43,9 +45,14 @@ def runs() -> RunRegistry:
 
 
 @pytest.fixture
-def client(downloads, runs) -> TestClient:
+def history(tmp_path) -> History:
+    return History(tmp_path / "history.sqlite")
+
+
+@pytest.fixture
+def client(downloads, runs, history) -> TestClient:
     app = FastAPI()
-    routes.add_routes(app, downloads, runs)
+    routes.add_routes(app, downloads, runs, Keeper(history))
     return TestClient(app)
 
 
@@ -162,10 +169,43 @@ def test_a_wrong_correction_changes_nothing_and_says_so_in_both_languages(client
     name = downloads.add_result(SPEECH)
     answer = client.post(f"/studio/edit/{name}", json={"edit": "join", "line": 0})
     assert answer.status_code == 422
-    assert "does not fit" in answer.json()["detail"]["en"] and "文字稿" in answer.json()["detail"]["zh"]
+    assert "does not fit" in answer.json()["detail"]["en"] and "结果" in answer.json()["detail"]["zh"]
     assert downloads.result(name) == SPEECH
-    assert client.post(f"/studio/edit/{downloads.add_result(CAPTION)}", json={"edit": "undo"}).status_code == 404
+    caption = downloads.add_result(CAPTION)
+    for wrong in ({"edit": "split", "line": 0, "at": 2}, {"edit": "text", "text": " "}, {"edit": "text"}):
+        assert client.post(f"/studio/edit/{caption}", json=wrong).status_code == 422
+    assert downloads.result(caption) == CAPTION
     assert client.post("/studio/edit/unknown", json={"edit": "undo"}).status_code == 404
+
+
+def test_a_corrected_caption_is_no_longer_judged_and_is_what_is_saved(client, downloads):
+    name = downloads.add_result(replace(CAPTION, confidence=0.2, unsure=True, guesses=("wolf",), written=("Rex",)))
+    client.post(f"/studio/edit/{name}", json={"edit": "text", "text": " A  puppy. "})
+    assert downloads.result(name) == replace(CAPTION, text="A puppy.", written=("Rex",))
+    assert client.get(f"/studio/save/{name}.txt").text == "A puppy.\n\nRex\n"
+
+
+def test_a_correction_stands_in_the_history_and_so_does_taking_it_back(client, downloads, history):
+    name, entry = downloads.add_result(SPEECH), history.add(SPEECH)
+
+    def correct(**asked: object) -> None:
+        assert client.post(f"/studio/edit/{name}", json={"entry": str(entry), **asked}).is_success
+
+    correct(edit="text", line=0, text="Good evening.")
+    assert history.result(entry) == downloads.result(name)
+    assert [found.text for found in history.find("evening")] == ["Good evening."]
+    correct(edit="undo")
+    assert history.result(entry) == SPEECH
+
+
+@pytest.mark.parametrize("entry", [None, "99", "1; DROP TABLE entries", 1, "²", "1" * 40])
+def test_a_correction_that_names_no_entry_of_its_request_leaves_the_history_as_it_is(client, downloads, history, entry):
+    history.add(CAPTION)
+    name = downloads.add_result(SPEECH)
+    asked = {"edit": "text", "line": 0, "text": "Good evening.", "entry": entry}
+    assert client.post(f"/studio/edit/{name}", json=asked).is_success
+    assert client.post(f"/studio/edit/{name}", json=asked | {"text": "Good night.", "entry": "1"}).is_success
+    assert [history.result(found.id) for found in history.find()] == [CAPTION]
 
 
 @pytest.mark.parametrize(("result", "kind"), [(CAPTION, "srt"), (SPEECH, "csv"), (CAPTION, "exe")])

@@ -101,9 +101,9 @@ def test_a_text_is_replaced_everywhere_and_only_as_it_is_written():
     ],
 )
 def test_a_correction_that_does_not_fit_is_refused_in_a_sentence(asked):
-    with pytest.raises(RequestError, match="does not fit the transcript") as caught:
+    with pytest.raises(RequestError, match="does not fit the result") as caught:
         edited(LINES, asked)
-    assert "文字稿" in caught.value.zh
+    assert "结果" in caught.value.zh
 
 
 def test_nothing_to_find_is_asked_for():

@@ -1,7 +1,8 @@
-"""Corrections of a finished transcript: a line's text, a line cut in two, two made one, times moved, find and replace.
+"""Corrections of a finished result: the text of a caption or an answer; of a transcript a line's text, a line cut in
+two, two made one, times moved, find and replace.
 
-Each is a function from segments to segments. Words that stay keep their times and what is known of them; words that a
-person writes in their place share the time between the neighbours evenly.
+Those of a transcript are functions from segments to segments. Words that stay keep their times and what is known of
+them; words that a person writes in their place share the time between the neighbours evenly.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import Any, TypeAlias
 
-from engines import RequestError, Segment, Word
+from engines import AskResult, CaptionResult, RequestError, Result, Segment, TranscribeResult, Word
 
 Segments: TypeAlias = tuple[Segment, ...]
 
@@ -22,6 +23,23 @@ MAX_CHARACTERS = 5_000
 """Longest text of one line."""
 _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
 """A Chinese character, or what stands between blanks."""
+
+
+def corrected(result: Result, asked: Mapping[str, Any]) -> Result:
+    """The result after one correction, as the page sends it. What a person wrote is not judged. Raises RequestError."""
+    match result:
+        case TranscribeResult():
+            return replace(result, segments=edited(result.segments, asked))
+        case CaptionResult() | AskResult() if asked.get("edit") == "text":
+            text = _written(asked, "text")
+            if not text:
+                raise RequestError("correction_empty", "Type a text; an empty one is not kept.")
+            if text == result.text:
+                return result
+            unjudged: dict[str, Any] = {"unsure": False, "guesses": ()}
+            unjudged["confidence"] = None if isinstance(result, CaptionResult) else 0.0
+            return replace(result, text=text, **unjudged)
+    raise _wrong()
 
 
 def edited(segments: Segments, asked: Mapping[str, Any]) -> Segments:
@@ -41,7 +59,7 @@ def edited(segments: Segments, asked: Mapping[str, Any]) -> Segments:
 
 
 def _wrong() -> RequestError:
-    return RequestError("transcript.edit", "This correction does not fit the transcript; load the page again.")
+    return RequestError("transcript.edit", "This correction does not fit the result; load the page again.")
 
 
 def _line(segments: Segments, asked: Mapping[str, Any]) -> int:

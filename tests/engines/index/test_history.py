@@ -198,3 +198,14 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path):
 def test_an_id_too_large_for_the_file_is_one_sentence(history):
     with pytest.raises(UserError):
         history.result(10**30)
+
+
+def test_a_corrected_result_takes_the_place_of_its_entry_and_of_no_other(history):
+    entry_id = history.add(CAPTION, PICTURE)
+    corrected = replace(CAPTION, text="Ein Fuchs schläft.", confidence=None)
+    assert history.correct(entry_id, corrected)
+    (entry,) = history.find("Fuchs")
+    assert history.result(entry_id) == corrected and entry.has_thumbnail and not history.find("Hund läuft")
+    assert not history.correct(entry_id, TRANSCRIPT), "another request"
+    assert not history.correct(99, corrected), "no entry"
+    assert history.result(entry_id) == corrected
