@@ -227,11 +227,11 @@ def _sidecars(result: Result) -> Iterator[tuple[str, str]]:
                 middle = "" if text == "original" else f"{text}."
                 yield f"{middle}{form}", subtitles.write(result.segments, form, text=text)
     if isinstance(result, CaptionResult | AskResult):
-        text = exports.as_text(result)
-        yield "txt", text
+        answered = exports.as_text(result)
+        yield "txt", answered
         names = "".join(f"<rdf:li>{escape(name)}</rdf:li>" for name, _ in result.names)
         language = getattr(result.request, "language", "") or "x-default"
-        yield "xmp", XMP.format(language=language, text=escape(text.strip()), names=names)
+        yield "xmp", XMP.format(language=language, text=escape(answered.strip()), names=names)
 
 
 def _name(result: Result) -> str:
