@@ -105,6 +105,7 @@
     if (busy.size) mark = '● ';
     else if (busyTabs.size) mark = document.hidden ? '✓ ' : '';
     busyTabs = busy;
+    window.fusion.worked(busy, cardOf);
     label();
   }
 

@@ -201,7 +201,12 @@ def _wire_sends(state: AppState, tabs: gr.Tabs, panels: Sequence[Panel]) -> None
 def _foot(*, shared: bool) -> None:
     links = [("./api", "ui.foot.api"), *([("./leave", "ui.foot.leave")] if shared else [])]
     shown = " · ".join(f'<a href="{address}">{both(words)}</a>' for address, words in links)
-    gr.HTML(f"<nav>{shown}</nav>", elem_id="foot", apply_default_css=False)
+    notify = f'<button type="button" role="switch" aria-checked="false" data-notify>{both("ui.notify")}</button>'
+    problems = "".join(
+        f'<p class="problem" role="alert" data-notify-problem="{why}" hidden>{both(f"ui.notify.{why}")}</p>'
+        for why in ("denied", "impossible")
+    )
+    gr.HTML(f"<nav>{notify} · {shown}</nav>{problems}", elem_id="foot", apply_default_css=False)
 
 
 def _add_api_page(server: FastAPI, state: AppState, entrance: Entrance, *, mcp: bool) -> None:

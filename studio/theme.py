@@ -139,9 +139,18 @@ def style() -> str:
     return "\n".join(words) + "\n" + (ASSETS / "style.css").read_text(encoding="utf-8")
 
 
-SAID = ("copied", "unsaved", "map.name")
+SAID = ("copied", "unsaved", "map.name", "notify.ended", "notify.failed")
 """Texts that only the scripts of the page say."""
-SCRIPTS = ("studio.js", "addresses.js", "keyboard.js", "transcript.js", "network.js", "slides.js", "map.js")
+SCRIPTS = (
+    "studio.js",
+    "notify.js",
+    "addresses.js",
+    "keyboard.js",
+    "transcript.js",
+    "network.js",
+    "slides.js",
+    "map.js",
+)
 DROPS = ("photo", "sound", "clip", "files", "empty", "unplayable")
 NAMES = {
     "Drop an image file here to upload": "ui.drop.photo",
