@@ -74,7 +74,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def _png(width: int, height: int, n_frames: int = 1, colour: int = 6) -> bytes:
+def png(width: int, height: int, n_frames: int = 1, colour: int = 6) -> bytes:
     """A PNG as large as it says, of zeros, perhaps with many frames as large."""
     head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0))
     deflate = zlib.compressobj(9)
@@ -87,7 +87,7 @@ def _png(width: int, height: int, n_frames: int = 1, colour: int = 6) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + (body or _chunk(b"IDAT", data)) + _chunk(b"IEND", b"")
 
 
-def _gif(width: int, height: int, n_frames: int) -> bytes:
+def gif(width: int, height: int, n_frames: int) -> bytes:
     head = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
     frame = b"!\xf9\4\x08\1\0\0\0," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\2\2\x44\1\0"
     return head + frame * n_frames + b";"
@@ -134,20 +134,20 @@ def _worn(data: bytes, rng: random.Random) -> bytes:
 def _images(rng: random.Random) -> bytes:
     if rng.random() < 0.15:
         side = rng.choice((9_400, 16_000, 60_000))
-        return _png(side, min(side, 9_400), colour=rng.choice((0, 2, 6))) if side == 9_400 else _png(side, 1)
+        return png(side, min(side, 9_400), colour=rng.choice((0, 2, 6))) if side == 9_400 else png(side, 1)
     return _worn(_picture(rng, rng.choice(("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "AVIF"))), rng)
 
 
 def _animations(rng: random.Random) -> bytes:
     match rng.randrange(6):
         case 0:
-            return _gif(rng.choice((9_000, 30_000)), rng.choice((9_000, 30_000)), rng.randrange(2, 200))
+            return gif(rng.choice((9_000, 30_000)), rng.choice((9_000, 30_000)), rng.randrange(2, 200))
         case 1:
-            return _gif(1, 1, rng.choice((1_000, 300_000)))
+            return gif(1, 1, rng.choice((1_000, 300_000)))
         case 2:
-            return _gif(5_000, 5_000, rng.choice((20, 2_000)))
+            return gif(5_000, 5_000, rng.choice((20, 2_000)))
         case 3:
-            return _png(rng.choice((300, 3_000)), 3_000, n_frames=rng.choice((3, 40)))
+            return png(rng.choice((300, 3_000)), 3_000, n_frames=rng.choice((3, 40)))
     return _worn(_picture(rng, rng.choice(("GIF", "PNG", "WEBP"))), rng)
 
 

@@ -243,7 +243,8 @@ def _add_endpoint(state: AppState, task: Task) -> None:
         try:
             named = dict(zip((parameter.name for parameter in task.parameters), values, strict=True))
             with stream.toast(request):
-                for result in stream.results_of(state, task.build(parsed(task, named, _uploaded)), cancel):
+                requests = task.build(parsed(task, named, _uploaded))
+                for result in stream.beating(stream.results_of(state, requests, cancel)):
                     yield to_json(result)
         finally:
             cancel.set()

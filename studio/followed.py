@@ -16,6 +16,9 @@ from studio.registry import Registry
 GRACE_S = 8.0
 """How long a run waits for its page to be loaded anew."""
 N_RUNS = 200
+BEAT_S = 0.5
+"""How often the last frame is given again where nothing new comes: gradio closes a generator at a yield only, so that
+one that waits would never hear that its page was closed."""
 
 Frame = tuple[str, bool]
 
@@ -35,17 +38,19 @@ class FollowedRun:
         threading.Thread(target=self._drive, args=(frames,), name="run", daemon=True).start()
 
     def follow(self) -> Iterator[Frame]:
-        """What the run shows from now on: the newest frame at once, the last one always."""
+        """What the run shows from now on: the newest frame at once, the last one always, the same one again each
+        BEAT_S in which nothing new comes."""
         with self._changed:
             self._n_followers += 1
         n_seen = 0
         try:
             while True:
                 with self._changed:
-                    while self._n_shown == n_seen and not self._is_over:
-                        self._changed.wait()
-                    shown, is_new, n_seen = self._shown, self._n_shown > n_seen, self._n_shown
-                if not is_new or shown is None:
+                    if self._n_shown == n_seen and not self._is_over:
+                        self._changed.wait(BEAT_S if n_seen else None)
+                    shown = self._shown
+                    is_seen_to_its_end, n_seen = self._is_over and self._n_shown == n_seen, self._n_shown
+                if is_seen_to_its_end or shown is None:
                     return
                 yield shown
         finally:  # also when the page was closed: gradio ends this generator at a yield, in the server's loop

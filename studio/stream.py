@@ -19,9 +19,10 @@ from typing import Any, TypeAlias
 import gradio as gr
 
 from engines import Cancel, Cancelled, Request, Result, UserError
+from engines.media import ahead
 from studio import file_queue, views
 from studio.file_queue import FileQueue
-from studio.followed import FollowedRun
+from studio.followed import BEAT_S, FollowedRun
 from studio.hardening import uploaded
 from studio.i18n import page_language
 from studio.state import AppState
@@ -41,6 +42,8 @@ UNPROCESSED: dict[str, Any] = {"preprocess": False}
 
 PAUSE_S = 0.08
 """Shortest time between two partial results; the last one is always shown."""
+LOOK_S = 0.05
+"""How soon an endpoint of the API notices a result."""
 
 TYPED_WAIT_S = 3.0
 """How long a search that a person did not ask for waits for one that was asked for."""
@@ -185,6 +188,21 @@ def results_of(state: AppState, requests: Sequence[Request], cancel: Cancel) -> 
             elif result.end == "cancelled":
                 yield result
                 return
+
+
+def beating(results: Iterator[Result]) -> Iterator[Result]:
+    """Results as they come, the last one again each BEAT_S in which none does: gradio closes a generator at a yield
+    only, so that one that waits would never hear that its client has gone."""
+    last: Result | None = None
+    given_s = 0.0
+    for result in ahead(results):
+        if result is not None:
+            last = result
+        elif last is None or time.monotonic() - given_s < BEAT_S:
+            time.sleep(LOOK_S)
+            continue
+        given_s = time.monotonic()
+        yield last
 
 
 def throttled(results: Iterator[Result]) -> Iterator[Result]:

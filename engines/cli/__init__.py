@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None, *, opener: Open = open_models) -> in
 
     opener: makes a host of routes (task → model) and settings.
     """
+    process.open_streams()
     process.use_utf8()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -49,6 +50,12 @@ def main(argv: Sequence[str] | None = None, *, opener: Open = open_models) -> in
     except BrokenPipeError:
         process.forget_output()
         return process.CLOSED_PIPE
+    except OSError as error:
+        if not process.is_of_output(error):
+            raise
+        process.forget_output()
+        print(f"standard output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     except UserError as error:
         print(error.en, file=sys.stderr)
         return 1

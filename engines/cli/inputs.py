@@ -7,6 +7,7 @@ file or a list of paths: one a line, or with NUL between them (`find -print0`).
 
 from __future__ import annotations
 
+import argparse
 import glob
 import os
 import shutil
@@ -54,6 +55,9 @@ def gathered(words: Sequence[str], suffixes: Collection[str]) -> Iterator[Inputs
             sources = list(_standard_input(Path(scratch))) if word == "-" else [word]
             if not sources:
                 missing.append((word, "nothing came on standard input"))
+            if not word:  # an empty variable of a script; as a path it would be the current folder
+                missing.append(('""', "an empty name names no file"))
+                continue
             for source in sources:
                 files = [source] if isinstance(source, Input) else list(_expanded(source, suffixes, passed))
                 if not files:
@@ -67,7 +71,15 @@ def is_path(word: str) -> bool:
     """Whether a word names a file rather than being text: it is there, or it is written like a path."""
     separators = tuple(filter(None, (os.sep, os.altsep)))
     written_so = word.startswith(("~", *(f".{sep}" for sep in separators), *separators)) or word[1:3] == ":\\"
-    return written_so or _exists(Path(word))
+    return written_so or (bool(word) and _exists(Path(word)))
+
+
+def named(word: str) -> Path:
+    """The path that an option or argument names. Raises ArgumentTypeError where it is empty, as an empty variable of a
+    script is: it would be the current folder."""
+    if not word:
+        raise argparse.ArgumentTypeError("an empty name names no file or folder")
+    return Path(word).expanduser()
 
 
 def media_in(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:

@@ -12,7 +12,8 @@ from pathlib import Path, PurePath
 from typing import TypeAlias
 
 from engines import subtitles
-from engines.cli.inputs import Input, gathered, is_path, media_in, passed_over
+from engines.cli import process
+from engines.cli.inputs import Input, gathered, is_path, media_in, named, passed_over
 from engines.cli.models import open_for
 from engines.cli.outputs import Output, Render, add_output_options
 from engines.cli.progress import Meter
@@ -77,7 +78,7 @@ def transcribe_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--text", choices=subtitles.TEXTS, help="what is written when translating (default: translation)")
     sub.add_argument("--words", action="store_true", help=f"mark when each word is said ({timed})")
     _track_argument(sub)
-    sub.add_argument("--watch", type=Path, metavar="FOLDER", help="transcribe what arrives there, until Ctrl-C")
+    sub.add_argument("--watch", type=named, metavar="FOLDER", help="transcribe what arrives there, until Ctrl-C")
     add_output_options(sub, subtitles.FORMATS)
 
 
@@ -207,7 +208,7 @@ def _run(
                 for last in ask(host, source):
                     meter.show(last)
                 with meter.aside():
-                    _deliver(output, source, last)
+                    _deliver(output, source, last, quiet=options.quiet)
             except (MediaError, RequestError) as error:
                 n_failed += 1
                 with meter.aside():
@@ -216,6 +217,8 @@ def _run(
                 raise
             except Exception as error:
                 # the edge of the program: a defect on one file must not cost the other thousand
+                if isinstance(error, OSError) and process.is_of_output(error):
+                    raise
                 logger.debug("%s failed", source.name, exc_info=True)
                 if options.verbose:
                     logger.exception("%s failed", source.name)
@@ -228,11 +231,11 @@ def _run(
     return n_failed
 
 
-def _deliver(output: Output, source: Input, result: Result | None) -> None:
+def _deliver(output: Output, source: Input, result: Result | None, *, quiet: bool) -> None:
     if result is None:
         raise RequestError("cli_nothing", "there is nothing in it.")
     output.put(source, result)
-    for note in getattr(result, "notes", ()):
+    for note in () if quiet else getattr(result, "notes", ()):
         print(f"{source.name}: {note.en}", file=sys.stderr)
     if result.end == "cut":
         print(f"{source.name}: the text breaks off here; this model writes no more at a time", file=sys.stderr)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from engines.cli.inputs import Input
+from engines.cli.inputs import Input, named
 from engines.errors import RequestError
 from engines.protocol import Result
 from engines.report import to_json
@@ -25,7 +25,7 @@ def add_output_options(sub: argparse.ArgumentParser, formats: Sequence[str]) -> 
     known = ", ".join(formats)
     sub.add_argument("--format", metavar="FORMAT", help=f"{known}; with --output-dir several with commas, or all "
                      "(default: txt)")  # fmt: skip
-    sub.add_argument("--output-dir", type=Path, metavar="DIR", help="write one file for each input and format there")
+    sub.add_argument("--output-dir", type=named, metavar="DIR", help="write one file for each input and format there")
     sub.add_argument("--resume", action="store_true", help="skip inputs whose files are all there (with --output-dir)")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -17,6 +18,27 @@ CLOSED_PIPE = 141
 """Exit code when the reader of standard output has gone away (`| head`): 128 + SIGPIPE."""
 GRACE_S = 1.5
 """Seconds between Ctrl-C and the hard end of the process, for a step of the model that cannot be interrupted."""
+
+
+_OF_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+
+
+def open_streams() -> None:
+    """Stand in for standard streams that were closed before the program began (`<&-`), as those of a service may be.
+
+    Otherwise the next file that is opened takes the place of one, and whatever a library prints is written into it.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123  (for the whole run)
+
+
+def is_of_output(error: OSError) -> bool:
+    """Whether an error says that standard output takes no more: those of files have a name."""
+    return error.filename is None and error.errno in _OF_OUTPUT
 
 
 def use_utf8() -> None:

@@ -11,7 +11,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from engines.cli.inputs import is_path, passed_over
+from engines.cli.inputs import is_path, named, passed_over
 from engines.cli.models import open_for, routes_of
 from engines.cli.outputs import plain, print_json, write_whole
 from engines.cli.progress import Meter
@@ -34,14 +34,14 @@ from engines.settings import Settings
 
 
 def _where(word: str) -> Path | str:
-    return word if "://" in word else Path(word).expanduser()
+    return word if "://" in word else named(word)
 
 
 # --- index -------------------------------------------------------------------------------------------------------
 
 
 def index_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("folder", type=Path, help="what is to be searched; a single file is fine, too")
+    sub.add_argument("folder", type=named, help="what is to be searched; a single file is fine, too")
     sub.add_argument("collection", type=_where, help="a file or s3://bucket/prefix; made if it is not there")
     sub.add_argument("--workers", type=int, metavar="N", help="processes that read files (default: 1; with --ray, one "
                      "for each core of the cluster)")  # fmt: skip
@@ -52,7 +52,7 @@ def index_arguments(sub: argparse.ArgumentParser) -> None:
 def index(options: argparse.Namespace) -> int:
     if options.workers is not None and options.workers < 1:
         raise RequestError("cli_workers", "{n} workers read nothing; choose 1 or more.", n=options.workers)
-    request = IndexRequest(folder=options.folder.expanduser(), collection=options.collection, prune=options.prune)
+    request = IndexRequest(folder=options.folder, collection=options.collection, prune=options.prune)
     if options.ray is None and options.workers in (None, 1):
         with closing(open_for(options, "search")) as host:
             result = _last(options, host.stream(request))
@@ -112,7 +112,7 @@ def search_arguments(sub: argparse.ArgumentParser) -> None:
     forms = sub.add_mutually_exclusive_group()
     forms.add_argument("--paths", action="store_true", help="print only the paths of the hits, each file once")
     forms.add_argument("--csv", action="store_true", help="print a table with commas")
-    forms.add_argument("--html", type=Path, metavar="FILE", help="write a page with a picture of each hit")
+    forms.add_argument("--html", type=named, metavar="FILE", help="write a page with a picture of each hit")
     sub.add_argument("-0", "--null", action="store_true", help="the same with NUL after each path, for `xargs -0`")
 
 

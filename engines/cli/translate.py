@@ -41,7 +41,7 @@ def translate(options: argparse.Namespace) -> int:
     )
 
     def ask(host: Host, source: Input) -> Iterator[Result]:
-        text = written.get(source) or _read_text(source.path)
+        text = written[source] if source in written else _read_text(source.path)
         language = options.source or language_of(text)
         if language is None:
             raise RequestError("cli_source", "The language of this text is not clear; name it with --from.")

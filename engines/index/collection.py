@@ -557,6 +557,8 @@ def _sentence(file: Path, error: Exception) -> CollectionError:
         return DamagedCollection(
             "collection_to_renew", "{name} is damaged; index the folder again, and it is made anew.", name=name
         )
-    return CollectionError(
-        "collection_damaged", "{name} is damaged or no collection; delete it and index the folder again.", name=name
+    return CollectionError(  # nothing is said of deleting it: it may be any file
+        "collection_damaged",
+        "{name} is no collection, or damaged beyond recognition; choose another, or index the folder under a new name.",
+        name=name,
     )

@@ -134,7 +134,8 @@ class History:
         wanted = [f"%{_escaped(word)}%" for word in words.split()]
         every_word = "about || ' ' || text || ' ' || task LIKE ? ESCAPE '\\'"
         where = f" WHERE {' AND '.join([every_word] * len(wanted))}" if wanted else ""
-        return [_entry(row) for row in self._all(f"{_SELECT}{where} ORDER BY at DESC, id DESC LIMIT ?", *wanted, n)]
+        found = self._all(f"{_SELECT}{where} ORDER BY at DESC, id DESC LIMIT ?", *wanted, min(n, 2**31))
+        return list(map(_entry, found))
 
     def entry(self, entry_id: int) -> Entry:
         """One entry. Raises UserError where it is gone."""
@@ -193,7 +194,9 @@ class History:
                     yield db
                 finally:
                     db.close()
-        except (OSError, sqlite3.Error, OverflowError) as error:  # OverflowError: an id larger than SQLite's
+        except OverflowError as error:  # an id larger than SQLite's integers
+            raise _gone() from error
+        except (OSError, sqlite3.Error) as error:
             raise UserError(
                 "history_file",
                 "The history, {name}, cannot be read or written; check the disk, or delete that file.",

@@ -29,7 +29,8 @@ SENTENCES = {
     "forbidden": "{name} may not be read; allow reading it or copy it elsewhere, then choose it again.",
     "empty": "{name} is empty (0 bytes); record or download it again.",
     "playlist": "{name} is a playlist, which only points at other files; choose one of those files itself.",
-    "jxl": "{name} is a JPEG XL picture; save it as JPEG, or run `pip install pillow-jxl-plugin` and start again.",
+    "jxl": "{name} is a JPEG XL picture; save it as JPEG, or run `python -m pip install pillow-jxl-plugin` in the "
+    "studio's environment and start again.",
     "unknown": "{name} is not a photo, sound or clip, or it is damaged or cut short; JPEG, PNG, MP3 and MP4 are "
     "safe choices.",
     "damaged": "{name} is damaged or cut short and cannot be read; export or download it again.",

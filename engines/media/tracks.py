@@ -34,6 +34,8 @@ _FORMATS = (
 """libav's names of what is read. Nothing here opens a second file; playlists, scripts and devices are left out."""
 _BY_SUFFIX = {".g722": "g722", ".722": "g722"}
 """What has no mark of its own in it is told by its name."""
+_BY_MARK = {b"\x7f\xfe\x80\x01": "dts", b"\xfe\x7f\x01\x80": "dts"}
+"""What libav tells only from the first second on."""
 
 _FAULTS = (av.FFmpegError, OSError, ValueError, LookupError, MemoryError)
 """What PyAV raises on damaged bytes."""
@@ -60,8 +62,8 @@ _PREROLL_S = 0.2
 def opened(path: Path) -> Iterator[InputContainer]:
     """A file with at least one readable track. Raises MediaError."""
     limits = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
-    format = _BY_SUFFIX.get(path.suffix.lower())
     with open_file(path) as file:
+        format = _BY_MARK.get(file.peek(4)[:4]) or _BY_SUFFIX.get(path.suffix.lower())
         try:  # from a handle: no name is ever taken for a protocol or a pattern
             container = av.open(file, format=format, options=limits, metadata_errors="replace", timeout=_OPEN_TIMEOUT_S)
         except _FAULTS as error:

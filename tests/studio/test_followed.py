@@ -36,6 +36,17 @@ def test_the_end_is_shown_to_whoever_comes_later():
     assert list(run.follow()) == [("3", False)]
 
 
+def test_a_page_that_is_closed_while_nothing_new_comes_is_noticed():
+    """Gradio closes what a page follows at a yield only."""
+    go_on, stopped = threading.Semaphore(1), threading.Event()
+    run = FollowedRun("me", "speech", counting(go_on), stopped.set, grace_s=0.05)
+    frames = run.follow()
+    assert [next(frames), next(frames)] == [("1", True)] * 2
+    frames.close()
+    assert stopped.wait(60)
+    go_on.release(2)
+
+
 def test_a_run_that_nobody_follows_any_more_is_stopped():
     go_on, stopped = threading.Semaphore(1), threading.Event()
     run = FollowedRun("me", "speech", counting(go_on), stopped.set, grace_s=0.05)

@@ -9,16 +9,20 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
-from anyio import CancelScope, to_thread
+from anyio import CancelScope, sleep, to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from engines.device import explain
 from engines.errors import AbilityError, Cancelled, DeviceError, MediaError, RequestError, UserError
+from engines.media import ahead
 from engines.protocol import Cancel, Host, Request, Result
 
 log = logging.getLogger("engines.api")
+
+LOOK_S = 0.05
+"""How soon it is noticed that a result is there, or that its client has hung up."""
 
 
 # --- errors --------------------------------------------------------------------------------------------------------
@@ -74,12 +78,13 @@ def wrong(sentence: str) -> HTTPException:
 
 
 async def results(host: Host, asked: Request, http: HttpRequest | None = None) -> AsyncIterator[Result]:
-    """Results as the host makes them, each waited for in a thread; a client that hangs up stops the work.
+    """Results as the host makes them, waited for in a thread; a client that hangs up stops the work, also while
+    nothing comes.
 
     http: None where the response is a stream, which is cancelled by itself then. Raises UserError.
     """
     cancel = Cancel()
-    stream = host.stream(asked, cancel)
+    stream = ahead(host.stream(asked, cancel))
     end = object()
 
     def following() -> object:
@@ -90,9 +95,12 @@ async def results(host: Host, asked: Request, http: HttpRequest | None = None) -
 
     try:
         while (result := await to_thread.run_sync(following)) is not end:
-            assert isinstance(result, Result)
             if http is not None and await http.is_disconnected():
                 raise Cancelled
+            if result is None:
+                await sleep(LOOK_S)
+                continue
+            assert isinstance(result, Result)
             yield result
     finally:
         cancel.set()

@@ -226,6 +226,36 @@ def test_a_reader_that_goes_away_ends_it_quietly(folder):
     assert program.wait(60) == 141
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here that is always full")
+def test_output_that_cannot_be_written_ends_the_run_with_one_sentence(folder):
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [*scripted(folder, LONG), "caption", "a.jpg", "b.jpg"],
+            stdout=full, stderr=subprocess.PIPE, cwd=folder, env=ENVIRONMENT, text=True, check=False,
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr == "standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.skipif(os.name == "nt" or shutil.which("sh") is None, reason="no shell here that closes streams")
+@pytest.mark.parametrize(
+    ("closed", "words", "code", "out", "err"),
+    [
+        ("<&-", ("caption", "a.jpg", "-"), 1, "a.jpg: short\n", "-: nothing came on standard input\n"),
+        (">&-", ("caption", "a.jpg", "--output-dir", "out", "--quiet"), 0, "", ""),
+        ("<&- 2>&-", ("caption", "a.jpg", "gone.jpg"), 1, "a.jpg: short\n", ""),
+    ],
+)
+def test_a_stream_that_is_closed_from_the_start_is_an_empty_one(closed, words, code, out, err, folder):
+    """As a service or a shell script may start it."""
+    program = scripted(folder, LONG.replace("'word ' * 30_000", "'short'"))
+    command = ["sh", "-c", f'exec "$0" "$@" {closed}', *program, *words]
+    ended = subprocess.run(command, capture_output=True, cwd=folder, env=ENVIRONMENT, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, out, err)
+    if "--output-dir" in words:
+        assert (folder / "out" / "a.txt").read_text() == "short\n"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT there")
 def test_ctrl_c_ends_even_what_swallows_it(folder):

@@ -76,6 +76,8 @@ def test_how_a_file_was_read_is_said_beside_the_result(command, capsys):
     command("caption", "a.wav", host=FakeHost(scripts={CaptionRequest: script}))
     out, err = capsys.readouterr()
     assert out == "A dog.\n" and err == "a.wav: The sound is very quiet and was made louder.\n"
+    command("caption", "a.wav", "--quiet", host=FakeHost(scripts={CaptionRequest: script}))
+    assert capsys.readouterr() == ("A dog.\n", "")
 
 
 @pytest.mark.parametrize("words", ["caption a.jpg", "transcribe a.wav", "ask a.mp4 Who?", "embed dog"])
@@ -162,6 +164,34 @@ def test_what_is_missing_is_said_with_its_path_and_the_rest_is_read(command, cap
     ]
     lines = [json.loads(line) for line in out.splitlines()]
     assert lines[0] == {"file": "talks/gone.jpg", "error": "there is no such file"} and lines[-1]["file"] == "a.jpg"
+
+
+@pytest.mark.parametrize(
+    "words", [("caption", ""), ("transcribe", ""), ("ask", "", "Who?"), ("embed", ""), ("translate", "", "--to", "de")]
+)
+def test_an_empty_name_is_not_the_current_folder(words, command, capsys):
+    """As `caption "$FILE"` is in a script in which FILE is not set."""
+    code, requests, _ = command(*words)
+    said = capsys.readouterr()
+    assert (code, said.out) == (1, "") and said.err.count("\n") == 1
+    assert not [request for request in requests if isinstance(getattr(request, "media", None), Path)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("caption", "a.jpg", "--output-dir", ""),
+        ("transcribe", "--watch", ""),
+        ("index", "", "c.db"),
+        ("index", "talks", ""),
+        ("search", "c.db", "a dog", "--html", ""),
+        ("search", "", "a dog"),
+    ],
+)
+def test_an_empty_path_is_wrong_usage(words, command, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command(*words)
+    assert "an empty name names no file or folder" in capsys.readouterr().err
 
 
 def test_no_model_is_opened_when_nothing_is_there(folder, capsys):

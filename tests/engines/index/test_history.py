@@ -195,9 +195,12 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path):
         History(file).find()
 
 
-def test_an_id_too_large_for_the_file_is_one_sentence(history):
-    with pytest.raises(UserError):
-        history.result(10**30)
+def test_an_id_too_large_for_the_file_is_that_of_no_result(history):
+    for asked in (history.result, history.entry, history.thumbnail):
+        with pytest.raises(UserError, match=r"^This result is no longer in the history\.$"):
+            asked(10**30)
+    with pytest.raises(UserError, match="no longer in the history"):
+        history.delete([10**30])
 
 
 def test_a_corrected_result_takes_the_place_of_its_entry_and_of_no_other(history):

@@ -89,7 +89,10 @@ def words_for_numbers(file: Path) -> None:
         database.execute("UPDATE files SET path = 7")
 
 
-DAMAGED = "holiday.fusion is damaged or no collection; delete it and index the folder again."
+DAMAGED = (
+    "holiday.fusion is no collection, or damaged beyond recognition; choose another, or index the folder under a new "
+    "name."
+)
 TO_RENEW = "holiday.fusion is damaged; index the folder again, and it is made anew."
 FOREIGN = "holiday.fusion is not a collection; choose another file or a new name."
 FUTURE = "holiday.fusion was made by another version of this program; index the folder again under a new name."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import struct
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -165,3 +167,27 @@ def several_tracks(path: Path, sounds: dict[str, np.ndarray], *, default: str | 
             for packet in [*stream.encode(frame), *stream.encode(None)]:
                 container.mux(packet)
     return path
+
+
+DTS_TONE = zlib.decompress(base64.b85decode(
+    b"c-oDWdo<f;7{^1j*jkj%EfuM#Yg$HWgidHHqH$|g)unWaFm&!pw385RS&O3Xq8*JT6DpaN=*>`5B5rj{HLNt$5cJfVhTo#w**V+J>Dhap_dU<${p"
+    b"b6AKj%%`B+E%1RK*G)IV4DKIm2QmKSmBDTRLSMlRRGM556ovPJj+=oh<8}=A?%9Xo#K`>mJ3bRim$NLdI0}Thm{GNBK}-z6V$Wm5yKyLCRzfxgq$"
+    b"y_qJ3(qIUWb@Pk6Eycb3dwyQ%)mZ35Ffa|U<;F-LT#B>A%)~7U>j05V}#h(rH9OG*W1ciKJwDc_zkffkJ;1*RK)ysm1FNBl<*kP_A_-Qb3HVd?30"
+    b"X+P0A{|g_`fbzw<e20HKjpURfe`bI$E%~j*Q(&QV4xuq%wsci31z_A4kq0<oOy2%0T}kK1yKvE{Q0Y%fEbkaFa2-;5Tm#BtAN1$tFGVqv)o*_%8P"
+    b"^hBiw0-gtj62@nU4mILBp2IWoNThzqX7b~8ARKSz8W3hq)&M=HD-VOiT(j0#aAC|^lg!8W<0q^3f%#G0>sjQ1q>a+$A@+DTE}!fxaD1BYVM;7K;f"
+    b"*qZi>gx`@69cR~fuVKPF$=6}T-<mt}poWaQ7vh9+4=^yIW6$~BL>=F%#0G;`O|Q;}T?m|v4S}6Jk9b+0pYtdji)uMh<V})C;CUlR+;Ilikw{R9Gh"
+    b"ZDfCP@+8yW(`GEIqhU6Q1ohado)2-~4(T#nMUhI<Wa~{l);WvZWV<1gWC)kEuV4II(31_{oh(uc&$aoj#hCAEW)s&N55Fczft45Gz7ABPwpONjn^"
+    b"sSo%eMYkzb@ZkZ_U(wa@HAI97z6GF?%I&LsEK3BtJ*^-64DzAN&Oygr{lKeLL<}2?S^$(udS;wwzM=;o*YlD;Nl6C`+yt5So^*u2moZ;aoYwv=3g"
+    b"#EwrhMy|ts4B#5nOk1*e!0HocAY|<$}m4F026#k>xL(N+$i^E0>1LxUY5_wjA?ah*o9qZnp!z=XZ%@R;30LYc`o}lrKD57`$^F$>i*6n=_-d8yFR"
+    b"Y}$hbjPM3X5@R>`fI*f4C98AFPmItK#B+b{F9t)iycR9>kS;l*r)28o=5?oBJ2FzGd-Ed(AL`LTB~Ov!cMBeQ9b37oSRt-dm0J*+odEGmzb;**+U"
+    b"F~<8Yoxc$IU|aOw6z|t_7|K$M@<D4mTyp{bvM$cLqoXAAly;S2t@_35EwN3Zet)?;Ix6aG5eievDp`03B}B8TOGh*wbkXO~bB=Dt!rfcd-u@`-mn"
+    b";;<tkM42t?gZ0kBS*mxw)II)+fk3mw}hr`GoD+*=9T3K9jODQ;u=~;N$#b4gSGD^l$#BKky&*C;wG_OYR$99*9ZYt>h{3Y5K!fqDTDlgTyW<|0ce"
+    b"ieyQ>J?phquK*_mab(W3MoYT6$M{(&v%yK`T`@HZiWH#WC6L;q~2<%XC4{^fYSU!_AiFZ2F6TnP!r^1qEm%yYPxjmE;VE>Qa?sg;1-`dc_BEj6LI"
+    b"@dXqpQy3D$T1V#mp8G^qm9<Z-y;?CAuR{XP^qLrpT%LxJFA^(DL1Am_P=hp^zJQ(e|FYv2PQ^xO;2ehG{ha)1pQzBU*$!}_&-Tkp;`L1{FDD$_@3"
+    b"s8>~jLfnI>#_=fc98C~#r<KCf>W4y(;;5Z!6C`!drqWJJ^c@|5p6?<?eA&^5~`rrT+gIa%PvJNl(H3vEz?Yd54vICd@yJ&kzJt^=rqDX5Q4VTPvW"
+    b"%w}s#fTY_P&5ggyhQDuckJzZ}OI&}!6;T&b-%?K6H0o+;OS_HEQXYFw#m&ZJ$W>*xB->4EO-Kof->Pf)#uReCLlc|@xQz7aPRbl2S+^+2XKYM^j+"
+    b"(tX{@?evpcaTf{QsX4J2>$H5C|k-E39K=EqUI3NVMN=XP@T5X)HzWP1t~5d!q7lElWLzWU*|VfQrUQWNtYEk7Z%Td<4Aydy~!nn*v++`1N`#b_35"
+    b"dubJ|{-VlG9<5+N?a5zy)c&ncDCY3aQZwz{`TF_Vim1CuOV4-Kw;1?<WGj;1+4BxyS3te{$HN#*ezWHlhE{1w|sVHSK2;SYroCjMB7YGD&e<#r(%"
+    b"0<<1C|_9NI`82?qm6sI4!Wakilf+sNI(h#{Q*q0TiO"
+))  # fmt: skip
+"""A raw DTS stream, which PyAV cannot write: 0.4 s of 440 Hz, mono, 8 kHz, 32 kbit/s, by FFmpeg's encoder."""

@@ -17,7 +17,7 @@ from engines.errors import MediaError
 from engines.media.loudness import is_quiet, loudness
 from engines.media.reading import load_clip, load_sound, probe, probe_sound, stream_sound
 from engines.protocol import RATE_HZ
-from tests.engines.media.makers import film, pitch_hz, several_tracks, sine
+from tests.engines.media.makers import DTS_TONE, film, pitch_hz, several_tracks, sine
 
 
 def keys(notes: Sequence[object]) -> list[str]:
@@ -122,6 +122,15 @@ def test_raw_and_old_sounds_are_read(tmp_path, suffix, coding, rate_hz):
     sound = load_sound(film(tmp_path / f"a.{suffix}", picture=None, sound=coding, rate_hz=rate_hz))
     assert sound.duration_s == pytest.approx(2, abs=0.1)
     assert pitch_hz(sound.samples[8_000:24_000]) == pytest.approx(440, abs=3)
+
+
+@pytest.mark.parametrize("name", ["film.dts", "film.wav"])
+def test_raw_dts_is_read_whatever_its_name(tmp_path, name):
+    (tmp_path / name).write_bytes(DTS_TONE)
+    sound = load_sound(tmp_path / name)
+    assert sound.duration_s == pytest.approx(0.4, abs=0.1)
+    assert pitch_hz(sound.samples[1_600:5_600]) == pytest.approx(440, abs=5)
+    assert media.looks_like_media(DTS_TONE)
 
 
 @pytest.mark.parametrize(("suffix", "picture", "sound"), [("mxf", "mpeg2video", "pcm_s16le"), ("nut", "mpeg4", "flac")])

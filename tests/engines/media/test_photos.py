@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -299,6 +300,36 @@ def test_damaged_heic_is_one_sentence(tmp_path):
     path.write_bytes(struct.pack(">I", 24) + b"ftypheic\0\0\0\0mif1heic" + b"\0" * 200)
     with pytest.raises(MediaError, match=r"^IMG_1.HEIC is .*damaged or cut short"):
         load_photo(path)
+
+
+def jxl_photo(path: Path, image: Image.Image, **options: object) -> Path:
+    pytest.importorskip("pillow_jxl", reason="the extra `jxl` is not installed")
+    image.save(path, **options)
+    return path
+
+
+def test_a_jpeg_xl_photo_is_read_and_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = jxl_photo(tmp_path / "photo.jxl", corner_photo(), exif=exif.tobytes())
+    info = probe(path)
+    assert (info.kind, info.width, info.height) == ("photo", 40, 60)
+    pixels = load_photo(path).pixels
+    assert pixels.shape == (60, 40, 3) and near(colour(pixels, 0.8, 0.2), RED, 40)
+    half = tmp_path / "half.jxl"
+    half.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(MediaError, match=r"^half\.jxl is damaged or cut short"):
+        load_photo(half)
+
+
+@pytest.mark.parametrize("head", [b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"])
+def test_jpeg_xl_without_its_extra_says_what_to_do(tmp_path, monkeypatch, head):
+    monkeypatch.setitem(sys.modules, "pillow_jxl", None)
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(head + bytes(200))
+    with pytest.raises(MediaError, match=r"^photo\.jpg is a JPEG XL picture; save it as JPEG, or run") as refused:
+        engines.media.reading.load_photo(path)
+    assert "pip install pillow-jxl-plugin" in refused.value.zh
 
 
 # --- grounds, ranges, colours ------------------------------------------------------------------------------------

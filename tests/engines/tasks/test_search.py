@@ -167,7 +167,7 @@ def test_a_damaged_collection_is_made_anew_and_another_programs_file_is_left(enc
     last = indexed(encoder, folder, db)
     assert (last.n_added, last.n_rows, last.renewed) == (4, 5, True)
     db.write_text("shopping list\n" * 100)
-    with pytest.raises(CollectionError, match=r"my\.db is damaged or no collection; delete it"):
+    with pytest.raises(CollectionError, match=r"my\.db is no collection, or damaged beyond recognition"):
         indexed(encoder, folder, db)
     assert db.read_text().startswith("shopping list")
 
