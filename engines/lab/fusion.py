@@ -1,7 +1,8 @@
-"""Fusion: a written and a spoken digit together, by each fusion operator of the product, against one modality alone.
+"""Fusion: a written and a spoken digit together, by several fusion operators, against one modality alone.
 
-The operators are `engines.model.fusion.OPERATORS`: element-wise sum, gated product (after Kiela et al. 2018),
-concatenated tokens, and attention between them. "average" is late fusion: the mean of two unimodal models' predictions.
+The operators are those of the product, `engines.model.fusion.OPERATORS` (element-wise sum, gated product after Kiela et
+al. 2018, concatenated tokens, attention between them), and those of `engines.lab.operators` (gated multimodal unit,
+tensor fusion). "average" is late fusion: the mean of two unimodal models' predictions.
 
 Axes: B batch, n examples, C classes.
 """
@@ -17,13 +18,13 @@ import torch
 from torch import Tensor
 
 from engines.errors import RequestError
-from engines.lab import network, trainer
+from engines.lab import network, operators, trainer
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
 from engines.lab.findings import Cell, Chart, Curve, Findings, Network, Picture, Table, Watch
 from engines.lab.recorder import Recorder
 from engines.lab.requests import FusionRequest
 from engines.lab.trainer import Examples, Noise
-from engines.model.fusion import FusionModel, Stream
+from engines.model.fusion import OPERATORS, FusionModel, Stream
 from engines.protocol import Cancel
 
 MODALITIES = ("picture", "sound")
@@ -119,7 +120,6 @@ def draw_network(request: FusionRequest, dataset: Dataset, model: FusionModel, n
 
 def networks(request: FusionRequest) -> tuple[str, ...]:
     """The models that a request needs: "average" needs both unimodal ones."""
-    """The models that a request needs: "average" needs both unimodal ones."""
     asked = request.operator
     unimodal = [modality for modality in MODALITIES if modality in asked or "average" in asked]
     return (*unimodal, *(name for name in asked if name not in (*MODALITIES, "average")))
@@ -127,8 +127,11 @@ def networks(request: FusionRequest) -> tuple[str, ...]:
 
 def build(request: FusionRequest, dataset: Dataset, name: str) -> FusionModel:
     """A new model with an operator; in a unimodal model the operator is never called."""
-    operator = "attention" if name in MODALITIES else name
-    return trainer.new_model(trainer.lab_config(dataset, fusion=operator), request.seed)
+    operator = name if name in OPERATORS else "attention"
+    built = trainer.new_model(trainer.lab_config(dataset, fusion=operator), request.seed)
+    if name in operators.OPERATORS:
+        built.operator = trainer.seeded(request.seed, lambda: operators.OPERATORS[name](built.config))
+    return built
 
 
 def _inputs(examples: Examples, name: str) -> Examples:

@@ -6,9 +6,9 @@ arXiv:1909.09157). Baselines: `prototypes` (Snell et al. 2017, arXiv:1703.05175)
 all classes, and `scratch`, without any training.
 
 Every task starts from a head of zeros (Kao et al. 2022, arXiv:2106.15367): the order of its classes is arbitrary, so
-only the body is meta-learnt; its inner learning rate is a hundredth of the head's. The model is the product's
-`FusionModel` at the Lab's size; its convolutions use group norm, so no example of a task affects how another is
-normalised.
+only the body is meta-learnt; its inner learning rate is a share of the head's, by default a hundredth. The model is the
+product's `FusionModel` at the Lab's size; its convolutions use group norm, so no example of a task affects how another
+is normalised.
 
 Axes: T tasks, W ways (classes of a task), n examples, S numbers of inner steps.
 """
@@ -46,10 +46,15 @@ TUNED_AT = 3
 """The rate is the one with the best accuracy after this many steps."""
 STEPS = (0, 1, 3, 5, 10)
 """Numbers of inner steps after which accuracy on the queries is measured."""
+CONTRIBUTIONS = (
+    ("pre-training", "fine_tuning", "scratch"),
+    ("meta-training", "head", "fine_tuning"),
+    ("inner steps of the body", "first_order", "head"),
+    ("second order", "second_order", "first_order"),
+)
+"""What MAML consists of: a part, the method that has it, and the same without it."""
 LEARNING_RATE = 3e-3
 """Of the outer loop: lower than in the other experiments, since tasks are noisier than examples."""
-BODY_RATE = 0.01
-"""The body's inner learning rate, as a share of the head's."""
 HEAD = "model.event_head."
 WIDTH = 128
 N_QUERIES, N_TEST_QUERIES = 2, 5
@@ -59,6 +64,8 @@ N_VALID, N_TEST, N_BENCHMARK = 16, 100, 600
 CHUNK = 8
 """Tasks measured at a time."""
 
+Accuracies: TypeAlias = Mapping[str, np.ndarray]
+"""Query accuracy by method: of each task after each number of inner steps (T, S), the same tasks for every method."""
 Weights: TypeAlias = dict[str, Tensor]
 """Weights that differ between tasks, by name, (T, ...) each; all others are the model's."""
 
@@ -150,21 +157,22 @@ def inner_loop(
     n_ways: int,
     n_steps: int,
     learning_rate: float,
+    body_rate: float,
     *,
     second_order: bool,
 ) -> list[Weights]:
     """The weights of each task after 0, 1, ... n_steps gradient steps on its support set: w <- w - rate * dL/dw.
 
-    second_order: later derivatives go through the gradients of these steps; else the gradients are constants. The first
-    step is always differentiated through. From a head of zeros it moves the head alone (no gradient reaches the body),
-    to a function of the support's features; with that gradient a constant, the body would never learn which features
-    make a good head.
+    learning_rate: the head's. body_rate: the body's, as a share of it. second_order: later derivatives go through the
+    gradients of these steps; else the gradients are constants. The first step is always differentiated through. From a
+    head of zeros it moves the head alone (no gradient reaches the body), to a function of the support's features; with
+    that gradient a constant, the body would never learn which features make a good head.
 
     One backward pass gives every task its own gradients, since no task's loss depends on another's weights. `vmap`
     holds the forward pass alone: around a gradient it loses part of group norm's second derivative (torch 2.13).
     """
     initial = {name: p.expand(len(support), *p.shape) for name, p in learner.adapted_parameters(method).items()}
-    rates = {name: learning_rate * (1.0 if name.startswith(HEAD) else BODY_RATE) for name in initial}
+    rates = {name: learning_rate * (1.0 if name.startswith(HEAD) else body_rate) for name in initial}
     path: list[Weights] = [{name: w for name, w in initial.items() if name.startswith(HEAD)}]
     for step in range(n_steps):
         weights = path[0] if step == 0 else initial | path[step]
@@ -186,6 +194,7 @@ def meta_loss(learner: Learner, method: str, episodes: Episodes, request: MamlRe
         request.n_ways,
         request.n_inner,
         request.inner_rate,
+        request.body_rate,
         second_order=method != "first_order",
     )
     return task_losses(learner, adapted, episodes.queries, request.n_ways).mean()
@@ -202,12 +211,18 @@ def prototype_logits(learner: Learner, episodes: Episodes, n_ways: int) -> Tenso
 
 @torch.no_grad()
 def query_logits(
-    learner: Learner, method: str, episodes: Episodes, n_ways: int, learning_rate: float, steps: tuple[int, ...]
+    learner: Learner,
+    method: str,
+    episodes: Episodes,
+    request: MamlRequest,
+    learning_rate: float,
+    steps: tuple[int, ...],
 ) -> Tensor:
     """Logits of the queries after each number of inner steps: (T, S, n, W). Prototypes take no steps."""
     if method == "prototypes":
-        return prototype_logits(learner, episodes, n_ways)[:, None].expand(-1, len(steps), -1, -1)
-    path = inner_loop(learner, method, episodes.support, n_ways, max(steps), learning_rate, second_order=False)
+        return prototype_logits(learner, episodes, request.n_ways)[:, None].expand(-1, len(steps), -1, -1)
+    rates = learning_rate, request.body_rate
+    path = inner_loop(learner, method, episodes.support, request.n_ways, max(steps), *rates, second_order=False)
     return torch.stack([task_logits(learner, path[n], episodes.queries) for n in steps], 1)
 
 
@@ -266,7 +281,7 @@ def run_on(dataset: MetaDataset, request: MamlRequest, cancel: Cancel, n_test: i
     n_trained = sum(method != "scratch" for method in request.method)
     recorder = Recorder(request, request.n_steps * n_trained, dataset.record)
     learners: dict[str, Learner] = {}
-    rows: list[tuple[Cell, ...]] = []
+    found: dict[str, np.ndarray] = {}
     try:
         for method in request.method:
             learners[method] = learner = build(request, dataset.train.modality)
@@ -276,31 +291,30 @@ def run_on(dataset: MetaDataset, request: MamlRequest, cancel: Cancel, n_test: i
                 yield from trainer.train(
                     recorder, method, parameters, request.n_steps, loss, score, cancel, rate=LEARNING_RATE
                 )
-            yield recorder.findings(stage="measuring", tables=(accuracy_table(rows),))
-            rows.append(table_row(learner, method, dataset, request, cancel, n_test))
-            curve = Curve(method, tuple(map(float, STEPS)), step_accuracies(rows[-1]))
+            yield recorder.findings(stage="measuring", tables=(accuracy_table(found, learners),))
+            found[method] = tested(learner, method, dataset, request, cancel, n_test)
+            curve = Curve(method, tuple(map(float, STEPS)), tuple(map(float, found[method].mean(0))))
             recorder.draw(Chart("adaptation", "adaptation steps", "accuracy", (curve,), percent=True))
     except Cancelled:
         yield recorder.stopped()
         return
-    table = accuracy_table(rows)
     yield recorder.finished(
-        tables=(table, recorder.times("method")),
+        tables=(*tables_of(found, learners), recorder.times("method")),
         pictures=example_task(request, dataset),
-        said=conclusions(table),
+        said=conclusions(found),
         weights=trainer.weights_of(learners),
     )
 
 
 def measure(request: MamlRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray]) -> tuple[Table, ...]:
-    """The table of a finished run again, from its weights."""
+    """The tables of a finished run again, from its weights."""
     episodes_of = meta_dataset(request.material, dataset, request.seed)
-    rows = []
-    for method in request.method:
-        learner = build(request, episodes_of.train.modality)
+    learners = {method: build(request, episodes_of.train.modality) for method in request.method}
+    found = {}
+    for method, learner in learners.items():
         trainer.load_weights(method, learner, weights)
-        rows.append(table_row(learner, method, episodes_of, request, Cancel(), N_TEST))
-    return (accuracy_table(rows),)
+        found[method] = tested(learner, method, episodes_of, request, Cancel(), N_TEST)
+    return tables_of(found, learners)
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------
@@ -325,7 +339,7 @@ def accuracies(
         if cancel.is_set:
             raise Cancelled("meta-learning was stopped")
         episodes = pool.episodes(min(CHUNK, n_tasks - done), request.n_ways, request.n_shots, n_queries, rng)
-        predicted = query_logits(learner, method, episodes, request.n_ways, learning_rate, steps).argmax(-1)
+        predicted = query_logits(learner, method, episodes, request, learning_rate, steps).argmax(-1)
         found.append((predicted == labels).double().mean(-1))
     return torch.cat(found).numpy()
 
@@ -339,47 +353,68 @@ def validation_accuracy(
     return {method: float(found.mean())}
 
 
-def table_row(
+def tested(
     learner: Learner, method: str, dataset: MetaDataset, request: MamlRequest, cancel: Cancel, n_test: int
-) -> tuple[Cell, ...]:
-    """A method's row of the table. Raises Cancelled."""
+) -> np.ndarray:
+    """The accuracies of a method on the test tasks (T, S). Raises Cancelled."""
 
     def on_validation(rate: float) -> float:
         found = accuracies(learner, method, dataset.valid, request, rate, (TUNED_AT,), N_VALID, cancel)
         return float(found.mean())
 
     rate = max(TUNED_RATES, key=on_validation) if method in TUNED else request.inner_rate
-    found = accuracies(learner, method, dataset.test, request, rate, STEPS, n_test, cancel)
-    n_adapted = 0 if method == "prototypes" else sum(p.numel() for p in learner.adapted_parameters(method).values())
-    half_interval = 1.96 * float(found[:, 1].std(ddof=1)) / len(found) ** 0.5
-    return (method, *map(float, found.mean(0)), half_interval, n_adapted)
+    return accuracies(learner, method, dataset.test, request, rate, STEPS, n_test, cancel)
 
 
-def accuracy_table(rows: list[tuple[Cell, ...]]) -> Table:
+def half_interval(of_tasks: np.ndarray) -> float:
+    """Half the 95 % interval of a mean over tasks (T,)."""
+    return 1.96 * float(of_tasks.std(ddof=1)) / len(of_tasks) ** 0.5
+
+
+def accuracy_table(found: Accuracies, learners: Mapping[str, Learner]) -> Table:
     """± is half the 95 % interval, over tasks, of the accuracy after one step."""
+    rows = []
+    for method, each in found.items():
+        adapted = () if method == "prototypes" else learners[method].adapted_parameters(method).values()
+        n_adapted = sum(p.numel() for p in adapted)
+        rows.append((method, *map(float, each.mean(0)), half_interval(each[:, 1]), n_adapted))
     after_steps = (f"{n} step{'s' if n != 1 else ''} %" for n in STEPS)
     return Table("maml", ("method", *after_steps, "± one step %", "parameters adapted"), tuple(rows))
 
 
-def step_accuracies(row: tuple[Cell, ...]) -> tuple[float, ...]:
-    """The accuracies in a row of the table, one for each of STEPS."""
-    return tuple(float(cell or 0.0) for cell in row[1 : 1 + len(STEPS)])
+def contribution_table(found: Accuracies) -> Table:
+    """How many points each part of MAML adds; ± is half the 95 % interval after three steps, over the same tasks."""
+    rows = []
+    for part, method, without in CONTRIBUTIONS:
+        if method in found and without in found:
+            gains = found[method] - found[without]
+            rows.append((part, *map(float, gains[:, 1:].mean(0)), half_interval(gains[:, STEPS.index(TUNED_AT)])))
+    after_steps = (f"{n} step{'s' if n != 1 else ''} %" for n in STEPS[1:])
+    return Table("contributions", ("part", *after_steps, "± three steps %"), tuple(rows))
 
 
-def conclusions(table: Table) -> tuple[tuple[str, dict[str, Cell]], ...]:
-    """The table in sentences to be filled in: MAML against fine-tuning, and what the second order adds."""
-    percent = {str(row[0]): [100.0 * share for share in step_accuracies(row)] for row in table.rows}
+def tables_of(found: Accuracies, learners: Mapping[str, Learner]) -> tuple[Table, ...]:
+    """The accuracies, and what each part adds where there are two methods that differ by one."""
+    parts = contribution_table(found)
+    return (accuracy_table(found, learners), *((parts,) if parts.rows else ()))
+
+
+def conclusions(found: Accuracies) -> tuple[tuple[str, dict[str, Cell]], ...]:
+    """The tables in sentences to be filled in: MAML against fine-tuning, and what the second order adds."""
+    percent = {method: 100.0 * each.mean(0) for method, each in found.items()}
     said: list[tuple[str, dict[str, Cell]]] = []
     meta = [method for method in META if method in percent]
     for n in (1, 3) if meta and "fine_tuning" in percent else ():
         at = STEPS.index(n)
-        best = max(meta, key=lambda method: percent[method][at])
-        points = percent[best][at] - percent["fine_tuning"][at]
+        best = max(meta, key=lambda method: float(percent[method][at]))
+        points = float(percent[best][at] - percent["fine_tuning"][at])
         key = "maml_ahead" if points > 0 else "maml_behind"
         said.append((key, {"method": best, "n": n, "points": abs(points)}))
-    if "second_order" in percent and "first_order" in percent:
-        points = percent["second_order"][1] - percent["first_order"][1]
-        said.append(("maml_second" if points > 0 else "maml_first", {"points": abs(points)}))
+    if "second_order" in found and "first_order" in found:
+        gains = 100.0 * (found["second_order"] - found["first_order"])[:, STEPS.index(TUNED_AT)]
+        points, chance = float(gains.mean()), half_interval(gains)
+        key = "maml_even" if abs(points) <= chance else "maml_second" if points > 0 else "maml_first"
+        said.append((key, {"points": abs(points), "chance": chance} if key == "maml_even" else {"points": abs(points)}))
     return tuple(said)
 
 

@@ -25,6 +25,7 @@ from engines.lab import trainer
 from engines.lab.data.arrays import N_MELS, Pictures, Sounds, Words
 from engines.lab.data.datasets import Dataset, DatasetSplit
 from engines.lab.findings import Network, Part, Watch
+from engines.lab.operators import GatedUnit, TensorFusion
 from engines.lab.trainer import Examples, Noise
 from engines.model.fusion import (
     SOUND_POOL,
@@ -345,6 +346,10 @@ def draw_fusion(drawing: Drawing, model: FusionModel, last: Sequence[str]) -> tu
     if isinstance(operator, SumFusion):
         links = grid_links(operator.n, lengths)
         return add("mean", tokens, last, "Mᵢ = ½ (pᵢ + sᵢ)", code=SumFusion, links=links), tokens
+    if isinstance(operator, TensorFusion):
+        return draw_tensor(drawing, operator, streams, last), tokens
+    if isinstance(operator, GatedUnit):
+        return draw_gated_unit(drawing, operator, streams, last), tokens
     assert isinstance(operator, GatedFusion)
     gates = []
     for stream, before in zip(streams, last, strict=True):
@@ -367,6 +372,53 @@ def draw_fusion(drawing: Drawing, model: FusionModel, last: Sequence[str]) -> tu
     n = operator.mean.n
     links = np.concatenate([np.eye(n)] * len(gates), 1) / len(gates)
     return add("product", tokens, gates, "Mᵢ = ½ (pᵢ + sᵢ) ⊙ gᵖᵢ ⊙ gˢᵢ", code=GatedFusion, links=links), tokens
+
+
+def draw_tensor(drawing: Drawing, operator: TensorFusion, streams: Sequence[Stream], last: Sequence[str]) -> str:
+    """Both modalities' features, their outer product and the memory; returns the key of the memory."""
+    features = []
+    for stream, before in zip(streams, last, strict=True):
+        links = grid_links(operator.n, [int(stream.mask[0].sum())])
+        features.append(
+            drawing.add(
+                f"{stream.sense}.features", "features", stream.sense, operator.appended(stream)[0], after=(before,),
+                links=links, formula="a = [U x, 1]", code=TensorFusion, weights=(operator.features[stream.sense],),
+            )
+        )  # fmt: skip
+    each = np.eye(operator.n)
+    product = drawing.add(
+        "all.outer", "outer product", "all", operator.product(streams)[0], after=features,
+        links=np.concatenate([each, each], 1) / 2, formula="Zᵢ = aᵖᵢ ⊗ aˢᵢ", code=TensorFusion,
+    )  # fmt: skip
+    return drawing.add(
+        "all.memory", "memory", "all", drawing.calls[operator][1].tokens[0], after=(product,), links=each,
+        formula="Mᵢ = W vec(Zᵢ) + b", code=TensorFusion, weights=(operator.project,),
+    )  # fmt: skip
+
+
+def draw_gated_unit(drawing: Drawing, operator: GatedUnit, streams: Sequence[Stream], last: Sequence[str]) -> str:
+    """What both modalities have to say, the gate between them and the memory; returns the key of the memory. The links
+    into the memory are as wide as the gate lets each modality through."""
+    contents = []
+    for stream, before in zip(streams, last, strict=True):
+        links = grid_links(operator.n, [int(stream.mask[0].sum())])
+        contents.append(
+            drawing.add(
+                f"{stream.sense}.content", "content", stream.sense, operator.contents(stream)[0], after=(before,),
+                links=links, formula="h = tanh(W x + b)", code=GatedUnit, weights=(operator.content[stream.sense],),
+            )
+        )  # fmt: skip
+    share = operator.share(streams)[0]
+    gate = drawing.add(
+        "all.gate", "gate", "all", share - 0.5, after=last, formula="z = σ(V [p, s] + c)", code=GatedUnit,
+        links=grid_links(operator.n, [int(stream.mask[0].sum()) for stream in streams]), weights=(operator.gate,),
+    )  # fmt: skip
+    first = np.diag(share.mean(1).numpy())
+    links = np.concatenate([first, np.eye(operator.n) - first, np.zeros_like(first)], 1)
+    return drawing.add(
+        "all.memory", "memory", "all", drawing.calls[operator][1].tokens[0], after=(*contents, gate), links=links,
+        formula="Mᵢ = zᵢ ⊙ hᵖᵢ + (1 − zᵢ) ⊙ hˢᵢ", code=GatedUnit,
+    )  # fmt: skip
 
 
 def pool(drawing: Drawing, head: PoolHead, lane: str, last: str, name: str) -> tuple[str, Tensor]:

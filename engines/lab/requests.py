@@ -17,7 +17,7 @@ PICTURE_KINDS = ("cnn", "transformer")
 SOUND_KINDS = ("cnn", "gru", "transformer")
 TEXT_KINDS = ("gru", "transformer")
 MODALITIES = ("picture", "sound", "text")
-OPERATORS = ("picture", "sound", "average", "sum", "gated", "concat", "attention")
+OPERATORS = ("picture", "sound", "average", "sum", "gated", "gated_unit", "concat", "tensor", "attention")
 """Ways of fusion; the first three are the baselines: one modality alone, and the mean of two predictions."""
 OBJECTIVES = ("none", "contrastive", "sigmoid", "adversarial", "both")
 TASKS = ("digit", "parity", "language", "family")
@@ -149,8 +149,8 @@ class MultitaskRequest(LabRequest):
 class MamlRequest(LabRequest):
     """Meta-learning on small tasks of n_ways classes with n_shots examples each.
 
-    n_tasks: tasks per step of the outer loop. n_inner: steps of the inner loop in training. inner_rate: their learning
-    rate.
+    n_tasks: tasks per step of the outer loop. n_inner: steps of the inner loop in training. inner_rate: the head's
+    learning rate in them. body_rate: the body's, as a share of the head's.
     """
 
     method: tuple[str, ...] = choices(METHODS)
@@ -161,3 +161,4 @@ class MamlRequest(LabRequest):
     n_tasks: int = number(8, 1, 32)
     n_inner: int = number(2, 1, 5)
     inner_rate: float = number(0.2, 0.001, 2.0)
+    body_rate: float = number(0.01, 0.01, 1.0)

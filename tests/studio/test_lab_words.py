@@ -22,6 +22,7 @@ from engines.lab import (
     trainer,
 )
 from engines.lab.data.datasets import digits
+from engines.lab.requests import METHODS
 from studio import i18n
 from studio.tabs.lab.terms import APART, key_of
 
@@ -32,7 +33,7 @@ QUICK: dict[str, LabRequest] = {
     "fusion": FusionRequest(n_steps=10, operator=("picture", "average", "concat")),
     "alignment": AlignmentRequest(n_steps=10, objective=("none", "both")),
     "multitask": MultitaskRequest(n_steps=10, task=("digit", "family")),
-    "maml": MamlRequest(n_steps=10, method=("second_order", "first_order", "fine_tuning"), n_tasks=1),
+    "maml": MamlRequest(n_steps=10, method=METHODS, n_tasks=1),
 }
 SAID = {
     "extractor_best": {"extractor", "percent", "quickest"},
@@ -51,6 +52,7 @@ SAID = {
     "maml_behind": {"method", "n", "points"},
     "maml_second": {"points"},
     "maml_first": {"points"},
+    "maml_even": {"points", "chance"},
 }
 """Sentence -> what it tells."""
 

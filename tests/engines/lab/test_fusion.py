@@ -7,6 +7,7 @@ import torch
 from engines.lab import FusionRequest, Table, experiment, fusion, trainer
 from engines.lab.data.datasets import digits
 from engines.lab.fusion import MODALITIES, Condition, conclusions, networks, predictions
+from engines.lab.operators import OPERATORS as OF_THE_LAB
 from engines.lab.requests import OPERATORS
 from engines.lab.trainer import Noise, sample
 from engines.model.fusion import OPERATORS as OF_THE_PRODUCT
@@ -15,8 +16,8 @@ from engines.model.fusion import FusionModel
 BASE = FusionRequest(n_steps=10)
 
 
-def test_the_operators_are_those_of_the_product():
-    assert set(OPERATORS) - {"picture", "sound", "average"} == OF_THE_PRODUCT.keys()
+def test_the_operators_are_those_of_the_product_and_two_of_the_literature():
+    assert set(OPERATORS) - {"picture", "sound", "average"} == OF_THE_PRODUCT.keys() | OF_THE_LAB.keys()
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ def test_the_operators_are_those_of_the_product():
         (("average",), ("picture", "sound")),
         (("sound", "concat"), ("sound", "concat")),
         (("concat", "gated"), ("concat", "gated")),
-        (OPERATORS, ("picture", "sound", *(name for name in OPERATORS if name in OF_THE_PRODUCT))),
+        (OPERATORS, ("picture", "sound", *OPERATORS[3:])),
     ],
 )
 def test_only_the_models_that_are_needed_are_trained(asked, models):
@@ -38,7 +39,7 @@ def built(*operators: str) -> tuple[FusionRequest, dict[str, FusionModel]]:
 
 
 def test_a_missing_modality_has_no_influence():
-    request, models = built(*OF_THE_PRODUCT, "average")
+    request, models = built(*OF_THE_PRODUCT, *OF_THE_LAB, "average")
     examples = sample(digits().test, MODALITIES, 20, np.random.default_rng(0))
     assert examples.picture is not None
     other = replace(examples, picture=np.roll(examples.picture, 7))

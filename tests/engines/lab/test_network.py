@@ -42,7 +42,8 @@ def part(network: Network, key: str) -> Part:
 
 
 EVERY: list[tuple[LabRequest, str]] = [
-    *((FusionRequest(), name) for name in ("picture", "sound", "sum", "gated", "concat", "attention")),
+    *((FusionRequest(), name) for name in ("picture", "sound", "sum", "concat", "attention")),
+    *((FusionRequest(), name) for name in ("gated", "gated_unit", "tensor")),
     *((ExtractorsRequest(modality=m), k) for m in ("picture", "sound", "text") for k in ("transformer",)),
     (ExtractorsRequest(), "cnn"),
     (ExtractorsRequest(modality="sound"), "gru"),

@@ -32,7 +32,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"seed": -1}, "seed is -1; choose 0 to 9999."),
     (
         {"operator": ()},
-        "operator: nothing is chosen; choose from picture, sound, average, sum, gated, concat, attention.",
+        "operator: nothing is chosen; choose from picture, sound, average, sum, gated, gated_unit, concat, "
+        "tensor, attention.",
     ),
     ({"operator": ("sum", "max")}, "operator: 'max' is not known; choose from picture, sound,"),
     ({"operator": ("sum", "sum")}, "operator: choose each only once."),
