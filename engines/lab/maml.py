@@ -373,7 +373,7 @@ def half_interval(of_tasks: np.ndarray) -> float:
 
 def accuracy_table(found: Accuracies, learners: Mapping[str, Learner]) -> Table:
     """± is half the 95 % interval, over tasks, of the accuracy after one step."""
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for method, each in found.items():
         adapted = () if method == "prototypes" else learners[method].adapted_parameters(method).values()
         n_adapted = sum(p.numel() for p in adapted)
@@ -384,7 +384,7 @@ def accuracy_table(found: Accuracies, learners: Mapping[str, Learner]) -> Table:
 
 def contribution_table(found: Accuracies) -> Table:
     """How many points each part of MAML adds; ± is half the 95 % interval after three steps, over the same tasks."""
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for part, method, without in CONTRIBUTIONS:
         if method in found and without in found:
             gains = found[method] - found[without]
