@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 
 from studio.registry import Registry
 
-GRACE_S = 8.0
-"""How long a run waits for its page to be loaded anew."""
+GRACE_S = 30.0
+"""How long a run waits for its page to be loaded anew: a loaded machine or a slow line needs more than ten seconds."""
 N_RUNS = 200
 BEAT_S = 0.5
 """How often the last frame is given again where nothing new comes: gradio closes a generator at a yield only, so that
