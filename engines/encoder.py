@@ -123,6 +123,7 @@ class MediaEncoder:
         self.model = checkpoint.model
         self.tokenizer = checkpoint.tokenizer
         self.model_digest = checkpoint.digest
+        self.answers = checkpoint.answers
         self._cache_bytes = cache_bytes
         self._cache: OrderedDict[str, Encoded] = OrderedDict()
         self.sentences: dict[Any, Any] = {}

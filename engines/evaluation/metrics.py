@@ -151,12 +151,12 @@ def accuracy(n_right: int, n: int) -> tuple[float, tuple[float, float]]:
 
 def same_answer(written: str, right: str, language: str = "en") -> bool:
     """Whether two answers are the same but for case, punctuation and articles; small numbers as digits or words."""
-    return _bare(written, language) == _bare(right, language)
+    return bare_answer(written, language) == bare_answer(right, language)
 
 
 def holds_answer(written: str, right: str, language: str = "en") -> bool:
     """Whether the words of an answer stand in a reply, one after the other."""
-    own, wanted = _bare(written, language), _bare(right, language)
+    own, wanted = bare_answer(written, language), bare_answer(right, language)
     return any(own[i : i + len(wanted)] == wanted for i in range(len(own) - len(wanted) + 1))
 
 
@@ -164,6 +164,6 @@ _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eigh
 _DIGITS = {word: str(i) for i, word in enumerate(_NUMBERS)}
 
 
-def _bare(answer: str, language: str) -> list[str]:
+def bare_answer(answer: str, language: str) -> list[str]:
     words = normalise(answer, language).split()
     return [_DIGITS.get(word, word) for word in words if word not in ("a", "an", "the")]

@@ -39,9 +39,14 @@ def judged(encoder: MediaEncoder, table: str, features: Sequence[float], guesses
         return Judgement()
     constant, *weights = numbers["weights"]
     logit = constant + sum(weight * value for weight, value in zip(weights, features, strict=True))
-    confidence = 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit))))
-    unsure = confidence < numbers["sure"][0]
-    return Judgement(confidence, unsure, tuple(guesses[:N_GUESSES]) if unsure else ())
+    return of_probability(encoder, table, 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit)))), guesses)
+
+
+def of_probability(encoder: MediaEncoder, table: str, probability: float, guesses: Sequence[str] = ()) -> Judgement:
+    """A probability that needs no calibration -> its judgement, by what the task's table calls sure."""
+    numbers = encoder.model.config.calibration.get(table) or {}
+    unsure = probability < numbers.get("sure", (0.0,))[0]
+    return Judgement(probability, unsure, tuple(guesses[:N_GUESSES]) if unsure else ())
 
 
 def caption_features(encoded: Encoded, mean_logprob: float, closeness: float) -> tuple[float, float, float, float]:

@@ -10,6 +10,7 @@ import torch
 
 from engines.decoding import Hypothesis
 from engines.encoder import MediaEncoder
+from engines.model.fusion import Memory
 from engines.protocol import LANGUAGES, RATE_HZ, AskRequest, AskResult, Sound, run
 from engines.tasks import ask
 from tests.conftest import tone
@@ -160,3 +161,70 @@ def test_an_answer_is_no_word_of_its_question_unless_that_offers_a_choice(encode
     found = tuple((tuple(encoder.tokenizer.encode(text)), -1.0 - n) for n, text in enumerate(texts))
     best = Hypothesis(found[0][0], -1.0, True, alternatives=found)
     assert encoder.tokenizer.decode(ask._not_echoing(encoder, question, best).ids) == wanted
+
+
+class Answers:
+    """A stand-in for the classifier of answers."""
+
+    def __init__(self, **probabilities: float) -> None:
+        self.best = sorted(
+            ((name.replace("other", ""), p) for name, p in probabilities.items()), key=lambda pair: -pair[1]
+        )
+
+    def likeliest(self, question: torch.Tensor, mask: torch.Tensor, picture: torch.Tensor, n: int) -> list:
+        assert question.shape[:2] == mask.shape and picture.dim() == 3 and len(picture) == 1
+        return self.best[:n]
+
+
+@pytest.fixture
+def with_answers(encoder):
+    """The encoder with a classifier that gives these probabilities."""
+    before = encoder.answers
+
+    def build(**probabilities: float) -> MediaEncoder:
+        encoder.answers = Answers(**probabilities)
+        return encoder
+
+    yield build
+    encoder.answers = before
+
+
+def written(monkeypatch, **probabilities: float) -> None:
+    """Let the decoder give answers these probabilities, all others 0.1."""
+
+    def probability(encoder: MediaEncoder, memory: Memory, prefix: object, ids: tuple) -> torch.Tensor:
+        return torch.full(memory.tokens.shape[:1], probabilities.get(encoder.tokenizer.decode(ids), 0.1))
+
+    monkeypatch.setattr(ask, "_written", probability)
+
+
+def test_an_answer_people_often_give_counts_by_classifier_and_decoder(with_answers, photo, monkeypatch):
+    written(monkeypatch, table=0.5, chair=0.01)
+    last = last_of(with_answers(chair=0.5, table=0.3, other=0.2), photo, "What is in the middle?")
+    assert last.text == "table" and 0.5 < last.confidence < 0.8 and last.end == "finished"
+    assert [sense for sense, _ in last.senses] == ["picture"]
+    written(monkeypatch)
+    assert last_of(with_answers(chair=0.5, table=0.3, other=0.2), photo, "What is in the middle?").text == "chair"
+
+
+def test_an_answer_of_the_classifier_does_not_repeat_the_question(with_answers, photo, monkeypatch):
+    written(monkeypatch)
+    encoder = with_answers(bed=0.8, pillow=0.1)
+    assert last_of(encoder, photo, "What is on the bed?").text == "pillow"
+    assert last_of(encoder, photo, "Is it a bed or a table?").text == "bed"
+
+
+@pytest.mark.parametrize("case", ["other", "hidden", "sound", "chinese", "none"])
+def test_all_other_questions_are_answered_by_the_decoder_alone(with_answers, photo, sound, monkeypatch, case):
+    written(monkeypatch, table=0.9)
+    encoder = with_answers(**({"other": 0.6, "table": 0.4} if case == "other" else {"table": 0.9}))
+    if case == "none":
+        encoder.answers = None
+    last = last_of(
+        encoder,
+        sound if case == "sound" else photo,
+        "中间有什么？" if case == "chinese" else "What is in the middle?",
+        language="zh" if case == "chinese" else "en",
+        hide=frozenset({"picture", "names"} if case == "hidden" else ()),
+    )
+    assert last.end == "finished" and last.text != "table"

@@ -1,0 +1,78 @@
+"""The classifier of short answers: what it says, and its file."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engines.errors import CheckpointError
+from engines.model import answers, checkpoint
+from engines.model.answers import ANSWERS_FILE, OTHER, AnswerHead
+
+ANSWERS = (OTHER, "chair", "table", "2")
+
+
+def states(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(1, n, 32), torch.ones(1, n, dtype=torch.bool)
+
+
+@pytest.fixture
+def head() -> AnswerHead:
+    torch.manual_seed(0)
+    return AnswerHead(32, ANSWERS).eval()
+
+
+def test_the_likeliest_answers_come_first_and_their_probabilities_sum_to_one(head):
+    found = head.likeliest(*states(5), torch.randn(1, 64, 32), 10)
+    assert {answer for answer, _ in found} == set(ANSWERS)
+    assert [p for _, p in found] == sorted((p for _, p in found), reverse=True)
+    assert sum(p for _, p in found) == pytest.approx(1.0)
+    assert head.likeliest(*states(5), torch.randn(1, 64, 32), 1)[0][0] in ANSWERS
+
+
+def test_what_is_masked_in_a_question_changes_nothing(head):
+    words, mask = states(6)
+    picture = torch.randn(1, 64, 32)
+    other = words.clone()
+    other[:, 4:] = 7.0
+    mask[:, 4:] = False
+    torch.testing.assert_close(head(words, mask, picture), head(other, mask, picture))
+
+
+def test_it_learns_to_answer_from_the_picture(head):
+    """The same question has the answer of whatever the picture holds."""
+    words, mask = (part.expand(2, *part.shape[1:]) for part in states(4))
+    pictures = torch.randn(2, 64, 32)
+    optimiser = torch.optim.Adam(head.parameters(), 1e-2)
+    for _ in range(60):
+        loss = torch.nn.functional.cross_entropy(head(words, mask, pictures), torch.tensor([1, 2]))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert head(words, mask, pictures).argmax(1).tolist() == [1, 2]
+    assert head(words, mask, pictures.flip(0)).argmax(1).tolist() == [2, 1]
+
+
+def test_a_saved_head_says_the_same_with_its_model(head, tmp_path):
+    tiny = checkpoint.tiny()
+    checkpoint.save(tmp_path, tiny.model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
+    assert checkpoint.load(tmp_path).answers is None
+    answers.save(head, tmp_path)
+    loaded = checkpoint.load(tmp_path).answers
+    assert loaded is not None and loaded.answers == ANSWERS
+    given = (*states(5), torch.randn(1, 64, 32))
+    torch.testing.assert_close(loaded(*given), head(*given), atol=2e-3, rtol=2e-2)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights at all", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_a_damaged_head_is_said_to_be_so(tmp_path, content):
+    checkpoint.save(tmp_path, checkpoint.tiny().model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
+    (tmp_path / ANSWERS_FILE).write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"answers\.safetensors is damaged"):
+        checkpoint.load(tmp_path)
+
+
+def test_the_shipped_model_knows_answers_about_rooms():
+    shipped = checkpoint.load(checkpoint.BUILTIN).answers
+    assert shipped is not None and shipped.answers[0] == OTHER
+    assert {"table", "chair", "bed", "2", "white"} <= set(shipped.answers)
