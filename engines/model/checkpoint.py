@@ -1,6 +1,6 @@
 """A model on disk: config.json, model.safetensors, tokenizer.model and a card, in one folder. No pickle anywhere.
 
-A classifier of short answers may lie beside them (`engines.model.answers`); without it the decoder answers alone.
+A classifier of short answers may lie beside them (`engines.model.answer_head`); without it the decoder answers alone.
 
 Large matrices are stored as int8 with one scale per output row (largest magnitude / 127), everything else as float32.
 On load the version, the digests, every key and every shape are checked, with a sentence for each failure.
@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from engines.errors import CheckpointError, Message
-from engines.model import answers as answer_heads
-from engines.model.answers import AnswerHead
+from engines.model import answer_head
+from engines.model.answer_head import AnswerHead
 from engines.model.config import Concept, ConceptGroup, ModelConfig
 from engines.model.config import tiny as tiny_config
 from engines.model.fusion import FusionModel
@@ -184,9 +184,9 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     try:
-        answers = answer_heads.load(folder, config.width, device)
+        answers = answer_head.load(folder, config.width, device)
     except (SafetensorError, ValueError, RuntimeError, OSError) as error:
-        raise _damaged(Message("word.the_file", "The file {name}", name=answer_heads.ANSWERS_FILE)) from error
+        raise _damaged(Message("word.the_file", "The file {name}", name=answer_head.ANSWERS_FILE)) from error
     return Checkpoint(model, tokenizer, settings["name"], digest, settings["licence"], text, answers)
 
 

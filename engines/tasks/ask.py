@@ -27,7 +27,7 @@ import torch
 
 from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import Encoded, MediaEncoder
-from engines.model.answers import OTHER
+from engines.model.answer_head import OTHER
 from engines.model.fusion import Memory, Stream
 from engines.protocol import AskRequest, AskResult, Progress, Sense
 from engines.tasks import doubt, reading, translate

@@ -1,6 +1,6 @@
-"""Train the classifier of short answers (`engines.model.answers`) on a model whose towers stay as they are.
+"""Train the classifier of short answers (`engines.model.answer_head`) on a model whose towers stay as they are.
 
-    python -m engines.training.answers RUN [--model FOLDER] [--out FOLDER]
+    python -m engines.training.answer_head RUN [--model FOLDER] [--out FOLDER]
 
 RUN holds the feature maps that `engines.training.train` stored. The questions by people are about rooms, and so are
 their answers; the head must know when it is asked about anything else. Questions made from captions, and questions by
@@ -22,8 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engines.evaluation.metrics import bare_answer
-from engines.model import answers as heads
-from engines.model import checkpoint
+from engines.model import answer_head, checkpoint
+from engines.model.answer_head import OTHER, AnswerHead
 from engines.training import caption_questions
 from engines.training.batches import SIDED, pad
 from engines.training.feature_cache import open_photos
@@ -62,16 +62,16 @@ def by_captions(file: Photos, first: int, n: int, rng: np.random.Generator) -> I
     """A question made from the captions of each of the first n photos, without an answer on the list."""
     for photo, meta in enumerate(file.meta[:n]):
         found = caption_questions.questions(meta["captions"]["en"], rng, "en")
-        yield Example(first + photo, found[int(rng.integers(len(found)))].text, heads.OTHER)
+        yield Example(first + photo, found[int(rng.integers(len(found)))].text, OTHER)
 
 
 def misplaced(asked: Sequence[Example], first: int, n: int, rng: np.random.Generator) -> Iterator[Example]:
     """A random one of the questions for each of n photos that it is not about."""
     for photo in range(first, first + n):
-        yield Example(photo, asked[int(rng.integers(len(asked)))].question, heads.OTHER)
+        yield Example(photo, asked[int(rng.integers(len(asked)))].question, OTHER)
 
 
-def train(data: checkpoint.Checkpoint, photos: PhotoSources, *, epochs: int = EPOCHS, seed: int = 0) -> heads.AnswerHead:
+def train(model: checkpoint.Checkpoint, photos: PhotoSources, *, epochs: int = EPOCHS, seed: int = 0) -> AnswerHead:
     """The head, trained on the stored feature maps of photos."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -79,7 +79,7 @@ def train(data: checkpoint.Checkpoint, photos: PhotoSources, *, epochs: int = EP
     n_asked = sum(map(len, asked))
     n_captioned, n_named = min(N_CAPTIONED, len(captioned)), min(N_CAPTIONED, len(named))
     files = [*((file, len(file)) for file in asked), (captioned, n_captioned), (named, n_named)]
-    pictures = torch.cat([_tokens(data, file, n) for file, n in files])
+    pictures = torch.cat([_tokens(model, file, n) for file, n in files])
     people = list(by_people(asked, 0))
     examples = [
         *people,
@@ -92,10 +92,10 @@ def train(data: checkpoint.Checkpoint, photos: PhotoSources, *, epochs: int = EP
     place = {answer: i + 1 for i, answer in enumerate(kept)}
     wanted = torch.tensor([place.get(compared(e.answer), 0) for e in examples])
     texts = {text: i for i, text in enumerate(dict.fromkeys(e.question for e in examples))}
-    states = _states(data, list(texts))
+    states = _states(model, list(texts))
     questions = [texts[e.question] for e in examples]
     rows = torch.tensor([e.photo for e in examples])
-    head = heads.AnswerHead(pictures.shape[-1], [heads.OTHER, *(shown[answer] for answer in kept)])
+    head = AnswerHead(pictures.shape[-1], [OTHER, *(shown[answer] for answer in kept)])
     optimiser = torch.optim.AdamW(head.parameters(), RATE, weight_decay=0.05)
     n_steps = epochs * -(-len(examples) // BATCH)
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -122,10 +122,10 @@ def compared(answer: str) -> str:
 
 
 @torch.inference_mode()
-def _tokens(data: checkpoint.Checkpoint, file: Photos, n: int) -> Tensor:
+def _tokens(model: checkpoint.Checkpoint, file: Photos, n: int) -> Tensor:
     """The first n stored maps through the picture tower's own part -> (n, 64, D) float16."""
-    tower = data.model.picture
-    dtype = data.model.dtype
+    tower = model.model.picture
+    dtype = model.model.dtype
     out = []
     for start in range(0, n, 64):
         maps = torch.stack([file[i] for i in range(start, min(start + 64, n))]).to(dtype)
@@ -135,13 +135,13 @@ def _tokens(data: checkpoint.Checkpoint, file: Photos, n: int) -> Tensor:
 
 
 @torch.inference_mode()
-def _states(data: checkpoint.Checkpoint, texts: Sequence[str]) -> list[Tensor]:
+def _states(model: checkpoint.Checkpoint, texts: Sequence[str]) -> list[Tensor]:
     """What the text tower makes of each text: (L, D) float16."""
     out: list[Tensor] = []
     for start in range(0, len(texts), 64):
-        batch = [torch.tensor(data.tokenizer.encode(text)[:MAX_TOKENS]) for text in texts[start : start + 64]]
+        batch = [torch.tensor(model.tokenizer.encode(text)[:MAX_TOKENS]) for text in texts[start : start + 64]]
         ids, mask = pad(batch)
-        states = data.model.read(ids, mask).half()
+        states = model.model.read(ids, mask).half()
         out += [row[: len(ids)] for row, ids in zip(states, batch, strict=True)]
     return out
 
@@ -156,7 +156,7 @@ def main() -> None:
     wanted = parser.parse_args()
     torch.set_num_threads(1)
     head = train(checkpoint.load(wanted.model), open_photos(wanted.run), epochs=wanted.epochs)
-    heads.save(head, wanted.out or wanted.model)
+    answer_head.save(head, wanted.out or wanted.model)
     print(f"{len(head.answers) - 1} answers, {sum(p.numel() for p in head.parameters()):,} parameters")
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from engines.model import checkpoint
-from engines.model.answers import OTHER
-from engines.training import answers
-from engines.training.answers import Example, by_captions, by_people, compared, misplaced
+from engines.model.answer_head import OTHER
+from engines.training import answer_head
+from engines.training.answer_head import Example, by_captions, by_people, compared, misplaced
 from engines.training.sources import PhotoSources
 
 
@@ -71,11 +71,11 @@ def photos() -> PhotoSources:
 
 def test_it_learns_the_answers_that_are_given_often_and_what_the_picture_says(photos, monkeypatch):
     """A wide enough tower is needed to read stored maps: the tiny model's projection is replaced."""
-    monkeypatch.setattr(answers, "WARM_STEPS", 1)
+    monkeypatch.setattr(answer_head, "WARM_STEPS", 1)
     tiny = checkpoint.tiny()
     tower = tiny.model.picture
     monkeypatch.setattr(tower, "adapt", lambda maps: maps.flatten(2).transpose(1, 2)[..., : tiny.model.config.width])
-    head = answers.train(replace(tiny, answers=None), photos, epochs=40)
+    head = answer_head.train(replace(tiny, answers=None), photos, epochs=40)
     assert set(head.answers) == {OTHER, "pillow", "the cat"}
     words = tiny.model.read(
         torch.tensor([tiny.tokenizer.encode("What is on the bed?")]), torch.ones(1, 6, dtype=torch.bool)

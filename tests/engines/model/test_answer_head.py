@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from engines.errors import CheckpointError
-from engines.model import answers, checkpoint
-from engines.model.answers import ANSWERS_FILE, OTHER, AnswerHead
+from engines.model import answer_head, checkpoint
+from engines.model.answer_head import ANSWERS_FILE, OTHER, AnswerHead
 
 ANSWERS = (OTHER, "chair", "table", "2")
 
@@ -57,7 +57,7 @@ def test_a_saved_head_says_the_same_with_its_model(head, tmp_path):
     tiny = checkpoint.tiny()
     checkpoint.save(tmp_path, tiny.model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
     assert checkpoint.load(tmp_path).answers is None
-    answers.save(head, tmp_path)
+    answer_head.save(head, tmp_path)
     loaded = checkpoint.load(tmp_path).answers
     assert loaded is not None and loaded.answers == ANSWERS
     given = (*states(5), torch.randn(1, 64, 32))
