@@ -27,7 +27,7 @@ from itertools import takewhile
 
 from engines.cli import process
 from engines.cli.models import Open, open_models
-from engines.cli.table import COMMANDS, COMMON_FLAGS, command_parser, parser
+from engines.cli.table import COMMANDS, COMMON_FLAGS, command_parser, parser, plain_after_dashes
 from engines.errors import UserError
 
 __all__ = ["main"]
@@ -75,7 +75,7 @@ def _run(words: list[str], opener: Open) -> int:
     if command.program is not None:
         return command.program(rest[1:])
     assert command.run is not None, command.name
-    options = command_parser(command).parse_intermixed_args([*flags, *rest[1:]])
+    options = command_parser(command).parse_intermixed_args([*flags, *plain_after_dashes(rest[1:])])
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.ERROR if options.quiet else logging.WARNING,
         format="%(levelname)s %(name)s: %(message)s",

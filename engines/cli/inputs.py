@@ -135,6 +135,8 @@ def _expanded(word: str, suffixes: Collection[str], passed: list[str]) -> Iterat
 
 def _absence(word: str) -> str:
     path = Path(word).expanduser()
+    if "://" in word:
+        return "addresses are not fetched; download the file, or pipe it in (curl -s ADDRESS | ... -)"
     if path.is_dir():
         return "there are no media files in this folder"
     return "no file fits this pattern" if glob.has_magic(word) else "there is no such file"

@@ -47,7 +47,7 @@ class Output:
         self._renders: dict[str, Render] = {**renders, "json": _json}
         self._folder: Path | None = getattr(options, "output_dir", None)
         self._as_json, self._n_inputs = options.json, n_inputs
-        self.formats = self._chosen(getattr(options, "format", None) or "txt")
+        self.formats = self._chosen("txt" if getattr(options, "format", None) is None else options.format)
         if getattr(options, "resume", False) and self._folder is None:
             raise RequestError("cli_resume", "--resume needs the folder of the files; add --output-dir.")
         if self._folder is None and len(self.formats) > 1:
@@ -58,7 +58,7 @@ class Output:
         chosen = [word.strip() for word in words.split(",") if word.strip()]
         if "all" in chosen:
             return [*self._renders]
-        for word in chosen:
+        for word in chosen or [words]:
             if word not in self._renders:
                 raise RequestError(
                     "cli_format",

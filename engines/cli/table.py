@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from engines import __version__
 from engines.cli import history, labels, media, search
@@ -133,9 +134,27 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+_PLAIN = "\0"
+"""Stands before a word that is no option whatever it begins with; no word of a command line has it."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        return super()._get_value(action, arg_string.removeprefix(_PLAIN))
+
+
+def plain_after_dashes(words: Sequence[str]) -> list[str]:
+    """The words of a command for `command_parser`: what comes after `--` is no option. argparse knows that, too, but
+    forgets it where options and files may be mixed (Python 3.11)."""
+    if "--" not in words:
+        return list(words)
+    at = words.index("--")
+    return [*words[:at], *(_PLAIN + word for word in words[at + 1 :])]
+
+
 def command_parser(command: Command) -> argparse.ArgumentParser:
     """The parser of one command that has no program of its own."""
-    sub = argparse.ArgumentParser(f"{program_name()} {command.name}", description=command.help)
+    sub = _Parser(f"{program_name()} {command.name}", description=command.help)
     assert command.arguments is not None
     command.arguments(sub)
     sub.add_argument("--model", action="append", default=[], metavar="[TASK=]NAME", help=_MODEL)

@@ -45,7 +45,7 @@ def open_host(
     checkpoint, DeviceError for a device that is absent or too small, Cancelled.
     """
     settings = settings if settings is not None else Settings()
-    name = name.strip()
+    name = _named(name)
     if _ADDRESS.match(name):
         from engines.hosts import remote
 
@@ -67,7 +67,7 @@ def describe(name: str, settings: Settings | None = None) -> Offer:
     `open_host` does.
     """
     settings = settings if settings is not None else Settings()
-    name = name.strip()
+    name = _named(name)
     if name != "builtin" and not _ADDRESS.match(name):
         folder = _folder(name)
         if folder is None:
@@ -78,6 +78,13 @@ def describe(name: str, settings: Settings | None = None) -> Offer:
             return Offer(pretrained.describe(folder, name, settings))
     with closing(open_host(name, settings)) as host:
         return Offer(host.info)
+
+
+def _named(name: str) -> str:
+    """A name without blanks around it. Raises RequestError for an empty one, which would be the current folder."""
+    if not name.strip():
+        raise RequestError("model_name_needed", "Type the name of a model, a folder or an address first.")
+    return name.strip()
 
 
 def open_routes(

@@ -101,10 +101,15 @@ def create() -> Starlette:
 
 
 def same(password: str) -> Callable[[str], bool]:
-    """Whether a key is this password, in constant time."""
+    """Whether a key is this password, in constant time. The key of a header is Latin-1 for what may be UTF-8."""
     import hmac
 
-    return lambda key: hmac.compare_digest(key.encode(), password.encode())
+    def opens(key: str) -> bool:
+        return any(
+            hmac.compare_digest(key.encode(coding, "replace"), password.encode()) for coding in ("utf-8", "latin-1")
+        )
+
+    return opens
 
 
 class _Limit:

@@ -69,6 +69,8 @@ class _Turns:
             role, content = (message.get("role"), message.get("content")) if isinstance(message, dict) else (None, None)
             if role in ("system", "developer"):
                 continue
+            if role == "assistant" and content is None:  # it called a tool
+                content = ""
             parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
             if role not in ("user", "assistant") or not isinstance(parts, list):
                 raise wrong('A message has the role "user", "assistant" or "system" and a content.')
@@ -77,11 +79,11 @@ class _Turns:
             raise wrong("The last message is the user's.")
 
     def _add(self, role: str, parts: list[dict[str, Any]]) -> None:
-        if any(part.get("type") != "text" for part in parts):
+        if any(part.get("type") not in ("text", "refusal") for part in parts):
             self.pictures, self.sound, self.clip = [], None, None
         for part in parts:
             match part.get("type"):
-                case "text":
+                case "text" | "refusal":
                     pass
                 case "image_url":
                     self.pictures.append(self._kept("picture", data_url(inner(part, "image_url", "url"))))
@@ -95,7 +97,9 @@ class _Turns:
                     raise wrong(
                         f"A part of the type {kind!r} is not read; send text, image_url, input_audio or video_url."
                     )
-        self.texts.append((role, "\n".join(str(part.get("text", "")) for part in parts if part.get("type") == "text")))
+        self.texts.append(
+            (role, "\n".join(str(part.get("text") or "") for part in parts if part.get("type") == "text"))
+        )
 
     def _kept(self, kind: str, data: bytes) -> Path:
         path = self._folder / f"{kind}-{uuid.uuid4().hex[:8]}"
@@ -126,8 +130,8 @@ class _Turns:
         if any(frame.shape[:2] != (height, width) for frame in frames):
             raise wrong("Several pictures in one question are frames of one clip and have one size.")
         stated = _TIMES.search("\n".join(text for _, text in self.texts))
-        times_s = tuple(float(time_s) for time_s in stated[1].split(",")) if stated else ()
-        if len(times_s) != len(frames):
+        times_s = _numbers(stated[1]) if stated else ()
+        if len(times_s) != len(frames) or list(times_s) != sorted(set(times_s)):
             times_s = tuple(FRAME_S * n for n in range(len(frames)))
         sound = None if self.sound is None else files.load_sound(self.sound)
         duration_s = max(times_s[-1] + FRAME_S, 0.0 if sound is None else sound.duration_s)
@@ -138,6 +142,14 @@ class _Turns:
         size = sum(path.stat().st_size // 2**14 for path in (self.sound, self.clip) if path is not None)
         heard = (25 if self.sound or self.clip else 0) + 25 * size
         return 1 + sum(len(text) for _, text in self.texts) // 4 + 64 * len(self.pictures) + heard
+
+
+def _numbers(words: str) -> tuple[float, ...]:
+    """Numbers with commas between them; none where one is no number."""
+    try:
+        return tuple(map(float, words.split(",")))
+    except ValueError:
+        return ()
 
 
 def _request(turns: _Turns) -> Request | None:

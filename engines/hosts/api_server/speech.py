@@ -35,7 +35,7 @@ async def _speech(host: Host, request: HttpRequest, *, to: str | None) -> Respon
         file = form.get("file")
         if file is None or isinstance(file, str):
             raise wrong('Send the sound as the form field "file".')
-        shape = str(form.get("response_format") or "json")
+        shape = str(form.get("response_format") or "json").lower()
         if shape not in FORMS:
             raise wrong(f"response_format {shape!r} is not known; choose one of {', '.join(FORMS)}.")
         language = str(form.get("language") or "").strip().lower()

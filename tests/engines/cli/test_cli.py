@@ -119,6 +119,7 @@ def test_a_host_that_does_not_open_is_one_sentence(folder, capsys):
         ("transcribe a.wav --resume", "--resume needs the folder of the files; add --output-dir."),
         ("transcribe a.wav --format srt,vtt", "Standard output takes one format; name a folder with --output-dir."),
         ("transcribe a.wav --format doc", "'doc' is no format of this command; choose "),
+        ("transcribe a.wav --format ,", "',' is no format of this command; choose "),
         ("transcribe", "Name files to transcribe, or a folder to watch with --watch."),
         ("transcribe a.wav --watch talks", "Name either files or a folder to watch, not both."),
         ("transcribe --watch nowhere", "There is no folder nowhere to watch."),

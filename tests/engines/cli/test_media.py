@@ -166,6 +166,21 @@ def test_what_is_missing_is_said_with_its_path_and_the_rest_is_read(command, cap
     assert lines[0] == {"file": "talks/gone.jpg", "error": "there is no such file"} and lines[-1]["file"] == "a.jpg"
 
 
+def test_after_two_dashes_nothing_is_an_option(command, folder, capsys):
+    (folder / "-x.jpg").write_bytes(b"media")
+    code, requests, _ = command("caption", "a.jpg", "--language", "de", "--", "-x.jpg", "--json")
+    assert [request.media for request in requests] == [Path("a.jpg"), Path("-x.jpg")]
+    assert code == 1 and capsys.readouterr().err == "--json: there is no such file\n"
+    _, (request,), _ = command("ask", "--", "-x.jpg", "-5 degrees?")
+    assert (request.media, request.question) == (Path("-x.jpg"), "-5 degrees?")
+
+
+def test_an_address_is_not_fetched_and_that_is_said(command, capsys):
+    code, requests, _ = command("caption", "https://example.org/a.jpg", "a.jpg")
+    assert (code, len(requests)) == (1, 1)
+    assert capsys.readouterr().err.startswith("https://example.org/a.jpg: addresses are not fetched; download the file")
+
+
 @pytest.mark.parametrize(
     "words", [("caption", ""), ("transcribe", ""), ("ask", "", "Who?"), ("embed", ""), ("translate", "", "--to", "de")]
 )

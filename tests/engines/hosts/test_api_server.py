@@ -152,6 +152,38 @@ def test_earlier_turns_are_the_history(client, host):
     assert (request.question, request.history) == ("What does it do?", (("Who is there?", "A dog."),))
 
 
+@pytest.mark.parametrize(
+    ("stated", "times_s"),
+    [
+        ("1.5, 4", (1.5, 4.0)),
+        ("1.5,4", (1.5, 4.0)),
+        ("1..2,3", (0.0, 1.0)),
+        ("9, 3", (0.0, 1.0)),
+        ("3, 3", (0.0, 1.0)),
+        ("1, 2, 3", (0.0, 1.0)),
+    ],
+)
+def test_times_of_pictures_count_where_they_make_sense(client, host, stated, times_s):
+    asked(
+        client, picture("red"), picture("blue"), f"These are pictures of a clip, taken at {stated} seconds. What now?"
+    )
+    assert host.requests[-1].media.times_s == times_s
+
+
+def test_turns_as_agents_send_them_are_read(address, host):
+    """An answer without a content, as where a tool was called, one that refused, and a text that is null."""
+    messages = [
+        {"role": "user", "content": [picture(), {"type": "text", "text": None}]},
+        {"role": "assistant", "content": None, "tool_calls": []},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+        {"role": "user", "content": "What is this?"},
+    ]
+    answer = httpx.post(f"{address}/chat/completions", json={"messages": messages})
+    assert answer.status_code == 200, answer.text
+    request = host.requests[-1]
+    assert isinstance(request, AskRequest) and (request.question, request.history) == ("What is this?", ())
+
+
 def test_text_alone_is_translated_or_told_what_can_be_asked(client, host):
     assert asked(client, "Translate to German: Good morning.") == SPEECH["de"][0]
     request = host.requests[-1]
@@ -224,6 +256,11 @@ def test_the_model_is_listed(client):
             "no address is fetched",
         ),
         ("chat/completions", {"messages": [{"role": "user", "content": "x"}], "n": 2}, "One answer"),
+        (
+            "chat/completions",
+            {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": None}]}]},
+            "base64 data of a part are damaged",
+        ),
         ("embeddings", {"input": []}, "list of 1 to"),
         ("embeddings", {"input": [1, 2, 3]}, "token ids are not read"),
         ("embeddings", {"input": " "}, "Type something to embed first."),
@@ -277,6 +314,18 @@ def test_behind_a_password_the_key_is_the_password():
             wrong.models.list()
         with openai.OpenAI(base_url=address, api_key="geheim", max_retries=0) as client:
             assert client.models.list().data
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "ascii"])
+def test_a_password_may_have_any_letters(coding):
+    password = "pässwörd" if coding == "utf-8" else "password"
+    with served(FakeHost(), opens=same(password)) as address:
+        keys = (password, password.upper(), password[1:])
+        codes = [
+            httpx.get(f"{address}/models", headers={"Authorization": f"Bearer {key}".encode(coding)}).status_code
+            for key in keys
+        ]
+    assert codes == [200, 401, 401]
 
 
 def test_who_hangs_up_stops_the_work():

@@ -124,3 +124,11 @@ def test_the_built_in_model_declares_every_task_in_four_languages(builtin):
         assert all(builtin.info.serves(kind, language) for kind in (CaptionRequest, TranscribeRequest, AskRequest))
     assert builtin.info.serves(TranslateRequest, "de-fr") and builtin.info.serves(SearchRequest)
     assert builtin.info.memory_bytes > 10**7 and builtin.info.licence
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_no_model(name):
+    """As `--model "$MODEL"` is in a script in which MODEL is not set: as a path it would be the current folder."""
+    for find in (open_host, describe):
+        with pytest.raises(RequestError, match=r"^Type the name of a model, a folder or an address"):
+            find(name)
