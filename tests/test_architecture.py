@@ -121,7 +121,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 
 # Inside engines/model a file imports only files of the rows before its own.
 MODEL_ORDER = (
-    {"config", "features"},
+    {"answer_head", "config", "features"},
     {"concepts", "parts"},
     {"picture", "sound"},
     {"text"},
