@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import Body, FastAPI, HTTPException
+from fastapi import Body, FastAPI, HTTPException, Query
 from fastapi.responses import FileResponse, Response
 
 from engines import (
@@ -32,7 +32,7 @@ from studio import exports, file_queue, map_view
 from studio.keeper import Keeper
 from studio.registry import DownloadRegistry, RunRegistry
 from studio.tabs.speech import edits, view
-from studio.thumbnails import N_BARS, thumbnail, wave_svg
+from studio.thumbnails import MOST_WAVE_S, N_BARS, thumbnail, wave_svg, whole_wave
 
 DAY = {"cache-control": "private, max-age=86400"}
 
@@ -54,6 +54,14 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry, kee
         if path is None:
             raise HTTPException(404, "This file is gone.")
         return _thumb(path, at)
+
+    @app.get("/studio/wave/{name}")
+    def wave(name: str, duration: Annotated[float, Query(gt=0.0, le=MOST_WAVE_S)]) -> Response:
+        try:
+            drawn = whole_wave(_path(downloads, name), duration)
+        except UserError as error:
+            raise HTTPException(404, error.en) from None
+        return Response(drawn, media_type="image/svg+xml", headers=DAY)
 
     @app.get("/studio/map/{name}.json")
     def map_of(name: str) -> dict[str, Any]:

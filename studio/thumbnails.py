@@ -1,12 +1,18 @@
-"""A file as a small picture: the photo, a frame of the clip, the loudness of the sound as bars."""
+"""A file as a small picture: the photo, a frame of the clip, the loudness of the sound as bars, from end to end too."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from engines.paths import ASSETS
 
 N_BARS = 72
+N_LONG_BARS = 160
+MOST_WAVE_S = 600.0
+"""Of a longer recording no wave is drawn from end to end: all of its sound would be decoded for it."""
 READY = ASSETS / "wall"
 """Thumbnails of the samples; `scripts/prepare_samples.py` makes them."""
 
@@ -40,3 +46,26 @@ def wave_svg(heights: list[float]) -> bytes:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-20 -15 {width + 40} 130" fill="#D55E00">{bars}</svg>'
     ).encode()
+
+
+def whole_wave(path: Path, duration_s: float) -> bytes:
+    """The loudness of a sound or clip from its beginning to its end, as wide as it is shown. Raises MediaError."""
+    return _whole_wave(path, path.stat().st_mtime_ns, duration_s)
+
+
+@lru_cache(maxsize=64)
+def _whole_wave(path: Path, _changed_ns: int, duration_s: float) -> bytes:
+    from engines import media
+    from engines.protocol import RATE_HZ
+
+    samples = np.abs(media.load_sound(path, max_s=MOST_WAVE_S).samples)
+    size = max(1, round(duration_s * RATE_HZ) // N_LONG_BARS)
+    samples = np.pad(samples, (0, max(0, size * N_LONG_BARS - len(samples))))[: size * N_LONG_BARS]
+    peaks = samples.reshape(N_LONG_BARS, size).max(axis=1)
+    heights = (peaks / max(0.05, float(peaks.max()))).tolist()
+    bars = "".join(
+        f'<rect x="{5 * n}" y="{50 - 48 * height:.1f}" width="3" height="{max(2.0, 96 * height):.1f}"/>'
+        for n, height in enumerate(heights)
+    )
+    box = f'viewBox="0 0 {5 * N_LONG_BARS} 100" preserveAspectRatio="none"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {box} fill="#D55E00">{bars}</svg>'.encode()

@@ -23,6 +23,7 @@ from engines import (
     SearchResult,
     TranslateResult,
     UserError,
+    media,
     words,
 )
 from engines.media import ocr
@@ -30,6 +31,7 @@ from studio import model_routing, theme
 from studio.i18n import LANGUAGES, both, explained, knows, sentence, spans, text
 from studio.registry import DownloadRegistry
 from studio.state import Sample
+from studio.thumbnails import MOST_WAVE_S
 
 N_TILES = 60
 """Uploaded files that are shown."""
@@ -43,6 +45,8 @@ WRITTEN_LETTERS = 400
 """Of the words in a picture that are shown beside a caption or an answer."""
 QUOTE_LETTERS = 160
 """Of the words of a hit that are shown, around those that were looked for."""
+N_STRIP = 8
+"""Frames of a clip in the strip that shows what an answer rests on."""
 RESTS = 0.05
 """An answer that loses less than this share of its probability without a modality does not rest on that one alone."""
 SENDS = {"photo": ("caption", "video"), "clip": ("video", "speech"), "sound": ("video",), "speech": ("speech",)}
@@ -242,18 +246,19 @@ def caption(result: CaptionResult, downloads: DownloadRegistry, info: HostInfo) 
 def judgement(result: CaptionResult | TranslateResult | AskResult, language: str) -> str:
     """The names that were seen, how sure the result is, and in doubt the best guesses."""
     guesses, names = ((), ()) if isinstance(result, TranslateResult) else (result.guesses, result.names)
-    unsure = listed = sure = ""
+    unsure = listed = confident = ""
     if result.unsure:
         gap = "、" if language == "zh" else ", "
         line = both("ui.unsure.guesses", guesses=gap.join(guesses)) if guesses else both("ui.unsure")
         unsure = f'<p class="quiet number judged">{line}</p>'
     if names:
-        shown = ", ".join(f"{name} {percent(probability)}" for name, probability in names)
-        listed = f'<p class="quiet number">{theme.mark("text")} {both("ui.names", names=shown)}</p>'
+        sure = " · ".join(f"{name} {percent(probability)}" for name, probability in names)
+        shown = both("ui.names", names=", ".join(name for name, _ in names))
+        listed = f'<p class="quiet" title="{html.escape(sure)}">{theme.mark("text")} {shown}</p>'
     if result.confidence:
         line = explained("ui.video.sure", "ui.sure.why", percent=f"{100 * result.confidence:.0f}")
-        sure = f'<p class="quiet number judged">{line}</p>'
-    return unsure + listed + words_read(result) + sure
+        confident = f'<p class="quiet number judged">{line}</p>'
+    return unsure + listed + words_read(result) + confident
 
 
 def words_read(result: Result) -> str:
@@ -278,7 +283,8 @@ def translation(result: TranslateResult, downloads: DownloadRegistry, info: Host
 def chat(turns: Sequence[AskResult], downloads: DownloadRegistry, info: HostInfo) -> str:
     """Questions and answers about one clip, the latest last."""
     latest = turns[-1]
-    body = f'<div class="talk">{"".join(map(_turn, turns))}</div>'
+    told = "".join(_turn(turn, strip(turn, downloads) if turn is latest and turn.done else "") for turn in turns)
+    body = f'<div class="talk">{told}</div>'
     if len(turns) > 1 and info.source == "builtin":
         body += f'<p class="quiet">{both("ui.video.alone")}</p>'
     if not latest.done:
@@ -286,7 +292,8 @@ def chat(turns: Sequence[AskResult], downloads: DownloadRegistry, info: HostInfo
     return card_of(latest, body, foot(latest, downloads, info, saves=("txt", "json"), sends=("speech", "caption")))
 
 
-def _turn(turn: AskResult) -> str:
+def _turn(turn: AskResult, seen: str) -> str:
+    """A question and its answer. seen: HTML of what it rests on in the clip."""
     hidden = "".join(
         f'<span class="chip">{theme.mark(sense)}{both(f"ui.video.hidden.{sense}")}</span>'
         for sense in sorted(getattr(turn.request, "hide", frozenset()))
@@ -298,7 +305,41 @@ def _turn(turn: AskResult) -> str:
         answer = f'<p class="sentence" data-copied>{html.escape(turn.text)}</p>'
     else:
         answer = nothing(why_nothing(turn.end)) if turn.done else stage(turn.progress)
-    return f'<article class="turn">{question}{answer}{_evidence(turn) if turn.done else ""}</article>'
+    return f'<article class="turn">{question}{answer}{seen}{_evidence(turn) if turn.done else ""}</article>'
+
+
+def strip(turn: AskResult, downloads: DownloadRegistry) -> str:
+    """The frames of a clip in a row, above the wave of its sound, with the moments lit that the answer rests on; each
+    frame plays from there. "" for a photo, and for what is gone."""
+    path = getattr(turn.request, "media", None)
+    try:
+        info = media.probe(path) if isinstance(path, Path) else None
+    except UserError:
+        info = None
+    if info is None or info.kind == "photo" or info.duration_s <= 0:
+        return ""
+    file, step_s = downloads.add_file(path), info.duration_s / N_STRIP
+    frames = wave = ""
+    if info.kind == "clip":
+        for n in range(N_STRIP):
+            at_s = (n + 0.5) * step_s
+            lit = " is-lit" if any(int(moment / step_s) == n for moment in turn.moments_s) else ""
+            frames += (
+                f'<button type="button" class="strip-frame{lit}" data-seek="{n * step_s:.2f}" '
+                f'aria-label="{clock(n * step_s)}"><img src="./studio/thumb/{file}?at={at_s:.2f}" alt="" '
+                'loading="lazy"></button>'
+            )
+    if info.has_sound and info.duration_s <= MOST_WAVE_S:
+        wave = f'<img class="strip-wave" src="./studio/wave/{file}?duration={info.duration_s:.2f}" alt="">'
+    marks = "".join(
+        f'<i class="strip-mark" style="left:{100 * min(1.0, at_s / info.duration_s):.1f}%"></i>'
+        for at_s in turn.moments_s
+    )
+    times = f'<p class="strip-times number"><span>{clock(0)}</span><span>{clock(info.duration_s)}</span></p>'
+    return (
+        f'<div class="strip" role="group" aria-label="{title("ui.video.strip")}"><div class="strip-row">{frames}</div>'
+        f"{wave}{marks}{times}</div>"
+    )
 
 
 def _evidence(turn: AskResult) -> str:
@@ -319,8 +360,14 @@ def _shares(turn: AskResult) -> str:
     if all(share < RESTS for _, share in turn.senses):
         which = turn.senses[0][0] if len(turn.senses) == 1 else "either"
         return f'<p class="quiet">{both(f"ui.video.spare.{which}")}</p>'
-    rows = "".join(meter(share, _modality(sense), kind=sense) for sense, share in turn.senses)
+    rows = "".join(meter(share, _modality(sense), _much(share), kind=sense) for sense, share in turn.senses)
     return f'<div class="shares"><p class="over">{both("ui.video.senses")}</p>{rows}</div>'
+
+
+def _much(share: float) -> str:
+    """A share in words: beside how sure an answer is, another percentage would be read as the same thing."""
+    key = next(key for least, key in ((0.5, "much"), (0.15, "some"), (0.0, "little")) if share >= least)
+    return f'<span title="{percent(share)}">{both(f"ui.video.{key}")}</span>'
 
 
 def _modality(sense: str) -> str:

@@ -154,7 +154,18 @@ def test_a_hit_goes_to_another_tab_with_its_file(wide):
 def test_a_talk_goes_on_and_shows_which_sense_counts(wide):
     wide.open_tab("video")
     wide.page.locator("#video-samples .sample").first.click()
-    assert "70%" in wide.result("video", "done")
+    assert "much" in wide.result("video", "done")
+    frames = wide.page.locator("#video-result .strip-frame")
+    assert frames.count() == 8
+    frames.nth(4).scroll_into_view_if_needed()
+    wide.page.wait_for_function(
+        "[...document.querySelectorAll('#video-result .strip img')].every((one) => one.complete && one.naturalWidth)"
+    )
+    start = float(frames.nth(4).get_attribute("data-seek") or 0)
+    frames.nth(4).click()
+    wide.page.wait_for_function(
+        f"[...document.querySelectorAll('#tab-video video')].some((one) => one.currentTime >= {start})"
+    )
     wide.page.locator("#video-hide input[type=checkbox]").last.check()
     wide.page.fill("#video-question textarea", "And without the sound?")
     wide.page.keyboard.press("Enter")

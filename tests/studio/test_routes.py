@@ -5,6 +5,7 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -28,6 +29,7 @@ from studio import exports, routes
 from studio.keeper import Keeper
 from studio.registry import RunRegistry
 from studio.thumbnails import N_BARS, thumbnail
+from tests.conftest import tone, write_sound
 from tests.studio.findings import finished
 
 CAPTION = CaptionResult(request=CaptionRequest(media=Path("/home/me/my dog.jpg")), text="a dog", end="finished")
@@ -101,6 +103,20 @@ def test_a_sound_is_shown_by_its_loudness(client, downloads, sound_file):
     answer = client.get(f"/studio/thumb/{downloads.add_file(sound_file)}")
     assert answer.headers["content-type"] == "image/svg+xml"
     assert answer.text.count("<rect") == N_BARS
+
+
+def test_the_wave_of_a_sound_stretches_from_its_beginning_to_its_end(client, downloads, tmp_path):
+    samples = np.concatenate([np.zeros(16_000, np.float32), tone(1.0)])
+    name = downloads.add_file(write_sound(tmp_path / "late.wav", samples))
+    answer = client.get(f"/studio/wave/{name}?duration=2")
+    assert answer.headers["content-type"] == "image/svg+xml" and 'preserveAspectRatio="none"' in answer.text
+    heights = [float(bar.split('height="')[1].split('"')[0]) for bar in answer.text.split("<rect")[1:]]
+    assert max(heights[: len(heights) // 2 - 1]) < 10 < min(heights[len(heights) // 2 + 1 : -1])
+    assert client.get(f"/studio/wave/{name}?duration=9999").status_code == 422
+    assert client.get("/studio/wave/unknown?duration=2").status_code == 404
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"junk")
+    assert client.get(f"/studio/wave/{downloads.add_file(broken)}?duration=2").status_code == 404
 
 
 def test_a_damaged_file_has_a_blank_picture_and_no_error(client, downloads, tmp_path):

@@ -21,6 +21,7 @@ from engines import (
     TranslateRequest,
     TranslateResult,
     Word,
+    media,
 )
 from studio import views
 from studio.registry import DownloadRegistry
@@ -142,10 +143,30 @@ def test_a_stage_without_words_of_ours_is_shown_as_the_host_says_it():
 def test_an_answer_shows_the_senses_by_name_shape_and_share(downloads, info):
     shown = views.chat((ANSWER,), downloads, info)
     assert "mark-picture" in shown and "mark-sound" in shown
-    assert "20%" in shown and "70%" in shown
+    assert "partly" in shown and "much" in shown, "in words, for the only percentage is how sure it is"
     assert "without picture" in shown
     assert 'data-seek="75.00"' in shown
     assert "80% sure" in shown
+
+
+def test_an_answer_about_a_clip_shows_its_frames_its_sound_and_lights_the_moment(downloads, info, clip_file):
+    length_s = media.probe(clip_file).duration_s
+    request = AskRequest(media=clip_file, question="What?")
+    shown = views.chat((replace(ANSWER, request=request, moments_s=(0.6 * length_s,)),), downloads, info)
+    assert shown.count('class="strip-frame') == views.N_STRIP and shown.count("is-lit") == 1
+    frames = shown.split('class="strip-frame')[1:]
+    assert "is-lit" in frames[int(0.6 * views.N_STRIP)] and f'data-seek="{0.5 * length_s:.2f}"' in frames[4]
+    assert 'style="left:60.0%"' in shown and f"?duration={length_s:.2f}" in shown
+    twice = views.chat((replace(ANSWER, request=request), replace(ANSWER, request=request)), downloads, info)
+    assert twice.count('class="strip"') == 1, "only the latest answer has one"
+
+
+def test_a_photo_and_a_clip_that_is_gone_have_no_strip_and_a_sound_has_its_wave(
+    downloads, info, photo_file, sound_file
+):
+    for path, n in ((photo_file, 0), (MEDIA, 0), (sound_file, 1)):
+        shown = views.chat((replace(ANSWER, request=AskRequest(media=path, question="What?")),), downloads, info)
+        assert shown.count("strip-wave") == n and "strip-frame" not in shown
 
 
 def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(downloads, info):
