@@ -387,7 +387,7 @@ def draw_tensor(drawing: Drawing, operator: TensorFusion, streams: Sequence[Stre
         )  # fmt: skip
     each = np.eye(operator.n)
     product = drawing.add(
-        "all.outer", "outer product", "all", operator.product(streams)[0], after=features,
+        "all.products", "products", "all", operator.product(streams)[0], after=features,
         links=np.concatenate([each, each], 1) / 2, formula="Zᵢ = aᵖᵢ ⊗ aˢᵢ", code=TensorFusion,
     )  # fmt: skip
     return drawing.add(
