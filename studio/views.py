@@ -315,8 +315,8 @@ def strip(turn: AskResult, downloads: DownloadRegistry) -> str:
     try:
         info = media.probe(path) if isinstance(path, Path) else None
     except UserError:
-        info = None
-    if info is None or info.kind == "photo" or info.duration_s <= 0:
+        return ""
+    if not isinstance(path, Path) or info is None or info.kind == "photo" or info.duration_s <= 0:
         return ""
     file, step_s = downloads.add_file(path), info.duration_s / N_STRIP
     frames = wave = ""
