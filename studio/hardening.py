@@ -18,6 +18,8 @@ from studio.i18n import page_language
 GRADIO = Path(gr.__file__).parent
 OURS = (Path(__file__).parent, Path(__file__).parents[1] / "engines")
 
+WRAPPERS = (Path(__file__), Path(__file__).with_name("event_streams.py"))
+"""Files of ours that gradio calls itself through."""
 WRONG_INPUT = (LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError)
 """What gradio's routes raise for a body that they did not expect."""
 
@@ -89,4 +91,4 @@ def is_wrong_call(error: BaseException) -> bool:
         return False
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     behind = dropwhile(lambda file: not file.is_relative_to(GRADIO), files)
-    return not any(file.is_relative_to(root) for file in behind for root in OURS if file != Path(__file__))
+    return not any(file.is_relative_to(root) for file in behind for root in OURS if file not in WRAPPERS)

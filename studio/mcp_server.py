@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, create_task_group, sleep, to_thread
 from fastapi import FastAPI
 from gradio import utils
 from mcp import types
@@ -35,6 +35,8 @@ PATH = "/gradio_api/mcp"
 
 N_AT_ONCE = 8
 """Calls under way at once, as on the page; more wait."""
+LOOK_S = 0.1
+"""How soon it is noticed that a client has hung up."""
 
 ABOUT = """Search, transcription, translation, questions and captions from one model on this machine. A file is given
 as a data: address (data:image/jpeg;base64,...) or as the path that a POST to /gradio_api/upload gave."""
@@ -48,25 +50,35 @@ def add_tools(app: FastAPI, state: AppState, tasks: Sequence[api.Task]) -> Abstr
     async def list_tools(_: Any, __: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[_tool(task, local=state.rules.folders) for task in tasks])
 
-    async def call_tool(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        cancel = Cancel()
-
-        def work() -> dict[str, Any]:
+    def called(params: types.CallToolRequestParams, cancel: Cancel) -> types.CallToolResult:
+        try:
             task = by_name.get(params.name)
             if task is None:
                 raise RequestError("api.tool", "There is no such tool; there are {known}.", known=", ".join(by_name))
             values = api.parsed(task, params.arguments or {}, lambda value: _file(value, local=state.rules.folders))
-            return to_json(deque(stream.results_of(state, task.build(values), cancel), maxlen=1)[0])
-
-        try:
-            result = await to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
+            result = to_json(deque(stream.results_of(state, task.build(values), cancel), maxlen=1)[0])
         except Exception as error:  # the edge of the API: whatever it is, a sentence reaches the client
             sentence = stream.calm(error).en
             return types.CallToolResult(content=[types.TextContent(text=sentence)], is_error=True)
-        finally:
-            cancel.set()
         text = json.dumps(result, ensure_ascii=False)
         return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=result)
+
+    async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        cancel = Cancel()
+
+        async def watch() -> None:
+            """The SDK notices a client that hangs up only where it answers with a stream."""
+            while not await context.request.is_disconnected():
+                await sleep(LOOK_S)
+            cancel.set()
+
+        async with create_task_group() as group:
+            group.start_soon(watch)
+            try:
+                return await to_thread.run_sync(called, params, cancel, abandon_on_cancel=True, limiter=limiter)
+            finally:
+                cancel.set()
+                group.cancel_scope.cancel()
 
     server: Server[Any] = Server("fusion-studio", instructions=ABOUT, on_list_tools=list_tools, on_call_tool=call_tool)
     served = server.streamable_http_app(

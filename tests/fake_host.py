@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
+import httpx
 import numpy as np
 
 from engines.errors import MediaError, Message
@@ -158,6 +160,30 @@ class FakeHost:
 
     def close(self) -> None:
         self.closed = True
+
+
+class SilentHost(FakeHost):
+    """Gives one transcript without text, then nothing until it is stopped, as while a file is decoded for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.stopped = threading.Event(), threading.Event()
+
+    def asked_and_left(self, asked: httpx.Request) -> None:
+        """Send a request that leads here, and hang up once the work has begun."""
+        connection = http.client.HTTPConnection(asked.url.host, asked.url.port)
+        connection.request(asked.method, asked.url.path, asked.read(), dict(asked.headers))
+        assert self.began.wait(60) and not self.stopped.is_set()
+        connection.close()
+
+    def _play(self, request: Request, cancel: Cancel) -> Iterator[Result]:
+        assert isinstance(request, TranscribeRequest)
+        yield TranscribeResult(request=request, host="silent")
+        self.began.set()
+        while not cancel.is_set:
+            time.sleep(0.01)
+        self.stopped.set()
+        yield TranscribeResult(request=request, host="silent", end="cancelled")
 
 
 class LentHost:

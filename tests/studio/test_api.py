@@ -14,7 +14,7 @@ from engines import IndexRequest, RequestError, SearchRequest, TranslateRequest,
 from studio import api
 from studio.app import open_state, start
 from studio.sharing import Rules
-from tests.fake_host import FakeHost
+from tests.fake_host import FakeHost, SilentHost
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -182,6 +182,19 @@ def test_a_wrong_call_gets_one_sentence(client, arguments, name, sentence):
 def test_an_empty_question_gets_one_sentence(client, clip_file):
     with pytest.raises(AppError, match="Type a question first"):
         client.predict(handle_file(clip_file), "  ", "en", "", api_name="/ask")
+
+
+def test_who_hangs_up_stops_the_work_also_while_nothing_comes(tmp_path, sound_file):
+    host = SilentHost()
+    with start(host, home=tmp_path / "home", devices=("cpu",), mcp=False) as served:
+        api = f"{served.url}/gradio_api"
+        (path,) = httpx.post(f"{api}/upload", files={"files": ("a.wav", sound_file.read_bytes())}).json()
+        values = {"file": {"path": path, "meta": {"_type": "gradio.FileData"}}}
+        event = httpx.post(f"{api}/call/v2/transcribe", json=values).json()["event_id"]
+        with httpx.stream("GET", f"{api}/call/transcribe/{event}", timeout=60.0) as said:
+            assert next(said.iter_lines()) == "event: generating"
+            assert host.began.wait(60) and not host.stopped.is_set()
+        assert host.stopped.wait(60)
 
 
 @pytest.mark.parametrize(

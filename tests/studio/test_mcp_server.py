@@ -14,7 +14,7 @@ from gradio_client import handle_file
 from mcp import Client
 
 from studio.app import Served, start
-from tests.fake_host import FakeHost
+from tests.fake_host import FakeHost, SilentHost
 
 PATH = "/gradio_api/mcp"
 
@@ -94,6 +94,16 @@ def test_visitors_need_the_password_and_name_no_file_of_this_machine(tmp_path, p
         password = {"authorization": f"Bearer {shared.password}"}
         said = httpx.post(shared.url + PATH, json=ask, headers=accepts | password).json()
     assert "was not uploaded here" in said["result"]["content"][0]["text"]
+
+
+def test_who_hangs_up_stops_the_work_also_while_nothing_comes(tmp_path, sound_file):
+    host = SilentHost()
+    values = {"name": "transcribe", "arguments": {"file": str(sound_file)}}
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": values}
+    accepts = {"accept": "application/json, text/event-stream"}
+    with start(host, home=tmp_path, devices=("cpu",)) as served:
+        host.asked_and_left(httpx.Request("POST", served.url + PATH, json=ask, headers=accepts))
+        assert host.stopped.wait(60)
 
 
 def test_the_tools_can_be_left_out(tmp_path):
