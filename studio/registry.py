@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from engines import AskResult, Result
 from engines.lab import Findings
+from engines.lab.fewshot import LabelSet
 
 N_FILES = 4000
 N_RESULTS = 2000
@@ -63,14 +64,16 @@ class RunRegistry(Registry[Findings]):
 
 
 class DownloadRegistry:
-    """Files the page may show, and results it may save. A corrected result keeps what it was before."""
+    """Files the page may show, results and label sets it may save. A corrected result keeps what it was before."""
 
     def __init__(self) -> None:
         self._files = Registry[Path](N_FILES)
         self._results = Registry[tuple[Result, ...]](N_RESULTS)
         self._sheets = Registry[tuple[str, ...]](N_RESULTS)
         self.add_file, self.file = self._files.add, self._files.get
+        self._labels = Registry[LabelSet](N_RUNS)
         self.add_sheet = self._sheets.add
+        self.add_labels, self.labels = self._labels.add, self._labels.get
 
     def add_result(self, result: Result) -> str:
         """Register a result; returns its id."""

@@ -28,6 +28,8 @@ from engines import (
     to_json,
 )
 from engines.index.history import History
+from engines.lab.label_export import exported
+from engines.lab.label_store import slug
 from studio import exports, file_queue, map_view
 from studio.keeper import Keeper
 from studio.registry import DownloadRegistry, RunRegistry
@@ -74,6 +76,33 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry, kee
             raise HTTPException(404, "There is no such file on the map.")
         return _thumb(points[n].path)
 
+    @app.post("/studio/edit/{name}")
+    def edit(name: str, asked: Annotated[dict[str, Any], Body()]) -> dict[str, str]:
+        """Correct a result, and its entry in the history, which `asked` names; answers with the lines of a transcript
+        as HTML."""
+        result = downloads.result(name)
+        if result is None:
+            raise HTTPException(404, "This result is gone; run it again.")
+        if asked.get("edit") == "undo":
+            downloads.undo(name)
+        else:
+            try:
+                corrected = edits.corrected(result, asked)
+            except UserError as error:
+                raise HTTPException(422, {"en": error.en, "zh": error.zh}) from None
+            if corrected != result:
+                downloads.correct(name, corrected)
+        now = downloads.result(name)
+        if now is not None and now != result:
+            keeper.correct(asked.get("entry"), now)
+        return {"html": view.rows(now.segments) if isinstance(now, TranscribeResult) else ""}
+
+    _add_saves(app, downloads, runs)
+
+
+def _add_saves(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry) -> None:
+    """Files to take along: results, queues, label sets and Lab runs."""
+
     @app.get("/studio/save/{name}.{kind}")
     def save(name: str, kind: str, texts: subtitles.Text | None = None) -> Response:
         result = downloads.result(name)
@@ -96,26 +125,13 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry, kee
         headers = {"content-disposition": f'attachment; filename="results.{kind}"'}
         return Response(written, media_type=media_type, headers=headers)
 
-    @app.post("/studio/edit/{name}")
-    def edit(name: str, asked: Annotated[dict[str, Any], Body()]) -> dict[str, str]:
-        """Correct a result, and its entry in the history, which `asked` names; answers with the lines of a transcript
-        as HTML."""
-        result = downloads.result(name)
-        if result is None:
-            raise HTTPException(404, "This result is gone; run it again.")
-        if asked.get("edit") == "undo":
-            downloads.undo(name)
-        else:
-            try:
-                corrected = edits.corrected(result, asked)
-            except UserError as error:
-                raise HTTPException(422, {"en": error.en, "zh": error.zh}) from None
-            if corrected != result:
-                downloads.correct(name, corrected)
-        now = downloads.result(name)
-        if now is not None and now != result:
-            keeper.correct(asked.get("entry"), now)
-        return {"html": view.rows(now.segments) if isinstance(now, TranscribeResult) else ""}
+    @app.get("/studio/labels/{name}.zip")
+    def labels(name: str) -> Response:
+        found = downloads.labels(name)
+        if found is None:
+            raise HTTPException(404, "This label set is gone; open it again.")
+        headers = {"content-disposition": f'attachment; filename="{slug(found.name)}.zip"'}
+        return Response(exported(found), media_type="application/zip", headers=headers)
 
     @app.get("/studio/run/{name}.{form}")
     def run(name: str, form: str) -> Response:

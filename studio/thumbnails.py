@@ -56,10 +56,9 @@ def whole_wave(path: Path, duration_s: float) -> bytes:
 @lru_cache(maxsize=64)
 def _whole_wave(path: Path, _changed_ns: int, duration_s: float) -> bytes:
     from engines import media
-    from engines.protocol import RATE_HZ
 
-    samples = np.abs(media.load_sound(path, max_s=MOST_WAVE_S).samples)
-    size = max(1, round(duration_s * RATE_HZ) // N_LONG_BARS)
+    sound = media.load_sound(path, max_s=MOST_WAVE_S)
+    samples, size = np.abs(sound.samples), max(1, round(duration_s * sound.rate_hz) // N_LONG_BARS)
     samples = np.pad(samples, (0, max(0, size * N_LONG_BARS - len(samples))))[: size * N_LONG_BARS]
     peaks = samples.reshape(N_LONG_BARS, size).max(axis=1)
     heights = (peaks / max(0.05, float(peaks.max()))).tolist()

@@ -25,6 +25,7 @@ from engines import (
     to_json,
 )
 from engines.index.history import History
+from engines.lab.fewshot import Example, LabelSet
 from studio import exports, routes
 from studio.keeper import Keeper
 from studio.registry import RunRegistry
@@ -248,6 +249,16 @@ def test_a_lab_run_can_be_saved(client, runs, form, name):
     answer = client.get(f"/studio/run/{runs.add(finished())}.{form}")
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
     assert answer.content == exports.written_as(finished(), form)
+
+
+def test_a_label_set_can_be_taken_along(client, downloads):
+    vectors = np.eye(4, dtype=np.float32)
+    examples = tuple(Example(label, "a.jpg", "", "text", vectors[n]) for n, label in enumerate(("cat", "dog")))
+    answer = client.get(f"/studio/labels/{downloads.add_labels(LabelSet('My pets', examples, 'd'))}.zip")
+    assert answer.headers["content-disposition"].startswith('attachment; filename="my-pets-')
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
+        assert "classify.py" in packed.namelist()
+    assert client.get("/studio/labels/unknown.zip").status_code == 404
 
 
 def test_a_missing_run_or_an_unknown_format_is_refused(client, runs):

@@ -98,16 +98,28 @@ def test_a_damaged_set_says_so_and_can_only_be_deleted():
 # --- what was taught and named -------------------------------------------------------------------------------------
 
 
+TRIED = {("dog", "dog"): 2, ("dog", None): 1}
+
+
+def test_a_wrong_example_brings_the_table_of_what_was_taken_for_what():
+    labels = LabelSet("Pets", (*[example("dog")] * 3, example("c<a>t")), "digest")
+    shown = view.taught(labels, TRIED, saved="id7")
+    assert shown.count("<tr>") == 2, "the only cat was not tried"
+    assert '<td class="number yes">2</td><td class="number">·</td><td class="number wrong">1</td>' in shown
+    assert "c&lt;a&gt;t" in shown and "none of these" in shown and "./studio/labels/id7.zip" in shown
+    assert "<table" not in view.taught(labels, {("dog", "dog"): 3})
+
+
 def test_what_was_taught_is_told_by_label_and_what_was_left_out_with_its_reason():
     labels = LabelSet("<Pets>", (example("dog"), example("dog"), example("c<a>t")), "digest")
     failures = [("notes.txt", MediaError("test", "notes.txt is no photo."))]
-    shown = view.taught(labels, (2, 3), failures)
+    shown = view.taught(labels, TRIED, failures)
     assert '>dog<b class="number">2</b>' in shown and '>c&lt;a&gt;t<b class="number">1</b>' in shown
     assert "notes.txt is no photo." in shown
     assert "“&lt;Pets&gt;” tells apart:" in shown
     assert "2 of 3 recognised correctly" in shown
-    assert "left-out" not in view.taught(labels, (2, 3))
-    assert "recognised" not in view.taught(labels, (0, 0))
+    assert "left-out" not in view.taught(labels, TRIED)
+    assert "recognised" not in view.taught(labels, {})
 
 
 def test_a_named_photo_has_a_bar_for_each_label_and_for_none_of_them():

@@ -88,7 +88,8 @@ def _teach(state: AppState, session: str, name: str | None, labels: Sequence[str
         raise Cancelled
     state.label_store.save(session, step.labels)
     draft.activate(step.labels.name)
-    head = view.taught(step.labels, leave_one_out(step.labels), step.failures)
+    saved = state.downloads.add_labels(step.labels)
+    head = view.taught(step.labels, leave_one_out(step.labels), step.failures, saved=saved)
     if draft.queries:
         yield from _recognise(state, session, head, cancel)
         return
@@ -97,15 +98,16 @@ def _teach(state: AppState, session: str, name: str | None, labels: Sequence[str
     yield view.results(head, (), foot=foot, end="finished"), False
 
 
-def leave_one_out(labels: LabelSet) -> tuple[int, int]:
-    """(n right, n tried): each example recognised by all the others. The only example of its label is not tried."""
+def leave_one_out(labels: LabelSet) -> Counter[tuple[str, str | None]]:
+    """How often (label, what it was recognised as by all other examples). The only example of its label is not
+    tried."""
     counts = Counter(example.label for example in labels.examples)
-    tried = [example for example in labels.examples if counts[example.label] > 1]
-    right = 0
-    for one in tried:
-        others = replace(labels, examples=tuple(each for each in labels.examples if each is not one))
-        right += recognise(others, one.vector).label == one.label
-    return right, len(tried)
+    tried: Counter[tuple[str, str | None]] = Counter()
+    for one in labels.examples:
+        if counts[one.label] > 1:
+            others = replace(labels, examples=tuple(each for each in labels.examples if each is not one))
+            tried[one.label, recognise(others, one.vector).label] += 1
+    return tried
 
 
 def _recognise(state: AppState, session: str, head: str, cancel: Cancel) -> Frames:
@@ -146,7 +148,7 @@ def open_set(state: AppState, session: str, name: str, lend: Callable[[Path], st
     draft.replace([tuple(row) for row in rows.values()])
     draft.activate(labels.name)
     draft.queries = ()
-    head = view.taught(labels, leave_one_out(labels))
+    head = view.taught(labels, leave_one_out(labels), saved=state.downloads.add_labels(labels))
     try:
         check_digest(labels, _host(state).info.model_digest)
     except RequestError as error:

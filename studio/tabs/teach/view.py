@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engines import HostInfo, Progress, UserError
 from engines.lab.fewshot import MAX_EXAMPLES, LabelSet, Prediction
@@ -17,6 +17,8 @@ from studio import theme, views
 from studio.i18n import both, sentence
 from studio.label_store import UploadedFile
 
+ALIKE = ((0.75, "very"), (0.45, "quite"), (0.2, "little"), (-2.0, "hardly"))
+"""The least cosine of each word for how alike two examples are."""
 ACCEPT = "image/*,audio/*,video/*"
 """What a file dialogue offers first; for these a phone also offers its camera and recorder."""
 
@@ -130,16 +132,48 @@ def empty() -> str:
     return views.result_card("empty", f'<p class="hint">{both("ui.teach.empty")}</p>{example}')
 
 
-def taught(labels: LabelSet, tried: tuple[int, int], failures: Sequence[tuple[str, UserError]] = ()) -> str:
-    """The labels of a set, its accuracy on its own examples (leave one out), and the files left out."""
+def taught(
+    labels: LabelSet,
+    tried: Mapping[tuple[str, str | None], int],
+    failures: Sequence[tuple[str, UserError]] = (),
+    *,
+    saved: str = "",
+) -> str:
+    """The labels of a set, what its own examples are recognised as by the others, and the files left out. tried: as
+    of `logic.leave_one_out`; saved: the id of the set, to be taken along."""
     counts = Counter(example.label for example in labels.examples)
     chips = "".join(
         f'<span class="chip">{html.escape(label)}<b class="number">{counts[label]}</b></span>'
         for label in labels.labels
     )
-    right, n = tried
+    n, right = sum(tried.values()), sum(times for (label, found), times in tried.items() if label == found)
     sure = f'<p class="quiet number">{both("ui.teach.tried", right=right, n=n)}</p>' if n else ""
-    return f'<p class="knows">{both("ui.teach.knows", name=labels.name)}{chips}</p>{sure}{left_out(failures)}'
+    wrong = confusion(labels.labels, tried) if right < n else ""
+    take = ""
+    if saved:
+        link = f'<a class="tool" href="./studio/labels/{saved}.zip" download>{both("ui.teach.export")}</a>'
+        take = f'<p class="knows">{link}<span class="quiet">{both("ui.teach.export.what")}</span></p>'
+    knows = f'<p class="knows">{both("ui.teach.knows", name=labels.name)}{chips}</p>'
+    return knows + sure + wrong + take + left_out(failures)
+
+
+def confusion(labels: Sequence[str], tried: Mapping[tuple[str, str | None], int]) -> str:
+    """A table of what examples are (rows) against what they were recognised as (columns)."""
+    found: list[str | None] = [*labels, None]
+    head = "".join(f'<th scope="col">{_label(each)}</th>' for each in found)
+    rows = ""
+    for label in labels:
+        if not any(tried.get((label, each)) for each in found):
+            continue
+        cells = ""
+        for each in found:
+            times = tried.get((label, each), 0)
+            kind = " yes" if each == label else " wrong" if times else ""
+            cells += f'<td class="number{kind}">{times or "·"}</td>'
+        rows += f'<tr><th scope="row">{html.escape(label)}</th>{cells}</tr>'
+    caption = f'<caption class="over">{both("ui.teach.confusion")}</caption>'
+    table = f"{caption}<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody>"
+    return f'<div class="wide"><table class="grid confusion">{table}</table></div>'
 
 
 def left_out(failures: Sequence[tuple[str, UserError]]) -> str:
@@ -168,7 +202,7 @@ def card(file: UploadedFile, prediction: Prediction, near: Sequence[UploadedFile
     name, label = html.escape(file.path.name), prediction.label
     bars = "".join(_bar(each, probability, is_best=each == label) for each, probability in prediction.probabilities)
     beside = "".join(
-        tile(shown, f'<b>{html.escape(example.label)}</b> <span class="number">{round(likeness, 2) + 0.0:.2f}</span>')
+        tile(shown, f"<b>{html.escape(example.label)}</b> {alike(likeness)}")
         for shown, (example, likeness) in zip(near, prediction.nearest, strict=True)
     )
     return (
@@ -179,6 +213,12 @@ def card(file: UploadedFile, prediction: Prediction, near: Sequence[UploadedFile
         f'<div class="probabilities">{bars}{_bar(None, prediction.none, is_best=label is None)}</div>'
         f'<p class="over">{both("ui.teach.nearest")}</p><div class="tiles near">{beside}</div></div></article>'
     )
+
+
+def alike(likeness: float) -> str:
+    """A cosine in words; the number when it is pointed at."""
+    key = next(key for least, key in ALIKE if likeness >= least)
+    return f'<span class="quiet" title="{round(likeness, 2) + 0.0:.2f}">{both(f"ui.teach.alike.{key}")}</span>'
 
 
 def unread(file: UploadedFile, error: UserError) -> str:
