@@ -77,14 +77,24 @@
     else seek(target);
   });
 
-  // On a phone the result lies below the fold: bring it up when something runs.
+  // On a phone the result lies below the fold: bring it up when something runs, and again where pictures that load
+  // late, or a card that grows, have moved it; not once the person scrolls.
+  let bringing = 0;
+  function bringUp(result, tries) {
+    clearTimeout(bringing);
+    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    if (result.getBoundingClientRect().top > innerHeight * 0.6) {
+      result.scrollIntoView({ block: 'start', behavior: calm ? 'auto' : 'smooth' });
+    }
+    if (tries) bringing = setTimeout(() => bringUp(result, tries - 1), 700);
+  }
+  for (const own of ['wheel', 'touchmove', 'keydown']) {
+    addEventListener(own, () => clearTimeout(bringing), { passive: true });
+  }
   document.addEventListener('click', ({ target }) => {
     const starter = target.closest('.actions button.primary, [data-query], .samples [data-sample]');
     const result = starter?.closest('.split')?.querySelector('.split-result');
-    if (!result || result.contains(starter)) return;
-    const { top } = result.getBoundingClientRect();
-    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-    if (top > innerHeight * 0.6) result.scrollIntoView({ block: 'start', behavior: calm ? 'auto' : 'smooth' });
+    if (result && !result.contains(starter)) bringUp(result, 4);
   });
 
   document.addEventListener('keydown', (event) => {

@@ -47,7 +47,7 @@ def test_the_map_is_walked_by_arrow_keys_and_a_file_on_it_is_opened(wide):
     page.keyboard.press("ArrowLeft")
     page.wait_for_function("document.querySelector('.map-name').textContent === 'bark.wav'")
     page.keyboard.press("Enter")
-    assert "1 file chosen" in wide.result("search", "done")
+    page.wait_for_selector("#search-result .result-card.is-done:has-text('1 file chosen')")
 
 
 def test_what_is_like_a_file_of_the_map_is_searched_for(reading):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -35,20 +37,26 @@ passed since."""
 SWITCH = "#foot [role=switch]"
 
 
+MAY_END = threading.Event()
+
+
 @pytest.fixture
 def served(tmp_path) -> Iterator[str]:
-    """A page whose captions take half a second; those in German fail."""
+    """A page whose captions grow until they may end; those in German fail."""
 
     def slow(request: Request) -> Iterator[Result]:
         assert isinstance(request, CaptionRequest)
-        for n in range(5):
+        for n in itertools.count():
             yield CaptionResult(request=request, text=f"A dog and {n} more.")
+            if MAY_END.is_set():
+                break
         if request.language == "de":
             raise MediaError("test", "It broke.")
         yield CaptionResult(request=request, text="That was all.", end="finished")
 
     with start(FakeHost(delay_s=0.1, scripts={CaptionRequest: slow}), home=tmp_path, devices=("cpu",)) as served:
         yield served.url
+        MAY_END.set()
 
 
 def watched(page: Page, allowed: str) -> None:
@@ -61,10 +69,12 @@ def told(page: Page) -> Any:
 
 def caption(seen: Visit, *, after_ms: int, unseen: bool, ends: str = "done") -> None:
     """Caption a sample, which takes `after_ms` longer than it does; whether the page is seen then."""
+    MAY_END.clear()
     seen.page.evaluate(f"() => {{ later = 0; unseen = {str(unseen).lower()}; }}")
     seen.page.locator("#caption-samples .sample").first.click()
     seen.page.wait_for_selector("#tab-caption-button[data-works]")
     seen.page.evaluate(f"later = {after_ms}")
+    MAY_END.set()
     seen.result("caption", ends)
     seen.page.wait_for_selector("#tab-caption-button:not([data-works])")
 
