@@ -2,7 +2,9 @@
 
 Each file is one append, its rows and a row for the file itself, so a kill leaves it whole or not at all; a file that
 is read again is taken out first. One program writes at a time, any number may search, and each sees what was written
-last. Search is exact: LanceDB goes over all vectors without an index and the best are scored anew in float32.
+last. Search is exact below INDEXED_FROM rows: LanceDB goes over all vectors without an index and the best are scored
+anew in float32. Whoever has brought a larger collection up to date gives it an index (IVF-PQ), whose best are scored
+anew in the same way; it may miss one (docs/scale.md).
 
 The keys of a store come from the environment alone: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, and
 AWS_ENDPOINT where it is not Amazon's. Opening is the time to be slow; `lancedb` is imported then.
@@ -40,6 +42,12 @@ _KEPT = timedelta(minutes=10)
 """How long a state that was replaced stays, for a search that is under way in it."""
 _IN_ONE_GO = 500
 """Files dropped by one statement."""
+INDEXED_FROM = 1_000_000
+"""Rows from which on a collection has an index: fewer vectors are read in some seconds even over a network."""
+_PROBED, _REFINED = 20, 10
+"""Partitions of the index that a search looks into, and how many times the rows asked for are compared exactly."""
+_PER_BYTE = 8
+"""Numbers of a vector that the index holds as one byte."""
 _PATIENCE = {"connect_timeout": "5s", "timeout": "60s", "client_max_retries": "2", "client_retry_timeout": "10"}
 """Of requests to a store, the last one in seconds. LanceDB's own would try for three minutes."""
 
@@ -66,7 +74,7 @@ class LanceCollection:
         self._lock = threading.RLock()
         self._known: dict[str, _File] | None = None
         self._counted: tuple[int, int] | None = None
-        self._n_changes = 0
+        self._n_changes, self._is_changed = 0, False
         self._closed = False
         with self._speaking():
             if "://" in place:
@@ -106,6 +114,8 @@ class LanceCollection:
     ) -> None:
         if error is None:
             self._tidy()
+            if not self._n_changes:  # else another program is at it
+                self._index()
         self.close()
 
     def close(self) -> None:
@@ -258,9 +268,15 @@ class LanceCollection:
     def _nearest(self, query: np.ndarray, numbers: Sequence[int], k: int) -> list[dict[str, Any]]:
         """The nearest rows, enough of them to name k files where there are as many."""
         where, n = f"kind IN ({', '.join(map(str, numbers))})", 4 * k
+        is_indexed = self._is_indexed()
         while True:
             search = self._table.search(query.astype(np.float16), vector_column_name="vector").distance_type("cosine")
-            found: list[dict[str, Any]] = search.where(where, prefilter=True).limit(n).to_list()
+            search = search.where(where, prefilter=True).limit(n)
+            found: list[dict[str, Any]] = []
+            if is_indexed:
+                found = search.nprobes(_PROBED).refine_factor(_REFINED).to_list()
+            if len(found) < n:  # too few of these kinds where the index looked
+                found = search.bypass_vector_index().to_list()
             if len(found) < n or len({row["file"] for row in found}) >= k:
                 return found
             n *= 4  # long files fill the top; look further down
@@ -338,6 +354,7 @@ class LanceCollection:
         if self._counted is not None:
             self._counted = self._table.version, self._counted[1] + n_more_rows
         self._n_changes += 1
+        self._is_changed = True
         if self._n_changes >= _CHANGES_AT_MOST:
             self._tidy()
 
@@ -353,6 +370,22 @@ class LanceCollection:
                         raise
                     return  # another program is at it; the next change tries again
             self._n_changes = 0
+
+    def _is_indexed(self) -> bool:
+        return any("vector" in index.columns for index in self._table.list_indices())
+
+    def _index(self) -> None:
+        """Give a large collection that was changed here its index. Tidying adds what is written later to it."""
+        if not self._is_changed or self.n_rows < INDEXED_FROM:
+            return
+        from lancedb.index import IvfPq
+
+        with self._speaking():
+            self._follow()
+            width = self._width()
+            if width is not None and not self._is_indexed():
+                n_bytes = width // _PER_BYTE if width % _PER_BYTE == 0 else 1
+                self._table.create_index("vector", config=IvfPq(distance_type="cosine", num_sub_vectors=n_bytes))
 
     def _follow(self) -> None:
         """Look at what was written last, by whoever it was."""

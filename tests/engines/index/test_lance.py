@@ -11,7 +11,7 @@ import pytest
 
 from engines.errors import CollectionError
 from engines.index import LanceCollection, Row, lance
-from engines.protocol import KINDS
+from engines.protocol import KINDS, Kind
 from tests.engines.index.makers import direction, row
 
 ALL = frozenset(KINDS)
@@ -97,6 +97,43 @@ def test_small_objects_are_joined_now_and_then_and_at_the_end(bucket, store, tmp
     assert len([name for name in store if "/data/" in name]) == 1
     with LanceCollection(bucket) as again:
         assert again.n_rows == 30 and len(again.files()) == 30
+
+
+def test_a_large_collection_has_an_index_that_finds_what_a_search_of_all_does(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(lance, "INDEXED_FROM", 600)
+
+    def put(collection: LanceCollection, n: int) -> None:
+        path = tmp_path / f"{n}.mp4"
+        near = [direction(0) + 0.5 * direction(10 * n + i) for i in range(10)]
+        kinds = ("text" if n == 5 else "clip", "photo")
+        collection.put(
+            path, str(n), [Row(str(path), kinds[i > 7], i, i + 1, vector) for i, vector in enumerate(near, 1)]
+        )
+
+    def found(collection: LanceCollection, seed: int, kinds: frozenset[Kind] = ALL) -> list[tuple[str, float]]:
+        return [(hit.path, hit.start_s) for hit, _ in collection.search(direction(seed), kinds=kinds, k=8)]
+
+    with LanceCollection(folder, create=True) as collection:
+        for n in range(1, 70):
+            put(collection, n)
+        assert not collection._is_indexed()
+        exact = [found(collection, seed) for seed in range(10)]
+    with LanceCollection(folder) as collection:
+        assert collection._is_indexed()
+        assert [found(collection, seed) for seed in range(10)] == exact
+        assert len(found(collection, 0, frozenset({"text"}))) == 7, "kinds that are rare are found wherever they lie"
+        put(collection, 70)
+        assert found(collection, 701)[0][0] == str(tmp_path / "70.mp4"), "what is written later is found at once"
+
+
+def test_a_collection_that_is_only_searched_gets_no_index(folder, tmp_path, monkeypatch):
+    with LanceCollection(folder, create=True) as collection:
+        collection.put(tmp_path / "a.jpg", "d", [row(tmp_path / "a.jpg", 1)])
+    monkeypatch.setattr(lance, "INDEXED_FROM", 1)
+    with LanceCollection(folder) as collection:
+        assert collection.search(direction(1), kinds=ALL, k=1)
+    with LanceCollection(folder) as collection:
+        assert not collection._is_indexed()
 
 
 def test_tidying_that_meets_another_program_s_is_left_to_it(folder, tmp_path):
