@@ -33,6 +33,21 @@ def test_axe_finds_nothing_serious_on_any_tab(browser, scripted, language, look)
             assert serious == []
 
 
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_the_result_of_any_tab(browser, scripted, look):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="extra [test]")
+    for seen in visit(browser, scripted[0].url, WIDE, f"/?__theme={look}"):
+        for tab in ("search", "speech", "video", "caption"):
+            seen.page.locator(f"#tab-{tab}-button").click()
+            seen.page.locator(f"#tab-{tab} [data-sample]:visible").first.click()
+            seen.result(tab, "done")
+            seen.page.wait_for_timeout(600)  # fading in is no fault of contrast
+            found = axe.Axe().run(seen.page).response["violations"]
+            assert [
+                f"{tab}: {one['help']}: {one['nodes'][0]['html'][:160]}" for one in found if one["impact"] in SERIOUS
+            ] == []
+
+
 def test_the_language_changes_the_name_of_every_tab_and_input_at_once(wide):
     page = wide.page
     shown = "[...document.querySelectorAll('#tabs [role=tab]')].map((tab) => tab.innerText).join()"
