@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.errors import CheckpointError
+
 ANSWERS_FILE = "answers.safetensors"
 OTHER = ""
 WIDTH = 256
@@ -61,23 +63,31 @@ class AnswerHead(nn.Module):
         return [(self.answers[i], p) for i, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
 
 
-def save(head: AnswerHead, folder: Path) -> None:
-    """Write the head beside the model it was trained on, in float16."""
+def save(head: AnswerHead, folder: Path, digest: str) -> None:
+    """Write the head in float16 beside the model it was trained on. digest: that of the model's weights."""
     from safetensors.torch import save_file
 
     state = {name: value.detach().half().contiguous() for name, value in head.state_dict().items()}
-    save_file(state, folder / ANSWERS_FILE, metadata={"answers": json.dumps(head.answers)})
+    save_file(state, folder / ANSWERS_FILE, metadata={"about": json.dumps({"answers": head.answers, "weights_sha256": digest})})
     (folder / ANSWERS_FILE).chmod(0o644)  # safetensors writes for its own user alone
 
 
-def load(folder: Path, width: int, device: str = "cpu") -> AnswerHead | None:
-    """The head of a model of this width, None where its folder has none. Raises ValueError, SafetensorError or
-    RuntimeError where the file is not one."""
+def load(folder: Path, width: int, digest: str, device: str = "cpu") -> AnswerHead | None:
+    """The head of a model of this width, None where its folder has none. digest: that of the model's weights; a head
+    reads what its towers make, so it fits no others. Raises CheckpointError, and ValueError, KeyError, SafetensorError
+    or RuntimeError where the file is not one."""
     from safetensors import safe_open
 
     if not (folder / ANSWERS_FILE).is_file():
         return None
     with safe_open(folder / ANSWERS_FILE, framework="pt") as stored:
-        head = AnswerHead(width, json.loads((stored.metadata() or {}).get("answers", "[]")))
+        about = json.loads((stored.metadata() or {}).get("about", "{}"))
+        if about["weights_sha256"] != digest:
+            raise CheckpointError(
+                "answers_of_other_weights",
+                "{file} was trained on other weights; train it again (docs/training.md), or remove it.",
+                file=ANSWERS_FILE,
+            )
+        head = AnswerHead(width, about["answers"])
         head.load_state_dict({name: stored.get_tensor(name).float() for name in stored.keys()})  # noqa: SIM118
     return head.to(device).eval().requires_grad_(False)

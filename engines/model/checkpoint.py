@@ -184,8 +184,8 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     try:
-        answers = answer_head.load(folder, config.width, device)
-    except (SafetensorError, ValueError, RuntimeError, OSError) as error:
+        answers = answer_head.load(folder, config.width, digest, device)
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
         raise _damaged(Message("word.the_file", "The file {name}", name=answer_head.ANSWERS_FILE)) from error
     return Checkpoint(model, tokenizer, settings["name"], digest, settings["licence"], text, answers)
 

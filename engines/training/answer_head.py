@@ -155,8 +155,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     wanted = parser.parse_args()
     torch.set_num_threads(1)
-    head = train(checkpoint.load(wanted.model), open_photos(wanted.run), epochs=wanted.epochs)
-    answer_head.save(head, wanted.out or wanted.model)
+    model = checkpoint.load(wanted.model)
+    head = train(model, open_photos(wanted.run), epochs=wanted.epochs)
+    answer_head.save(head, wanted.out or wanted.model, model.digest)
     print(f"{len(head.answers) - 1} answers, {sum(p.numel() for p in head.parameters()):,} parameters")
 
 

@@ -55,13 +55,20 @@ def test_it_learns_to_answer_from_the_picture(head):
 
 def test_a_saved_head_says_the_same_with_its_model(head, tmp_path):
     tiny = checkpoint.tiny()
-    checkpoint.save(tmp_path, tiny.model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
+    digest = checkpoint.save(tmp_path, tiny.model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
     assert checkpoint.load(tmp_path).answers is None
-    answer_head.save(head, tmp_path)
+    answer_head.save(head, tmp_path, digest)
     loaded = checkpoint.load(tmp_path).answers
     assert loaded is not None and loaded.answers == ANSWERS
     given = (*states(5), torch.randn(1, 64, 32))
     torch.testing.assert_close(loaded(*given), head(*given), atol=2e-3, rtol=2e-2)
+
+
+def test_a_head_of_other_weights_is_not_used(head, tmp_path):
+    checkpoint.save(tmp_path, checkpoint.tiny().model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
+    answer_head.save(head, tmp_path, "another digest")
+    with pytest.raises(CheckpointError, match=r"answers\.safetensors was trained on other weights; train it again"):
+        checkpoint.load(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights at all", b"\x08\0\0\0\0\0\0\0{}      "])
