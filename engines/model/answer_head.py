@@ -68,7 +68,8 @@ def save(head: AnswerHead, folder: Path, digest: str) -> None:
     from safetensors.torch import save_file
 
     state = {name: value.detach().half().contiguous() for name, value in head.state_dict().items()}
-    save_file(state, folder / ANSWERS_FILE, metadata={"about": json.dumps({"answers": head.answers, "weights_sha256": digest})})
+    about = json.dumps({"answers": head.answers, "weights_sha256": digest})
+    save_file(state, folder / ANSWERS_FILE, metadata={"about": about})
     (folder / ANSWERS_FILE).chmod(0o644)  # safetensors writes for its own user alone
 
 
