@@ -3,8 +3,9 @@
     python -m engines.training.answer_head RUN [--model FOLDER] [--out FOLDER]
 
 RUN holds the feature maps that `engines.training.train` stored. The questions by people are about rooms, and so are
-their answers; the head must know when it is asked about anything else. Questions made from captions, and questions by
-people put to photos that they are not about, therefore belong to no answer of the list. Two minutes on one core;
+their answers; the head must know when it is asked about anything else. Their questions put to photos of anything else,
+and questions made from captions whose answer is not on the list (whether there is a dog, what somebody does), put to
+rooms and to other photos, therefore belong to no answer of the list. Two minutes on one core;
 `--epochs` was chosen on the dev split.
 """
 
@@ -33,8 +34,7 @@ MIN_COUNT = 3
 """An answer given less often is left to the decoder."""
 EPOCHS, BATCH, RATE, WARM_STEPS = 10, 64, 1e-3, 100
 N_CAPTIONED = 2500
-"""Captioned photos, each with a question from its captions and with one that is not about it; the same number of photos
-of known classes gets the latter."""
+"""Photos with captions, and at most as many of known classes, that are asked what they are not about."""
 MAX_TOKENS = 40
 
 
@@ -58,17 +58,17 @@ def by_people(files: Sequence[Photos], first: int) -> Iterator[Example]:
             photo += 1
 
 
-def by_captions(file: Photos, first: int, n: int, rng: np.random.Generator) -> Iterator[Example]:
-    """A question made from the captions of each of the first n photos, without an answer on the list."""
-    for photo, meta in enumerate(file.meta[:n]):
-        found = caption_questions.questions(meta["captions"]["en"], rng, "en")
-        yield Example(first + photo, found[int(rng.integers(len(found)))].text, OTHER)
+def caption_pairs(file: Photos, n: int, rng: np.random.Generator) -> Iterator[tuple[str, str]]:
+    """The questions that the captions of the first n photos allow, with their answers."""
+    for meta in file.meta[:n]:
+        for question in caption_questions.questions(meta["captions"]["en"], rng, "en"):
+            yield question.text, question.answer
 
 
-def misplaced(asked: Sequence[Example], first: int, n: int, rng: np.random.Generator) -> Iterator[Example]:
-    """A random one of the questions for each of n photos that it is not about."""
-    for photo in range(first, first + n):
-        yield Example(photo, asked[int(rng.integers(len(asked)))].question, OTHER)
+def misplaced(questions: Sequence[str], photos: Sequence[int], rng: np.random.Generator) -> Iterator[Example]:
+    """A random one of the questions for each of some photos that it is not about."""
+    for photo in photos:
+        yield Example(photo, questions[int(rng.integers(len(questions)))], OTHER)
 
 
 def train(model: checkpoint.Checkpoint, photos: PhotoSources, *, epochs: int = EPOCHS, seed: int = 0) -> AnswerHead:
@@ -81,15 +81,18 @@ def train(model: checkpoint.Checkpoint, photos: PhotoSources, *, epochs: int = E
     files = [*((file, len(file)) for file in asked), (captioned, n_captioned), (named, n_named)]
     pictures = torch.cat([_tokens(model, file, n) for file, n in files])
     people = list(by_people(asked, 0))
-    examples = [
-        *people,
-        *by_captions(captioned, n_asked, n_captioned, rng),
-        *misplaced(people, n_asked, n_captioned + n_named, rng),
-    ]
-    shown = {compared(e.answer): e.answer for e in reversed(people)}
     counts = Counter(compared(e.answer) for e in by_people(asked[:1], 0))
     kept = [answer for answer, n in counts.most_common() if n >= MIN_COUNT]
     place = {answer: i + 1 for i, answer in enumerate(kept)}
+    shown = {compared(e.answer): e.answer for e in reversed(people)}
+    unknown = [text for text, answer in caption_pairs(captioned, n_captioned, rng) if compared(answer) not in place]
+    elsewhere = range(n_asked, n_asked + n_captioned + n_named)
+    examples = [
+        *people,
+        *misplaced([e.question for e in people], elsewhere, rng),
+        *misplaced(unknown, elsewhere[:n_captioned], rng),
+        *misplaced(unknown, range(n_asked), rng),
+    ]
     wanted = torch.tensor([place.get(compared(e.answer), 0) for e in examples])
     texts = {text: i for i, text in enumerate(dict.fromkeys(e.question for e in examples))}
     states = _states(model, list(texts))
