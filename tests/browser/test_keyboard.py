@@ -67,3 +67,50 @@ def test_a_language_that_arrives_late_does_not_replace_the_one_chosen_since(wide
     wide.page.wait_for_timeout(500)
     assert wide.page.evaluate(NAMES) == ",".join(ENGLISH.values())
     assert wide.page.inner_text("#search-run") == "Search"
+
+
+def reach(page, selector, key="Tab"):
+    """Press a key until the focus is on what is wanted."""
+    for _ in range(120):
+        if page.evaluate("(selector) => Boolean(document.activeElement?.matches(selector))", selector):
+            return
+        page.keyboard.press(key)
+    pytest.fail(f"{selector} was not reached by {key}")
+
+
+def turn_to(page, tab):
+    """Turn to a tab by arrow keys, from wherever the focus is."""
+    reach(page, "#tabs [role=tab][aria-selected=true]", "Shift+Tab")
+    for _ in ENGLISH:
+        if page.evaluate("document.activeElement.id") == f"tab-{tab}-button":
+            break
+        page.keyboard.press("ArrowRight")
+    page.wait_for_selector(f"#tab-{tab}-button[aria-selected=true]")
+
+
+def test_every_job_is_done_with_the_keyboard_alone(wide):
+    page = wide.page
+    reach(page, "#search-text textarea")
+    page.keyboard.type("a dog")
+    page.keyboard.press("Enter")
+    wide.result("search", "done")
+    for tab in ("speech", "video", "caption"):
+        turn_to(page, tab)
+        reach(page, f"#{tab}-samples .sample")
+        page.keyboard.press("Enter")
+        wide.result(tab, "done")
+    turn_to(page, "history")
+    reach(page, "#history-result [data-open]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#tab-caption-button[aria-selected=true]")
+    page.locator("#tab-caption-button").focus()
+    turn_to(page, "lab")
+    reach(page, "#lab-fusion-run")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#lab-fusion-stop", state="visible")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#lab-fusion-stop", state="hidden")
+    turn_to(page, "models")
+    reach(page, "#device input")
+    page.wait_for_function("document.activeElement.ariaExpanded === 'true'")
+    page.keyboard.press("Escape")
