@@ -148,6 +148,12 @@ class Visit:
         return int(self.page.evaluate("document.documentElement.scrollWidth"))
 
 
+def _is_left_behind(said: str, where: str) -> bool:
+    """Whether the browser tells of the stream of a page that is being left: gradio closes it as soon as one may leave,
+    and opens another for an event that is on its way, of which its server knows nothing any more."""
+    return "Unexpected error 404" in said or ("ERR_INCOMPLETE_CHUNKED_ENCODING" in said and "/queue/data?" in where)
+
+
 EXPECTED = ("favicon", "manifest", "nothing.mp4")  # an empty clip cannot be shown, which the browser says
 
 
@@ -171,7 +177,7 @@ def visit(
             if said.type == "error"
             and "AbortError" not in said.text  # a stream that a click has left behind
             and "Waveform load error: MediaError" not in said.text  # a broken sound, which the page says too
-            and "Unexpected error 404" not in said.text  # gradio's, of a queue that ends as the page asks for it
+            and not _is_left_behind(said.text, str(said.location))
             and not any(word in str(said.location) for word in EXPECTED)
             else None
         ),
