@@ -231,7 +231,9 @@
         if (turned && part.kind === 'bars') Object.assign(box, { x: 40, width: width - 80, height: high });
         const group = make('g', { class: `part hue-${part.lane}`, role: 'img', tabindex: i ? -1 : 0, 'data-part': i }, svg);
         group.setAttribute('aria-label', `${both(part.name)}, ${part.shape}, ${part.formula}, ${part.source}`);
-        const name = make('text', { class: 'part-name', x: box.x + box.width / 2, y: box.y - 5, 'text-anchor': 'middle' }, group);
+        const edge = box.x < 20; // a name in the middle would be cut at the left
+        const at = { x: edge ? box.x : box.x + box.width / 2, y: box.y - 5, 'text-anchor': edge ? 'start' : 'middle' };
+        const name = make('text', { class: 'part-name', ...at }, group);
         say(name, part.name, 'tspan');
         make('rect', { class: 'part-box', x: box.x - 2, y: box.y - 2, width: box.width + 4, height: box.height + 4, rx: 3 }, group);
         return { group, box, images: this.inside(part, group, box, turned) };
