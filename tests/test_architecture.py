@@ -112,6 +112,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "scripts": ("engines",),
     "scripts.load": ("engines", "studio.app"),
     "scripts.prepare_samples": ("engines", "engines.index", "engines.paths", "engines.tasks", "studio.thumbnails"),
+    "scripts.take_pictures": ("engines", "engines.paths", "studio.app"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
     "launch": ("studio.__main__", "studio.bootstrap", "studio.serving"),
     "studio.__main__": ("engines.cli", "studio.sharing", "studio.serving"),
