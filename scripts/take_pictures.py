@@ -2,7 +2,7 @@
 
     python -m scripts.take_pictures [--out assets/readme]
 
-Needs Chromium and the extra [test]. Two minutes on two cores.
+Needs Chromium and the extra [test].
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Gradio closes a page's stream of results when its last event is done, and the page opens another for its next event.
 An event that is sent while "close_stream" is on its way finds the stream open in the page but closed in the server:
-nobody reads its results, and what was clicked has no answer until something else is clicked. (Two clicks a few
-milliseconds apart, 1,500 times: one of them was lost.) Here the stream stays open for a while after the last event,
-and an event that comes just as it closes is accepted only when the page must know.
+nobody reads its results, and what was clicked has no answer until something else is clicked. Here the stream
+stays open for a while after the last event, and an event that comes just as it closes is accepted only when the page
+must know.
 """
 
 from __future__ import annotations

@@ -374,17 +374,33 @@ def draw_fusion(drawing: Drawing, model: FusionModel, last: Sequence[str]) -> tu
     return add("product", tokens, gates, "Mᵢ = ½ (pᵢ + sᵢ) ⊙ gᵖᵢ ⊙ gˢᵢ", code=GatedFusion, links=links), tokens
 
 
+def draw_each(
+    drawing: Drawing, streams: Sequence[Stream], last: Sequence[str], name: str, operator: TensorFusion | GatedUnit,
+    values: Callable[[Stream], Tensor], *, formula: str, weights: nn.ModuleDict,
+) -> list[str]:  # fmt: skip
+    """What an operator makes of each modality by itself, on its grid; returns the keys of the parts."""
+    return [
+        drawing.add(
+            f"{stream.sense}.{name}", name, stream.sense, values(stream)[0], after=(before,), formula=formula,
+            links=grid_links(operator.n, [int(stream.mask[0].sum())]), code=type(operator),
+            weights=(weights[stream.sense],),
+        )
+        for stream, before in zip(streams, last, strict=True)
+    ]  # fmt: skip
+
+
 def draw_tensor(drawing: Drawing, operator: TensorFusion, streams: Sequence[Stream], last: Sequence[str]) -> str:
     """Both modalities' features, their outer product and the memory; returns the key of the memory."""
-    features = []
-    for stream, before in zip(streams, last, strict=True):
-        links = grid_links(operator.n, [int(stream.mask[0].sum())])
-        features.append(
-            drawing.add(
-                f"{stream.sense}.features", "features", stream.sense, operator.appended(stream)[0], after=(before,),
-                links=links, formula="a = [U x, 1]", code=TensorFusion, weights=(operator.features[stream.sense],),
-            )
-        )  # fmt: skip
+    features = draw_each(
+        drawing,
+        streams,
+        last,
+        "features",
+        operator,
+        operator.appended,
+        formula="a = [U x, 1]",
+        weights=operator.features,
+    )
     each = np.eye(operator.n)
     product = drawing.add(
         "all.products", "products", "all", operator.product(streams)[0], after=features,
@@ -399,15 +415,16 @@ def draw_tensor(drawing: Drawing, operator: TensorFusion, streams: Sequence[Stre
 def draw_gated_unit(drawing: Drawing, operator: GatedUnit, streams: Sequence[Stream], last: Sequence[str]) -> str:
     """What both modalities have to say, the gate between them and the memory; returns the key of the memory. The links
     into the memory are as wide as the gate lets each modality through."""
-    contents = []
-    for stream, before in zip(streams, last, strict=True):
-        links = grid_links(operator.n, [int(stream.mask[0].sum())])
-        contents.append(
-            drawing.add(
-                f"{stream.sense}.content", "content", stream.sense, operator.contents(stream)[0], after=(before,),
-                links=links, formula="h = tanh(W x + b)", code=GatedUnit, weights=(operator.content[stream.sense],),
-            )
-        )  # fmt: skip
+    contents = draw_each(
+        drawing,
+        streams,
+        last,
+        "content",
+        operator,
+        operator.contents,
+        formula="h = tanh(W x + b)",
+        weights=operator.content,
+    )
     share = operator.share(streams)[0]
     gate = drawing.add(
         "all.gate", "gate", "all", share - 0.5, after=last, formula="z = σ(V [p, s] + c)", code=GatedUnit,

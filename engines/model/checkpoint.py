@@ -137,10 +137,18 @@ def save(
     return digest
 
 
-def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32, int8: bool = False) -> Checkpoint:
+def load(
+    folder: Path,
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    int8: bool = False,
+    with_answers: bool = True,
+) -> Checkpoint:
     """Read and check a model folder. Raises CheckpointError with what to do about it.
 
-    int8: multiply as `use_int8` says, which only CPUs can.
+    int8: multiply as `use_int8` says, which only CPUs can. with_answers: also read the classifier of answers; one of
+    other weights is an error, but not where it is about to be trained again.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load as load_bytes
@@ -184,7 +192,7 @@ def load(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float3
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     try:
-        answers = answer_head.load(folder, config.width, digest, device)
+        answers = answer_head.load(folder, config.width, digest, device) if with_answers else None
     except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
         raise _damaged(Message("word.the_file", "The file {name}", name=answer_head.ANSWERS_FILE)) from error
     return Checkpoint(model, tokenizer, settings["name"], digest, settings["licence"], text, answers)

@@ -70,8 +70,8 @@ N_CLASSIFIED = 10
 MOST_OTHER = 0.5
 """Above this probability of an answer that is not on the classifier's list the decoder answers alone."""
 BY_CLASSIFIER, BY_DECODER = 0.4, 0.8
-"""Exponents of both probabilities. On dev photos of DAQUAR any ratio from 1:1 to 1:3 gives the same accuracy within a
-point; this scale makes the probability of the answer as large as the share that is right."""
+"""Exponents of both probabilities, chosen on dev photos of DAQUAR: their ratio for the accuracy, their scale so that
+the probability of an answer is about the share of such answers that is right."""
 N_MOMENTS = 16
 """Stretches a clip is cut into to find the one an answer rests on: at most one frame in each."""
 MOMENT_SHARE = 0.1

@@ -5,8 +5,7 @@
 RUN holds the feature maps that `engines.training.train` stored. The questions by people are about rooms, and so are
 their answers; the head must know when it is asked about anything else. Their questions put to photos of anything else,
 and questions made from captions whose answer is not on the list (whether there is a dog, what somebody does), put to
-rooms and to other photos, therefore belong to no answer of the list. Two minutes on one core;
-`--epochs` was chosen on the dev split.
+rooms and to other photos, therefore belong to no answer of the list. `--epochs` was chosen on the dev split.
 """
 
 from __future__ import annotations
@@ -149,16 +148,16 @@ def _states(model: checkpoint.Checkpoint, texts: Sequence[str]) -> list[Tensor]:
     return out
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("run", type=Path, help="folder with stored features")
     parser.add_argument("--model", type=Path, default=checkpoint.BUILTIN)
     parser.add_argument("--out", type=Path, default=None, help="where to write the head (default: beside the model)")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    wanted = parser.parse_args()
+    wanted = parser.parse_args(argv)
     torch.set_num_threads(1)
-    model = checkpoint.load(wanted.model)
+    model = checkpoint.load(wanted.model, with_answers=False)
     head = train(model, open_photos(wanted.run), epochs=wanted.epochs)
     answer_head.save(head, wanted.out or wanted.model, model.digest)
     print(f"{len(head.answers) - 1} answers, {sum(p.numel() for p in head.parameters()):,} parameters")

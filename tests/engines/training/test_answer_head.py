@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engines.model import checkpoint
-from engines.model.answer_head import OTHER
+from engines.model.answer_head import OTHER, AnswerHead, save
 from engines.training import answer_head
 from engines.training.answer_head import Example, by_people, caption_pairs, compared, misplaced
 from engines.training.sources import PhotoSources
@@ -85,3 +85,15 @@ def test_it_learns_the_answers_that_are_given_often_and_what_the_picture_says(ph
         tokens = pattern(i, tiny.model.config.width)[None]
         named = [found for found, _ in head.likeliest(words, mask, tokens, 3) if found]
         assert named[0] == answer
+
+
+def test_a_head_of_other_weights_is_trained_again(photos, monkeypatch, tmp_path):
+    tiny = checkpoint.tiny()
+    checkpoint.save(tmp_path, tiny.model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
+    head = AnswerHead(tiny.model.config.width, [OTHER, "chair"])
+    save(head, tmp_path, "the digest before")
+    monkeypatch.setattr(answer_head, "open_photos", lambda run: photos)
+    monkeypatch.setattr(answer_head, "train", lambda model, photos, epochs: head)
+    answer_head.main(["run", "--model", str(tmp_path)])
+    loaded = checkpoint.load(tmp_path).answers
+    assert loaded is not None and loaded.answers == (OTHER, "chair")
