@@ -268,7 +268,8 @@ def _judged(
     probability: of the answer, where the classifier knows it."""
     guesses = list(dict.fromkeys(encoder.tokenizer.decode(ids) for ids, _ in hypothesis.alternatives))
     if probability is not None:
-        return doubt.of_probability(encoder, "doubt.answer", probability, guesses)
+        single = [text for text in guesses if "," not in text]  # lists would read as more guesses
+        return doubt.of_probability(encoder, "doubt.answer", probability, single)
     judged = doubt.answer(encoder, encoded, hypothesis, [text for text in guesses if text])
     if judged.confidence is None:
         return doubt.Judgement(math.exp(hypothesis.mean_logprob))

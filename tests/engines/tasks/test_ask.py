@@ -228,3 +228,11 @@ def test_all_other_questions_are_answered_by_the_decoder_alone(with_answers, pho
         hide=frozenset({"picture", "names"} if case == "hidden" else ()),
     )
     assert last.end == "finished" and last.text != "table"
+
+
+def test_a_list_of_things_is_no_guess_among_others(encoder, photo, monkeypatch):
+    told = []
+    monkeypatch.setattr(ask.doubt, "of_probability", lambda *given: told.append(given[3]))
+    found = tuple((tuple(encoder.tokenizer.encode(text)), -1.0) for text in ("pillow", "pillow, sheet", "clothes"))
+    ask._judged(encoder, encoder.encode(photo), Hypothesis(found[0][0], -1.0, True, alternatives=found), 0.3)
+    assert told == [["pillow", "clothes"]]
