@@ -23,9 +23,10 @@ from typing import Any
 
 import av
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from engines.errors import MediaError, StudioError
+from engines.media.photos import PILLOW_FAULTS
 from engines.protocol import RATE_HZ, Photo, Sound
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 MAYBE_SPOKEN = frozenset({"children_playing", "street_music"})  # labels of sounds in which there may be words
 CAPTIONS_ONLY = "captions_only.jsonl.gz"
 """The one list among the photos whose photos are not there."""
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP")
+"""What Pillow may try: a plugin that something else has loaded brings faults of its own."""
 
 
 class DatasetMissing(StudioError):
@@ -77,9 +80,9 @@ class Member:
 def decode_photo(data: bytes, name: str) -> Photo:
     """Picture bytes (WebP, PNG, JPEG) to (H, W, 3) uint8. name: for the error sentence only."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=PHOTO_FORMATS) as image:
             return Photo(np.asarray(image.convert("RGB")))
-    except (UnidentifiedImageError, OSError) as error:
+    except PILLOW_FAULTS as error:
         raise MediaError("archive_not_a_picture", "{name} is not a picture that can be read.", name=name) from error
 
 

@@ -54,7 +54,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.subtitle_files": BASE,
     "engines.index": BASE,
     "engines.text": BASE,
-    "engines.archives": BASE,
+    "engines.archives": (*BASE, "engines.media"),
     "engines.model": (*BASE, "engines.text"),
     "engines.align": (*BASE, "engines.text"),
     "engines.decoding": (*BASE, "engines.model", "engines.text"),

@@ -38,7 +38,7 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _AVIF_BRANDS = (b"avif", b"avis")
 _JXL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
-_FAULTS: tuple[type[Exception], ...] = (
+PILLOW_FAULTS: tuple[type[Exception], ...] = (
     *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError),
     *(RuntimeError, AssertionError, struct.error, zlib.error, ImageCms.PyCMSError),
 )
@@ -119,7 +119,7 @@ def opened(path: Path) -> Iterator[Opened | None]:
             image = None
         except _BOMBS as error:
             raise refusal("too_many_pixels", path) from error
-        except _FAULTS as error:
+        except PILLOW_FAULTS as error:
             raise refusal("damaged", path) from error
         if image is None:
             if first[4:8] == b"ftyp" and first[8:12] in _AVIF_BRANDS:  # film decoders would take it for a clip
@@ -134,7 +134,7 @@ def opened(path: Path) -> Iterator[Opened | None]:
                 yield Opened(path, file, image, formats)
             except _BOMBS as error:
                 raise refusal("too_many_pixels", path) from error
-            except _FAULTS as error:
+            except PILLOW_FAULTS as error:
                 raise refusal("damaged", path) from error
 
 
@@ -343,7 +343,7 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB") or image
-        except _FAULTS:  # a damaged profile, or one of another colour space
+        except PILLOW_FAULTS:  # a damaged profile, or one of another colour space
             return image.convert("RGB")
     return image.convert("RGB")
 
@@ -351,7 +351,7 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(0x0112, 1))
-    except _FAULTS:  # a photo with broken EXIF is still a photo; it is taken as upright
+    except PILLOW_FAULTS:  # a photo with broken EXIF is still a photo; it is taken as upright
         return 1
 
 
@@ -393,7 +393,7 @@ class Animation:
                 is_there = self._reach(i)
                 image.load()
                 frames[image.tell()] = _finished(image, _target(image.size, max_side)).pixels
-            except _FAULTS:  # it breaks off
+            except PILLOW_FAULTS:  # it breaks off
                 if not frames:
                     raise
                 break
