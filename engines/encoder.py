@@ -32,7 +32,7 @@ from engines.model.checkpoint import Checkpoint
 from engines.model.concepts import Name, NameTable, listed, names
 from engines.model.features import log_mel, photo_tensor
 from engines.model.fusion import SOUND_POOL, Heard, Memory, Stream
-from engines.protocol import LANGUAGES, RATE_HZ, Clip, Kind, Media, Photo, Sense, Sound
+from engines.protocol import LANGUAGES, RATE_HZ, Clip, Kind, Media, Modality, Photo, Sound
 from engines.text import tidy
 
 MAX_HEARD_S = 27.0
@@ -209,7 +209,7 @@ class MediaEncoder:
         language: str = "en",
         *,
         whole: bool = False,
-        hide: frozenset[Sense] = frozenset(),
+        hide: frozenset[Modality] = frozenset(),
     ) -> list[Stream]:
         """One row for fusion: the picture, each frame pooled to 4 tokens unless `whole`, the sound track, and the names
         of what is shown, in a language. Names come from the picture, so they are hidden with it."""

@@ -29,7 +29,7 @@ RATE_HZ = 16_000
 
 Kind: TypeAlias = Literal["photo", "sound", "speech", "clip", "text"]
 KINDS: tuple[Kind, ...] = ("photo", "sound", "speech", "clip", "text")
-Sense: TypeAlias = Literal["picture", "sound", "names"]
+Modality: TypeAlias = Literal["picture", "sound", "names"]
 Why: TypeAlias = Literal["seen", "heard", "said", "written", "named"]
 """What of a file fits a query: what it shows, its sound, the words said or written in it, or the name of a thing it
 shows."""
@@ -157,7 +157,7 @@ class TranslateRequest:
 class AskRequest:
     """Ask about a clip, a photo or a sound.
 
-    history: earlier (question, answer) pairs about the same media, oldest first. hide: senses to take away, so that
+    history: earlier (question, answer) pairs about the same media, oldest first. hide: modalities to take away, so that
     one can see what the answer rests on. track: of the sound, 0 for the file's own choice.
     """
 
@@ -166,7 +166,7 @@ class AskRequest:
     language: str = "en"
     track: int = 0
     history: tuple[tuple[str, str], ...] = ()
-    hide: frozenset[Sense] = frozenset()
+    hide: frozenset[Modality] = frozenset()
 
     def __post_init__(self) -> None:
         _track(self.track)
@@ -180,7 +180,7 @@ class AskRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedRequest:
-    """Put text or media into the space all senses share.
+    """Put text or media into the space all modalities share.
 
     against: the kind of media that the vector of a text is compared with, as a search has one for each kind: pictures
     carry codes of what they show, which a text gets for them and for nothing else.
@@ -390,7 +390,7 @@ class AskResult(Result):
     """text: the answer. confidence, unsure, guesses, names, written: as of a `CaptionResult`; a confidence of 0 where
     the host cannot tell. moments_s: where in the clip to look.
 
-    senses: how far the answer moves when one sense is taken away, 0 (not at all) to 1; empty until it is known.
+    senses: how far the answer moves when one modality is taken away, 0 (not at all) to 1; empty until it is known.
     silent: whether a clip or sound holds nothing to hear, as far as it was listened to: no sound track, or a silent
     one. end "empty" = a silent sound, of which nothing is left to answer from.
     """
@@ -398,7 +398,7 @@ class AskResult(Result):
     text: str = ""
     confidence: float = 0.0
     moments_s: tuple[float, ...] = ()
-    senses: tuple[tuple[Sense, float], ...] = ()
+    senses: tuple[tuple[Modality, float], ...] = ()
     silent: bool = False
     unsure: bool = False
     guesses: tuple[str, ...] = ()
@@ -505,7 +505,7 @@ class Ability:
 class HostInfo:
     """What a host is and can do. device and dtype are torch's names; memory in bytes of weights, 0 = elsewhere.
 
-    source: what `open_host` was given. takes: senses it has; of a clip the rest is left out. arithmetic: the number
+    source: what `open_host` was given. takes: modalities it has; of a clip the rest is left out. arithmetic: the number
     formats its products are computed in, "" where it does not tell.
     """
 
@@ -519,7 +519,7 @@ class HostInfo:
     licence: str
     model_digest: str
     source: str = "builtin"
-    takes: frozenset[Sense] = frozenset({"picture", "sound"})
+    takes: frozenset[Modality] = frozenset({"picture", "sound"})
     arithmetic: str = ""
 
     def serves(self, request: type, language: str | None = None) -> bool:

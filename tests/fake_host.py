@@ -43,13 +43,13 @@ from engines.protocol import (
     MapPoint,
     MapRequest,
     MapResult,
+    Modality,
     Progress,
     Request,
     Result,
     SearchRequest,
     SearchResult,
     Segment,
-    Sense,
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
@@ -96,7 +96,7 @@ class FakeHost:
         scripts: Mapping[type, Script] | None = None,
         name: str = "fake",
         source: str = "builtin",
-        takes: frozenset[Sense] = frozenset({"picture", "sound"}),
+        takes: frozenset[Modality] = frozenset({"picture", "sound"}),
     ) -> None:
         self.delay_s = delay_s
         self.error = error

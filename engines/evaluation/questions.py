@@ -27,7 +27,7 @@ from engines.archives import (
 from engines.errors import MediaError
 from engines.evaluation.bench import REASONS, Bench, Row, Rows, selective_rows, skipped
 from engines.evaluation.metrics import accuracy, holds_answer, same_answer
-from engines.protocol import AskRequest, AskResult, Media, Sense
+from engines.protocol import AskRequest, AskResult, Media, Modality
 from engines.training.clips import ClipPlan, NothingToAsk, plan, render
 from engines.training.lexicon import photo_facts
 from engines.training.questions import QUESTION_KINDS, Material
@@ -35,7 +35,7 @@ from engines.training.questions import QUESTION_KINDS, Material
 N_COMPOSED = 20 * len(QUESTION_KINDS)
 """As many of each kind."""
 
-HIDDEN: Mapping[str, frozenset[Sense]] = {
+HIDDEN: Mapping[str, frozenset[Modality]] = {
     "": frozenset(),
     "blind": frozenset({"picture", "sound"}),
     "picture_only": frozenset({"sound"}),
@@ -92,22 +92,22 @@ def _answered(
     plans: Sequence[ClipPlan],
     seen: Sequence[PhotoRecord],
     heard: Sequence[SoundRecord | SpeechRecord],
-    hidden: Mapping[str, frozenset[Sense]],
+    hidden: Mapping[str, frozenset[Modality]],
 ) -> dict[str, list[bool]]:
     """Whether each plan's question was answered right, by what was hidden."""
     right: dict[str, list[bool]] = {name: [] for name in hidden}
     for made in bench.each(plans, "composed clips"):
         clip = render(made, lambda i: seen[i].load(), lambda i: heard[i].load())
-        for name, senses in hidden.items():
-            right[name].append(_is_right(bench, clip, made.question, made.answer, made.language, senses))
+        for name, modalities in hidden.items():
+            right[name].append(_is_right(bench, clip, made.question, made.answer, made.language, modalities))
     return right
 
 
-def _is_right(bench: Bench, media: Media, question: str, answer: str, language: str, hide: frozenset[Sense]) -> bool:
+def _is_right(bench: Bench, media: Media, question: str, answer: str, language: str, hide: frozenset[Modality]) -> bool:
     return same_answer(_asked(bench, media, question, language, hide).text, answer, language)
 
 
-def _asked(bench: Bench, media: Media, question: str, language: str, hide: frozenset[Sense]) -> AskResult:
+def _asked(bench: Bench, media: Media, question: str, language: str, hide: frozenset[Modality]) -> AskResult:
     return bench.ask(AskRequest(media=media, question=question, language=language, hide=hide), AskResult)
 
 
@@ -121,7 +121,7 @@ def _accuracy_row(marks: Sequence[bool], note: str = "") -> Row:
 
 
 def _kind_rows(plans: Sequence[ClipPlan], right: Mapping[str, Sequence[bool]]) -> Rows:
-    """Per kind of question, with what the senses alone and the commonest answer reach."""
+    """Per kind of question, with what the modalities alone and the commonest answer reach."""
     rows: Rows = {}
     for kind in QUESTION_KINDS:
         own = [i for i, made in enumerate(plans) if made.kind == kind]
@@ -136,14 +136,16 @@ def _kind_rows(plans: Sequence[ClipPlan], right: Mapping[str, Sequence[bool]]) -
 
 
 def _cost_rows(plans: Sequence[ClipPlan], right: Mapping[str, Sequence[bool]]) -> Rows:
-    """How many points the loss of a sense costs on the questions that need it."""
+    """How many points the loss of a modality costs on the questions that need it."""
     rows: Rows = {}
-    senses: tuple[tuple[Sense, str], ...] = (("picture", "sound_only"), ("sound", "picture_only"))
-    for sense, without in senses:
-        own = [i for i, made in enumerate(plans) if sense in made.needs]
+    modalities: tuple[tuple[Modality, str], ...] = (("picture", "sound_only"), ("sound", "picture_only"))
+    for modality, without in modalities:
+        own = [i for i, made in enumerate(plans) if modality in made.needs]
         if own:
             cost = 100.0 * (sum(right[""][i] for i in own) - sum(right[without][i] for i in own)) / len(own)
-            rows[f"video_qa.composed.without_{sense}.cost"] = Row(cost, len(own), "points", note=f"{sense} hidden")
+            rows[f"video_qa.composed.without_{modality}.cost"] = Row(
+                cost, len(own), "points", note=f"{modality} hidden"
+            )
     return rows
 
 
@@ -183,11 +185,11 @@ def mini_rows(bench: Bench) -> Rows:
         with tempfile.TemporaryDirectory() as folder:
             for record in bench.each(records, "real clips"):
                 path = record.source.as_file(Path(folder))
-                for name, senses in HIDDEN.items():
+                for name, modalities in HIDDEN.items():
                     for question, answer in record.questions:
                         text, confidence = "", 0.0
                         try:
-                            result = _asked(bench, path, question, "en", senses)
+                            result = _asked(bench, path, question, "en", modalities)
                             text, confidence = result.text, result.confidence
                         except MediaError:
                             unread.add(record.id)

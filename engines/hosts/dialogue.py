@@ -17,10 +17,10 @@ from engines.protocol import (
     AskRequest,
     Cancel,
     CaptionRequest,
+    Modality,
     Progress,
     Result,
     Segment,
-    Sense,
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
@@ -36,7 +36,7 @@ class Dialogue:
     """A model that is talked to. takes: its senses. n_tokens: by request, the most that it may write at a time."""
 
     name: str
-    takes: frozenset[Sense]
+    takes: frozenset[Modality]
     reply: Reply
     n_tokens: Mapping[type, int]
 

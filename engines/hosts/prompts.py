@@ -14,7 +14,7 @@ import numpy as np
 from engines import media as files
 from engines.errors import AbilityError, MediaError, Message
 from engines.media.loudness import is_quiet
-from engines.protocol import RATE_HZ, AskRequest, CaptionRequest, Clip, Media, Photo, Sense, Sound, TranslateRequest
+from engines.protocol import RATE_HZ, AskRequest, CaptionRequest, Clip, Media, Modality, Photo, Sound, TranslateRequest
 
 N_FRAMES = 8
 """Frames of a clip that a model is shown: a few hundred tokens each in most of them."""
@@ -51,7 +51,7 @@ class Turn:
 
 
 def material(
-    media: Media, takes: frozenset[Sense], host: str, *, hide: frozenset[Sense] = frozenset(), track: int = 0
+    media: Media, takes: frozenset[Modality], host: str, *, hide: frozenset[Modality] = frozenset(), track: int = 0
 ) -> Material:
     """What a model with these senses takes of a medium, without what is hidden. track: of its sound, as in a request.
 

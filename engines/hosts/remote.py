@@ -36,10 +36,10 @@ from engines.protocol import (
     Cancel,
     CaptionRequest,
     HostInfo,
+    Modality,
     Request,
     Result,
     Segment,
-    Sense,
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
@@ -135,7 +135,7 @@ class Found:
     writes none."""
 
     chats: bool
-    senses: frozenset[Sense]
+    senses: frozenset[Modality]
     form: str
 
     @property
@@ -167,7 +167,7 @@ def _found(server: Server, address: str, model: str, timeout_s: float) -> Found:
     senses = _declared_senses(server, address)
     if senses is None:
         photo = np.full((96, 96, 3), (200, 40, 40), np.uint8)
-        shown: dict[Sense, Turn] = {
+        shown: dict[Modality, Turn] = {
             "picture": Turn("user", "Say yes.", frames=(photo,)),
             "sound": Turn("user", "Say yes.", samples=noise[: RATE_HZ // 5]),
         }
@@ -180,7 +180,7 @@ def _may_do_other_things(error: UserError) -> bool:
     return getattr(error.__cause__, "status_code", 0) in (400, 404, 405, 422, 500, 501)
 
 
-def _declared_senses(server: Server, address: str) -> frozenset[Sense] | None:
+def _declared_senses(server: Server, address: str) -> frozenset[Modality] | None:
     """The senses llama.cpp's server tells of; None for other servers."""
     try:
         told = server.get(f"{address.removesuffix('/v1')}/props")
@@ -189,7 +189,7 @@ def _declared_senses(server: Server, address: str) -> frozenset[Sense] | None:
     modalities = told.get("modalities") if isinstance(told, dict) else None
     if not isinstance(modalities, dict):
         return None
-    names: dict[Sense, str] = {"picture": "vision", "sound": "audio"}
+    names: dict[Modality, str] = {"picture": "vision", "sound": "audio"}
     return frozenset(sense for sense, name in names.items() if modalities.get(name) is True)
 
 

@@ -60,7 +60,7 @@ class AlignedModel(nn.Module):
     ) -> dict[str, Tensor]:
         """Unit vectors (B, E) of each modality."""
         streams = trainer.streams(self.model, split, examples, noise, rng)
-        return {s.sense: self.model.vector(VECTOR_KINDS[s.sense], s.tokens, s.mask) for s in streams}
+        return {s.modality: self.model.vector(VECTOR_KINDS[s.modality], s.tokens, s.mask) for s in streams}
 
 
 def run(request: AlignmentRequest, dataset: Dataset | None, cancel: Cancel, watch: Watch | None) -> Iterator[Findings]:
@@ -146,7 +146,7 @@ def draw_network(request: AlignmentRequest, dataset: Dataset, model: AlignedMode
 
     def forward(streams: list[Stream]) -> None:
         for stream in streams:
-            model.model.vector(VECTOR_KINDS[stream.sense], stream.tokens, stream.mask)
+            model.model.vector(VECTOR_KINDS[stream.modality], stream.tokens, stream.mask)
 
     def finish(drawing: network.Drawing, last: Sequence[str]) -> None:
         found: dict[str, Tensor] = {}

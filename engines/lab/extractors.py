@@ -115,7 +115,7 @@ def _with_modality(modality: str, dataset: Dataset | None) -> Dataset:
     what = Message("word.photos", "photos") if modality == "picture" else Message("word.sounds", "sounds")
     raise RequestError(
         "classes_without_media",
-        "{name} has no {what} in every class; choose another sense, or another folder.",
+        "{name} has no {what} in every class; choose another modality, or another folder.",
         name=data.name,
         what=what,
     )

@@ -160,7 +160,7 @@ def modality_dropout_loss(request: FusionRequest, split: DatasetSplit, name: str
         total = torch.zeros(())
         for missing, share in (("", 1.0 - dropout), *((modality, dropout / 2) for modality in MODALITIES)):
             if share > 0:
-                kept = [masked(stream) if stream.sense == missing else stream for stream in streams]
+                kept = [masked(stream) if stream.modality == missing else stream for stream in streams]
                 total = total + share * trainer.cross_entropy(trainer.class_logits(model, kept), examples.labels)
         return total
 
@@ -169,7 +169,7 @@ def modality_dropout_loss(request: FusionRequest, split: DatasetSplit, name: str
 
 def masked(stream: Stream) -> Stream:
     """The same stream with every token masked."""
-    return Stream(stream.sense, stream.tokens, torch.zeros_like(stream.mask), stream.times_s)
+    return Stream(stream.modality, stream.tokens, torch.zeros_like(stream.mask), stream.times_s)
 
 
 @torch.inference_mode()
@@ -183,7 +183,7 @@ def decision_map(
     """
     levels = [
         {
-            stream.sense: stream
+            stream.modality: stream
             for stream in trainer.streams(
                 model, split, _inputs(examples, name), Noise(level, level), np.random.default_rng(request.seed)
             )

@@ -34,7 +34,7 @@ from engines.lab.data.episodes import PX, ClassPool, Episodes, MetaDataset, from
 from engines.lab.findings import Cell, Chart, Curve, Findings, Picture, Table, Watch
 from engines.lab.recorder import Recorder
 from engines.lab.requests import MamlRequest
-from engines.model.fusion import FusionModel, Memory, PoolHead, Stream, StreamSense
+from engines.model.fusion import FusionModel, Memory, PoolHead, Stream, StreamModality
 from engines.protocol import Cancel
 
 META = ("second_order", "first_order", "head")
@@ -73,7 +73,7 @@ Weights: TypeAlias = dict[str, Tensor]
 class Learner(nn.Module):
     """A `FusionModel` that classifies examples of one modality, as a function of its weights."""
 
-    def __init__(self, model: FusionModel, modality: StreamSense) -> None:
+    def __init__(self, model: FusionModel, modality: StreamModality) -> None:
         super().__init__()
         self.model, self.modality = model, modality
 
@@ -111,7 +111,7 @@ class Learner(nn.Module):
         return head if method == "head" else self.body() | head
 
 
-def build(request: MamlRequest, modality: StreamSense, **changes: object) -> Learner:
+def build(request: MamlRequest, modality: StreamModality, **changes: object) -> Learner:
     """A new model with a head of zeros. changes: fields of `ModelConfig`."""
     sizes: dict[str, object] = {
         "events": tuple(str(i + 1) for i in range(request.n_ways)),

@@ -353,14 +353,14 @@ def draw_fusion(drawing: Drawing, model: FusionModel, last: Sequence[str]) -> tu
     assert isinstance(operator, GatedFusion)
     gates = []
     for stream, before in zip(streams, last, strict=True):
-        linear = operator.gates[stream.sense]
+        linear = operator.gates[stream.modality]
         gate = 2.0 * torch.sigmoid(linear(on_grid(stream, operator.mean.n)))[0]
         links = grid_links(operator.mean.n, [int(stream.mask[0].sum())])
         gates.append(
             drawing.add(
-                f"{stream.sense}.gate",
+                f"{stream.modality}.gate",
                 "gate",
-                stream.sense,
+                stream.modality,
                 gate - 1.0,
                 after=(before,),
                 links=links,
@@ -381,9 +381,9 @@ def draw_each(
     """What an operator makes of each modality by itself, on its grid; returns the keys of the parts."""
     return [
         drawing.add(
-            f"{stream.sense}.{name}", name, stream.sense, values(stream)[0], after=(before,), formula=formula,
+            f"{stream.modality}.{name}", name, stream.modality, values(stream)[0], after=(before,), formula=formula,
             links=grid_links(operator.n, [int(stream.mask[0].sum())]), code=type(operator),
-            weights=(weights[stream.sense],),
+            weights=(weights[stream.modality],),
         )
         for stream, before in zip(streams, last, strict=True)
     ]  # fmt: skip

@@ -46,7 +46,7 @@ class TensorFusion(nn.Module):
 
     def appended(self, stream: Stream) -> Tensor:
         """A stream (B, T, D) -> its features with a 1 appended (B, k, R + 1); zeros and the 1 where it is missing."""
-        return F.pad(self.features[stream.sense](on_grid(stream, self.n)), (0, 1), value=1.0)
+        return F.pad(self.features[stream.modality](on_grid(stream, self.n)), (0, 1), value=1.0)
 
     def product(self, streams: Sequence[Stream]) -> Tensor:
         """Two streams -> the outer product of their features (B, k, (R + 1)²)."""
@@ -70,7 +70,7 @@ class GatedUnit(nn.Module):
 
     def contents(self, stream: Stream) -> Tensor:
         """A stream (B, T, D) -> what it has to say at each place, between -1 and 1 (B, k, D)."""
-        return torch.tanh(self.content[stream.sense](on_grid(stream, self.n)))
+        return torch.tanh(self.content[stream.modality](on_grid(stream, self.n)))
 
     def share(self, streams: Sequence[Stream]) -> Tensor:
         """The share of the first stream in each feature of each place (B, k, D): 1 where the second is missing, 0 where

@@ -172,7 +172,7 @@ def streams(
         found.append(Stream("text", model.read(ids, mask), mask))
     if missing is None:
         return found
-    return [Stream(s.sense, s.tokens, s.mask & ~missing[:, i, None]) for i, s in enumerate(found)]
+    return [Stream(s.modality, s.tokens, s.mask & ~missing[:, i, None]) for i, s in enumerate(found)]
 
 
 def class_logits(model: FusionModel, found: Sequence[Stream]) -> Tensor:

@@ -1,1 +1,1 @@
-"""The shared fusion model: towers for each sense, operators that fuse them, one decoder, and its checkpoint files."""
+"""The shared fusion model: towers for each modality, operators that fuse them, one decoder, its checkpoint files."""

@@ -1,4 +1,4 @@
-"""The shared fusion model: every sense to tokens, streams of them to one memory, the memory to text, tokens to vectors.
+"""The shared fusion model: modalities to tokens, streams of them to one memory, the memory to text, tokens to vectors.
 
 Read top to bottom. Axes: B batch, S mel frames (100 Hz), T sound tokens (50 Hz), N picture tokens, F frames, L text
 tokens, M memory tokens, D width, V vocabulary, E shared space.
@@ -21,8 +21,8 @@ from engines.model.sound import SoundTower
 from engines.model.text import Decoder, TextTower
 from engines.protocol import LANGUAGES
 
-StreamSense: TypeAlias = Literal["picture", "sound", "text", "names"]
-SENSES: tuple[StreamSense, ...] = ("picture", "sound", "text", "names")
+StreamModality: TypeAlias = Literal["picture", "sound", "text", "names"]
+MODALITIES: tuple[StreamModality, ...] = ("picture", "sound", "text", "names")
 VectorKind: TypeAlias = Literal["photo", "sound", "text"]
 VECTOR_KINDS: tuple[VectorKind, ...] = ("photo", "sound", "text")
 """What has a head of its own into the shared space; speech is placed by its words."""
@@ -39,9 +39,9 @@ N_CTC = 257
 
 @dataclass(frozen=True)
 class Stream:
-    """Tokens of one sense. tokens (B, T, D), mask (B, T) True = real, times_s (B, T) seconds or None."""
+    """Tokens of one modality. tokens (B, T, D), mask (B, T) True = real, times_s (B, T) seconds or None."""
 
-    sense: StreamSense
+    modality: StreamModality
     tokens: Tensor
     mask: Tensor
     times_s: Tensor | None = None
@@ -74,7 +74,7 @@ def novelty(stream: Stream) -> Tensor:
 
     Pictures are compared place by place with the frame before.
     """
-    step = FRAME_SIDE**2 if stream.sense == "picture" else 1
+    step = FRAME_SIDE**2 if stream.modality == "picture" else 1
     now = F.normalize(stream.tokens.float(), dim=-1) * stream.mask[..., None]
     before = F.pad(now, (0, 0, step, 0))[:, : now.shape[1]]
     return 1.0 - (now * before).sum(-1)
@@ -117,8 +117,8 @@ class GatedFusion(nn.Module):
         super().__init__()
         self.mean = SumFusion(config)
         gates: dict[str, nn.Module] = {}
-        for sense in SENSES if config.concepts else SENSES[:-1]:
-            gates[sense] = gate = nn.Linear(config.width, config.width)
+        for modality in MODALITIES if config.concepts else MODALITIES[:-1]:
+            gates[modality] = gate = nn.Linear(config.width, config.width)
             nn.init.zeros_(gate.weight)
             nn.init.zeros_(gate.bias)
         self.gates = nn.ModuleDict(gates)
@@ -127,7 +127,7 @@ class GatedFusion(nn.Module):
         memory = self.mean(streams)
         tokens = memory.tokens
         for stream in streams:
-            gate = 2.0 * torch.sigmoid(self.gates[stream.sense](on_grid(stream, self.mean.n)))
+            gate = 2.0 * torch.sigmoid(self.gates[stream.modality](on_grid(stream, self.mean.n)))
             tokens = tokens * torch.where(stream.mask.any(1)[:, None, None], gate, torch.ones_like(gate))
         return Memory(tokens, memory.mask)
 
@@ -148,7 +148,7 @@ class ConcatFusion(nn.Module):
 
 
 class AttentionFusion(nn.Module):
-    """All tokens side by side, then blocks in which every token may attend to those of the other senses."""
+    """All tokens side by side, then blocks in which every token may attend to those of the other modalities."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -210,12 +210,14 @@ class FusionModel(nn.Module):
         self.layer_weights = nn.Parameter(torch.zeros(config.n_sound_blocks + 1))
         self.mix_norm = nn.LayerNorm(width)
         self.sound_bridge = nn.Linear(width, width)
-        senses = SENSES if config.concepts else SENSES[:-1]
-        self.sense_embedding = nn.ParameterDict({sense: nn.Parameter(torch.zeros(width)) for sense in senses})
+        modalities = MODALITIES if config.concepts else MODALITIES[:-1]
+        self.sense_embedding = nn.ParameterDict({modality: nn.Parameter(torch.zeros(width)) for modality in modalities})
         self.clock = nn.Linear(width, width, bias=False)
         with torch.no_grad():
             self.clock.weight.zero_().fill_diagonal_(CLOCK_START)
-        self.change = nn.ParameterDict({sense: nn.Parameter(torch.zeros(width)) for sense in ("picture", "sound")})
+        self.change = nn.ParameterDict(
+            {modality: nn.Parameter(torch.zeros(width)) for modality in ("picture", "sound")}
+        )
         self.operator = OPERATORS[config.fusion](config)
         self.vectors = nn.ModuleDict({kind: PoolHead(width, config.embed_dim) for kind in VECTOR_KINDS})
         self.event_head = PoolHead(width, len(config.events))
@@ -288,7 +290,7 @@ class FusionModel(nn.Module):
     # fusion and text
 
     def fuse(self, streams: Sequence[Stream]) -> Memory:
-        """Streams of any senses -> one memory. A single stream has nothing to be fused with and passes through."""
+        """Streams of any modalities -> one memory. A single stream has nothing to be fused with and passes through."""
         if not streams:
             raise ValueError("nothing to fuse: give at least one stream")
         placed = [self._placed(stream) for stream in streams]
@@ -298,12 +300,12 @@ class FusionModel(nn.Module):
         return memory
 
     def _placed(self, stream: Stream) -> Stream:
-        tokens = stream.tokens + self.sense_embedding[stream.sense].to(stream.tokens.dtype)
+        tokens = stream.tokens + self.sense_embedding[stream.modality].to(stream.tokens.dtype)
         if stream.times_s is not None:
             clock = self.clock(time_encoding(stream.times_s, tokens.shape[2]).to(self.dtype))
-            change = novelty(stream)[..., None] * self.change[stream.sense]
+            change = novelty(stream)[..., None] * self.change[stream.modality]
             tokens = tokens + (clock + change).to(tokens.dtype)
-        return Stream(stream.sense, tokens, stream.mask, stream.times_s)
+        return Stream(stream.modality, tokens, stream.mask, stream.times_s)
 
     def decode(self, ids: Tensor, memory: Memory, cache: KVCache | None = None) -> Tensor:
         """Tokens (B, L) -> logits (B, L, V). With a cache only the new tokens are given, and the cache grows."""
@@ -315,7 +317,7 @@ class FusionModel(nn.Module):
     # heads
 
     def vector(self, kind: VectorKind, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Tokens of one medium (B, T, D) -> unit vectors (B, E) float32 in the space all senses share."""
+        """Tokens of one medium (B, T, D) -> unit vectors (B, E) float32 in the space all modalities share."""
         return F.normalize(self.vectors[kind](tokens, mask).float(), dim=-1)
 
     def ctc(self, last: Tensor) -> Tensor:

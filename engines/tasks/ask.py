@@ -1,7 +1,7 @@
 """A question about a clip, a photo or a sound, answered from its frames and its sound.
 
 The model is asked in English or Chinese, the languages it was trained to answer in; German and French questions and
-answers go through translation. After the answer the same pieces are scored again with one sense, and with one moment
+answers go through translation. After the answer the same pieces are scored again with one modality, and with one moment
 after another, taken away: what the answer loses is what it rests on.
 
 What is written in a picture is read from it, where the extra `ocr` is installed (`engines.tasks.reading`).
@@ -29,7 +29,7 @@ from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import Encoded, MediaEncoder
 from engines.model.answer_head import OTHER
 from engines.model.fusion import Memory, Stream
-from engines.protocol import AskRequest, AskResult, Progress, Sense
+from engines.protocol import AskRequest, AskResult, Modality, Progress
 from engines.tasks import doubt, reading, translate
 from engines.tasks.spelling import spelt
 
@@ -153,10 +153,10 @@ def _growing(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
     result = replace(result, text=text, confidence=judged.confidence or 0.0, progress=Progress("weighing"))
     result = replace(result, unsure=judged.unsure, guesses=judged.guesses if direct else ())
     yield result
-    senses_used = _senses_used(encoder, streams, prefix, hypothesis)
-    yield replace(result, senses=senses_used)
+    modalities_used = _modalities_used(encoder, streams, prefix, hypothesis)
+    yield replace(result, senses=modalities_used)
     moments_s = _moments_s(encoder, encoded, streams, prefix, hypothesis)
-    result = replace(result, senses=senses_used, moments_s=moments_s, progress=Progress("reading words"))
+    result = replace(result, senses=modalities_used, moments_s=moments_s, progress=Progress("reading words"))
     while not reader.look():
         yield result
     lines = () if "picture" in request.hide else reader.lines
@@ -174,7 +174,7 @@ def _question(encoder: MediaEncoder, request: AskRequest, language: str) -> Iter
 
 
 def streams_of(
-    encoder: MediaEncoder, encoded: Encoded, question: str, language: str, hide: frozenset[Sense] = frozenset()
+    encoder: MediaEncoder, encoded: Encoded, question: str, language: str, hide: frozenset[Modality] = frozenset()
 ) -> list[Stream]:
     """What an answer is written from: the picture (a photo whole), the sound, the names, and the question."""
     return [
@@ -200,11 +200,11 @@ def classified(
     with all of them as its alternatives. None where the answer is likelier not on the classifier's list, where the
     picture is hidden, and for a model without a classifier.
     """
-    seen = encoded.frames is not None and any(stream.sense == "picture" for stream in streams)
+    seen = encoded.frames is not None and any(stream.modality == "picture" for stream in streams)
     if encoder.answers is None or encoded.kind != "photo" or not seen:
         return None
     assert encoded.frames is not None
-    words = next(stream for stream in streams if stream.sense == "text")
+    words = next(stream for stream in streams if stream.modality == "text")
     best = encoder.answers.likeliest(words.tokens, words.mask, encoded.frames.flatten(0, 1)[None], N_CLASSIFIED)
     other = next((probability for answer, probability in best if answer == OTHER), 0.0)
     if other > MOST_OTHER:
@@ -229,7 +229,7 @@ def classified(
 
 
 def _told(encoder: MediaEncoder, encoded: Encoded, request: AskRequest) -> str | None:
-    """The answer to a question that needs no model: what is said, or that a sense is missing; None for all others."""
+    """The answer to a question that needs no model: what is said, or that something is missing; None otherwise."""
     heard = encoded.sound is not None and "sound" not in request.hide
     about_sound = bool(_HEARING.search(request.question))
     if encoded.kind != "photo" and _SAYING.search(request.question):
@@ -281,17 +281,19 @@ def asked(encoder: MediaEncoder, question: str) -> Stream:
     return Stream("text", *encoder.read(encoder.tokenizer.encode(question)[:MAX_QUESTION_TOKENS]))
 
 
-def _senses_used(
+def _modalities_used(
     encoder: MediaEncoder, streams: Sequence[Stream], prefix: torch.Tensor, answer: Hypothesis
-) -> tuple[tuple[Sense, float], ...]:
-    """For each sense there is, the part of the answer's probability that goes when it is taken away."""
+) -> tuple[tuple[Modality, float], ...]:
+    """For each modality there is, the part of the answer's probability that goes when it is taken away."""
     before = float(_probability(encoder, streams, prefix, answer)[0])
-    found: list[tuple[Sense, float]] = []
+    found: list[tuple[Modality, float]] = []
     for stream in streams:
-        if stream.sense != "text":
-            gone = {stream.sense, "names"} if stream.sense == "picture" else {stream.sense}  # names are of the picture
-            left = [other for other in streams if other.sense not in gone]
-            found.append((stream.sense, _lost(before, float(_probability(encoder, left, prefix, answer)[0]))))
+        if stream.modality != "text":
+            gone = (
+                {stream.modality, "names"} if stream.modality == "picture" else {stream.modality}
+            )  # names are of the picture
+            left = [other for other in streams if other.modality not in gone]
+            found.append((stream.modality, _lost(before, float(_probability(encoder, left, prefix, answer)[0]))))
     return tuple(found)
 
 
@@ -316,7 +318,7 @@ def _moments_s(
         if stream.times_s is not None:
             at = (stream.times_s / end_s * N_MOMENTS).long()  # (1, T), 0 to N_MOMENTS - 1
             mask = mask & (at != torch.arange(N_MOMENTS + 1, device=at.device)[:, None])
-        rows.append(Stream(stream.sense, tokens, mask, stream.times_s))
+        rows.append(Stream(stream.modality, tokens, mask, stream.times_s))
     probabilities = _probability(encoder, rows, prefix, answer)
     least = int(probabilities[:-1].argmin())
     if _lost(float(probabilities[-1]), float(probabilities[least])) < MOMENT_SHARE:

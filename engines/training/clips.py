@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from engines.errors import StudioError
-from engines.protocol import RATE_HZ, Clip, Photo, Sense, Sound
+from engines.protocol import RATE_HZ, Clip, Modality, Photo, Sound
 from engines.training.questions import NEEDS, QUESTION_KINDS, QUESTIONS, Composer, Material, NoFit
 
 Box: TypeAlias = tuple[float, float, float, float]
@@ -71,7 +71,7 @@ class ClipPlan:
     answer: str
     language: str
     kind: str
-    needs: frozenset[Sense]
+    needs: frozenset[Modality]
 
     def frame_times_s(self, n_frames: int = 16) -> tuple[float, ...]:
         """The middles of n_frames equal parts of the clip."""

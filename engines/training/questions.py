@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from engines.protocol import Sense
+from engines.protocol import Modality
 from engines.training.lexicon import LEXICON, SEEN_AND_HEARD, SOUND_NAMES, SUBJECTS, THINGS, PhotoFacts, alike
 
 MIN_S, MAX_S = 3, 10
@@ -319,7 +319,7 @@ _BOTH: dict[str, _Question] = {"both": both, "where": where, "heard_while": hear
 
 QUESTIONS: dict[str, _Question] = _PICTURE | _SOUND | _BOTH
 QUESTION_KINDS: tuple[str, ...] = tuple(QUESTIONS)
-NEEDS: dict[str, frozenset[Sense]] = {
+NEEDS: dict[str, frozenset[Modality]] = {
     **{kind: frozenset({"picture"}) for kind in _PICTURE},
     **{kind: frozenset({"sound"}) for kind in _SOUND},
     **{kind: frozenset({"picture", "sound"}) for kind in _BOTH},

@@ -49,8 +49,8 @@ def test_encoding_goes_in_steps_and_ends_whole(encoder, clip):
 
 def test_a_hidden_sense_is_not_among_the_streams(encoder, clip):
     encoded = encoder.encode(clip)
-    assert [stream.sense for stream in encoder.streams(encoded, hide=frozenset({"picture"}))] == ["sound"]
-    assert [stream.sense for stream in encoder.streams(encoded, hide=frozenset({"sound"}))] == ["picture"]
+    assert [stream.modality for stream in encoder.streams(encoded, hide=frozenset({"picture"}))] == ["sound"]
+    assert [stream.modality for stream in encoder.streams(encoded, hide=frozenset({"sound"}))] == ["picture"]
     assert encoder.streams(encoded, hide=frozenset({"picture", "sound"})) == []
 
 

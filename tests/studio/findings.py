@@ -66,7 +66,7 @@ def finished() -> Findings:
 
 
 def mapped(n: int = 6) -> Findings:
-    """An alignment run with a map before and one after, n dots for each of two senses."""
+    """An alignment run with a map before and one after, n dots for each of two modalities."""
     labels = tuple(str(i % 10) for i in range(n))
     places = np.stack([np.arange(n), np.arange(n) % 3], 1).astype(np.float32)
 

@@ -25,7 +25,7 @@ from engines.hosts.pretrained import chat, checkpoint, pictures, spaces, speech,
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
 from engines.hosts.pretrained.generation import GenerationLock
 from engines.hosts.results import Steps, closed, finalise
-from engines.protocol import Cancel, HostInfo, Request, Result, Sense
+from engines.protocol import Cancel, HostInfo, Modality, Request, Result
 from engines.settings import Settings
 
 FAMILIES: dict[str, ModuleType] = {
@@ -55,7 +55,7 @@ def load(folder: Path, source: str, *, settings: Settings) -> PretrainedHost:
 
 def _info(found: Checkpoint, place: Place) -> HostInfo:
     family = FAMILIES[found.family]
-    takes: frozenset[Sense] = family.takes(found) if hasattr(family, "takes") else frozenset({"sound"})
+    takes: frozenset[Modality] = family.takes(found) if hasattr(family, "takes") else frozenset({"sound"})
     return HostInfo(
         name=found.name,
         abilities=family.abilities(found),

@@ -24,7 +24,7 @@ from engines.protocol import (
     AskRequest,
     Cancel,
     CaptionRequest,
-    Sense,
+    Modality,
     TranscribeRequest,
     TranslateRequest,
 )
@@ -34,10 +34,10 @@ N_NEW = {CaptionRequest: 80, AskRequest: 240, TranscribeRequest: 220, TranslateR
 """The most tokens that are written."""
 
 
-def takes(checkpoint: Checkpoint) -> frozenset[Sense]:
+def takes(checkpoint: Checkpoint) -> frozenset[Modality]:
     """The senses a checkpoint has: a tower for each in its config, and a processor beside it."""
     config = {**checkpoint.config, **(checkpoint.config.get("thinker_config") or {})}
-    found: set[Sense] = set()
+    found: set[Modality] = set()
     if any(config.get(key) for key in ("vision_config", "img_processor", "vision_model_config")):
         found.add("picture")
     if any(config.get(key) for key in ("audio_config", "audio_processor", "audio_encoder_config")):

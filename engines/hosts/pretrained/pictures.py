@@ -16,13 +16,13 @@ from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
 from engines.hosts.pretrained.generation import GenerationLock, is_cut
 from engines.hosts.results import RESULTS, Steps, Written
-from engines.protocol import Ability, AskRequest, Cancel, CaptionRequest, Progress, Result, Sense
+from engines.protocol import Ability, AskRequest, Cancel, CaptionRequest, Modality, Progress, Result
 
 LANGUAGE = "en"
 N_NEW = 60
 
 
-def takes(_: Checkpoint) -> frozenset[Sense]:
+def takes(_: Checkpoint) -> frozenset[Modality]:
     return frozenset({"picture"})
 
 

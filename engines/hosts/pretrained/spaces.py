@@ -30,9 +30,9 @@ from engines.protocol import (
     Kind,
     MapRequest,
     Media,
+    Modality,
     Photo,
     SearchRequest,
-    Sense,
     Sound,
 )
 from engines.tasks import maps, search
@@ -43,7 +43,7 @@ FIT_MIDDLE = 0.25
 lie around 0.3, of others around 0.2 (Radford et al. 2021). A guess until it is calibrated on data."""
 
 
-def takes(checkpoint: Checkpoint) -> frozenset[Sense]:
+def takes(checkpoint: Checkpoint) -> frozenset[Modality]:
     return frozenset({"sound" if checkpoint.model_type == "clap" else "picture"})
 
 

@@ -21,7 +21,7 @@ from engines.errors import RequestError
 from engines.lab.data.arrays import Pictures, Sounds
 from engines.lab.data.datasets import Characters, Dataset, DatasetSplit, bundled, characters, digits, omniglot
 from engines.lab.findings import DatasetRecord
-from engines.model.fusion import StreamSense
+from engines.model.fusion import StreamModality
 
 PX = 32
 """The side of a picture, the least that the picture tower takes; a drawing has 28."""
@@ -50,7 +50,7 @@ class ClassPool:
     noise: float = 0.0
 
     @property
-    def modality(self) -> StreamSense:
+    def modality(self) -> StreamModality:
         return "picture" if isinstance(self.examples, Pictures) else "sound"
 
     def episodes(self, n_tasks: int, n_ways: int, n_shots: int, n_queries: int, rng: np.random.Generator) -> Episodes:

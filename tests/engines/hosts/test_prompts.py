@@ -13,16 +13,16 @@ from engines.protocol import (
     AskRequest,
     CaptionRequest,
     Clip,
-    Sense,
+    Modality,
     Sound,
     TranslateRequest,
 )
 from tests.conftest import tone, write_photo, write_sound
 from tests.engines.media.makers import pitch_hz, several_tracks
 
-BOTH: frozenset[Sense] = frozenset({"picture", "sound"})
-SEES: frozenset[Sense] = frozenset({"picture"})
-HEARS: frozenset[Sense] = frozenset({"sound"})
+BOTH: frozenset[Modality] = frozenset({"picture", "sound"})
+SEES: frozenset[Modality] = frozenset({"picture"})
+HEARS: frozenset[Modality] = frozenset({"sound"})
 SILENCE = Sound(np.zeros(RATE_HZ, np.float32))
 
 

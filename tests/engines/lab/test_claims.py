@@ -95,7 +95,7 @@ WHOLE = FusionRequest(operator=("concat", "attention"), modality_dropout=0.0)
 @pytest.mark.parametrize("operator", ["average", "concat", "attention"])
 def test_fusion_beats_the_better_sense_under_noise(operator):
     found = measured(WITH_DROPS)["fusion"]
-    better = max(found[sense]["accuracy %"] for sense in ("picture", "sound"))
+    better = max(found[modality]["accuracy %"] for modality in ("picture", "sound"))
     assert found[operator]["accuracy %"] > better + 5.0
 
 
@@ -125,8 +125,8 @@ def test_only_what_knows_the_pairs_aligns():
 def test_the_spoken_finds_the_others_worst():
     found = measured(ALIGNED)["alignment"]["contrastive"]
     spoken, written, word = (
-        sum(value for column, value in found.items() if column.startswith(f"{sense} →")) / 2
-        for sense in ("spoken", "written", "word")
+        sum(value for column, value in found.items() if column.startswith(f"{modality} →")) / 2
+        for modality in ("spoken", "written", "word")
     )
     assert spoken < min(written, word) - 5.0
 

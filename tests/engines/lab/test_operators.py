@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from engines.lab import trainer
 from engines.lab.data.datasets import digits
 from engines.lab.operators import RANK, GatedUnit, TensorFusion
-from engines.model.fusion import GatedFusion, Stream, StreamSense, SumFusion
+from engines.model.fusion import GatedFusion, Stream, StreamModality, SumFusion
 
 CONFIG = trainer.lab_config(digits(), width=8, fusion_grid=2)
 
 
-def stream(sense: StreamSense, tokens: Tensor, *, missing: bool = False) -> Stream:
-    return Stream(sense, tokens, torch.full(tokens.shape[:2], not missing))
+def stream(modality: StreamModality, tokens: Tensor, *, missing: bool = False) -> Stream:
+    return Stream(modality, tokens, torch.full(tokens.shape[:2], not missing))
 
 
 @pytest.fixture

@@ -87,10 +87,10 @@ def test_names_are_listed_as_each_language_does():
 def test_a_picture_brings_its_names_as_a_stream_that_goes_with_it(knowing, photo):
     encoder = MediaEncoder(knowing)
     encoded = replace(encoder.encode(photo), names=names(np.array([0.0, 0.0, 1.0]), knowing.model.config))
-    assert [stream.sense for stream in encoder.streams(encoded)] == ["picture", "names"]
+    assert [stream.modality for stream in encoder.streams(encoded)] == ["picture", "names"]
     for hidden in ("names", "picture"):
         shown = encoder.streams(encoded, hide=frozenset({hidden}))
-        assert "names" not in [stream.sense for stream in shown]
+        assert "names" not in [stream.modality for stream in shown]
 
 
 @pytest.mark.parametrize("text", ["cup", "Tasse", "杯子"])

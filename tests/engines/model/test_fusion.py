@@ -1,4 +1,4 @@
-"""Fusion: four operators over any subset of the senses, and the heads on top of it."""
+"""Fusion: four operators over any subset of the modalities, and the heads on top of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from engines.model.fusion import (
     VECTOR_KINDS,
     FusionModel,
     Stream,
-    StreamSense,
+    StreamModality,
     concatenate,
     novelty,
     on_grid,
@@ -43,25 +43,25 @@ SHAKEN = {kind: shaken(kind) for kind in KINDS["fusion"]}
 every_operator = pytest.mark.parametrize("kind", KINDS["fusion"])
 IDS = torch.tensor([[1, 2, 3], [4, 5, 6]])
 N_TOKENS = {"picture": 8, "sound": 5, "text": 3}
-SENSES: tuple[StreamSense, ...] = ("picture", "sound", "text")
+MODALITIES: tuple[StreamModality, ...] = ("picture", "sound", "text")
 """Of a model without concepts, which knows no names."""
 
 
-def stream(sense: StreamSense, mask: Tensor | None = None) -> Stream:
-    """Two rows of tokens of a sense with their times, all real if not said otherwise."""
-    n = N_TOKENS[sense]
+def stream(modality: StreamModality, mask: Tensor | None = None) -> Stream:
+    """Two rows of tokens of a modality with their times, all real if not said otherwise."""
+    n = N_TOKENS[modality]
     mask = torch.ones(2, n, dtype=torch.bool) if mask is None else mask
-    times_s = None if sense == "text" else torch.arange(n).expand(2, -1) / 5
-    return Stream(sense, drawn(2, n, 32, seed=n), mask, times_s)
+    times_s = None if modality == "text" else torch.arange(n).expand(2, -1) / 5
+    return Stream(modality, drawn(2, n, 32, seed=n), mask, times_s)
 
 
-def timeless(sense: StreamSense) -> Stream:
+def timeless(modality: StreamModality) -> Stream:
     """The same of a photo or a sound that is no clip: nothing has a time."""
-    return replace(stream(sense), times_s=None)
+    return replace(stream(modality), times_s=None)
 
 
-def masked(sense: StreamSense) -> Stream:
-    return stream(sense, torch.zeros(2, N_TOKENS[sense], dtype=torch.bool))
+def masked(modality: StreamModality) -> Stream:
+    return stream(modality, torch.zeros(2, N_TOKENS[modality], dtype=torch.bool))
 
 
 def written(model: FusionModel, *streams: Stream) -> Tensor:
@@ -72,32 +72,32 @@ def test_every_kind_of_fusion_has_an_operator():
     assert tuple(OPERATORS) == KINDS["fusion"]
 
 
-# --- any subset of senses ----------------------------------------------------------------------------------------
+# --- any subset of modalities ----------------------------------------------------------------------------------------
 
 
 @every_operator
-@pytest.mark.parametrize("senses", [s for n in (1, 2, 3) for s in combinations(SENSES, n)], ids="+".join)
-def test_any_subset_of_senses_can_be_written_from(kind, senses):
-    logits = written(SHAKEN[kind], *map(stream, senses))
+@pytest.mark.parametrize("modalities", [s for n in (1, 2, 3) for s in combinations(MODALITIES, n)], ids="+".join)
+def test_any_subset_of_senses_can_be_written_from(kind, modalities):
+    logits = written(SHAKEN[kind], *map(stream, modalities))
     assert logits.shape == (2, 3, 50)
     assert logits.isfinite().all()
 
 
 @every_operator
-@pytest.mark.parametrize("gone", SENSES)
+@pytest.mark.parametrize("gone", MODALITIES)
 def test_a_masked_sense_is_an_absent_one(kind, gone):
     model = SHAKEN[kind]
-    there = [stream(sense) for sense in SENSES if sense != gone]
-    hidden = [masked(sense) if sense == gone else stream(sense) for sense in SENSES]
+    there = [stream(modality) for modality in MODALITIES if modality != gone]
+    hidden = [masked(modality) if modality == gone else stream(modality) for modality in MODALITIES]
     assert torch.allclose(written(model, *hidden), written(model, *there), atol=1e-4)
 
 
 @every_operator
-@pytest.mark.parametrize("sense", SENSES)
-def test_every_sense_that_is_there_counts(kind, sense):
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_every_sense_that_is_there_counts(kind, modality):
     model = SHAKEN[kind]
-    hidden = [masked(s) if s == sense else stream(s) for s in SENSES]
-    assert not torch.allclose(written(model, *hidden), written(model, *map(stream, SENSES)), atol=1e-3)
+    hidden = [masked(s) if s == modality else stream(s) for s in MODALITIES]
+    assert not torch.allclose(written(model, *hidden), written(model, *map(stream, MODALITIES)), atol=1e-3)
 
 
 @every_operator
@@ -105,7 +105,7 @@ def test_a_sense_may_be_gone_from_one_row_only(kind):
     model, mask = SHAKEN[kind], torch.ones(2, 5, dtype=torch.bool)
     mask[1] = False
     mixed = written(model, stream("picture"), stream("sound", mask), stream("text"))
-    assert torch.allclose(mixed[0], written(model, *map(stream, SENSES))[0], atol=1e-4)
+    assert torch.allclose(mixed[0], written(model, *map(stream, MODALITIES))[0], atol=1e-4)
     assert torch.allclose(mixed[1], written(model, stream("picture"), stream("text"))[1], atol=1e-4)
 
 
@@ -127,13 +127,13 @@ def test_a_sound_that_starts_late_is_heard_like_one_that_ends_early(kind):
 
 
 @every_operator
-@pytest.mark.parametrize("sense", SENSES)
-def test_a_single_sense_passes_through(kind, sense):
-    model, alone = SHAKEN[kind], stream(sense)
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_single_sense_passes_through(kind, modality):
+    model, alone = SHAKEN[kind], stream(modality)
     memory = model.fuse([alone])
     assert torch.equal(memory.mask, alone.mask)
     assert torch.equal(memory.tokens, model._placed(alone).tokens)
-    assert torch.equal(FRESH[kind].fuse([timeless(sense)]).tokens, alone.tokens)
+    assert torch.equal(FRESH[kind].fuse([timeless(modality)]).tokens, alone.tokens)
 
 
 @every_operator
@@ -144,12 +144,12 @@ def test_nothing_cannot_be_fused(kind):
 
 # --- the clock of clips and what changes by it -------------------------------------------------------------------
 
-timed = pytest.mark.parametrize("sense", ["picture", "sound"])
+timed = pytest.mark.parametrize("modality", ["picture", "sound"])
 
 
 @timed
-def test_the_clock_starts_as_a_quarter_of_the_plain_time(sense):
-    model, own = FRESH["concat"], stream(sense)
+def test_the_clock_starts_as_a_quarter_of_the_plain_time(modality):
+    model, own = FRESH["concat"], stream(modality)
     assert CLOCK_START == 0.25
     plain = time_encoding(own.times_s, 32)
     assert torch.allclose(model.fuse([own]).tokens, own.tokens + plain / 4, atol=1e-6)
@@ -157,29 +157,29 @@ def test_the_clock_starts_as_a_quarter_of_the_plain_time(sense):
 
 
 @timed
-def test_the_clock_and_the_change_are_added_to_what_has_times(sense):
-    model, own = SHAKEN["concat"], stream(sense)
+def test_the_clock_and_the_change_are_added_to_what_has_times(modality):
+    model, own = SHAKEN["concat"], stream(modality)
     clock = model.clock(time_encoding(own.times_s, 32))
-    added = clock + novelty(own)[..., None] * model.change[sense] + model.sense_embedding[sense]
+    added = clock + novelty(own)[..., None] * model.change[modality] + model.sense_embedding[modality]
     assert torch.allclose(model.fuse([own]).tokens, own.tokens + added, atol=1e-5)
 
 
 @timed
-def test_another_time_or_another_past_is_another_memory(sense):
-    model, own = SHAKEN["concat"], stream(sense)
+def test_another_time_or_another_past_is_another_memory(modality):
+    model, own = SHAKEN["concat"], stream(modality)
     later = replace(own, times_s=torch.full_like(own.times_s, 7.0))
-    first = torch.arange(own.tokens.shape[1]) < (FRAME_SIDE**2 if sense == "picture" else 1)
+    first = torch.arange(own.tokens.shape[1]) < (FRAME_SIDE**2 if modality == "picture" else 1)
     other = replace(own, tokens=torch.where(first[:, None], -own.tokens, own.tokens))
     now, then, after = (model.fuse([each]).tokens for each in (own, later, other))
     assert not torch.allclose(now, then, atol=1e-3)
     assert not torch.allclose(now[:, ~first], after[:, ~first], atol=1e-3)
 
 
-@pytest.mark.parametrize("sense", SENSES)
-def test_what_has_no_times_has_neither_clock_nor_change(sense):
-    model, own = shaken("concat"), timeless(sense)
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_what_has_no_times_has_neither_clock_nor_change(modality):
+    model, own = shaken("concat"), timeless(modality)
     before = model.fuse([own]).tokens
-    assert torch.equal(before, own.tokens + model.sense_embedding[sense])
+    assert torch.equal(before, own.tokens + model.sense_embedding[modality])
     model.clock.weight.fill_(9.0)
     for vector in model.change.values():
         vector.fill_(9.0)
@@ -187,9 +187,9 @@ def test_what_has_no_times_has_neither_clock_nor_change(sense):
 
 
 @timed
-def test_what_was_never_there_before_is_wholly_new(sense):
-    own = stream(sense)
-    n = FRAME_SIDE**2 if sense == "picture" else 1
+def test_what_was_never_there_before_is_wholly_new(modality):
+    own = stream(modality)
+    n = FRAME_SIDE**2 if modality == "picture" else 1
     found = novelty(own)
     assert found.shape == own.mask.shape
     assert torch.equal(found[:, :n], torch.ones(2, n))
@@ -197,11 +197,11 @@ def test_what_was_never_there_before_is_wholly_new(sense):
 
 
 @timed
-def test_nothing_is_new_where_nothing_changes_and_all_where_it_turns_round(sense):
-    n = FRAME_SIDE**2 if sense == "picture" else 1
+def test_nothing_is_new_where_nothing_changes_and_all_where_it_turns_round(modality):
+    n = FRAME_SIDE**2 if modality == "picture" else 1
     moment = drawn(2, n, 32)
     tokens = torch.cat([moment, 3.0 * moment, -moment], dim=1)  # how loud it is does not count
-    found = novelty(Stream(sense, tokens, torch.ones(2, 3 * n, dtype=torch.bool)))
+    found = novelty(Stream(modality, tokens, torch.ones(2, 3 * n, dtype=torch.bool)))
     assert torch.allclose(found, torch.tensor([1.0, 0.0, 2.0]).repeat_interleave(n).expand(2, -1), atol=1e-5)
 
 
@@ -225,19 +225,19 @@ def test_a_moment_that_is_masked_counts_as_nothing_to_the_next():
 
 
 def test_attention_starts_as_plain_concatenation():
-    streams = [timeless(sense) for sense in SENSES]
+    streams = [timeless(modality) for modality in MODALITIES]
     memory = FRESH["attention"].fuse(streams)
     assert torch.equal(memory.tokens, concatenate(streams).tokens)
     assert memory.tokens.shape == (2, 16, 32)
 
 
 def test_gates_start_open():
-    streams = [stream(sense) for sense in SENSES]
+    streams = [stream(modality) for modality in MODALITIES]
     assert torch.equal(FRESH["gated"].fuse(streams).tokens, FRESH["sum"].fuse(streams).tokens)
 
 
 def test_a_sum_is_the_mean_of_what_is_there():
-    grids = [on_grid(stream(sense), 8) for sense in ("picture", "sound")]
+    grids = [on_grid(stream(modality), 8) for modality in ("picture", "sound")]
     memory = FRESH["sum"].fuse([timeless("picture"), timeless("sound"), masked("text")])
     assert torch.allclose(memory.tokens, (grids[0] + grids[1]) / 2, atol=1e-6)
     assert memory.mask.all()
@@ -328,8 +328,8 @@ def test_every_event_is_a_question_of_its_own():
 
 def test_half_precision_gives_much_the_same():
     model = built(fusion="gated").to(torch.bfloat16)
-    half = [Stream(s.sense, s.tokens.to(torch.bfloat16), s.mask, s.times_s) for s in map(stream, SENSES)]
-    whole = written(FRESH["gated"], *map(stream, SENSES))
+    half = [Stream(s.modality, s.tokens.to(torch.bfloat16), s.mask, s.times_s) for s in map(stream, MODALITIES)]
+    whole = written(FRESH["gated"], *map(stream, MODALITIES))
     assert (written(model, *half).float() - whole).abs().max() < 0.01 * whole.abs().max()
     assert model.vector("photo", half[0].tokens, half[0].mask).dtype == torch.float32
     assert model.ctc(half[1].tokens).dtype == torch.float32

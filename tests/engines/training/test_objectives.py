@@ -259,7 +259,7 @@ def test_a_clip_is_frames_of_four_tokens_at_their_times_with_sound_and_question(
     monkeypatch.setattr(model, "fuse", lambda streams: given.extend(streams) or fuse(streams))
     loss_of("answer", model.eval(), batch)
     picture, sound, text = given
-    assert [stream.sense for stream in given] == ["picture", "sound", "text"] and text.times_s is None
+    assert [stream.modality for stream in given] == ["picture", "sound", "text"] and text.times_s is None
     photos = model.picture.adapt(batch["maps"].float().transpose(1, 2).unflatten(2, (2, 2)))
     for b, row in enumerate(batch["shown"].tolist()):
         for f, photo in enumerate(row):
