@@ -19,6 +19,7 @@ from engines import KINDS, Kind, RequestError, UserError
 from engines.index import shipped
 from engines.paths import ASSETS
 from studio import uploads
+from studio.folders import existing_folder
 
 SAMPLES = "samples"
 UPLOADS = "uploads"
@@ -64,7 +65,7 @@ class CollectionStore:
     def folder(self, typed: str) -> CollectionRef:
         """The collection of a folder on this machine. Raises RequestError if there is no such folder."""
         if not typed.strip():
-            raise RequestError("folder_needed", "Type the folder to search in first.")
+            raise RequestError("folder_needed", "Choose the folder to search in first.")
         folder = existing_folder(typed)
         collection = self._collection(folder.name or "root", folder.resolve())
         self._remember(collection.folder)
@@ -135,17 +136,6 @@ class CollectionStore:
     def _remember(self, folder: Path) -> None:
         known = [name for name in self.folders() if name != str(folder)]
         self._list().write_text(json.dumps([str(folder), *known][:20], ensure_ascii=False), encoding="utf-8")
-
-
-def existing_folder(typed: str | None) -> Path:
-    """The folder a person typed. Raises RequestError if there is none."""
-    path = (typed or "").strip().strip("\"'")
-    folder = Path(path).expanduser()
-    if not path or not folder.is_absolute() or not folder.is_dir():
-        raise RequestError(
-            "no_such_folder", "There is no such folder on this computer; type its whole path, for example ~/Pictures."
-        )
-    return folder
 
 
 def _free_name(target: Path, file: Path) -> Path:

@@ -27,7 +27,9 @@ from studio.hardening import uploaded
 from studio.i18n import both, label, page_language
 from studio.state import AppState
 from studio.stream import Job
+from studio.tabs import search_folder
 from studio.tabs.panel import Panel, wire_panel
+from studio.tabs.search_folder import FolderChoice
 from studio.tabs.search_map import LIST, WAYS, MapWiring, ShownBy, wire_map
 
 TAB = "search"
@@ -81,13 +83,14 @@ class IndexedBy:
 @dataclass(frozen=True)
 class Search:
     """The widgets of the tab. queries: suggested queries; update: updates a collection's index without a search; how:
-    list, map or timeline; files: uploaded ones."""
+    list, map or timeline; files: uploaded ones; folder: which folder of this computer."""
 
     panel: Panel
     queries: gr.HTML
     update: gr.Button
     how: gr.Radio
     files: gr.HTML
+    folder: FolderChoice
 
 
 def create_ui(state: AppState) -> Search:
@@ -110,16 +113,7 @@ def create_ui(state: AppState) -> Search:
             files = components.files(
                 "search-files", views.own_files([], state.downloads), most=N_UPLOADS, visible=False
             )
-            folder = components.dropdown(
-                "search-folder",
-                "ui.search.folder",
-                [(name, name) for name in (state.collections.folders() if state.rules.folders else [])],
-                None,
-                filterable=True,
-                allow_custom_value=True,
-                info=label("ui.search.folder.hint"),
-                visible=False,
-            )
+            folder = search_folder.create_ui(state)
             update = gr.Button(label("ui.search.update"), elem_id="search-update", visible=False, size="sm")
             with gr.Accordion(label("ui.options"), open=False, elem_classes="options"):
                 kinds = gr.CheckboxGroup(
@@ -144,8 +138,9 @@ def create_ui(state: AppState) -> Search:
                 elem_classes="segments-choice",
             )
             result = components.result_card(TAB, views.wall(state.samples))
-    extras = (kinds, n_hits, place, folder)
-    return Search(Panel(TAB, media, extras, result, run, stop, result, subtitle), queries, update, how, files)
+    extras = (kinds, n_hits, place, folder.field)
+    panel = Panel(TAB, media, extras, result, run, stop, result, subtitle)
+    return Search(panel, queries, update, how, files, folder)
 
 
 def wire(state: AppState, page: Search) -> None:
@@ -244,9 +239,11 @@ def wire(state: AppState, page: Search) -> None:
     wire_map(MapWiring(state, panel, how, shown_by, collection_for, is_read, job))
 
     def show(place: str) -> tuple[Any, ...]:
-        return tuple(gr.update(visible=seen) for seen in (place == UPLOADS, place == FOLDER, place != SAMPLES))
+        return tuple(gr.update(visible=seen) for seen in (place == UPLOADS, place != SAMPLES))
 
-    place.input(show, place, [page.files, folder, page.update], **stream.QUICK)
+    place.input(show, place, [page.files, page.update], **stream.QUICK)
+    if state.rules.folders:
+        search_folder.wire(state, page.folder, place)
     _wire_own_files(state, page.files)
 
 

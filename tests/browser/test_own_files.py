@@ -212,3 +212,31 @@ def test_own_files_stand_as_tiles_a_folder_is_chosen_and_one_is_taken_out(readin
     page.locator("#search-run").click()
     said = reading.result("search", "done")
     assert "two.png" in said and "one.png" not in said
+
+
+def test_a_folder_of_this_computer_is_found_by_walking_with_keys_alone(reading, tmp_path, photo):
+    page = reading.page
+    for n in range(3):
+        (tmp_path / f"walk {n}" / "inner").mkdir(parents=True)
+    write_photo(tmp_path / "walk 1" / "inner" / "red.png", photo)
+    page.locator("#search-place input[value=folder]").check(force=True)
+    page.wait_for_selector("#search-folders .folder-list")
+    page.locator("#search-folder input").fill(str(tmp_path))
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search-folders button:text-is('walk 1')")
+    page.locator("#search-folders li button[tabindex='0']").focus()  # "Up": the one Tab stop of the list
+    for key in ("ArrowDown", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#search-folders button:text-is('inner')")
+    page.wait_for_function("document.activeElement.matches('.folder-at')")
+    assert "walk 1" in page.evaluate("document.activeElement.innerText")
+    for key in ("ArrowDown", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#search-folders .folder-at:has-text('0 folders, 1 file to search')")
+    assert page.input_value("#search-folder input") == str(tmp_path / "walk 1" / "inner")
+    page.fill("#search-text textarea", "something red")
+    page.locator("#search-run").click()
+    assert "red.png" in reading.result("search", "done")
+    page.locator("#search-folder input").fill("/no/such/folder")
+    page.keyboard.press("Enter")
+    assert "no such folder" in page.inner_text("#search-folders .problem")

@@ -18,7 +18,7 @@ from engines import Cancel, UserError
 from engines.background import FairQueue, Queued, follow
 from engines.lab import EXPERIMENTS, Findings, LabRequest, Table, Watch, experiment, name_of
 from studio import components, stream, views
-from studio.collections import existing_folder
+from studio.folders import existing_folder
 from studio.i18n import LANGUAGES, both, label
 from studio.lessons import lesson
 from studio.registry import Registry
