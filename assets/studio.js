@@ -148,6 +148,11 @@
     mark(button, '');
   });
 
+  // The slider that closes the gap between the modalities of the Lab's maps.
+  document.addEventListener('input', ({ target }) => {
+    if ('gap' in target.dataset) target.closest('.maps').style.setProperty('--gap', target.value);
+  });
+
   // A hit is a stretch of a longer recording: stop at its end, the first time.
   document.addEventListener('timeupdate', ({ target }) => {
     const end = Number(target.dataset?.end);

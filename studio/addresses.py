@@ -22,11 +22,10 @@ from engines import (
     TranslateResult,
     UserError,
 )
-from studio import components, stream, views
+from studio import cards, components, stream, views
 from studio.components import TEXT
 from studio.state import AppState
 from studio.tabs.panel import Panel
-from studio.tabs.speech.view import transcript
 
 TAB_OF: dict[type[Result], str] = {
     SearchResult: "search",
@@ -45,7 +44,7 @@ _replies = itertools.count()
 
 def address() -> gr.HTML:
     """What the page's script asks through, with the events `go` and `follow`; nothing to see."""
-    return gr.HTML("", elem_id="address", js_on_load=ADDRESS_JS, apply_default_css=False, elem_classes="unseen")
+    return components.html("address", script=ADDRESS_JS, elem_classes="unseen")
 
 
 def wire(
@@ -79,11 +78,11 @@ def wire(
         """Open a kept result in its tab."""
         assert state.keeper.history is not None
         with stream.toast(request):
-            result = state.keeper.history.result(int(event.entry))
+            result = state.keeper.history.result(int(event.open))
             panel = by_tab[TAB_OF[type(result)]]
             return {
                 tabs: gr.update(selected=panel.tab),
-                **open_result(state, panel, stream.session_of(request), event.entry),
+                **open_result(state, panel, stream.session_of(request), event.open),
             }
 
     def follow(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
@@ -99,7 +98,7 @@ def wire(
         cancel = state.running.hand_over(run.session, run.tab, session)
         yield {tabs: gr.update(selected=panel.tab), place: _reply(panel.tab, "")}
         frames = stream.followed(run, run_id)
-        for update in stream.updates(frames, panel.result, panel.stop, panel.run):
+        for update in stream.updates(frames, panel):
             if state.running.is_superseded(session, run.tab, cancel):
                 return
             yield update
@@ -133,28 +132,11 @@ def open_result(state: AppState, panel: Panel, session: str, entry: str) -> dict
         updates = panel.media.show(kind, lent)
         if isinstance(result, AskResult) and isinstance(request, AskRequest):  # the conversation goes on from here
             result = replace(result, request=replace(request, media=Path(lent)))
-            state.chats.keep(session, Path(lent), (result,))
+            state.chats.put(session, (Path(lent), (result,)))
     for box in _texts(panel):
         updates[box] = gr.update(value=getattr(request, "question", ""))
-    updates[panel.result] = views.marked(card(state, result), "entry", entry)
+    updates[panel.result] = views.marked(cards.card(state, result), "entry", entry)
     return updates
-
-
-def card(state: AppState, result: Result) -> str:
-    """A finished result as its tab shows it."""
-    shown = state.downloads, state.info_of(result)
-    match result:
-        case CaptionResult():
-            return views.caption(result, *shown)
-        case AskResult():
-            return views.chat((result,), *shown)
-        case SearchResult():
-            return views.hits(result, *shown)
-        case TranslateResult():
-            return views.translation(result, *shown)
-        case TranscribeResult():
-            return transcript(result, *shown)
-    raise TypeError(f"no tab shows a {type(result).__name__}")
 
 
 def _texts(panel: Panel) -> list[gr.Textbox]:

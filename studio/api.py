@@ -65,6 +65,10 @@ class Parameter:
     def is_required(self) -> bool:
         return self.default is None and not self.optional
 
+    @property
+    def json_type(self) -> str:
+        return "integer" if self.type is int else "string"
+
 
 @dataclass(frozen=True)
 class Task:
@@ -177,11 +181,11 @@ def tasks_of(state: AppState) -> tuple[Task, ...]:
             index,
         ),
     )
-    return tasks if state.rules.folders else tasks[:-1]
+    return tasks[:-1] if state.shared else tasks
 
 
 def _folder(state: AppState, typed: str) -> CollectionRef:
-    if not state.rules.folders:
+    if state.shared:
         raise RequestError("api.folder", "Only the owner of this studio can name folders; leave the folder empty.")
     return state.collections.folder(typed)
 
@@ -278,7 +282,7 @@ def _schema(parameter: Parameter) -> dict[str, Any]:
     words = {"description": parameter.description, "additional_description": parameter.description}
     if parameter.type is Path:
         return {**FileData.model_json_schema(), **words}
-    return {"type": "integer" if parameter.type is int else "string", **words}
+    return {"type": parameter.json_type, **words}
 
 
 def _example(parameter: Parameter) -> Callable[[], Any]:
@@ -363,7 +367,7 @@ def api_page(tasks: Sequence[Task], url: str, *, mcp: bool) -> str:
 
 def _section(task: Task, url: str) -> str:
     rows = "".join(
-        f"<tr><td><code>{p.name}</code></td><td>{_kind(p)}</td>"
+        f"<tr><td><code>{p.name}</code></td><td>{'file' if p.type is Path else p.json_type}</td>"
         f"<td>{'' if p.is_required else html.escape(json.dumps(p.default))}</td>"
         f"<td>{html.escape(p.description)}</td></tr>"
         for p in task.parameters
@@ -376,10 +380,6 @@ def _section(task: Task, url: str) -> str:
         f'<section id="{task.name}"><h2>/{task.name}</h2><p>{html.escape(task.description)}</p>'
         f"<table><tr>{head}</tr>{rows}</table><pre>{html.escape(curl)}\n{html.escape(fetch)}</pre></section>"
     )
-
-
-def _kind(parameter: Parameter) -> str:
-    return {Path: "file", int: "integer"}.get(parameter.type, "string")
 
 
 def _python(url: str) -> str:

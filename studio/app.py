@@ -43,7 +43,7 @@ from studio.keeper import Keeper
 from studio.label_store import LabelStore
 from studio.page import Page
 from studio.registry import DownloadRegistry
-from studio.sharing import Lock, Rules, is_loopback, new_password, open_tunnel, stay_offline
+from studio.sharing import Lock, is_loopback, new_password, open_tunnel, stay_offline
 from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
 from studio.tabs import caption, search, video
 from studio.tabs.history import ui as history
@@ -56,6 +56,8 @@ MAX_CONNECTIONS = 512
 """Connections at once; more are answered 503. A browser holds about six."""
 
 KEEP_ALIVE_S = 5
+SHARED_UPLOADS = "64mb"
+"""The largest upload of a page that others can reach."""
 
 log = logging.getLogger("studio")
 
@@ -63,7 +65,7 @@ log = logging.getLogger("studio")
 def open_state(
     host: Host,
     *,
-    rules: Rules | None = None,
+    shared: bool = False,
     home: Path | None = None,
     devices: Sequence[str] | None = None,
     settings: Settings | None = None,
@@ -75,14 +77,13 @@ def open_state(
     how = settings if settings is not None else Settings()
     if not isinstance(host, Router):
         host = Router({EVERYTHING: host}, lambda route: opener(route.model, route.settings(how)))
-    rules = rules if rules is not None else Rules()
     home = home if home is not None else data_folder()
     return AppState(
         host=host,
-        rules=rules,
+        shared=shared,
         collections=CollectionStore(home, SAMPLES),
-        label_store=LabelStore(home / "labels" if rules.folders else None),
-        keeper=Keeper(History(history_file(home)) if rules.history else None),
+        label_store=LabelStore(None if shared else home / "labels"),
+        keeper=Keeper(None if shared else History(history_file(home))),
         downloads=downloads,
         samples=read_samples(SAMPLES, downloads),
         devices=("auto", *(devices if devices is not None else _devices())),
@@ -117,7 +118,7 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
                 trying = lab.create_ui(state)
             with gr.Tab(label("ui.tab.models"), id=models.TAB, elem_id="tab-models"):
                 about = models.create_ui(state)
-        _foot(shared=state.rules.shared)
+        _foot(shared=state.shared)
         place = addresses.address()
         search.wire(state, searching)
         speech.wire(state, listening)
@@ -140,28 +141,17 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
 
 def _header(state: AppState) -> gr.Dropdown:
     with gr.Row(elem_id="header", equal_height=True):
-        gr.HTML(f"<h1>{theme.brand()}</h1>", elem_id="brand", apply_default_css=False, scale=6, min_width=160)
-        switch = gr.Dropdown(
-            models.choices(state),
-            value=models.where(state),
-            label=label("ui.models.device"),
-            show_label=False,
-            container=False,
-            filterable=False,
-            elem_id="device",
-            visible=state.rules.devices,
-            interactive=True,
-            scale=0,
-            min_width=110,
-        )
-        gr.HTML(
+        components.html("brand", f"<h1>{theme.brand()}</h1>", scale=6, min_width=160)
+        bare: dict[str, Any] = {"show_label": False, "container": False, "elem_classes": []}
+        switch = components.dropdown(
+            "device", "ui.models.device", models.choices(state), models.where(state), visible=not state.shared,
+            scale=0, min_width=110, **bare,
+        )  # fmt: skip
+        buttons = (
             f'<div class="switches"><button type="button" data-speak="other">{both("ui.switch.language")}</button>'
-            f'<button type="button" data-light aria-label="light / dark">{theme.MOON}</button></div>',
-            elem_id="switches",
-            apply_default_css=False,
-            scale=0,
-            min_width=96,
+            f'<button type="button" data-light aria-label="light / dark">{theme.MOON}</button></div>'
         )
+        components.html("switches", buttons, scale=0, min_width=96)
     return switch
 
 
@@ -180,7 +170,7 @@ def _wire_sends(state: AppState, tabs: gr.Tabs, panels: Sequence[Panel]) -> None
     by_tab = {panel.tab: panel for panel in panels}
 
     def send(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
-        panel, path = by_tab.get(event.tab), state.downloads.file(event.file)
+        panel, path = by_tab.get(event.send), state.downloads.file(event.file)
         if panel is None or path is None or not path.is_file():
             sentence = i18n.text("ui.send.gone", i18n.page_language(request))
             raise gr.Error(sentence, print_exception=False)
@@ -206,7 +196,7 @@ def _foot(*, shared: bool) -> None:
         f'<p class="problem" role="alert" data-notify-problem="{why}" hidden>{both(f"ui.notify.{why}")}</p>'
         for why in ("denied", "impossible")
     )
-    gr.HTML(f"<nav>{notify} · {shown}</nav>{problems}", elem_id="foot", apply_default_css=False)
+    components.html("foot", f"<nav>{notify} · {shown}</nav>{problems}")
 
 
 def _add_api_page(server: FastAPI, state: AppState, entrance: Entrance, *, mcp: bool) -> None:
@@ -220,7 +210,7 @@ def _leave(state: AppState) -> Any:
     def leave(request: gr.Request) -> None:
         session = stream.session_of(request)
         state.running.leave(session, but=model_routing.TASKS_OF_TAB)
-        state.chats.forget(session)
+        state.chats.remove(session)
         state.collections.forget_uploads(session)
         state.label_store.forget(session)
 
@@ -257,7 +247,7 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
-        max_file_size=state.rules.max_file_size,
+        max_file_size=SHARED_UPLOADS if state.shared else None,
         i18n=i18n.translations(),
         theme=theme.theme(),
         css=theme.style(),
@@ -333,8 +323,8 @@ def start(
     access = _open_access(**reach)
     home = home if home is not None else data_folder()
     gradio_uploads = uploads.claim_for_gradio()
-    rules = Rules(shared=access.lock is not None)
-    state = open_state(host, rules=rules, home=home, devices=devices, settings=settings, opener=opener, looker=looker)
+    shared = access.lock is not None
+    state = open_state(host, shared=shared, home=home, devices=devices, settings=settings, opener=opener, looker=looker)
     app = mount(state, lock=access.lock, entrance=access.entrance, mcp=mcp)
     from engines.device import return_freed_memory
 

@@ -346,9 +346,10 @@ def install(*arguments: str) -> None:
         raise why_installing_failed(said)
 
 
-def pip() -> list[str]:
+def pip(python: str = "") -> list[str]:
+    """The beginning of an installation by pip. python: that of .venv unless given."""
     quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--retries", "2"]
-    return [str(venv_python()), "-m", "pip", "install", *quiet]
+    return [python or str(venv_python()), "-m", "pip", "install", *quiet]
 
 
 def find_uv() -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import gradio as gr
 from gradio import processing_utils
 
 from engines import LANGUAGES, RequestError, UserError
+from engines.paths import ASSETS
 from studio import model_routing, views
 from studio.i18n import both, label, page_language
 from studio.state import AppState, Sample
@@ -22,76 +24,6 @@ SOUND = "sound"
 CLIP = "clip"
 FILES = "files"
 """Several files of any of the other kinds, one after the other."""
-
-PICK_JS = """element.addEventListener('click', (event) => {
-  const chosen = event.target.closest('[data-sample]');
-  if (chosen) trigger('pick', { sample: chosen.dataset.sample });
-});"""
-
-RESULT_JS = """element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-send]');
-  if (button) trigger('send', { tab: button.dataset.send, file: button.dataset.file });
-  const sample = event.target.closest('[data-sample]');
-  if (sample) trigger('pick', { sample: sample.dataset.sample });
-  if (event.target.closest('[data-wall]')) trigger('wall', {});
-});
-element.addEventListener('fusion-map', ({ detail }) => trigger(detail.name === 'like' ? 'like' : 'choose', detail));
-// gradio's text box says nothing when its last letter is deleted.
-if (element.closest('#search-result')) document.addEventListener('input', ({ target }) => {
-  if (target.matches('#search-text textarea') && !target.value.trim()) trigger('wall', {});
-});"""
-
-QUERIES_JS = """element.addEventListener('click', (event) => {
-  const chosen = event.target.closest('[data-query]');
-  if (chosen) trigger('query', { text: chosen.innerText.trim() });
-});"""
-
-FILES_JS = """const bring = async (files) => {
-  const taken = [];
-  element.classList.add('is-taking');
-  for (const file of files.slice(0, MOST)) {
-    const told = element.querySelector('[data-taking]');
-    if (told) told.textContent = `${taken.length + 1} / ${files.length}`;
-    try { taken.push((await upload(file)).path); } catch { /* too large: `given` counts it */ }
-  }
-  element.classList.remove('is-taking');
-  if (files.length) trigger('bring', { files: taken, given: files.length });
-};
-const shown = (file) => !file.name.startsWith('.');
-// The files of dropped files and folders, and of the folders in them; hidden ones are left out.
-const within = async (entry) => {
-  if (entry.isFile) return [await new Promise((done, failed) => entry.file(done, failed))];
-  const [reader, found] = [entry.createReader(), []];
-  for (;;) {
-    const some = await new Promise((done, failed) => reader.readEntries(done, failed));
-    if (!some.length) return found;
-    for (const each of some.filter(shown)) found.push(...await within(each));
-  }
-};
-element.addEventListener('change', (event) => {
-  if (event.target.type !== 'file') return;
-  bring([...event.target.files].filter(shown));
-  event.target.value = '';
-});
-for (const name of ['dragenter', 'dragover']) {
-  element.addEventListener(name, (event) => { event.preventDefault(); element.classList.add('is-over'); });
-}
-element.addEventListener('dragleave', (event) => {
-  if (!element.contains(event.relatedTarget)) element.classList.remove('is-over');
-});
-element.addEventListener('drop', async (event) => {
-  event.preventDefault();
-  element.classList.remove('is-over');
-  const files = [...event.dataTransfer.files];
-  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.some((entry) => entry.isDirectory)) bring(files);
-  else bring((await Promise.all(entries.filter(shown).map(within))).flat());
-});
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button');
-  if (button?.dataset.out) trigger('take', { id: button.dataset.out });
-  else if (button && 'away' in button.dataset) trigger('away', {});
-});"""
 
 
 @dataclass(frozen=True)
@@ -173,35 +105,18 @@ def media_input(
 ) -> MediaInput:
     """Inputs for some kinds of media, the first one visible. text_key: placeholder of the text input; text_kind: what
     it is called; n_lines: its height; with one line Enter runs, with more it begins a line."""
-    kind = gr.Radio(
-        [(label(text_kind if name == TEXT else f"ui.kind.{name}"), name) for name in kinds],
-        value=kinds[0],
-        show_label=False,
-        container=False,
-        label=label("ui.kind"),
-        elem_id=f"{tab}-kind",
-        elem_classes="segments-choice",
-        visible=len(kinds) > 1,
-        interactive=True,
-    )
+    choices = [(label(text_kind if name == TEXT else f"ui.kind.{name}"), name) for name in kinds]
+    kind = segments(f"{tab}-kind", "ui.kind", choices, kinds[0], visible=len(kinds) > 1)
     parts = {name: _part(tab, name, name == kinds[0], text_key, n_lines) for name in kinds}
     return MediaInput(tab, tuple(kinds), kind, parts)
 
 
 def _part(tab: str, kind: str, visible: bool, text_key: str, n_lines: int) -> gr.Component:
-    common: dict[str, Any] = {"elem_id": f"{tab}-{kind}", "visible": visible, "interactive": True}
+    common: dict[str, Any] = {"visible": visible, "show_label": False}
     if kind == TEXT:
-        return gr.Textbox(
-            placeholder=label(text_key),
-            label=label("ui.kind.text"),
-            show_label=False,
-            container=False,
-            lines=n_lines,
-            max_lines=12,
-            elem_classes="field",
-            **common,
-        )
-    common |= {"label": label(f"ui.kind.{kind}"), "show_label": False, "elem_classes": f"drop drop-{kind}"}
+        common |= {"container": False, "lines": n_lines, "max_lines": 12, "placeholder": label(text_key)}
+        return textbox(f"{tab}-{kind}", "ui.kind.text", **common)
+    common = _field(f"{tab}-{kind}", f"ui.kind.{kind}", f"drop drop-{kind}", common)
     if kind == FILES:
         return gr.File(file_count="multiple", height=216, **common)
     if kind == PHOTO:
@@ -214,47 +129,103 @@ def _part(tab: str, kind: str, visible: bool, text_key: str, n_lines: int) -> gr
 # --- fields ----------------------------------------------------------------------------------------------------------
 
 
+def choices(prefix: str, names: Iterable[str]) -> list[tuple[Any, str]]:
+    """Values to choose from, each shown by the text whose key begins with the prefix and ends with the value."""
+    return [(label(prefix + name), name) for name in names]
+
+
 def languages() -> list[tuple[Any, str]]:
-    return [(label(f"ui.language.{name}"), name) for name in LANGUAGES]
+    return choices("ui.language.", LANGUAGES)
 
 
-def radio(elem_id: str, key: str, choices: Sequence[tuple[Any, str]], value: str, **more: Any) -> gr.Radio:
+def radio(elem_id: str, key: str, choices: Sequence[tuple[Any, Any]], value: Any, **more: Any) -> gr.Radio:
     """One of several choices, all of them visible. key: of the label."""
-    common: dict[str, Any] = {"elem_classes": "choice", "interactive": True} | more
-    return gr.Radio(list(choices), value=value, label=label(key), elem_id=elem_id, **common)
+    return gr.Radio(list(choices), value=value, **_field(elem_id, key, "choice", more))
+
+
+def segments(elem_id: str, key: str, choices: Sequence[tuple[Any, Any]], value: Any, **more: Any) -> gr.Radio:
+    """One of several choices as a row of buttons without a label. key: of the label that is read out."""
+    bare = {"show_label": False, "container": False, "elem_classes": "segments-choice"}
+    return radio(elem_id, key, choices, value, **bare, **more)
+
+
+def checkboxes(elem_id: str, key: str, choices: Sequence[tuple[Any, Any]], **more: Any) -> gr.CheckboxGroup:
+    """Any of several choices. key: of the label."""
+    return gr.CheckboxGroup(list(choices), **_field(elem_id, key, "choice", more))
 
 
 def dropdown(elem_id: str, key: str, choices: Sequence[tuple[Any, Any]], value: Any, **more: Any) -> gr.Dropdown:
     """One of several choices in a menu. key: of the label."""
-    common: dict[str, Any] = {"elem_classes": "field", "filterable": False, "interactive": True} | more
-    return gr.Dropdown(list(choices), value=value, label=label(key), elem_id=elem_id, **common)
+    return gr.Dropdown(list(choices), value=value, **_field(elem_id, key, "field", {"filterable": False} | more))
 
 
 def textbox(elem_id: str, key: str, **more: Any) -> gr.Textbox:
     """A text field. key: of the label."""
-    return gr.Textbox(label=label(key), elem_id=elem_id, **({"elem_classes": "field", "interactive": True} | more))
+    return gr.Textbox(**_field(elem_id, key, "field", more))
+
+
+def bare_textbox(elem_id: str, key: str, **more: Any) -> gr.Textbox:
+    """A text field whose label is shown only while it is empty. key: of the label."""
+    return textbox(elem_id, key, placeholder=label(key), show_label=False, container=False, **more)
+
+
+def slider(elem_id: str, key: str, low: float, high: float, value: float, **more: Any) -> gr.Slider:
+    """A number in a range. key: of the label."""
+    return gr.Slider(low, high, value, **_field(elem_id, key, "dial", more))
+
+
+def number(elem_id: str, key: str, value: float, **more: Any) -> gr.Number:
+    """A number to type. key: of the label."""
+    return gr.Number(value, **_field(elem_id, key, "field", more))
+
+
+def _field(elem_id: str, key: str, style: str, more: dict[str, Any]) -> dict[str, Any]:
+    return {"label": label(key), "elem_id": elem_id, "elem_classes": style, "interactive": True} | more
+
+
+def button(elem_id: str, key: str, **more: Any) -> gr.Button:
+    """A small button. key: of the text on it."""
+    return gr.Button(label(key), elem_id=elem_id, size="sm", **more)
+
+
+# --- HTML ------------------------------------------------------------------------------------------------------------
+
+
+def html(
+    elem_id: str, value: str = "", *, clicks: Mapping[str, str] | None = None, script: str = "", **more: Any
+) -> gr.HTML:
+    """Our own HTML.
+
+    clicks: for a data attribute, the event that a click on what has it is; the event carries the data of what was
+    clicked and its `text`. script: JavaScript that runs for the element and may trigger further events.
+    """
+    if clicks:
+        script += javascript("clicks.js").replace("CLICKS", json.dumps(clicks))
+    return gr.HTML(value, elem_id=elem_id or None, apply_default_css=False, js_on_load=script or None, **more)
+
+
+def javascript(file: str) -> str:
+    """A script of `assets`."""
+    return (ASSETS / file).read_text(encoding="utf-8")
 
 
 def question_of(elem_id: str, key: str) -> gr.HTML:
     """The question an experiment asks, above its settings."""
-    return gr.HTML(f'<p class="question-of">{both(key)}</p>', elem_id=f"{elem_id}-ask", apply_default_css=False)
-
-
-# --- samples, files, result ------------------------------------------------------------------------------------------
+    return html(f"{elem_id}-ask", f'<p class="question-of">{both(key)}</p>')
 
 
 def samples(tab: str, samples: Sequence[Sample]) -> gr.HTML:
     """Thumbnails of samples. A click is a `pick` event with the id of the sample."""
     cards = views.sample_cards(samples)
     value = f'<div class="samples">{cards}</div>' if cards else ""
-    return gr.HTML(value, elem_id=f"{tab}-samples", js_on_load=PICK_JS, visible=bool(cards), apply_default_css=False)
+    return html(f"{tab}-samples", value, clicks={"sample": "pick"}, visible=bool(cards))
 
 
 def queries(elem_id: str, keys: Sequence[str]) -> gr.HTML:
     """Suggested texts as buttons. A click is a `query` event with the text in the page's language."""
     buttons = "".join(f'<button type="button" class="chip" data-query>{both(key)}</button>' for key in keys)
     value = f'<p class="queries"><span class="quiet">{both("ui.search.try")}</span>{buttons}</p>'
-    return gr.HTML(value, elem_id=elem_id, js_on_load=QUERIES_JS, apply_default_css=False)
+    return html(elem_id, value, clicks={"query": "query"})
 
 
 def files(elem_id: str, value: str, *, most: int, visible: bool = True) -> gr.HTML:
@@ -263,16 +234,15 @@ def files(elem_id: str, value: str, *, most: int, visible: bool = True) -> gr.HT
     Events: `bring` with the paths of the uploaded files, at most `most`, and the number of files given; `take` with the
     id of a clicked [data-out]; `away` for a clicked [data-away].
     """
-    js = FILES_JS.replace("MOST", str(most))
-    return gr.HTML(
-        value, elem_id=elem_id, elem_classes="files", js_on_load=js, apply_default_css=False, visible=visible
-    )
+    clicks, script = {"out": "take", "away": "away"}, javascript("files.js").replace("MOST", str(most))
+    return html(elem_id, value, clicks=clicks, script=script, elem_classes="files", visible=visible)
 
 
 def result_card(tab: str, value: str) -> gr.HTML:
     """The result card. Events: `send` for a click on "send to", `pick` for one on a sample, `wall` for the way back to
     the samples, `choose` and `like` for points of a map."""
-    return gr.HTML(value, elem_id=f"{tab}-result", js_on_load=RESULT_JS, apply_default_css=False)
+    clicks = {"send": "send", "sample": "pick", "wall": "wall"}
+    return html(f"{tab}-result", value, clicks=clicks, script=javascript("result.js"))
 
 
 def run_stop(tab: str, *, key: str = "") -> tuple[gr.Button, gr.Button]:
@@ -286,7 +256,7 @@ def run_stop(tab: str, *, key: str = "") -> tuple[gr.Button, gr.Button]:
 
 def subtitle(state: AppState, tab: str) -> gr.HTML:
     """What a tab is for, and which models serve it."""
-    return gr.HTML(model_routing.subtitle(state, tab), elem_id=f"{tab}-subtitle", apply_default_css=False)
+    return html(f"{tab}-subtitle", model_routing.subtitle(state, tab))
 
 
 def lend(path: Path, component: gr.Component) -> str:

@@ -6,17 +6,11 @@ there. While the queue runs, rows hold texts only: whole transcripts with their 
 
 from __future__ import annotations
 
-import csv
 import html
-import io
-import json
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from engines import (
     AskResult,
@@ -27,10 +21,8 @@ from engines import (
     Result,
     TranscribeResult,
     UserError,
-    subtitles,
-    to_json,
 )
-from studio import exports, views
+from studio import views
 from studio.i18n import both, sentence
 from studio.registry import DownloadRegistry
 
@@ -38,15 +30,6 @@ N_FILES = 500
 """Most files of one queue."""
 PAUSE_S = 1.0
 """Shortest time between two cards that show how far one file is."""
-XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-<rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/">
-<dc:description><rdf:Alt><rdf:li xml:lang="{language}">{text}</rdf:li></rdf:Alt></dc:description>
-<dc:subject><rdf:Bag>{names}</rdf:Bag></dc:subject>
-</rdf:Description></rdf:RDF></x:xmpmeta>
-<?xpacket end="w"?>
-"""
-"""A sidecar as photo programs read it: Dublin Core in XMP (ISO 16684-1)."""
 
 View = Callable[[str, Result], str]
 
@@ -130,9 +113,7 @@ def _card(rows: Sequence[Row], sheet: str, began_s: float, body: View | None = N
     if not running and len(rows) > 1:
         search = f'<label class="queue-filter">{both("ui.files.filter")} <input type="search" data-filter></label>'
     listed = "".join(_row(row, body) for row in rows)
-    tools = "".join(
-        f'<a class="tool" href="./studio/files/{sheet}.{form}" download>{form.upper()}</a>' for form in ("csv", "zip")
-    )
+    tools = "".join(views.save_link(f"files/{sheet}.{form}", form.upper()) for form in ("csv", "zip"))
     foot = views.status_line(f"{spent_s:.1f} s", tools=tools)
     status = "busy" if running else "done" if len(ended) == len(rows) else "stopped"
     there_is_any = any(row.result_id for row in rows)
@@ -156,7 +137,11 @@ def _row(row: Row, body: View | None) -> str:
         state = far or f'<p class="quiet">{both(f"ui.files.{row.state}")}</p>'
         return f'<div class="queue-row">{thumb}<div>{name}{state}</div></div>'
     text = html.escape(text_of(row.result)) or both("ui.speech.nothing")
-    unsure = f' <span class="warning-text judged">{both("ui.files.unsure")}</span>' if is_unsure(row.result) else ""
+    unsure = (
+        f' <span class="warning-text judged">{both("ui.files.unsure")}</span>'
+        if getattr(row.result, "unsure", False)
+        else ""
+    )
     if row.state == "stopped":
         unsure += f' <span class="warning-text">{both("ui.stopped")}</span>'
     shown = f'<p class="queue-text" data-copied>{text}</p>'
@@ -175,74 +160,3 @@ def _row(row: Row, body: View | None) -> str:
 def text_of(result: Result) -> str:
     """What a result says, as one text."""
     return str(getattr(result, "text", ""))
-
-
-def is_unsure(result: Result) -> bool:
-    """Whether the model doubts it."""
-    return bool(getattr(result, "unsure", False))
-
-
-# --- files to save -----------------------------------------------------------------------------------------------
-
-
-def as_csv(results: Sequence[Result]) -> str:
-    """A table with a row for each result."""
-    table = io.StringIO()
-    rows = csv.writer(table)
-    rows.writerow(("file", "text", "translation", "confidence", "unsure", "names", "written"))
-    for result in results:
-        confidence = getattr(result, "confidence", None)
-        names = "; ".join(name for name, _ in getattr(result, "names", ()))
-        row = (
-            *(_name(result), text_of(result), getattr(result, "translation", "")),
-            *("" if confidence is None else round(confidence, 4), is_unsure(result), names),
-            "\n".join(getattr(result, "written", ())),
-        )
-        rows.writerow([exports.harmless(cell) for cell in row])
-    return table.getvalue()
-
-
-def as_zip(results: Sequence[Result]) -> bytes:
-    """The table, and beside it for each file what its result is usually kept as: subtitles of a transcript; of a
-    caption or an answer a text and an XMP sidecar, with the words that were read in the picture."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as folder:
-        folder.writestr("results.csv", as_csv(results).encode("utf-8-sig"))
-        folder.writestr("results.json", json.dumps([to_json(result) for result in results], ensure_ascii=False))
-        taken: set[str] = set()
-        for result in results:
-            name = _free(_name(result), taken)
-            for suffix, content in _sidecars(result):
-                folder.writestr(f"{name}.{suffix}", content)
-    return packed.getvalue()
-
-
-def _sidecars(result: Result) -> Iterator[tuple[str, str]]:
-    if isinstance(result, TranscribeResult):
-        texts: list[subtitles.Text] = ["original"]
-        if result.translation:
-            texts += ["translation", "both"]
-        for form in ("srt", "vtt", "txt"):
-            for text in texts:
-                middle = "" if text == "original" else f"{text}."
-                yield f"{middle}{form}", subtitles.write(result.segments, form, text=text)
-    if isinstance(result, CaptionResult | AskResult):
-        answered = exports.as_text(result)
-        yield "txt", answered
-        names = "".join(f"<rdf:li>{escape(name)}</rdf:li>" for name, _ in result.names)
-        language = getattr(result.request, "language", "") or "x-default"
-        yield "xmp", XMP.format(language=language, text=escape(answered.strip()), names=names)
-
-
-def _name(result: Result) -> str:
-    media = getattr(result.request, "media", None)
-    return media.name if isinstance(media, Path) else "result"
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """A name that no other file of the zip has."""
-    stem, suffix = Path(name).stem, Path(name).suffix
-    tries = chain([name], (f"{stem} ({n}){suffix}" for n in range(2, N_FILES + 2)))
-    free = next(one for one in tries if one not in taken)
-    taken.add(free)
-    return free

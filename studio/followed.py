@@ -11,11 +11,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from studio.registry import Registry
-
 GRACE_S = 30.0
 """How long a run waits for its page to be loaded anew: a loaded machine or a slow line needs more than ten seconds."""
-N_RUNS = 200
 BEAT_S = 0.5
 """How often the last frame is given again where nothing new comes: gradio closes a generator at a yield only, so that
 one that waits would never hear that its page was closed."""
@@ -78,10 +75,3 @@ class FollowedRun:
             is_left = self._n_followers == 0
         if is_left:
             self._stop()
-
-
-class FollowedRuns(Registry[FollowedRun]):
-    """The last runs by a random id, which a page keeps in its address."""
-
-    def __init__(self) -> None:
-        super().__init__(N_RUNS)

@@ -39,7 +39,7 @@ MEDIA_PATHS = ("/gradio_api/mcp", "/v1/")
 SPEECH_PATH = "/v1/audio/"
 """A recording of hours is sent as a file, which the API writes to the disk as it comes."""
 UPLOAD_PATH = "/gradio_api/upload"
-"""Uploads have gradio's own limit (`Rules.max_file_size`)."""
+"""Uploads have gradio's own limit (`app.SHARED_UPLOADS`)."""
 
 METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
 

@@ -13,16 +13,14 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines import Kind, UserError
 from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, LabelSet
-from engines.lab.label_store import MEDIA, Entry, LabelFolder, slug
-
-N_DRAFTS = 200
+from engines.lab.label_store import MEDIA, LabelFolder
+from studio.registry import N_SESSIONS, Registry
 
 
 @dataclass(frozen=True)
@@ -99,58 +97,36 @@ class LabelStore:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         self._visitors: dict[str, tempfile.TemporaryDirectory[str]] = {}
-        self._drafts: OrderedDict[str, Draft] = OrderedDict()
-        self._lock = threading.RLock()
+        self._drafts = Registry[Draft](N_SESSIONS)
+        self._lock = threading.Lock()
 
     def draft(self, session: str) -> Draft:
+        """What a page is working on."""
         with self._lock:
-            draft = self._drafts.setdefault(session, Draft())
-            self._drafts.move_to_end(session)
-            while len(self._drafts) > N_DRAFTS:
-                self._drafts.popitem(last=False)
-            return draft
+            return self._drafts.put(session, self._drafts.get(session) or Draft())
 
-    def entries(self, session: str) -> list[Entry]:
-        """The sets a page may open."""
-        return self._labels(session).entries()
-
-    def has(self, session: str, name: str) -> bool:
-        """Whether a set of this name exists, or of a name with the same slug."""
-        return any(slug(entry.name) == slug(name) for entry in self.entries(session))
-
-    def load(self, session: str, name: str) -> LabelSet:
-        """Load a set. Raises RequestError if there is none, CollectionError if it is damaged."""
-        return self._labels(session).load(name)
+    def sets(self, session: str) -> LabelFolder:
+        """The sets a page may open, rename and delete."""
+        return LabelFolder(self._home(session))
 
     def save(self, session: str, labels: LabelSet) -> None:
         """Save a set with copies of its examples, replacing one of the same name. Raises UserError."""
         folder = self._home(session) / MEDIA / secrets.token_hex(8)
-        with self._lock:
-            try:
-                examples = []
-                for n, example in enumerate(labels.examples):
-                    copy = folder / str(n) / example.file
-                    copy.parent.mkdir(parents=True)
-                    shutil.copyfile(example.path, copy)
-                    examples.append(replace(example, path=str(copy)))
-                self._labels(session).save(replace(labels, examples=tuple(examples)))
-            except (OSError, UserError) as error:
-                shutil.rmtree(folder, ignore_errors=True)
-                if isinstance(error, UserError):
-                    raise
-                raise UserError(
-                    "examples_not_kept", "The examples cannot be kept: free some space on the disk, or drop them again."
-                ) from error
-
-    def rename(self, session: str, old: str, new: str) -> None:
-        """Rename a set. Raises RequestError if there is no such set, or one of the new name already."""
-        with self._lock:
-            self._labels(session).rename(old, new)
-
-    def delete(self, session: str, name: str) -> None:
-        """Delete a set and the copies of its examples. Raises RequestError if there is none."""
-        with self._lock:
-            self._labels(session).delete(name)
+        try:
+            examples = []
+            for n, example in enumerate(labels.examples):
+                copy = folder / str(n) / example.file
+                copy.parent.mkdir(parents=True)
+                shutil.copyfile(example.path, copy)
+                examples.append(replace(example, path=str(copy)))
+            self.sets(session).save(replace(labels, examples=tuple(examples)))
+        except (OSError, UserError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, UserError):
+                raise
+            raise UserError(
+                "examples_not_kept", "The examples cannot be kept: free some space on the disk, or drop them again."
+            ) from error
 
     def forget(self, session: str) -> None:
         """The page was closed: delete a visitor's sets. The draft stays, since the page may only have been asleep."""
@@ -168,6 +144,3 @@ class LabelStore:
                     prefix="fusion-studio-labels-", ignore_cleanup_errors=True
                 )
             return Path(self._visitors[session].name)
-
-    def _labels(self, session: str) -> LabelFolder:
-        return LabelFolder(self._home(session))

@@ -32,7 +32,7 @@ def as_json(result: MapResult) -> dict[str, Any]:
         [
             round(point.x, 4),
             round(point.y, 4),
-            theme.SENSE_OF_KIND[point.kind],
+            theme.MODALITY_OF_KIND[point.kind],
             point.path.name,
             point.taken[:10],
             point.cluster,
@@ -54,9 +54,7 @@ def map_card(result: MapResult, hits: SearchResult | None, downloads: DownloadRe
     found = {hit.path for hit in hits.hits if hit.fit >= views.FITS} if hits is not None else set()
     lit = [n for n, point in enumerate(result.points) if point.path in found]
     tools = _button("in", "tool", "+") + _button("out", "tool", "−") + _button("whole", "tool", "⤢")
-    lasso = (
-        f'<button type="button" class="tool" data-map-do="lasso" aria-pressed="false">{both("ui.map.lasso")}</button>'
-    )
+    lasso = _button("lasso", "tool", pressed=' aria-pressed="false"')
     item = (
         '<div class="map-item" hidden><img alt=""><p class="map-name"></p><p class="quiet number map-date"></p>'
         f'<p class="map-item-tools">{_button("like", "tool")}{_button("open", "tool")}</p>'
@@ -122,8 +120,8 @@ def _foot(result: MapResult, downloads: DownloadRegistry, info: HostInfo) -> str
 
 
 def _legend(result: MapResult) -> str:
-    kinds = dict.fromkeys(theme.SENSE_OF_KIND[point.kind] for point in result.points)
-    shown = "".join(f"<span>{theme.mark(sense)} {both(f'ui.map.of.{sense}')}</span>" for sense in kinds)
+    kinds = dict.fromkeys(theme.MODALITY_OF_KIND[point.kind] for point in result.points)
+    shown = "".join(f"<span>{theme.mark(modality)} {both(f'ui.map.of.{modality}')}</span>" for modality in kinds)
     return f'<span class="map-legend quiet">{shown}</span>'
 
 

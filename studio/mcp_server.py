@@ -48,14 +48,14 @@ def add_tools(app: FastAPI, state: AppState, tasks: Sequence[api.Task]) -> Abstr
     limiter = CapacityLimiter(N_AT_ONCE)
 
     async def list_tools(_: Any, __: Any) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[_tool(task, local=state.rules.folders) for task in tasks])
+        return types.ListToolsResult(tools=[_tool(task, local=not state.shared) for task in tasks])
 
     def called(params: types.CallToolRequestParams, cancel: Cancel) -> types.CallToolResult:
         try:
             task = by_name.get(params.name)
             if task is None:
                 raise RequestError("api.tool", "There is no such tool; there are {known}.", known=", ".join(by_name))
-            values = api.parsed(task, params.arguments or {}, lambda value: _file(value, local=state.rules.folders))
+            values = api.parsed(task, params.arguments or {}, lambda value: _file(value, local=not state.shared))
             result = to_json(deque(stream.results_of(state, task.build(values), cancel), maxlen=1)[0])
         except Exception as error:  # the edge of the API: whatever it is, a sentence reaches the client
             sentence = stream.calm(error).en
@@ -107,7 +107,7 @@ def _schema(parameter: api.Parameter, *, local: bool) -> dict[str, Any]:
     if parameter.type is Path:
         words += ": a data: address, or the path that a POST to /gradio_api/upload gave"
         words += ", or the whole path of a file on this machine" if local else ""
-    schema = {"type": "integer" if parameter.type is int else "string", "description": words}
+    schema = {"type": parameter.json_type, "description": words}
     return schema if parameter.default is None else {**schema, "default": parameter.default}
 
 

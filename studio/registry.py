@@ -13,22 +13,22 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from engines import AskResult, Result
-from engines.lab import Findings
 from engines.lab.fewshot import LabelSet
 
 N_FILES = 4000
 N_RESULTS = 2000
 N_VERSIONS = 50
 """Versions of a corrected result that are kept."""
-N_CHATS = 200
+N_SESSIONS = 200
+"""Open pages of which something is remembered."""
 N_RUNS = 12
-"""Lab runs that can be saved; each holds the weights it trained."""
+"""Lab runs, and label sets, that can be saved; a run holds the weights it trained."""
 
 Value = TypeVar("Value")
 
 
 class Registry(Generic[Value]):
-    """Values by random id, at most `limit` of them. Safe from any thread."""
+    """The newest values by their key, at most `limit` of them. Safe from any thread."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -36,31 +36,40 @@ class Registry(Generic[Value]):
         self._values: OrderedDict[str, Value] = OrderedDict()
 
     def add(self, value: Value) -> str:
-        """Register a value; returns its id."""
+        """Register a value under a random id; returns the id."""
         value_id = secrets.token_urlsafe(12)
-        with self._lock:
-            self._values[value_id] = value
-            while len(self._values) > self._limit:
-                self._values.popitem(last=False)
+        self.put(value_id, value)
         return value_id
 
-    def put(self, value_id: str, value: Value) -> None:
-        """Replace the value under an id; nothing happens if there is none, or no longer."""
+    def put(self, key: str, value: Value) -> Value:
+        """Register a value, in place of another under the same key; returns it."""
         with self._lock:
-            if value_id in self._values:
-                self._values[value_id] = value
+            self._values[key] = value
+            self._values.move_to_end(key)
+            while len(self._values) > self._limit:
+                self._values.popitem(last=False)
+        return value
 
-    def get(self, value_id: str) -> Value | None:
-        """The value under an id; None if there is none, or no longer."""
+    def replace(self, key: str, value: Value) -> None:
+        """Replace the value under a key; nothing happens if there is none, or no longer."""
         with self._lock:
-            return self._values.get(value_id)
+            if key in self._values:
+                self._values[key] = value
 
+    def get(self, key: str) -> Value | None:
+        """The value under a key; None if there is none, or no longer."""
+        with self._lock:
+            return self._values.get(key)
 
-class RunRegistry(Registry[Findings]):
-    """Lab runs that can be saved from the page."""
+    def remove(self, key: str) -> None:
+        """Forget a value; nothing happens if there is none."""
+        with self._lock:
+            self._values.pop(key, None)
 
-    def __init__(self) -> None:
-        super().__init__(N_RUNS)
+    def items(self) -> list[tuple[str, Value]]:
+        """Every key with its value, the oldest first."""
+        with self._lock:
+            return list(self._values.items())
 
 
 class DownloadRegistry:
@@ -70,8 +79,8 @@ class DownloadRegistry:
         self._files = Registry[Path](N_FILES)
         self._results = Registry[tuple[Result, ...]](N_RESULTS)
         self._sheets = Registry[tuple[str, ...]](N_RESULTS)
-        self.add_file, self.file = self._files.add, self._files.get
         self._labels = Registry[LabelSet](N_RUNS)
+        self.add_file, self.file = self._files.add, self._files.get
         self.add_sheet = self._sheets.add
         self.add_labels, self.labels = self._labels.add, self._labels.get
 
@@ -86,48 +95,28 @@ class DownloadRegistry:
 
     def extend_sheet(self, sheet_id: str, result_id: str) -> None:
         """Add a result to a sheet, which holds the ids of the results of several files."""
-        self._sheets.put(sheet_id, (*(self._sheets.get(sheet_id) or ()), result_id))
+        self._sheets.replace(sheet_id, (*(self._sheets.get(sheet_id) or ()), result_id))
 
     def sheet(self, sheet_id: str) -> list[Result] | None:
         """The results of a sheet as they are now; None if there is no such sheet."""
         ids = self._sheets.get(sheet_id)
-        if ids is None:
-            return None
-        return [result for result in map(self.result, ids) if result is not None]
+        return None if ids is None else [result for result in map(self.result, ids) if result is not None]
 
     def correct(self, result_id: str, result: Result) -> None:
         """Put a corrected result in the place of one; its last versions are kept."""
-        self._results.put(result_id, (*(self._results.get(result_id) or ()), result)[-N_VERSIONS:])
+        self._results.replace(result_id, (*(self._results.get(result_id) or ()), result)[-N_VERSIONS:])
 
     def undo(self, result_id: str) -> None:
         """Take back the last correction; nothing happens if there is none."""
         versions = self._results.get(result_id) or ()
         if len(versions) > 1:
-            self._results.put(result_id, versions[:-1])
+            self._results.replace(result_id, versions[:-1])
 
 
-class ChatHistory:
-    """What each session asked about its current clip. Safe from any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._chats: OrderedDict[str, tuple[Path, tuple[AskResult, ...]]] = OrderedDict()
+class ChatHistory(Registry[tuple[Path, tuple[AskResult, ...]]]):
+    """By session, the current clip and what was asked about it."""
 
     def turns(self, session: str, media: Path) -> tuple[AskResult, ...]:
         """The questions and answers so far; empty if the session has moved on to another clip."""
-        with self._lock:
-            about, turns = self._chats.get(session, (None, ()))
-            return turns if about == media else ()
-
-    def keep(self, session: str, media: Path, turns: tuple[AskResult, ...]) -> None:
-        """Replace what is remembered for a session."""
-        with self._lock:
-            self._chats.pop(session, None)
-            self._chats[session] = (media, turns)
-            while len(self._chats) > N_CHATS:
-                self._chats.popitem(last=False)
-
-    def forget(self, session: str) -> None:
-        """Forget a session's questions."""
-        with self._lock:
-            self._chats.pop(session, None)
+        about, turns = self.get(session) or (None, ())
+        return turns if about == media else ()

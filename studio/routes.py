@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
 import json
 import mimetypes
-import zipfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import Body, FastAPI, HTTPException, Query
 from fastapi.responses import FileResponse, Response
 
-from engines import (
-    AskResult,
-    CaptionResult,
-    MapResult,
-    Result,
-    SearchResult,
-    TranscribeResult,
-    TranslateResult,
-    UserError,
-    subtitles,
-    to_json,
-)
+from engines import MapResult, TranscribeResult, UserError, subtitles, to_json
 from engines.index.history import History
+from engines.lab import Findings
 from engines.lab.label_export import exported
 from engines.lab.label_store import slug
-from studio import exports, file_queue, map_view
+from studio import exports, map_view
 from studio.keeper import Keeper
-from studio.registry import DownloadRegistry, RunRegistry
+from studio.registry import DownloadRegistry, Registry
 from studio.tabs.speech import edits, view
 from studio.thumbnails import MOST_WAVE_S, N_BARS, thumbnail, wave_svg, whole_wave
 
 DAY = {"cache-control": "private, max-age=86400"}
+SAFE = DAY | {"x-content-type-options": "nosniff"}
+
+Value = TypeVar("Value")
 
 
-def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry, keeper: Keeper) -> None:
+def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Findings], keeper: Keeper) -> None:
     """Add the routes to the page's server. keeper: keeps corrections too."""
 
     @app.get("/studio/file/{name}")
@@ -48,14 +36,11 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry, kee
         kind = mimetypes.guess_type(path.name)[0] or ""
         if kind.split("/")[0] not in ("image", "audio", "video") or "svg" in kind:
             kind = "application/octet-stream"  # never as a page, which would run with our origin
-        return FileResponse(path, media_type=kind, headers=DAY | {"x-content-type-options": "nosniff"})
+        return FileResponse(path, media_type=kind, headers=SAFE)
 
     @app.get("/studio/thumb/{name}")
     def thumb(name: str, at: float = 0.0) -> Response:
-        path = downloads.file(name)
-        if path is None:
-            raise HTTPException(404, "This file is gone.")
-        return _thumb(path, at)
+        return _thumb(_found(downloads.file(name), "This file is gone."), at)
 
     @app.get("/studio/wave/{name}")
     def wave(name: str, duration: Annotated[float, Query(gt=0.0, le=MOST_WAVE_S)]) -> Response:
@@ -80,9 +65,7 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry, kee
     def edit(name: str, asked: Annotated[dict[str, Any], Body()]) -> dict[str, str]:
         """Correct a result, and its entry in the history, which `asked` names; answers with the lines of a transcript
         as HTML."""
-        result = downloads.result(name)
-        if result is None:
-            raise HTTPException(404, "This result is gone; run it again.")
+        result = _found(downloads.result(name), "This result is gone; run it again.")
         if asked.get("edit") == "undo":
             downloads.undo(name)
         else:
@@ -97,52 +80,28 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry, kee
             keeper.correct(asked.get("entry"), now)
         return {"html": view.rows(now.segments) if isinstance(now, TranscribeResult) else ""}
 
-    _add_saves(app, downloads, runs)
+    @app.get("/studio/save/{name}.{form}")
+    def save(name: str, form: str, texts: subtitles.Text | None = None) -> Response:
+        result = _found(downloads.result(name), "This result is gone; run it again.")
+        media_type = "application/zip" if form == "zip" else "text/plain; charset=utf-8"
+        return _saved(exports.result_as(result, form, texts), f"{exports.result_name(result)}.{form}", media_type)
 
-
-def _add_saves(app: FastAPI, downloads: DownloadRegistry, runs: RunRegistry) -> None:
-    """Files to take along: results, queues, label sets and Lab runs."""
-
-    @app.get("/studio/save/{name}.{kind}")
-    def save(name: str, kind: str, texts: subtitles.Text | None = None) -> Response:
-        result = downloads.result(name)
-        if result is None:
-            raise HTTPException(404, "This result is gone; run it again.")
-        written = written_as(result, kind, texts)
-        if written is None:
-            raise HTTPException(404, "There is no such format.")
-        headers = {"content-disposition": f'attachment; filename="{saved_name(result)}.{kind}"'}
-        media_type = "application/zip" if kind == "zip" else "text/plain; charset=utf-8"
-        return Response(written, media_type=media_type, headers=headers)
-
-    @app.get("/studio/files/{name}.{kind}")
-    def files(name: str, kind: Literal["csv", "zip"]) -> Response:
-        results = downloads.sheet(name)
-        if results is None:
-            raise HTTPException(404, "These results are gone; run them again.")
-        written = file_queue.as_zip(results) if kind == "zip" else file_queue.as_csv(results).encode("utf-8-sig")
-        media_type = "application/zip" if kind == "zip" else "text/csv; charset=utf-8"
-        headers = {"content-disposition": f'attachment; filename="results.{kind}"'}
-        return Response(written, media_type=media_type, headers=headers)
+    @app.get("/studio/files/{name}.{form}")
+    def files(name: str, form: Literal["csv", "zip"]) -> Response:
+        results = _found(downloads.sheet(name), "These results are gone; run them again.")
+        media_type = "application/zip" if form == "zip" else "text/csv; charset=utf-8"
+        return _saved(exports.results_as(results, form), f"results.{form}", media_type)
 
     @app.get("/studio/labels/{name}.zip")
     def labels(name: str) -> Response:
-        found = downloads.labels(name)
-        if found is None:
-            raise HTTPException(404, "This label set is gone; open it again.")
-        headers = {"content-disposition": f'attachment; filename="{slug(found.name)}.zip"'}
-        return Response(exported(found), media_type="application/zip", headers=headers)
+        found = _found(downloads.labels(name), "This label set is gone; open it again.")
+        return _saved(exported(found), f"{slug(found.name)}.zip", "application/zip")
 
     @app.get("/studio/run/{name}.{form}")
     def run(name: str, form: str) -> Response:
-        found = runs.get(name)
-        if found is None:
-            raise HTTPException(404, "This run is gone; run it again.")
-        written = exports.written_as(found, form)
-        if written is None:
-            raise HTTPException(404, "There is no such format.")
-        headers = {"content-disposition": f'attachment; filename="{exports.file_name(found, form)}"'}
-        return Response(written, media_type="application/octet-stream", headers=headers)
+        found = _found(runs.get(name), "This run is gone; run it again.")
+        content = exports.run_as(found, form)
+        return _saved(content, exports.run_name(found, form) if content else "", "application/octet-stream")
 
 
 def add_history(app: FastAPI, history: History) -> None:
@@ -150,11 +109,8 @@ def add_history(app: FastAPI, history: History) -> None:
 
     @app.get("/studio/history/{entry_id}/thumb")
     def thumb_of(entry_id: int) -> Response:
-        kept = history.thumbnail(entry_id)
-        if kept is None:
-            raise HTTPException(404, "This result is no longer in the history.")
-        picture, kind = kept
-        return Response(picture, media_type=kind, headers=DAY | {"x-content-type-options": "nosniff"})
+        picture, kind = _found(history.thumbnail(entry_id), "This result is no longer in the history.")
+        return Response(picture, media_type=kind, headers=SAFE)
 
     @app.get("/studio/history.jsonl")
     def everything() -> Response:
@@ -165,8 +121,21 @@ def add_history(app: FastAPI, history: History) -> None:
             )
             for entry in reversed(history.find(n=-1))
         ]
-        headers = {"content-disposition": 'attachment; filename="fusion-studio-history.jsonl"'}
-        return Response("".join(f"{line}\n" for line in lines), media_type="application/x-ndjson", headers=headers)
+        content = "".join(f"{line}\n" for line in lines)
+        return _saved(content, "fusion-studio-history.jsonl", "application/x-ndjson")
+
+
+def _found(value: Value | None, gone: str) -> Value:
+    """The value; a 404 with a sentence if there is none."""
+    if value is None:
+        raise HTTPException(404, gone)
+    return value
+
+
+def _saved(content: str | bytes | None, name: str, media_type: str) -> Response:
+    """A file for the browser to save."""
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(_found(content, "There is no such format."), media_type=media_type, headers=headers)
 
 
 def _path(downloads: DownloadRegistry, name: str) -> Path:
@@ -189,73 +158,3 @@ def _map(downloads: DownloadRegistry, name: str) -> MapResult:
     if not isinstance(result, MapResult):
         raise HTTPException(404, "This map is gone; draw it again.")
     return result
-
-
-# --- files to save ---------------------------------------------------------------------------------------------------
-
-
-def written_as(result: Result, kind: str, texts: subtitles.Text | None = None) -> str | bytes | None:
-    """A result as the content of a file; None if it has no such format. texts: of a translated transcript, what was
-    said, its translation or both; both unless given."""
-    if kind == "json":
-        return json.dumps(to_json(result), ensure_ascii=False, indent=2)
-    if isinstance(result, TranscribeResult):
-        return _transcript(result, kind, texts)
-    if isinstance(result, CaptionResult | TranslateResult | AskResult) and kind == "txt":
-        return exports.as_text(result)
-    if isinstance(result, SearchResult) and kind == "csv":
-        return _csv(result)
-    if isinstance(result, MapResult) and kind == "csv":
-        return _map_csv(result)
-    return None
-
-
-def _transcript(result: TranscribeResult, kind: str, texts: subtitles.Text | None) -> str | bytes | None:
-    is_translated = any(segment.translation for segment in result.segments)
-    if kind == "zip":
-        return _every_format(result, subtitles.TEXTS if is_translated else ("original",))
-    if kind not in subtitles.FORMATS:
-        return None
-    chosen = (texts or "both") if is_translated else "original"
-    return subtitles.write(result.segments, kind, text=chosen)
-
-
-def _every_format(result: TranscribeResult, texts: Sequence[subtitles.Text]) -> bytes:
-    """A zip of all formats, one file for each of the texts; those that can light up words do."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as folder:
-        for form, text in itertools.product((form for form in subtitles.FORMATS if form != "json"), texts):
-            name = f"{saved_name(result)}{'' if text == 'original' else f'-{text}'}.{form}"
-            folder.writestr(name, subtitles.write(result.segments, form, text=text, words=True))
-        folder.writestr(f"{saved_name(result)}.json", json.dumps(to_json(result), ensure_ascii=False, indent=2))
-    return packed.getvalue()
-
-
-def _csv(result: SearchResult) -> str:
-    table = io.StringIO()
-    rows = csv.writer(table)
-    rows.writerow(("file", "kind", "start_s", "end_s", "fit", "score", "why", "text"))
-    for hit in result.hits:
-        numbers = (hit.start_s, hit.end_s, round(hit.fit, 4), round(hit.score, 4))
-        row = (hit.path.name, hit.kind, *numbers, " ".join(hit.why), hit.text)
-        rows.writerow([exports.harmless(cell) for cell in row])
-    return table.getvalue()
-
-
-def _map_csv(result: MapResult) -> str:
-    table = io.StringIO()
-    rows = csv.writer(table)
-    rows.writerow(("file", "kind", "x", "y", "cluster", "taken"))
-    for point in result.points:
-        place = round(point.x, 4), round(point.y, 4), result.clusters[point.cluster].en
-        rows.writerow([exports.harmless(cell) for cell in (point.path.name, point.kind, *place, point.taken)])
-    return table.getvalue()
-
-
-def saved_name(result: Result) -> str:
-    """A file name for a result, in ASCII letters that every system takes."""
-    task = type(result).__name__.removesuffix("Result").lower()
-    media = getattr(result.request, "media", None)
-    stem = media.stem if isinstance(media, Path) else ""
-    plain = "".join(sign for sign in stem if sign.isascii() and (sign.isalnum() or sign in "-_"))[:40]
-    return f"{plain}-{task}" if plain else task

@@ -99,11 +99,7 @@ def refuse(en: str, zh: str) -> SystemExit:
 def serve(options: argparse.Namespace) -> None:
     """Serve the page until it is stopped."""
     print("Starting Fusion Studio ...", flush=True)
-    port = free_port(options.host, options.port)
-    open_page(options, port)
-
-
-def open_page(options: argparse.Namespace, port: int) -> None:
+    port = free_port(options.host, options.port)  # before the imports, which take seconds
     from engines import Settings, UserError
     from engines.home import data_folder
     from studio.app import serve as serve_page

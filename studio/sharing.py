@@ -1,4 +1,4 @@
-"""What a visitor may do, and the password that stands before a page that others can reach.
+"""A page that others can reach: its password, its public link, and what no library may look up.
 
 The page listens on this machine only. As soon as it is reachable from elsewhere, through a tunnel, a reverse proxy or
 the local network, a password stands before everything: made here, shown once in the terminal, slow to try and locked
@@ -19,33 +19,6 @@ log = logging.getLogger("studio")
 
 N_TRIES = 5
 LOCK_S = 900.0
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What those who open the page may do. shared: others than the owner can reach it."""
-
-    shared: bool = False
-
-    @property
-    def folders(self) -> bool:
-        """Whether folders of this machine may be named."""
-        return not self.shared
-
-    @property
-    def devices(self) -> bool:
-        """Whether the device may be switched."""
-        return not self.shared
-
-    @property
-    def history(self) -> bool:
-        """Whether results are kept: those of the owner only."""
-        return not self.shared
-
-    @property
-    def max_file_size(self) -> str | None:
-        """The largest upload, as gradio writes it."""
-        return "64mb" if self.shared else None
 
 
 def is_loopback(bind: str) -> bool:

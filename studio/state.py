@@ -1,4 +1,4 @@
-"""State shared by all tabs: the hosts, the access rules, the registries, the samples and the running requests."""
+"""State shared by all tabs: the hosts, the registries, the samples and the running requests."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines import Cancel, Host, HostInfo, Offer, Result, Router, Settings, describe, open_host
+from engines.lab import Findings
 from engines.paths import ASSETS
 from studio.collections import CollectionStore
-from studio.followed import FollowedRuns
+from studio.followed import FollowedRun
 from studio.keeper import Keeper
 from studio.label_store import LabelStore
-from studio.registry import ChatHistory, DownloadRegistry, RunRegistry
-from studio.sharing import Rules
+from studio.registry import N_RUNS, N_SESSIONS, ChatHistory, DownloadRegistry, Registry
 
 SAMPLES = ASSETS / "samples"
 EVERYTHING = ""
@@ -122,19 +122,22 @@ class RunningRequests:
 class AppState:
     """Everything the tabs share.
 
-    host: the router over all open models. devices: what the page may switch to, "auto" first. settings: how models are
-    opened unless the page says otherwise. opener, looker: `open_host` and `describe`, or a test's stand-ins.
+    host: the router over all open models. shared: others than the owner can reach the page; they name no folders of
+    this machine, open no models, switch no devices, and nothing of theirs is kept. runs: Lab runs that can be saved.
+    followed: the last runs of the tabs, by an id that a page keeps in its address. devices: what the page may switch
+    to, "auto" first. settings: how models are opened unless the page says otherwise. opener, looker: `open_host` and
+    `describe`, or a test's stand-ins.
     """
 
     host: Router
-    rules: Rules
     collections: CollectionStore
+    shared: bool = False
     label_store: LabelStore = field(default_factory=LabelStore)
     downloads: DownloadRegistry = field(default_factory=DownloadRegistry)
-    runs: RunRegistry = field(default_factory=RunRegistry)
-    chats: ChatHistory = field(default_factory=ChatHistory)
+    runs: Registry[Findings] = field(default_factory=lambda: Registry(N_RUNS))
+    chats: ChatHistory = field(default_factory=lambda: ChatHistory(N_SESSIONS))
     running: RunningRequests = field(default_factory=RunningRequests)
-    followed: FollowedRuns = field(default_factory=FollowedRuns)
+    followed: Registry[FollowedRun] = field(default_factory=lambda: Registry(N_SESSIONS))
     keeper: Keeper = field(default_factory=Keeper)
     samples: tuple[Sample, ...] = ()
     devices: Sequence[str] = ("auto", "cpu")

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import gradio as gr
 
 from engines import Cancel, Cancelled, Request, Result, UserError
 from engines.media import ahead
-from studio import file_queue, views
+from studio import cards, file_queue, views
 from studio.file_queue import FileQueue
 from studio.followed import BEAT_S, FollowedRun
 from studio.hardening import uploaded
@@ -59,13 +59,13 @@ class Job:
     """What a tab does when it runs.
 
     build: (session, language, values...) → the requests, in order; only the last one's result stays on the page; or a
-    queue of files, each with a row of its own. view: the result as HTML. finish: called with the last result. body: a
-    result of a queue, under its id, as HTML.
+    queue of files, each with a row of its own. view: (session, result) → HTML, where it is not the result's usual card.
+    finish: called with the session and the last result. body: a result of a queue, under its id, as HTML.
     """
 
     tab: str
     build: Callable[..., Sequence[Request] | FileQueue]
-    view: Callable[[str, Result], str]
+    view: Callable[[str, Result], str] | None = None
     finish: Callable[[str, Result], None] | None = None
     body: file_queue.View = lambda _name, _result: ""
 
@@ -154,6 +154,9 @@ def answer(
     else:
         state.running.supersede(session, typed(job.tab))
 
+    def view(result: Result) -> str:
+        return cards.card(state, result) if job.view is None else job.view(session, result)
+
     def steps(cancel: Cancel) -> Frames:
         asked = job.build(session, language, *map(plain, values))
         if isinstance(asked, FileQueue):
@@ -163,12 +166,12 @@ def answer(
         for step in results_of(state, asked, cancel):
             result = replace(step, seconds=time.monotonic() - started_s)
             if not result.done:
-                yield job.view(session, result), True
+                yield view(result), True
                 continue
             if job.finish is not None:
                 job.finish(session, result)
             entry = state.keeper.keep(session, result, is_typed=is_typed)
-            yield views.marked(job.view(session, result), "entry", entry), False
+            yield views.marked(view(result), "entry", entry), False
 
     yield from run(state, session, typed(job.tab) if is_typed else job.tab, steps)
 
@@ -232,9 +235,18 @@ def plain(value: Any) -> Any:
     return value
 
 
-def updates(
-    frames: Iterable[tuple[str, bool]], card: gr.HTML, stop: gr.Button, *buttons: gr.Button
-) -> Iterator[dict[Any, Any]]:
+class RunWidgets(Protocol):
+    """What shows a run: the button that starts it, Stop, and the card of its result."""
+
+    @property
+    def run(self) -> gr.Button: ...
+    @property
+    def stop(self) -> gr.Button: ...
+    @property
+    def result(self) -> gr.HTML: ...
+
+
+def updates(frames: Iterable[tuple[str, bool]], page: RunWidgets, *buttons: gr.Button) -> Iterator[dict[Any, Any]]:
     """Widget updates that show a run: its card, Stop while it runs, and the buttons that wait for it.
 
     Of a run that shows nothing there is one that changes nothing: an event that yields nothing empties its outputs,
@@ -243,10 +255,10 @@ def updates(
     is_empty = True
     for shown, is_running in frames:
         is_empty = False
-        idle = {button: gr.update(interactive=not is_running) for button in buttons}
-        yield {card: shown, stop: gr.update(visible=is_running), **idle}
+        idle = {button: gr.update(interactive=not is_running) for button in (page.run, *buttons)}
+        yield {page.result: shown, page.stop: gr.update(visible=is_running), **idle}
     if is_empty:
-        yield {card: gr.skip()}
+        yield {page.result: gr.skip()}
 
 
 def followed(run: FollowedRun, run_id: str) -> Frames:
@@ -255,28 +267,37 @@ def followed(run: FollowedRun, run_id: str) -> Frames:
         yield views.marked(shown, "run", run_id), is_running
 
 
-def wire_run(
-    state: AppState,
-    job: Job,
-    trigger: Callable[..., Any],
+def wire_run(state: AppState, job: Job, trigger: Callable[..., Any], inputs: Sequence[Any], page: RunWidgets) -> None:
+    """Run a job on an event (`button.click`, `event.then`, ...); it goes on while its page is loaded anew."""
+
+    def act(session: str, language: str, *values: Any) -> Frames:
+        started = answer(state, job, session, language, values)
+        run = FollowedRun(session, job.tab, started, stop=lambda: state.running.stop(session, job.tab))
+        return followed(run, state.followed.add(run))
+
+    wire_frames([trigger], act, inputs, page)
+
+
+def wire_frames(
+    triggers: Iterable[Callable[..., Any]],
+    frames: Callable[..., Frames],
     inputs: Sequence[Any],
-    card: gr.HTML,
-    run: gr.Button,
-    stop: gr.Button,
-) -> None:
-    """Run a job on an event (`button.click`, `event.then`, ...)."""
+    page: RunWidgets,
+    *buttons: gr.Button,
+    **options: Any,
+) -> list[Any]:
+    """Show what `frames(session, language, *values)` yields when an event comes; returns the events.
+
+    buttons: further ones that wait for the run. options: of the event, in place of those of model work.
+    """
 
     def act(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        session = session_of(request)
-        begun = FollowedRun(
-            session,
-            job.tab,
-            answer(state, job, session, page_language(request), values),
-            stop=lambda: state.running.stop(session, job.tab),
-        )
-        yield from updates(followed(begun, state.followed.add(begun)), card, stop, run)
+        yield from updates(frames(session_of(request), page_language(request), *values), page, *buttons)
 
-    trigger(act, list(inputs), [card, run, stop], **UNPROCESSED, **MODEL, **PRIVATE)
+    act.__name__ = frames.__name__
+    outputs = [page.result, page.run, page.stop, *buttons]
+    options = {**UNPROCESSED, **MODEL, **PRIVATE} | options
+    return [trigger(act, list(inputs), outputs, **options) for trigger in triggers]
 
 
 def wire_stop(state: AppState, key: str, stop: gr.Button) -> None:

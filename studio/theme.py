@@ -1,4 +1,4 @@
-"""The look of the page: gradio's theme variables, our style sheet, the marks of the senses, what stands in the head.
+"""The look of the page: gradio's theme variables, our style sheet, the marks of the modalities, the head of the page.
 
 Colours and shapes follow the Okabe-Ito set (Okabe and Ito 2008, safe for colour-blind people): picture a blue circle,
 sound a vermilion square, text a green triangle, all together a purple diamond; never colour alone. System fonts only.
@@ -27,39 +27,40 @@ ICON = (
     "%3Cpath d=%22M9.5 1.5h5v5h-5z%22 fill=%22%23D55E00%22/%3E%3Cpath d=%22M4 9l3.2 6H.8z%22 fill=%22%23009E73%22/%3E"
     '%3Cpath d=%22M12 8.5l3.3 3.5-3.3 3.5L8.7 12z%22 fill=%22%237A3E9D%22/%3E%3C/svg%3E">'
 )
-SENSE_OF_KIND = {"photo": "picture", "sound": "sound", "speech": "sound", "text": "text", "clip": "all"}
+MODALITY_OF_KIND = {"photo": "picture", "sound": "sound", "speech": "sound", "text": "text", "clip": "all"}
 
 MOON = (
     '<svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><path fill="currentColor" '
     'd="M8 1a7 7 0 1 0 0 14A7 7 0 0 0 8 1Zm0 1.6v10.8A5.4 5.4 0 0 1 8 2.6Z"/></svg>'
 )
 
-_EARLY = """(()=>{
-const asked=new URLSearchParams(location.search),root=document.documentElement;
-const kept=(document.cookie.match(/(?:^|; )COOKIE=(\\w+)/)||[])[1];
-const zh=/^zh/i.test(asked.get('lang')||kept||navigator.language),code=zh?'zh-CN':'en';
-document.cookie='COOKIE='+(zh?'zh':'en')+';path=/;max-age=31536000;samesite=lax';
-const say=(name,value)=>Object.defineProperty(navigator,name,{get:()=>value});
-say('language',code);say('languages',[code]);
-root.lang=code;root.dataset.lang=zh?'zh':'en';
-const look=localStorage.getItem('fusion_look');
-if(look&&!asked.has('__theme')){asked.set('__theme',look);history.replaceState(null,'','?'+asked+location.hash)}
-window.fusion=FACTS;
-addEventListener('beforeunload',()=>{
-const {error}=console;console.error=()=>{};setTimeout(()=>{console.error=error},3000)});
-})()"""
-"""Runs before gradio starts: it settles the language gradio will read from the browser, and light or dark. What gradio
-complains of when the page is left, the end of its own requests, stays out of the console."""
+COLOURS = {
+    ("#FAF8F4", "#14171C"): "body_background_fill",
+    ("#1F2430", "#E8E6E1"): "body_text_color button_secondary_text_color",
+    ("#5B6270", "#A0A7B4"): "body_text_color_subdued block_label_text_color block_title_text_color",
+    ("#FFFFFF", "#1C2127"): "background_fill_primary block_background_fill button_secondary_background_fill",
+    ("#F4F1EA", "#14171C"): "background_fill_secondary",
+    ("#E4DFD6", "#2C333C"): "block_border_color border_color_primary",
+    ("#0F766E", "#2DD4BF"): "border_color_accent link_text_color input_border_color_focus slider_color "
+    "button_primary_background_fill checkbox_background_color_selected",
+    ("#E3F0EC", "#1E3A38"): "color_accent_soft",
+    ("#FFFFFF", "#14171C"): "input_background_fill",
+    ("#D8D2C6", "#3A424D"): "input_border_color button_secondary_border_color",
+    ("#6B7280", "#8B93A1"): "input_placeholder_color",
+    ("#0B5F59", "#5EEAD4"): "button_primary_background_fill_hover",
+    ("#FFFFFF", "#0D2A27"): "button_primary_text_color",
+}
+"""A colour in light and in dark, and the variables of gradio that have it."""
 
 
-def mark(sense: str) -> str:
-    """The shape of a sense ("picture", "sound", "text", "all") in its colour."""
-    return f'<svg class="mark mark-{sense}" viewBox="0 0 16 16" aria-hidden="true">{SHAPES[sense]}</svg>'
+def mark(modality: str) -> str:
+    """The shape of a modality ("picture", "sound", "text", "all") in its colour."""
+    return f'<svg class="mark mark-{modality}" viewBox="0 0 16 16" aria-hidden="true">{SHAPES[modality]}</svg>'
 
 
 def kind_mark(kind: str) -> str:
     """The shape for a kind of media."""
-    return mark(SENSE_OF_KIND[kind])
+    return mark(MODALITY_OF_KIND[kind])
 
 
 def brand() -> str:
@@ -71,61 +72,10 @@ def theme() -> gr.themes.Base:
     """Gradio's variables in our colours; the rest is in `assets/style.css`."""
     sans = ["system-ui", "-apple-system", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-    return gr.themes.Base(font=[*sans, "sans-serif"], font_mono=mono, radius_size="sm", spacing_size="md").set(
-        body_background_fill="#FAF8F4",
-        body_background_fill_dark="#14171C",
-        body_text_color="#1F2430",
-        body_text_color_dark="#E8E6E1",
-        body_text_color_subdued="#5B6270",
-        body_text_color_subdued_dark="#A0A7B4",
-        background_fill_primary="#FFFFFF",
-        background_fill_primary_dark="#1C2127",
-        background_fill_secondary="#F4F1EA",
-        background_fill_secondary_dark="#14171C",
-        block_background_fill="#FFFFFF",
-        block_background_fill_dark="#1C2127",
-        block_border_color="#E4DFD6",
-        block_border_color_dark="#2C333C",
-        border_color_primary="#E4DFD6",
-        border_color_primary_dark="#2C333C",
-        border_color_accent="#0F766E",
-        border_color_accent_dark="#2DD4BF",
-        color_accent="#0F766E",
-        color_accent_soft="#E3F0EC",
-        color_accent_soft_dark="#1E3A38",
-        link_text_color="#0F766E",
-        link_text_color_dark="#2DD4BF",
-        input_background_fill="#FFFFFF",
-        input_background_fill_dark="#14171C",
-        input_border_color="#D8D2C6",
-        input_border_color_dark="#3A424D",
-        input_border_color_focus="#0F766E",
-        input_border_color_focus_dark="#2DD4BF",
-        input_placeholder_color="#6B7280",
-        input_placeholder_color_dark="#8B93A1",
-        button_primary_background_fill="#0F766E",
-        button_primary_background_fill_dark="#2DD4BF",
-        button_primary_background_fill_hover="#0B5F59",
-        button_primary_background_fill_hover_dark="#5EEAD4",
-        button_primary_text_color="#FFFFFF",
-        button_primary_text_color_dark="#0D2A27",
-        button_secondary_background_fill="#FFFFFF",
-        button_secondary_background_fill_dark="#1C2127",
-        button_secondary_border_color="#D8D2C6",
-        button_secondary_border_color_dark="#3A424D",
-        button_secondary_text_color="#1F2430",
-        button_secondary_text_color_dark="#E8E6E1",
-        block_label_text_color="#5B6270",
-        block_label_text_color_dark="#A0A7B4",
-        block_title_text_color="#5B6270",
-        block_title_text_color_dark="#A0A7B4",
-        block_shadow="none",
-        block_shadow_dark="none",
-        checkbox_background_color_selected="#0F766E",
-        checkbox_background_color_selected_dark="#2DD4BF",
-        slider_color="#0F766E",
-        slider_color_dark="#2DD4BF",
-    )
+    looks = {"color_accent": "#0F766E", "block_shadow": "none", "block_shadow_dark": "none"}
+    for (light, dark), names in COLOURS.items():
+        looks |= dict.fromkeys(names.split(), light) | {f"{name}_dark": dark for name in names.split()}
+    return gr.themes.Base(font=[*sans, "sans-serif"], font_mono=mono, radius_size="sm", spacing_size="md").set(**looks)
 
 
 @cache
@@ -141,24 +91,12 @@ def style() -> str:
 
 SAID = ("copied", "unsaved", "map.name", "notify.ended", "notify.failed")
 """Texts that only the scripts of the page say."""
-SCRIPTS = (
-    "studio.js",
-    "notify.js",
-    "addresses.js",
-    "keyboard.js",
-    "transcript.js",
-    "network.js",
-    "slides.js",
-    "map.js",
-)
+SCRIPTS = ("studio", "notify", "addresses", "keyboard", "transcript", "network", "slides", "map")
 DROPS = ("photo", "sound", "clip", "files", "empty", "unplayable")
 NAMES = {
-    "Drop an image file here to upload": "ui.drop.photo",
-    "Drop an audio file here to upload": "ui.drop.sound",
-    "Drop a video file here to upload": "ui.drop.clip",
-    "将图像文件拖放到此处以上传": "ui.drop.photo",
-    "将音频文件拖放到此处以上传": "ui.drop.sound",
-    "将视频文件拖放到此处以上传": "ui.drop.clip",
+    **dict.fromkeys(("Drop an image file here to upload", "将图像文件拖放到此处以上传"), "ui.drop.photo"),
+    **dict.fromkeys(("Drop an audio file here to upload", "将音频文件拖放到此处以上传"), "ui.drop.sound"),
+    **dict.fromkeys(("Drop a video file here to upload", "将视频文件拖放到此处以上传"), "ui.drop.clip"),
     "Upload file": "ui.name.upload",
     "Record audio": "ui.name.record",
     "Capture from camera": "ui.name.camera",
@@ -180,13 +118,14 @@ def early_script() -> str:
         "texts": {lang: {name: i18n.text(f"ui.{name}", lang) for name in SAID} for lang in i18n.LANGUAGES},
         "core": _core(),
     }
-    return ICON + "<script>" + _EARLY.replace("COOKIE", i18n.COOKIE).replace("FACTS", json.dumps(facts)) + "</script>"
+    early = (ASSETS / "early.js").read_text(encoding="utf-8")
+    return f"{ICON}<script>{early.replace('COOKIE', i18n.COOKIE).replace('FACTS', json.dumps(facts))}</script>"
 
 
 @cache
 def head() -> str:
     """What gradio puts into the head: our behaviour of the page."""
-    return "".join(f"<script>{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS)
+    return "".join(f"<script>{(ASSETS / f'{name}.js').read_text(encoding='utf-8')}</script>" for name in SCRIPTS)
 
 
 def _core() -> str:

@@ -21,6 +21,7 @@ from engines import (
     Result,
     SearchRequest,
     SearchResult,
+    TranscribeResult,
     TranslateResult,
     UserError,
     media,
@@ -163,14 +164,25 @@ def facts(seconds: float, info: HostInfo, name: str = "") -> str:
     return f"{seconds:.1f} s · {model_routing.where(info)} · {html.escape(name or info.name)}"
 
 
+def tool(words: str, **data: object) -> str:
+    """A small button. words: HTML; data: its data attributes, "" for one without a value."""
+    held = "".join(f' data-{name.replace("_", "-")}="{value}"' for name, value in data.items())
+    return f'<button type="button" class="tool"{held}>{words}</button>'
+
+
+def save_link(address: str, words: str) -> str:
+    """A link that saves a file of the studio. words: HTML."""
+    return f'<a class="tool" href="./studio/{address}" download>{words}</a>'
+
+
 def copy_button() -> str:
     """A button that copies every [data-copied] of its card."""
-    return f'<button type="button" class="tool" data-copy>{both("ui.copy")}</button>'
+    return tool(both("ui.copy"), copy="")
 
 
 def correct_button() -> str:
     """A button that lets the text beside it, [data-text-of] the id of its result, be corrected in place."""
-    return f'<button type="button" class="tool" data-correct-text>{both("ui.correct")}</button>'
+    return tool(both("ui.correct"), correct_text="")
 
 
 def command(line: str) -> str:
@@ -194,9 +206,7 @@ def foot(
     notes = "".join(f'<span class="facts">{spans(note.en, note.zh)}</span>' for note in result.notes)
     if saves:
         name = name or downloads.add_result(result)
-        tools += "".join(
-            f'<a class="tool" href="./studio/save/{name}.{form}" download>{form.upper()}</a>' for form in saves
-        )
+        tools += "".join(save_link(f"save/{name}.{form}", form.upper()) for form in saves)
     media = getattr(result.request, "media", None)
     if isinstance(media, Path) and sends:
         file = downloads.add_file(media)
@@ -212,7 +222,7 @@ def title(key: str) -> str:
 
 def send(file: str, tab: str) -> str:
     """A button that sends a registered file to another tab."""
-    return f'<button type="button" class="tool" data-send="{tab}" data-file="{file}">{both(f"ui.send.{tab}")}</button>'
+    return tool(both(f"ui.send.{tab}"), send=tab, file=file)
 
 
 def card_of(result: Result, body: str, below: str) -> str:
@@ -295,8 +305,8 @@ def chat(turns: Sequence[AskResult], downloads: DownloadRegistry, info: HostInfo
 def _turn(turn: AskResult, seen: str) -> str:
     """A question and its answer. seen: HTML of what it rests on in the clip."""
     hidden = "".join(
-        f'<span class="chip">{theme.mark(sense)}{both(f"ui.video.hidden.{sense}")}</span>'
-        for sense in sorted(getattr(turn.request, "hide", frozenset()))
+        f'<span class="chip">{theme.mark(modality)}{both(f"ui.video.hidden.{modality}")}</span>'
+        for modality in sorted(getattr(turn.request, "hide", frozenset()))
     )
     question = f'<p class="question">{html.escape(getattr(turn.request, "question", ""))}{hidden}</p>'
     if turn.end == "empty":
@@ -360,7 +370,7 @@ def _shares(turn: AskResult) -> str:
     if all(share < RESTS for _, share in turn.senses):
         which = turn.senses[0][0] if len(turn.senses) == 1 else "either"
         return f'<p class="quiet">{both(f"ui.video.spare.{which}")}</p>'
-    rows = "".join(meter(share, _modality(sense), _much(share), kind=sense) for sense, share in turn.senses)
+    rows = "".join(meter(share, _modality(name), _much(share), kind=name) for name, share in turn.senses)
     return f'<div class="shares"><p class="over">{both("ui.video.senses")}</p>{rows}</div>'
 
 
@@ -370,9 +380,9 @@ def _much(share: float) -> str:
     return f'<span title="{percent(share)}">{both(f"ui.video.{key}")}</span>'
 
 
-def _modality(sense: str) -> str:
+def _modality(name: str) -> str:
     """Names of things are text, and carry its mark."""
-    return f"<span>{theme.mark('text' if sense == 'names' else sense)}{both(f'ui.sense.{sense}')}</span>"
+    return f"<span>{theme.mark('text' if name == 'names' else name)}{both(f'ui.sense.{name}')}</span>"
 
 
 # --- search ----------------------------------------------------------------------------------------------------------
@@ -395,8 +405,7 @@ def hits(result: SearchResult, downloads: DownloadRegistry, info: HostInfo) -> s
     if folded:
         summary = f"<summary>{both('ui.search.unfit', n=len(folded))}</summary>"
         body += f'<details class="unfit">{summary}<div class="cards">{cards(folded, downloads, query)}</div></details>'
-    wall_button = f'<button type="button" class="tool" data-wall>{both("ui.search.all")}</button>'
-    below = foot(result, downloads, info, saves=("json", "csv"), more=wall_button)
+    below = foot(result, downloads, info, saves=("json", "csv"), more=tool(both("ui.search.all"), wall=""))
     return card_of(result, body, below)
 
 
@@ -425,26 +434,25 @@ def _hit(hit: Hit, downloads: DownloadRegistry, query: Sequence[str], with_fit: 
     kind = f'<span class="quiet">{both("ui.kind." + hit.kind)}</span>'
     fit = meter(hit.fit, kind, value) if with_fit else kind
     return (
-        f'<article class="card{"" if hit.fit >= FITS else " is-weak"}"><div class="card-media">{_media(hit, file)}'
-        f'</div><div class="card-text"><p class="card-name">{title}</p>{quote}{fit}'
-        f'<p class="card-tools">{tools}</p></div></article>'
+        f'<article class="card{"" if hit.fit >= FITS else " is-weak"}"><div class="card-media">'
+        f'{player(hit.kind, file, hit.start_s, hit.end_s)}</div><div class="card-text"><p class="card-name">{title}</p>'
+        f'{quote}{fit}<p class="card-tools">{tools}</p></div></article>'
     )
 
 
-def _media(hit: Hit, file: str) -> str:
-    source, thumb = f"./studio/file/{file}", f"./studio/thumb/{file}?at={hit.start_s:.2f}"
-    end = f' data-end="{hit.end_s:.2f}"' if hit.end_s > hit.start_s else ""
-    at = f"#t={hit.start_s:.2f}" if hit.start_s > 0 else ""
-    if hit.kind == "photo":
-        return f'<img src="{thumb}" alt="" loading="lazy">'
-    if hit.kind == "clip":
+def player(kind: str | None, file: str, start_s: float = 0.0, end_s: float = 0.0) -> str:
+    """A registered file to be seen or heard, from one time in it to another. kind: None where it cannot be read."""
+    source, thumb = f"./studio/file/{file}", f"./studio/thumb/{file}" + (f"?at={start_s:.2f}" if start_s else "")
+    end = f' data-end="{end_s:.2f}"' if end_s > start_s else ""
+    at = f"#t={start_s:.2f}" if start_s > 0 else ""
+    if kind == "clip":
         return f'<video src="{source}{at}" poster="{thumb}" controls preload="none" playsinline{end}></video>'
-    if hit.kind == "text":
+    if kind == "text":
         return theme.mark("text")
-    return (
-        f'<img class="wave" src="{thumb}" alt="" loading="lazy">'
-        f'<audio src="{source}{at}" controls preload="none"{end}></audio>'
-    )
+    if kind in ("sound", "speech"):
+        wave = f'<img class="wave" src="{thumb}" alt="" loading="lazy">'
+        return f'{wave}<audio src="{source}{at}" controls preload="none"{end}></audio>'
+    return f'<img src="{thumb}" alt="" loading="lazy">'
 
 
 def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> str:
@@ -474,26 +482,54 @@ def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> s
 def own_files(files: Sequence[Path], downloads: DownloadRegistry, n_lost: int = 0) -> str:
     """Uploaded files as tiles that can be taken out, the first of many, and places to drop or choose more. n_lost:
     files that could not be taken."""
-    tiles = "".join(_own_file(file, downloads) for file in files[:N_TILES])
+    shown = ((file, downloads.add_file(file)) for file in files[:N_TILES])
+    tiles = "".join(tile(file, key, out="ui.files.out", under=html.escape(file.name)) for file, key in shown)
     more = f" {both('ui.files.more', n=len(files) - N_TILES)}" if len(files) > N_TILES else ""
     count = f'<p class="over number">{both("ui.files.count", n=len(files))}{more}</p>' if files else ""
     lost = f'<p class="row-note">{both("ui.files.lost", n=n_lost)}</p>' if n_lost > 0 else ""
-    places = "".join(
-        f'<label class="place"><input type="file" multiple{attribute}><i aria-hidden="true">+</i>'
-        f"<span>{both(key)}</span></label>"
-        for key, attribute in (("ui.files.add", ""), ("ui.files.folder", " webkitdirectory"))
-    )
+    both_ways = (("ui.files.add", ""), ("ui.files.folder", " webkitdirectory"))
+    places = "".join(place(f"<span>{both(key)}</span>", attribute) for key, attribute in both_ways)
     taking = '<span class="quiet number" data-taking aria-live="polite"></span>'
     return f'{count}<div class="tiles">{tiles}</div><div class="places">{places}{taking}</div>{lost}'
 
 
-def _own_file(file: Path, downloads: DownloadRegistry) -> str:
-    file_id, name = downloads.add_file(file), html.escape(file.name)
-    return (
-        f'<figure class="tile" title="{name}"><div class="tile-picture"><img src="./studio/thumb/{file_id}" alt="" '
-        f'loading="lazy"><button type="button" class="tile-out" data-out="{file_id}">×<span class="unseen">'
-        f"{both('ui.files.out')} {name}</span></button></div><figcaption>{name}</figcaption></figure>"
-    )
+def tile(file: Path, file_id: str, *, alt: str = "", inside: str = "", out: str = "", under: str = "") -> str:
+    """A thumbnail of a registered file. inside: HTML upon it; out: the key of the text on a button that takes the file
+    out; under: HTML below it."""
+    name = html.escape(file.name)
+    away = ""
+    if out:
+        words = f'×<span class="unseen">{both(out)} {name}</span>'
+        away = f'<button type="button" class="tile-out" data-out="{file_id}">{words}</button>'
+    picture = f'<img src="./studio/thumb/{file_id}" alt="{html.escape(alt)}" loading="lazy">'
+    below = f"<figcaption>{under}</figcaption>" if under else ""
+    shown = f'<div class="tile-picture">{picture}{inside}{away}</div>{below}'
+    return f'<figure class="tile" title="{name}">{shown}</figure>'
+
+
+def place(words: str, attributes: str = "") -> str:
+    """An area to drop files on, or to click. words: HTML; attributes: further ones of its file input."""
+    return f'<label class="place"><input type="file" multiple{attributes}><i aria-hidden="true">+</i>{words}</label>'
+
+
+# --- several answers side by side ------------------------------------------------------------------------------------
+
+
+def side(title: str, text: str, result: Result | None, *, is_over: bool, foot: str = "") -> str:
+    """One of several results side by side. title, foot: HTML; text: HTML of what the result says, "" for nothing yet;
+    result: None for one that has not begun; is_over: none of them goes on."""
+    if not text and (is_over or (result is not None and result.done)):
+        text = nothing(_why(result))
+    elif not text:
+        text = f'<p class="quiet">{both("ui.compare.next")}</p>' if result is None else stage(result.progress)
+    return f'<article class="side">{title}<div class="side-text">{text}</div>{foot}</article>'
+
+
+def _why(result: Result | None) -> str:
+    """The key of the sentence for a result that says nothing."""
+    if isinstance(result, TranscribeResult) and result.end != "cancelled":
+        return "ui.speech.nothing"
+    return why_nothing("cancelled" if result is None else result.end)
 
 
 def wall(samples: Sequence[Sample]) -> str:
@@ -537,9 +573,7 @@ def example_segments() -> str:
 
 def example_answer() -> str:
     """What an answer looks like, and which modality it rests on."""
-    rows = "".join(
-        meter(share, _modality(sense), "", kind=sense) for sense, share in (("picture", 0.18), ("sound", 0.82))
-    )
+    rows = "".join(meter(share, _modality(name), "", kind=name) for name, share in (("picture", 0.18), ("sound", 0.82)))
     return example(
         f'<div class="talk"><article class="turn"><p class="question">{both("ui.video.example.question")}</p>'
         f'<p class="sentence">{both("ui.video.example.answer")}</p>'

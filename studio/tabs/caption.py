@@ -7,7 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from engines import CaptionRequest, CaptionResult, Request, Result
+from engines import CaptionRequest, Request
 from studio import components, views
 from studio.components import CLIP, FILES, PHOTO, SOUND, MediaInput
 from studio.state import AppState
@@ -47,8 +47,4 @@ def wire(state: AppState, panel: Panel) -> None:
     def requests(_session: str, _language: str, *values: str) -> Sequence[Request]:
         return build(panel.media, *values)
 
-    def view(_session: str, result: Result) -> str:
-        assert isinstance(result, CaptionResult)
-        return views.caption(result, state.downloads, state.info_of(result))
-
-    wire_panel(state, panel, Job(TAB, requests, view))
+    wire_panel(state, panel, Job(TAB, requests))

@@ -64,7 +64,7 @@ def wire_panel(
     if panel.queries is not None and suggested is not None:
         triggers.append(panel.queries.query(_text_of, None, suggested, **stream.QUICK).success)
     for trigger in triggers:
-        stream.wire_run(state, job, trigger, panel.inputs, panel.result, panel.run, panel.stop)
+        stream.wire_run(state, job, trigger, panel.inputs, panel)
     stream.wire_stop(state, panel.tab, panel.stop)
 
 

@@ -13,11 +13,9 @@ from engines import (
     KINDS,
     HostInfo,
     IndexRequest,
-    IndexResult,
     Request,
     Result,
     SearchRequest,
-    SearchResult,
     UserError,
 )
 from studio import components, stream, views
@@ -25,6 +23,7 @@ from studio.collections import FOLDER, SAMPLES, UPLOADS, CollectionRef
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
 from studio.hardening import uploaded
 from studio.i18n import both, label, page_language
+from studio.registry import N_SESSIONS
 from studio.state import AppState
 from studio.stream import Job
 from studio.tabs import search_folder
@@ -95,7 +94,7 @@ class Search:
 
 def create_ui(state: AppState) -> Search:
     """Lay out the tab: at first the result side is a wall of what the samples' collection holds."""
-    gr.HTML(f'<p class="lead">{both("ui.lead")}</p>', elem_id="lead", apply_default_css=False)
+    components.html("lead", f'<p class="lead">{both("ui.lead")}</p>')
     subtitle = components.subtitle(state, TAB)
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
@@ -103,40 +102,19 @@ def create_ui(state: AppState) -> Search:
             queries = components.queries("search-queries", [f"ui.search.try.{n}" for n in (1, 2, 3)])
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
-            places = (SAMPLES, UPLOADS, FOLDER) if state.rules.folders else (SAMPLES, UPLOADS)
-            place = components.radio(
-                "search-place",
-                "ui.search.place",
-                [(label(f"ui.search.place.{name}"), name) for name in places],
-                SAMPLES,
-            )
-            files = components.files(
-                "search-files", views.own_files([], state.downloads), most=N_UPLOADS, visible=False
-            )
+            places = (SAMPLES, UPLOADS) if state.shared else (SAMPLES, UPLOADS, FOLDER)
+            offered = components.choices("ui.search.place.", places)
+            place = components.radio("search-place", "ui.search.place", offered, SAMPLES)
+            none = views.own_files([], state.downloads)
+            files = components.files("search-files", none, most=N_UPLOADS, visible=False)
             folder = search_folder.create_ui(state)
-            update = gr.Button(label("ui.search.update"), elem_id="search-update", visible=False, size="sm")
+            update = components.button("search-update", "ui.search.update", visible=False)
             with gr.Accordion(label("ui.options"), open=False, elem_classes="options"):
-                kinds = gr.CheckboxGroup(
-                    [(label(f"ui.kind.{name}"), name) for name in KINDS],
-                    value=list(KINDS),
-                    label=label("ui.search.kinds"),
-                    elem_id="search-kinds",
-                    elem_classes="choice",
-                    interactive=True,
-                )
-                n_hits = gr.Slider(
-                    4, 60, N_HITS, step=4, label=label("ui.search.hits"), elem_id="search-hits", interactive=True
-                )
+                every = components.choices("ui.kind.", KINDS)
+                kinds = components.checkboxes("search-kinds", "ui.search.kinds", every, value=list(KINDS))
+                n_hits = components.slider("search-hits", "ui.search.hits", 4, 60, N_HITS, step=4, elem_classes=[])
         with gr.Column(scale=7, elem_classes="split-result"):
-            how = components.radio(
-                "search-how",
-                "ui.map.view",
-                [(label(f"ui.map.view.{name}"), name) for name in WAYS],
-                LIST,
-                show_label=False,
-                container=False,
-                elem_classes="segments-choice",
-            )
+            how = components.segments("search-how", "ui.map.view", components.choices("ui.map.view.", WAYS), LIST)
             result = components.result_card(TAB, views.wall(state.samples))
     extras = (kinds, n_hits, place, folder.field)
     panel = Panel(TAB, media, extras, result, run, stop, result, subtitle)
@@ -149,10 +127,10 @@ def wire(state: AppState, page: Search) -> None:
     box = panel.media.parts[TEXT]
     assert isinstance(box, gr.Textbox)
     *_, place, folder = panel.extras
-    indexed, shown_by, how = IndexedBy(), ShownBy(), page.how
+    indexed, shown_by, how = IndexedBy(), ShownBy(N_SESSIONS), page.how
 
     def collection_for(session: str, place: str, folder: str | None) -> CollectionRef:
-        if place == FOLDER and state.rules.folders:
+        if place == FOLDER and not state.shared:
             return state.collections.folder(folder or "")
         if place == UPLOADS:
             return state.collections.uploads(session, [])
@@ -167,26 +145,19 @@ def wire(state: AppState, page: Search) -> None:
         collection = collection_for(session, place, folder)
         return (IndexRequest(folder=collection.folder, collection=collection.file),)
 
-    def view(_session: str, result: Result) -> str:
-        if isinstance(result, IndexResult):
-            return views.index(result, state.downloads, state.info_of(result))
-        assert isinstance(result, SearchResult)
-        return views.hits(result, state.downloads, state.info_of(result))
-
     def note(session: str, result: Result) -> None:
         indexed.note(result)
         shown_by.note(session, result)
 
-    job = Job(TAB, requests, view, note)
+    job = Job(TAB, requests, finish=note)
     wire_panel(state, panel, job, submit=[box])
-    refreshed = (place, folder), panel.result, panel.run, panel.stop
-    stream.wire_run(state, Job(TAB, refresh, view, note), page.update.click, *refreshed)
+    stream.wire_run(state, Job(TAB, refresh, finish=note), page.update.click, (place, folder), panel)
 
     def choose(event: gr.EventData) -> dict[gr.Component, Any]:
         return panel.media.show(TEXT, event.text)
 
     chosen = page.queries.query(choose, None, panel.media.inputs, **stream.QUICK)
-    stream.wire_run(state, job, chosen.success, panel.inputs, panel.result, panel.run, panel.stop)
+    stream.wire_run(state, job, chosen.success, panel.inputs, panel)
 
     def back() -> tuple[str, str]:
         return views.wall(state.samples), LIST
@@ -213,14 +184,14 @@ def wire(state: AppState, page: Search) -> None:
         if kind == TEXT and not (text or "").strip():
             for key in (TAB, stream.typed(TAB)):
                 state.running.supersede(session, key)
-            yield from stream.updates([(views.wall(state.samples), False)], panel.result, panel.stop, panel.run)
+            yield from stream.updates([(views.wall(state.samples), False)], panel)
         elif kind == TEXT and is_ready(session, place, folder):
             frames = stream.answer(state, job, session, language, values, is_typed=True)
             finished = (frame for frame in frames if not frame[1])
-            for update in stream.updates(finished, panel.result, panel.stop, panel.run):
+            for update in stream.updates(finished, panel):
                 yield {**update, how: LIST} if panel.run in update else update
         else:
-            yield from stream.updates([], panel.result, panel.stop, panel.run)
+            yield from stream.updates([], panel)
 
     box.input(
         search_typed,
@@ -262,7 +233,7 @@ def _wire_own_files(state: AppState, files: gr.HTML) -> None:
         return own_files(session, int(event.given) - len(event.files))
 
     def take(event: gr.EventData, request: gr.Request) -> str:
-        session, file = stream.session_of(request), state.downloads.file(str(event.id))
+        session, file = stream.session_of(request), state.downloads.file(str(event.out))
         if file is not None:
             state.collections.remove_upload(session, file)
         return own_files(session)

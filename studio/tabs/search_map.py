@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
 from engines import IndexRequest, IndexResult, MapRequest, MapResult, Request, Result, SearchResult, UserError
-from studio import components, i18n, map_view, stream, views
+from studio import cards, components, i18n, map_view, stream, views
 from studio.collections import CollectionRef
 from studio.components import TEXT
 from studio.i18n import page_language
+from studio.registry import Registry
 from studio.state import AppState
 from studio.stream import Job
 from studio.tabs.panel import Panel
 
 WAYS = LIST, MAP, TIME = "list", "map", "time"
 """Ways to show a collection."""
-N_SESSIONS = 200
-"""Pages of which it is remembered what they show."""
 
 
 @dataclass(frozen=True)
@@ -32,31 +30,23 @@ class Shown:
     map: MapResult | None = None
 
 
-class ShownBy:
-    """What each open page shows, of the latest pages."""
-
-    def __init__(self) -> None:
-        self._shown: OrderedDict[str, Shown] = OrderedDict()
+class ShownBy(Registry[Shown]):
+    """What each open page shows, by its session."""
 
     def of(self, session: str) -> Shown:
-        return self._shown.get(session, Shown())
+        return self.get(session) or Shown()
 
     def note(self, session: str, result: Result) -> None:
         """Remember a finished result. A collection that changed has no map any more."""
         if isinstance(result, SearchResult):
-            self._put(session, replace(self.of(session), hits=result))
+            self.put(session, replace(self.of(session), hits=result))
         elif isinstance(result, MapResult) and result.end == "finished":
-            self._put(session, replace(self.of(session), map=result))
+            self.put(session, replace(self.of(session), map=result))
         elif isinstance(result, IndexResult) and isinstance(result.request, IndexRequest):
             of = result.request.collection
-            for page, shown in list(self._shown.items()):
+            for page, shown in self.items():
                 if shown.map is not None and getattr(shown.map.request, "collection", None) == of:
-                    self._put(page, replace(shown, map=None))
-
-    def _put(self, session: str, shown: Shown) -> None:
-        self._shown[session] = shown
-        while len(self._shown) > N_SESSIONS:
-            self._shown.popitem(last=False)
+                    self.replace(page, replace(shown, map=None))
 
 
 @dataclass(frozen=True)
@@ -83,21 +73,20 @@ class MapWiring:
         return IndexRequest(folder=collection.folder, collection=collection.file), draw
 
     def card(self, session: str, how: str, result: Result) -> str:
+        if not isinstance(result, MapResult):
+            return cards.card(self.state, result)
         info = self.state.info_of(result)
-        if isinstance(result, IndexResult):
-            return views.index(result, self.state.downloads, info)
-        assert isinstance(result, MapResult)
         if how == TIME:
             return map_view.timeline(result, self.state.downloads, info)
         return map_view.map_card(result, self.shown_by.of(session).hits, self.state.downloads, info)
 
-    def frames(self, session: str, language: str, how: str, values: Sequence[Any]) -> stream.Frames:
+    def frames(self, session: str, language: str, how: str, *values: Any) -> stream.Frames:
         """The hits, or a map of the collection: the one drawn last if it is still of the same files."""
         shown = self.shown_by.of(session)
         if how == LIST:
             self.state.running.supersede(session, self.search.tab)
             hits = shown.hits
-            return iter([(views.wall(self.state.samples) if hits is None else self.search.view(session, hits), False)])
+            return iter([(views.wall(self.state.samples) if hits is None else cards.card(self.state, hits), False)])
         if shown.map is not None and self._is_current(session, shown.map, values):
             return iter([(self.card(session, how, shown.map), False)])
         job = replace(
@@ -133,12 +122,7 @@ def wire_map(map_: MapWiring) -> None:
     """Attach the events."""
     state, panel, how = map_.state, map_.panel, map_.how
 
-    def change_view(request: gr.Request, chosen: str, *values: Any) -> Iterator[dict[Any, Any]]:
-        frames = map_.frames(stream.session_of(request), page_language(request), chosen, values)
-        yield from stream.updates(frames, panel.result, panel.stop, panel.run)
-
-    shown = [panel.result, panel.run, panel.stop]
-    how.input(change_view, [how, *panel.inputs], shown, **stream.UNPROCESSED, **stream.MODEL, **stream.PRIVATE)
+    stream.wire_frames([how.input], map_.frames, [how, *panel.inputs], panel)
 
     def choose(event: gr.EventData, request: gr.Request) -> tuple[str, str]:
         result, numbers = map_.touched(event, page_language(request), event.points)
@@ -155,4 +139,4 @@ def wire_map(map_: MapWiring) -> None:
         return updates
 
     asked = panel.result.like(ask_for_like, None, [*panel.media.inputs, how], **stream.QUICK)
-    stream.wire_run(state, map_.search, asked.success, panel.inputs, panel.result, panel.run, panel.stop)
+    stream.wire_run(state, map_.search, asked.success, panel.inputs, panel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -20,6 +20,8 @@ from studio.tabs.panel import Panel, wire_panel
 TAB = "video"
 PAGE = "page"
 """Answer in the language the page is shown in."""
+MODALITIES: tuple[Literal["picture", "sound"], ...] = ("picture", "sound")
+"""What can be hidden from the model."""
 N_HISTORY = 6
 """How many earlier turns are sent with a question."""
 
@@ -46,7 +48,7 @@ def build(
             question=question or "",
             language=page_language if language == PAGE else language,
             history=earlier[-N_HISTORY:],
-            hide=frozenset(sense for sense in ("picture", "sound") if sense in hide),
+            hide=frozenset(modality for modality in MODALITIES if modality in hide),
         ),
     )
 
@@ -59,37 +61,17 @@ def create_ui(state: AppState) -> Panel:
             media = components.media_input(TAB, (CLIP, PHOTO, SOUND, FILES))
             samples = components.samples(TAB, state.samples_for(TAB))
             with gr.Row(elem_classes="pair"):
-                hide = gr.CheckboxGroup(
-                    [(label("ui.video.hide.picture"), "picture"), (label("ui.video.hide.sound"), "sound")],
-                    label=label("ui.video.hide"),
-                    elem_id="video-hide",
-                    elem_classes="choice",
-                    interactive=True,
-                    scale=3,
-                    min_width=200,
-                )
+                modalities = components.choices("ui.video.hide.", MODALITIES)
+                hide = components.checkboxes("video-hide", "ui.video.hide", modalities, scale=3, min_width=200)
+                languages = [(label("ui.video.page"), PAGE), *components.languages()]
                 language = components.dropdown(
-                    "video-language",
-                    "ui.video.language",
-                    [(label("ui.video.page"), PAGE), *components.languages()],
-                    PAGE,
-                    scale=2,
-                    min_width=140,
+                    "video-language", "ui.video.language", languages, PAGE, scale=2, min_width=140
                 )
         with gr.Column(scale=7, elem_classes="split-result"):
             result = components.result_card(TAB, _start())
             with gr.Row(elem_classes="actions ask"):
-                question = gr.Textbox(
-                    placeholder=label("ui.video.question"),
-                    label=label("ui.video.question"),
-                    show_label=False,
-                    container=False,
-                    lines=1,
-                    max_lines=4,
-                    elem_id="video-question",
-                    interactive=True,
-                    scale=6,
-                    min_width=180,
+                question = components.bare_textbox(
+                    "video-question", "ui.video.question", lines=1, max_lines=4, scale=6, min_width=180, elem_classes=[]
                 )
                 run, stop = components.run_stop(TAB)
             queries = components.queries("video-queries", [f"ui.video.try.{n}" for n in (1, 2, 3, 4)])
@@ -123,13 +105,13 @@ def wire(state: AppState, panel: Panel) -> None:
         assert isinstance(result.request, AskRequest)
         assert isinstance(result.request.media, Path)
         turns = (*state.chats.turns(session, result.request.media), result)
-        state.chats.keep(session, result.request.media, turns)
+        state.chats.put(session, (result.request.media, turns))
 
     def on_pick(sample: Sample, language: str) -> dict[gr.Component, Any]:
         return {question: gr.update(value=sample.question(language))} if sample.question(language) else {}
 
     def forget(request: gr.Request) -> None:
-        state.chats.forget(stream.session_of(request))
+        state.chats.remove(stream.session_of(request))
 
     for part in panel.media.parts.values():  # another clip starts another chat
         for changed in (part.upload, part.clear):

@@ -193,24 +193,19 @@ def test_a_wide_table_scrolls_in_itself_on_a_phone(phone, monkeypatch):
     assert not phone.page.locator("#lab-fusion-result svg.is-wide").is_visible()
 
 
-def test_the_slider_closes_the_gap_between_the_senses(wide, monkeypatch):
+APART_JS = """() => { const [a, b] = [...document.querySelectorAll('#lab-alignment-result .map:last-child .dots')]
+.map((part) => part.getBoundingClientRect()); return Math.hypot(a.x - b.x, a.y - b.y); }"""
+"""How far the groups of the map after are from each other, in pixels."""
+
+
+def test_the_slider_closes_the_gap_between_the_modalities(wide, monkeypatch):
     show(monkeypatch, mapped())
     turn_to(wide, "alignment")
     run(wide, "alignment")
     wide.result("lab-alignment", "done")
-
-    def apart() -> float:
-        """How far the groups of the map after are from each other, in pixels."""
-        return float(
-            wide.page.evaluate(
-                """() => { const [a, b] = [...document.querySelectorAll('#lab-alignment-result .map:last-child .dots')]
-                .map((part) => part.getBoundingClientRect()); return Math.hypot(a.x - b.x, a.y - b.y); }"""
-            )
-        )
-
-    before = apart()
+    before = wide.page.evaluate(APART_JS)
     wide.page.locator("#lab-alignment-result [data-gap]").fill("1")
-    assert apart() < 0.2 * before
+    wide.page.wait_for_function(f"({APART_JS})() < {0.2 * before}")
 
 
 # --- taken along, opened again ----------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def test_an_area_of_the_map_is_chosen_with_the_lasso_and_listed(wide):
     page.wait_for_selector("#search-result .cards")
     said = wide.result("search", "done")
     assert "3 files chosen" in said and "bark.wav" in said and "rain.wav" not in said
-    assert page.locator("#search-how input[value=list]").is_checked()
+    page.wait_for_selector("#search-how input[value=list]:checked")
 
 
 def test_the_map_is_walked_by_arrow_keys_and_a_file_on_it_is_opened(wide):
@@ -57,7 +57,7 @@ def test_what_is_like_a_file_of_the_map_is_searched_for(reading):
     page.keyboard.press("ArrowRight")
     page.get_by_role("button", name="More like this").click()
     page.wait_for_selector("#search-result .cards .meter")
-    assert page.locator("#search-how input[value=list]").is_checked()
+    page.wait_for_selector("#search-how input[value=list]:checked")
     assert not page.locator("#search-kind input[value=text]").is_checked()
 
 
@@ -83,7 +83,7 @@ def test_a_search_leads_back_to_the_list_and_its_hits_are_marked_on_the_map(wide
     page = wide.page
     page.locator("#search-queries [data-query]").first.click()
     page.wait_for_selector("#search-result .cards .meter")
-    assert page.locator("#search-how input[value=list]").is_checked()
+    page.wait_for_selector("#search-how input[value=list]:checked")
     drawn = sum(isinstance(request, MapRequest) for request in scripted[1].requests)
     assert isinstance(scripted[1].requests[-1], SearchRequest)
     show(wide, "map")
@@ -93,12 +93,7 @@ def test_a_search_leads_back_to_the_list_and_its_hits_are_marked_on_the_map(wide
 
 @pytest.mark.parametrize(("language", "look"), [("en-US", "light"), ("zh-CN", "dark")])
 def test_axe_finds_nothing_serious_on_map_and_timeline(browser, scripted, language, look):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="extra [test]")
     for seen in visit(browser, scripted[0].url, WIDE | {"locale": language}, f"/?__theme={look}"):
         for how in ("map", "time"):
             show(seen, how)
-            seen.page.wait_for_timeout(600)  # fading in is no fault of contrast
-            found = axe.Axe().run(seen.page).response["violations"]
-            serious = [f"{one['help']}: {one['nodes'][0]['html'][:120]}" for one in found
-                       if one["impact"] in ("serious", "critical")]  # fmt: skip
-            assert serious == []
+            assert seen.serious_faults() == [], how

@@ -1,13 +1,11 @@
-"""Hide a sense in a browser: words are hidden with the mouse and the keyboard, answers stand side by side."""
+"""Hide a modality in a browser: words are hidden with the mouse and the keyboard, answers stand side by side."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
 from studio.i18n import text
-from tests.browser.conftest import PHONE, Visit, visit
+from tests.browser.conftest import Visit
 from tests.conftest import SAMPLES
 
 pytestmark = pytest.mark.browser
@@ -15,14 +13,8 @@ pytestmark = pytest.mark.browser
 
 def open_masking(seen: Visit) -> None:
     """Turn to the lab, and there to the panel."""
-    language = "zh" if seen.is_phone else "en"
-    tab = seen.page.get_by_role("tab", name=text("ui.tab.lab", language), exact=True).first
-    if tab.is_visible():
-        tab.click()
-    else:
-        seen.page.locator("#tabs .overflow-menu > button").first.click()
-        seen.page.locator("#tabs .overflow-dropdown button", has_text=text("ui.tab.lab", language)).click()
-    seen.page.locator("#lab-which").get_by_text(text("ui.lab.name.masking", language)).click()
+    seen.open_tab("lab")
+    seen.page.locator("#lab-which").get_by_text(text("ui.lab.name.masking", "zh" if seen.is_phone else "en")).click()
     seen.page.wait_for_selector("#masking-run", state="visible")
 
 
@@ -66,12 +58,6 @@ def test_a_clip_is_asked_about_three_times_and_escape_stops(wide, scripted, monk
     assert wide.result("muting", "done").count("80% sure") == 3
     page.locator("#masking-samples .sample").first.click()
     assert "cannot write by text and photo" in wide.result("masking", "error")
-
-
-@pytest.fixture
-def pocket(browser, tiny) -> Iterator[Visit]:
-    """A phone, Chinese, dark, over the host that really reads files."""
-    yield from visit(browser, tiny.url, PHONE)
 
 
 def test_the_panel_fits_a_phone_in_chinese_in_the_dark(pocket):

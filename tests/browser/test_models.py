@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -110,47 +108,3 @@ def test_two_models_answer_side_by_side_on_a_phone(page_of_the_owner):
     page.wait_for_selector("#compare-words", state="visible")
     assert not page.locator("#compare-photo").is_visible()
     assert "__i18n__" not in page.inner_text("body")
-
-
-# --- with real weights -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def whisper() -> Path:
-    """Whisper's checkpoint on this machine."""
-    folder = Path(os.environ.get("FUSION_STUDIO_WEIGHTS", "nowhere")) / "whisper-base"
-    if not folder.is_dir():
-        pytest.skip("set FUSION_STUDIO_WEIGHTS to a folder that holds whisper-base to load it on the page")
-    return folder
-
-
-@pytest.fixture
-def real(browser, tmp_path) -> Iterator[Visit]:
-    with start(FakeHost(), home=tmp_path, devices=("cpu",), settings=Settings(n_threads=1)) as served:
-        yield from visit(browser, served.url, WIDE)
-
-
-def test_whisper_writes_down_what_is_said_in_the_place_of_the_model_before(real, whisper):
-    page = real.page
-    real.open_tab("models")
-    type_name(real, str(whisper), task="transcribe")
-    page.click("#load-look")
-    offer = real.result("load", "done")
-    assert "72.6 M" in offer and "transformers checkpoint" in offer and "German" in offer
-    page.click("#load-run")
-    page.wait_for_selector("#models-who [data-back=transcribe]")
-    real.open_tab("speech")
-    page.wait_for_selector("#speech-subtitle .answers")
-    assert "Transcribed by whisper-base." in page.inner_text("#speech-subtitle")
-    page.locator("#speech-samples .sample").first.click()
-    said = real.result("speech", "done")
-    assert "whisper-base" in said and "cpu" in said
-    assert "answered in the order it was received" in said
-    real.open_tab("models")
-    page.click("#models-who [data-back=transcribe]")
-    page.wait_for_selector("#models-who [data-back]", state="detached")
-    real.open_tab("speech")
-    page.locator("#speech-samples .sample").first.click()
-    page.wait_for_function(
-        "document.querySelector('#speech-result .result-card.is-done')?.innerText.includes('cpu · fake')"
-    )

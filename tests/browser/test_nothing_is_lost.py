@@ -12,7 +12,7 @@ import pytest
 
 from engines import CaptionRequest, CaptionResult, Request, Result
 from studio.app import Served, start
-from tests.browser.conftest import PATIENCE_MS, WIDE, Visit, visit
+from tests.browser.conftest import WIDE, Visit, arrive, visit
 from tests.fake_host import FakeHost
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def test_a_pasted_link_shows_the_result_and_one_to_nothing_says_so(browser, wide
     caption_a_sample(wide)
     n_asked = len(scripted[1].requests)
     other = browser.new_page(**WIDE)
-    other.set_default_timeout(PATIENCE_MS)
-    other.goto(wide.page.url)
+    arrive(other, wide.page.url)
     other.wait_for_selector("#caption-result .is-done")
     assert CAPTION in other.inner_text("#caption-result")
     assert len(scripted[1].requests) == n_asked
@@ -110,8 +109,9 @@ def test_nothing_is_kept_while_the_switch_is_off(browser, tmp_path):
             seen.open_tab("caption")
             seen.page.locator("#caption-samples .sample").first.click()
             seen.result("caption", "done")
-            seen.open_tab("history")
-            seen.page.wait_for_timeout(300)
+            with seen.page.expect_response(lambda answer: "/gradio_api/run/" in answer.url):  # the list as it is now
+                seen.open_tab("history")
+            seen.take_in()
             assert "Nothing is here yet" in seen.page.inner_text("#history-result")
 
 

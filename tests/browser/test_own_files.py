@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Visit, is_upload
 from tests.conftest import write_photo, write_sound
 from tests.studio.conftest import write_clip
 
@@ -116,24 +116,24 @@ def test_a_suffix_in_capitals_is_taken(reading, tmp_path, clip_file, how):
 @pytest.mark.parametrize(("tab", "kind"), [("speech", "sound"), ("speech", "clip"), ("caption", "photo")])
 def test_what_is_no_medium_is_refused_by_the_studio_alone(reading, tmp_path, tab, kind):
     (tmp_path / "notes.txt").write_text("neither seen nor heard")
+    reading.may_complain = True  # the browser itself, that it cannot show such a file
     reading.open_tab(tab)
     reading.give(tab, kind, tmp_path / "notes.txt")
     reading.page.locator(f"#{tab}-run").click()
     assert "notes.txt" in reading.result(tab, "error")
     (said,) = reading.page.locator(".toast-body").all_inner_texts()
     assert "notes.txt is not a photo, sound or clip" in said
-    reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
 
 def test_a_broken_clip_is_said_at_once_in_our_sentence_and_not_in_gradios(reading, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42 no clip" * 20)
+    reading.may_complain = True
     reading.open_tab("video")
     reading.give("video", "clip", tmp_path / "broken.mp4")
     reading.page.wait_for_function("document.querySelector('#video-clip video')?.error")
     reading.page.wait_for_selector(".toast-body")
     (said,) = reading.page.locator(".toast-body").all_inner_texts()
     assert "broken.mp4 is not a photo, sound or clip" in said
-    reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
 
 def test_the_microphone_records_and_is_heard(reading):
@@ -141,14 +141,13 @@ def test_the_microphone_records_and_is_heard(reading):
     reading.open_tab("speech")
     page.locator("#speech-sound button[aria-label=Record]").click()
     page.locator("#speech-sound button.record-button").click()
-    page.wait_for_timeout(1200)
-    page.locator("#speech-sound button.stop-button:visible").first.click()
+    page.wait_for_timeout(1200)  # a second is recorded
+    with page.expect_response(is_upload):  # the player shows before the recording has reached the server
+        page.locator("#speech-sound button.stop-button:visible").first.click()
     page.wait_for_selector("#speech-sound [aria-label=Clear]")
-    page.wait_for_timeout(3000)  # the player shows before the recording has reached the server
+    reading.take_in()
     page.locator("#speech-run").click()
-
-    said = reading.result("speech", "done")
-    assert "CPU · tiny" in said
+    assert "CPU · tiny" in reading.result("speech", "done")
 
 
 DAMAGED = (
@@ -161,6 +160,7 @@ DAMAGED = (
 
 
 def test_each_damaged_or_empty_file_is_one_sentence_and_the_page_goes_on(reading, tmp_path):
+    reading.may_complain = True
     for tab, kind, name, content in DAMAGED:
         (tmp_path / name).write_bytes(content)
         reading.open_tab(tab)
@@ -170,14 +170,11 @@ def test_each_damaged_or_empty_file_is_one_sentence_and_the_page_goes_on(reading
         clear = reading.page.locator(f"#{tab}-{kind} [aria-label=Clear]")
         if clear.count():
             clear.first.click()
-        with reading.page.expect_response(lambda answer: "/upload" in answer.url and answer.request.method == "POST"):
-            reading.page.locator(f"#{tab}-{kind} input[type=file]").first.set_input_files(tmp_path / name)
-        reading.page.wait_for_timeout(300)
+        reading.upload(f"#{tab}-{kind}", tmp_path / name)
         reading.page.locator(f"#{tab}-run").click()
         reading.page.wait_for_selector(f"#{tab}-result .is-error :text('{name}')")
         said = reading.result(tab, "error")
         assert "/tmp" not in said and "Traceback" not in said and "not your fault" not in said
-    reading.complaints.clear()  # the browser itself complains that it cannot show such a file
 
 
 def test_files_of_ones_own_are_searched(reading, tmp_path, photo, clip_file):

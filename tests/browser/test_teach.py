@@ -13,7 +13,7 @@ from engines import Cancel, Host
 from engines.errors import Cancelled
 from engines.lab import fewshot as teach
 from studio.i18n import text
-from tests.browser.conftest import PHONE, Visit, visit
+from tests.browser.conftest import Visit
 from tests.conftest import SAMPLES, write_photo, write_sound
 
 pytestmark = pytest.mark.browser
@@ -183,12 +183,6 @@ def test_a_stop_in_the_middle_says_so_and_keeps_the_rows(teaching, monkeypatch):
     page.wait_for_selector("#teach-stop", state="hidden")
     assert page.locator("#teach .label-row .tile").count() == len(CATS) + len(clips)
     assert page.locator("#teach-sets .set").count() == 0
-
-
-@pytest.fixture
-def pocket(browser, tiny) -> Iterator[Visit]:
-    """A phone, Chinese, dark, over the host that really reads files."""
-    yield from visit(browser, tiny.url, PHONE)
 
 
 def test_the_page_fits_a_phone_in_chinese_in_the_dark(pocket):

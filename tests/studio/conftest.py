@@ -30,7 +30,6 @@ from engines import (
 )
 from studio.app import Served, open_state, start
 from studio.registry import DownloadRegistry
-from studio.sharing import Rules
 from studio.state import AppState
 from tests.conftest import tone, write_photo, write_sound
 from tests.fake_host import EVERYTHING, FakeHost
@@ -115,7 +114,7 @@ def visitor(tmp_path, catalogue) -> AppState:
     """A state of a visitor, who may not."""
     return open_state(
         FakeHost(name="built"),
-        rules=Rules(shared=True),
+        shared=True,
         home=tmp_path / "home",
         devices=("cpu",),
         opener=catalogue.open,

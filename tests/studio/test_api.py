@@ -10,10 +10,9 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from engines import IndexRequest, RequestError, SearchRequest, TranslateRequest, run, to_json
+from engines import IndexRequest, RequestError, SearchRequest
 from studio import api
 from studio.app import open_state, start
-from studio.sharing import Rules
 from tests.fake_host import FakeHost, SilentHost
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +94,7 @@ def test_the_paper_on_the_api_says_what_is_served(client):
 
 
 def test_a_visitor_is_not_offered_to_index_and_names_no_folder(tmp_path):
-    shared = open_state(FakeHost(), rules=Rules(shared=True), home=tmp_path, devices=("cpu",))
+    shared = open_state(FakeHost(), shared=True, home=tmp_path, devices=("cpu",))
     tasks = {task.name: task for task in api.tasks_of(shared)}
     assert "index" not in tasks
     with pytest.raises(RequestError, match="Only the owner"):
@@ -111,72 +110,17 @@ def test_the_owner_indexes_a_folder_and_searches_it(client, page_host, photo_fil
     assert (index.folder, search.collection, search.k) == (photo_file.parent.resolve(), index.collection, 3)
 
 
-def test_texts_and_files_are_embedded(client, photo_file):
-    assert len(client.predict(text="a dog", api_name="/embed")["vector"]) == 256
-    assert len(client.predict(file=handle_file(photo_file), api_name="/embed")["vector"]) == 256
-
-
-def test_a_result_is_the_json_of_the_command_line(served, client):
-    expected = to_json(run(FakeHost(), TranslateRequest(text="Good morning.", source="en", target="zh")))
-    given = client.predict("Good morning.", "en", "zh", api_name="/translate")
-    assert given | {"seconds": 0} == expected | {"seconds": 0}
-
-
-def test_a_photo_gets_a_caption(client, photo_file):
-    result = client.predict(handle_file(photo_file), "de", api_name="/caption")
-    assert result["result"] == "caption"
-    assert result["text"] == "Ein Hund läuft am Strand."
-    assert result["end"] == "finished"
-    assert result["request"]["media"] == "red square.png"
-
-
 def test_partial_results_come_first(client, photo_file):
     job = client.submit(handle_file(photo_file), "en", api_name="/caption")
-    job.result(timeout=30)
+    job.result(timeout=120)
     ends = [partial["end"] for partial in job.outputs()]
     assert ends[-1] == "finished"
     assert set(ends[:-1]) <= {None}
 
 
-def test_a_sound_becomes_text_with_times(client, sound_file):
-    result = client.predict(handle_file(sound_file), "", "fr", api_name="/transcribe")
-    assert result["text"] == "Good morning. The train leaves at nine."
-    assert result["translation"] == "Bonjour. Le train part à neuf heures."
-    assert result["segments"][0]["words"][0]["text"] == "Good"
-
-
-def test_a_text_is_translated(client):
-    assert client.predict("Good morning.", "en", "zh", api_name="/translate")["text"] == "早上好。"
-
-
-def test_a_question_can_hide_a_sense(client, clip_file):
-    result = client.predict(handle_file(clip_file), "What is heard?", "en", "picture", api_name="/ask")
-    assert result["text"] == "A dog is barking."
-    assert [sense for sense, _ in result["senses"]] == ["sound"]
-
-
 def test_the_samples_are_searched(client):
     result = client.predict("a dog", None, 2, api_name="/search")
     assert [hit["file"] for hit in result["hits"]] == ["dog.jpg", "bark.wav"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name", "sentence"),
-    [
-        ((None, "en"), "/caption", "Send a file"),
-        (("", "en", "de"), "/translate", "Type something to translate first"),
-        (("dog", "en", "en"), "/translate", "two different ones"),
-        (("dog", "en", "it"), "/translate", "is not known"),
-        (("", None, 5), "/search", "Send words or a file"),
-        (("", None), "/embed", "Send a text or a file"),
-        ((5, "en", "de"), "/translate", "text has to be a text"),
-        (("dog", None, "many"), "/search", "n_hits has to be a whole number"),
-        (("dog", None, 5, "/no/such/folder"), "/search", "no such folder"),
-    ],
-)
-def test_a_wrong_call_gets_one_sentence(client, arguments, name, sentence):
-    with pytest.raises(AppError, match=sentence):
-        client.predict(*arguments, api_name=name)
 
 
 def test_an_empty_question_gets_one_sentence(client, clip_file):
@@ -209,6 +153,11 @@ def test_who_hangs_up_stops_the_work_also_while_nothing_comes(tmp_path, sound_fi
         ("v2/translate", {"text": 5}, "text has to be a text."),
         ("v2/translate", {"text": "dog", "tone": "kind"}, "translate has no tone."),
         ("translate", {"data": ["dog", "en", "en"]}, "two different ones"),
+        ("translate", {"data": ["", "en", "de"]}, "Type something to translate first"),
+        ("v2/search", {"query": ""}, "Send words or a file"),
+        ("v2/embed", {"text": ""}, "Send a text or a file"),
+        ("v2/search", {"query": "a dog", "n_hits": "many"}, "n_hits has to be a whole number"),
+        ("v2/search", {"query": "a dog", "folder": "/no/such/folder"}, "no such folder"),
         ("v2/search", {"query": "a dog", "n_hits": -1}, "k is -1; choose 1 to 1000 hits."),
         ("v2/search", {"query": "a dog", "n_hits": 1e300}, "n_hits is too large a number."),
         ("v2/caption", {"file": {"path": "/etc/passwd"}}, "This file was not uploaded here; drop it again."),
@@ -286,23 +235,9 @@ def test_wrong_input_gets_a_sentence_and_no_traceback(served, capfd, path, body)
 # --- the model people get ----------------------------------------------------------------------------------------
 
 
-def test_the_real_model_describes_a_photo(real, photo_file):
-    result = real.predict(handle_file(photo_file), "en", api_name="/caption")
-    assert result["end"] == "finished"
-    assert result["text"]
-
-
 def test_the_real_model_hears_no_speech_in_a_tone(real, sound_file):
     result = real.predict(handle_file(sound_file), "", "", api_name="/transcribe")
     assert (result["end"], result["segments"]) == ("empty", [])
-
-
-def test_the_real_model_translates(real):
-    assert real.predict("A dog runs.", "en", "de", api_name="/translate")["text"]
-
-
-def test_the_real_model_answers_about_a_clip(real, clip_file):
-    assert real.predict(handle_file(clip_file), "What is seen?", "en", "", api_name="/ask")["text"]
 
 
 def test_the_real_model_finds_something_among_the_samples(real):

@@ -11,7 +11,6 @@ from engines import Route
 from engines.errors import DeviceError
 from studio import app
 from studio.app import Served, build, open_state, serve, start, start_api
-from studio.sharing import Rules
 from tests.fake_host import FakeHost
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,11 +21,6 @@ def test_the_page_answers(served):
     assert page.status_code == 200
     assert "Fusion Studio" in page.text
     assert served.password is None
-
-
-def test_a_page_of_another_site_gets_nothing(served):
-    assert httpx.get(served.url, headers={"host": "evil.example"}).status_code == 403
-    assert httpx.post(f"{served.url}/gradio_api/queue/join", headers={"origin": "https://e.example"}).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/monitoring", "/gradio_api/monitoring/summary"])
@@ -55,15 +49,9 @@ def test_all_model_work_waits_in_one_queue():
     page = build(FakeHost(), state=open_state(FakeHost(), devices=("cpu",)))
     streaming = [fn for fn in page.fns.values() if fn.types_generator]
     assert len(streaming) >= 15
-    opening = {
-        "act_look",
-        "act_load",
-        "act_back",
-        "act_install",
-    }  # a download of an hour must not hold up who only asks
-    trying = {"act_lab", "act_open"}  # the lab's runs stand in a line of their own, where they are seen
-    looking = {"follow"}  # what shows a run that was begun before takes no turn
-    assert {fn.concurrency_id for fn in streaming if fn.fn.__name__ not in opening | trying | looking} == {"model"}
+    # Besides: opening models and runs of the Lab hold up nobody's request; what shows a run begun before takes no turn.
+    assert {fn.concurrency_id for fn in streaming if fn.fn.__name__ != "follow"} == {"model", "load", "lab"}
+    assert sum(fn.concurrency_id == "model" for fn in streaming) > 15
 
 
 def test_a_shared_page_has_a_password_and_hides_what_is_the_owners(tmp_path):
@@ -81,13 +69,12 @@ def test_a_shared_page_has_a_password_and_hides_what_is_the_owners(tmp_path):
 
 
 def test_a_shared_page_has_no_event_that_opens_compares_or_gives_back_a_model():
-    def events(shared: bool) -> set[str]:
-        state = open_state(FakeHost(), rules=Rules(shared=shared), devices=("cpu",))
-        return {fn.fn.__name__ for fn in build(FakeHost(), state=state).fns.values() if fn.fn is not None}
+    def queues(shared: bool) -> list[object]:
+        state = open_state(FakeHost(), shared=shared, devices=("cpu",))
+        return [fn.concurrency_id for fn in build(FakeHost(), state=state).fns.values()]
 
-    opening = {"act_look", "act_load", "act_back", "act_install"}
-    assert opening <= events(shared=False)
-    assert not opening & events(shared=True)
+    assert queues(shared=False).count("load") == 5  # look up, by key too; open; give back; install
+    assert "load" not in queues(shared=True)
 
 
 def test_any_host_is_put_behind_routes_and_routes_stay_as_they_are():
@@ -96,16 +83,6 @@ def test_any_host_is_put_behind_routes_and_routes_stay_as_they_are():
     assert state.host.hosts() == (host,)
     assert state.host.open(Route("a/other")).info.source == "a/other"
     assert open_state(state.host, devices=("cpu",)).host is state.host
-
-
-def test_a_visitor_who_forges_a_folder_searches_the_samples(tmp_path):
-    state = open_state(FakeHost(), rules=Rules(shared=True), home=tmp_path, devices=("cpu",))
-    page = build(FakeHost(), state=state)
-    searches = [
-        fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") == "act" and fn.api_visibility == "private"
-    ]
-    assert searches
-    assert not state.rules.folders
 
 
 def test_a_port_that_is_taken_is_an_error_for_whoever_chose_it(tmp_path):

@@ -306,17 +306,17 @@ def test_of_two_starts_at_once_one_makes_the_environment_and_the_other_waits(hou
 
     def wait(what: str) -> None:
         began.set()
-        assert goes_on.wait(60)
+        assert goes_on.wait(120)
 
     house.pip = wait
     monkeypatch.setattr(bootstrap, "say", lambda text: "waiting for it" in text and waits.set())
     with ThreadPoolExecutor(2) as starts:
         first = starts.submit(bootstrap.python)
-        assert began.wait(20)
+        assert began.wait(120)
         second = starts.submit(bootstrap.python)
-        assert waits.wait(60) and not second.done()
+        assert waits.wait(120) and not second.done()
         goes_on.set()
-        assert first.result(20) == second.result(20) == str(bootstrap.venv_python())
+        assert first.result(120) == second.result(120) == str(bootstrap.venv_python())
     assert house.did == ALL
 
 

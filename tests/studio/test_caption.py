@@ -1,9 +1,8 @@
 from pathlib import Path
 
 import gradio as gr
-import pytest
 
-from engines import CaptionRequest, RequestError
+from engines import CaptionRequest
 from studio import components
 from studio.tabs import caption
 
@@ -14,10 +13,3 @@ def test_the_request_is_made_of_what_is_seen():
     assert caption.build(media, "clip", "a.jpg", "b.mp4", None, "zh") == (
         CaptionRequest(media=Path("b.mp4"), language="zh"),
     )
-
-
-def test_nothing_dropped_is_said():
-    with gr.Blocks():
-        media = components.media_input("caption", ("photo", "clip", "sound"))
-    with pytest.raises(RequestError, match="Drop a photo first"):
-        caption.build(media, "photo", None, None, None, "en")

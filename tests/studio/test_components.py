@@ -6,7 +6,6 @@ import pytest
 from engines import RequestError
 from studio import components
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
-from tests.fake_host import FakeHost
 
 
 @pytest.fixture
@@ -35,22 +34,10 @@ def test_turning_to_a_kind_shows_its_input_and_hides_the_others(media):
     assert "value" not in updates[media.parts[PHOTO]]
 
 
-def test_what_a_file_holds_decides_where_it_goes(photo_file, sound_file, clip_file):
-    assert [components.kind_of(file) for file in (photo_file, sound_file, clip_file)] == [PHOTO, SOUND, CLIP]
-
-
 def test_a_lent_file_lies_where_gradio_may_serve_it(media, photo_file, uploads_of_the_tests):
     lent = Path(components.lend(photo_file, media.parts[PHOTO]))
     assert lent.read_bytes() == photo_file.read_bytes()
     assert uploads_of_the_tests in lent.parents
-
-
-def test_a_tab_opens_with_what_it_is_for_and_who_answers_there(state):
-    state.host.route("caption", FakeHost(name="other", source="a/other"))
-    with gr.Blocks():
-        subtitle = components.subtitle(state, "caption")
-    assert "Describe a photo, a clip or a sound in one sentence" in subtitle.value
-    assert "Described by other." in subtitle.value
 
 
 def test_samples_are_buttons_and_hide_where_they_lie(state):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
@@ -26,19 +22,11 @@ from engines import (
     TranscribeResult,
 )
 from studio import components, file_queue
-from studio.file_queue import FileQueue, as_csv, as_zip
+from studio.file_queue import FileQueue
 from studio.registry import DownloadRegistry
 from studio.tabs.panel import _each_file
 from tests.fake_host import FakeHost
 
-CAPTION = CaptionResult(
-    request=CaptionRequest(media=Path("a/dog.jpg"), language="en"),
-    text="A dog & <a cat>.",
-    confidence=0.4,
-    unsure=True,
-    names=(("dog", 0.9), ("cat", 0.3)),
-    end="finished",
-)
 SPEECH = TranscribeResult(
     request=TranscribeRequest(media=Path("talk.mp3"), translate_to="de"),
     segments=(Segment(0.0, 1.0, "Good morning.", translation="Guten Morgen."),),
@@ -125,37 +113,6 @@ def test_whole_transcripts_come_with_the_last_card_only(downloads):
     steps = file_queue.frames(queue, FakeHost(), downloads, lambda _n, _r: "<p>whole</p>", Cancel(), keep)
     *growing, last = [shown for shown, _ in steps]
     assert last.count("<p>whole</p>") == 2 and not any("whole" in card for card in growing)
-
-
-def test_the_table_has_a_row_for_each_result_and_no_formula():
-    rows = list(csv.DictReader(io.StringIO(as_csv([CAPTION, replace(CAPTION, text="=cmd"), SPEECH]))))
-    assert rows[0] == {
-        "file": "dog.jpg", "text": "A dog & <a cat>.", "translation": "", "confidence": "0.4", "unsure": "True",
-        "names": "dog; cat", "written": "",
-    }  # fmt: skip
-    assert rows[1]["text"] != "=cmd" and rows[2]["translation"] == "Guten Morgen."
-
-
-def test_the_zip_holds_sidecars_under_the_names_of_the_files():
-    with zipfile.ZipFile(io.BytesIO(as_zip([CAPTION, CAPTION, SPEECH]))) as packed:
-        names = set(packed.namelist())
-        assert {"dog.jpg.txt", "dog.jpg.xmp", "dog (2).jpg.xmp", "results.csv", "results.json"} < names
-        assert {"talk.mp3.srt", "talk.mp3.translation.srt", "talk.mp3.both.vtt"} < names
-        assert packed.read("talk.mp3.both.txt").decode() == "Good morning.\nGuten Morgen.\n"
-        sidecar = ElementTree.fromstring(packed.read("dog.jpg.xmp").decode().split("?>", 1)[1].rsplit("<?", 1)[0])
-    texts = [element.text for element in sidecar.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")]
-    assert texts == ["A dog & <a cat>.", "dog", "cat"]
-
-
-def test_words_read_in_a_picture_stand_in_the_table_and_in_the_sidecars():
-    sign = replace(CAPTION, text="A street.", names=(), written=("KEEP <LEFT>", "Main St"))
-    (row,) = csv.DictReader(io.StringIO(as_csv([sign])))
-    assert row["written"] == "KEEP <LEFT>\nMain St"
-    with zipfile.ZipFile(io.BytesIO(as_zip([sign]))) as packed:
-        assert packed.read("dog.jpg.txt").decode() == "A street.\n\nKEEP <LEFT>\nMain St\n"
-        sidecar = ElementTree.fromstring(packed.read("dog.jpg.xmp").decode().split("?>", 1)[1].rsplit("<?", 1)[0])
-    (description,) = sidecar.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}li")
-    assert description.text == "A street.\n\nKEEP <LEFT>\nMain St"
 
 
 def test_rows_of_captions_can_be_corrected_and_name_their_entries(downloads):

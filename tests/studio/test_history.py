@@ -11,7 +11,7 @@ import pytest
 
 from engines import CaptionRequest, CaptionResult, Router, SearchRequest, SearchResult, UserError
 from engines.index.history import KINDS, Entry, History
-from studio import addresses, keeper, stream, views
+from studio import addresses, cards, keeper, stream, views
 from studio.keeper import Keeper
 from studio.state import AppState
 from studio.tabs import caption as caption_tab
@@ -100,7 +100,7 @@ def test_an_empty_list_says_why():
 
 def test_every_kept_kind_of_result_has_a_tab_and_a_card(state):
     assert set(addresses.TAB_OF) == set(KINDS)
-    assert "A red square." in addresses.card(state, caption(Path("gone.jpg")))
+    assert "A red square." in cards.card(state, caption(Path("gone.jpg")))
 
 
 @pytest.mark.parametrize("entry", ["99", "1; DROP TABLE entries", "", "²"])

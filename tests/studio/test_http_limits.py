@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI, HTTPException
 from fastapi.testclient import TestClient
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from engines import UserError
@@ -20,7 +20,7 @@ from studio import http_limits
 from studio.http_limits import Harden, HeadTimer
 
 FAILURE = UserError("failure.test", "Something went wrong here.")
-SHORT_S = 0.4
+SHORT_S = 1.0
 
 
 def inner() -> FastAPI:
@@ -98,7 +98,7 @@ def port() -> Iterator[int]:
 
 def exchange(port: int, *parts: bytes, pause_s: float = 0.0) -> bytes:
     """Send bytes, and read until the server closes the connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         for part in parts:
             line.sendall(part)
             time.sleep(pause_s)
@@ -120,7 +120,7 @@ def test_a_connection_that_does_not_finish_its_head_is_dropped(port, head):
 
 
 def test_a_head_that_comes_byte_by_byte_is_dropped_as_well(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         n_sent = 0
         with suppress(ConnectionError):
             for byte in b"x-long: " + b"a" * 500:
@@ -273,10 +273,3 @@ def test_a_route_that_polls_sees_that_its_client_has_gone():
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
     asyncio.run(Harden(app, lambda _: FAILURE)(scope, receive, send))
     assert seen[-1]
-
-
-def test_an_answer_from_an_app_without_headers_gets_them():
-    async def app(scope: object, receive: object, send: object) -> None:
-        await PlainTextResponse("hello")(scope, receive, send)
-
-    assert TestClient(Harden(app, lambda _: FAILURE)).get("/").headers["x-frame-options"] == "DENY"

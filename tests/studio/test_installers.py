@@ -158,8 +158,8 @@ with bootstrap.ended_by_signals():
         assert start.stderr is not None
         installer = psutil.Process(int(start.stderr.readline().split()[-1]))
         start.terminate()
-        assert start.wait(20) == 128 + signal.SIGTERM
-        psutil.wait_procs([installer], timeout=20)
+        assert start.wait(60) == 128 + signal.SIGTERM
+        psutil.wait_procs([installer], timeout=60)
         assert not installer.is_running()
 
 

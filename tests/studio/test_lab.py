@@ -16,7 +16,6 @@ from engines import RequestError
 from engines.background import FairQueue
 from engines.lab import EXPERIMENTS, DatasetRecord, Findings, FusionRequest, Table, runs
 from engines.lab.data import datasets
-from studio import exports
 from studio.app import open_state
 from studio.state import AppState
 from studio.tabs.lab import ui as lab
@@ -26,7 +25,7 @@ from tests.fake_host import FakeHost
 from tests.studio.findings import Script, finished
 
 ROOT = Path(lab.__file__).parents[2]
-WAIT_S = 30.0
+WAIT_S = 120.0
 """How long a busy machine may take for anything; nothing is asserted about it."""
 
 MATERIAL = object()
@@ -148,25 +147,6 @@ def test_what_cannot_be_run_is_one_sentence_and_nothing_starts(
     assert script.asked == []
 
 
-def test_a_stop_keeps_what_is_there(state: AppState, panel: Panel, line: FairQueue, script: Script) -> None:
-    page = Page(lab.play(state, line, panel, "me", values_of(panel)))
-    page.until("step 40 of 120")
-    state.running.stop("me", panel.tab)
-    shown = page.last()
-    assert "is-stopped" in shown and 'class="chart' in shown
-
-
-def test_a_newer_run_in_the_same_panel_ends_the_older_in_silence(
-    state: AppState, panel: Panel, line: FairQueue, script: Script
-) -> None:
-    older = lab.play(state, line, panel, "me", values_of(panel, seed=1))
-    next(older), next(older)
-    newer = Page(lab.play(state, line, panel, "me", values_of(panel, seed=2)))
-    assert list(older) == []
-    script.may_end.set()
-    assert "seed 2" in newer.last()
-
-
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [(RequestError("test", "It has no sounds."), "It has no sounds."), (ValueError("x"), "not your fault")],
@@ -181,43 +161,7 @@ def test_what_goes_wrong_is_one_sentence_and_the_next_run_goes(
     assert "is-done" in Page(lab.play(state, line, panel, "me", values_of(panel))).last()
 
 
-def test_a_closed_page_frees_the_line_for_the_next(
-    state: AppState, panel: Panel, line: FairQueue, script: Script
-) -> None:
-    mine = lab.play(state, line, panel, "me", values_of(panel))
-    next(mine), next(mine)
-    mine.close()  # type: ignore[attr-defined]
-    script.may_end.set()
-    assert "is-done" in Page(lab.play(state, line, panel, "you", values_of(panel))).last()
-
-
 # --- two at once ------------------------------------------------------------------------------------------------------
-
-
-def test_the_second_waits_where_it_can_be_seen_and_gets_its_own_curves(
-    state: AppState, panel: Panel, line: FairQueue, script: Script
-) -> None:
-    mine = Page(lab.play(state, line, panel, "me", values_of(panel, seed=1)))
-    mine.until("step 40 of 120")
-    yours = Page(lab.play(state, line, panel, "you", values_of(panel, seed=2)))
-    yours.until("Queued, 1 ahead")
-    script.may_end.set()
-    assert "seed 1" in mine.last() and "seed 2" in yours.last()
-    assert [request.seed for request, _ in script.asked] == [1, 2]
-
-
-def test_who_waits_can_stop_and_the_first_goes_on(
-    state: AppState, panel: Panel, line: FairQueue, script: Script
-) -> None:
-    mine = Page(lab.play(state, line, panel, "me", values_of(panel, seed=1)))
-    mine.until("step 40 of 120")
-    yours = Page(lab.play(state, line, panel, "you", values_of(panel, seed=2)))
-    yours.until("Queued, 1 ahead")
-    state.running.stop("you", panel.tab)
-    assert "is-stopped" in yours.last()
-    script.may_end.set()
-    assert "is-done" in mine.last()
-    assert len(script.asked) == 1
 
 
 # --- from a folder ----------------------------------------------------------------------------------------------------
@@ -318,26 +262,3 @@ def test_the_dials_turn_to_what_an_opened_run_was_asked(panel: Panel) -> None:
     assert updates[panel.parts[lab.WHERE]] == form.DIGITS
     own = panel.show(replace(finished(), data=DatasetRecord("pets", "1" * 64, ())))
     assert own[panel.parts[lab.WHERE]] == FOLDER and own[panel.parts[FOLDER]]["visible"]
-
-
-def test_a_file_is_opened_in_the_panel_of_its_experiment(
-    state: AppState, measured: Callable[[object], list[Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    measured(finished().tables[:1])
-    path = tmp_path / "kept.run.safetensors"
-    path.write_bytes(exports.written_as(finished(), "run") or b"")
-    monkeypatch.setattr(lab.stream, "plain", lambda given: given)
-    with gr.Blocks() as page:
-        tab = lab.create_ui(state)
-        lab.wire(state, tab)
-    (act,) = [fn.fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") == "act_open"]
-    request: Any = gr.Request(session_hash="me", cookies={}, headers={})
-    typed = [""] * len(tab.panels)
-    frames = list(act(request, str(path), *typed))
-    panel = tab.panels["fusion"]
-    assert frames[0][tab.which] == "fusion" and frames[0][panel.parts["seed"]]["value"] == 7
-    assert "the same numbers" in frames[-1][panel.result]
-    assert frames[-1][panel.stop] == gr.update(visible=False)
-    (tmp_path / "other.safetensors").write_bytes(b"no run")
-    with pytest.raises(gr.Error, match="is not a run of the Lab"):
-        next(act(request, str(tmp_path / "other.safetensors"), *typed))

@@ -33,7 +33,7 @@ def test_no_two_curves_of_an_experiment_look_alike_without_their_colour(kind):
     assert len(set(shapes)) == len(shapes)
 
 
-def test_a_sense_looks_the_same_wherever_it_is_drawn():
+def test_a_modality_looks_the_same_wherever_it_is_drawn():
     for kind in (entry.request for entry in EXPERIMENTS.values()):
         looks = charts.looks_of(kind(), ["sound"])
         assert (looks["sound"].hue, looks["sound"].marker) == ("sound", "square")
@@ -84,7 +84,9 @@ def test_numbers_are_written_as_a_person_reads_them(value, percent, expected):
     assert charts.number(value, percent=percent) == expected
 
 
-@pytest.mark.parametrize("kind", sorted({look.marker for look in (*charts.SENSE_LOOKS.values(), *charts.OTHER_LOOKS)}))
+@pytest.mark.parametrize(
+    "kind", sorted({look.marker for look in (*charts.MODALITY_LOOKS.values(), *charts.OTHER_LOOKS)})
+)
 def test_every_marker_is_drawn_within_its_place(kind):
     shape = ElementTree.fromstring(charts.marker(kind, 100.0, 50.0, 4.0))
     assert shape.tag in ("circle", "rect", "path")

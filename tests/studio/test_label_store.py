@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines import CollectionError, RequestError, UserError
+from engines import RequestError, UserError
 from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, Example, LabelSet
-from studio.label_store import MEDIA, N_DRAFTS, Draft, LabelStore, UploadedFile
+from studio.label_store import MEDIA, Draft, LabelStore, UploadedFile
+from studio.registry import N_SESSIONS
 
 
 def dropped(name: str) -> UploadedFile:
@@ -96,7 +97,7 @@ def test_every_page_has_a_tray_of_its_own_and_old_ones_are_dropped(label_store):
     label_store.draft("me").add(0, [dropped("a")])
     assert label_store.draft("you").row(0) == ()
     assert label_store.draft("me").row(0) == (dropped("a"),)
-    for n in range(N_DRAFTS):
+    for n in range(N_SESSIONS):
         label_store.draft(str(n))
     assert label_store.draft("me").row(0) == ()
 
@@ -109,7 +110,7 @@ def test_a_set_is_kept_with_copies_of_its_examples(label_store, tmp_path):
     label_store.save("me", taught)
     for file in (tmp_path / "uploads").iterdir():
         file.unlink()
-    again = LabelStore(tmp_path / "labels").load("another page", "pets")
+    again = LabelStore(tmp_path / "labels").sets("another page").load("pets")
     assert [Path(example.path).read_bytes() for example in again.examples] == [b"cat", b"dog"]
     assert [example.file for example in again.examples] == ["cat.jpg", "dog.jpg"]
     assert not any(str(tmp_path / "uploads") in example.path for example in again.examples)
@@ -121,39 +122,33 @@ def test_two_examples_of_one_name_are_kept_apart(label_store, tmp_path):
     (tmp_path / "b" / "cat.jpg").write_bytes(b"another")
     twin = replace(second, file="cat.jpg", path=str(tmp_path / "b" / "cat.jpg"))
     label_store.save("me", LabelSet("Pets", (first, twin), "digest"))
-    assert [Path(each.path).read_bytes() for each in label_store.load("me", "Pets").examples] == [b"cat", b"another"]
+    assert [Path(each.path).read_bytes() for each in label_store.sets("me").load("Pets").examples] == [
+        b"cat",
+        b"another",
+    ]
 
 
 def test_a_set_taught_again_leaves_nothing_of_the_old_one(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
     label_store.save("me", pets(tmp_path / "b", name="PETS"))
-    assert [entry.name for entry in label_store.entries("me")] == ["PETS"]
+    assert [entry.name for entry in label_store.sets("me").entries()] == ["PETS"]
     assert kept_files(tmp_path / "labels") == ["cat.jpg", "dog.jpg"]
 
 
 def test_a_set_can_be_taught_again_from_its_own_copies(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
-    label_store.save("me", label_store.load("me", "Pets"))
-    assert [Path(each.path).read_bytes() for each in label_store.load("me", "Pets").examples] == [b"cat", b"dog"]
+    label_store.save("me", label_store.sets("me").load("Pets"))
+    assert [Path(each.path).read_bytes() for each in label_store.sets("me").load("Pets").examples] == [b"cat", b"dog"]
 
 
 def test_a_renamed_set_keeps_its_examples_and_a_deleted_one_leaves_none(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
-    label_store.rename("me", "Pets", "宠物")
-    assert label_store.has("me", "宠物") and not label_store.has("me", "Pets")
-    assert all(Path(each.path).is_file() for each in label_store.load("me", "宠物").examples)
-    label_store.delete("me", "宠物")
-    assert label_store.entries("me") == []
+    label_store.sets("me").rename("Pets", "宠物")
+    assert [entry.name for entry in label_store.sets("me").entries()] == ["宠物"]
+    assert all(Path(each.path).is_file() for each in label_store.sets("me").load("宠物").examples)
+    label_store.sets("me").delete("宠物")
+    assert label_store.sets("me").entries() == []
     assert kept_files(tmp_path / "labels") == []
-
-
-def test_deleting_a_set_leaves_files_alone_that_are_not_copies(label_store, tmp_path):
-    label_store.save("me", pets(tmp_path / "a"))
-    mine = pets(tmp_path / "labels" / "media-of-mine", name="Mine")  # as the command line keeps it: where files lie
-    label_store._labels("me").save(mine)
-    label_store.delete("me", "Mine")
-    assert all(Path(each.path).is_file() for each in mine.examples)
-    assert kept_files(tmp_path / "labels") == ["cat.jpg", "dog.jpg"]
 
 
 def test_a_set_whose_examples_are_gone_is_not_kept_and_the_old_one_stays(label_store, tmp_path):
@@ -162,43 +157,25 @@ def test_a_set_whose_examples_are_gone_is_not_kept_and_the_old_one_stays(label_s
     (tmp_path / "b" / "dog.jpg").unlink()
     with pytest.raises(UserError, match="cannot be kept"):
         label_store.save("me", taught)
-    assert [Path(each.path).read_bytes() for each in label_store.load("me", "Pets").examples] == [b"cat", b"dog"]
+    assert [Path(each.path).read_bytes() for each in label_store.sets("me").load("Pets").examples] == [b"cat", b"dog"]
     assert kept_files(tmp_path / "labels") == ["cat.jpg", "dog.jpg"]
-
-
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
-    (tmp_path / "labels").write_text("a file where the folder should be")
-    with pytest.raises(UserError, match="cannot be kept"):
-        LabelStore(tmp_path / "labels").save("me", pets(tmp_path / "a"))
-
-
-def test_a_damaged_set_is_listed_and_can_be_deleted(label_store, tmp_path):
-    label_store.save("me", pets(tmp_path / "a"))
-    (damaged,) = (tmp_path / "labels").glob("*.safetensors")
-    damaged.write_bytes(b"no set")
-    (entry,) = label_store.entries("me")
-    assert entry.failure is not None
-    with pytest.raises(CollectionError, match="damaged"):
-        label_store.load("me", "Pets")
-    label_store.delete("me", entry.name)
-    assert label_store.entries("me") == []
 
 
 def test_a_visitors_sets_are_seen_by_nobody_else_and_go_with_the_page(tmp_path):
     label_store = LabelStore()
     label_store.save("visitor", pets(tmp_path / "a"))
-    folder = Path(label_store.load("visitor", "Pets").examples[0].path).parents[3]
-    assert label_store.entries("another") == []
+    folder = Path(label_store.sets("visitor").load("Pets").examples[0].path).parents[3]
+    assert label_store.sets("another").entries() == []
     with pytest.raises(RequestError, match="none yet"):
-        label_store.load("another", "Pets")
+        label_store.sets("another").load("Pets")
     label_store.forget("visitor")
     assert not folder.exists()
-    assert label_store.entries("visitor") == []
+    assert label_store.sets("visitor").entries() == []
 
 
 def test_the_owners_sets_stay_when_the_page_is_closed_and_the_tray_of_one_that_only_slept(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
     label_store.draft("me").add(0, [dropped("a")])
     label_store.forget("me")
-    assert label_store.has("me", "Pets")
+    assert [entry.name for entry in label_store.sets("me").entries()] == ["Pets"]
     assert label_store.draft("me").row(0) == (dropped("a"),)

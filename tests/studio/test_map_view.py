@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from engines import Hit, MapPoint, MapRequest, MapResult, SearchRequest, SearchResult, run
-from studio import map_view, routes
+from studio import exports, map_view, routes
 from studio.keeper import Keeper
-from studio.registry import RunRegistry
+from studio.registry import Registry
 from tests.fake_host import FakeHost
 
 
@@ -76,7 +76,7 @@ def test_chosen_files_are_cards_without_a_measure_and_their_table_holds_only_the
     card = map_view.chosen(drawn, [1, 2], downloads, info)
     assert "bark.wav" in card and "walk.mp4" in card and "dog.jpg" not in card and "meter" not in card
     (saved,) = re.findall(r"studio/save/([\w-]+)\.csv", card)
-    table = str(routes.written_as(downloads.result(saved), "csv"))
+    table = str(exports.result_as(downloads.result(saved), "csv"))
     assert table.splitlines()[0] == "file,kind,x,y,cluster,taken"
     assert [line.split(",")[0] for line in table.splitlines()[1:]] == ["bark.wav", "walk.mp4"]
 
@@ -97,7 +97,7 @@ def test_names_of_files_are_escaped_and_paths_never_reach_the_page(drawn, downlo
 
 def test_the_server_gives_a_map_and_its_thumbnails_and_says_when_it_is_gone(drawn, downloads):
     app = FastAPI()
-    routes.add_routes(app, downloads, RunRegistry(), Keeper())
+    routes.add_routes(app, downloads, Registry(1), Keeper())
     client, name = TestClient(app), downloads.add_result(drawn)
     given = client.get(f"/studio/map/{name}.json").json()
     assert given["points"][1] == [0.1, 0.5, "sound", "bark.wav", "2024-06-03", 0]

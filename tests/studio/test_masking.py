@@ -1,4 +1,4 @@
-"""Hide a sense: what is asked, what a run shows, and what stops it."""
+"""Hide a modality: what is asked, what a run shows, and what stops it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from studio.state import AppState
 from studio.tabs.masking import ui as masking
 from studio.tabs.masking.ui import EXAMPLES, MODALITIES, WORDS, ModalityMasking, WordMasking
 from tests.conftest import SAMPLES, write_photo
-from tests.fake_host import FakeHost
 
 ME: Any = SimpleNamespace(session_hash="me", cookies={}, headers={})
 CHINESE: Any = SimpleNamespace(session_hash="me", cookies={"fusion_language": "zh"}, headers={})
@@ -35,7 +34,7 @@ class Opened:
             widgets = masking.create_ui(state)
             masking.wire(state, widgets)
         self.words: WordMasking = widgets[0]
-        self.senses: ModalityMasking = widgets[1]
+        self.modalities: ModalityMasking = widgets[1]
 
     def __call__(self, called: str, /, *values: Any, n: int = 0, me: Any = ME, **event: Any) -> Any:
         """What the n-th event that calls this answers. event: what came with it."""
@@ -131,7 +130,9 @@ def test_another_model_and_missing_input_are_one_sentence_each(opened, photo_val
     whole = opened("act_translate", photo_value, "en-de", "A dog.", ["0", "1"], 0.8)[-1][result]
     assert "Leave at least one word" in whole and "请至少留下一个词" in whole and "is-error" in whole
     assert "Drop a photo first" in opened("act_describe", None, "en-de")[-1][result]
-    assert "Type a question first" in opened("act_ask", uploaded(SAMPLES / "dog.mp4"), " ")[-1][opened.senses.result]
+    assert (
+        "Type a question first" in opened("act_ask", uploaded(SAMPLES / "dog.mp4"), " ")[-1][opened.modalities.result]
+    )
 
 
 def test_a_description_becomes_the_sentence_and_its_boxes(opened, photo_value):
@@ -148,25 +149,12 @@ def test_a_sample_fills_the_panel_in_the_language_of_the_page(opened):
     assert filled[opened.words.pair] == "en-de" and filled[opened.words.chosen]["value"] == ["1"]
     assert opened("pick", sample=sample.file_id, me=CHINESE)[opened.words.pair] == "en-zh"
     (clip,) = (each for each in opened.state.samples if each.path.name == "dog.mp4")
-    assert opened("pick", n=1, sample=clip.file_id, me=CHINESE)[opened.senses.question] == "能听到什么？"
+    assert opened("pick", n=1, sample=clip.file_id, me=CHINESE)[opened.modalities.question] == "能听到什么？"
 
 
 def test_three_answers_come_one_after_the_other(opened):
     frames = opened("act_ask", uploaded(SAMPLES / "dog.mp4"), "What barks?")
-    result = opened.senses.result
+    result = opened.modalities.result
     assert text("ui.compare.next", "en") in frames[1][result] and frames[-1][result].count("A dog is barking.") == 3
     asked = [each for each in opened.state.host.hosts()[0].requests if isinstance(each, AskRequest)]
     assert [sorted(each.hide) for each in asked] == [[], ["picture"], ["sound"]]
-
-
-def test_a_stop_ends_the_run_and_the_answers_that_did_not_come_say_so(tmp_path):
-    host = FakeHost(delay_s=0.1)
-    opened = Opened(open_state(host, home=tmp_path / "home", devices=("cpu",)))
-    act = next(each.fn for each in opened.blocks.fns.values() if each.name == "act_ask")
-    assert act is not None
-    frames = act(ME, uploaded(SAMPLES / "dog.mp4"), "What barks?")
-    assert "is-busy" in next(frames)[opened.senses.result] and next(frames)
-    opened.state.running.stop("me", MODALITIES)
-    *_, last = frames
-    assert "is-stopped" in last[opened.senses.result] and len(host.cancelled) == 1
-    assert last[opened.senses.result].count(text("ui.stopped.early", "en")) == 2

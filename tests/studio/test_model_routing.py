@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 
 import pytest
@@ -52,13 +51,6 @@ def test_a_default_that_answers_nothing_any_more_is_closed(router, built):
             model_routing.assign(router, task, chat)
     assert built.closed
     assert router.routes == {"": "a/chat", "transcribe": "a/whisper"}
-
-
-def test_choices_are_kept_for_the_next_start(state):
-    model_routing.assign(state.host, "caption", FakeHost(source="a/chat"))
-    model_routing.save(state)
-    assert read_routes(state.collections.routes) == {"": Route("builtin"), "caption": Route("a/chat")}
-    assert json.loads(state.collections.routes.read_text(encoding="utf-8"))
 
 
 def test_a_choice_that_could_not_be_had_outlives_the_next_one(state):

@@ -30,7 +30,7 @@ def test_the_host_moves_and_says_why_it_is_there(state):
 @pytest.mark.parametrize(("language", "words"), [("en", "no CUDA device"), ("zh", "没有")])
 def test_a_device_that_fails_is_one_sentence_and_the_host_stays(state, language, words):
     host = Stuck(DeviceError("no_apple_gpu", "There is no CUDA device here."))
-    moved = AppState(host=Router({"": host}), rules=state.rules, collections=state.collections)
+    moved = AppState(host=Router({"": host}), collections=state.collections)
     info, sentence = models.move(moved, "cuda:0", language)
     assert info.device == "cpu"
     assert sentence is not None
@@ -38,9 +38,7 @@ def test_a_device_that_fails_is_one_sentence_and_the_host_stays(state, language,
 
 
 def test_a_defect_while_moving_is_a_calm_sentence(state):
-    moved = AppState(
-        host=Router({"": Stuck(RuntimeError("/home/me"))}), rules=state.rules, collections=state.collections
-    )
+    moved = AppState(host=Router({"": Stuck(RuntimeError("/home/me"))}), collections=state.collections)
     sentence = models.move(moved, "cpu", "en")[1]
     assert sentence is not None
     assert "/home" not in sentence

@@ -10,7 +10,6 @@ from engines import (
     CaptionRequest,
     CaptionResult,
     MediaError,
-    RequestError,
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
@@ -132,11 +131,6 @@ def test_a_task_and_its_inputs_become_one_request(media):
         TranscribeRequest(media=Path(file)),
         TranslateRequest(text="Why?", source="en", target="de"),
     ]
-
-
-def test_nothing_given_is_said(media):
-    with pytest.raises(RequestError, match="Drop a photo first"):
-        compare.build("caption", "", "en", "en", media, PHOTO, None, None, None)
 
 
 def values(left: str, right: str) -> tuple[object, ...]:

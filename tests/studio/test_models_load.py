@@ -93,25 +93,6 @@ def test_a_failure_is_one_sentence_and_what_answered_before_goes_on(owner):
     assert not owner.collections.routes.exists()
 
 
-def test_a_stop_ends_the_fetching_and_what_answered_before_goes_on(owner, catalogue):
-    loading = load.load(owner, "me", "a/slow", EVERYTHING, AS_USUAL)
-    _, (shown, _) = next(loading), next(loading)
-    assert "145 MB of 290 MB" in shown
-    assert catalogue.fetching.wait(60)
-    owner.running.stop("me", load.TAB)
-    shown = last(loading)
-    assert "is-stopped" in shown and "go on serving" in shown
-    assert owner.host.routes == {"": "builtin"}
-
-
-def test_a_closed_page_stops_the_loading(owner, catalogue):
-    loading = load.load(owner, "me", "a/slow", EVERYTHING, AS_USUAL)
-    next(loading), next(loading)
-    loading.close()
-    assert owner.host.routes == {"": "builtin"}
-    assert "served by whisper from now on" in last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
-
-
 def test_a_model_that_is_open_is_not_opened_again(owner, catalogue):
     for task in ("transcribe", "translate"):
         last(load.load(owner, "me", "a/whisper", task, AS_USUAL))
@@ -147,12 +128,6 @@ def test_the_built_in_model_comes_back_after_everything_went_elsewhere(owner, ca
     last(load.load(owner, "me", "builtin", EVERYTHING, AS_USUAL))
     assert owner.host.routes == {"": "builtin"}
     assert catalogue.hosts[0].closed and not catalogue.hosts[1].closed
-
-
-def test_choices_that_cannot_be_kept_are_said_beside_what_was_done(owner):
-    owner.collections.routes.mkdir(parents=True)
-    shown = last(load.load(owner, "me", "a/whisper", "transcribe", AS_USUAL))
-    assert "served by whisper from now on" in shown and "not after the next start" in shown
 
 
 @pytest.mark.parametrize("act", ["look", "load"])

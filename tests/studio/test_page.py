@@ -22,7 +22,7 @@ def client() -> TestClient:
 def test_our_script_stands_before_anything_else_in_the_head():
     page = client().get("/")
     assert page.text.startswith('<!doctype html><html><head><link rel="icon"')
-    assert page.text.index("(()=>{") < page.text.index("<title>")
+    assert page.text.index("<script>") < page.text.index("<title>")
     assert int(page.headers["content-length"]) == len(page.content)
 
 

@@ -1,8 +1,7 @@
 from pathlib import Path
 
 from engines import AskRequest, AskResult
-from studio.registry import N_RUNS, ChatHistory, Registry, RunRegistry
-from tests.studio.findings import finished
+from studio.registry import ChatHistory, Registry
 
 CLIP = Path("walk.mp4")
 
@@ -23,16 +22,12 @@ def test_the_oldest_values_are_dropped():
     registry = Registry[str](limit=2)
     ids = [registry.add(value) for value in "abc"]
     assert [registry.get(each) for each in ids] == [None, "b", "c"]
-    runs, run = RunRegistry(), finished()
-    ids = [runs.add(run) for _ in range(N_RUNS + 1)]
-    assert runs.get(ids[0]) is None and runs.get(ids[-1]) is run
 
 
 def test_a_chat_is_about_one_clip_of_one_session_until_it_is_forgotten():
-    chats = ChatHistory()
-    chats.keep("mine", CLIP, (turn(CLIP),))
+    chats = ChatHistory(9)
+    chats.put("mine", (CLIP, (turn(CLIP),)))
     assert len(chats.turns("mine", CLIP)) == 1
     assert chats.turns("mine", Path("other.mp4")) == () == chats.turns("yours", CLIP)
-    chats.forget("mine")
-    chats.forget("mine")
+    chats.remove("mine")
     assert chats.turns("mine", CLIP) == ()

@@ -25,10 +25,11 @@ from engines import (
     to_json,
 )
 from engines.index.history import History
+from engines.lab import Findings
 from engines.lab.fewshot import Example, LabelSet
 from studio import exports, routes
 from studio.keeper import Keeper
-from studio.registry import RunRegistry
+from studio.registry import N_RUNS, Registry
 from studio.thumbnails import N_BARS, thumbnail
 from tests.conftest import tone, write_sound
 from tests.studio.findings import finished
@@ -43,8 +44,8 @@ SPEECH = TranscribeResult(
 
 
 @pytest.fixture
-def runs() -> RunRegistry:
-    return RunRegistry()
+def runs() -> Registry[Findings]:
+    return Registry(N_RUNS)
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_a_saved_file_has_a_name_every_system_takes(client, downloads):
 
 @pytest.mark.parametrize(("kind", "part"), [("srt", "00:00:00,500"), ("vtt", "WEBVTT"), ("txt", "Good morning.")])
 def test_speech_is_saved_as_subtitles(kind, part):
-    written = routes.written_as(SPEECH, kind)
+    written = exports.result_as(SPEECH, kind)
     assert written is not None
     assert part in written
 
@@ -226,14 +227,14 @@ def test_a_correction_that_names_no_entry_of_its_request_leaves_the_history_as_i
 
 
 @pytest.mark.parametrize(("result", "kind"), [(CAPTION, "srt"), (SPEECH, "csv"), (CAPTION, "exe")])
-def test_a_form_that_makes_no_sense_is_refused(client, downloads, result, kind):
+def test_an_unknown_format_is_refused(client, downloads, result, kind):
     assert client.get(f"/studio/save/{downloads.add_result(result)}.{kind}").status_code == 404
 
 
 def test_hits_are_saved_as_a_table_that_no_spreadsheet_runs():
     hit = Hit(Path("/home/me/=cmd.jpg"), "photo", score=0.41234567, fit=0.9, text="@sum")
     result = SearchResult(request=SearchRequest(query="dog", collection=Path("c.sqlite")), hits=(hit,), end="finished")
-    written = routes.written_as(result, "csv")
+    written = exports.result_as(result, "csv")
     assert written is not None
     (row,) = csv.DictReader(io.StringIO(written))
     assert row["file"] == "'=cmd.jpg"
@@ -248,7 +249,7 @@ def test_hits_are_saved_as_a_table_that_no_spreadsheet_runs():
 def test_a_lab_run_can_be_saved(client, runs, form, name):
     answer = client.get(f"/studio/run/{runs.add(finished())}.{form}")
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
-    assert answer.content == exports.written_as(finished(), form)
+    assert answer.content == exports.run_as(finished(), form)
 
 
 def test_a_label_set_can_be_taken_along(client, downloads):

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from studio import sharing
-from studio.sharing import Lock, Rules, is_loopback, new_password
+from studio.sharing import Lock, is_loopback, new_password
 
 
 @pytest.mark.parametrize(
@@ -12,12 +12,6 @@ from studio.sharing import Lock, Rules, is_loopback, new_password
 )
 def test_only_loopback_addresses_count_as_this_machine(bind, expected):
     assert is_loopback(bind) is expected
-
-
-def test_visitors_name_no_folders_and_switch_no_devices():
-    visitors, owner = Rules(shared=True), Rules()
-    assert (visitors.folders, visitors.devices, visitors.max_file_size) == (False, False, "64mb")
-    assert (owner.folders, owner.devices, owner.max_file_size) == (True, True, None)
 
 
 def test_passwords_differ_and_can_be_read_aloud():

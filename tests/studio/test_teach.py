@@ -10,13 +10,10 @@ from gradio import utils
 
 from engines.lab.fewshot import MAX_LABELS
 from studio import stream
-from studio.app import open_state
-from studio.sharing import Rules
 from studio.state import AppState
 from studio.tabs.teach import ui as teach
 from studio.tabs.teach.ui import NEW, Teach
 from tests.conftest import write_photo
-from tests.fake_host import FakeHost
 
 pytestmark = pytest.mark.usefixtures("plain_head")
 ME: Any = SimpleNamespace(session_hash="me", cookies={}, headers={})
@@ -70,28 +67,6 @@ def test_two_rows_are_seen_at_first_and_more_as_they_are_asked_for(opened):
         updates = opened("add", *[""] * MAX_LABELS)
     assert visible(updates, opened.page) == MAX_LABELS
     assert not updates[opened.page.more]["interactive"]
-
-
-def test_lines_pasted_into_a_label_become_rows_and_ordinary_typing_changes_nothing(opened):
-    updates = opened("part", "cat\ndog\nbird", *[""] * 9)
-    assert [updates[row.label] for row in opened.page.rows[:4]] == ["cat", "dog", "bird", ""]
-    assert visible(updates, opened.page) == 3
-    assert not set(opened("part", "cat", *[""] * 9)) & set(opened.page.labels)
-
-
-def test_what_is_dropped_on_a_row_lies_there(opened, upload):
-    shown = opened("bring", n=1, files=[upload], given=1)
-    assert "red.png" in shown
-    assert [file.path.name for file in opened.state.label_store.draft("me").row(1)] == ["red.png"]
-
-
-def test_a_file_is_taken_out_again_and_a_row_away_with_its_label(opened, upload):
-    opened("bring", n=1, files=[upload], given=1)
-    (file,) = opened.state.label_store.draft("me").row(1)
-    updates = opened("remove", "cat", "dog", "bird", *[""] * 7, n=0)
-    assert [updates[row.label] for row in opened.page.rows[:3]] == ["dog", "bird", ""]
-    assert opened.state.label_store.draft("me").row(0) == (file,)
-    assert "red.png" not in opened("take", n=0, id=file.file_id)
 
 
 def test_a_file_that_was_not_uploaded_is_refused_in_a_sentence(opened):
@@ -157,25 +132,6 @@ def test_what_the_camera_took_goes_to_the_label_it_is_for_or_is_named(opened, up
 # --- the sets ------------------------------------------------------------------------------------------------------
 
 
-def test_a_set_can_be_opened_renamed_and_deleted(opened, upload):
-    state, page = opened.state, opened.page
-    for n in (0, 1):
-        opened("bring", n=n, files=[upload], given=1)
-    assert "“Pets”" in opened("act_teach", "Pets", "cat", "dog", *[""] * 8)[-1][page.result]
-    draft = state.label_store.draft("me")
-    draft.replace([])
-    draft.active = ""
-    updates = opened("act", act="open", name="Pets", to="")
-    assert [updates[row.label] for row in page.rows[:2]] == ["cat", "dog"]
-    assert "red.png" in updates[page.rows[0].tiles]
-    assert updates[page.asking]["visible"]
-    updates = opened("act", act="rename", name="Pets", to=" My  pets ")
-    assert updates[page.name] == draft.active == "My pets"
-    updates = opened("act", act="delete", name="My pets", to="")
-    assert updates[page.sets] == "" and not updates[page.asking]["visible"]
-    assert len(draft.row(0)) == 1  # what lies in the rows stays
-
-
 def test_opening_over_what_is_in_no_set_is_asked_first(opened, upload, photo):
     page = opened.page
     for n in (0, 1):
@@ -203,20 +159,6 @@ def test_what_goes_wrong_is_told_in_the_language_of_the_page():
         teach.brought(SimpleNamespace(files=["/etc/passwd"], given=1))
 
 
-def test_two_pages_have_rows_of_their_own_and_visitors_none_of_the_owners_sets(opened, upload, tmp_path, state):
-    for n in (0, 1):
-        opened("bring", n=n, files=[upload], given=1)
-    opened("act_teach", "Pets", "cat", "dog", *[""] * 8)
-    assert "Pets" in opened("show")[opened.page.sets]
-    assert state.label_store.draft("another page").row(0) == ()
-    shared = Opened(open_state(FakeHost(), home=tmp_path / "home", devices=("cpu",), rules=Rules(shared=True)))
-    assert shared("show")[shared.page.sets] == ""
-
-
 def test_without_samples_there_is_no_example_to_fill_in(state):
     assert Opened(state).page.example.visible
     assert not Opened(replace(state, samples=())).page.example.visible
-
-
-def test_a_page_that_is_opened_shows_the_sets_there_are(opened):
-    assert opened("show") == {opened.page.sets: "", opened.page.asking: gr.update(visible=False)}

@@ -29,20 +29,6 @@ NEAR = [UploadedFile(Path("dog.jpg"), "photo", "near-1"), UploadedFile(Path("cat
 # --- what was dropped ----------------------------------------------------------------------------------------------
 
 
-def test_an_empty_row_is_a_place_that_says_what_to_drop():
-    shown = view.tiles(())
-    assert "Drop 1 to 5 photos or sounds" in shown and "拖入" in shown
-    assert '<input type="file" multiple' in shown
-    assert "is-empty" in shown
-
-
-def test_each_file_of_a_row_is_a_picture_that_can_be_taken_out():
-    shown = view.tiles(NEAR)
-    assert shown.count('src="./studio/thumb/near-') == 2
-    assert 'data-out="near-1"' in shown and 'data-out="near-2"' in shown
-    assert "is-empty" not in shown
-
-
 def test_a_sound_has_a_player_a_photo_has_none_and_what_cannot_be_read_says_so():
     assert "data-play" in view.tile(UploadedFile(Path("bark.wav"), "sound", "s"))
     assert "data-play" in view.tile(UploadedFile(Path("hello.wav"), "speech", "s"))
@@ -67,10 +53,6 @@ def test_names_of_files_are_text():
 
 
 # --- the label sets there are --------------------------------------------------------------------------------------
-
-
-def test_no_sets_are_no_list():
-    assert view.sets([]) == ""
 
 
 def test_a_set_is_listed_with_what_it_holds_and_the_one_in_use_is_marked():
@@ -176,7 +158,3 @@ def test_the_foot_tells_seconds_and_host_and_gives_names_or_a_command_to_copy(in
     assert "data-copied>recognise" in command and "&#x27;" in command
     assert "stopped" not in command
     assert "data-copy" not in view.foot(info, 1.0, end="finished", command=())
-
-
-def test_the_empty_card_says_what_to_do():
-    assert "press Teach" in view.empty()

@@ -31,9 +31,9 @@ def test_text_can_be_read_on_every_ground(selector, text, ground):
     assert contrast(palette[text], palette[ground]) >= 4.5
 
 
-def test_each_sense_has_a_shape_of_its_own():
+def test_each_modality_has_a_shape_of_its_own():
     assert len(set(theme.SHAPES.values())) == len(theme.SHAPES)
-    assert set(theme.SENSE_OF_KIND.values()) == set(theme.SHAPES)
+    assert set(theme.MODALITY_OF_KIND.values()) == set(theme.SHAPES)
 
 
 def test_nothing_of_ours_points_to_another_host():

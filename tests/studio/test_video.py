@@ -28,7 +28,7 @@ def test_a_question_is_answered_in_the_language_of_the_page_or_in_the_one_chosen
     assert ask(media, [], "What is it?", [], "de").language == "de"
 
 
-def test_a_hidden_sense_goes_along(media):
+def test_a_hidden_modality_goes_along(media):
     assert ask(media, [], "What is it?", ["sound", "smell"], "en").hide == {"sound"}
 
 

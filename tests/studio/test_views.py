@@ -140,7 +140,7 @@ def test_a_stage_without_words_of_ours_is_shown_as_the_host_says_it():
     assert "&lt;dreaming&gt;" in views.stage(Progress("<dreaming>"))
 
 
-def test_an_answer_shows_the_senses_by_name_shape_and_share(downloads, info):
+def test_an_answer_shows_the_modalities_by_name_shape_and_share(downloads, info):
     shown = views.chat((ANSWER,), downloads, info)
     assert "mark-picture" in shown and "mark-sound" in shown
     assert "partly" in shown and "much" in shown, "in words, for the only percentage is how sure it is"
@@ -184,13 +184,13 @@ def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(down
         ((("sound", 0.01),), "Leaving out the sound makes this answer hardly less likely", "隐藏声音几乎不会"),
     ],
 )
-def test_an_answer_that_rests_on_no_sense_alone_says_so_in_words(shares, en, zh, downloads, info):
+def test_an_answer_that_rests_on_no_modality_alone_says_so_in_words(shares, en, zh, downloads, info):
     shown = views.chat((replace(ANSWER, senses=shares),), downloads, info)
     assert en in shown and zh in shown and "80% sure" in shown
     assert "meter" not in shown and "The answer rests on" not in shown
 
 
-def test_one_sense_that_counts_brings_the_bars_of_both(downloads, info):
+def test_one_modality_that_counts_brings_the_bars_of_both(downloads, info):
     shown = views.chat((replace(ANSWER, senses=(("picture", 0.0), ("sound", 0.05))),), downloads, info)
     assert "meter-picture" in shown and "meter-sound" in shown and "5%" in shown
 

@@ -16,20 +16,6 @@ from studio.tabs.history.view import entries
 TAB = "history"
 N_ROWS = 100
 
-ROWS_JS = """element.addEventListener('click', (event) => {
-  const at = (name) => event.target.closest(`[data-${name}]`)?.dataset[name];
-  if (at('open')) trigger('pick', { entry: at('open') });
-  else if (at('delete')) trigger('remove', { entry: at('delete') });
-  else if (at('clear') !== undefined) trigger('empty', {});
-});
-// Gradio's text box says nothing when its text is pasted or its last letter deleted.
-let typed = 0;
-document.addEventListener('input', ({ target }) => {
-  if (!target.matches('#history-words textarea')) return;
-  clearTimeout(typed);
-  typed = setTimeout(() => trigger('seek', { words: target.value }), 120);
-});"""
-
 
 @dataclass(frozen=True)
 class HistoryPage:
@@ -44,22 +30,15 @@ def create_ui(history: History) -> HistoryPage:
     """Lay out the tab."""
     gr.HTML(f'<p class="tab-subtitle">{both("ui.history.subtitle")}</p>', apply_default_css=False)
     with gr.Row(elem_id="history-bar", equal_height=True):
-        words = components.textbox(
-            "history-words",
-            "ui.history.words",
-            placeholder=label("ui.history.words"),
-            show_label=False,
-            container=False,
-            lines=1,
-            max_lines=2,
-            scale=6,
-            min_width=200,
+        words = components.bare_textbox(
+            "history-words", "ui.history.words", lines=1, max_lines=2, scale=6, min_width=200
         )
         keep = gr.Checkbox(
             history.is_on, label=label("ui.history.keep"), elem_id="history-keep", container=False, scale=0,
             min_width=150, interactive=True,
         )  # fmt: skip
-    rows = gr.HTML(views.waiting(), elem_id="history-result", js_on_load=ROWS_JS, apply_default_css=False)
+    clicks = {"open": "pick", "delete": "remove", "clear": "empty"}
+    rows = components.html("history-result", views.waiting(), clicks=clicks, script=components.javascript("history.js"))
     return HistoryPage(words, keep, rows)
 
 
@@ -82,7 +61,7 @@ def wire(history: History, page: HistoryPage, tab: gr.Tab) -> None:
 
     def remove(words: str, event: gr.EventData, request: gr.Request) -> str:
         with stream.toast(request):
-            history.delete([int(event.entry)])
+            history.delete([int(event.delete)])
             return shown(history, words)
 
     def empty(request: gr.Request) -> tuple[str, str]:

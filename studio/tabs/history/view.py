@@ -13,7 +13,7 @@ from studio.i18n import both
 
 N_CHARACTERS = 240
 """Of the text of a result so much is shown."""
-SENSE_OF_TASK = {"caption": "picture", "transcribe": "sound", "translate": "text", "ask": "all", "search": "all"}
+MODALITY_OF_TASK = {"caption": "picture", "transcribe": "sound", "translate": "text", "ask": "all", "search": "all"}
 
 
 def entries(found: Sequence[Entry], *, words: str = "", is_on: bool = True, at_most: int, today: date) -> str:
@@ -29,14 +29,14 @@ def entries(found: Sequence[Entry], *, words: str = "", is_on: bool = True, at_m
     more = f'<p class="quiet">{both("ui.history.more", n=len(found))}</p>' if len(found) >= at_most else ""
     sure = (
         f'<details class="sure"><summary class="tool">{both("ui.history.clear")}</summary><p>{both("ui.history.sure")} '
-        f'<button type="button" class="tool" data-clear>{both("ui.history.clear.go")}</button></p></details>'
+        f"{views.tool(both('ui.history.clear.go'), clear='')}</p></details>"
     )
-    save = f'<a class="tool" href="./studio/history.jsonl" download>{both("ui.history.export")}</a>'
+    save = views.save_link("history.jsonl", both("ui.history.export"))
     return views.result_card("done", f'{off}<div class="history-tools">{save}{sure}</div>{days}{more}')
 
 
 def _row(entry: Entry) -> str:
-    picture = theme.mark(SENSE_OF_TASK.get(entry.task, "all"))
+    picture = theme.mark(MODALITY_OF_TASK.get(entry.task, "all"))
     if entry.has_thumbnail:
         picture = f'<img src="./studio/history/{entry.id}/thumb?{entry.at}" alt="" loading="lazy">'
     about = html.escape(" ".join(entry.about.split()))

@@ -39,13 +39,17 @@ class Look:
     dash: str = ""
 
 
-SENSE_LOOKS = {
+MODALITY_LOOKS = {
     "picture": Look("picture", "circle"),
     "sound": Look("sound", "square", "7 3"),
     "text": Look("text", "triangle", "3 3"),
     "all": Look("all", "diamond", "9 3 2 3"),
 }
-SENSE_LOOKS |= {"written": SENSE_LOOKS["picture"], "spoken": SENSE_LOOKS["sound"], "word": SENSE_LOOKS["text"]}
+MODALITY_LOOKS |= {
+    "written": MODALITY_LOOKS["picture"],
+    "spoken": MODALITY_LOOKS["sound"],
+    "word": MODALITY_LOOKS["text"],
+}
 OTHER_LOOKS = (
     Look("slate", "ring", "2 3"),
     Look("orange", "fall"),
@@ -103,7 +107,7 @@ def looks_of(request: LabRequest, names: Iterable[str] = ()) -> dict[str, Look]:
     marker of "digit", and the dash of "alone".
     """
     known = [word for each in fields(request) for word in each.metadata.get("known", ())]
-    found, others = dict(SENSE_LOOKS), 0
+    found, others = dict(MODALITY_LOOKS), 0
     variants: dict[str, str] = {}
     for name in dict.fromkeys([*known, *names]):
         base, _, variant = name.partition(": ")

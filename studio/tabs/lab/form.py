@@ -13,7 +13,7 @@ import gradio as gr
 
 from engines import Message, RequestError
 from engines.lab import LabRequest
-from studio.i18n import knows, label, text
+from studio.i18n import label, text
 from studio.tabs.lab.terms import key_of
 
 MATERIAL = "material"
@@ -40,13 +40,13 @@ def widget(experiment: str, each: Field[Any]) -> gr.Component:
     """The widget of one field."""
     key, default = key_of(each.name, "field"), cast(Any, each.metadata["first"])
     common: dict[str, Any] = {
-        "label": label(key) if knows(key) else each.name,
+        "label": label(key),
         "elem_id": f"lab-{experiment}-{each.name.replace('_', '')}",
         "interactive": True,
     }
     known = each.metadata.get("known")
     if known is not None:
-        choices = [(label(key_of(word)) if knows(key_of(word)) else word, word) for word in known]
+        choices = [(label(key_of(word)), word) for word in known]
         many = isinstance(default, tuple)
         value = list(default) if many else default
         return (gr.CheckboxGroup if many else gr.Radio)(choices, value=value, elem_classes="choice", **common)

@@ -11,7 +11,7 @@ import gradio as gr
 
 from engines import RequestError
 from engines.lab import EXPERIMENTS, LabRequest
-from studio.i18n import label
+from studio import components
 from studio.tabs.lab import form
 from studio.tabs.lab.view import command
 
@@ -88,12 +88,8 @@ def buttons(name: str) -> dict[str, gr.Button]:
     """Copy the link, the command and the program of the settings, by what is copied."""
     with gr.Row(elem_classes="lab-copies"):
         return {
-            what: gr.Button(
-                label(f"ui.lab.copy.{what}"),
-                elem_id=f"lab-{name}-copy-{what}",
-                size="sm",
-                min_width=60,
-                elem_classes="copies",
+            what: components.button(
+                f"lab-{name}-copy-{what}", f"ui.lab.copy.{what}", min_width=60, elem_classes="copies"
             )
             for what in ("link", "command", "python")
         }
@@ -106,4 +102,4 @@ def copied(what: str, request: LabRequest) -> str:
 
 def holder() -> gr.HTML:
     """What holds a text that is being copied, and asks for the settings of an address; nothing to see."""
-    return gr.HTML("", elem_id="lab-link", js_on_load=LINK_JS, apply_default_css=False, elem_classes="unseen")
+    return components.html("lab-link", script=LINK_JS, elem_classes="unseen")

@@ -43,11 +43,6 @@ EVERY_S = 0.25
 WHERE = "where"
 FORMULAS = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
 
-GAP_JS = """element.addEventListener('input', (event) => {
-  if (!('gap' in event.target.dataset)) return;
-  event.target.closest('.maps').style.setProperty('--gap', event.target.value);
-});"""
-
 Value = TypeVar("Value")
 
 
@@ -214,24 +209,10 @@ def create_ui(state: AppState) -> Lab:
     """Lay out the tab."""
     components.subtitle(state, TAB)
     with gr.Row(elem_id="lab-which-row"):
-        which = gr.Radio(
-            [(label(f"ui.lab.name.{name}"), name) for name in (*EXPERIMENTS, *OTHERS)],
-            value=FIRST,
-            label=label("ui.lab.which"),
-            show_label=False,
-            container=False,
-            elem_id="lab-which",
-            elem_classes="segments-choice",
-            interactive=True,
-            scale=6,
-        )
+        names = components.choices("ui.lab.name.", (*EXPERIMENTS, *OTHERS))
+        which = components.segments("lab-which", "ui.lab.which", names, FIRST, scale=6)
         opened = gr.UploadButton(
-            label("ui.lab.open"),
-            file_types=[".safetensors"],
-            elem_id="lab-open",
-            size="sm",
-            scale=0,
-            min_width=110,
+            label("ui.lab.open"), file_types=[".safetensors"], elem_id="lab-open", size="sm", scale=0, min_width=110
         )
     frames: dict[str, gr.Column] = {}
     panels: dict[str, Panel] = {}
@@ -263,48 +244,24 @@ def _panel(state: AppState, name: str, kind: type[LabRequest]) -> Panel:
         with gr.Column(scale=8, elem_classes="split-result"):
             network = None
             if watching.is_drawn(name):
-                gr.HTML(drawing.frame(name), apply_default_css=False)
-                network = gr.HTML(
-                    "",
-                    elem_id=f"lab-{name}-network",
-                    js_on_load=drawing.NETWORK_JS,
-                    apply_default_css=False,
-                    elem_classes="unseen",
-                )
-            result = gr.HTML(
-                view.empty(name, kind),
-                elem_id=f"lab-{name}-result",
-                js_on_load=GAP_JS,
-                apply_default_css=False,
-            )
+                components.html("", drawing.frame(name))
+                network = components.html(f"lab-{name}-network", script=drawing.NETWORK_JS, elem_classes="unseen")
+            result = components.html(f"lab-{name}-result", view.empty(name, kind))
             _lesson(name)
     return Panel(name, kind, parts, run, stop, result, network, copies)
 
 
 def _places(state: AppState, name: str, bundled: Sequence[str]) -> dict[str, gr.Component]:
     """Where the data is from; no choice for a visitor of an experiment with one bundled set."""
-    places = (*bundled, *((FOLDER,) if state.rules.folders else ()))
+    places = (*bundled, *(() if state.shared else (FOLDER,)))
     if len(places) == 1:
         return {}
-    where = gr.Radio(
-        [(label(f"ui.lab.material.{place}"), place) for place in places],
-        value=places[0],
-        label=label("ui.lab.material"),
-        elem_id=f"lab-{name}-where",
-        elem_classes="choice",
-        interactive=True,
-    )
+    offered = components.choices("ui.lab.material.", places)
+    where = components.radio(f"lab-{name}-where", "ui.lab.material", offered, places[0])
     if FOLDER not in places:
         return {WHERE: where}
-    folder = gr.Textbox(
-        label=label("ui.lab.folder"),
-        info=label("ui.lab.folder.hint"),
-        elem_id=f"lab-{name}-folder",
-        elem_classes="field",
-        max_lines=1,
-        visible=False,
-        interactive=True,
-    )
+    hint = label("ui.lab.folder.hint")
+    folder = components.textbox(f"lab-{name}-folder", "ui.lab.folder", info=hint, max_lines=1, visible=False)
     return {WHERE: where, FOLDER: folder}
 
 
@@ -314,8 +271,7 @@ def _lesson(name: str) -> None:
     if not all(texts.values()):
         return
     with gr.Accordion(label("ui.lab.lesson"), open=True, elem_id=f"lab-{name}-lesson", elem_classes="options lesson"):
-        slides = f'<button type="button" class="tool" data-slides>{both("ui.lab.slides")}</button>'
-        gr.HTML(slides, apply_default_css=False)
+        components.html("", views.tool(both("ui.lab.slides"), slides=""))
         for language, text in texts.items():
             gr.Markdown(text, latex_delimiters=FORMULAS, elem_classes=f"lesson-text in-{language}", container=False)
 
@@ -339,15 +295,7 @@ def wire(state: AppState, lab: Lab) -> None:
     watched = Registry[WatchedRun](N_WATCHED)
     lab.which.input(lab.turn, lab.which, list(lab.frames.values()), **stream.QUICK)
     for panel in lab.panels.values():
-        outputs: list[Any] = [panel.result, panel.run, panel.stop]
-        inputs = list(panel.parts.values())
-        if panel.network is not None:
-            outputs.append(panel.network)
-            panel.network.choose(_choosing(panel, panel.network, watched), inputs, panel.network, **DRAWING)
-        panel.run.click(_acting(state, turns, panel, watched), inputs, outputs, **SLOW)
-        stream.wire_stop(state, panel.tab, panel.stop)
-        if FOLDER in panel.parts:
-            panel.parts[WHERE].input(_folder_visible, panel.parts[WHERE], panel.parts[FOLDER], **stream.QUICK)
+        _wire_panel(state, turns, lab, panel, watched)
     for name, widgets in lab.others.items():
         OTHERS[name].wire(state, widgets)
     _wire_open(state, turns, lab, watched)
@@ -355,7 +303,7 @@ def wire(state: AppState, lab: Lab) -> None:
 
 
 def _wire_links(lab: Lab) -> None:
-    """Settings in the address: written as they change, read when a page is opened with them, copied by buttons."""
+    """Settings in the address: written as they change, read when a page is opened with them."""
 
     def link(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         with stream.toast(request):
@@ -378,30 +326,12 @@ def _wire_links(lab: Lab) -> None:
         names = [form.MATERIAL if name == WHERE else name for name in parts]
         write = links.write_js(panel.name, panel.kind, names)
         gr.on([part.change for part in parts.values()], None, list(parts.values()), None, js=write, **stream.QUICK)
-        panel.copies["link"].click(None, None, None, js="() => window.fusion.copyText(location.href)", **stream.QUICK)
-        for what in ("command", "python"):
-            button, inputs = panel.copies[what], list(panel.parts.values())
-            copying = button.click(_copying(panel, what), inputs, lab.link, **stream.QUICK, preprocess=False)
-            copying.success(None, lab.link, None, js=links.COPY_JS, **stream.QUICK)
     lab.link.link(link, None, outputs, **stream.QUICK)
 
 
-def _copying(panel: Panel, what: str) -> Callable[..., str]:
-    def copy_settings(request: gr.Request, *values: Any) -> str:
-        with stream.toast(request):
-            asked, _ = panel.asked(values)
-        return links.copied(what, asked)
+def _wire_panel(state: AppState, turns: FairQueue, lab: Lab, panel: Panel, watched: Registry[WatchedRun]) -> None:
+    """Run and stop the experiment of a panel, draw its network, copy its settings."""
 
-    return copy_settings
-
-
-def _folder_visible(place: str) -> Any:
-    return gr.update(visible=place == FOLDER)
-
-
-def _acting(
-    state: AppState, turns: FairQueue, panel: Panel, watched: Registry[WatchedRun]
-) -> Callable[..., Iterator[dict[Any, Any]]]:
     def act_lab(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
         run = None
         if panel.network is not None:
@@ -409,20 +339,15 @@ def _acting(
             run.key = watched.add(run)
         frames = play(state, turns, panel, stream.session_of(request), values, run)
         try:
-            for update in stream.updates(frames, panel.result, panel.stop, panel.run):
+            for update in stream.updates(frames, panel):
                 drawn = {panel.network: run.html} if run is not None and run.html else {}
                 yield {**update, **drawn}
         finally:
             if run is not None:
                 run.is_over = True
 
-    return act_lab
-
-
-def _choosing(panel: Panel, network: gr.HTML, watched: Registry[WatchedRun]) -> Callable[..., dict[Any, Any]]:
-    """Draw the network for another example, or another model: at once, or with the next drawing of a run."""
-
     def choose(event: gr.EventData, *values: Any) -> dict[Any, Any]:
+        """Draw the network for another example, or another model: at once, or with the next drawing of a run."""
         run = watched.get(str(event.run))
         try:
             watch = Watch(max(0, int(event.label)), max(0, int(event.example)))
@@ -433,11 +358,31 @@ def _choosing(panel: Panel, network: gr.HTML, watched: Registry[WatchedRun]) -> 
             return {}
         try:
             request, folder = panel.asked(values)
-            return {network: watching.draw(request, folder, watch, str(event.model), run)}
+            return {panel.network: watching.draw(request, folder, watch, str(event.model), run)}
         except UserError:  # what the form lacks is said when it is run
             return {}
 
-    return choose
+    def copier(what: str) -> Callable[..., str]:
+        def copy_settings(request: gr.Request, *values: Any) -> str:
+            with stream.toast(request):
+                asked, _ = panel.asked(values)
+            return links.copied(what, asked)
+
+        return copy_settings
+
+    inputs, network = list(panel.parts.values()), [] if panel.network is None else [panel.network]
+    for drawing_ in network:
+        drawing_.choose(choose, inputs, drawing_, **DRAWING)
+    panel.run.click(act_lab, inputs, [panel.result, panel.run, panel.stop, *network], **SLOW)
+    stream.wire_stop(state, panel.tab, panel.stop)
+    if FOLDER in panel.parts:
+        panel.parts[WHERE].input(
+            lambda place: gr.update(visible=place == FOLDER), panel.parts[WHERE], panel.parts[FOLDER], **stream.QUICK
+        )
+    panel.copies["link"].click(None, None, None, js="() => window.fusion.copyText(location.href)", **stream.QUICK)
+    for what in ("command", "python"):
+        copying = panel.copies[what].click(copier(what), inputs, lab.link, **stream.QUICK, preprocess=False)
+        copying.success(None, lab.link, None, js=links.COPY_JS, **stream.QUICK)
 
 
 def _wire_open(state: AppState, turns: FairQueue, lab: Lab, watched: Registry[WatchedRun]) -> None:
@@ -459,7 +404,7 @@ def _wire_open(state: AppState, turns: FairQueue, lab: Lab, watched: Registry[Wa
             with stream.failures():  # what is wrong with the file is said as it is measured again
                 updates[panel.network] = watching.draw(found.request, None, run.watch, "", run)
         frames = reopen(state, turns, panel, stream.session_of(request), found, folder)
-        for more in stream.updates(frames, panel.result, panel.stop, panel.run):
+        for more in stream.updates(frames, panel):
             yield {**updates, **more}
             updates = {}
 

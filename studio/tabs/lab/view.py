@@ -215,7 +215,7 @@ def waiting(queued: Queued | None = None) -> str:
 
 
 def findings(found: Findings, *, name: str = "", note: str = "") -> str:
-    """All findings so far. name: id of a finished run in the `RunRegistry`. note: HTML above them."""
+    """All findings so far. name: id of a finished run among `AppState.runs`. note: HTML above them."""
     state = "busy" if not found.done else "stopped" if found.end == "cancelled" else "done"
     names = [curve.name for chart in found.charts for curve in chart.curves]
     names += [group.name for each in found.maps for group in each.groups]
@@ -307,7 +307,6 @@ def _closes(drawn: Map) -> bool:
 
 def _foot(found: Findings, name: str) -> str:
     facts = f"{found.seconds:.1f} s · {both('ui.lab.seed', seed=found.request.seed)} · CPU"
-    link = '<a class="tool" href="./studio/run/{}.{}" download>{}</a>'
     forms = (("csv", "CSV"), ("json", "JSON"), ("run", both("ui.lab.save")))
-    tools = "".join(link.format(name, form, title) for form, title in forms) if name else ""
+    tools = "".join(views.save_link(f"run/{name}.{form}", title) for form, title in forms) if name else ""
     return views.status_line(facts, end=found.end, tools=tools, below=views.command(command(found.request)))

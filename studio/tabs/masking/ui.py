@@ -137,28 +137,12 @@ def _word_masking(state: AppState) -> WordMasking:
             with gr.Row(elem_classes="pair beside"):
                 pairs = [(label(f"ui.masking.pair.{name.replace('-', '.')}"), name) for name in PAIRS]
                 pair = components.dropdown("masking-pair", "ui.masking.pair", pairs, PAIRS[0], scale=3, min_width=170)
-                describe = gr.Button(
-                    label("ui.masking.describe"), elem_id="masking-describe", size="sm", scale=2, min_width=140
-                )
+                describe = components.button("masking-describe", "ui.masking.describe", scale=2, min_width=140)
             sentence = components.textbox("masking-sentence", "ui.masking.sentence", lines=2, max_lines=5)
-            chosen = gr.CheckboxGroup(
-                [],
-                label=label("ui.masking.chosen"),
-                elem_id="masking-chosen",
-                elem_classes="choice masked-words",
-                visible=False,
-                interactive=True,
+            chosen = components.checkboxes(
+                "masking-chosen", "ui.masking.chosen", [], elem_classes="choice masked-words", visible=False
             )
-            weight = gr.Slider(
-                0.0,
-                1.0,
-                value=WEIGHT,
-                step=0.05,
-                label=label("ui.masking.weight"),
-                elem_id="masking-weight",
-                elem_classes="dial",
-                interactive=True,
-            )
+            weight = components.slider("masking-weight", "ui.masking.weight", 0.0, 1.0, WEIGHT, step=0.05)
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(WORDS)
         with gr.Column(scale=7, elem_classes="split-result"):
@@ -192,7 +176,6 @@ def _clips(state: AppState) -> list[Sample]:
 
 TYPED: dict[str, Any] = {**QUICK, **UNPROCESSED, "trigger_mode": "always_last"}
 """Text typed meanwhile is handled too. Gradio's preprocessing would refuse ticks of boxes that it has not seen yet."""
-SLOW: dict[str, Any] = {**UNPROCESSED, **MODEL, **PRIVATE}
 
 
 def wire(state: AppState, widgets: tuple[WordMasking, ModalityMasking]) -> None:
@@ -202,15 +185,14 @@ def wire(state: AppState, widgets: tuple[WordMasking, ModalityMasking]) -> None:
 
 
 def _wire_words(state: AppState, page: WordMasking) -> None:
-    def act_translate(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+    def act_translate(session: str, _language: str, *values: Any) -> stream.Frames:
         def steps(cancel: Cancel) -> stream.Frames:
             host, asked = builtin(state), masked(page.media, *map(stream.plain, values))
             streams = [masked_translation.stream(host, each, cancel) for each in asked]
             for found, is_over in one_by_one(streams, cancel):
                 yield view.translations(found, host.info, is_over), not is_over
 
-        frames = stream.run(state, stream.session_of(request), WORDS, steps)
-        yield from stream.updates(frames, page.result, page.stop, page.run, page.describe)
+        return stream.run(state, session, WORDS, steps)
 
     def act_describe(request: gr.Request, given: Any, pair: str) -> Iterator[dict[Any, Any]]:
         caption = ""
@@ -225,7 +207,7 @@ def _wire_words(state: AppState, page: WordMasking) -> None:
             yield views.empty(WORDS), False
 
         frames = stream.run(state, stream.session_of(request), WORDS, steps)
-        for updates in stream.updates(frames, page.result, page.stop, page.run, page.describe):
+        for updates in stream.updates(frames, page, page.describe):
             filled = {page.sentence: caption, page.chosen: boxes(caption, pair, ())} if caption else {}
             yield {**updates, **filled}
 
@@ -237,32 +219,30 @@ def _wire_words(state: AppState, page: WordMasking) -> None:
         photo = page.media.parts[PHOTO]
         return {**filled, photo: components.lend(sample.path, photo)}
 
-    running = [page.result, page.run, page.stop, page.describe]
     picked = page.samples.pick(pick, None, page.inputs[:4], **QUICK)
-    for trigger in (page.run.click, page.sentence.submit, picked.success):
-        trigger(act_translate, page.inputs, running, **SLOW)
-    page.describe.click(act_describe, page.inputs[:2], [*running, page.sentence, page.chosen], **SLOW)
+    triggers = (page.run.click, page.sentence.submit, picked.success)
+    stream.wire_frames(triggers, act_translate, page.inputs, page, page.describe)
+    described = [page.result, page.run, page.stop, page.describe, page.sentence, page.chosen]
+    page.describe.click(act_describe, page.inputs[:2], described, **UNPROCESSED, **MODEL, **PRIVATE)
     for changed in (page.sentence.change, page.pair.input):
         changed(boxes, [page.sentence, page.pair, page.chosen], page.chosen, **TYPED)
     stream.wire_stop(state, WORDS, page.stop)
 
 
 def _wire_modalities(state: AppState, page: ModalityMasking) -> None:
-    def act_ask(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+    def act_ask(session: str, language: str, *values: Any) -> stream.Frames:
         def steps(cancel: Cancel) -> stream.Frames:
-            asked = muted(page.media, page_language(request), *map(stream.plain, values))
+            asked = muted(page.media, language, *map(stream.plain, values))
             info = state.host.serving(AskRequest).info
             for found, is_over in one_by_one([state.host.stream(each, cancel) for each in asked], cancel):
                 yield view.answers(found, info, is_over), not is_over
 
-        frames = stream.run(state, stream.session_of(request), MODALITIES, steps)
-        yield from stream.updates(frames, page.result, page.stop, page.run)
+        return stream.run(state, session, MODALITIES, steps)
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         sample, clip = state.sample(event.sample), page.media.parts[CLIP]
         return {clip: components.lend(sample.path, clip), page.question: sample.question(page_language(request))}
 
     picked = page.samples.pick(pick, None, page.inputs, **QUICK)
-    for trigger in (page.run.click, page.question.submit, picked.success):
-        trigger(act_ask, page.inputs, [page.result, page.run, page.stop], **SLOW)
+    stream.wire_frames((page.run.click, page.question.submit, picked.success), act_ask, page.inputs, page)
     stream.wire_stop(state, MODALITIES, page.stop)

@@ -26,7 +26,7 @@ def translations(found: Sequence[Result | None], info: HostInfo, is_over: bool) 
     for name, result in zip(SIDES, found, strict=True):
         words = _translation(result) if isinstance(result, MaskedResult) and result.text else ""
         title = theme.mark("text" if name == "alone" else "all") + both(f"ui.masking.{name}")
-        sides.append(_side(title, words, result, is_over))
+        sides.append(views.side(f"<h3>{title}</h3>", words, result, is_over=is_over))
     body = f'{head}<div class="sides">{"".join(sides)}</div>'
     together = found[-1]
     if is_over and isinstance(together, MaskedResult) and together.parts:
@@ -49,7 +49,7 @@ def answers(found: Sequence[Result | None], info: HostInfo, is_over: bool) -> st
         words = ""
         if isinstance(result, AskResult) and result.text:
             words = f'<p class="sentence small" data-copied>{html.escape(result.text)}</p>{_sure(result.confidence)}'
-        sides.append(_side(title, words, result, is_over))
+        sides.append(views.side(f"<h3>{title}</h3>", words, result, is_over=is_over))
     return _card(f'{head}<div class="sides sides-3">{"".join(sides)}</div>', found, info, is_over)
 
 
@@ -83,16 +83,6 @@ def _sure(confidence: float) -> str:
         return ""
     sure = explained("ui.video.sure", "ui.sure.why", percent=f"{100 * confidence:.0f}")
     return views.meter(confidence, "", f'<span class="quiet">{sure}</span>')
-
-
-def _side(title: str, words: str, result: Result | None, is_over: bool) -> str:
-    if not words and is_over:
-        words = views.nothing(views.why_nothing("cancelled" if result is None else result.end))
-    elif not words and result is not None:
-        words = views.stage(result.progress)
-    elif not words:
-        words = f'<p class="quiet">{both("ui.compare.next")}</p>'
-    return f'<article class="side"><h3>{title}</h3><div class="side-text">{words}</div></article>'
 
 
 def _card(body: str, found: Sequence[Result | None], info: HostInfo, is_over: bool) -> str:

@@ -88,7 +88,7 @@ def compare(state: AppState, session: str, block: Compare, values: Sequence[Any]
 
     def steps(cancel: Cancel) -> stream.Frames:
         left, right, task, words, source, language, kind, *files = map(stream.plain, values)
-        if not state.rules.devices:
+        if state.shared:
             raise RequestError("compare_owner_only", "Models are compared by the owner of this studio only.")
         if left == right:
             raise RequestError("compare_same_model", "Choose two different models to compare.")
@@ -162,12 +162,12 @@ def create_ui(state: AppState) -> Compare:
     languages = components.languages()
     with gr.Row(elem_classes="split", elem_id="compare"):
         with gr.Column(scale=5, elem_classes="split-input"):
-            gr.HTML(f'<h2 class="block-title">{both("ui.compare.title")}</h2>', apply_default_css=False)
+            components.html("", f'<h2 class="block-title">{both("ui.compare.title")}</h2>')
             with gr.Row(elem_classes="pair"):
                 models, (one, other) = choices(state), picked(state, None, None)
                 left = components.dropdown("compare-left", "ui.compare.left", models, one, min_width=130)
                 right = components.dropdown("compare-right", "ui.compare.right", models, other, min_width=130)
-            tasks = [(label(f"ui.task.{name}"), name) for name in TASKS]
+            tasks = components.choices("ui.task.", TASKS)
             task = components.radio("compare-task", "ui.compare.task", tasks, TASKS[0])
             with gr.Column(elem_id="compare-media", elem_classes="bare") as _:
                 media = components.media_input(TAB, (PHOTO, SOUND, CLIP))
@@ -196,12 +196,10 @@ def wire(state: AppState, block: Compare) -> None:
     """Attach the events."""
     block.media.wire()
 
-    def act(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        frames = compare(state, stream.session_of(request), block, values)
-        yield from stream.updates(frames, block.result, block.stop, block.run)
+    def act_compare(session: str, _language: str, *values: Any) -> stream.Frames:
+        return compare(state, session, block, values)
 
-    outputs = [block.result, block.run, block.stop]
-    block.run.click(act, block.inputs, outputs, **stream.UNPROCESSED, **stream.MODEL, **stream.PRIVATE)
+    stream.wire_frames([block.run.click], act_compare, block.inputs, block)
     stream.wire_stop(state, TAB, block.stop)
 
     def show(task: str, kind: str, source: str, language: str) -> dict[Any, Any]:
@@ -246,20 +244,13 @@ def view(state: AppState, sides: Sequence[Side], *, is_over: bool = False) -> st
 def _half(state: AppState, side: Side, is_over: bool) -> str:
     names = {source: name for name, source in choices(state)}
     info, result = side.info, side.result
-    name = info.name if info is not None else names.get(side.source, side.source)
-    title = f'<h3 title="{html.escape(name)}">{html.escape(name)}</h3>'
-    text = str(getattr(result, "text", "")) if result is not None else ""
-    said = f'<p class="sentence small">{html.escape(text)}</p>' if text else ""
+    name = html.escape(info.name if info is not None else names.get(side.source, side.source))
+    text = html.escape(getattr(result, "text", ""))
+    said = f'<p class="sentence small">{text}</p>' if text else ""
     if side.error is not None:
         said += f'<p class="problem">{sentence(side.error)}</p>'
-    elif not text and result is not None and result.done:
-        said = views.nothing(_why(result))
-    elif not text and is_over:
-        said = views.nothing("ui.stopped.early")
-    elif not text and info is None:
-        said = f'<p class="quiet">{both("ui.compare.next")}</p>'
-    elif result is None or not result.done:
-        said += views.stage(result.progress if result is not None else None) if not text else ""
+    elif result is None and info is not None and not is_over:
+        said = views.stage(None)
     facts = []
     if result is not None:
         facts.append(f"{result.seconds:.1f} s")
@@ -267,10 +258,4 @@ def _half(state: AppState, side: Side, is_over: bool) -> str:
     if info is not None:
         facts.append(model_routing.place(info))
     foot = f'<p class="quiet number">{" · ".join(facts)}</p>'
-    return f'<article class="side">{title}<div class="side-text">{said}</div>{foot}</article>'
-
-
-def _why(result: Result) -> str:
-    if isinstance(result.request, TranscribeRequest) and result.end != "cancelled":
-        return "ui.speech.nothing"
-    return views.why_nothing(result.end)
+    return views.side(f'<h3 title="{name}">{name}</h3>', said, result, is_over=is_over, foot=foot)

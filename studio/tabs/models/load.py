@@ -40,6 +40,8 @@ FORMATS = ("auto", "float32", "bfloat16", "int8", "int4")
 EVERY = "everything"
 """The page's name for the task EVERYTHING."""
 LOADING = Progress("loading")
+OPENING: dict[str, Any] = {"concurrency_id": "load", "concurrency_limit": 2, "preprocess": True}
+"""Models are opened apart from the queue of model work: a download of an hour holds up nobody's request."""
 OWNER_ONLY = RequestError("open_owner_only", "Models are opened by the owner of this studio only.")
 
 
@@ -135,7 +137,7 @@ def assign(state: AppState, task: str, host: Host, *, instead_of: Host | None = 
 
 def checked(state: AppState, typed: str) -> str:
     """A typed name as it is saved, a folder by its whole path. Raises RequestError; visitors may open nothing."""
-    if not state.rules.devices:
+    if state.shared:
         raise OWNER_ONLY
     name = typed.strip().strip("\"'")
     if not name:
@@ -156,34 +158,18 @@ def create_ui() -> LoadForm:
     """Lay out the form."""
     with gr.Row(elem_classes="split", elem_id=TAB):
         with gr.Column(scale=5, elem_classes="split-input"):
-            gr.HTML(f'<h2 class="block-title">{both("ui.load.title")}</h2>', apply_default_css=False)
+            components.html("", f'<h2 class="block-title">{both("ui.load.title")}</h2>')
             with gr.Row(elem_classes="actions beside"):
-                name = components.textbox(
-                    "load-name",
-                    "ui.load.name",
-                    placeholder="openai/whisper-base",
-                    lines=1,
-                    max_lines=1,
-                    scale=5,
-                    min_width=180,
-                )
+                sizes = {"lines": 1, "max_lines": 1, "scale": 5, "min_width": 180}
+                name = components.textbox("load-name", "ui.load.name", placeholder="openai/whisper-base", **sizes)
                 look = gr.Button(label("ui.load.look"), elem_id="load-look", scale=1, min_width=84)
-            tasks = [(label(f"ui.task.{each}"), each) for each in (EVERY, *TASKS)]
+            tasks = components.choices("ui.task.", (EVERY, *TASKS))
             task = components.radio("load-task", "ui.load.task", tasks, EVERY)
             with gr.Accordion(label("ui.options"), open=False, elem_classes="options"):
                 with gr.Row(elem_classes="pair"):
                     formats = [(label("ui.models.auto") if each == "auto" else each, each) for each in FORMATS]
                     dtype = components.dropdown("load-format", "ui.load.format", formats, "auto", min_width=140)
-                    idle_min = gr.Number(
-                        0,
-                        label=label("ui.load.idle"),
-                        elem_id="load-idle",
-                        elem_classes="field",
-                        minimum=0,
-                        precision=0,
-                        interactive=True,
-                        min_width=140,
-                    )
+                    idle_min = components.number("load-idle", "ui.load.idle", 0, minimum=0, precision=0, min_width=140)
                 hint = label("ui.load.key.hint")
                 key = components.textbox("load-key", "ui.load.key", info=hint, type="password", lines=1, max_lines=1)
             with gr.Row(elem_classes="actions"):
@@ -199,35 +185,31 @@ def wire(state: AppState, form: LoadForm, device: gr.Radio, back: Any) -> Sequen
     Returns the events after which the routes may have changed.
     """
     options = [device, form.format, form.idle_min, form.key]
-    outputs = [form.result, form.look, form.run, form.stop]
 
-    def act(request: gr.Request, job: Any, name: str, options: Sequence[Any], *more: Any) -> Iterator[dict[Any, Any]]:
-        session = stream.session_of(request)
+    def started(session: str, language: str, job: Any, options: Sequence[Any], *given: str) -> Frames:
         if state.running.is_busy(session, TAB):  # pressing Enter in the name must not end a long download
-            gr.Warning(text("ui.load.busy", page_language(request)))
-            yield {form.result: gr.skip()}
+            gr.Warning(text("ui.load.busy", language))
             return
         with stream.failures() as failed:
-            frames = job(state, session, name, *more, settings_of(state, *options))
-        if failed:
-            frames = iter([(views.problem(failed[0]), False)])
-        yield from stream.updates(frames, form.result, form.stop, form.look, form.run)
+            yield from job(state, session, *given, settings_of(state, *options))
+        for error in failed:
+            yield views.problem(error), False
 
-    def act_look(request: gr.Request, name: str, *options: Any) -> Iterator[dict[Any, Any]]:
-        yield from act(request, look_up, name, options)
+    def act_look(session: str, language: str, name: str, *options: Any) -> Frames:
+        return started(session, language, look_up, options, name)
 
-    def act_load(request: gr.Request, name: str, task: str, *options: Any) -> Iterator[dict[Any, Any]]:
-        yield from act(request, load, name, options, EVERYTHING if task == EVERY else task)
+    def act_load(session: str, language: str, name: str, task: str, *options: Any) -> Frames:
+        return started(session, language, load, options, name, EVERYTHING if task == EVERY else task)
 
     def act_back(event: gr.EventData, request: gr.Request, device: str) -> Iterator[dict[Any, Any]]:
-        task = event.task if event.task in TASKS else EVERYTHING
-        yield from act(request, load, BUILT_IN, (device, "auto", 0, ""), task)
+        task, options = event.back if event.back in TASKS else EVERYTHING, (device, "auto", 0, "")
+        frames = started(stream.session_of(request), page_language(request), load, options, BUILT_IN, task)
+        yield from stream.updates(frames, form, form.look)
 
-    common: dict[str, Any] = {"concurrency_id": "load", "concurrency_limit": 2, **stream.PRIVATE}
-    for trigger in (form.look.click, form.name.submit):
-        trigger(act_look, [form.name, *options], outputs, **common)
-    loaded = form.run.click(act_load, [form.name, form.task, *options], outputs, **common)
-    returned = back(act_back, device, outputs, **common)
+    stream.wire_frames([form.look.click, form.name.submit], act_look, [form.name, *options], form, form.look, **OPENING)
+    inputs = [form.name, form.task, *options]
+    (loaded,) = stream.wire_frames([form.run.click], act_load, inputs, form, form.look, **OPENING)
+    returned = back(act_back, device, [form.result, form.look, form.run, form.stop], **OPENING, **stream.PRIVATE)
     loaded.then(lambda: "", None, form.key, **stream.QUICK)
     stream.wire_stop(state, TAB, form.stop)
     return loaded, returned

@@ -29,7 +29,7 @@ from studio.i18n import LANGUAGES as LOCALES
 from studio.i18n import both, label, page_language, sentence, spans, text, texts
 from studio.model_routing import BUILT_IN
 from studio.state import AppState
-from studio.tabs.models import compare, load, reads_words
+from studio.tabs.models import compare, load, ocr
 
 TAB = "models"
 EVALUATION = ASSETS / "models" / "builtin" / "evaluation.json"
@@ -39,12 +39,6 @@ MEASURED = "ui.measured."
 
 SPOKEN = (("transcribe", TranscribeRequest), ("caption", CaptionRequest), ("ask", AskRequest))
 PLAIN = (("search", SearchRequest), ("index", IndexRequest), ("embed", EmbedRequest))
-
-
-BACK_JS = """element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-back]');
-  if (button) trigger('back', { task: button.dataset.back });
-});"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class Models:
     switch: gr.Radio
     load: load.LoadForm | None
     compare: compare.Compare | None
-    words: reads_words.ReadsWords | None
+    words: ocr.OcrForm | None
 
     @property
     def shown(self) -> list[gr.Component]:
@@ -71,23 +65,23 @@ def create_ui(state: AppState) -> Models:
     components.subtitle(state, TAB)
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
-            who = gr.HTML(who_view(state), elem_id="models-who", js_on_load=BACK_JS, apply_default_css=False)
+            who = components.html("models-who", who_view(state), clicks={"back": "back"})
             switch = components.radio(
                 "models-device",
                 "ui.models.device",
                 choices(state),
                 where(state),
                 info=label("ui.models.device.hint"),
-                visible=state.rules.devices,
+                visible=not state.shared,
             )
-            cards = gr.HTML(cards_view(state), elem_id="models-card", apply_default_css=False)
+            cards = components.html("models-card", cards_view(state))
         with gr.Column(scale=7, elem_classes="split-result"):
-            abilities = gr.HTML(abilities_view(state.host.info), elem_id="models-abilities", apply_default_css=False)
-    is_owner = state.rules.devices
+            abilities = components.html("models-abilities", abilities_view(state.host.info))
+    is_owner = not state.shared
     load_form = load.create_ui() if is_owner else None
     compare_form = compare.create_ui(state) if is_owner else None
-    words = reads_words.create_ui() if is_owner else None
-    gr.HTML(measured_view(), elem_id="models-measured", apply_default_css=False)
+    words = ocr.create_ui() if is_owner else None
+    components.html("models-measured", measured_view())
     return Models(who, cards, abilities, switch, load_form, compare_form, words)
 
 
@@ -99,7 +93,7 @@ def show(state: AppState, left: str | None = None, right: str | None = None) -> 
         abilities_view(state.host.info),
         gr.update(value=where(state)),
     ]
-    if state.rules.devices:
+    if not state.shared:
         models = compare.choices(state)
         parts += [gr.update(choices=models, value=value) for value in compare.picked(state, left, right)]
     return parts
@@ -150,7 +144,7 @@ def wire(
         changes += [event.then for event in load.wire(state, models.load, models.switch, models.who.back)]
         compare.wire(state, models.compare)
     if models.words is not None:
-        reads_words.wire(state, models.words)
+        ocr.wire(state, models.words)
     for change in changes:
         outputs = [*models.shown, header, *subtitles.values()]
         change(refresh, chosen, outputs, **stream.QUICK)
@@ -162,7 +156,7 @@ def _wire_switches(state: AppState, models: Models, header: gr.Dropdown) -> None
 
     def switch(device: str, request: gr.Request) -> tuple[Any, ...]:
         language = page_language(request)
-        if not state.rules.devices or device not in state.devices:
+        if state.shared or device not in state.devices:
             raise gr.Error(text("ui.models.forbidden", language), print_exception=False)
         info, failure = move(state, device, language)
         if failure is not None:
@@ -192,20 +186,18 @@ def _wire_switches(state: AppState, models: Models, header: gr.Dropdown) -> None
 def who_view(state: AppState) -> str:
     """Each task, its model, where that runs and at what cost; for the owner a way back to the built-in model."""
     head = "".join(f"<th>{both('ui.models.' + name)}</th>" for name in ("task", "name", "place"))
-    rows = "".join(_who(task, model_routing.serving(state, task), state.rules.devices) for task in TASKS)
+    rows = "".join(_who(task, model_routing.serving(state, task), not state.shared) for task in TASKS)
     others = any(model_routing.serving(state, task).source != BUILT_IN for task in TASKS)
-    everything = (
-        f'<p class="all-back"><button type="button" class="tool" data-back="">{both("ui.models.back.all")}</button></p>'
-    )
+    everything = f'<p class="all-back">{views.tool(both("ui.models.back.all"), back="")}</p>'
     table = f'<table class="grid who"><thead><tr>{head}<td></td></tr></thead><tbody>{rows}</tbody></table>'
-    below = everything if others and state.rules.devices else ""
+    below = everything if others and not state.shared else ""
     return views.result_card("done", f'<h2>{both("ui.models.who")}</h2><div class="wide">{table}</div>{below}')
 
 
 def _who(task: str, info: HostInfo, is_owner: bool) -> str:
     name = f'<span class="name" title="{html.escape(info.name)}">{html.escape(info.name)}</span>'
     unable = "" if model_routing.supports(info, task) else f' <span class="unable">{both("ui.models.unable")}</span>'
-    back = f'<button type="button" class="tool" data-back="{task}">{both("ui.models.back")}</button>'
+    back = views.tool(both("ui.models.back"), back=task)
     return (
         f"<tr><th>{both('ui.task.' + task)}</th><td>{name}{unable}</td>"
         f'<td class="number">{model_routing.place(info)}</td><td>{back if is_owner and info.source != BUILT_IN else ""}'

@@ -15,7 +15,6 @@ from engines import (
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
-    TranslateResult,
 )
 from engines.text import language_of
 from studio import components, views
@@ -24,7 +23,7 @@ from studio.i18n import label
 from studio.state import AppState
 from studio.stream import QUICK, Job
 from studio.tabs.panel import Panel, wire_panel
-from studio.tabs.speech.view import body, transcript
+from studio.tabs.speech.view import body
 
 TAB = "speech"
 AUTO = "auto"
@@ -84,23 +83,12 @@ def create_ui(state: AppState) -> Panel:
             )
             samples = components.samples(TAB, state.samples_for(TAB))
             with gr.Row(elem_classes="pair"):
-                source = components.dropdown(
-                    "speech-source",
-                    "ui.speech.source",
-                    [(label("ui.speech.auto"), AUTO), *languages],
-                    AUTO,
-                    min_width=120,
-                )
-                target = components.dropdown(
-                    "speech-target",
-                    "ui.speech.target",
-                    [(label("ui.speech.none"), NONE), *languages],
-                    NONE,
-                    min_width=120,
-                )
-            track = components.dropdown(
-                "speech-track", "ui.speech.track", [(label("ui.speech.track_own"), 0)], 0, visible=False
-            )
+                sources = [(label("ui.speech.auto"), AUTO), *languages]
+                source = components.dropdown("speech-source", "ui.speech.source", sources, AUTO, min_width=120)
+                targets = [(label("ui.speech.none"), NONE), *languages]
+                target = components.dropdown("speech-target", "ui.speech.target", targets, NONE, min_width=120)
+            own = [(label("ui.speech.track_own"), 0)]
+            track = components.dropdown("speech-track", "ui.speech.track", own, 0, visible=False)
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
         with gr.Column(scale=7, elem_classes="split-result"):
@@ -118,14 +106,8 @@ def wire(state: AppState, panel: Panel) -> None:
     def requests(_session: str, _language: str, *values: Any) -> Sequence[Request]:
         return build(panel.media, *values)
 
-    def view(_session: str, result: Result) -> str:
-        if isinstance(result, TranslateResult):
-            return views.translation(result, state.downloads, state.info_of(result))
-        assert isinstance(result, TranscribeResult)
-        return transcript(result, state.downloads, state.info_of(result))
-
     def whole(name: str, result: Result) -> str:
         assert isinstance(result, TranscribeResult)
         return body(name, result, state.downloads)
 
-    wire_panel(state, panel, Job(TAB, requests, view, body=whole))
+    wire_panel(state, panel, Job(TAB, requests, body=whole))

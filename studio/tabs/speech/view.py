@@ -80,8 +80,7 @@ def _row(n: int, segment: Segment, at: str) -> str:
         doubted = f'<p class="doubted number">{both("ui.speech.doubted", percent=sure)}</p>'
     times = f'data-start="{segment.start_s:.2f}" data-end="{segment.end_s:.2f}"'
     moves = "".join(
-        f'<button type="button" class="tool" data-edit="shift" data-seconds="{seconds}">{sign}</button>'
-        for seconds, sign in ((-0.1, "−0.1 s"), (0.1, "+0.1 s"))
+        views.tool(sign, edit="shift", seconds=seconds) for seconds, sign in ((-0.1, "−0.1 s"), (0.1, "+0.1 s"))
     )
     return (
         f'<div class="segment" data-line="{n}" {times}><button type="button" class="time number" '
@@ -104,17 +103,16 @@ def _word(word: Word) -> str:
 def _tools() -> str:
     """Edit, and while lines are corrected: find and replace, move all times, take back."""
     moves = "".join(
-        f'<button type="button" class="tool" data-edit="shift" data-seconds="{seconds}" data-all>{sign}</button>'
-        for seconds, sign in ((-0.5, "−0.5 s"), (0.5, "+0.5 s"))
+        views.tool(sign, edit="shift", seconds=seconds, all="") for seconds, sign in ((-0.5, "−0.5 s"), (0.5, "+0.5 s"))
     )
     return (
         '<div class="transcript-tools">'
         f'<button type="button" class="tool" data-correct aria-pressed="false">{both("ui.speech.correct")}</button>'
         f'<span class="correcting"><label>{both("ui.speech.find")} <input type="text" data-find></label>'
         f'<label>{both("ui.speech.with")} <input type="text" data-with></label>'
-        f'<button type="button" class="tool" data-edit="replace">{both("ui.speech.replace")}</button>'
+        f"{views.tool(both('ui.speech.replace'), edit='replace')}"
         f'<span class="quiet">{both("ui.speech.shift")}</span>{moves}'
-        f'<button type="button" class="tool" data-edit="undo">{both("ui.speech.undo")}</button></span>'
+        f"{views.tool(both('ui.speech.undo'), edit='undo')}</span>"
         f'<p class="correcting quiet">{both("ui.speech.correcting")}</p>'
         '<p class="problem" role="alert" hidden></p></div>'
     )

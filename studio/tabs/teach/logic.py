@@ -75,7 +75,8 @@ def _run(state: AppState, session: str, steps: Callable[[Cancel], Frames]) -> Fr
 def _teach(state: AppState, session: str, name: str | None, labels: Sequence[str | None], cancel: Cancel) -> Frames:
     started_s, draft, host = time.monotonic(), state.label_store.draft(session), _host(state)
     wanted = lesson(draft, name, labels)
-    if state.label_store.has(session, wanted.name) and slug(wanted.name) != slug(draft.active):
+    taken = {slug(entry.name) for entry in state.label_store.sets(session).entries()} - {slug(draft.active)}
+    if slug(wanted.name) in taken:
         raise RequestError(
             "label_set_taken",
             "There is a label set {name!r} already; open it, or choose another name.",
@@ -93,7 +94,7 @@ def _teach(state: AppState, session: str, name: str | None, labels: Sequence[str
     if draft.queries:
         yield from _recognise(state, session, head, cancel)
         return
-    command = () if state.rules.shared else ("python", "-m", "engines", "recognise", step.labels.name, "photo.jpg")
+    command = () if state.shared else ("python", "-m", "engines", "recognise", step.labels.name, "photo.jpg")
     foot = view.foot(host.info, time.monotonic() - started_s, end="finished", command=command)
     yield view.results(head, (), foot=foot, end="finished"), False
 
@@ -114,7 +115,7 @@ def _recognise(state: AppState, session: str, head: str, cancel: Cancel) -> Fram
     started_s, draft, host = time.monotonic(), state.label_store.draft(session), _host(state)
     if not draft.active:
         raise RequestError("label_set_needed", "Teach a label set first, or open one.")
-    labels = state.label_store.load(session, draft.active)
+    labels = state.label_store.sets(session).load(draft.active)
     files, cards = draft.queries, list[str]()
     for n, file in enumerate(files):
         yield view.results(head, cards, Progress("looking", n, len(files), "files")), True
@@ -138,7 +139,7 @@ def open_set(state: AppState, session: str, name: str, lend: Callable[[Path], st
 
     Raises RequestError if there is no such set, CollectionError if it is damaged.
     """
-    draft, labels = state.label_store.draft(session), state.label_store.load(session, name)
+    draft, labels = state.label_store.draft(session), state.label_store.sets(session).load(name)
     rows: dict[str, list[UploadedFile]] = {each: [] for each in labels.labels}
     for example in labels.examples:
         if Path(example.path).is_file():

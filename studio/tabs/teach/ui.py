@@ -6,7 +6,7 @@ whatever fails; a label set that was taught is saved in the `LabelStore`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,25 +27,6 @@ NEW = "new"
 SAMPLE_KINDS = ("clip", "photo", "sound")
 EXAMPLE = ("dog.jpg", "horses.jpg", "coffee.jpg")
 """Samples that fill the rows of the built-in example; some sample clips show the same things."""
-
-SETS_JS = """const act = (button) => {
-  const set = button.closest('[data-set]'), input = set.querySelector('input');
-  if ('turn' in button.dataset) {
-    set.dataset.state = button.dataset.turn;
-    if (button.dataset.turn === 'rename') { input.value = set.dataset.set; input.select(); }
-  } else trigger('act', { act: button.dataset.do, name: set.dataset.set, to: input ? input.value : '' });
-};
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button');
-  if (button) act(button);
-});
-element.addEventListener('keydown', (event) => {
-  if (event.target.tagName !== 'INPUT' || !['Enter', 'Escape'].includes(event.key)) return;
-  event.stopPropagation();
-  const wanted = event.key === 'Enter' ? '[data-do=rename]' : '.when-rename [data-turn]';
-  act(event.target.closest('[data-set]').querySelector(wanted));
-});"""
-"""Rename and Delete are confirmed on the page; what is to be done then arrives as an `act` event."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +86,7 @@ class Teach:
     def show_sets(self, state: AppState, session: str) -> dict[Any, Any]:
         """Updates that show the saved sets, and the recognition side if one is active."""
         used = state.label_store.draft(session).active
-        shown = view.sets(state.label_store.entries(session), used)
+        shown = view.sets(state.label_store.sets(session).entries(), used)
         return {self.sets: shown, self.asking: gr.update(visible=bool(used))}
 
     def show_frames(
@@ -126,20 +107,15 @@ def create_ui(state: AppState) -> Teach:
     with gr.Row(elem_classes="split", elem_id="teach"):
         with gr.Column(scale=5, elem_classes="split-input"):
             components.question_of(TAB, "ui.teach.ask")
-            sets = gr.HTML("", elem_id="teach-sets", js_on_load=SETS_JS, apply_default_css=False)
+            sets = components.html("teach-sets", script=components.javascript("label_sets.js"))
             name = components.textbox(
                 "teach-name", "ui.teach.name", placeholder=label("ui.teach.name.hint"), max_lines=1
             )
             rows = tuple(_row(n) for n in range(MAX_LABELS))
             with gr.Row(elem_classes="more-row"):
-                more = gr.Button(label("ui.teach.more"), elem_id="teach-more", size="sm", min_width=120)
-                example = gr.Button(
-                    label("ui.teach.example"),
-                    elem_id="teach-example",
-                    size="sm",
-                    min_width=120,
-                    visible=bool(_examples(state)),
-                )
+                more = components.button("teach-more", "ui.teach.more", min_width=120)
+                there = bool(_examples(state))
+                example = components.button("teach-example", "ui.teach.example", min_width=120, visible=there)
             target, camera, microphone = _recorder()
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
@@ -148,9 +124,7 @@ def create_ui(state: AppState) -> Teach:
                 drop = components.files("teach-drop", view.drop_area("ui.teach.drop.new"), most=MAX_EXAMPLES)
                 shown = [each for kind in SAMPLE_KINDS for each in state.samples if each.kind == kind]
                 samples = components.samples(TAB, shown)
-                halt = gr.Button(
-                    label("ui.stop"), elem_id="teach-halt", elem_classes="stop", size="sm", visible=False, scale=0
-                )
+                halt = components.button("teach-halt", "ui.stop", elem_classes="stop", visible=False, scale=0)
             result = components.result_card(TAB, view.empty())
     return Teach(
         sets, name, rows, more, example, target, camera, microphone, run, stop, seen, drop, samples, halt, result
@@ -159,16 +133,9 @@ def create_ui(state: AppState) -> Teach:
 
 def _row(n: int) -> Row:
     with gr.Column(visible=n < MIN_LABELS, elem_id=f"teach-row-{n + 1}", elem_classes="label-row") as frame:
-        box = gr.Textbox(
-            label=label("ui.teach.label"),
-            placeholder=label("ui.teach.label"),
-            show_label=False,
-            container=False,
-            lines=1,
-            max_lines=2,  # a field of one line would join the lines that are pasted into it
-            elem_id=f"teach-label-{n + 1}",
-            elem_classes="field label-name",
-            interactive=True,
+        sizes = {"lines": 1, "max_lines": 2}  # a field of one line would join the lines that are pasted into it
+        box = components.bare_textbox(
+            f"teach-label-{n + 1}", "ui.teach.label", elem_classes="field label-name", **sizes
         )
         tiles = components.files(f"teach-tiles-{n + 1}", view.tiles(()), most=MAX_EXAMPLES)
     return Row(frame, box, tiles)
@@ -178,24 +145,12 @@ def _recorder() -> tuple[gr.Radio, gr.Image, gr.Audio]:
     with gr.Accordion(label("ui.teach.record"), open=False, elem_id="teach-record", elem_classes="options"):
         target = components.radio("teach-target", "ui.teach.target", _targets(MIN_LABELS), "1")
         with gr.Row(elem_classes="pair"):
+            common: dict[str, Any] = {"type": "filepath", "buttons": [], "min_width": 180, "interactive": True}
             camera = gr.Image(
-                type="filepath",
-                sources=["webcam"],
-                label=label("ui.teach.camera"),
-                height=200,
-                buttons=[],
-                min_width=180,
-                elem_id="teach-camera",
-                interactive=True,
+                sources=["webcam"], label=label("ui.teach.camera"), height=200, elem_id="teach-camera", **common
             )
             microphone = gr.Audio(
-                type="filepath",
-                sources=["microphone"],
-                label=label("ui.teach.microphone"),
-                buttons=[],
-                min_width=180,
-                elem_id="teach-microphone",
-                interactive=True,
+                sources=["microphone"], label=label("ui.teach.microphone"), elem_id="teach-microphone", **common
             )
     return target, camera, microphone
 
@@ -277,38 +232,36 @@ def _wire_rows(state: AppState, page: Teach) -> None:
     page.example.click(fill, [page.name, *page.labels], [page.name, *page.draft_parts], **stream.QUICK)
     for n, row in enumerate(page.rows):
         row.label.blur(part, page.labels, page.draft_parts, **stream.QUICK)
-        row.tiles.bring(_bringing(state, n), None, row.tiles, **EACH, **stream.QUICK)
-        row.tiles.take(_taking(state, n), None, row.tiles, **EACH, **stream.QUICK)
-        row.tiles.away(_removing(state, page, n), page.labels, page.draft_parts, **stream.QUICK)
+        _wire_row(state, page, n)
 
 
-def _bringing(state: AppState, n: int) -> Callable[..., str]:
+def _wire_row(state: AppState, page: Teach, n: int) -> None:
+    """The n-th row: files are added and taken out, and the row is removed."""
+
+    def draft_of(request: gr.Request) -> Draft:
+        return state.label_store.draft(stream.session_of(request))
+
     def bring(event: gr.EventData, request: gr.Request) -> str:
-        draft = state.label_store.draft(stream.session_of(request))
+        draft = draft_of(request)
         with stream.toast(request):
             files, n_lost = brought(event)
             n_lost += draft.add(n, [inspect(state, path) for path in files])
         return view.tiles(draft.row(n), n_lost)
 
-    return bring
-
-
-def _taking(state: AppState, n: int) -> Callable[..., str]:
     def take(event: gr.EventData, request: gr.Request) -> str:
-        draft = state.label_store.draft(stream.session_of(request))
-        draft.remove_file(n, str(event.id))
+        draft = draft_of(request)
+        draft.remove_file(n, str(event.out))
         return view.tiles(draft.row(n))
 
-    return take
-
-
-def _removing(state: AppState, page: Teach, n: int) -> Callable[..., dict[Any, Any]]:
     def remove(request: gr.Request, *typed: str) -> dict[Any, Any]:
-        draft = state.label_store.draft(stream.session_of(request))
+        draft = draft_of(request)
         draft.remove_row(n)
         return page.show_draft(draft, [*typed[:n], *typed[n + 1 :]])
 
-    return remove
+    tiles = page.rows[n].tiles
+    tiles.bring(bring, None, tiles, **EACH, **stream.QUICK)
+    tiles.take(take, None, tiles, **EACH, **stream.QUICK)
+    tiles.away(remove, page.labels, page.draft_parts, **stream.QUICK)
 
 
 def _wire_sets(state: AppState, page: Teach) -> None:
@@ -322,18 +275,18 @@ def _wire_sets(state: AppState, page: Teach) -> None:
         draft = state.label_store.draft(session)
         with stream.toast(request):
             if event.act == "open" and draft.is_unsaved:
-                return {page.sets: view.sets(state.label_store.entries(session), draft.active, asked=name)}
+                return {page.sets: view.sets(state.label_store.sets(session).entries(), draft.active, asked=name)}
             if event.act in ("open", "replace"):
                 state.running.stop(session, TAB)
                 shown, typed = open_set(state, session, name, lambda path: components.lend(path, page.drop))
                 updates = {page.result: shown, page.name: name, **page.show_draft(draft, typed)}
             elif event.act == "rename":
-                state.label_store.rename(session, name, str(event.to))
+                state.label_store.sets(session).rename(name, str(event.to))
                 if name == draft.active:
                     draft.active = tidy(str(event.to))
                     updates = {page.name: draft.active}
             elif event.act == "delete":
-                state.label_store.delete(session, name)
+                state.label_store.sets(session).delete(name)
                 if name == draft.active:
                     draft.active = ""
         return {**updates, **page.show_sets(state, session)}

@@ -28,23 +28,15 @@ ACCEPT = "image/*,audio/*,video/*"
 
 def tile(file: UploadedFile, under: str = "", *, can_go: bool = False) -> str:
     """A thumbnail of a file, with a play button for sounds. under: HTML below it. can_go: has a remove button."""
-    name = html.escape(file.path.name)
-    inside = f'<img src="./studio/thumb/{file.file_id}" alt="{name}" loading="lazy">'
+    name, inside = file.path.name, ""
     if file.kind is None:
-        inside += f'<span class="tile-bad">{both("ui.teach.unreadable")}</span>'
+        inside = f'<span class="tile-bad">{both("ui.teach.unreadable")}</span>'
     elif file.kind in ("sound", "speech"):
-        inside += (
-            f'<audio src="./studio/file/{file.file_id}" preload="none"></audio>'
-            f'<button type="button" class="tile-play" data-play><span class="unseen">{both("ui.teach.play")} {name}'
-            "</span></button>"
-        )
-    if can_go:
-        inside += (
-            f'<button type="button" class="tile-out" data-out="{file.file_id}">×<span class="unseen">'
-            f"{both('ui.teach.out')} {name}</span></button>"
-        )
-    below = f"<figcaption>{under}</figcaption>" if under else ""
-    return f'<figure class="tile" title="{name}"><div class="tile-picture">{inside}</div>{below}</figure>'
+        words = f'<span class="unseen">{both("ui.teach.play")} {html.escape(name)}</span>'
+        inside = f'<audio src="./studio/file/{file.file_id}" preload="none"></audio>'
+        inside += f'<button type="button" class="tile-play" data-play>{words}</button>'
+    out = "ui.teach.out" if can_go else ""
+    return views.tile(file.path, file.file_id, alt=name, inside=inside, out=out, under=under)
 
 
 def tiles(row: Sequence[UploadedFile], n_lost: int = 0) -> str:
@@ -60,10 +52,7 @@ def tiles(row: Sequence[UploadedFile], n_lost: int = 0) -> str:
 
 def drop_area(key: str) -> str:
     """An area to drop files on, or to click."""
-    return (
-        f'<label class="place"><input type="file" multiple accept="{ACCEPT}"><i aria-hidden="true">+</i>'
-        f'<span class="place-said">{both(key)}</span></label>'
-    )
+    return views.place(f'<span class="place-said">{both(key)}</span>', f' accept="{ACCEPT}"')
 
 
 # --- saved label sets ----------------------------------------------------------------------------------------------
@@ -105,7 +94,7 @@ def _damaged(entry: Entry) -> str:
 
 def _turn(state: str) -> str:
     key = f"ui.teach.{state}" if state else "ui.teach.back"
-    return f'<button type="button" class="tool" data-turn="{state}">{both(key)}</button>'
+    return views.tool(both(key), turn=state)
 
 
 def _ask(state: str, what: str) -> str:
@@ -116,7 +105,7 @@ def _ask(state: str, what: str) -> str:
 
 
 def _do(what: str, key: str) -> str:
-    return f'<button type="button" class="tool" data-do="{what}">{both(key)}</button>'
+    return views.tool(both(key), do=what)
 
 
 # --- the label set -----------------------------------------------------------------------------------------------
@@ -151,7 +140,7 @@ def taught(
     wrong = confusion(labels.labels, tried) if right < n else ""
     take = ""
     if saved:
-        link = f'<a class="tool" href="./studio/labels/{saved}.zip" download>{both("ui.teach.export")}</a>'
+        link = views.save_link(f"labels/{saved}.zip", both("ui.teach.export"))
         take = f'<p class="knows">{link}<span class="quiet">{both("ui.teach.export.what")}</span></p>'
     knows = f'<p class="knows">{both("ui.teach.knows", name=labels.name)}{chips}</p>'
     return knows + sure + wrong + take + left_out(failures)
@@ -242,14 +231,7 @@ def foot(info: HostInfo, seconds: float, *, end: str, command: Sequence[str] | N
 
 
 def _medium(file: UploadedFile) -> str:
-    thumb, source = f"./studio/thumb/{file.file_id}", f"./studio/file/{file.file_id}"
-    if file.kind == "clip":
-        inside = f'<video src="{source}" poster="{thumb}" controls preload="none" playsinline></video>'
-    else:
-        inside = f'<img src="{thumb}" alt="" loading="lazy">'
-        if file.kind in ("sound", "speech"):
-            inside += f'<audio src="{source}" controls preload="none"></audio>'
-    return f'<div class="named-media">{inside}</div>'
+    return f'<div class="named-media">{views.player(file.kind, file.file_id)}</div>'
 
 
 def _label(label: str | None) -> str:

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from engines import Cancelled, RequestError
+from engines import Cancel, Cancelled, RequestError
 from engines.media import ocr
-from studio import bootstrap, extras
+from studio import bootstrap
 from studio.state import AppState
-from studio.tabs.models import reads_words
+from studio.tabs.models import ocr as form
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_the_tested_packages_are_installed_into_the_running_environment(pip: list[list[str]]) -> None:
-    extras.install_ocr(lambda: False)
+    form.install_packages(Cancel())
     (command,) = pip
     assert command[:4] == [sys.executable, "-m", "pip", "install"]
     assert set(ocr.PACKAGES) <= set(command) and str(bootstrap.CONSTRAINTS) in command
@@ -47,7 +47,7 @@ def test_the_tested_packages_are_installed_into_the_running_environment(pip: lis
 def test_a_failure_is_one_sentence(monkeypatch: pytest.MonkeyPatch, said: str, key: str) -> None:
     monkeypatch.setattr(bootstrap, "run_installer", lambda command, **_: (True, [said]))
     with pytest.raises(RequestError) as failed:
-        extras.install_ocr(lambda: False)
+        form.install_packages(Cancel())
     assert failed.value.message.key == f"error.{key}" and failed.value.zh != failed.value.en
 
 
@@ -58,25 +58,27 @@ def test_a_stop_ends_the_installer(monkeypatch: pytest.MonkeyPatch) -> None:
         return False, []
 
     monkeypatch.setattr(bootstrap, "run_installer", run)
+    cancel = Cancel()
+    cancel.set()
     with pytest.raises(Cancelled):
-        extras.install_ocr(lambda: True)
+        form.install_packages(cancel)
 
 
 def test_the_page_says_that_they_are_read_once_installed(owner: AppState, pip: list[list[str]]) -> None:
-    assert "120 MB" in reads_words.view()
-    *_, (shown, is_running) = reads_words.install(owner, "me")
+    assert "120 MB" in form.view()
+    *_, (shown, is_running) = form.install(owner, "me")
     assert "Photos and clips are read" in shown and not is_running and len(pip) == 1
 
 
 def test_a_visitor_installs_nothing(visitor: AppState, pip: list[list[str]]) -> None:
-    *_, (shown, _) = reads_words.install(visitor, "me")
+    *_, (shown, _) = form.install(visitor, "me")
     assert "is-error" in shown and not pip
 
 
 def test_a_failed_installation_leaves_the_page_as_it_was(owner: AppState, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ocr, "is_installed", lambda: False)
     monkeypatch.setattr(bootstrap, "run_installer", lambda command, **_: (True, ["getaddrinfo failed"]))
-    *_, (shown, _) = reads_words.install(owner, "me")
+    *_, (shown, _) = form.install(owner, "me")
     assert "no package index answers" in shown and "is-error" in shown
 
 
