@@ -213,7 +213,7 @@ def wire(state: AppState, page: Search) -> None:
         return tuple(gr.update(visible=seen) for seen in (place == UPLOADS, place != SAMPLES))
 
     place.input(show, place, [page.files, page.update], **stream.QUICK)
-    if state.rules.folders:
+    if not state.shared:
         search_folder.wire(state, page.folder, place)
     _wire_own_files(state, page.files)
 

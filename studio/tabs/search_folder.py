@@ -18,31 +18,6 @@ from studio.folders import Level
 from studio.i18n import both, label, sentence
 from studio.state import AppState
 
-FOLDERS_JS = """let walked = false;
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-go]');
-  if (!button) return;
-  walked = true;
-  trigger('go', { folder: button.dataset.go });
-});
-// The list of folders is one Tab stop; arrow keys go through it.
-element.addEventListener('keydown', (event) => {
-  const rows = [...element.querySelectorAll('li button')];
-  const at = rows.indexOf(event.target);
-  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key];
-  if (to === undefined || !rows.length || !event.target.matches('li button, .folder-at')) return;
-  event.preventDefault();
-  const next = rows[Math.min(Math.max(to, 0), rows.length - 1)];
-  for (const row of rows) row.tabIndex = row === next ? 0 : -1;
-  next.focus();
-});
-// The button that was pressed is gone with its level: the name of the new one takes the focus, and is read out.
-new MutationObserver(() => {
-  if (!walked) return;
-  walked = false;
-  element.querySelector('.folder-at')?.focus();
-}).observe(element, { childList: true, subtree: true });"""
-
 
 @dataclass(frozen=True)
 class FolderChoice:
@@ -65,7 +40,7 @@ def create_ui(state: AppState) -> FolderChoice:
             allow_custom_value=True,
             info=label("ui.search.folder.hint"),
         )
-        levels = gr.HTML("", elem_id="search-folders", js_on_load=FOLDERS_JS, apply_default_css=False)
+        levels = components.html("search-folders", script=components.javascript("folders.js"))
     return FolderChoice(field, levels, group)
 
 
@@ -92,7 +67,7 @@ def wire(state: AppState, choice: FolderChoice, place: gr.Radio) -> None:
 
 def _known(state: AppState) -> list[tuple[str, str]]:
     """Folders searched before, as choices; none for visitors."""
-    return [(name, name) for name in (state.collections.folders() if state.rules.folders else [])]
+    return [(name, name) for name in ([] if state.shared else state.collections.folders())]
 
 
 def level_of(typed: str | None, problem: UserError | None = None) -> str:
