@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import pytest
 
 import engines
 from engines.paths import ASSETS
-from studio import bootstrap, serving
+from studio import bootstrap
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -53,17 +52,6 @@ def test_every_data_file_beside_the_code_is_in_the_wheels_list():
     }
     files = {path for package in ("engines", "studio") for path in (ROOT / package).rglob("*") if path.is_file()}
     assert {path for path in files if path.suffix not in (".py", ".pyc")} <= listed
-
-
-def test_the_help_names_every_command(capsys):
-    from engines import cli
-
-    with pytest.raises(SystemExit):
-        cli.main(["--help"])
-    listed = set(re.findall(r"^    ([a-z]+)(?:\s|$)", capsys.readouterr().out, re.MULTILINE))
-    assert listed - {"serve"} <= set(serving.COMMANDS), (
-        "studio/serving.py lists the commands for those who have no environment yet"
-    )
 
 
 def test_the_container_installs_what_is_tested():

@@ -42,12 +42,6 @@ def test_auto_never_fails_and_names_a_device_that_is_there(there):
     assert choice.dtype in device.DTYPES and choice.reason.en != choice.reason.zh
 
 
-@given(hardware)
-def test_every_device_that_is_offered_can_be_chosen(there):
-    for name in device.available(hardware=there):
-        assert device.choose(name, hardware=there).device == name
-
-
 @pytest.mark.parametrize(
     ("there", "asked", "name", "dtype"),
     [
@@ -66,6 +60,14 @@ def test_the_device_and_its_dtype_follow_from_the_hardware(there, asked, name, d
     assert (choice.device, choice.dtype) == (name, dtype)
 
 
+def test_a_dtype_that_is_asked_for_is_taken_throughout_and_an_unknown_one_refused():
+    assert device.choose("cpu", "float32", hardware=SERVER).dtype == "float32"
+    assert device.choose("cpu", "bfloat16", hardware=LAPTOP).dtype == "bfloat16"
+    assert not device.choose("cpu", "float32", hardware=Hardware(cpu_int8=True)).int8
+    with pytest.raises(DeviceError, match="'int4' is not known; choose auto, float32 or bfloat16"):
+        device.choose("cpu", "int4", hardware=LAPTOP)
+
+
 def test_the_reason_says_why_the_cpu_was_taken():
     choice = device.choose(hardware=LAPTOP)
     assert choice.reason.en == (
@@ -79,21 +81,9 @@ def test_the_reason_names_the_card():
     assert "按要求使用 Tesla T4" in device.choose("cuda:1", hardware=TWO_CARDS).reason.zh
 
 
-def test_a_dtype_that_is_asked_for_is_taken():
-    assert device.choose("cpu", "float32", hardware=SERVER).dtype == "float32"
-    assert device.choose("cpu", "bfloat16", hardware=LAPTOP).dtype == "bfloat16"
-
-
 def test_what_may_be_chosen_is_listed_with_the_cpu_first():
     assert device.available(hardware=TWO_CARDS) == ("cpu", "cuda:0", "cuda:1")
     assert device.available(hardware=MAC) == ("cpu", "mps")
-
-
-def test_on_this_machine_auto_finds_something_that_computes():
-    choice = device.choose()
-    ones = torch.ones(2, 2, device=choice.device, dtype=getattr(torch, choice.dtype))
-    assert (ones @ ones).sum().item() == 8
-    assert choice.device in device.available()
 
 
 # --- what cannot be had -------------------------------------------------------------------------------------------
@@ -102,31 +92,18 @@ def test_on_this_machine_auto_finds_something_that_computes():
 @pytest.mark.parametrize(
     ("there", "asked", "en", "zh"),
     [
-        (
-            LAPTOP,
-            "cuda",
-            "There is no cuda here: the installed PyTorch is a CPU build; choose one of auto, cpu.",
-            "cuda",
-        ),
-        (SERVER, "cuda:0", "There is no cuda:0 here: no NVIDIA driver answers; choose one of auto, cpu.", "cuda:0"),
-        (TWO_CARDS, "cuda:2", "There is no cuda:2 here; choose one of auto, cpu, cuda:0, cuda:1.", "cuda:2"),
-        (LAPTOP, "mps", "There is no Apple GPU here; choose one of auto, cpu.", "苹果"),
-        (
-            LAPTOP,
-            "cdua",
-            "The device 'cdua' is not known (did you mean cuda?); choose one of auto, cpu.",
-            "是否指 cuda",
-        ),
-        (LAPTOP, "CPU:0", "The device 'CPU:0' is not known; choose one of auto, cpu.", "未知设备"),
-        (TWO_CARDS, "cuda:x", "The device 'cuda:x' is not known (did you mean cuda?); choose one of", "未知设备"),
-        (LAPTOP, "", "The device '' is not known; choose one of auto, cpu.", "未知设备"),
+        (LAPTOP, "cuda", "There is no cuda here: the installed PyTorch is a CPU build", "cuda"),
+        (SERVER, "cuda:0", "There is no cuda:0 here: no NVIDIA driver answers", "cuda:0"),
+        (TWO_CARDS, "cuda:2", "There is no cuda:2 here", "cuda:2"),
+        (LAPTOP, "mps", "There is no Apple GPU here", "苹果"),
+        (LAPTOP, "cdua", "The device 'cdua' is not known (did you mean cuda?)", "是否指 cuda"),
+        (LAPTOP, "", "The device '' is not known", "未知设备"),
     ],
 )
 def test_a_device_that_cannot_be_had_is_one_sentence_with_what_can(there, asked, en, zh):
     with pytest.raises(DeviceError) as error:
         device.choose(asked, hardware=there)
-    assert error.value.en.startswith(en)
-    assert zh in error.value.zh
+    assert error.value.en.startswith(f"{en}; choose one of auto, cpu") and zh in error.value.zh
 
 
 @given(hardware, st.text(max_size=12))
@@ -135,11 +112,6 @@ def test_any_name_is_either_chosen_or_refused_with_the_choices(there, asked):
         assert device.choose(asked, hardware=there).device in device.available(hardware=there)
     except DeviceError as error:
         assert "choose one of auto, cpu" in error.en
-
-
-def test_an_unknown_dtype_is_refused_with_the_choices():
-    with pytest.raises(DeviceError, match="'int4' is not known; choose auto, float32 or bfloat16"):
-        device.choose("cpu", "int4", hardware=LAPTOP)
 
 
 # --- what PyTorch is asked ----------------------------------------------------------------------------------------
@@ -206,17 +178,13 @@ def test_number_formats_follow_from_the_instructions_the_kernels_may_use(
     assert (choice.dtype, choice.int8) == ("bfloat16" if bf16 else "float32", int8)
 
 
-def test_a_number_format_that_is_asked_for_is_used_throughout():
-    assert not device.choose("cpu", "float32", hardware=Hardware(cpu_int8=True)).int8
-
-
 # --- failures in the middle ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of ..."),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"),
@@ -286,12 +254,6 @@ def test_on_a_real_card_memory_that_runs_out_is_explained():
     with pytest.raises(torch.OutOfMemoryError) as error:
         torch.empty(1 << 50, dtype=torch.uint8, device="cuda")
     assert device.explain(error.value) is not None
-
-
-def test_free_memory_of_the_cpu_is_what_the_system_says():
-    import psutil
-
-    assert 0 < device.free_bytes("cpu") <= psutil.virtual_memory().total
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc has to be told")

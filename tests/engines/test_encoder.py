@@ -82,11 +82,6 @@ def test_what_was_encoded_is_kept_within_bounds_the_oldest_going_first(checkpoin
     assert encoder.encode(photos[3]) is not kept[3]
 
 
-def test_without_a_cache_nothing_is_kept(checkpoint, photo):
-    encoder = MediaEncoder(checkpoint)
-    assert encoder.encode(photo) is not encoder.encode(photo)
-
-
 def test_a_long_sound_is_heard_for_a_minute_in_pieces_that_leave_room_for_silence(encoder):
     track = encoder.encode(Sound(tone(75.0))).sound
     assert track is not None and track.tokens.shape[1] == 300
@@ -173,12 +168,6 @@ def test_an_empty_sound_and_a_missing_file_are_one_sentence_each(encoder, tmp_pa
             ask(empty)
         with pytest.raises(MediaError, match=r"gone\.jpg"):
             ask(tmp_path / "gone.jpg")
-
-
-def test_a_sound_at_another_rate_is_brought_to_ours(encoder):
-    slow = Sound(tone(1.0)[::2].copy(), rate_hz=RATE_HZ // 2)
-    track = encoder.encode(slow).sound
-    assert track is not None and track.tokens.shape[1] == 5
 
 
 def test_a_fit_follows_the_models_own_calibration_of_each_direction():

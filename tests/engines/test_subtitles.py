@@ -60,21 +60,22 @@ def parsed_vtt(text: str) -> list[Cue]:
     return cues
 
 
-def test_srt_is_written_as_players_expect_it():
-    assert write(TWO, "srt") == (
-        "1\n00:00:00,000 --> 00:00:01,500\nGood morning.\n\n2\n01:01:01,250 --> 01:01:02,000\na < b & c > d\n"
-    )
-
-
-def test_vtt_is_written_as_the_specification_says():
-    assert write(TWO, "vtt") == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nGood morning.\n\n"
-        "01:01:01.250 --> 01:01:02.000\na &lt; b &amp; c &gt; d\n"
-    )
-
-
-def test_txt_is_one_line_a_segment():
-    assert write(TWO, "txt") == "Good morning.\na < b & c > d\n"
+@pytest.mark.parametrize(
+    ("format", "written"),
+    [
+        ("srt", "1\n00:00:00,000 --> 00:00:01,500\nGood morning.\n\n2\n01:01:01,250 --> 01:01:02,000\na < b & c > d\n"),
+        (
+            "vtt",
+            "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nGood morning.\n\n"
+            "01:01:01.250 --> 01:01:02.000\na &lt; b &amp; c &gt; d\n",
+        ),
+        ("txt", "Good morning.\na < b & c > d\n"),
+        ("tsv", "start\tend\ttext\n0\t1500\tGood morning.\n3661250\t3662000\ta < b & c > d\n"),
+        ("lrc", "[00:00.00]Good morning.\n[61:01.25]a < b & c > d\n"),
+    ],
+)
+def test_every_format_is_written_as_players_expect_it(format, written):
+    assert write(TWO, format) == written
 
 
 def test_json_keeps_both_texts_and_the_words():
@@ -94,6 +95,7 @@ def test_json_keeps_both_texts_and_the_words():
         ]
     }
     assert "很好" in write(TWO, "json")  # readable, not escaped
+    assert json.loads(write((), "json")) == {"segments": []}
 
 
 @pytest.mark.parametrize("format", ["srt", "vtt", "txt"])
@@ -111,10 +113,6 @@ def test_a_segment_without_a_translation_is_left_out_and_the_numbers_close_up():
 def test_nothing_said_makes_a_file_without_cues(format, nothing):
     assert write((), format) == nothing
     assert write((Segment(0, 1, "  \n "),), format) == nothing
-
-
-def test_no_segments_make_an_empty_list_in_json():
-    assert json.loads(write((), "json")) == {"segments": []}
 
 
 def test_a_text_that_would_end_its_cue_stays_in_it():
@@ -180,9 +178,7 @@ def test_a_segment_without_a_translation_keeps_its_original_among_both():
     assert write(segments, "tsv", text="both").splitlines()[1] == "0\t1000\tone\t"
 
 
-def test_tsv_and_lrc_and_ass_have_their_own_times():
-    assert write(TWO, "tsv").splitlines()[2] == "3661250\t3662000\ta < b & c > d"
-    assert write(TWO, "lrc") == "[00:00.00]Good morning.\n[61:01.25]a < b & c > d\n"
+def test_ass_has_a_style_and_its_own_times():
     head, _, events = write(TWO, "ass").partition("[Events]\n")
     assert head.startswith("[Script Info]\n") and "\nStyle: Default," in head
     assert events.splitlines()[1:] == [

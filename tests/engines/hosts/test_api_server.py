@@ -30,9 +30,7 @@ from engines.protocol import (
     TranscribeResult,
     TranslateRequest,
     TranslateResult,
-    run,
 )
-from engines.settings import Settings
 from tests.fake_host import ANSWERS, CAPTIONS, SPEECH, FakeHost, SilentHost
 from tests.loopback_app import loopback
 
@@ -353,13 +351,3 @@ def test_who_hangs_up_while_nothing_comes_stops_the_work(fields):
 
 
 # --- our own client ---
-
-
-def test_our_remote_host_finds_everything_this_server_does(address):
-    host = remote.load(address, settings=Settings(timeout_s=60.0))
-    try:
-        assert host.info.takes == {"picture", "sound"}
-        assert all(host.info.serves(k) for k in (CaptionRequest, AskRequest, TranslateRequest, TranscribeRequest))
-        assert run(host, TranslateRequest(text="Good.", source="en", target="fr")).text == SPEECH["fr"][0]
-    finally:
-        host.close()

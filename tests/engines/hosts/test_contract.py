@@ -118,8 +118,16 @@ HOSTS: dict[str, Callable[[], AbstractContextManager[Host]]] = {
 }
 
 
-@pytest.fixture(params=HOSTS)
+@pytest.fixture(scope="module", params=HOSTS)
 def host(request) -> Iterator[Host]:
+    """A host that all tests share."""
+    with HOSTS[request.param]() as host:
+        yield host
+
+
+@pytest.fixture(params=HOSTS)
+def own_host(request) -> Iterator[Host]:
+    """A host that a test may close."""
     with HOSTS[request.param]() as host:
         yield host
 
@@ -182,22 +190,18 @@ def test_its_abilities_name_requests_and_languages_there_are(host):
 # --- what it answers ----------------------------------------------------------------------------------------------
 
 
-def test_what_it_declares_it_serves_and_every_stream_ends_once(host, requests):
+def test_what_it_declares_it_serves_and_every_result_is_signed(host, requests):
     asked = served(host, requests)
     assert asked
     for request in asked:
-        results = [*host.stream(request)]
-        assert [r.done for r in results] == [False] * (len(results) - 1) + [True]
-        assert results[-1].end in ENDS, type(request).__name__
-
-
-def test_every_result_carries_its_request_host_digest_and_seconds(host, requests):
-    for request in served(host, requests):
         results: list[Result] = [*host.stream(request)]
+        *_, last = results
+        assert [r.done for r in results] == [False] * (len(results) - 1) + [True]
+        assert last.end in ENDS, type(request).__name__
         assert all(r.request is request and r.host == host.info.name for r in results)
         assert {r.model_digest for r in results} == {host.info.model_digest}
-        seconds = [r.seconds for r in results]
-        assert seconds == sorted(seconds) and seconds[-1] > 0.0
+        assert [r.seconds for r in results] == sorted(r.seconds for r in results) and last.seconds > 0.0
+        assert json.loads(json.dumps(to_json(last)))["end"] == last.end
 
 
 def test_what_it_does_not_declare_it_refuses_at_once(host, requests):
@@ -206,12 +210,6 @@ def test_what_it_does_not_declare_it_refuses_at_once(host, requests):
             with pytest.raises(AbilityError) as refused:
                 host.stream(request)
             assert refused.value.en and refused.value.zh != refused.value.en
-
-
-def test_the_last_result_can_be_written_down(host, requests):
-    for request in served(host, requests):
-        last = run(host, request)
-        assert json.loads(json.dumps(to_json(last)))["end"] == last.end
 
 
 def test_the_same_question_has_the_same_answer(host, requests):
@@ -289,20 +287,20 @@ def test_it_moves_or_says_why_not(host, requests):
     assert run(host, quick(host, requests)).end in ENDS
 
 
-def test_a_closed_host_says_so(host, requests):
-    host.close()
-    host.close()
+def test_a_closed_host_says_so(own_host, requests):
+    own_host.close()
+    own_host.close()
     with pytest.raises(RequestError) as refused:
-        run(host, quick(host, requests))
+        run(own_host, quick(own_host, requests))
     assert refused.value.en.endswith("open it again.") and refused.value.zh != refused.value.en
 
 
-def test_closing_ends_what_is_under_way(host):
-    if isinstance(host, FakeHost):
+def test_closing_ends_what_is_under_way(own_host):
+    if isinstance(own_host, FakeHost):
         pytest.skip("a script has no work under way")
-    stream = host.stream(lengthy(host))
+    stream = own_host.stream(lengthy(own_host))
     next(stream)
-    host.close()
+    own_host.close()
     *_, last = stream
     assert last.end == "cancelled"
 

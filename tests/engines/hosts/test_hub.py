@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -119,13 +116,6 @@ def test_progress_grows_to_the_total(there):
     assert told[-1] == Progress("fetching", n_bytes, n_bytes, "bytes")
 
 
-def test_what_other_programs_fetched_is_found(there, cache):
-    command = "import huggingface_hub, sys; huggingface_hub.snapshot_download(sys.argv[1], cache_dir=sys.argv[2])"
-    environment = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    subprocess.run([sys.executable, "-c", command, NAME, cache], env=environment, check=True, capture_output=True)
-    assert hub.local(NAME) is not None
-
-
 def test_weights_in_several_files_are_here_when_all_are(there, cache):
     shards = {f"model-0000{i}-of-00002.safetensors": os.urandom(1000) for i in (1, 2)}
     index = json.dumps({"weight_map": dict(zip("ab", shards, strict=True))}).encode()
@@ -149,7 +139,6 @@ def test_an_offer_tells_size_and_licence_and_fetches_nothing(there, cache):
     ("small", "is_of_use"),
     [
         ({"config.json": {"model_type": "bert", "architectures": ["BertModel"]}}, False),
-        ({"config.json": {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}}, False),
         ({"config.json": {"model_type": "qwen2"}, "tokenizer_config.json": {"chat_template": "{{ messages }}"}}, True),
         ({"config.json": {"model_type": "qwen2"}, "chat_template.jinja": "{{ messages }}"}, True),
         ({"config.json": {"format": "ours"}}, True),
@@ -186,14 +175,6 @@ def test_a_stop_ends_the_process_and_the_next_try_goes_on_where_it_was(there):
     [start] = there.gets("model.safetensors")
     assert start > 0 and told[1].done >= start
     assert (hub.local(NAME) / "model.safetensors").read_bytes() == WEIGHTS
-
-
-def test_a_stop_before_the_start_starts_nothing(there):
-    cancel = Cancel()
-    cancel.set()
-    with pytest.raises(Cancelled):
-        list(hub.fetch(NAME, cancel))
-    assert not there.asked and not at_work()
 
 
 def test_who_looks_away_ends_the_process(there):
@@ -295,9 +276,6 @@ def test_what_goes_wrong_at_the_hub_is_one_sentence(there, fault, said):
     for name, value in fault.items():
         setattr(there, name, value)
     assert refusal().en.startswith(said.format(place=place(there), name=NAME))
-    if "fails" not in fault:  # which only whoever fetches meets
-        with pytest.raises(RequestError, match=re.escape(said.format(place=place(there), name=NAME))):
-            hub.offer(NAME)
 
 
 @pytest.mark.parametrize(
@@ -310,10 +288,7 @@ def test_what_goes_wrong_at_the_hub_is_one_sentence(there, fault, said):
 def test_a_repository_of_no_use(there, missing, said):
     (there.folder / NAME / missing).unlink()
     refused = refusal()
-    assert isinstance(refused, CheckpointError) and said in refused.en
-    with pytest.raises(CheckpointError):
-        hub.offer(NAME)
-    assert not there.asked
+    assert isinstance(refused, CheckpointError) and said in refused.en and not there.asked
 
 
 def test_no_network(there, monkeypatch):
@@ -372,10 +347,10 @@ def test_what_is_here_needs_no_network(there, monkeypatch):
     assert hub.local(NAME) is not None
 
 
-@pytest.mark.parametrize("damage", ["{", "[]", "{}", '{"weight_map": []}'])
-def test_a_damaged_list_of_weights_counts_as_not_here(there, damage):
+def test_a_damaged_list_of_weights_counts_as_not_here(there):
     fetched()
     folder = hub.local(NAME)
     assert folder is not None
-    (folder / hub.INDEX).write_text(damage)
-    assert hub.local(NAME) is None
+    for damage in ("{", "[]", "{}", '{"weight_map": []}'):
+        (folder / hub.INDEX).write_text(damage)
+        assert hub.local(NAME) is None

@@ -183,14 +183,6 @@ def test_a_stop_is_heard_while_the_server_is_silent_and_the_server_learns_of_it(
     assert script.hung_up.wait(WAIT_S)
 
 
-def test_who_stops_reading_hangs_up(server, script):
-    script.script(CHAT, silent_after("Guten"))
-    answer = texts(server)
-    assert next(answer) == "Guten"
-    answer.close()
-    assert script.hung_up.wait(WAIT_S) and server._connections == set()
-
-
 def test_a_stop_ends_the_wait_for_another_try(server, script, monkeypatch):
     monkeypatch.setattr(module, "BACK_OFF_S", 3600.0)
     script.script(CHAT, status(500))
@@ -198,14 +190,6 @@ def test_a_stop_ends_the_wait_for_another_try(server, script, monkeypatch):
     threading.Timer(0.05, cancel.set).start()
     with pytest.raises(Cancelled):
         [*texts(server, cancel)]
-
-
-def test_a_stop_before_the_start_asks_nothing(server, script):
-    cancel = Cancel()
-    cancel.set()
-    with pytest.raises(Cancelled):
-        [*texts(server, cancel)]
-    assert script.requests == []
 
 
 def test_closing_hangs_up_on_what_is_under_way(server, script):

@@ -8,13 +8,12 @@ import threading
 import wave
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from engines.errors import AbilityError, DeviceError, MediaError, RequestError
+from engines.errors import AbilityError, DeviceError, RequestError
 from engines.hosts import remote as module
 from engines.hosts.remote import RemoteHost, chunk_transcript, load
 from engines.protocol import (
@@ -32,7 +31,6 @@ from engines.protocol import (
 )
 from engines.settings import Settings
 from tests.conftest import tone
-from tests.real_server import serving
 from tests.scripted_server import (
     CHAT,
     MODELS,
@@ -136,29 +134,27 @@ def test_the_key_comes_from_the_settings_or_the_environment_and_is_not_told(monk
 # --- what it can do -----------------------------------------------------------------------------------------------
 
 
-def test_a_model_of_text_alone_translates_and_no_more():
-    with ScriptedServer(senses=(), forms=()) as script:
+@pytest.mark.parametrize(
+    ("server", "takes"),
+    [
+        ({"senses": ()}, set()),
+        ({"senses": (), "ignores_media": True}, set()),  # it drops pictures before the model reads them
+        ({"senses": ["picture"]}, {"picture"}),
+        ({"senses": ["sound"]}, {"sound"}),
+    ],
+)
+def test_each_modality_is_found_by_itself_and_a_model_of_text_alone_translates(server, takes):
+    with ScriptedServer(forms=(), **server) as script:
         info = opened(script).info
-    assert {ability.request for ability in info.abilities} == {TranslateRequest} and info.takes == frozenset()
+    assert info.takes == takes
     assert all(info.serves(TranslateRequest, f"{a}-{b}") for a in LANGUAGES for b in LANGUAGES if a != b)
-
-
-def test_a_server_that_drops_pictures_before_the_model_reads_them_does_not_see():
-    with ScriptedServer(senses=(), forms=(), ignores_media=True) as script:
-        assert opened(script).info.takes == frozenset()
+    assert info.serves(CaptionRequest, "fr") == info.serves(AskRequest, "zh") == bool(takes)
+    assert info.serves(TranscribeRequest, "de") == info.serves(TranscribeRequest, "de-en") == ("sound" in takes)
 
 
 def test_a_server_that_does_not_count_is_not_believed(script):
     script.script(CHAT, record({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Yes"}}]}))
     assert opened(script).info.takes == frozenset()
-
-
-@pytest.mark.parametrize("sense", ["picture", "sound"])
-def test_each_sense_is_found_by_itself(sense):
-    with ScriptedServer(senses=[sense], forms=()) as script:
-        info = opened(script).info
-    assert info.takes == {sense} and info.serves(CaptionRequest, "fr") and info.serves(AskRequest, "zh")
-    assert info.serves(TranscribeRequest, "de") == info.serves(TranscribeRequest, "de-en") == (sense == "sound")
 
 
 def test_what_llama_cpp_tells_of_its_model_is_believed(script):
@@ -224,11 +220,6 @@ def test_a_clip_travels_as_frames_with_their_times_and_its_sound(host, script, c
         assert sound["format"] == "wav" and file.getnframes() == 2 * RATE_HZ
 
 
-def test_what_is_hidden_does_not_travel(host, script, clip):
-    run(host, AskRequest(media=clip, question="What?", hide=frozenset({"picture"})))
-    assert script.asked(CHAT)[0].senses == {"sound"}
-
-
 @pytest.mark.parametrize("kind", [CaptionRequest, AskRequest, TranscribeRequest])
 def test_of_a_silent_sound_nothing_is_asked(host, script, kind):
     more = {"question": "What?"} if kind is AskRequest else {}
@@ -245,21 +236,6 @@ def test_an_answer_that_reaches_its_limit_is_said_to_break_off(host, script, pho
     requests = (CaptionRequest(media=photo), AskRequest(media=photo, question="What?"), HELLO)
     script.script(CHAT, chat(end="length"), chat(end="length"), chat())
     assert [run(host, request).end for request in requests] == ["cut", "cut", "finished"]
-
-
-def test_a_medium_the_model_has_no_sense_for_is_refused():
-    with (
-        ScriptedServer(senses=["picture"], forms=()) as script,
-        closing(load(script.url, settings=QUIET)) as host,
-        pytest.raises(AbilityError, match="does not hear; choose"),
-    ):
-        run(host, CaptionRequest(media=Sound(tone(1.0))))
-
-
-def test_a_file_that_is_not_there_is_told_before_anything_travels(host, script):
-    with pytest.raises(MediaError, match=r"gone\.jpg"):
-        run(host, CaptionRequest(media=Path("gone.jpg")))
-    assert script.requests == []
 
 
 # --- transcripts --------------------------------------------------------------------------------------------------
@@ -322,63 +298,3 @@ def test_a_stop_keeps_what_was_said_and_frees_the_server(host, script):
         if result.text:
             threading.Timer(0.02, cancel.set).start()
     assert results[-1].end == "cancelled" and results[-1].text == "Guten" and script.hung_up.wait(WAIT_S)
-
-
-# --- a real server ------------------------------------------------------------------------------------------------
-
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{{ '<|im_start|>assistant\n' }}"
-)
-
-
-def save_tiny_chat(folder: Path) -> None:
-    """A chat model of two layers that has learnt nothing, with a letter for each byte."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
-
-    letters = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "<|im_start|>", "<|im_end|>"]
-    bytewise = Tokenizer(models.BPE(vocab={letter: n for n, letter in enumerate(letters)}, merges=[]))
-    bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bytewise.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytewise, eos_token="<|im_end|>", pad_token="<|im_end|>")
-    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>"]})
-    tokenizer.chat_template = CHATML
-    config = Qwen2Config(
-        vocab_size=len(letters), hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=8192, eos_token_id=len(letters) - 1, bos_token_id=None,
-        pad_token_id=len(letters) - 1,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    Qwen2ForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-@pytest.fixture(scope="module")
-def transformers_serve(tmp_path_factory) -> Iterator[str]:
-    """The name to open: `transformers serve` on the tiny model, offline."""
-    folder = tmp_path_factory.mktemp("served") / "tiny-chat"
-    save_tiny_chat(folder)
-    with serving(folder) as name:
-        yield name
-
-
-@pytest.mark.slow
-def test_transformers_serve_translates_streams_and_stops(transformers_serve):
-    with pytest.raises(RequestError, match="does not tell its models; add #name to the address"):
-        load(transformers_serve.partition("#")[0], settings=QUIET)  # offline it answers 500
-    host = load(transformers_serve, settings=QUIET)
-    assert host.info.name == "tiny-chat"
-    assert {ability.request for ability in host.info.abilities} == {TranslateRequest}, "it drops pictures unread"
-    *growing, last = host.stream(HELLO)
-    assert last.end == "cut" and last.text and len(growing) > 5, "it never ends of itself"
-    assert "Translate" not in last.text and last.text == run(host, HELLO).text
-    cancel = Cancel()
-    results = []
-    for result in host.stream(TranslateRequest(text="Good morning. " * 200, source="en", target="de"), cancel):
-        results.append(result)
-        if result.text:
-            cancel.set()
-    assert results[-1].end == "cancelled" and run(host, HELLO).end == "cut", "the server is free again"
-    host.close()

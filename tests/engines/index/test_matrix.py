@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,12 +27,6 @@ def ids(found: list[tuple[int, float, np.ndarray]]) -> list[int]:
     return [row_id for row_id, _, _ in found]
 
 
-def test_an_empty_matrix_finds_nothing():
-    assert empty().nearest(directions(1)[0], [PHOTO], 5) == []
-    assert empty().n_rows == 0 and empty().width is None
-    assert list(empty().similar(PHOTO, [], 0.5)) == []
-
-
 def test_the_nearest_is_found_with_its_cosine():
     vectors = directions(50)
     matrix = Matrix(range(50), range(50), [PHOTO] * 50, vectors.copy())
@@ -48,23 +40,6 @@ def test_the_nearest_is_found_with_its_cosine():
 def test_vectors_are_made_length_one_so_that_scores_are_cosines():
     matrix = Matrix([0], [0], [PHOTO], 5 * directions(1))
     assert matrix.nearest(directions(1)[0], [PHOTO], 1)[0][1] == pytest.approx(1)
-
-
-def test_only_the_kinds_asked_for_are_found():
-    vectors = directions(10)
-    matrix = Matrix(range(10), range(10), [PHOTO, SOUND] * 5, vectors)
-    assert {row_id % 2 for row_id in ids(matrix.nearest(vectors[0], [SOUND], 10))} == {1}
-    assert matrix.nearest(vectors[0], [4], 10) == []
-    assert len(matrix.nearest(vectors[0], [PHOTO, SOUND], 10)) == 10
-
-
-def test_each_file_shows_once_before_any_shows_twice():
-    base = directions(1)[0]
-    near = np.stack([unit(base + 0.01 * i * directions(1, seed=9)[0]) for i in range(300)])
-    # file 0 holds the 200 nearest rows, then come files 1 to 4
-    matrix = Matrix(range(300), [0] * 200 + [1 + i % 4 for i in range(100)], [PHOTO] * 300, near)
-    assert ids(matrix.nearest(base, [PHOTO], 5)) == [0, 200, 201, 202, 203]
-    assert ids(matrix.nearest(base, [PHOTO], 7)) == [0, 200, 201, 202, 203, 1, 2]
 
 
 @settings(deadline=None)
@@ -92,32 +67,6 @@ def test_any_growing_and_shrinking_leaves_what_a_plain_list_would(data):
     first = [row_id for i, row_id in enumerate(wanted) if files[i] not in files[:i]]
     assert ids(matrix.nearest(query, [SOUND], max(1, len(first))))[: len(first)] == first
     assert set(ids(matrix.nearest(query, [SOUND], len(wanted) + 1))) == set(wanted)
-
-
-def test_searching_goes_on_while_another_thread_adds():
-    matrix, stop, wrong = empty(), threading.Event(), list[Exception]()
-    first = directions(1)[0]
-    matrix.append([0], 0, [PHOTO], first[None])
-
-    def search() -> None:
-        try:
-            while not stop.is_set():
-                found = matrix.nearest(first, [PHOTO], 3)
-                assert found[0][0] == 0 and found[0][1] == pytest.approx(1, abs=1e-5)
-        except AssertionError as error:
-            wrong.append(error)
-
-    threads = [threading.Thread(target=search) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for i in range(1, 400):
-        matrix.append(range(20 * i, 20 * i + 20), i, [PHOTO] * 20, directions(20, seed=i))
-        if i % 3 == 0:
-            matrix.drop(i - 1)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert not wrong
 
 
 def test_similar_files_are_named_with_the_one_before_that_they_resemble_most():

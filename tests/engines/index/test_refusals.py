@@ -22,71 +22,66 @@ def said(error: pytest.ExceptionInfo[CollectionError]) -> str:
     return error.value.en
 
 
-def other_database(file: Path) -> None:
+def filled(file: Path, n_files: int = 3) -> None:
+    with Collection(file, model_digest="m", create=True) as collection:
+        for n in range(n_files):
+            collection.put(Path(f"{n}.jpg"), str(n), [row(Path(f"{n}.jpg"), n)])
+
+
+def changed(file: Path, *statements: str) -> None:
     with sqlite3.connect(file) as database:
-        database.execute("CREATE TABLE bookmarks (url TEXT)")
+        for statement in statements:
+            database.execute(statement)
+    database.close()
+
+
+def other_database(file: Path) -> None:
+    changed(file, "CREATE TABLE bookmarks (url TEXT)")
 
 
 def from_the_future(file: Path) -> None:
-    Collection(file, model_digest="m", create=True).close()
-    with sqlite3.connect(file) as database:
-        database.execute("PRAGMA user_version = 99")
+    filled(file)
+    changed(file, "PRAGMA user_version = 99")
 
 
 def torn(file: Path) -> None:
-    with Collection(file, model_digest="m", create=True) as collection:
-        for n in range(200):
-            collection.put(Path(f"{n}.jpg"), str(n), [row(Path(f"{n}.jpg"), n)])
+    filled(file, 200)
     data = bytearray(file.read_bytes())
     data[8_192:] = random.Random(0).randbytes(len(data) - 8_192)
     file.write_bytes(data)
 
 
 def cut(file: Path) -> None:
-    with Collection(file, model_digest="m", create=True) as collection:
-        for n in range(200):
-            collection.put(Path(f"{n}.jpg"), str(n), [row(Path(f"{n}.jpg"), n)])
+    filled(file, 200)
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
 def short_vector(file: Path) -> None:
-    with Collection(file, model_digest="m", create=True) as collection:
-        for n in range(3):
-            collection.put(Path(f"{n}.jpg"), str(n), [row(Path(f"{n}.jpg"), n)])
-    with sqlite3.connect(file) as database:
-        database.execute("UPDATE rows SET vector = x'0000' WHERE id = 2")
+    filled(file)
+    changed(file, "UPDATE rows SET vector = x'0000' WHERE id = 2")
 
 
 def no_number(file: Path) -> None:
-    with Collection(file, model_digest="m", create=True) as collection:
-        collection.put(Path("a.jpg"), "a", [row(Path("a.jpg"), 1)])
-    with sqlite3.connect(file) as database:
-        database.execute("UPDATE rows SET vector = ?", (np.full(16, np.nan, "<f2").tobytes(),))
+    filled(file)
+    changed(file, f"UPDATE rows SET vector = x'{np.full(16, np.nan, '<f2').tobytes().hex()}'")
 
 
 def without_a_model(file: Path) -> None:
-    short_vector(file)
-    with sqlite3.connect(file) as database:
-        database.execute("DELETE FROM model")
-        database.execute("UPDATE rows SET vector = (SELECT vector FROM rows WHERE id = 1)")
+    filled(file)
+    changed(file, "DELETE FROM model")
 
 
 def broken_schema(file: Path) -> None:
-    without_a_model(file)
-    with sqlite3.connect(file) as database:
-        database.execute("INSERT INTO model VALUES ('m')")
-    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    database.close()
+    filled(file)
+    changed(file, "PRAGMA wal_checkpoint(TRUNCATE)")
     data = file.read_bytes()
     assert b"CREATE TABLE rows" in data
     file.write_bytes(data.replace(b"CREATE TABLE rows", b"CREATE TABLE r\xff\x00s"))
 
 
 def words_for_numbers(file: Path) -> None:
-    with Collection(file, model_digest="m", create=True) as collection:
-        collection.put(Path("a.jpg"), "a", [row(Path("a.jpg"), 1)])
-    with sqlite3.connect(file) as database:
-        database.execute("UPDATE files SET path = 7")
+    filled(file)
+    changed(file, "UPDATE files SET path = 7 WHERE id = 1")
 
 
 DAMAGED = (

@@ -121,11 +121,11 @@ def _sounds(planes: np.ndarray, layout: str, rate_hz: int) -> list[av.AudioFrame
     return frames
 
 
-def turned(path: Path, degrees: int) -> Path:
-    """Write into an mp4 or mov that its picture is to be turned clockwise when shown, as phones do (ISO 14496-12)."""
+def shown_by(path: Path, *matrix: int) -> Path:
+    """Write into an mp4 or mov how its picture is to be turned or mirrored, as phones do (ISO 14496-12). matrix: of
+    four entries, -1, 0 or 1; (0, 1, -1, 0) turns it clockwise."""
+    a, b, c, d = (entry << 16 for entry in matrix)
     data = bytearray(path.read_bytes())
-    one = 1 << 16
-    a, b, c, d = {0: (one, 0, 0, one), 90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}[degrees]
     at = data.index(b"tkhd") + 44
     data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)

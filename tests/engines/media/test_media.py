@@ -16,11 +16,6 @@ from engines.protocol import RATE_HZ
 from tests.engines.media.makers import sine
 
 
-def test_the_public_names_are_there_and_sorted():
-    assert all(hasattr(media, name) for name in media.__all__)
-    assert media.__all__ == sorted(media.__all__, key=lambda name: (not name.isupper(), name[0].islower(), name))
-
-
 def test_suffixes_are_written_as_paths_write_them_and_belong_to_one_kind():
     kinds = (media.PHOTO_SUFFIXES, media.SOUND_SUFFIXES, media.CLIP_SUFFIXES)
     assert all(suffix.startswith(".") and suffix == suffix.lower() for kind in kinds for suffix in kind)

@@ -86,12 +86,6 @@ def test_what_is_transparent_becomes_white(tmp_path, suffix):
     assert near(colour(pixels, 0.2, 0.8), (127, 127, 127), 2)  # half black over white
 
 
-def test_transparent_grey_becomes_white(tmp_path):
-    path = tmp_path / "photo.png"
-    Image.new("LA", (8, 8), (90, 0)).save(path)
-    assert colour(load_photo(path).pixels, 0.5, 0.5) == (255, 255, 255)
-
-
 def test_one_transparent_colour_of_a_palette_becomes_white(tmp_path):
     image = Image.new("P", (8, 8), 1)
     image.putpalette([10, 20, 30, 200, 100, 50])
@@ -107,6 +101,7 @@ def test_one_transparent_colour_of_a_palette_becomes_white(tmp_path):
     [
         ("1", "png", 1, 255),
         ("L", "png", 100, 100),
+        ("LA", "png", (90, 0), 255),  # transparent
         ("I;16", "png", 32_896, 128),
         ("I;16", "tif", 65_535, 255),
         ("I", "tif", 32_896, 128),
@@ -117,13 +112,6 @@ def test_grey_of_any_depth_becomes_eight_bits(tmp_path, mode, suffix, value, see
     path = tmp_path / f"photo.{suffix}"
     Image.new(mode, (6, 4), value).save(path)
     assert colour(load_photo(path).pixels, 0.5, 0.5) == (seen, seen, seen)
-
-
-def test_a_bright_16_bit_photo_is_not_cut_off_at_255(tmp_path):
-    path = tmp_path / "photo.png"
-    ramp = np.linspace(0, 65_535, 256).astype(np.uint16)[None].repeat(4, axis=0)
-    Image.fromarray(ramp).save(path)
-    assert np.abs(load_photo(path).pixels[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
 
 def test_floats_that_are_not_numbers_become_black(tmp_path):
@@ -151,31 +139,24 @@ def test_a_photo_is_shrunk_to_the_longer_side_asked_for_and_never_grown(width, h
     assert abs(seen_width - width * shrink) <= 1 and abs(seen_height - height * shrink) <= 1
 
 
-def png_that_claims(width: int, height: int) -> bytes:
+def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
+    """A PNG as its specification says. colour: 0 grey, 2 RGB, 4 grey and 6 RGB with transparency."""
+
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    pixels = zlib.compress(b"\0" * 1_000_000, 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize("side", [10_000, 16_000, 60_000])
-def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, side):
-    path = tmp_path / "bomb.png"
-    path.write_bytes(png_that_claims(side, side))
-    for read in (probe, load_photo):
-        with pytest.raises(MediaError, match=r"^bomb.png is larger than 89 megapixels; make it smaller first\.$"):
-            read(path)
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_bomb_is_refused_in_the_same_words_where_warnings_are_errors(tmp_path):
+@pytest.mark.parametrize("side", [10_000, 16_000, 60_000])
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, side):
     path = tmp_path / "bomb.png"
-    path.write_bytes(png_that_claims(10_000, 10_000))
-    with pytest.raises(MediaError, match="larger than 89 megapixels"):
-        probe(path)
+    path.write_bytes(png(side, side, 8, 0, b"\0" * 1_000_000))
+    for read in (probe, load_photo):
+        with pytest.raises(MediaError, match=r"^bomb.png is larger than 89 megapixels; make it smaller first\.$"):
+            read(path)
 
 
 def bare_gif(width: int, height: int, n_frames: int) -> bytes:
@@ -275,13 +256,6 @@ def test_a_photo_of_108_megapixels_is_scaled_while_it_is_read(tmp_path):
     assert engines.media.load_photo(path, max_side=1000).pixels.shape == (750, 1000, 3)
 
 
-def test_a_suffix_does_not_matter(tmp_path):
-    path = tmp_path / "photo.mp3"
-    corner_photo().save(path, format="PNG")
-    assert probe(path).kind == "photo"
-    assert load_photo(path).pixels.shape == (40, 60, 3)
-
-
 def test_a_phones_heic_photo_is_read_and_turned_upright(tmp_path):
     pillow_heif = pytest.importorskip("pillow_heif")
     path = tmp_path / "IMG_1.HEIC"
@@ -344,49 +318,26 @@ def test_white_letters_on_nothing_can_be_seen(tmp_path):
     assert [note.key for note in photo.notes] == ["note.dark_ground"]
 
 
-def test_twelve_bits_in_sixteen_are_stretched_and_that_is_said(tmp_path):
-    ramp = np.linspace(0, 4095, 256).astype(np.uint16)[None].repeat(4, axis=0)
-    Image.fromarray(ramp).save(tmp_path / "scan.png")
-    photo = load_photo(tmp_path / "scan.png")
-    assert photo.pixels[0, -1, 0] == 255 and abs(int(photo.pixels[0, 128, 0]) - 128) <= 1
-    assert [note.key for note in photo.notes] == ["note.stretched"]
-
-
 def deep_png(path: Path, values: np.ndarray) -> Path:
-    """A PNG of 16 bits a channel, which Pillow does not write in colour. values: (H, W, 2, 3 or 4) uint16."""
+    """A PNG of 16 bits a channel, which Pillow does not write in colour. values: (H, W, 1 to 4) uint16."""
     height, width, n = values.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    head = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[n], 0, 0, 0)
-    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + b"".join(
-            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-            for name, data in chunks
-        )
-    )
+    path.write_bytes(png(width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[n], rows))
     return path
 
 
-@pytest.mark.parametrize("n_bits", [10, 12, 14])
-@pytest.mark.parametrize("n_channels", [3, 4])
-def test_few_bits_in_sixteen_are_stretched_in_colour_with_all_their_steps(tmp_path, n_bits, n_channels):
-    ramp = np.linspace(0, 2**n_bits - 1, 256).astype(np.uint16)
+@pytest.mark.parametrize(("n_bits", "n_channels"), [(12, 1), (12, 2), (10, 3), (14, 3), (12, 4)])
+def test_few_bits_in_sixteen_are_stretched_with_all_their_steps_and_that_is_said(tmp_path, n_bits, n_channels):
     values = np.full((2, 256, n_channels), 65_535, np.uint16)
-    values[..., 0], values[..., 1], values[..., 2] = ramp, ramp // 2, 0
+    values[..., 0] = np.linspace(0, 2**n_bits - 1, 256)
+    if n_channels > 2:
+        values[..., 1], values[..., 2] = values[..., 0] // 2, 0
     photo = load_photo(deep_png(tmp_path / "scan.png", values))
-    assert (
-        np.abs(photo.pixels[0].astype(int) - np.stack([np.arange(256), np.arange(256) / 2, np.zeros(256)], 1)).max()
-        <= 1
-    )
+    steps = np.arange(256)
+    wanted = np.stack([steps, steps / 2, 0 * steps] if n_channels > 2 else [steps] * 3, 1)
+    # of grey with transparency Pillow reads the upper 8 bits
+    assert np.abs(photo.pixels[0].astype(int) - wanted).max() <= (16 if n_channels == 2 else 1)
     assert [note.key for note in photo.notes] == ["note.stretched"]
-
-
-def test_few_bits_in_sixteen_are_stretched_in_grey_with_transparency(tmp_path):
-    values = np.full((2, 256, 2), 65_535, np.uint16)
-    values[..., 0] = np.linspace(0, 4095, 256)
-    photo = load_photo(deep_png(tmp_path / "scan.png", values))
-    assert photo.pixels[0, -1, 0] == 255 and abs(int(photo.pixels[0, 128, 0]) - 128) <= 16
 
 
 def test_sixteen_full_bits_of_colour_stay_as_they_are(tmp_path):
@@ -472,10 +423,6 @@ def test_a_part_of_an_animation_counts_from_its_start(tmp_path):
     clip = load_clip(animation(tmp_path / "moving.gif", [200] * 5), n_frames=2, start_s=0.4, max_s=0.4)
     assert clip.duration_s == pytest.approx(0.4) and clip.times_s == pytest.approx((0.1, 0.3))
     assert [round(frame.mean() / 40) for frame in clip.frames] == [3, 4]
-
-
-def test_an_animated_picture_read_as_a_photo_gives_its_first_frame(tmp_path):
-    assert near(colour(load_photo(animation(tmp_path / "moving.webp", [100, 100])).pixels, 0.5, 0.5), (40, 40, 40))
 
 
 def test_the_second_page_of_a_tiff_does_not_make_it_move(tmp_path):

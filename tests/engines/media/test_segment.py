@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engines.media.loudness import is_quiet, loudness
 from engines.media.segment import HARD_CUT_S, SpeechChunk, speech_chunks, trim
 from engines.protocol import RATE_HZ
 from tests.conftest import tone
@@ -66,3 +67,9 @@ def test_silence_at_the_ends_is_cut_away_but_for_a_margin():
     assert kept is not None
     assert kept.start_s == pytest.approx(5.7, abs=0.03) and kept.end_s == pytest.approx(8.3, abs=0.03)
     assert trim(SpeechChunk(0.0, SILENCE)) is None
+
+
+def test_silence_is_told_by_its_loudness():
+    assert is_quiet(SILENCE) and is_quiet(SILENCE[:0])
+    assert is_quiet(tone(1.0, level=0.001)) and not is_quiet(tone(1.0, level=0.1))
+    assert loudness(tone(1.0, level=0.5)).mean() == pytest.approx(0.5 / np.sqrt(2), rel=0.01)

@@ -39,23 +39,13 @@ def test_what_is_masked_in_a_question_changes_nothing(head):
     torch.testing.assert_close(head(words, mask, picture), head(other, mask, picture))
 
 
-def test_it_learns_to_answer_from_the_picture(head):
-    """The same question has the answer of whatever the picture holds."""
-    words, mask = (part.expand(2, *part.shape[1:]) for part in states(4))
-    pictures = torch.randn(2, 64, 32)
-    optimiser = torch.optim.Adam(head.parameters(), 1e-2)
-    for _ in range(60):
-        loss = torch.nn.functional.cross_entropy(head(words, mask, pictures), torch.tensor([1, 2]))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert head(words, mask, pictures).argmax(1).tolist() == [1, 2]
-    assert head(words, mask, pictures.flip(0)).argmax(1).tolist() == [2, 1]
+@pytest.fixture
+def digest(tmp_path) -> str:
+    """A model saved in the folder."""
+    return checkpoint.save(tmp_path, checkpoint.tiny().model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
 
 
-def test_a_saved_head_says_the_same_with_its_model(head, tmp_path):
-    tiny = checkpoint.tiny()
-    digest = checkpoint.save(tmp_path, tiny.model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
+def test_a_saved_head_says_the_same_with_its_model(head, digest, tmp_path):
     assert checkpoint.load(tmp_path).answers is None
     answer_head.save(head, tmp_path, digest)
     loaded = checkpoint.load(tmp_path).answers
@@ -64,19 +54,19 @@ def test_a_saved_head_says_the_same_with_its_model(head, tmp_path):
     torch.testing.assert_close(loaded(*given), head(*given), atol=2e-3, rtol=2e-2)
 
 
+@pytest.mark.usefixtures("digest")
 def test_a_head_of_other_weights_is_not_used(head, tmp_path):
-    checkpoint.save(tmp_path, checkpoint.tiny().model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
     answer_head.save(head, tmp_path, "another digest")
     with pytest.raises(CheckpointError, match=r"answers\.safetensors was trained on other weights; train it again"):
         checkpoint.load(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights at all", b"\x08\0\0\0\0\0\0\0{}      "])
-def test_a_damaged_head_is_said_to_be_so(tmp_path, content):
-    checkpoint.save(tmp_path, checkpoint.tiny().model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
-    (tmp_path / ANSWERS_FILE).write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"answers\.safetensors is damaged"):
-        checkpoint.load(tmp_path)
+@pytest.mark.usefixtures("digest")
+def test_a_damaged_head_is_said_to_be_so(tmp_path):
+    for content in (b"", b"no weights at all", b"\x08\0\0\0\0\0\0\0{}      "):
+        (tmp_path / ANSWERS_FILE).write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"answers\.safetensors is damaged"):
+            checkpoint.load(tmp_path)
 
 
 def test_the_shipped_model_knows_answers_about_rooms():

@@ -91,13 +91,6 @@ def test_a_loaded_model_serves_and_does_not_learn(saved):
     assert not any(p.requires_grad for p in loaded.parameters())
 
 
-def test_it_loads_in_half_precision(saved, model):
-    loaded = load(saved, dtype=torch.bfloat16)
-    assert {p.dtype for p in loaded.model.parameters()} == {torch.bfloat16}
-    assert loaded.memory_bytes == 2 * loaded.n_parameters
-    assert torch.allclose(written(loaded.model), written(model), rtol=0.5)
-
-
 def test_a_model_saved_again_is_the_same_file(saved, tmp_path):
     first = save(tmp_path / "a", load(saved).model, saved / TOKENIZER_FILE)
     assert first == save(tmp_path / "b", load(tmp_path / "a").model, saved / TOKENIZER_FILE)

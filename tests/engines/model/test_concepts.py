@@ -41,26 +41,20 @@ def knowing(checkpoint) -> Checkpoint:
     return replace(checkpoint, model=model)
 
 
-def found(config: ModelConfig, *probabilities: float) -> list[str]:
-    return [name.text("en") for name in names(np.array(probabilities, np.float32), config)]
-
-
-def test_a_class_that_is_sure_stands_for_itself(knowing):
-    assert found(knowing.model.config, 0.9, 0.05, 0.05) == ["tabby cat"]
-
-
-def test_where_no_class_is_sure_but_their_group_is_the_group_is_named(knowing):
-    assert found(knowing.model.config, 0.45, 0.4, 0.15) == ["cat"]
-
-
-def test_what_is_unlikely_goes_unsaid(knowing):
-    assert found(knowing.model.config, 0.1, 0.1, 0.1) == []
-    assert found(knowing.model.config, 0.1, 0.1, 0.35) == ["cup"]
-
-
-def test_a_group_is_named_where_none_of_it_is_likely_enough_by_itself(knowing):
-    assert found(knowing.model.config, 0.15, 0.15, 0.1) == ["cat"]
-    assert found(knowing.model.config, 0.3, 0.1, 0.1) == ["tabby cat"]
+@pytest.mark.parametrize(
+    ("probabilities", "wanted"),
+    [
+        ((0.9, 0.05, 0.05), ["tabby cat"]),
+        ((0.45, 0.4, 0.15), ["cat"]),  # no class is sure, but their group is
+        ((0.15, 0.15, 0.1), ["cat"]),  # nor is any likely enough by itself
+        ((0.3, 0.1, 0.1), ["tabby cat"]),
+        ((0.1, 0.1, 0.35), ["cup"]),
+        ((0.1, 0.1, 0.1), []),
+    ],
+)
+def test_a_class_is_named_where_it_is_likely_and_else_its_group(knowing, probabilities, wanted):
+    found = names(np.array(probabilities, np.float32), knowing.model.config)
+    assert [name.text("en") for name in found] == wanted
 
 
 def guessed(config: ModelConfig, *probabilities: float) -> list[tuple[str, float]]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.model import features
-from engines.model.features import HOP, MEL_HZ, log_mel, mel_bank, photo_tensor
+from engines.model.features import log_mel, mel_bank, photo_tensor
 from engines.protocol import RATE_HZ
 
 
@@ -31,38 +31,15 @@ def test_mel_equals_whispers_own_extractor(seconds):
     assert torch.allclose(ours, torch.as_tensor(theirs), atol=1e-4)
 
 
-def test_a_second_has_a_hundred_frames_of_80_bands():
-    assert MEL_HZ == 100
-    assert log_mel(torch.zeros(2, RATE_HZ)).shape == (2, 80, 100)
-
-
-@settings(max_examples=25)
-@given(n=st.integers(400, 5000))
-def test_a_frame_for_every_10_ms(n):
-    assert log_mel(noise(n)[None]).shape == (1, 80, n // HOP)
-
-
 def test_a_click_shorter_than_a_window_is_still_heard():
     mel = log_mel(torch.ones(1, 10))
     assert mel.shape[2] >= 1
     assert mel.isfinite().all()
 
 
-def test_silence_is_finite_and_flat():
-    mel = log_mel(torch.zeros(1, RATE_HZ))
-    assert mel.isfinite().all()
-    assert mel.unique().numel() == 1
-
-
 def test_a_loud_neighbour_does_not_dim_a_quiet_sound():
     quiet, loud = noise(8000) * 1e-3, noise(8000, 1) * 5
     assert torch.allclose(log_mel(torch.stack([quiet, loud]))[0], log_mel(quiet[None])[0], atol=1e-5)
-
-
-def test_a_tone_stands_in_the_band_of_its_pitch():
-    times_s = torch.arange(RATE_HZ) / RATE_HZ
-    low, high = (int(log_mel(torch.sin(2 * np.pi * hz * times_s)[None])[0].mean(1).argmax()) for hz in (300, 3000))
-    assert low < 10 < 50 < high
 
 
 # --- the filter bank ---------------------------------------------------------------------------------------------

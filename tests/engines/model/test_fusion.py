@@ -14,7 +14,6 @@ from engines.model.fusion import (
     CLOCK_START,
     FRAME_SIDE,
     N_CTC,
-    OPERATORS,
     SOUND_POOL,
     VECTOR_KINDS,
     FusionModel,
@@ -68,10 +67,6 @@ def written(model: FusionModel, *streams: Stream) -> Tensor:
     return model.decode(IDS, model.fuse(streams))
 
 
-def test_every_kind_of_fusion_has_an_operator():
-    assert tuple(OPERATORS) == KINDS["fusion"]
-
-
 # --- any subset of modalities ----------------------------------------------------------------------------------------
 
 
@@ -98,15 +93,6 @@ def test_every_sense_that_is_there_counts(kind, modality):
     model = SHAKEN[kind]
     hidden = [masked(s) if s == modality else stream(s) for s in MODALITIES]
     assert not torch.allclose(written(model, *hidden), written(model, *map(stream, MODALITIES)), atol=1e-3)
-
-
-@every_operator
-def test_a_sense_may_be_gone_from_one_row_only(kind):
-    model, mask = SHAKEN[kind], torch.ones(2, 5, dtype=torch.bool)
-    mask[1] = False
-    mixed = written(model, stream("picture"), stream("sound", mask), stream("text"))
-    assert torch.allclose(mixed[0], written(model, *map(stream, MODALITIES))[0], atol=1e-4)
-    assert torch.allclose(mixed[1], written(model, stream("picture"), stream("text"))[1], atol=1e-4)
 
 
 @every_operator
@@ -164,17 +150,6 @@ def test_the_clock_and_the_change_are_added_to_what_has_times(modality):
     assert torch.allclose(model.fuse([own]).tokens, own.tokens + added, atol=1e-5)
 
 
-@timed
-def test_another_time_or_another_past_is_another_memory(modality):
-    model, own = SHAKEN["concat"], stream(modality)
-    later = replace(own, times_s=torch.full_like(own.times_s, 7.0))
-    first = torch.arange(own.tokens.shape[1]) < (FRAME_SIDE**2 if modality == "picture" else 1)
-    other = replace(own, tokens=torch.where(first[:, None], -own.tokens, own.tokens))
-    now, then, after = (model.fuse([each]).tokens for each in (own, later, other))
-    assert not torch.allclose(now, then, atol=1e-3)
-    assert not torch.allclose(now[:, ~first], after[:, ~first], atol=1e-3)
-
-
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_what_has_no_times_has_neither_clock_nor_change(modality):
     model, own = shaken("concat"), timeless(modality)
@@ -184,16 +159,6 @@ def test_what_has_no_times_has_neither_clock_nor_change(modality):
     for vector in model.change.values():
         vector.fill_(9.0)
     assert torch.equal(model.fuse([own]).tokens, before)
-
-
-@timed
-def test_what_was_never_there_before_is_wholly_new(modality):
-    own = stream(modality)
-    n = FRAME_SIDE**2 if modality == "picture" else 1
-    found = novelty(own)
-    assert found.shape == own.mask.shape
-    assert torch.equal(found[:, :n], torch.ones(2, n))
-    assert not torch.isclose(found[:, n:], torch.ones(1), atol=1e-3).all(1).any()
 
 
 @timed
@@ -264,13 +229,6 @@ def test_a_frame_becomes_the_means_of_its_four_quarters():
     assert pooled[0, :, 0].tolist() == [0, 0, 0, 0, 0, 4, 0, 0]
 
 
-def test_frames_of_8_by_8_tokens_keep_their_mean():
-    tokens = drawn(2, 3, 64, 32)
-    pooled = FRESH["attention"].pool_frames(tokens)
-    assert pooled.shape == (2, 12, 32)
-    assert torch.allclose(pooled.unflatten(1, (3, 4)).mean(2), tokens.mean(2), atol=1e-6)
-
-
 def test_ten_sound_tokens_become_their_mean():
     tokens = torch.arange(25.0)[None, :, None].expand(2, -1, 3)
     pooled, mask = pool_tokens(tokens, lengths(25, 13))
@@ -324,13 +282,3 @@ def test_every_event_is_a_question_of_its_own():
     assert logits.dtype == torch.float32
     alone = model.event_logits(drawn(2, 5, 32)[1:, :2], lengths(2))
     assert torch.allclose(logits[1:], alone, atol=1e-5)
-
-
-def test_half_precision_gives_much_the_same():
-    model = built(fusion="gated").to(torch.bfloat16)
-    half = [Stream(s.modality, s.tokens.to(torch.bfloat16), s.mask, s.times_s) for s in map(stream, MODALITIES)]
-    whole = written(FRESH["gated"], *map(stream, MODALITIES))
-    assert (written(model, *half).float() - whole).abs().max() < 0.01 * whole.abs().max()
-    assert model.vector("photo", half[0].tokens, half[0].mask).dtype == torch.float32
-    assert model.ctc(half[1].tokens).dtype == torch.float32
-    assert (model.device.type, model.dtype) == ("cpu", torch.bfloat16)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from engines.model.fusion import Memory
 from engines.model.parts import (
-    Attention,
     Block,
     Int8Embedding,
     KVCache,
@@ -67,12 +66,6 @@ def test_a_block_looks_at_real_tokens_only():
     assert torch.allclose(block(x, mask)[:, :3], block(x[:, :3]), atol=1e-6)
 
 
-def test_attention_has_no_bias_on_its_keys():
-    names = dict(Attention(32, 2).named_parameters())
-    assert "key.bias" not in names
-    assert {"query.bias", "value.bias", "out.bias"} <= names.keys()
-
-
 # --- the cache ---------------------------------------------------------------------------------------------------
 
 
@@ -114,19 +107,6 @@ def test_several_whole_texts_may_share_a_memory():
     shared = Memory(MEMORY.tokens[:1], MEMORY.mask[:1])
     each = Memory(shared.tokens.expand(2, -1, -1), shared.mask.expand(2, -1))
     assert torch.allclose(MODEL.decode(IDS, shared), MODEL.decode(IDS, each), atol=1e-5)
-
-
-def test_an_empty_cache_has_no_length_and_may_be_selected_from():
-    cache = KVCache(2)
-    cache.select(torch.tensor([0, 0]))
-    assert cache.length == 0
-
-
-def test_two_decodings_do_not_meet():
-    first, second = MODEL.new_cache(), MODEL.new_cache()
-    one_by_one(IDS[:, :3], MEMORY, first)
-    assert second.length == 0
-    assert torch.allclose(one_by_one(IDS, MEMORY, second), MODEL.decode(IDS, MEMORY), atol=1e-5)
 
 
 def test_a_filled_cache_refuses_several_tokens_at_once():

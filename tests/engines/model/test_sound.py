@@ -119,11 +119,6 @@ def test_thirty_seconds_are_heard_and_no_more(model):
         model.hear(torch.zeros(1, 80, 3001), torch.tensor([3001]))
 
 
-def test_the_transformer_hears_where_in_time_it_is():
-    (first, *_), _ = MODELS["transformer"].sound(torch.zeros(1, 80, 40), torch.tensor([40]))
-    assert not torch.allclose(first[0, 3], first[0, 10])
-
-
 @every_extractor
 def test_a_row_of_nothing_harms_no_other(model):
     mel = drawn(2, 80, 30)

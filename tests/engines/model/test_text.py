@@ -15,13 +15,6 @@ IDS = torch.tensor([[5, 6, 7, 8], [9, 4, 0, 0]])
 
 
 @every_tower
-def test_every_piece_becomes_a_token(model):
-    tokens = model.read(IDS, lengths(4, 2))
-    assert tokens.shape == (2, 4, 32)
-    assert tokens.isfinite().all()
-
-
-@every_tower
 def test_a_sentence_does_not_depend_on_the_padding_of_its_batch(model):
     other = IDS.clone()
     other[1, 2:] = 33
@@ -35,15 +28,6 @@ def test_words_are_read_in_their_order_and_context(model):
     mask = lengths(4)
     forward, backward = model.read(IDS[:1], mask), model.read(IDS[:1].flip(1), mask)
     assert not torch.allclose(forward, backward.flip(1), atol=1e-3)
-
-
-def test_the_decoder_gives_a_number_for_every_piece_of_the_vocabulary():
-    model = MODELS["transformer"]
-    memory = Memory(drawn(2, 3, 32), lengths(3, 1))
-    logits = model.decode(IDS, memory)
-    assert logits.shape == (2, 4, 50)
-    hidden = model.decoder.hidden(IDS, memory.tokens, memory.mask)
-    assert torch.allclose(logits, hidden @ model.decoder.embedding.weight.T)
 
 
 def test_what_is_written_depends_on_the_real_part_of_the_memory():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.protocol import LANGUAGES, RATE_HZ, CaptionRequest, Clip, Sound, run
+from engines.protocol import LANGUAGES, RATE_HZ, CaptionRequest, Sound, run
 from engines.tasks import caption
 from tests.conftest import SAMPLES
 
@@ -26,20 +26,10 @@ def test_an_english_stop_over_shows_nothing_in_english(encoder, photo):
     assert all(result.text != english for result in french)
 
 
-def test_the_same_photo_gets_the_same_caption(encoder, photo):
-    texts = {list(caption.stream(encoder, CaptionRequest(media=photo)))[-1].text for _ in range(2)}
-    assert len(texts) == 1
-
-
 def test_a_silent_sound_has_no_caption(encoder):
     silence = Sound(np.zeros(RATE_HZ, np.float32))
     *_, last = caption.stream(encoder, CaptionRequest(media=silence))
     assert last.end == "empty" and last.text == ""
-
-
-def test_a_clip_without_sound_is_normal(encoder, clip):
-    *_, last = caption.stream(encoder, CaptionRequest(media=Clip(clip.frames, clip.times_s, clip.duration_s)))
-    assert last.end == "finished" and last.text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -242,18 +242,6 @@ def test_hits_come_best_fit_first_and_no_more_than_asked_for(encoder, folder, tm
     assert len(hits) == 3 and [hit.fit for hit in hits] == sorted((hit.fit for hit in hits), reverse=True)
 
 
-def test_nothing_of_the_kinds_asked_for_is_an_empty_end(encoder, folder, tmp_path):
-    db = tmp_path / "my.db"
-    indexed(encoder, folder, db)
-    result = found(encoder, "dog", db, kinds=frozenset({"clip"}))
-    assert result.end == "empty" and result.hits == ()
-
-
-def test_a_missing_collection_says_what_to_do(encoder, tmp_path):
-    with pytest.raises(CollectionError, match=r"There is no collection none\.db; index a folder first\."):
-        found(encoder, "dog", tmp_path / "none.db")
-
-
 def test_long_texts_are_cut_into_paragraphs():
     text = "\n\n".join(f"Paragraph {n}. " + "Some words that fill it. " * 15 for n in range(4)) + "\n" + "x" * 2000
     parts = list(search._paragraphs(text))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines.errors import CollectionError, MediaError
+from engines.errors import MediaError
 from engines.protocol import EmbedRequest, IndexRequest, Photo, SearchRequest, run
 from tests.conftest import tone, write_photo, write_sound
 
@@ -44,12 +44,3 @@ def test_a_folder_is_indexed_and_searched_and_what_cannot_be_seen_is_listed(open
     assert indexed.n_added == 3 and [name for name, _ in indexed.failures] == ["beep.wav"]
     found: Any = run(host, SearchRequest(query=folder / "1.png", collection=tmp_path / "c.db"))
     assert found.hits[0].path.name == "1.png" and all(0 <= hit.fit <= 1 for hit in found.hits)
-
-
-def test_a_collection_of_another_model_is_refused(opened, tmp_path):
-    folder = tmp_path / "media"
-    folder.mkdir()
-    write_photo(folder / "1.png", plain(1, 2, 3))
-    run(opened("siglip"), IndexRequest(folder=folder, collection=tmp_path / "c.db"))
-    with pytest.raises(CollectionError):
-        run(opened("clap"), SearchRequest(query="dog", collection=tmp_path / "c.db"))
