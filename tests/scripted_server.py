@@ -2,7 +2,7 @@
 
     with ScriptedServer() as server:                       # a model that sees, hears and writes transcripts
         server.script("/v1/chat/completions", status(500), status(500), chat())    # fails twice, then answers
-    with ScriptedServer(senses=(), ignores_media=True):    # takes pictures and drops them before the model reads
+    with ScriptedServer(modalities=(), ignores_media=True):    # takes pictures and drops them before the model reads
 
 A reply is a function of the handler; the last of a script is used again and again. `server.requests` holds what came,
 `server.hung_up` is set when whoever asked closed the connection while a reply was waiting for that.
@@ -35,7 +35,7 @@ class Asked:
     body: Any
 
     @property
-    def senses(self) -> set[str]:
+    def modalities(self) -> set[str]:
         """What its messages hold besides text."""
         kinds = {"image_url": "picture", "input_audio": "sound"}
         parts = [p for m in self.body["messages"] for p in m["content"] if isinstance(p, dict)]
@@ -113,7 +113,7 @@ def chat(*words: str, n_tokens: int = 10, end: str = "stop") -> Reply:
         if asked.body.get("stream"):
             handler.events([*(chunk(word) for word in said), chunk(end=end), "[DONE]"])
             return
-        n_read = n_tokens + (0 if handler.server.script.ignores_media else 20 * len(asked.senses))
+        n_read = n_tokens + (0 if handler.server.script.ignores_media else 20 * len(asked.modalities))
         choice = {"index": 0, "message": {"role": "assistant", "content": said[0]}, "finish_reason": "length"}
         usage = {"prompt_tokens": n_read, "completion_tokens": 1, "total_tokens": n_read + 1}
         handler.tell(200, {"id": "1", "object": "chat.completion", "choices": [choice], "usage": usage})
@@ -175,16 +175,16 @@ class ScriptedServer:
     def __init__(
         self,
         *,
-        senses: Iterable[str] = ("picture", "sound"),
+        modalities: Iterable[str] = ("picture", "sound"),
         ignores_media: bool = False,
         forms: Iterable[str] = ("verbose_json", "json"),
         models: Iterable[str] = ("tiny",),
         key: str = "",
     ) -> None:
-        """senses: what its model takes. ignores_media: it drops what its model does not take instead of refusing.
+        """modalities: what its model takes. ignores_media: it drops what its model does not take instead of refusing.
         forms: of transcripts, none = it writes none.
         """
-        self.senses, self.ignores_media, self.forms, self.key = set(senses), ignores_media, set(forms), key
+        self.modalities, self.ignores_media, self.forms, self.key = set(modalities), ignores_media, set(forms), key
         self.requests: list[Asked] = []
         self.hung_up = threading.Event()
         self._scripts: dict[str, list[Reply]] = {
@@ -218,7 +218,7 @@ class ScriptedServer:
         return [asked for asked in self.requests if asked.path == path]
 
     def _chat(self, handler: Handler) -> None:
-        if handler.asked.senses <= self.senses or self.ignores_media:
+        if handler.asked.modalities <= self.modalities or self.ignores_media:
             chat()(handler)
         else:
             status(400, "this is not a multimodal model")(handler)

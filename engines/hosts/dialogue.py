@@ -33,7 +33,7 @@ Reply: TypeAlias = Callable[[tuple[Turn, ...], int, Cancel], Generator[Written]]
 
 @dataclass(frozen=True)
 class Dialogue:
-    """A model that is talked to. takes: its senses. n_tokens: by request, the most that it may write at a time."""
+    """A model that is talked to. takes: its modalities. n_tokens: by request, the most that it may write at a time."""
 
     name: str
     takes: frozenset[Modality]

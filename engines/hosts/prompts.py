@@ -53,9 +53,9 @@ class Turn:
 def material(
     media: Media, takes: frozenset[Modality], host: str, *, hide: frozenset[Modality] = frozenset(), track: int = 0
 ) -> Material:
-    """What a model with these senses takes of a medium, without what is hidden. track: of its sound, as in a request.
+    """What a model that takes these modalities is given of a medium, without what is hidden. track: of its sound.
 
-    Raises MediaError, and AbilityError where the model has no sense for it.
+    Raises MediaError, and AbilityError where the model takes no part of it.
     """
     found = _loaded(media, track)
     if found.kind == "sound" and "sound" not in takes:

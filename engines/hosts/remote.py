@@ -1,9 +1,9 @@
 """A model on a server that speaks OpenAI's protocol: vLLM, llama.cpp, `transformers serve`, or a service far away.
 
 What it can do is found out when it is opened, by asking as little as can be asked: one token of text, a small picture,
-a fifth of a second of sound. A server that takes a picture may still leave it out before the model reads it, so a sense
+a fifth of a second of sound. A server that takes a picture may still drop it before the model reads it, so a modality
 counts only where the server says that the model read more tokens with it than without, or, as llama.cpp's does, names
-the model's senses itself. That the model *understands* what it is shown, nobody can tell from here.
+the modalities itself. That the model *understands* what it is shown, nobody can tell from here.
 """
 
 from __future__ import annotations
@@ -131,22 +131,21 @@ def _only_model(server: Server) -> str:
 
 @dataclass(frozen=True)
 class Found:
-    """What a server was found to do. senses: those of its chat model. form: how it likes to give transcripts, "" if it
-    writes none."""
+    """What a server was found to do. modalities: of its chat model. form: of its transcripts, "" if it writes none."""
 
     chats: bool
-    senses: frozenset[Modality]
+    modalities: frozenset[Modality]
     form: str
 
     @property
     def hears_speech(self) -> bool:
-        return bool(self.form) or "sound" in self.senses
+        return bool(self.form) or "sound" in self.modalities
 
     def abilities(self) -> frozenset[Ability]:
         found: list[tuple[type, Sequence[str]]] = []
         if self.chats:
             found.append((TranslateRequest, PAIRS))
-        if self.senses:
+        if self.modalities:
             found += [(CaptionRequest, LANGUAGES), (AskRequest, LANGUAGES)]
         if self.hears_speech:
             found.append((TranscribeRequest, (*LANGUAGES, *PAIRS) if self.chats else LANGUAGES))
@@ -164,15 +163,15 @@ def _found(server: Server, address: str, model: str, timeout_s: float) -> Found:
         if not form:
             raise
         return Found(False, frozenset(), form)
-    senses = _declared_senses(server, address)
-    if senses is None:
+    modalities = _declared_modalities(server, address)
+    if modalities is None:
         photo = np.full((96, 96, 3), (200, 40, 40), np.uint8)
         shown: dict[Modality, Turn] = {
             "picture": Turn("user", "Say yes.", frames=(photo,)),
             "sound": Turn("user", "Say yes.", samples=noise[: RATE_HZ // 5]),
         }
-        senses = frozenset(s for s, turn in shown.items() if _is_read(server, model, turn, n_text, limit_s))
-    return Found(True, senses, _form(server, model, noise, limit_s))
+        modalities = frozenset(s for s, turn in shown.items() if _is_read(server, model, turn, n_text, limit_s))
+    return Found(True, modalities, _form(server, model, noise, limit_s))
 
 
 def _may_do_other_things(error: UserError) -> bool:
@@ -180,8 +179,8 @@ def _may_do_other_things(error: UserError) -> bool:
     return getattr(error.__cause__, "status_code", 0) in (400, 404, 405, 422, 500, 501)
 
 
-def _declared_senses(server: Server, address: str) -> frozenset[Modality] | None:
-    """The senses llama.cpp's server tells of; None for other servers."""
+def _declared_modalities(server: Server, address: str) -> frozenset[Modality] | None:
+    """The modalities llama.cpp's server tells of; None for other servers."""
     try:
         told = server.get(f"{address.removesuffix('/v1')}/props")
     except UserError:  # not llama.cpp's, which has said nothing wrong
@@ -190,7 +189,7 @@ def _declared_senses(server: Server, address: str) -> frozenset[Modality] | None
     if not isinstance(modalities, dict):
         return None
     names: dict[Modality, str] = {"picture": "vision", "sound": "audio"}
-    return frozenset(sense for sense, name in names.items() if modalities.get(name) is True)
+    return frozenset(modality for modality, name in names.items() if modalities.get(name) is True)
 
 
 def _is_read(server: Server, model: str, turn: Turn, n_text: int | None, limit_s: float) -> bool:
@@ -245,9 +244,9 @@ class RemoteHost:
             licence="",
             model_digest=hashlib.sha256(f"{server.place}#{model}".encode()).hexdigest()[:12],
             source=source,
-            takes=found.senses if found.chats else frozenset({"sound"}),
+            takes=found.modalities if found.chats else frozenset({"sound"}),
         )
-        self._dialogue = Dialogue(self._info.name, found.senses, self._reply, N_TOKENS)
+        self._dialogue = Dialogue(self._info.name, found.modalities, self._reply, N_TOKENS)
         tasks: dict[type, Steps] = {
             CaptionRequest: self._dialogue.answer,
             AskRequest: self._dialogue.answer,

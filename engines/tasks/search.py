@@ -61,7 +61,7 @@ T = TypeVar("T")
 
 
 class Space(Protocol):
-    """Whatever places text and media where they can be compared: the built-in model's senses, or a dual encoder."""
+    """Whatever places text and media where they can be compared: the built-in model's encoder, or a dual encoder."""
 
     @property
     def model_digest(self) -> str: ...
@@ -77,7 +77,7 @@ class Space(Protocol):
     def windows(self, media: Media, *, max_s: float | None = None) -> Iterator[Window | None]:
         """A medium in windows of some seconds, None while it is being decoded.
 
-        max_s: leave out what begins later. Raises MediaError for what there is no sense for.
+        max_s: leave out what begins later. Raises MediaError for what the model does not take.
         """
         ...
 

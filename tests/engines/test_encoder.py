@@ -1,4 +1,4 @@
-"""Media to tokens and vectors, on the tiny model: shapes, senses present, what is kept and what is not."""
+"""Media to tokens and vectors, on the tiny model: shapes, modalities present, what is kept and what is not."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_encoding_goes_in_steps_and_ends_whole(encoder, clip):
     assert steps[0].sound is None and steps[-1].sound is not None
 
 
-def test_a_hidden_sense_is_not_among_the_streams(encoder, clip):
+def test_a_hidden_modality_is_not_among_the_streams(encoder, clip):
     encoded = encoder.encode(clip)
     assert [stream.modality for stream in encoder.streams(encoded, hide=frozenset({"picture"}))] == ["sound"]
     assert [stream.modality for stream in encoder.streams(encoded, hide=frozenset({"sound"}))] == ["picture"]

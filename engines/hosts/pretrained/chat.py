@@ -35,7 +35,7 @@ N_NEW = {CaptionRequest: 80, AskRequest: 240, TranscribeRequest: 220, TranslateR
 
 
 def takes(checkpoint: Checkpoint) -> frozenset[Modality]:
-    """The senses a checkpoint has: a tower for each in its config, and a processor beside it."""
+    """The modalities a checkpoint has: a tower for each in its config, and a processor beside it."""
     config = {**checkpoint.config, **(checkpoint.config.get("thinker_config") or {})}
     found: set[Modality] = set()
     if any(config.get(key) for key in ("vision_config", "img_processor", "vision_model_config")):
@@ -46,11 +46,11 @@ def takes(checkpoint: Checkpoint) -> frozenset[Modality]:
 
 
 def abilities(checkpoint: Checkpoint) -> frozenset[Ability]:
-    senses = takes(checkpoint)
+    modalities = takes(checkpoint)
     found = {Ability(TranslateRequest, pair) for pair in PAIRS}
-    if senses:
+    if modalities:
         found |= {Ability(kind, language) for kind in (CaptionRequest, AskRequest) for language in LANGUAGES}
-    if "sound" in senses:
+    if "sound" in modalities:
         found |= {Ability(TranscribeRequest, language) for language in (*LANGUAGES, *PAIRS)}
     return frozenset(found)
 
@@ -58,11 +58,11 @@ def abilities(checkpoint: Checkpoint) -> frozenset[Ability]:
 def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[type, Steps]:
     """What the model does, once its weights are there. Raises CheckpointError."""
     chat = Chat(checkpoint, place, lock)
-    dialogue = Dialogue(checkpoint.name, chat.senses, chat.reply, N_NEW)
+    dialogue = Dialogue(checkpoint.name, chat.modalities, chat.reply, N_NEW)
     found: dict[type, Steps] = {TranslateRequest: dialogue.translate}
-    if chat.senses:
+    if chat.modalities:
         found |= {CaptionRequest: dialogue.answer, AskRequest: dialogue.answer}
-    if "sound" in chat.senses:
+    if "sound" in chat.modalities:
         found |= {TranscribeRequest: dialogue.transcribe}
     return found
 
@@ -71,11 +71,11 @@ class Chat:
     """The model with its processors; a conversation in, its reply out."""
 
     def __init__(self, checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> None:
-        self.senses = takes(checkpoint)
+        self.modalities = takes(checkpoint)
         self._processor = weights.processor(checkpoint)
         self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
         self._model = weights.load(
-            "AutoModelForMultimodalLM" if self.senses else "AutoModelForCausalLM", checkpoint, place
+            "AutoModelForMultimodalLM" if self.modalities else "AutoModelForCausalLM", checkpoint, place
         )
         self._lock = lock
 
@@ -102,12 +102,12 @@ class Chat:
             messages, tokenize=True, return_dict=True, return_tensors="pt", add_generation_prompt=True
         )
         inputs = weights.placed(found, self._model)
-        if not self.senses:
+        if not self.modalities:
             inputs.pop("token_type_ids", None)  # which tokenizers give and no language model takes
         return inputs
 
     def _message(self, turn: Turn) -> dict[str, Any]:
-        if not self.senses:
+        if not self.modalities:
             return {"role": turn.role, "content": turn.text}
         content: list[dict[str, Any]] = [{"type": "image", "image": Image.fromarray(f)} for f in turn.frames]
         if turn.samples is not None:

@@ -1,7 +1,7 @@
-"""Models that place two senses in one space: CLIP, SigLIP and SigLIP 2 text and pictures, CLAP text and sounds.
+"""Models that place two modalities in one space: CLIP, SigLIP and SigLIP 2 text and pictures, CLAP text and sounds.
 
 They bring their own search: a collection belongs to the model that made it, so one of theirs stands beside the built-in
-model's. What a model has no sense for becomes a line in the list of files that could not be read.
+model's. What a model does not take becomes a line in the list of files that could not be read.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Space:
         return self.text_vector(text)
 
     def windows(self, media: Media, *, max_s: float | None = None) -> Iterator[Window]:
-        """A medium in windows of 10 s, a photo as one. Raises MediaError for what the model has no sense for."""
+        """A medium in windows of 10 s, a photo as one. Raises MediaError for what the model does not take."""
         if isinstance(media, Path):
             info = files.probe(media)
             if info.kind == "clip" and self._sees:
@@ -117,7 +117,7 @@ class Space:
                 yield from self._heard(files.stream_sound(media, chunk_s=WINDOW_S), max_s)
                 return
             if info.kind != "photo" or not self._sees:
-                raise self._senseless(media.name)
+                raise self._not_taken(media.name)
             media = files.load_photo(media)
         match media:
             case Photo(pixels) if self._sees:
@@ -129,9 +129,9 @@ class Space:
             case Clip(_, _, _, Sound() as sound) if not self._sees:
                 yield from self._heard(chunks(sound), max_s)
             case _:
-                raise self._senseless("this")
+                raise self._not_taken("this")
 
-    def _senseless(self, what: str) -> MediaError:
+    def _not_taken(self, what: str) -> MediaError:
         if self._sees:
             return MediaError("only_sees", "{name} only sees, so {what} is left out.", name=self._name, what=what)
         return MediaError("only_hears", "{name} only hears, so {what} is left out.", name=self._name, what=what)

@@ -51,7 +51,7 @@ class Script:
     log: list[str] = field(default_factory=list)
     error: BaseException | None = None
 
-    def stream(self, senses: object, request: Any) -> Iterator[Result]:
+    def stream(self, encoder: object, request: Any) -> Iterator[Result]:
         try:
             for n in range(self.n_steps):
                 self.entered.release()

@@ -96,10 +96,12 @@ def remote_on_our_own_server() -> Iterator[Host]:
 @contextmanager
 def pretrained(name: str) -> Iterator[Host]:
     """A tiny random transformers checkpoint."""
-    from engines.hosts.pretrained import load
+    from engines.hosts.pretrained import chat, load, speech
     from tests.tiny_models import BUILT
 
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speech, "N_NEW", 20)  # of weights that have learnt nothing any number of tokens is as good
+        patch.setattr(chat, "N_NEW", dict.fromkeys(chat.N_NEW, 12))
         made = BUILT[name](Path(folder) / name)
         with closing(load(made, str(made), settings=Settings(device="cpu", dtype="float32", n_threads=1))) as host:
             yield host
@@ -110,7 +112,7 @@ HOSTS: dict[str, Callable[[], AbstractContextManager[Host]]] = {
     "fake": fake,
     "fake that only translates": partial(fake, frozenset(a for a in EVERYTHING if a.request is TranslateRequest)),
     "remote": remote,
-    "remote that only sees": partial(remote, senses=["picture"], forms=()),
+    "remote that only sees": partial(remote, modalities=["picture"], forms=()),
     "remote on our own server": remote_on_our_own_server,
     "pretrained that sees and hears": partial(pretrained, "omni"),
     "pretrained that only hears": partial(pretrained, "whisper"),

@@ -86,18 +86,18 @@ def test_what_is_hidden_is_not_shown(clip):
     assert deaf.frames and deaf.samples is None and not deaf.silent
 
 
-def test_of_a_clip_a_model_with_one_sense_gets_its_half(clip):
+def test_of_a_clip_a_model_with_one_modality_gets_its_half(clip):
     assert material(clip, SEES, "tiny").samples is None and material(clip, SEES, "tiny").frames
     assert material(clip, HEARS, "tiny").frames == () and material(clip, HEARS, "tiny").samples is not None
 
 
-def test_a_medium_without_a_sense_for_it_is_refused(photo, sound, clip):
+def test_a_medium_the_model_does_not_take_is_refused(photo, sound, clip):
     with pytest.raises(AbilityError, match="tiny does not hear; choose a photo or a clip"):
         material(sound, SEES, "tiny")
     mute = Clip(clip.frames, clip.times_s, clip.duration_s)
-    for medium, senses in ((photo, HEARS), (mute, HEARS), (clip, frozenset())):
+    for medium, modalities in ((photo, HEARS), (mute, HEARS), (clip, frozenset())):
         with pytest.raises(AbilityError, match="tiny does not see; choose a sound"):
-            material(medium, senses, "tiny")
+            material(medium, modalities, "tiny")
 
 
 def test_an_empty_sound_and_a_missing_file_are_told(tmp_path):

@@ -137,10 +137,10 @@ def test_the_key_comes_from_the_settings_or_the_environment_and_is_not_told(monk
 @pytest.mark.parametrize(
     ("server", "takes"),
     [
-        ({"senses": ()}, set()),
-        ({"senses": (), "ignores_media": True}, set()),  # it drops pictures before the model reads them
-        ({"senses": ["picture"]}, {"picture"}),
-        ({"senses": ["sound"]}, {"sound"}),
+        ({"modalities": ()}, set()),
+        ({"modalities": (), "ignores_media": True}, set()),  # it drops pictures before the model reads them
+        ({"modalities": ["picture"]}, {"picture"}),
+        ({"modalities": ["sound"]}, {"sound"}),
     ],
 )
 def test_each_modality_is_found_by_itself_and_a_model_of_text_alone_translates(server, takes):
@@ -160,7 +160,7 @@ def test_a_server_that_does_not_count_is_not_believed(script):
 def test_what_llama_cpp_tells_of_its_model_is_believed(script):
     script.script("/props", record({"modalities": {"vision": True, "audio": False}}))
     assert opened(script).info.takes == {"picture"}
-    assert all(asked.senses == set() for asked in script.asked(CHAT))
+    assert all(asked.modalities == set() for asked in script.asked(CHAT))
 
 
 def test_a_server_that_only_writes_transcripts_does_so(script):
@@ -256,7 +256,7 @@ def test_speech_is_translated_segment_by_segment(host, script):
 
 
 def test_a_plain_transcript_lies_over_its_stretch():
-    with ScriptedServer(senses=(), forms=["json"]) as script:
+    with ScriptedServer(modalities=(), forms=["json"]) as script:
         with closing(load(script.url, settings=QUIET)) as host:
             last = run(host, TranscribeRequest(media=Sound(tone(2.0)), translate_to="fr"))
         assert last.segments == (Segment(0.0, 2.0, TEXT, (), TEXT),) and last.language == ""
@@ -264,7 +264,7 @@ def test_a_plain_transcript_lies_over_its_stretch():
 
 
 def test_a_chat_model_that_hears_is_dictated_to():
-    with ScriptedServer(senses=["sound"], forms=()) as script:
+    with ScriptedServer(modalities=["sound"], forms=()) as script:
         with closing(load(script.url, settings=QUIET)) as host:
             *growing, last = host.stream(TranscribeRequest(media=Sound(tone(2.0)), language="de"))
         assert last.text == TEXT and len(growing) > 3

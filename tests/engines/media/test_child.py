@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +26,13 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="no SIGSTOP there")
 
 
 @pytest.fixture(autouse=True)
-def _no_child_left() -> Iterator[None]:
-    end_idle()
-    yield
-    end_idle()
+def _one_child_at_most() -> None:
+    """To begin one costs more than most of these tests."""
+    end_idle(1)
 
 
-def end_idle() -> None:
-    while child._idle:
+def end_idle(n_left: int = 0) -> None:
+    while len(child._idle) > n_left:
         child._idle.pop().end()
 
 
@@ -243,6 +242,7 @@ def test_a_file_that_takes_more_time_than_its_size_allows_is_given_up_with_a_tru
         "import sys; sys.path.insert(0, sys.argv[1]); from engines.media import budget, child, reading; "
         "budget.BASE_S = 0.1; reading.probe = lambda path: [0 for _ in iter(int, 1)]; child.serve()"
     )
+    end_idle()
     monkeypatch.setattr(child, "_PROGRAM", program)
     with pytest.raises(MediaError) as caught:
         media.probe(photo_file)
@@ -286,6 +286,7 @@ def test_an_interrupted_question_does_not_leave_its_answer_to_the_next(clip_file
     ids=["chatter", "no json", "objects", "unknown record", "nothing"],
 )
 def test_a_child_that_says_what_it_may_not_is_not_believed(clip_file, monkeypatch, says):
+    end_idle()
     monkeypatch.setattr(child, "_PROGRAM", f"import struct, sys; {says}; sys.stdout.flush(); sys.stdin.read()")
     monkeypatch.setattr(child, "PATIENCE_S", 10)
     with pytest.raises(MediaError, match=r"clip\.mp4 is damaged"):
@@ -306,6 +307,7 @@ def test_where_no_process_can_be_started_files_are_read_here(clip_file, monkeypa
     def refuse(*args: object, **options: object) -> None:
         raise OSError("no processes here")
 
+    end_idle()
     monkeypatch.setattr(child.subprocess, "Popen", refuse)
     assert media.probe(clip_file).kind == "clip"
     assert sum(map(len, media.stream_sound(clip_file))) > 16_000

@@ -72,7 +72,7 @@ def written(model: FusionModel, *streams: Stream) -> Tensor:
 
 @every_operator
 @pytest.mark.parametrize("modalities", [s for n in (1, 2, 3) for s in combinations(MODALITIES, n)], ids="+".join)
-def test_any_subset_of_senses_can_be_written_from(kind, modalities):
+def test_any_subset_of_modalities_can_be_written_from(kind, modalities):
     logits = written(SHAKEN[kind], *map(stream, modalities))
     assert logits.shape == (2, 3, 50)
     assert logits.isfinite().all()
@@ -80,7 +80,7 @@ def test_any_subset_of_senses_can_be_written_from(kind, modalities):
 
 @every_operator
 @pytest.mark.parametrize("gone", MODALITIES)
-def test_a_masked_sense_is_an_absent_one(kind, gone):
+def test_a_masked_modality_is_an_absent_one(kind, gone):
     model = SHAKEN[kind]
     there = [stream(modality) for modality in MODALITIES if modality != gone]
     hidden = [masked(modality) if modality == gone else stream(modality) for modality in MODALITIES]
@@ -89,7 +89,7 @@ def test_a_masked_sense_is_an_absent_one(kind, gone):
 
 @every_operator
 @pytest.mark.parametrize("modality", MODALITIES)
-def test_every_sense_that_is_there_counts(kind, modality):
+def test_every_modality_that_is_there_counts(kind, modality):
     model = SHAKEN[kind]
     hidden = [masked(s) if s == modality else stream(s) for s in MODALITIES]
     assert not torch.allclose(written(model, *hidden), written(model, *map(stream, MODALITIES)), atol=1e-3)
@@ -114,7 +114,7 @@ def test_a_sound_that_starts_late_is_heard_like_one_that_ends_early(kind):
 
 @every_operator
 @pytest.mark.parametrize("modality", MODALITIES)
-def test_a_single_sense_passes_through(kind, modality):
+def test_a_single_modality_passes_through(kind, modality):
     model, alone = SHAKEN[kind], stream(modality)
     memory = model.fuse([alone])
     assert torch.equal(memory.mask, alone.mask)

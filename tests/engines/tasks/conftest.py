@@ -10,7 +10,7 @@ from engines.model import checkpoint
 
 
 def with_speech_logit(logit: float) -> MediaEncoder:
-    """A tiny model's senses whose event head always says the same of speech."""
+    """A tiny model whose event head always says the same of speech."""
     tiny = checkpoint.tiny(seed=2)
     place = tiny.model.config.events.index("speech")
     with torch.no_grad():

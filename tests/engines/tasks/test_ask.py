@@ -38,9 +38,9 @@ def test_an_answer_grows_and_ends_in_every_language(encoder, clip, language):
         ("sound", (), ["sound"]),
     ],
 )
-def test_every_sense_there_is_gets_its_share(encoder, kind, hide, wanted, request):
+def test_every_modality_there_is_gets_its_share(encoder, kind, hide, wanted, request):
     last = last_of(encoder, request.getfixturevalue(kind), hide=frozenset(hide))
-    assert last.end == "finished" and [sense for sense, _ in last.senses] == wanted
+    assert last.end == "finished" and [name for name, _ in last.senses] == wanted
     assert all(0.0 <= share <= 1.0 for _, share in last.senses)
 
 
@@ -72,7 +72,7 @@ def test_times_an_answer_names_are_its_moments(encoder, clip):
 def test_a_clip_with_nothing_to_hear_is_answered_from_its_picture(encoder, clip, track):
     last = last_of(encoder, replace(clip, sound=track))
     assert last.end == "finished" and last.text
-    assert last.silent and [sense for sense, _ in last.senses] == ["picture"]
+    assert last.silent and [name for name, _ in last.senses] == ["picture"]
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_an_answer_people_often_give_counts_by_classifier_and_decoder(with_answe
     written(monkeypatch, table=0.5, chair=0.01)
     last = last_of(with_answers(chair=0.5, table=0.3, other=0.2), photo, "What is in the middle?")
     assert last.text == "table" and 0.5 < last.confidence < 0.8 and last.end == "finished"
-    assert [sense for sense, _ in last.senses] == ["picture"]
+    assert [name for name, _ in last.senses] == ["picture"]
     written(monkeypatch)
     assert last_of(with_answers(chair=0.5, table=0.3, other=0.2), photo, "What is in the middle?").text == "chair"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engines.hosts import pretrained
-from engines.hosts.pretrained import PretrainedHost
+from engines.hosts.pretrained import PretrainedHost, chat, speech
 from engines.settings import Settings
 from tests.tiny_models import BUILT
 
@@ -33,9 +33,11 @@ def built(tmp_path_factory) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def opened(built) -> Iterator[Callable[..., PretrainedHost]]:
-    """Open tiny checkpoints by name; they are closed after the test."""
+def opened(built, monkeypatch) -> Iterator[Callable[..., PretrainedHost]]:
+    """Open tiny checkpoints by name, which write few tokens; they are closed after the test."""
     hosts: list[PretrainedHost] = []
+    monkeypatch.setattr(speech, "N_NEW", 40)
+    monkeypatch.setattr(chat, "N_NEW", dict.fromkeys(chat.N_NEW, 6))
 
     def host(name: str, settings: Settings = SETTINGS, **_: Any) -> PretrainedHost:
         hosts.append(pretrained.load(built(name), str(built(name)), settings=settings))

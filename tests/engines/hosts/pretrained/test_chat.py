@@ -15,12 +15,7 @@ from engines.protocol import (
 )
 
 
-@pytest.fixture(autouse=True)
-def short_texts(monkeypatch) -> None:
-    monkeypatch.setattr(chat, "N_NEW", dict.fromkeys(chat.N_NEW, 6))
-
-
-def test_senses_are_those_there_are_towers_for(built):
+def test_modalities_are_those_there_are_towers_for(built):
     assert chat.takes(checkpoint.read(built("omni"), "x")) == {"picture", "sound"}
     assert chat.takes(checkpoint.read(built("language_model"), "x")) == frozenset()
 
