@@ -48,12 +48,7 @@ def address() -> gr.HTML:
 
 
 def wire(
-    state: AppState,
-    place: gr.HTML,
-    tabs: gr.Tabs,
-    names: Sequence[str],
-    panels: Sequence[Panel],
-    past: gr.HTML | None,
+    state: AppState, place: gr.HTML, tabs: gr.Tabs, names: Sequence[str], panels: Sequence[Panel], past: gr.HTML | None
 ) -> None:
     """Attach the events of `address`. names: the ids of all tabs; past: the list of kept results, whose rows open."""
     by_tab = {panel.tab: panel for panel in panels}
@@ -76,9 +71,9 @@ def wire(
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         """Open a kept result in its tab."""
-        assert state.keeper.history is not None
+        assert state.recorder.history is not None
         with stream.toast(request):
-            result = state.keeper.history.result(int(event.open))
+            result = state.recorder.history.result(int(event.open))
             panel = by_tab[TAB_OF[type(result)]]
             return {
                 tabs: gr.update(selected=panel.tab),
@@ -86,7 +81,7 @@ def wire(
             }
 
     def follow(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
-        """Go on showing a run that was begun before the page was loaded anew."""
+        """Go on showing a run that was begun before the page was reloaded."""
         session, run_id = stream.session_of(request), _named(event, "run")
         run = state.followed.get(run_id)
         panel = by_tab.get(run.tab if run is not None else _named(event, "tab"))
@@ -114,7 +109,7 @@ def wire(
 
 def open_result(state: AppState, panel: Panel, session: str, entry: str) -> dict[Any, Any]:
     """Updates that show a kept result in its tab, and what it was asked about in the inputs. Raises UserError."""
-    history = state.keeper.history
+    history = state.recorder.history
     if history is None or not (entry.isascii() and entry.isdecimal()):
         raise UserError("history_gone", "This result is no longer in the history.")
     result = history.result(int(entry))
@@ -135,7 +130,7 @@ def open_result(state: AppState, panel: Panel, session: str, entry: str) -> dict
             state.chats.put(session, (Path(lent), (result,)))
     for box in _texts(panel):
         updates[box] = gr.update(value=getattr(request, "question", ""))
-    updates[panel.result] = views.marked(cards.card(state, result), "entry", entry)
+    updates[panel.result] = views.with_mark(cards.card(state, result), "entry", entry)
     return updates
 
 

@@ -248,7 +248,7 @@ def _add_endpoint(state: AppState, task: Task) -> None:
             named = dict(zip((parameter.name for parameter in task.parameters), values, strict=True))
             with stream.toast(request):
                 requests = task.build(parsed(task, named, _uploaded))
-                for result in stream.beating(stream.results_of(state, requests, cancel)):
+                for result in stream.with_heartbeat(stream.results_of(state, requests, cancel)):
                     yield to_json(result)
         finally:
             cancel.set()
@@ -302,7 +302,7 @@ def _uploaded(value: Any) -> Path:
 class CheckCalls:
     """ASGI middleware: a call whose values are wrong is answered at once, 400 with the sentence.
 
-    Gradio would queue it, answer 200, and tell of the error to whoever fetches the result.
+    Gradio would queue it, answer 200, and report the error with the result.
     """
 
     def __init__(self, app: ASGIApp, tasks: Sequence[Task]) -> None:

@@ -35,13 +35,13 @@ from engines.hosts.api_server import openai_app, standalone
 from engines.index.history import History, history_file
 from studio import addresses, api, components, event_streams, i18n, model_routing, routes, stream, theme, uploads
 from studio.collections import CollectionStore
+from studio.early_script import EarlyScript
 from studio.gate import Entrance, Gate
 from studio.hardening import explain_errors, restrict_uploads
+from studio.history_recorder import HistoryRecorder
 from studio.http_limits import Harden, HeadTimer
 from studio.i18n import both, label
-from studio.keeper import Keeper
 from studio.label_store import LabelStore
-from studio.page import Page
 from studio.registry import DownloadRegistry
 from studio.sharing import Lock, is_loopback, new_password, open_tunnel, stay_offline
 from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
@@ -83,7 +83,7 @@ def open_state(
         shared=shared,
         collections=CollectionStore(home, SAMPLES),
         label_store=LabelStore(None if shared else home / "labels"),
-        keeper=Keeper(None if shared else History(history_file(home))),
+        recorder=HistoryRecorder(None if shared else History(history_file(home))),
         downloads=downloads,
         samples=read_samples(SAMPLES, downloads),
         devices=("auto", *(devices if devices is not None else _devices())),
@@ -157,11 +157,11 @@ def _header(state: AppState) -> gr.Dropdown:
 
 def _history_tab(state: AppState) -> gr.HTML | None:
     """The tab with the kept results, and its list; None on a page that others can reach."""
-    if state.keeper.history is None:
+    if state.recorder.history is None:
         return None
     with gr.Tab(label("ui.tab.history"), id=history.TAB, elem_id="tab-history") as tab:
-        page = history.create_ui(state.keeper.history)
-        history.wire(state.keeper.history, page, tab)
+        page = history.create_ui(state.recorder.history)
+        history.wire(state.recorder.history, page, tab)
     return page.rows
 
 
@@ -218,12 +218,12 @@ def _leave(state: AppState) -> Any:
 
 
 def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | None = None, mcp: bool = True) -> ASGIApp:
-    """The page, its files and what stands in front of them as one ASGI app. mcp: also serve the tasks as tools."""
+    """The page, its files, the gate and the limits as one ASGI app. mcp: also serve the tasks as tools."""
     entrance = entrance if entrance is not None else Entrance()
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    routes.add_routes(server, state.downloads, state.runs, state.keeper)
-    if state.keeper.history is not None:
-        routes.add_history(server, state.keeper.history)
+    routes.add_routes(server, state.downloads, state.runs, state.recorder)
+    if state.recorder.history is not None:
+        routes.add_history(server, state.recorder.history)
     _add_api_page(server, state, entrance, mcp=mcp)
     if mcp:
         from studio import mcp_server
@@ -233,7 +233,7 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
     server.mount("/v1", openai_app(state.host))
     blocks = build(state.host, state=state)
     restrict_uploads(blocks)
-    explain_errors(blocks, stream.calm)
+    explain_errors(blocks, stream.as_user_error)
     gr.mount_gradio_app(
         server,
         blocks,
@@ -253,8 +253,8 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
         css=theme.style(),
         head=theme.head(),
     )
-    checked = api.CheckCalls(Page(server), api.tasks_of(state))
-    return Harden(Gate(checked, lock, entrance), stream.calm)
+    checked = api.CheckCalls(EarlyScript(server), api.tasks_of(state))
+    return Harden(Gate(checked, lock, entrance), stream.as_user_error)
 
 
 @dataclass
@@ -338,7 +338,7 @@ def start_api(host: Host, **reach: Unpack[Reach]) -> Served:
     """Serve only the OpenAI-compatible API at /v1, behind the same gate as the page. Raises OSError as `start` does."""
     stay_offline()
     access = _open_access(**reach)
-    app = Harden(Gate(standalone(host), access.lock, access.entrance), stream.calm)
+    app = Harden(Gate(standalone(host), access.lock, access.entrance), stream.as_user_error)
     return _run(app, access, host.close)
 
 

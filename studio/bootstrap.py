@@ -80,7 +80,7 @@ def invalidate() -> None:
     stamp_file("").unlink(missing_ok=True)
 
 
-# --- what is there -----------------------------------------------------------------------------------------------
+# --- the environment as it is ------------------------------------------------------------------------------------
 
 
 def pins(extra: str) -> dict[str, str]:
@@ -128,7 +128,7 @@ def stamp_file(part: str) -> Path:
 
 
 def stamp(cuda: int) -> dict[str, str | bool]:
-    """What a set-up depends on: the Python, the two files that say what to install, and whether a driver was there."""
+    """What a set-up depends on: the Python, the two files of requirements, and whether there was a driver."""
     files = (ROOT / "pyproject.toml").read_bytes() + CONSTRAINTS.read_bytes()
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return {"python": version, "files": hashlib.sha256(files).hexdigest(), "driver": cuda > 0}
@@ -364,7 +364,7 @@ def find_uv() -> str | None:
 
 
 def pip_settings() -> dict[str, str]:
-    """What pip is told by its files and variables on this machine, by the option's name. uv reads none of it."""
+    """The settings of pip on this machine, from its files and variables, by option. uv reads none of them."""
     listed = subprocess.run(
         [str(venv_python()), "-m", "pip", "config", "list"], capture_output=True, encoding="utf-8", errors="replace"
     )
@@ -429,7 +429,7 @@ def run_installer(
 
 
 def progress(line: str) -> str:
-    """What a line of pip's or uv's tells somebody who waits; "" for the many that tell nothing."""
+    """A note on progress for a line of pip's or uv's output; "" for a line without any."""
     if fetched := re.match(r"Downloading (?:\S*/)?([\w.]+?)(?:-\d\S*)? \(([\d.]+) ?([MG])i?B\)", line):
         name, size, unit = fetched.groups()
         return f"fetching {name}, {size} {unit}B" if unit == "G" or float(size) >= 5 else ""

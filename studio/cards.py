@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from engines import (
-    AskResult,
-    CaptionResult,
-    IndexResult,
-    Result,
-    SearchResult,
-    TranscribeResult,
-    TranslateResult,
-)
+from engines import AskResult, CaptionResult, IndexResult, Result, SearchResult, TranscribeResult, TranslateResult
 from studio import views
 from studio.state import AppState
 from studio.tabs.speech.view import transcript

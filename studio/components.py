@@ -16,7 +16,7 @@ from engines.paths import ASSETS
 from studio import model_routing, views
 from studio.i18n import both, label, page_language
 from studio.state import AppState, Sample
-from studio.stream import PRIVATE, QUICK, UNPROCESSED, plain
+from studio.stream import PRIVATE, QUICK, UNPROCESSED, widget_value
 
 TEXT = "text"
 PHOTO = "photo"
@@ -73,10 +73,10 @@ class MediaInput:
 
     def _sorter(self, name: str) -> Callable[..., dict[gr.Component, Any]]:
         """What happens when a file is dropped on the input of one kind: a file of another kind moves to its own, and
-        one that cannot be read is said at once."""
+        one that cannot be read raises a warning at once."""
 
         def sort(value: Any, request: gr.Request) -> dict[gr.Component, Any]:
-            path, unchanged = plain(value), {self.kind: gr.update()}
+            path, unchanged = widget_value(value), {self.kind: gr.update()}
             if not path:
                 return unchanged
             try:
@@ -272,7 +272,7 @@ def kind_of(path: Path) -> str:
 
 
 def n_tracks(path: Path) -> int:
-    """How many sound tracks a file has; 0 for what cannot be read, which is said when it is to be read."""
+    """How many sound tracks a file has; 0 for one that cannot be read (the run reports why)."""
     from engines import MediaError
     from engines.media import probe
 

@@ -12,16 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engines import (
-    AskResult,
-    Cancel,
-    CaptionResult,
-    Host,
-    Request,
-    Result,
-    TranscribeResult,
-    UserError,
-)
+from engines import AskResult, Cancel, CaptionResult, Host, Request, Result, TranscribeResult, UserError
 from studio import views
 from studio.i18n import both, sentence
 from studio.registry import DownloadRegistry

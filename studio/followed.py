@@ -1,7 +1,7 @@
-"""Runs that go on while their page is loaded anew: a thread drives each of them, pages follow what it shows.
+"""Runs that survive a reload of their page: a thread drives each of them, and pages follow what it shows.
 
     run = FollowedRun("me", "speech", frames, stop)     # begins
-    for card, is_running in run.follow(): ...           # in the page that began it, and in the same page loaded anew
+    for card, is_running in run.follow(): ...           # in the page that began it, and after a reload
 
 A run that nobody has followed for some seconds is stopped: its page was closed.
 """
@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 GRACE_S = 30.0
-"""How long a run waits for its page to be loaded anew: a loaded machine or a slow line needs more than ten seconds."""
+"""Seconds that a run waits for its page to be reloaded: a busy machine or a slow line needs more than ten."""
 BEAT_S = 0.5
 """How often the last frame is given again where nothing new comes: gradio closes a generator at a yield only, so that
 one that waits would never hear that its page was closed."""
@@ -24,10 +24,10 @@ class FollowedRun:
     """A run of a tab, begun by a session. frames: what it shows, as `stream.run` gives it; stop: cancels it."""
 
     def __init__(
-        self, session: str, tab: str, frames: Iterator[Frame], stop: Callable[[], None], *, grace_s: float = GRACE_S
+        self, session: str, tab: str, frames: Iterator[Frame], stop: Callable[[], None], *, grace_s: float | None = None
     ) -> None:
         self.session, self.tab = session, tab
-        self._stop, self._grace_s = stop, grace_s
+        self._stop, self._grace_s = stop, GRACE_S if grace_s is None else grace_s
         self._changed = threading.Condition()
         self._shown: Frame | None = None
         self._n_shown = self._n_followers = 0

@@ -36,7 +36,7 @@ KEY_S = 12 * 3600.0
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-gradio-server"})
-"""Headers in which a proxy tells of the client. Gradio builds addresses from them, so strangers may not set them."""
+"""Headers of a proxy about the client. Gradio builds addresses from them, so only a trusted proxy may set them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Entrance:
 
     @property
     def is_proxied(self) -> bool:
-        """Whether the owner said that a proxy stands in front."""
+        """Whether the owner declared a reverse proxy."""
         return bool(self.names or self.root_path)
 
     @property
@@ -138,7 +138,7 @@ class Gate:
 
     async def _leave(self, request: Request, lock: Lock) -> Response:
         form = await _form(request)
-        if "everyone" in form:  # whoever takes everybody's key shows the password once more
+        if "everyone" in form:  # revoking every key needs the password again
             if not await self._try(request, form.get("password"), lock):
                 return self._refused(request, lock)
             self._keys.clear()
@@ -159,7 +159,7 @@ class Gate:
 
 
 def _clean(scope: Scope, entrance: Entrance) -> Scope:
-    """The scope with the path below the root path, the true address of who asks, and no header that a stranger forged.
+    """The scope with the path below the root path, the true address of the client, and no forged proxy headers.
 
     Only the tunnel's word counts for the address, and its last one: those before it are the client's own.
     """

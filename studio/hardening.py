@@ -19,7 +19,7 @@ GRADIO = Path(gr.__file__).parent
 OURS = (Path(__file__).parent, Path(__file__).parents[1] / "engines")
 
 WRAPPERS = (Path(__file__), Path(__file__).with_name("event_streams.py"))
-"""Files of ours that gradio calls itself through."""
+"""Our files through which gradio calls itself."""
 WRONG_INPUT = (LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError)
 """What gradio's routes raise for a body that they did not expect."""
 
@@ -46,7 +46,7 @@ def _local_only(move: Callable[[Any], Awaitable[str | None]]) -> Callable[[Any],
 
 
 def uploaded(path: str) -> Path:
-    """The same path, once it is sure that it was uploaded, recorded or lent here. Raises RequestError.
+    """The resolved path, checked to be in the upload folder. Raises RequestError.
 
     Gradio's own check passes over a photo that comes without its "meta". The file's time is set to now: uploads are
     deleted a while after they were last used.
@@ -86,7 +86,7 @@ def wrong_call() -> UserError:
 
 
 def is_wrong_call(error: BaseException) -> bool:
-    """Whether gradio raised this because of what it was sent; what it raised in code of ours is a defect."""
+    """Whether gradio raised this because of its input; an error raised in our code is a defect."""
     if not isinstance(error, WRONG_INPUT) and not type(error).__module__.startswith("gradio."):
         return False
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]

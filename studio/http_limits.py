@@ -44,7 +44,7 @@ UPLOAD_PATH = "/gradio_api/upload"
 METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
 
 FETCHES = re.compile(r"/proxy=|/file=\w+:/|/file/\w+:/")
-"""Routes of gradio that would fetch an address for whoever asks."""
+"""Routes of gradio by which any client could have the server fetch an address."""
 
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
@@ -184,7 +184,7 @@ class _Exchange:
         await self._send(message)
 
     async def finish(self) -> None:
-        """Send what stands in for a response that was held back or never came."""
+        """Send the response in place of one that was held back or never came."""
         if self.is_started or self.is_gone:
             return
         if self.stopped is not None:

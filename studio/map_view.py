@@ -17,9 +17,9 @@ from studio.registry import DownloadRegistry
 N_CARDS = 60
 """Chosen files that are shown as cards; the saved files hold all."""
 N_DAYS = 62
-"""A timeline of at most so many days has a bar for each day, a longer one for each month."""
+"""The longest timeline with a bar for each day; a longer one has a bar for each month."""
 N_MONTHS = 72
-"""A longer one yet has a bar for each year."""
+"""The longest timeline with a bar for each month; a longer one has a bar for each year."""
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",

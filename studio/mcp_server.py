@@ -36,7 +36,7 @@ PATH = "/gradio_api/mcp"
 N_AT_ONCE = 8
 """Calls under way at once, as on the page; more wait."""
 LOOK_S = 0.1
-"""How soon it is noticed that a client has hung up."""
+"""Seconds between two looks at whether the client is still connected."""
 
 ABOUT = """Search, transcription, translation, questions and captions from one model on this machine. A file is given
 as a data: address (data:image/jpeg;base64,...) or as the path that a POST to /gradio_api/upload gave."""
@@ -58,7 +58,7 @@ def add_tools(app: FastAPI, state: AppState, tasks: Sequence[api.Task]) -> Abstr
             values = api.parsed(task, params.arguments or {}, lambda value: _file(value, local=not state.shared))
             result = to_json(deque(stream.results_of(state, task.build(values), cancel), maxlen=1)[0])
         except Exception as error:  # the edge of the API: whatever it is, a sentence reaches the client
-            sentence = stream.calm(error).en
+            sentence = stream.as_user_error(error).en
             return types.CallToolResult(content=[types.TextContent(text=sentence)], is_error=True)
         text = json.dumps(result, ensure_ascii=False)
         return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=result)

@@ -16,7 +16,7 @@ from engines.lab import Findings
 from engines.lab.label_export import exported
 from engines.lab.label_store import slug
 from studio import exports, map_view
-from studio.keeper import Keeper
+from studio.history_recorder import HistoryRecorder
 from studio.registry import DownloadRegistry, Registry
 from studio.tabs.speech import edits, view
 from studio.thumbnails import MOST_WAVE_S, N_BARS, thumbnail, wave_svg, whole_wave
@@ -27,8 +27,8 @@ SAFE = DAY | {"x-content-type-options": "nosniff"}
 Value = TypeVar("Value")
 
 
-def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Findings], keeper: Keeper) -> None:
-    """Add the routes to the page's server. keeper: keeps corrections too."""
+def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Findings], recorder: HistoryRecorder) -> None:
+    """Add the routes to the page's server. recorder: keeps corrections too."""
 
     @app.get("/studio/file/{name}")
     def media(name: str) -> FileResponse:
@@ -77,7 +77,7 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Finding
                 downloads.correct(name, corrected)
         now = downloads.result(name)
         if now is not None and now != result:
-            keeper.correct(asked.get("entry"), now)
+            recorder.correct(asked.get("entry"), now)
         return {"html": view.rows(now.segments) if isinstance(now, TranscribeResult) else ""}
 
     @app.get("/studio/save/{name}.{form}")

@@ -39,8 +39,8 @@ def new_password() -> str:
 class Lock:
     """Check a password; after five wrong tries an address has to wait a quarter of an hour, with the right one too.
 
-    Where a proxy stands in front all visitors have one address: the lock then holds for all who are not in yet, which
-    a guesser can bring about; those inside are not disturbed.
+    Behind a proxy all visitors have one address: a guesser then locks out everybody who has not logged in yet. Those
+    who have a key are not affected.
     """
 
     password: str
@@ -87,7 +87,7 @@ def open_tunnel(port: int) -> str:
 
 
 def stay_offline() -> None:
-    """Set what gradio and huggingface_hub read; whether the owner allows the hub is kept apart, in a name of ours."""
+    """Keep gradio and huggingface_hub offline. Whether the owner allows the hub is kept in FUSION_STUDIO_OFFLINE."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("FUSION_STUDIO_OFFLINE", os.environ.get("HF_HUB_OFFLINE", "0"))
     os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -12,7 +12,7 @@ from engines.lab import Findings
 from engines.paths import ASSETS
 from studio.collections import CollectionStore
 from studio.followed import FollowedRun
-from studio.keeper import Keeper
+from studio.history_recorder import HistoryRecorder
 from studio.label_store import LabelStore
 from studio.registry import N_RUNS, N_SESSIONS, ChatHistory, DownloadRegistry, Registry
 
@@ -89,7 +89,7 @@ class RunningRequests:
             self._running.pop(key, None)
 
     def hand_over(self, session: str, tab: str, to: str) -> Cancel | None:
-        """Let the page `to`, loaded anew, stop and supersede what its session before runs in a tab; gives its token."""
+        """Let the session `to` of a reloaded page stop and supersede what its old session runs; returns the token."""
         cancel = self._running.get((session, tab))
         if cancel is not None and to != session:
             self.stop(to, tab)
@@ -112,7 +112,7 @@ class RunningRequests:
         self._running.pop((session, tab), None)
 
     def leave(self, session: str, *, but: Collection[str] = ()) -> None:
-        """Cancel everything a closed page had running. but: tabs whose runs wait for the page to be loaded anew."""
+        """Cancel everything a closed page had running. but: tabs whose runs survive a reload."""
         for owner, tab in list(self._running):
             if owner == session and tab not in but:
                 self.stop(owner, tab)
@@ -138,7 +138,7 @@ class AppState:
     chats: ChatHistory = field(default_factory=lambda: ChatHistory(N_SESSIONS))
     running: RunningRequests = field(default_factory=RunningRequests)
     followed: Registry[FollowedRun] = field(default_factory=lambda: Registry(N_SESSIONS))
-    keeper: Keeper = field(default_factory=Keeper)
+    recorder: HistoryRecorder = field(default_factory=HistoryRecorder)
     samples: tuple[Sample, ...] = ()
     devices: Sequence[str] = ("auto", "cpu")
     settings: Settings = field(default_factory=Settings)

@@ -43,7 +43,7 @@ UNPROCESSED: dict[str, Any] = {"preprocess": False}
 PAUSE_S = 0.08
 """Shortest time between two partial results; the last one is always shown."""
 LOOK_S = 0.05
-"""How soon an endpoint of the API notices a result."""
+"""Seconds between two looks of an API endpoint for its next result."""
 
 TYPED_WAIT_S = 3.0
 """How long a search that a person did not ask for waits for one that was asked for."""
@@ -114,7 +114,7 @@ def failures() -> Iterator[list[UserError]]:
     except Cancelled:
         raise
     except Exception as error:
-        failed.append(calm(error))
+        failed.append(as_user_error(error))
 
 
 @contextmanager
@@ -126,8 +126,8 @@ def toast(request: gr.Request) -> Iterator[None]:
         raise gr.Error(error.text(page_language(request)), print_exception=False)
 
 
-def calm(error: BaseException) -> UserError:
-    """What a person is told: the sentence of a UserError, else one calm sentence with the id of the log entry."""
+def as_user_error(error: BaseException) -> UserError:
+    """The error as one sentence for the page: a UserError itself, else an apology with the id of the log entry."""
     if isinstance(error, UserError):
         return error
     log_id = secrets.token_hex(3)
@@ -152,15 +152,15 @@ def answer(
                 return
             time.sleep(PAUSE_S)
     else:
-        state.running.supersede(session, typed(job.tab))
+        state.running.supersede(session, typing_key(job.tab))
 
     def view(result: Result) -> str:
         return cards.card(state, result) if job.view is None else job.view(session, result)
 
     def steps(cancel: Cancel) -> Frames:
-        asked = job.build(session, language, *map(plain, values))
+        asked = job.build(session, language, *map(widget_value, values))
         if isinstance(asked, FileQueue):
-            keep = partial(state.keeper.keep, session)
+            keep = partial(state.recorder.record, session)
             yield from file_queue.frames(asked, state.host, state.downloads, job.body, cancel, keep)
             return
         for step in results_of(state, asked, cancel):
@@ -170,13 +170,13 @@ def answer(
                 continue
             if job.finish is not None:
                 job.finish(session, result)
-            entry = state.keeper.keep(session, result, is_typed=is_typed)
-            yield views.marked(view(result), "entry", entry), False
+            entry = state.recorder.record(session, result, is_typed=is_typed)
+            yield views.with_mark(view(result), "entry", entry), False
 
-    yield from run(state, session, typed(job.tab) if is_typed else job.tab, steps)
+    yield from run(state, session, typing_key(job.tab) if is_typed else job.tab, steps)
 
 
-def typed(tab: str) -> str:
+def typing_key(tab: str) -> str:
     """The key under which a tab runs while a person types."""
     return f"{tab} typed"
 
@@ -193,7 +193,7 @@ def results_of(state: AppState, requests: Sequence[Request], cancel: Cancel) -> 
                 return
 
 
-def beating(results: Iterator[Result]) -> Iterator[Result]:
+def with_heartbeat(results: Iterator[Result]) -> Iterator[Result]:
     """Results as they come, the last one again each BEAT_S in which none does: gradio closes a generator at a yield
     only, so that one that waits would never hear that its client has gone."""
     last: Result | None = None
@@ -209,7 +209,7 @@ def beating(results: Iterator[Result]) -> Iterator[Result]:
 
 
 def throttled(results: Iterator[Result]) -> Iterator[Result]:
-    """Skip partial results that arrive faster than the eye, or the network, can follow."""
+    """Skip partial results that come within PAUSE_S of the last one shown."""
     shown_s = 0.0
     for result in results:
         now_s = time.monotonic()
@@ -226,10 +226,10 @@ def session_of(request: gr.Request) -> str:
     return request.session_hash or "api"
 
 
-def plain(value: Any) -> Any:
+def widget_value(value: Any) -> Any:
     """A widget's value as the browser sends it, with files as their paths. Raises RequestError for a forged one."""
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [widget_value(item) for item in value]
     if isinstance(value, dict):
         return str(uploaded(value["path"])) if value.get("path") else None
     return value
@@ -262,13 +262,13 @@ def updates(frames: Iterable[tuple[str, bool]], page: RunWidgets, *buttons: gr.B
 
 
 def followed(run: FollowedRun, run_id: str) -> Frames:
-    """What a run shows; its card names the run, so that it is found when the page is loaded anew."""
+    """The frames of a run; each card names the run, so that the page finds it after a reload."""
     for shown, is_running in run.follow():
-        yield views.marked(shown, "run", run_id), is_running
+        yield views.with_mark(shown, "run", run_id), is_running
 
 
 def wire_run(state: AppState, job: Job, trigger: Callable[..., Any], inputs: Sequence[Any], page: RunWidgets) -> None:
-    """Run a job on an event (`button.click`, `event.then`, ...); it goes on while its page is loaded anew."""
+    """Run a job on an event (`button.click`, `event.then`, ...); the run survives a reload of its page."""
 
     def act(session: str, language: str, *values: Any) -> Frames:
         started = answer(state, job, session, language, values)

@@ -131,7 +131,7 @@ def head() -> str:
 def _core() -> str:
     """Gradio's own module that can change the language of a running page; "" when this gradio has none.
 
-    It is what gradio's settings panel calls. Without it the page is loaded anew in the other language.
+    It is what gradio's settings panel calls. Without it the page is reloaded in the other language.
     """
     assets = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
     for module in sorted(assets.glob("core-*.js")):
@@ -141,7 +141,7 @@ def _core() -> str:
 
 
 def plain_page(body: str) -> str:
-    """A page of ours without gradio: the login of a shared studio, and the page on its API."""
+    """A page without gradio: the login of a shared studio, and the page on its API."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fusion Studio</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -75,7 +75,7 @@ def result_card(status: str, body: str, foot: str = "") -> str:
     )
 
 
-def marked(card: str, name: str, value: object) -> str:
+def with_mark(card: str, name: str, value: object) -> str:
     """A card with a mark for the page's script, [data-<name>]; the same card where the value is None."""
     frame = '<section class="result-card'
     mark = f'<section data-{name}="{html.escape(str(value))}" class="result-card'
@@ -248,12 +248,12 @@ def caption(result: CaptionResult, downloads: DownloadRegistry, info: HostInfo) 
     written = f'<p class="sentence" lang="{language}" data-copied{correctable}>{text}</p>' if text else ""
     if not result.done:
         return card_of(result, written or stage(result.progress), "")
-    body = (written or nothing(why_nothing(result.end))) + judgement(result, language)
+    body = (written or nothing(why_nothing(result.end))) + confidence_notes(result, language)
     below = foot(result, downloads, info, saves=("txt", "json"), sends=("video", "search"), more=correct, name=name)
     return card_of(result, body, below)
 
 
-def judgement(result: CaptionResult | TranslateResult | AskResult, language: str) -> str:
+def confidence_notes(result: CaptionResult | TranslateResult | AskResult, language: str) -> str:
     """The names that were seen, how sure the result is, and in doubt the best guesses."""
     guesses, names = ((), ()) if isinstance(result, TranslateResult) else (result.guesses, result.names)
     unsure = listed = confident = ""
@@ -283,7 +283,7 @@ def translation(result: TranslateResult, downloads: DownloadRegistry, info: Host
     written = f'<p class="sentence" data-copied>{html.escape(result.text)}</p>' if result.text else ""
     if not result.done:
         return card_of(result, written or stage(result.progress), "")
-    body = (written or nothing(why_nothing(result.end))) + judgement(result, "")
+    body = (written or nothing(why_nothing(result.end))) + confidence_notes(result, "")
     return card_of(result, body, foot(result, downloads, info, saves=("txt", "json")))
 
 
@@ -293,8 +293,9 @@ def translation(result: TranslateResult, downloads: DownloadRegistry, info: Host
 def chat(turns: Sequence[AskResult], downloads: DownloadRegistry, info: HostInfo) -> str:
     """Questions and answers about one clip, the latest last."""
     latest = turns[-1]
-    told = "".join(_turn(turn, strip(turn, downloads) if turn is latest and turn.done else "") for turn in turns)
-    body = f'<div class="talk">{told}</div>'
+    seen = evidence_strip(latest, downloads) if latest.done else ""
+    shown = "".join(_turn(turn, seen if turn is latest else "") for turn in turns)
+    body = f'<div class="talk">{shown}</div>'
     if len(turns) > 1 and info.source == "builtin":
         body += f'<p class="quiet">{both("ui.video.alone")}</p>'
     if not latest.done:
@@ -318,7 +319,7 @@ def _turn(turn: AskResult, seen: str) -> str:
     return f'<article class="turn">{question}{answer}{seen}{_evidence(turn) if turn.done else ""}</article>'
 
 
-def strip(turn: AskResult, downloads: DownloadRegistry) -> str:
+def evidence_strip(turn: AskResult, downloads: DownloadRegistry) -> str:
     """The frames of a clip in a row, above the wave of its sound, with the moments lit that the answer rests on; each
     frame plays from there. "" for a photo, and for what is gone."""
     path = getattr(turn.request, "media", None)
@@ -359,7 +360,7 @@ def _evidence(turn: AskResult) -> str:
         f'<button type="button" class="chip time number" data-seek="{at_s:.2f}">{clock(at_s)}</button>'
         for at_s in turn.moments_s
     )
-    judged = judgement(turn, turn.request.language if isinstance(turn.request, AskRequest) else "en")
+    judged = confidence_notes(turn, turn.request.language if isinstance(turn.request, AskRequest) else "en")
     look = f'<p class="moments"><span class="quiet">{both("ui.video.moments")}</span>{moments}</p>' if moments else ""
     return f'<div class="why">{_shares(turn)}{silent}{look}{judged}</div>'
 

@@ -1,1 +1,1 @@
-"""One file per tab, each with `create_ui` (what is there) and `wire` (what happens)."""
+"""One file or folder per tab, each with `create_ui` (its widgets) and `wire` (its events)."""

@@ -9,15 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines import (
-    KINDS,
-    HostInfo,
-    IndexRequest,
-    Request,
-    Result,
-    SearchRequest,
-    UserError,
-)
+from engines import KINDS, HostInfo, IndexRequest, Request, Result, SearchRequest, UserError
 from studio import components, stream, views
 from studio.collections import FOLDER, SAMPLES, UPLOADS, CollectionRef
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
@@ -182,7 +174,7 @@ def wire(state: AppState, page: Search) -> None:
         kind, text, (place, folder) = values[0], values[1], values[-2:]
         session, language = stream.session_of(request), page_language(request)
         if kind == TEXT and not (text or "").strip():
-            for key in (TAB, stream.typed(TAB)):
+            for key in (TAB, stream.typing_key(TAB)):
                 state.running.supersede(session, key)
             yield from stream.updates([(views.wall(state.samples), False)], panel)
         elif kind == TEXT and is_ready(session, place, folder):

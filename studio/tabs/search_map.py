@@ -98,7 +98,7 @@ class MapWiring:
 
     def _is_current(self, session: str, drawn: MapResult, values: Sequence[Any]) -> bool:
         try:
-            return self.requests(session, [stream.plain(value) for value in values]) == (drawn.request,)
+            return self.requests(session, [stream.widget_value(value) for value in values]) == (drawn.request,)
         except UserError:  # which the run says
             return False
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from engines import CaptionRequest, CaptionResult, Request, Result
+from studio import followed
 from studio.app import start
 from tests.browser.conftest import Visit, arrive
 from tests.fake_host import FakeHost
@@ -92,7 +93,8 @@ def test_escape_stops_too(wide, scripted):
         host.delay_s = 0.12
 
 
-def test_a_closed_page_stops_its_work(browser, tmp_path):
+def test_a_closed_page_stops_its_work(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr(followed, "GRACE_S", 1.0)
     ended = threading.Event()
 
     def endless(request: Request) -> Iterator[Result]:
@@ -111,7 +113,7 @@ def test_a_closed_page_stops_its_work(browser, tmp_path):
         page.wait_for_selector("#caption-result .is-busy .sentence")
         assert not ended.is_set()
         page.close()
-        assert ended.wait(60)
+        assert ended.wait(120)
 
 
 def test_the_language_changes_on_the_page_and_nothing_is_lost(wide):

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections.abc import Iterator
-
 import pytest
 
-from engines import CaptionRequest, CaptionResult, Request, Result
-from studio.app import start
-from tests.browser.conftest import ENGLISH, PHONE, TABS, WIDE, arrive, visit
-from tests.fake_host import FakeHost
+from tests.browser.conftest import ENGLISH, PHONE, TABS, WIDE, visit
 
 pytestmark = pytest.mark.browser
 
@@ -71,32 +64,6 @@ def test_less_motion_is_none(browser, scripted):
         moving = "document.getAnimations().filter((one) => one.playState === 'running').length"
         assert seen.page.evaluate(moving) == 0
         seen.result("caption", "done")
-
-
-def test_the_console_stays_clean_when_a_busy_page_is_left(browser, tmp_path):
-    may_end = threading.Event()
-
-    def endless(request: Request) -> Iterator[Result]:
-        for n in itertools.count():
-            yield CaptionResult(request=request, text=f"A dog and {n} more.")
-            if may_end.is_set():
-                return
-
-    host = FakeHost(delay_s=0.1, scripts={CaptionRequest: endless})
-    with start(host, home=tmp_path, devices=("cpu",)) as served:
-        page = browser.new_page()
-        said: list[str] = []
-        page.on("console", lambda line: said.append(line.text) if line.type == "error" else None)
-        page.on("dialog", lambda dialog: dialog.accept())
-        arrive(page, served.url)
-        page.locator("#tab-caption-button").click()
-        page.locator("#caption-samples .sample").first.click()
-        page.wait_for_selector("#caption-result .is-busy .sentence")
-        page.reload()
-        page.wait_for_selector("#caption-run", state="visible")
-        page.close()
-        may_end.set()
-        assert said == []
 
 
 @pytest.mark.parametrize(("kind", "name"), [("clip", "nothing.mp4"), ("sound", "nothing.wav")])

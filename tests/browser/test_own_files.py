@@ -20,21 +20,6 @@ def clip_file(tmp_path, photo) -> Path:
     return write_clip(tmp_path / "red.mp4", [np.repeat(np.repeat(photo.pixels, 2, 0), 2, 1)] * 8, np.zeros(16_000))
 
 
-def test_a_photo_of_ones_own_is_described(reading, tmp_path, photo):
-    reading.open_tab("caption")
-    reading.give("caption", "photo", write_photo(tmp_path / "照片.png", photo))
-    reading.page.locator("#caption-run").click()
-    assert "CPU · tiny" in reading.result("caption", "done")
-
-
-def test_a_clip_of_ones_own_is_asked_about(reading, clip_file):
-    reading.open_tab("video")
-    reading.give("video", "clip", clip_file)
-    reading.page.fill("#video-question textarea", "What colour is it?")
-    reading.page.locator("#video-run").click()
-    assert "What colour is it?" in reading.result("video", "done")
-
-
 def test_an_empty_question_is_one_sentence_and_the_tab_goes_on(reading, clip_file):
     reading.open_tab("video")
     reading.give("video", "clip", clip_file)
@@ -75,7 +60,7 @@ def drop(visit: Visit, tab: str, kind: str, path: Path, type_: str) -> None:
 
 def test_a_dropped_file_is_taken_like_a_chosen_one(reading, tmp_path, photo):
     reading.open_tab("caption")
-    drop(reading, "caption", "photo", write_photo(tmp_path / "dropped.png", photo), "image/png")
+    drop(reading, "caption", "photo", write_photo(tmp_path / "照片.png", photo), "image/png")
     reading.page.wait_for_selector("#caption-photo img")
     reading.page.locator("#caption-run").click()
     reading.result("caption", "done")

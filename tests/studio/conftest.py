@@ -7,7 +7,6 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -67,7 +66,6 @@ class FakeCatalogue:
     def __init__(self) -> None:
         self.hosts: list[FakeHost] = []
         self.asked: list[Settings] = []
-        self.fetching = threading.Event()
 
     def look(self, name: str, settings: Settings) -> Offer:
         return Offer(self._host(name).info, 290_000_000)
@@ -83,7 +81,6 @@ class FakeCatalogue:
         if tell is not None:
             tell(Progress("fetching", 145e6, 290e6, "bytes"))
         while name == "a/slow":
-            self.fetching.set()
             if cancel is not None and cancel.is_set:
                 raise Cancelled
         host = self._host(name)

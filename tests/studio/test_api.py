@@ -144,11 +144,7 @@ def test_who_hangs_up_stops_the_work_also_while_nothing_comes(tmp_path, sound_fi
 @pytest.mark.parametrize(
     ("path", "body", "sentence"),
     [
-        (
-            "v2/translate",
-            {"text": "dog", "target": "xx"},
-            "The language 'xx' is not known; choose one of en, de",
-        ),
+        ("v2/translate", {"text": "dog", "target": "xx"}, "The language 'xx' is not known; choose one of en, de"),
         ("v2/translate", {}, "text is missing."),
         ("v2/translate", {"text": 5}, "text has to be a text."),
         ("v2/translate", {"text": "dog", "tone": "kind"}, "translate has no tone."),

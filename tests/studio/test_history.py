@@ -11,8 +11,8 @@ import pytest
 
 from engines import CaptionRequest, CaptionResult, Router, SearchRequest, SearchResult, UserError
 from engines.index.history import KINDS, Entry, History
-from studio import addresses, cards, keeper, stream, views
-from studio.keeper import Keeper
+from studio import addresses, cards, history_recorder, stream, views
+from studio.history_recorder import HistoryRecorder
 from studio.state import AppState
 from studio.tabs import caption as caption_tab
 from studio.tabs.history.view import entries
@@ -41,32 +41,32 @@ def test_a_finished_run_is_kept_and_its_card_names_the_entry(state, photo_file):
 
     job = stream.Job("caption", lambda *_: (CaptionRequest(media=photo_file),), view)
     *growing, (last, _) = stream.answer(replace(state, host=Router({"": FakeHost()})), job, "me", "en", ())
-    assert state.keeper.history is not None
-    (entry,) = state.keeper.history.find()
+    assert state.recorder.history is not None
+    (entry,) = state.recorder.history.find()
     assert f'data-entry="{entry.id}"' in last and entry.about == photo_file.name and entry.has_thumbnail
     assert not any("data-entry" in shown for shown, _ in growing)
 
 
 def test_a_visitor_has_no_history(visitor, photo_file):
-    assert visitor.keeper.history is None
-    assert visitor.keeper.keep("me", caption(photo_file)) is None
+    assert visitor.recorder.history is None
+    assert visitor.recorder.record("me", caption(photo_file)) is None
 
 
 def test_a_history_that_cannot_be_written_costs_no_result(tmp_path, photo_file):
     file = tmp_path / "history.sqlite"
     file.write_bytes(b"nothing of the kind " * 100)
-    assert Keeper(History(file)).keep("me", caption(photo_file)) is None
+    assert HistoryRecorder(History(file)).record("me", caption(photo_file)) is None
 
 
 def test_a_text_being_typed_leaves_one_entry(history, monkeypatch):
-    keeping, now_s = Keeper(history), 100.0
-    monkeypatch.setattr(keeper.time, "monotonic", lambda: now_s)
+    keeping, now_s = HistoryRecorder(history), 100.0
+    monkeypatch.setattr(history_recorder.time, "monotonic", lambda: now_s)
     for words in ("a", "a d", "a dog"):
-        keeping.keep("me", search(words), is_typed=True)
+        keeping.record("me", search(words), is_typed=True)
         now_s += 1.0
-    now_s += keeper.TYPED_S
-    keeping.keep("me", search("rain"), is_typed=True)
-    keeping.keep("you", search("snow"), is_typed=True)
+    now_s += history_recorder.TYPED_S
+    keeping.record("me", search("rain"), is_typed=True)
+    keeping.record("you", search("snow"), is_typed=True)
     assert {entry.about for entry in history.find()} == {"a dog", "rain", "snow"}
 
 
@@ -117,8 +117,8 @@ def _caption_tab(state: AppState) -> Panel:
 @pytest.mark.usefixtures("uploads_of_the_tests")
 def test_a_result_opens_with_its_file_if_it_is_there(state, photo_file):
     panel = _caption_tab(state)
-    there = state.keeper.keep("me", caption(photo_file))
-    gone = state.keeper.keep("me", caption(Path("/nowhere/gone.jpg")))
+    there = state.recorder.record("me", caption(photo_file))
+    gone = state.recorder.record("me", caption(Path("/nowhere/gone.jpg")))
     shown = addresses.open_result(state, panel, "me", str(there))
     assert "A red square." in shown[panel.result] and f'data-entry="{there}"' in shown[panel.result]
     assert Path(shown[panel.media.parts["photo"]]["value"]).name == photo_file.name

@@ -125,7 +125,7 @@ def test_the_page_is_laid_out_without_loading_torch() -> None:
 def test_a_run_is_watched_from_its_first_sign_to_its_end_and_can_be_saved(
     state: AppState, panel: Panel, line: FairQueue, script: Script
 ) -> None:
-    frames = lab.play(state, line, panel, "me", values_of(panel, seed=5, operator=["picture", "sum"]))
+    frames = lab.run_experiment(state, line, panel, "me", values_of(panel, seed=5, operator=["picture", "sum"]))
     assert "Preparing" in next(frames)[0]
     page = Page(frames)
     page.until("step 40 of 120")
@@ -142,7 +142,7 @@ def test_a_run_is_watched_from_its_first_sign_to_its_end_and_can_be_saved(
 def test_what_cannot_be_run_is_one_sentence_and_nothing_starts(
     state: AppState, panel: Panel, line: FairQueue, script: Script
 ) -> None:
-    *_, (shown, goes_on) = lab.play(state, line, panel, "me", values_of(panel, operator=[]))
+    *_, (shown, goes_on) = lab.run_experiment(state, line, panel, "me", values_of(panel, operator=[]))
     assert "is-error" in shown and "Ways of fusion" in shown and not goes_on
     assert script.asked == []
 
@@ -155,10 +155,10 @@ def test_what_goes_wrong_is_one_sentence_and_the_next_run_goes(
     state: AppState, panel: Panel, line: FairQueue, script: Script, error: Exception, sentence: str
 ) -> None:
     script.error = error
-    assert sentence in Page(lab.play(state, line, panel, "me", values_of(panel))).last()
+    assert sentence in Page(lab.run_experiment(state, line, panel, "me", values_of(panel))).last()
     script.error = None
     script.may_end.set()
-    assert "is-done" in Page(lab.play(state, line, panel, "me", values_of(panel))).last()
+    assert "is-done" in Page(lab.run_experiment(state, line, panel, "me", values_of(panel))).last()
 
 
 # --- two at once ------------------------------------------------------------------------------------------------------
@@ -171,20 +171,20 @@ def test_a_folder_of_ones_own_is_learnt_from(
     state: AppState, panel: Panel, line: FairQueue, script: Script, tmp_path: Path
 ) -> None:
     script.may_end.set()
-    Page(lab.play(state, line, panel, "me", values_of(panel, where=FOLDER, folder=str(tmp_path)))).last()
+    Page(lab.run_experiment(state, line, panel, "me", values_of(panel, where=FOLDER, folder=str(tmp_path)))).last()
     assert script.asked[0][1] is MATERIAL
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(
     state: AppState, panel: Panel, line: FairQueue, script: Script
 ) -> None:
-    *_, (shown, _) = lab.play(state, line, panel, "me", values_of(panel, where=FOLDER, folder="/no/such"))
+    *_, (shown, _) = lab.run_experiment(state, line, panel, "me", values_of(panel, where=FOLDER, folder="/no/such"))
     assert "There is no such folder" in shown and script.asked == []
 
 
 def test_a_visitor_who_forges_a_folder_learns_nothing(visitor: AppState, line: FairQueue, script: Script) -> None:
     panel = laid_out(visitor).panels["maml"]
-    *_, (shown, _) = lab.play(visitor, line, panel, "me", values_of(panel, where=FOLDER))
+    *_, (shown, _) = lab.run_experiment(visitor, line, panel, "me", values_of(panel, where=FOLDER))
     assert "is-error" in shown and script.asked == []
 
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from engines import Hit, MapPoint, MapRequest, MapResult, SearchRequest, SearchResult, run
 from studio import exports, map_view, routes
-from studio.keeper import Keeper
+from studio.history_recorder import HistoryRecorder
 from studio.registry import Registry
 from tests.fake_host import FakeHost
 
@@ -97,7 +97,7 @@ def test_names_of_files_are_escaped_and_paths_never_reach_the_page(drawn, downlo
 
 def test_the_server_gives_a_map_and_its_thumbnails_and_says_when_it_is_gone(drawn, downloads):
     app = FastAPI()
-    routes.add_routes(app, downloads, Registry(1), Keeper())
+    routes.add_routes(app, downloads, Registry(1), HistoryRecorder())
     client, name = TestClient(app), downloads.add_result(drawn)
     given = client.get(f"/studio/map/{name}.json").json()
     assert given["points"][1] == [0.1, 0.5, "sound", "bark.wav", "2024-06-03", 0]

@@ -75,31 +75,31 @@ def photo_value(tmp_path, photo) -> dict[str, Any]:
 def test_the_same_translation_is_asked_for_without_and_with_the_photo(tmp_path):
     with gr.Blocks():
         media = media_input(WORDS, ("photo",))
-    alone, together = masking.masked(media, "dog.jpg", "zh-en", "一只狗", ["2"], 0.5)
+    alone, together = masking.translation_requests(media, "dog.jpg", "zh-en", "一只狗", ["2"], 0.5)
     assert alone.photo is None and together.photo == Path("dog.jpg") and together.weight == 0.5
     assert alone.hidden == together.hidden == {2} and (alone.source, alone.target) == ("zh", "en")
     with pytest.raises(RequestError, match="Drop a photo first"):
-        masking.masked(media, None, "en-de", "A dog.", [], 0.5)
+        masking.translation_requests(media, None, "en-de", "A dog.", [], 0.5)
     with pytest.raises(RequestError, match="Type a sentence first"):
-        masking.masked(media, "dog.jpg", "en-de", None, [], 0.5)
+        masking.translation_requests(media, "dog.jpg", "en-de", None, [], 0.5)
 
 
 def test_a_question_is_asked_three_times(tmp_path):
     with gr.Blocks():
         media = media_input(MODALITIES, ("clip",))
-    asked = masking.muted(media, "zh", "dog.mp4", "什么？")
+    asked = masking.ask_requests(media, "zh", "dog.mp4", "什么？")
     assert [sorted(each.hide) for each in asked] == [[], ["picture"], ["sound"]]
     assert {(each.question, each.language) for each in asked} == {("什么？", "zh")}
     with pytest.raises(RequestError, match="Drop a clip first"):
-        masking.muted(media, "en", None, "What?")
+        masking.ask_requests(media, "en", None, "What?")
 
 
 def test_every_word_gets_a_box_and_keeps_its_tick_while_more_is_typed():
-    update = masking.boxes("A dog, a dog .", "en-de", ["1", "7"])
+    update = masking.word_boxes("A dog, a dog .", "en-de", ["1", "7"])
     assert update["choices"] == [("A", "0"), ("dog,", "1"), ("a", "2"), ("dog.", "3")]
     assert update["value"] == ["1"] and update["visible"]
-    assert not masking.boxes("", "en-de", ["0"])["visible"]
-    assert [word for word, _ in masking.boxes("狗跑", "zh-en", [])["choices"]] == ["狗", "跑"]
+    assert not masking.word_boxes("", "en-de", ["0"])["visible"]
+    assert [word for word, _ in masking.word_boxes("狗跑", "zh-en", [])["choices"]] == ["狗", "跑"]
 
 
 def test_every_example_hides_a_noun_of_its_sentence():

@@ -86,9 +86,9 @@ def other() -> FakeHost:
 
 
 def test_each_task_tells_who_answers_it_and_the_owner_has_a_way_back(owner):
-    assert "data-back" not in models.who_view(owner)
+    assert "data-back" not in models.routing_view(owner)
     model_routing.assign(owner.host, "transcribe", other())
-    shown = models.who_view(owner)
+    shown = models.routing_view(owner)
     assert shown.count("whi&lt;sper") == 2  # as text, and whole in its title
     assert 'data-back="transcribe"' in shown and 'data-back=""' in shown
     assert 'data-back="caption"' not in shown
@@ -96,7 +96,7 @@ def test_each_task_tells_who_answers_it_and_the_owner_has_a_way_back(owner):
 
 def test_a_task_nobody_can_do_is_marked(owner):
     model_routing.assign(owner.host, "", other())
-    assert models.who_view(owner).count("does not support this") == 4
+    assert models.routing_view(owner).count("does not support this") == 4
 
 
 def test_every_open_model_has_its_card(owner):

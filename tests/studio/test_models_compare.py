@@ -43,7 +43,7 @@ def last(steps: Iterator[tuple[str, bool]]) -> str:
 
 
 def test_both_answer_one_after_the_other_with_what_it_cost(two):
-    frames = [shown for shown, _ in compare.play(two, ("builtin", "a/other"), CAPTION, Cancel())]
+    frames = [shown for shown, _ in compare.both_sides(two, ("builtin", "a/other"), CAPTION, Cancel())]
     assert "Next in turn." in frames[0]
     assert frames[-1].count("A dog runs on the beach.") == 2
     assert "is-done" in frames[-1]
@@ -60,14 +60,14 @@ def test_an_answer_that_breaks_off_says_so(two):
 def test_one_that_fails_is_one_sentence_and_the_other_still_answers(owner):
     broken = FakeHost(name="broken", source="a/broken", error=MediaError("sound_empty", "No picture in dog.jpg."))
     model_routing.assign(owner.host, "caption", broken)
-    shown = last(compare.play(owner, ("a/broken", "builtin"), CAPTION, Cancel()))
+    shown = last(compare.both_sides(owner, ("a/broken", "builtin"), CAPTION, Cancel()))
     assert "No picture in dog.jpg." in shown and "声音是空的" in shown
     assert "A dog runs on the beach." in shown
 
 
 def test_one_that_cannot_do_it_says_so(owner, catalogue):
     model_routing.assign(owner.host, "transcribe", catalogue._host("a/whisper"))
-    shown = last(compare.play(owner, ("builtin", "a/whisper"), CAPTION, Cancel()))
+    shown = last(compare.both_sides(owner, ("builtin", "a/whisper"), CAPTION, Cancel()))
     assert "不能写描述" in shown and "whisper" in shown
 
 
@@ -76,7 +76,7 @@ def test_a_stop_keeps_what_is_there_and_the_second_does_not_begin(owner):
     model_routing.assign(owner.host, "caption", slow)
     model_routing.assign(owner.host, "ask", other)
     cancel = Cancel()
-    steps = compare.play(owner, ("a/slow", "a/other"), CAPTION, cancel)
+    steps = compare.both_sides(owner, ("a/slow", "a/other"), CAPTION, cancel)
     for shown, _ in steps:
         if "A dog" in shown:
             cancel.set()
@@ -88,13 +88,13 @@ def test_a_stop_keeps_what_is_there_and_the_second_does_not_begin(owner):
 
 def test_the_built_in_model_is_opened_for_the_comparison_and_closed_after(owner, catalogue):
     model_routing.assign(owner.host, "", FakeHost(name="other", source="a/other"))
-    shown = last(compare.play(owner, ("builtin", "a/other"), CAPTION, Cancel()))
+    shown = last(compare.both_sides(owner, ("builtin", "a/other"), CAPTION, Cancel()))
     assert shown.count("A dog runs on the beach.") == 2
     assert [host.closed for host in catalogue.hosts] == [True]
 
 
 def test_a_model_that_was_closed_meanwhile_is_said(two):
-    shown = last(compare.play(two, ("a/gone", "builtin"), CAPTION, Cancel()))
+    shown = last(compare.both_sides(two, ("a/gone", "builtin"), CAPTION, Cancel()))
     assert "This model was closed; open it again." in shown
 
 
@@ -103,7 +103,7 @@ def test_silence_is_an_answer(two):
         yield TranscribeResult(request=request, end="empty")
 
     model_routing.assign(two.host, "transcribe", FakeHost(source="a/deaf", scripts={TranscribeRequest: silent}))
-    shown = last(compare.play(two, ("builtin", "a/deaf"), TranscribeRequest(media=Path("tone.wav")), Cancel()))
+    shown = last(compare.both_sides(two, ("builtin", "a/deaf"), TranscribeRequest(media=Path("tone.wav")), Cancel()))
     assert "There is no speech in this." in shown and "Good morning." in shown
 
 
@@ -114,9 +114,9 @@ def test_what_can_be_chosen_is_what_is_open_and_the_built_in_model(two):
 
 
 def test_the_choices_keep_what_they_showed_while_that_is_open(two):
-    assert compare.picked(two, None, None) == ("builtin", "a/other")
-    assert compare.picked(two, "a/other", "builtin") == ("a/other", "builtin")
-    assert compare.picked(two, "a/gone", "a/other") == ("builtin", "a/other")
+    assert compare.still_offered(two, None, None) == ("builtin", "a/other")
+    assert compare.still_offered(two, "a/other", "builtin") == ("a/other", "builtin")
+    assert compare.still_offered(two, "a/gone", "a/other") == ("builtin", "a/other")
 
 
 def test_a_task_and_its_inputs_become_one_request(media):

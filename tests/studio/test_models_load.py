@@ -171,5 +171,5 @@ def test_the_key_of_a_server_is_nowhere_to_be_seen_afterwards(owner, catalogue):
 def test_a_folder_is_kept_by_its_whole_path(owner, tmp_path, monkeypatch):
     (tmp_path / "model").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert load.checked(owner, ' "model" ') == str((tmp_path / "model").resolve())
-    assert load.checked(owner, "a/whisper") == "a/whisper"
+    assert load.full_name(owner, ' "model" ') == str((tmp_path / "model").resolve())
+    assert load.full_name(owner, "a/whisper") == "a/whisper"

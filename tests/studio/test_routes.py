@@ -28,7 +28,7 @@ from engines.index.history import History
 from engines.lab import Findings
 from engines.lab.fewshot import Example, LabelSet
 from studio import exports, routes
-from studio.keeper import Keeper
+from studio.history_recorder import HistoryRecorder
 from studio.registry import N_RUNS, Registry
 from studio.thumbnails import N_BARS, thumbnail
 from tests.conftest import tone, write_sound
@@ -56,7 +56,7 @@ def history(tmp_path) -> History:
 @pytest.fixture
 def client(downloads, runs, history) -> TestClient:
     app = FastAPI()
-    routes.add_routes(app, downloads, runs, Keeper(history))
+    routes.add_routes(app, downloads, runs, HistoryRecorder(history))
     return TestClient(app)
 
 
@@ -138,13 +138,6 @@ def test_a_saved_file_has_a_name_every_system_takes(client, downloads):
     answer = client.get(f"/studio/save/{downloads.add_result(CAPTION)}.txt")
     assert answer.text == "a dog\n"
     assert answer.headers["content-disposition"] == 'attachment; filename="mydog-caption.txt"'
-
-
-@pytest.mark.parametrize(("kind", "part"), [("srt", "00:00:00,500"), ("vtt", "WEBVTT"), ("txt", "Good morning.")])
-def test_speech_is_saved_as_subtitles(kind, part):
-    written = exports.result_as(SPEECH, kind)
-    assert written is not None
-    assert part in written
 
 
 def test_a_translated_transcript_is_saved_with_both_texts_unless_one_is_chosen(client, downloads):

@@ -53,10 +53,7 @@ def test_a_text_is_translated_from_the_language_it_is_in_without_a_choice(media,
 
 @pytest.mark.parametrize(
     ("text", "source", "target", "sentence", "zh"),
-    [
-        ("dog", "auto", "de", "language the text is written in", "原文"),
-        ("", "en", "de", "Type something", "请先输入"),
-    ],
+    [("dog", "auto", "de", "language the text is written in", "原文"), ("", "en", "de", "Type something", "请先输入")],
 )
 def test_what_is_missing_for_a_translation_is_said(media, text, source, target, sentence, zh):
     with pytest.raises(RequestError, match=sentence) as caught:

@@ -145,14 +145,14 @@ def test_partial_results_that_come_too_fast_are_left_out_and_the_last_never():
 
 def test_files_of_widgets_become_paths_and_the_rest_stays(uploads_of_the_tests):
     file = str((uploads_of_the_tests / "dog.jpg").resolve())
-    assert stream.plain([{"path": file}, {"path": file}]) == [file, file]
-    assert stream.plain({"path": None, "url": "data:,"}) is None
+    assert stream.widget_value([{"path": file}, {"path": file}]) == [file, file]
+    assert stream.widget_value({"path": None, "url": "data:,"}) is None
     for value in (["photo", "clip"], "words", None, 12):
-        assert stream.plain(value) == value
+        assert stream.widget_value(value) == value
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "dog.jpg", "{uploads}/../dog.jpg", "http://a.example/dog.jpg"])
 def test_a_file_that_was_not_uploaded_is_refused_with_a_sentence(uploads_of_the_tests, path):
     with pytest.raises(RequestError, match="not uploaded here") as caught:
-        stream.plain({"path": path.format(uploads=uploads_of_the_tests)})
+        stream.widget_value({"path": path.format(uploads=uploads_of_the_tests)})
     assert "重新拖入" in caught.value.zh

@@ -11,7 +11,7 @@ from studio.app import open_state
 from studio.label_store import Draft, UploadedFile
 from studio.state import AppState
 from studio.tabs.teach import logic
-from studio.tabs.teach.logic import TAB, lesson, open_set, recognise_files, spread
+from studio.tabs.teach.logic import TAB, open_set, recognise_files, spread_lines, teach_request
 from tests.fake_host import FakeHost, embed_by_name
 
 pytestmark = pytest.mark.usefixtures("plain_head")
@@ -65,7 +65,7 @@ def test_rows_are_a_lesson_and_an_untouched_one_is_left_out():
     draft.show_rows(3)
     for n, name in enumerate(("cat.jpg", "dog.jpg")):
         draft.add(n, [UploadedFile(Path(name), "photo", name)])
-    asked = lesson(draft, "  Pets ", ["cat ", " dog", "  ", "not seen"])
+    asked = teach_request(draft, "  Pets ", ["cat ", " dog", "  ", "not seen"])
     assert asked.name == "Pets"
     assert asked.files == (("cat", (Path("cat.jpg"),)), ("dog", (Path("dog.jpg"),)))
 
@@ -88,21 +88,21 @@ def test_what_makes_no_set_is_one_sentence(name, labels, sentence):
     for n in (0, 1):
         draft.add(n, [UploadedFile(Path(f"{n}.jpg"), "photo", str(n))])
     with pytest.raises(RequestError, match=sentence) as caught:
-        lesson(draft, name, labels)
+        teach_request(draft, name, labels)
     assert caught.value.zh != caught.value.en
 
 
 def test_lines_pasted_into_one_label_become_labels_in_free_rows():
     draft = Draft()
     draft.add(2, [UploadedFile(Path("taken.jpg"), "photo", "taken")])
-    typed = spread(draft, ["cat\n dog \n\nbird", "", "", ""] + [""] * 6)
+    typed = spread_lines(draft, ["cat\n dog \n\nbird", "", "", ""] + [""] * 6)
     assert typed[:4] == ["cat", "dog", "", "bird"]
     assert draft.n_rows == 4
 
 
 def test_more_lines_than_free_rows_stay_where_they_were_pasted():
     draft, pasted = Draft(), "\n".join(f"label {n}" for n in range(500))
-    assert spread(draft, [pasted, "", *[""] * 8])[0] == pasted
+    assert spread_lines(draft, [pasted, "", *[""] * 8])[0] == pasted
     assert draft.n_rows == 2
 
 

@@ -39,16 +39,17 @@ def test_a_sound_has_a_player_a_photo_has_none_and_what_cannot_be_read_says_so()
 def test_what_was_too_many_is_said_below_the_row():
     assert "3 left out" in view.tiles(NEAR, 3)
     assert "left out" not in view.tiles(NEAR)
-    assert "3 files were left out" in view.lost(3)
-    assert view.lost(0) == ""
+    assert "3 files were left out" in view.not_taken(3)
+    assert view.not_taken(0) == ""
 
 
 def test_names_of_files_are_text():
     for shown in (
         view.tile(UploadedFile(Path(WILD), "photo", "s"), can_go=True),
         view.tiles([UploadedFile(Path(WILD), None, "s")]),
+        view.card(UploadedFile(Path(WILD), "photo", "id"), named("c<a>t"), NEAR),
     ):
-        assert "<b>" not in shown
+        assert "<b>&" not in shown and "c<a>t" not in shown
         assert "&lt;b&gt;&amp;" in shown
 
 
@@ -61,13 +62,6 @@ def test_a_set_is_listed_with_what_it_holds_and_the_one_in_use_is_marked():
     assert "2 labels, 6 examples" in shown
     assert shown.count("is-used") == 1
     assert "<i>" not in shown and 'data-set="&lt;i&gt;Mugs"' in shown
-
-
-def test_deleting_is_asked_and_so_is_opening_over_what_is_in_no_set():
-    entries = [Entry("Pets", ("cat", "dog"), 6)]
-    assert "Delete it permanently?" in view.sets(entries)
-    assert 'data-state="open"' not in view.sets(entries)
-    assert 'data-state="open"' in view.sets(entries, asked="Pets")
 
 
 def test_a_damaged_set_says_so_and_can_only_be_deleted():
@@ -85,23 +79,23 @@ TRIED = {("dog", "dog"): 2, ("dog", None): 1}
 
 def test_a_wrong_example_brings_the_table_of_what_was_taken_for_what():
     labels = LabelSet("Pets", (*[example("dog")] * 3, example("c<a>t")), "digest")
-    shown = view.taught(labels, TRIED, saved="id7")
+    shown = view.label_set(labels, TRIED, saved="id7")
     assert shown.count("<tr>") == 2, "the only cat was not tried"
     assert '<td class="number yes">2</td><td class="number">·</td><td class="number wrong">1</td>' in shown
     assert "c&lt;a&gt;t" in shown and "none of these" in shown and "./studio/labels/id7.zip" in shown
-    assert "<table" not in view.taught(labels, {("dog", "dog"): 3})
+    assert "<table" not in view.label_set(labels, {("dog", "dog"): 3})
 
 
 def test_what_was_taught_is_told_by_label_and_what_was_left_out_with_its_reason():
     labels = LabelSet("<Pets>", (example("dog"), example("dog"), example("c<a>t")), "digest")
     failures = [("notes.txt", MediaError("test", "notes.txt is no photo."))]
-    shown = view.taught(labels, TRIED, failures)
+    shown = view.label_set(labels, TRIED, failures)
     assert '>dog<b class="number">2</b>' in shown and '>c&lt;a&gt;t<b class="number">1</b>' in shown
     assert "notes.txt is no photo." in shown
     assert "“&lt;Pets&gt;” tells apart:" in shown
     assert "2 of 3 recognised correctly" in shown
-    assert "left-out" not in view.taught(labels, TRIED)
-    assert "recognised" not in view.taught(labels, {})
+    assert "left-out" not in view.label_set(labels, TRIED)
+    assert "recognised" not in view.label_set(labels, {})
 
 
 def test_a_named_photo_has_a_bar_for_each_label_and_for_none_of_them():
@@ -131,16 +125,6 @@ def test_none_of_these_is_an_answer_too():
 def test_what_was_named_can_be_seen_or_heard_again(kind, part):
     file = UploadedFile(Path("new"), kind, "id")
     assert part in view.card(file, named("dog"), NEAR)
-
-
-def test_labels_and_file_names_are_text():
-    shown = view.card(UploadedFile(Path(WILD), "photo", "id"), named("c<a>t"), NEAR)
-    assert "<b>&" not in shown and "c<a>t" not in shown
-
-
-def test_a_file_that_cannot_be_named_keeps_its_place_with_the_reason():
-    shown = view.unread(UploadedFile(Path("notes.txt"), None, "id"), MediaError("test", "notes.txt is no photo."))
-    assert "notes.txt is no photo." in shown and 'class="named' in shown
 
 
 def test_a_sheet_is_busy_stopped_or_done_and_only_ended_ones_have_a_foot():

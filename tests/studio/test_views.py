@@ -24,8 +24,6 @@ from engines import (
     media,
 )
 from studio import views
-from studio.registry import DownloadRegistry
-from studio.state import SAMPLES, read_samples
 from studio.tabs.speech.view import transcript
 
 FOLDER = Path("/home/somebody/private")
@@ -206,13 +204,6 @@ def test_a_silent_sound_is_called_silent_where_it_is_described_and_asked_about(d
     )
 
 
-def test_a_talk_keeps_its_earlier_turns(downloads, info):
-    first = replace(ANSWER, request=AskRequest(media=MEDIA, question="Who?"), text="a man")
-    shown = views.chat((first, replace(ANSWER, end=None)), downloads, info)
-    assert shown.index("a man") < shown.index("a dog")
-    assert "is-busy" in shown
-
-
 def test_hits_show_kind_span_and_fit(downloads, info):
     shown = views.hits(HITS, downloads, info)
     assert "0:20–0:30" in shown
@@ -228,13 +219,6 @@ def test_a_hit_says_why_it_is_one_and_quotes_the_words_looked_for(downloads, inf
     shown = views.hits(replace(HITS, request=request, hits=(sign,)), downloads, info)
     assert "written" in shown and "写有" in shown and "seen" in shown and "Platform 12" in shown
     assert shown.count("Welcome") < 40
-
-
-def test_hits_that_do_not_fit_are_not_passed_off_as_finds(downloads, info):
-    weak = replace(HITS, hits=tuple(replace(hit, fit=0.4) for hit in HITS.hits))
-    shown = views.hits(weak, downloads, info)
-    assert "Nothing fits well" in shown
-    assert shown.count("is-weak") == 2
 
 
 def test_what_does_not_fit_is_folded_away_behind_its_number(downloads, info):
@@ -253,13 +237,6 @@ def test_of_hits_that_all_do_not_fit_the_closest_are_shown(downloads, info):
     assert "2 that do not fit" in folded
 
 
-def test_the_wall_has_a_button_for_every_sample():
-    samples = read_samples(SAMPLES, DownloadRegistry())
-    shown = views.wall(samples)
-    assert shown.count("data-sample=") == len(samples) > 20
-    assert f"{len(samples)} samples to search" in shown
-
-
 def test_no_hit_is_said(downloads, info):
     assert "There is nothing of the chosen kinds" in views.hits(replace(HITS, hits=(), end="empty"), downloads, info)
 
@@ -268,26 +245,6 @@ def test_an_index_says_what_it_holds_and_what_failed(downloads, info):
     shown = views.index(INDEX, downloads, info)
     assert "3 entries are ready: 2 files added" in shown
     assert "is damaged." in shown
-
-
-def test_a_translation_is_a_sentence(downloads, info):
-    request = TranslateRequest(text="dog", source="en", target="de")
-    assert "Hund" in views.translation(TranslateResult(request=request, text="Hund", end="finished"), downloads, info)
-
-
-def test_what_can_be_saved_is_on_the_shelf(downloads, info):
-    shown = views.caption(replace(CAPTION, end="finished"), downloads, info)
-    name = shown.split("./studio/save/")[1].split(".")[0]
-    saved = downloads.result(name)
-    assert isinstance(saved, CaptionResult)
-    assert saved.text == CAPTION.text
-
-
-@pytest.mark.parametrize("tab", ["speech", "video", "caption"])
-def test_an_empty_tab_says_what_to_do_in_both_languages(tab):
-    shown = views.empty(tab)
-    assert "is-empty" in shown
-    assert 'lang="zh-CN"' in shown
 
 
 def test_a_model_that_forgets_earlier_questions_says_so_once_there_are_some(downloads, info):

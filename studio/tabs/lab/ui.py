@@ -141,7 +141,7 @@ def run_queued(
     return stream.run(state, session, panel.tab, steps, first=render(None)[0])
 
 
-def play(
+def run_experiment(
     state: AppState,
     turns: FairQueue,
     panel: Panel,
@@ -337,7 +337,7 @@ def _wire_panel(state: AppState, turns: FairQueue, lab: Lab, panel: Panel, watch
         if panel.network is not None:
             run = WatchedRun(Watch(label=FIRST_CLASS))
             run.key = watched.add(run)
-        frames = play(state, turns, panel, stream.session_of(request), values, run)
+        frames = run_experiment(state, turns, panel, stream.session_of(request), values, run)
         try:
             for update in stream.updates(frames, panel):
                 drawn = {panel.network: run.html} if run is not None and run.html else {}
@@ -359,7 +359,7 @@ def _wire_panel(state: AppState, turns: FairQueue, lab: Lab, panel: Panel, watch
         try:
             request, folder = panel.asked(values)
             return {panel.network: watching.draw(request, folder, watch, str(event.model), run)}
-        except UserError:  # what the form lacks is said when it is run
+        except UserError:  # reported when the experiment is run
             return {}
 
     def copier(what: str) -> Callable[..., str]:
@@ -393,7 +393,7 @@ def _wire_open(state: AppState, turns: FairQueue, lab: Lab, watched: Registry[Wa
         from engines.lab import runs
 
         with stream.toast(request):
-            found = runs.load(Path(stream.plain(given)))
+            found = runs.load(Path(stream.widget_value(given)))
         name = name_of(found.request)
         panel = lab.panels[name]
         updates = {lab.which: name, **lab.turn(name), **panel.show(found)}
@@ -401,7 +401,7 @@ def _wire_open(state: AppState, turns: FairQueue, lab: Lab, watched: Registry[Wa
         if panel.network is not None and found.weights and not comes_from_folder(found):
             run = WatchedRun(Watch(label=FIRST_CLASS), is_over=True, finished=found)
             run.key = watched.add(run)
-            with stream.failures():  # what is wrong with the file is said as it is measured again
+            with stream.failures():  # reported when the run is measured again
                 updates[panel.network] = watching.draw(found.request, None, run.watch, "", run)
         frames = reopen(state, turns, panel, stream.session_of(request), found, folder)
         for more in stream.updates(frames, panel):

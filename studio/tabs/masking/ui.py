@@ -75,7 +75,7 @@ class ModalityMasking:
 # --- requests --------------------------------------------------------------------------------------------------------
 
 
-def masked(
+def translation_requests(
     media: MediaInput, photo: str | None, pair: str, sentence: str | None, chosen: Sequence[str], weight: float
 ) -> tuple[MaskedRequest, MaskedRequest]:
     """The same translation from the text alone, and with the photo. Raises RequestError."""
@@ -87,7 +87,7 @@ def masked(
     return MaskedRequest(**asked), MaskedRequest(photo=given, weight=float(weight), **asked)
 
 
-def muted(media: MediaInput, language: str, clip: str | None, question: str | None) -> tuple[AskRequest, ...]:
+def ask_requests(media: MediaInput, language: str, clip: str | None, question: str | None) -> tuple[AskRequest, ...]:
     """The same question with everything, without the picture, and without the sound. Raises RequestError."""
     given = media.chosen(CLIP, clip)
     assert isinstance(given, Path)
@@ -96,7 +96,7 @@ def muted(media: MediaInput, language: str, clip: str | None, question: str | No
     return tuple(AskRequest(hide=hide, **asked) for hide in hidden)
 
 
-def boxes(sentence: str | None, pair: str, ticked: Sequence[str]) -> Any:
+def word_boxes(sentence: str | None, pair: str, ticked: Sequence[str]) -> Any:
     """An update with a box per word of a sentence, ticked at the same positions as before."""
     found = words(sentence or "", pair.split("-")[0])
     kept = [place for place in ticked if int(place) < len(found)]
@@ -187,7 +187,7 @@ def wire(state: AppState, widgets: tuple[WordMasking, ModalityMasking]) -> None:
 def _wire_words(state: AppState, page: WordMasking) -> None:
     def act_translate(session: str, _language: str, *values: Any) -> stream.Frames:
         def steps(cancel: Cancel) -> stream.Frames:
-            host, asked = builtin(state), masked(page.media, *map(stream.plain, values))
+            host, asked = builtin(state), translation_requests(page.media, *map(stream.widget_value, values))
             streams = [masked_translation.stream(host, each, cancel) for each in asked]
             for found, is_over in one_by_one(streams, cancel):
                 yield view.translations(found, host.info, is_over), not is_over
@@ -199,7 +199,7 @@ def _wire_words(state: AppState, page: WordMasking) -> None:
 
         def steps(cancel: Cancel) -> stream.Frames:
             nonlocal caption
-            photo = page.media.chosen(PHOTO, stream.plain(given))
+            photo = page.media.chosen(PHOTO, stream.widget_value(given))
             assert isinstance(photo, Path)
             for result in stream.results_of(state, [CaptionRequest(media=photo, language=pair.split("-")[0])], cancel):
                 caption = getattr(result, "text", "")
@@ -208,14 +208,14 @@ def _wire_words(state: AppState, page: WordMasking) -> None:
 
         frames = stream.run(state, stream.session_of(request), WORDS, steps)
         for updates in stream.updates(frames, page, page.describe):
-            filled = {page.sentence: caption, page.chosen: boxes(caption, pair, ())} if caption else {}
+            filled = {page.sentence: caption, page.chosen: word_boxes(caption, pair, ())} if caption else {}
             yield {**updates, **filled}
 
     def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         sample = state.sample(event.sample)
         pair = "en-zh" if page_language(request) == "zh" else "en-de"
         sentence, place = EXAMPLES[sample.path.name]
-        filled = {page.pair: pair, page.sentence: sentence, page.chosen: boxes(sentence, pair, (place,))}
+        filled = {page.pair: pair, page.sentence: sentence, page.chosen: word_boxes(sentence, pair, (place,))}
         photo = page.media.parts[PHOTO]
         return {**filled, photo: components.lend(sample.path, photo)}
 
@@ -225,14 +225,14 @@ def _wire_words(state: AppState, page: WordMasking) -> None:
     described = [page.result, page.run, page.stop, page.describe, page.sentence, page.chosen]
     page.describe.click(act_describe, page.inputs[:2], described, **UNPROCESSED, **MODEL, **PRIVATE)
     for changed in (page.sentence.change, page.pair.input):
-        changed(boxes, [page.sentence, page.pair, page.chosen], page.chosen, **TYPED)
+        changed(word_boxes, [page.sentence, page.pair, page.chosen], page.chosen, **TYPED)
     stream.wire_stop(state, WORDS, page.stop)
 
 
 def _wire_modalities(state: AppState, page: ModalityMasking) -> None:
     def act_ask(session: str, language: str, *values: Any) -> stream.Frames:
         def steps(cancel: Cancel) -> stream.Frames:
-            asked = muted(page.media, language, *map(stream.plain, values))
+            asked = ask_requests(page.media, language, *map(stream.widget_value, values))
             info = state.host.serving(AskRequest).info
             for found, is_over in one_by_one([state.host.stream(each, cancel) for each in asked], cancel):
                 yield view.answers(found, info, is_over), not is_over

@@ -87,18 +87,18 @@ def compare(state: AppState, session: str, block: Compare, values: Sequence[Any]
     """Give both models the same request, one after the other. One may fail and the other still runs."""
 
     def steps(cancel: Cancel) -> stream.Frames:
-        left, right, task, words, source, language, kind, *files = map(stream.plain, values)
+        left, right, task, words, source, language, kind, *files = map(stream.widget_value, values)
         if state.shared:
             raise RequestError("compare_owner_only", "Models are compared by the owner of this studio only.")
         if left == right:
             raise RequestError("compare_same_model", "Choose two different models to compare.")
         request = build(task, words, source, language, block.media, kind, *files)
-        yield from play(state, (left, right), request, cancel)
+        yield from both_sides(state, (left, right), request, cancel)
 
     return stream.run(state, session, TAB, steps)
 
 
-def play(state: AppState, sources: Sequence[str], request: Request, cancel: Cancel) -> stream.Frames:
+def both_sides(state: AppState, sources: Sequence[str], request: Request, cancel: Cancel) -> stream.Frames:
     """Both sides of a comparison, as they come."""
     sides = [Side(source) for source in sources]
     yield view(state, sides), True
@@ -146,7 +146,7 @@ def choices(state: AppState) -> list[tuple[str, str]]:
     return known if any(info.source == BUILT_IN for info in infos) else [*known, (BUILT_IN, BUILT_IN)]
 
 
-def picked(state: AppState, left: str | None, right: str | None) -> tuple[str, str]:
+def still_offered(state: AppState, left: str | None, right: str | None) -> tuple[str, str]:
     """The values of the two choices: as they were if still possible, and two different models if there are two."""
     names = [source for _, source in choices(state)]
     left = left if left in names else names[0]
@@ -164,7 +164,7 @@ def create_ui(state: AppState) -> Compare:
         with gr.Column(scale=5, elem_classes="split-input"):
             components.html("", f'<h2 class="block-title">{both("ui.compare.title")}</h2>')
             with gr.Row(elem_classes="pair"):
-                models, (one, other) = choices(state), picked(state, None, None)
+                models, (one, other) = choices(state), still_offered(state, None, None)
                 left = components.dropdown("compare-left", "ui.compare.left", models, one, min_width=130)
                 right = components.dropdown("compare-right", "ui.compare.right", models, other, min_width=130)
             tasks = components.choices("ui.task.", TASKS)

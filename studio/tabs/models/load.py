@@ -73,7 +73,7 @@ def look_up(state: AppState, session: str, name: str, settings: Settings) -> Fra
     """Show what a name would open."""
 
     def steps(cancel: Cancel) -> Frames:
-        wanted = checked(state, name)
+        wanted = full_name(state, name)
 
         def describe(emit: Callable[[Offer | Queued], None]) -> None:
             emit(state.looker(wanted, settings))
@@ -90,7 +90,7 @@ def load(state: AppState, session: str, name: str, task: str, settings: Settings
     """Open a model and route a task to it."""
 
     def steps(cancel: Cancel) -> Frames:
-        wanted = checked(state, name)
+        wanted = full_name(state, name)
         current = state.host.opened(wanted)
         if current is not None and _fits(current.info, settings):
             yield assign(state, task, current), False
@@ -135,7 +135,7 @@ def assign(state: AppState, task: str, host: Host, *, instead_of: Host | None = 
     return loaded_view(host.info, task)
 
 
-def checked(state: AppState, typed: str) -> str:
+def full_name(state: AppState, typed: str) -> str:
     """A typed name as it is saved, a folder by its whole path. Raises RequestError; visitors may open nothing."""
     if state.shared:
         raise OWNER_ONLY

@@ -65,7 +65,7 @@ def create_ui(state: AppState) -> Models:
     components.subtitle(state, TAB)
     with gr.Row(elem_classes="split"):
         with gr.Column(scale=5, elem_classes="split-input"):
-            who = components.html("models-who", who_view(state), clicks={"back": "back"})
+            who = components.html("models-who", routing_view(state), clicks={"back": "back"})
             switch = components.radio(
                 "models-device",
                 "ui.models.device",
@@ -88,14 +88,14 @@ def create_ui(state: AppState) -> Models:
 def show(state: AppState, left: str | None = None, right: str | None = None) -> list[Any]:
     """New values of `Models.shown`. left, right: what the comparison's two choices show."""
     parts: list[Any] = [
-        who_view(state),
+        routing_view(state),
         cards_view(state),
         abilities_view(state.host.info),
         gr.update(value=where(state)),
     ]
     if not state.shared:
         models = compare.choices(state)
-        parts += [gr.update(choices=models, value=value) for value in compare.picked(state, left, right)]
+        parts += [gr.update(choices=models, value=value) for value in compare.still_offered(state, left, right)]
     return parts
 
 
@@ -167,7 +167,7 @@ def _wire_switches(state: AppState, models: Models, header: gr.Dropdown) -> None
                 text("ui.models.moved", language, device=model_routing.device_name(info.device), reason=reason),
                 title=text("ui.models.device", language),
             )
-        return gr.update(value=where(state)), gr.update(value=where(state)), who_view(state), cards_view(state)
+        return gr.update(value=where(state)), gr.update(value=where(state)), routing_view(state), cards_view(state)
 
     for source, chosen in ((models.switch, models.switch.select), (header, header.select)):
         chosen(
@@ -183,7 +183,7 @@ def _wire_switches(state: AppState, models: Models, header: gr.Dropdown) -> None
 # --- as HTML ---------------------------------------------------------------------------------------------------------
 
 
-def who_view(state: AppState) -> str:
+def routing_view(state: AppState) -> str:
     """Each task, its model, where that runs and at what cost; for the owner a way back to the built-in model."""
     head = "".join(f"<th>{both('ui.models.' + name)}</th>" for name in ("task", "name", "place"))
     rows = "".join(_who(task, model_routing.serving(state, task), not state.shared) for task in TASKS)

@@ -22,7 +22,7 @@ UNJUDGED: dict[str, Any] = {"translation_confidence": None, "translation_unsure"
 MAX_CHARACTERS = 5_000
 """Longest text of one line."""
 _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
-"""A Chinese character, or what stands between blanks."""
+"""A Chinese character, or letters between blanks."""
 
 
 def corrected(result: Result, asked: Mapping[str, Any]) -> Result:

@@ -8,14 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines import (
-    Request,
-    RequestError,
-    Result,
-    TranscribeRequest,
-    TranscribeResult,
-    TranslateRequest,
-)
+from engines import Request, RequestError, Result, TranscribeRequest, TranscribeResult, TranslateRequest
 from engines.text import language_of
 from studio import components, views
 from studio.components import CLIP, FILES, SOUND, TEXT, MediaInput

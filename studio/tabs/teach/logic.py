@@ -26,7 +26,7 @@ TAB = "teach"
 # --- from rows to a request ------------------------------------------------------------------------------------------
 
 
-def lesson(draft: Draft, name: str | None, labels: Sequence[str | None]) -> TeachRequest:
+def teach_request(draft: Draft, name: str | None, labels: Sequence[str | None]) -> TeachRequest:
     """What the rows ask to teach. Empty rows are skipped; several lines pasted into one label are labels each.
 
     Raises RequestError if a row has files but no label.
@@ -41,7 +41,7 @@ def lesson(draft: Draft, name: str | None, labels: Sequence[str | None]) -> Teac
     return TeachRequest(tidy(name or ""), tuple(files))
 
 
-def spread(draft: Draft, labels: Sequence[str | None]) -> list[str]:
+def spread_lines(draft: Draft, labels: Sequence[str | None]) -> list[str]:
     """The labels after several lines were pasted into one: further lines go to free rows if there are enough."""
     typed = [each or "" for each in labels]
     for n in range(len(typed)):
@@ -65,7 +65,7 @@ def teach_rows(state: AppState, session: str, name: str | None, labels: Sequence
 def recognise_files(state: AppState, session: str, files: Sequence[UploadedFile], n_lost: int = 0) -> Frames:
     """Recognise files by the active set. n_lost: how many more were dropped than were taken."""
     state.label_store.draft(session).queries = tuple(files)
-    return _run(state, session, lambda cancel: _recognise(state, session, view.lost(n_lost), cancel))
+    return _run(state, session, lambda cancel: _recognise(state, session, view.not_taken(n_lost), cancel))
 
 
 def _run(state: AppState, session: str, steps: Callable[[Cancel], Frames]) -> Frames:
@@ -74,7 +74,7 @@ def _run(state: AppState, session: str, steps: Callable[[Cancel], Frames]) -> Fr
 
 def _teach(state: AppState, session: str, name: str | None, labels: Sequence[str | None], cancel: Cancel) -> Frames:
     started_s, draft, host = time.monotonic(), state.label_store.draft(session), _host(state)
-    wanted = lesson(draft, name, labels)
+    wanted = teach_request(draft, name, labels)
     taken = {slug(entry.name) for entry in state.label_store.sets(session).entries()} - {slug(draft.active)}
     if slug(wanted.name) in taken:
         raise RequestError(
@@ -90,7 +90,7 @@ def _teach(state: AppState, session: str, name: str | None, labels: Sequence[str
     state.label_store.save(session, step.labels)
     draft.activate(step.labels.name)
     saved = state.downloads.add_labels(step.labels)
-    head = view.taught(step.labels, leave_one_out(step.labels), step.failures, saved=saved)
+    head = view.label_set(step.labels, leave_one_out(step.labels), step.failures, saved=saved)
     if draft.queries:
         yield from _recognise(state, session, head, cancel)
         return
@@ -149,7 +149,7 @@ def open_set(state: AppState, session: str, name: str, lend: Callable[[Path], st
     draft.replace([tuple(row) for row in rows.values()])
     draft.activate(labels.name)
     draft.queries = ()
-    head = view.taught(labels, leave_one_out(labels), saved=state.downloads.add_labels(labels))
+    head = view.label_set(labels, leave_one_out(labels), saved=state.downloads.add_labels(labels))
     try:
         check_digest(labels, _host(state).info.model_digest)
     except RequestError as error:

@@ -20,7 +20,7 @@ from studio.i18n import label, page_language, text
 from studio.label_store import Draft
 from studio.state import AppState
 from studio.tabs.teach import view
-from studio.tabs.teach.logic import TAB, inspect, open_set, recognise_files, spread, teach_rows
+from studio.tabs.teach.logic import TAB, inspect, open_set, recognise_files, spread_lines, teach_rows
 
 NEW = "new"
 """The recording is to be recognised; it is not an example."""
@@ -186,7 +186,7 @@ def wire(state: AppState, page: Teach) -> None:
     def act_name(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
         session = stream.session_of(request)
         with stream.toast(request):
-            files, n_lost = brought(event)
+            files, n_lost = uploaded_files(event)
             frames = recognise_files(state, session, [inspect(state, path) for path in files], n_lost)
         yield from page.show_frames(frames, state, session, page.halt)
 
@@ -217,7 +217,7 @@ def _wire_rows(state: AppState, page: Teach) -> None:
         if not any("\n" in (each or "") for each in typed):
             return {page.more: gr.skip()}
         draft = draft_of(request)
-        return page.show_draft(draft, spread(draft, typed))
+        return page.show_draft(draft, spread_lines(draft, typed))
 
     def fill(request: gr.Request, name: str, *typed: str) -> dict[Any, Any]:
         language, draft, put = page_language(request), draft_of(request), list(typed)
@@ -244,7 +244,7 @@ def _wire_row(state: AppState, page: Teach, n: int) -> None:
     def bring(event: gr.EventData, request: gr.Request) -> str:
         draft = draft_of(request)
         with stream.toast(request):
-            files, n_lost = brought(event)
+            files, n_lost = uploaded_files(event)
             n_lost += draft.add(n, [inspect(state, path) for path in files])
         return view.tiles(draft.row(n), n_lost)
 
@@ -302,7 +302,7 @@ def _wire_recorder(state: AppState, page: Teach) -> None:
     def act_record(request: gr.Request, target: str, *values: Any) -> Iterator[dict[Any, Any]]:
         session, ready = stream.session_of(request), dict.fromkeys(recorders)
         with stream.toast(request):
-            files = [inspect(state, Path(path)) for path in map(stream.plain, values) if path is not None]
+            files = [inspect(state, Path(path)) for path in map(stream.widget_value, values) if path is not None]
         if target == NEW and files:
             for updates in page.show_frames(recognise_files(state, session, files), state, session, page.halt):
                 yield {**updates, **ready}
@@ -318,7 +318,7 @@ def _wire_recorder(state: AppState, page: Teach) -> None:
         part.input(act_record, [page.target, *recorders], outputs, **stream.UNPROCESSED, **SLOW)
 
 
-def brought(event: gr.EventData) -> tuple[list[Path], int]:
+def uploaded_files(event: gr.EventData) -> tuple[list[Path], int]:
     """The files of a `bring` event, and how many are missing. Raises RequestError for a forged path."""
     files = [uploaded(str(path)) for path in event.files]
     return files, max(0, int(event.given) - len(files))

@@ -121,7 +121,7 @@ def empty() -> str:
     return views.result_card("empty", f'<p class="hint">{both("ui.teach.empty")}</p>{example}')
 
 
-def taught(
+def label_set(
     labels: LabelSet,
     tried: Mapping[tuple[str, str | None], int],
     failures: Sequence[tuple[str, UserError]] = (),
@@ -173,7 +173,7 @@ def left_out(failures: Sequence[tuple[str, UserError]]) -> str:
     return f'<div class="warning left-out">{both("ui.teach.leftout", n=len(failures))}<ul>{listed}</ul></div>'
 
 
-def lost(n_files: int) -> str:
+def not_taken(n_files: int) -> str:
     """How many files were left out; "" for none."""
     return f'<p class="warning">{both("ui.teach.notall", n=n_files, most=MAX_EXAMPLES)}</p>' if n_files else ""
 

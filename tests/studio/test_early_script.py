@@ -2,7 +2,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.testclient import TestClient
 
-from studio.page import Page
+from studio.early_script import EarlyScript
 
 
 def client() -> TestClient:
@@ -16,7 +16,7 @@ def client() -> TestClient:
     def other() -> JSONResponse:
         return JSONResponse({"text": "<head>"})
 
-    return TestClient(Page(app))
+    return TestClient(EarlyScript(app))
 
 
 def test_our_script_stands_before_anything_else_in_the_head():

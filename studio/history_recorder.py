@@ -1,4 +1,4 @@
-"""What the page has answered is kept in the history of this machine's owner, with a thumbnail of its media."""
+"""Record the results of the page in the history of this machine's owner, each with a thumbnail of its media."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ TYPED_S = 4.0
 log = logging.getLogger("studio")
 
 
-class Keeper:
-    """Keeps results. history: None on a page that others can reach, of which nothing is kept."""
+class HistoryRecorder:
+    """Records results. history: None on a page that others can reach, of which nothing is recorded."""
 
     def __init__(self, history: History | None = None) -> None:
         self.history = history
         self._typed: dict[str, tuple[int, float]] = {}
 
-    def keep(self, session: str, result: Result, *, is_typed: bool = False) -> int | None:
-        """Keep a finished result; gives the id of its entry, None where it has none. A history that cannot be written
-        costs no result. is_typed: the search box searched by itself."""
+    def record(self, session: str, result: Result, *, is_typed: bool = False) -> int | None:
+        """Record a finished result; returns the id of its entry, None where there is none. A history that cannot be
+        written costs no result. is_typed: the search box searched by itself."""
         if self.history is None:
             return None
         try:

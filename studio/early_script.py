@@ -1,4 +1,4 @@
-"""Put our script in front of gradio's own in the page: gradio reads the language from the browser as it starts."""
+"""Insert `assets/early.js` before gradio's scripts in the page: gradio reads the language as it starts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from studio import theme
 
 
-class Page:
-    """ASGI middleware: passes everything on, and changes one answer, the page itself."""
+class EarlyScript:
+    """ASGI middleware: inserts the script into the page, and passes everything else on."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
