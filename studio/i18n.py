@@ -70,11 +70,15 @@ def explained(key: str, why: str, /, **values: object) -> str:
     )
 
 
-def spans(en: str, zh: str) -> str:
-    """HTML with a text in both languages; the style sheet shows one."""
-    if en == zh:
-        return html.escape(en)
-    return f'<span class="t" lang="en">{html.escape(en)}</span><span class="t" lang="zh-CN">{html.escape(zh)}</span>'
+def spans(en: str, zh: str, *, tag: str = "span") -> str:
+    """HTML (or, with "tspan", SVG) with a text in both languages; the style sheet shows one."""
+    en, zh = html.escape(en), html.escape(zh)
+    return en if en == zh else f'<{tag} class="t" lang="en">{en}</{tag}><{tag} class="t" lang="zh-CN">{zh}</{tag}>'
+
+
+def title(key: str) -> str:
+    """A text as an attribute, which the style sheet cannot choose: both languages at once."""
+    return html.escape(" / ".join(dict.fromkeys(text(key, language) for language in LANGUAGES)))
 
 
 def sentence(message: UserError | Message) -> str:

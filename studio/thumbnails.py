@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,16 +37,19 @@ def thumbnail(path: Path, *, at_s: float = 0.0) -> tuple[bytes, str]:
     return wave_svg([peak / loudest for peak in peaks]), "image/svg+xml"
 
 
-def wave_svg(heights: list[float]) -> bytes:
-    """A sound as bars. heights: 0 to 1."""
+def wave_svg(heights: Sequence[float]) -> bytes:
+    """A sound as bars in a frame. heights: 0 to 1."""
+    width = 5 * len(heights)
+    return _bars(heights, 84.0, f'viewBox="-20 -15 {width + 40} 130"')
+
+
+def _bars(heights: Sequence[float], tallest: float, box: str) -> bytes:
     bars = "".join(
-        f'<rect x="{5 * n}" y="{50 - 42 * height:.1f}" width="3" height="{max(2.0, 84 * height):.1f}" rx="1.5"/>'
+        f'<rect x="{5 * n}" y="{50 - tallest * height / 2:.1f}" width="3" height="{max(2.0, tallest * height):.1f}" '
+        'rx="1.5"/>'
         for n, height in enumerate(heights)
     )
-    width = 5 * len(heights)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-20 -15 {width + 40} 130" fill="#D55E00">{bars}</svg>'
-    ).encode()
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {box} fill="#D55E00">{bars}</svg>'.encode()
 
 
 def whole_wave(path: Path, duration_s: float) -> bytes:
@@ -62,9 +66,4 @@ def _whole_wave(path: Path, _changed_ns: int, duration_s: float) -> bytes:
     samples = np.pad(samples, (0, max(0, size * N_LONG_BARS - len(samples))))[: size * N_LONG_BARS]
     peaks = samples.reshape(N_LONG_BARS, size).max(axis=1)
     heights = (peaks / max(0.05, float(peaks.max()))).tolist()
-    bars = "".join(
-        f'<rect x="{5 * n}" y="{50 - 48 * height:.1f}" width="3" height="{max(2.0, 96 * height):.1f}"/>'
-        for n, height in enumerate(heights)
-    )
-    box = f'viewBox="0 0 {5 * N_LONG_BARS} 100" preserveAspectRatio="none"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {box} fill="#D55E00">{bars}</svg>'.encode()
+    return _bars(heights, 96.0, f'viewBox="0 0 {5 * N_LONG_BARS} 100" preserveAspectRatio="none"')

@@ -28,8 +28,8 @@ from engines import (
     words,
 )
 from engines.media import ocr
-from studio import model_routing, theme
-from studio.i18n import LANGUAGES, both, explained, knows, sentence, spans, text
+from studio import i18n, model_routing, theme
+from studio.i18n import both, explained, knows, sentence, spans
 from studio.registry import DownloadRegistry
 from studio.state import Sample
 from studio.thumbnails import MOST_WAVE_S
@@ -215,11 +215,6 @@ def foot(
     return status_line(below, end=result.end, tools=tools)
 
 
-def title(key: str) -> str:
-    """A text as an attribute, which holds one language only: both of them."""
-    return html.escape(" / ".join(dict.fromkeys(text(key, language) for language in LANGUAGES)))
-
-
 def send(file: str, tab: str) -> str:
     """A button that sends a registered file to another tab."""
     return tool(both(f"ui.send.{tab}"), send=tab, file=file)
@@ -348,8 +343,8 @@ def evidence_strip(turn: AskResult, downloads: DownloadRegistry) -> str:
     )
     times = f'<p class="strip-times number"><span>{clock(0)}</span><span>{clock(info.duration_s)}</span></p>'
     return (
-        f'<div class="strip" role="group" aria-label="{title("ui.video.strip")}"><div class="strip-row">{frames}</div>'
-        f"{wave}{marks}{times}</div>"
+        f'<div class="strip" role="group" aria-label="{i18n.title("ui.video.strip")}">'
+        f'<div class="strip-row">{frames}</div>{wave}{marks}{times}</div>'
     )
 
 

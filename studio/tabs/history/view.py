@@ -9,7 +9,7 @@ from itertools import groupby
 
 from engines.index.history import Entry
 from studio import theme, views
-from studio.i18n import both
+from studio.i18n import both, title
 
 N_CHARACTERS = 240
 """Of the text of a result so much is shown."""
@@ -46,8 +46,8 @@ def _row(entry: Entry) -> str:
         f'<span class="entry-picture">{picture}</span><span class="entry-text">'
         f'<span class="entry-head"><b>{about}</b><span class="quiet number">{both(f"ui.history.{entry.task}")} · '
         f'{entry.at[11:16]}</span></span><span class="entry-said">{text}</span></span></button>'
-        f'<button type="button" class="row-away" data-delete="{entry.id}" title="{views.title("ui.history.delete")}" '
-        f'aria-label="{views.title("ui.history.delete")}: {about}">×</button></article>'
+        f'<button type="button" class="row-away" data-delete="{entry.id}" title="{title("ui.history.delete")}" '
+        f'aria-label="{title("ui.history.delete")}: {about}">×</button></article>'
     )
 
 

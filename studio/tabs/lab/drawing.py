@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.lab import Findings, Network, Part
 from studio import i18n
-from studio.i18n import both
+from studio.i18n import both, title
 from studio.tabs.lab.terms import key_of, translated
 
 NETWORK_JS = """(window.fusion.networks ??= []).push([element, (wanted) => trigger('choose', wanted)]);
@@ -91,24 +91,24 @@ def frame(name: str) -> str:
     """The place of the drawing with its controls. name: of the experiment."""
     button = '<button type="button" class="tool" data-act="{}" aria-label="{}">{}</button>'
     controls = (
-        button.format("back", _label("back"), "◀")
+        button.format("back", title("ui.lab.net.back"), "◀")
         + f'<button type="button" class="tool play" data-act="play"><span class="when-still">▶ '
         f'{both("ui.lab.net.play")}</span><span class="when-playing">❚❚ {both("ui.lab.net.pause")}</span></button>'
-        + button.format("next", _label("next"), "▶")
+        + button.format("next", title("ui.lab.net.next"), "▶")
         + f'<label class="pass"><span>{both("ui.lab.net.pass")}</span>'
         '<input type="range" min="0" max="1" value="1" step="1" data-pass></label>'
         f'<label class="slow"><input type="checkbox" data-slow checked> {both("ui.lab.net.slow")}</label>'
     )
     return (
-        f'<section class="network is-empty" id="lab-{name}-drawing" aria-label="{_label("title")}">'
+        f'<section class="network is-empty" id="lab-{name}-drawing" aria-label="{title("ui.lab.net.title")}">'
         f'<div class="net-head"><h3>{both("ui.lab.net.title")}</h3><p class="net-state number" role="status">'
         f'<span class="if-new">{both("ui.lab.net.untrained")}</span>'
         f'<span class="if-step">{both("ui.lab.net.step")} <b data-step></b></span>'
         f'<span class="if-held">· {both("ui.lab.net.held")}</span></p>'
         f'<label class="net-model"><span class="unseen">{both("ui.lab.net.model")}</span><select data-model></select>'
         "</label></div>"
-        f'<div class="net-examples" role="group" aria-label="{_label("example")}"><span>{both("ui.lab.net.example")}'
-        f'</span><span data-classes></span><button type="button" class="tool" data-act="other">'
+        f'<div class="net-examples" role="group" aria-label="{title("ui.lab.net.example")}"><span>'
+        f'{both("ui.lab.net.example")}</span><span data-classes></span><button type="button" class="tool" data-act="other">'
         f"{both('ui.lab.net.other')}</button></div>"
         f'<div class="net-canvas"><p class="stage net-wait"><i class="pulse"></i>{both("ui.lab.net.wait")}</p></div>'
         f'<div class="net-controls">{controls}</div>'
@@ -117,11 +117,6 @@ def frame(name: str) -> str:
         f'<div class="net-info" aria-live="polite"><p class="quiet">{both("ui.lab.net.hint")}</p></div>'
         f"<template data-words>{html.escape(json.dumps(_words(), ensure_ascii=False))}</template></section>"
     )
-
-
-def _label(word: str) -> str:
-    """A name for screen readers in both languages at once."""
-    return html.escape(" / ".join(i18n.text(f"ui.lab.net.{word}", language) for language in i18n.LANGUAGES))
 
 
 def _words() -> dict[str, list[str]]:

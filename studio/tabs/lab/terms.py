@@ -6,7 +6,6 @@ anything else (a label, the name of a folder) stays as it is.
 
 from __future__ import annotations
 
-import html
 import re
 from functools import lru_cache
 
@@ -35,10 +34,7 @@ def translated(word: str, language: str) -> str:
 
 def as_html(word: str, *, tag: str = "span") -> str:
     """A term in both languages as HTML (or, with tspan, SVG); the style sheet shows one."""
-    en, zh = (html.escape(translated(word, language)) for language in i18n.LANGUAGES)
-    if en == zh:
-        return en
-    return f'<{tag} class="t" lang="en">{en}</{tag}><{tag} class="t" lang="zh-CN">{zh}</{tag}>'
+    return i18n.spans(*(translated(word, language) for language in i18n.LANGUAGES), tag=tag)
 
 
 def as_text(word: str) -> str:
