@@ -107,8 +107,9 @@ def frame(name: str) -> str:
         f'<span class="if-held">· {both("ui.lab.net.held")}</span></p>'
         f'<label class="net-model"><span class="unseen">{both("ui.lab.net.model")}</span><select data-model></select>'
         "</label></div>"
-        f'<div class="net-examples" role="group" aria-label="{title("ui.lab.net.example")}"><span>'
-        f'{both("ui.lab.net.example")}</span><span data-classes></span><button type="button" class="tool" data-act="other">'
+        f'<div class="net-examples" role="group" aria-label="{title("ui.lab.net.example")}">'
+        f"<span>{both('ui.lab.net.example')}</span><span data-classes></span>"
+        f'<button type="button" class="tool" data-act="other">'
         f"{both('ui.lab.net.other')}</button></div>"
         f'<div class="net-canvas"><p class="stage net-wait"><i class="pulse"></i>{both("ui.lab.net.wait")}</p></div>'
         f'<div class="net-controls">{controls}</div>'
