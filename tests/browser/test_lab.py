@@ -327,7 +327,7 @@ def test_parts_are_reached_with_one_tab_stop_and_the_arrow_keys(wide):
 # --- slides -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_lesson_is_shown_as_slides_by_the_arrow_keys_and_left_by_escape(wide: Visit) -> None:
+def test_a_lesson_is_shown_as_slides_by_the_arrow_keys_and_left_by_escape(wide):
     turn_to(wide, "fusion")
     page = wide.page
     page.locator("#lab-fusion-lesson [data-slides]").click()

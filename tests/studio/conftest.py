@@ -9,8 +9,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
 
+import gradio as gr
 import numpy as np
 import pytest
 
@@ -178,3 +180,24 @@ def served(page_host, tmp_path_factory) -> Iterator[Served]:
     """The page over the scripted host, on a port of its own."""
     with start(page_host, home=tmp_path_factory.mktemp("home"), devices=("cpu",)) as served:
         yield served
+
+
+ME: Any = SimpleNamespace(session_hash="me", cookies={}, headers={})
+CHINESE: Any = SimpleNamespace(session_hash="me", cookies={"fusion_language": "zh"}, headers={})
+
+
+class Opened:
+    """A panel of the Lab and its events, each by the name of what it calls. module: the panel's `ui`."""
+
+    def __init__(self, state: AppState, module: ModuleType) -> None:
+        self.state = state
+        with gr.Blocks() as self.blocks:
+            self.page = module.create_ui(state)
+            module.wire(state, self.page)
+
+    def __call__(self, called: str, /, *values: Any, n: int = 0, me: Any = ME, **event: Any) -> Any:
+        """What the n-th event that calls this answers. event: what came with it, for those that carry something."""
+        act = [each.fn for each in self.blocks.fns.values() if each.name == called][n]
+        assert act is not None
+        answer = act(*((SimpleNamespace(**event),) if event else ()), me, *values)
+        return list(answer) if isinstance(answer, Iterator) else answer

@@ -93,7 +93,7 @@ class Page:
 # --- the tab ----------------------------------------------------------------------------------------------------------
 
 
-def test_every_experiment_has_a_panel_and_one_is_seen_at_once(state: AppState) -> None:
+def test_every_experiment_has_a_panel_and_one_is_seen_at_once(state):
     tab = laid_out(state)
     assert list(tab.frames) == [*EXPERIMENTS, *lab.OTHERS] == [value for _, value in tab.which.choices]
     assert [name for name, frame in tab.frames.items() if frame.visible] == [lab.FIRST]
@@ -101,7 +101,7 @@ def test_every_experiment_has_a_panel_and_one_is_seen_at_once(state: AppState) -
     assert shown == {"maml"}
 
 
-def test_the_owner_may_learn_from_a_folder_and_a_visitor_may_not(state: AppState, visitor: AppState) -> None:
+def test_the_owner_may_learn_from_a_folder_and_a_visitor_may_not(state, visitor):
     assert all(FOLDER in panel.parts for panel in laid_out(state).panels.values())
     panels = laid_out(visitor).panels
     assert all(FOLDER not in panel.parts for panel in panels.values())
@@ -110,7 +110,7 @@ def test_the_owner_may_learn_from_a_folder_and_a_visitor_may_not(state: AppState
 
 
 @pytest.mark.slow
-def test_the_page_is_laid_out_without_loading_torch() -> None:
+def test_the_page_is_laid_out_without_loading_torch():
     program = (
         "import studio.app, studio.lessons as lessons, sys; lessons.lesson('fusion', 'en'); "
         "print('torch' in sys.modules)"
@@ -122,9 +122,7 @@ def test_the_page_is_laid_out_without_loading_torch() -> None:
 # --- a run ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_watched_from_its_first_sign_to_its_end_and_can_be_saved(
-    state: AppState, panel: Panel, line: FairQueue, script: Script
-) -> None:
+def test_a_run_is_watched_from_its_first_sign_to_its_end_and_can_be_saved(state, panel, line, script):
     frames = lab.run_experiment(state, line, panel, "me", values_of(panel, seed=5, operator=["picture", "sum"]))
     assert "Preparing" in next(frames)[0]
     page = Page(frames)
@@ -139,9 +137,7 @@ def test_a_run_is_watched_from_its_first_sign_to_its_end_and_can_be_saved(
     assert not state.running.is_busy("me", panel.tab)
 
 
-def test_what_cannot_be_run_is_one_sentence_and_nothing_starts(
-    state: AppState, panel: Panel, line: FairQueue, script: Script
-) -> None:
+def test_what_cannot_be_run_is_one_sentence_and_nothing_starts(state, panel, line, script):
     *_, (shown, goes_on) = lab.run_experiment(state, line, panel, "me", values_of(panel, operator=[]))
     assert "is-error" in shown and "Ways of fusion" in shown and not goes_on
     assert script.asked == []
@@ -151,9 +147,7 @@ def test_what_cannot_be_run_is_one_sentence_and_nothing_starts(
     ("error", "sentence"),
     [(RequestError("test", "It has no sounds."), "It has no sounds."), (ValueError("x"), "not your fault")],
 )
-def test_what_goes_wrong_is_one_sentence_and_the_next_run_goes(
-    state: AppState, panel: Panel, line: FairQueue, script: Script, error: Exception, sentence: str
-) -> None:
+def test_what_goes_wrong_is_one_sentence_and_the_next_run_goes(state, panel, line, script, error, sentence):
     script.error = error
     assert sentence in Page(lab.run_experiment(state, line, panel, "me", values_of(panel))).last()
     script.error = None
@@ -167,22 +161,18 @@ def test_what_goes_wrong_is_one_sentence_and_the_next_run_goes(
 # --- from a folder ----------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_of_ones_own_is_learnt_from(
-    state: AppState, panel: Panel, line: FairQueue, script: Script, tmp_path: Path
-) -> None:
+def test_a_folder_of_ones_own_is_learnt_from(state, panel, line, script, tmp_path):
     script.may_end.set()
     Page(lab.run_experiment(state, line, panel, "me", values_of(panel, where=FOLDER, folder=str(tmp_path)))).last()
     assert script.asked[0][1] is MATERIAL
 
 
-def test_a_folder_that_is_not_there_is_one_sentence(
-    state: AppState, panel: Panel, line: FairQueue, script: Script
-) -> None:
+def test_a_folder_that_is_not_there_is_one_sentence(state, panel, line, script):
     *_, (shown, _) = lab.run_experiment(state, line, panel, "me", values_of(panel, where=FOLDER, folder="/no/such"))
     assert "There is no such folder" in shown and script.asked == []
 
 
-def test_a_visitor_who_forges_a_folder_learns_nothing(visitor: AppState, line: FairQueue, script: Script) -> None:
+def test_a_visitor_who_forges_a_folder_learns_nothing(visitor, line, script):
     panel = laid_out(visitor).panels["maml"]
     *_, (shown, _) = lab.run_experiment(visitor, line, panel, "me", values_of(panel, where=FOLDER))
     assert "is-error" in shown and script.asked == []
@@ -210,9 +200,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], list[Any]]:
     return give
 
 
-def test_an_opened_run_is_seen_at_once_then_measured_again(
-    state: AppState, panel: Panel, line: FairQueue, measured: Callable[[object], list[Any]]
-) -> None:
+def test_an_opened_run_is_seen_at_once_then_measured_again(state, panel, line, measured):
     found = finished()
     assert measured(found.tables[:1]) == []
     frames = lab.reopen(state, line, panel, "me", found, "")
@@ -231,22 +219,13 @@ def test_an_opened_run_is_seen_at_once_then_measured_again(
         (RequestError("test", "It learnt from another folder."), "It learnt from another folder."),
     ],
 )
-def test_what_is_no_longer_so_is_said_beside_what_was_kept(
-    state: AppState, panel: Panel, line: FairQueue, measured: Callable[[object], list[Any]], what: object, sentence: str
-) -> None:
+def test_what_is_no_longer_so_is_said_beside_what_was_kept(state, panel, line, measured, what, sentence):
     measured(what)
     last = Page(lab.reopen(state, line, panel, "me", finished(), "")).last()
     assert sentence in last and "is-done" in last and "3.0" in last
 
 
-def test_a_run_from_a_folder_is_measured_on_that_folder(
-    state: AppState,
-    panel: Panel,
-    line: FairQueue,
-    script: Script,
-    measured: Callable[[object], list[Any]],
-    tmp_path: Path,
-) -> None:
+def test_a_run_from_a_folder_is_measured_on_that_folder(state, panel, line, script, measured, tmp_path):
     own = replace(finished(), data=DatasetRecord("pets", "1" * 64, ("cat/a.jpg",)))
     given = measured(own.tables[:1])
     Page(lab.reopen(state, line, panel, "me", own, str(tmp_path))).last()
@@ -255,7 +234,7 @@ def test_a_run_from_a_folder_is_measured_on_that_folder(
     assert given == [MATERIAL, None, None]
 
 
-def test_the_dials_turn_to_what_an_opened_run_was_asked(panel: Panel) -> None:
+def test_the_dials_turn_to_what_an_opened_run_was_asked(panel):
     updates = panel.show(finished())
     assert updates[panel.parts["seed"]]["value"] == 7
     assert updates[panel.parts["operator"]]["value"] == ["picture", "sound", "attention"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -16,43 +14,21 @@ from engines.lab.masked_translation import words
 from studio.app import open_state
 from studio.components import media_input
 from studio.i18n import text
-from studio.state import AppState
 from studio.tabs.masking import ui as masking
-from studio.tabs.masking.ui import EXAMPLES, MODALITIES, WORDS, ModalityMasking, WordMasking
+from studio.tabs.masking.ui import EXAMPLES, MODALITIES, WORDS
 from tests.conftest import SAMPLES, write_photo
-
-ME: Any = SimpleNamespace(session_hash="me", cookies={}, headers={})
-CHINESE: Any = SimpleNamespace(session_hash="me", cookies={"fusion_language": "zh"}, headers={})
-
-
-class Opened:
-    """The panel and its events, each by the name of what it calls."""
-
-    def __init__(self, state: AppState) -> None:
-        self.state = state
-        with gr.Blocks() as self.blocks:
-            widgets = masking.create_ui(state)
-            masking.wire(state, widgets)
-        self.words: WordMasking = widgets[0]
-        self.modalities: ModalityMasking = widgets[1]
-
-    def __call__(self, called: str, /, *values: Any, n: int = 0, me: Any = ME, **event: Any) -> Any:
-        """What the n-th event that calls this answers. event: what came with it."""
-        act = [each.fn for each in self.blocks.fns.values() if each.name == called][n]
-        assert act is not None
-        answer = act(*((SimpleNamespace(**event),) if event else ()), me, *values)
-        return list(answer) if isinstance(answer, Iterator) else answer
+from tests.studio.conftest import CHINESE, Opened
 
 
 @pytest.fixture
 def opened(state) -> Opened:
-    return Opened(state)
+    return Opened(state, masking)
 
 
 @pytest.fixture
 def built(tmp_path, tiny_host) -> Opened:
     """The panel over the built-in host, which alone can do the first half."""
-    return Opened(open_state(tiny_host, home=tmp_path / "home", devices=("cpu",)))
+    return Opened(open_state(tiny_host, home=tmp_path / "home", devices=("cpu",)), masking)
 
 
 def uploaded(path: Path) -> dict[str, Any]:
@@ -113,7 +89,7 @@ def test_every_example_hides_a_noun_of_its_sentence():
 
 def test_both_translations_stream_into_one_card(built, photo_value):
     frames = built("act_translate", photo_value, "en-de", "A dog runs.", ["1"], 0.8)
-    page = built.words
+    page = built.page[0]
     assert "is-busy" in frames[0][page.result] and frames[0][page.stop]["visible"]
     assert not frames[0][page.run]["interactive"] and not frames[0][page.describe]["interactive"]
     last = frames[-1]
@@ -122,7 +98,7 @@ def test_both_translations_stream_into_one_card(built, photo_value):
 
 
 def test_another_model_and_missing_input_are_one_sentence_each(opened, photo_value):
-    result = opened.words.result
+    result = opened.page[0].result
     assert (
         "cannot write by text and photo" in opened("act_translate", photo_value, "en-de", "A dog.", [], 0.8)[-1][result]
     )
@@ -130,15 +106,13 @@ def test_another_model_and_missing_input_are_one_sentence_each(opened, photo_val
     whole = opened("act_translate", photo_value, "en-de", "A dog.", ["0", "1"], 0.8)[-1][result]
     assert "Leave at least one word" in whole and "请至少留下一个词" in whole and "is-error" in whole
     assert "Drop a photo first" in opened("act_describe", None, "en-de")[-1][result]
-    assert (
-        "Type a question first" in opened("act_ask", uploaded(SAMPLES / "dog.mp4"), " ")[-1][opened.modalities.result]
-    )
+    assert "Type a question first" in opened("act_ask", uploaded(SAMPLES / "dog.mp4"), " ")[-1][opened.page[1].result]
 
 
 def test_a_description_becomes_the_sentence_and_its_boxes(opened, photo_value):
     *_, last = opened("act_describe", photo_value, "de-en")
-    assert last[opened.words.sentence] == "Ein Hund läuft am Strand."
-    assert len(last[opened.words.chosen]["choices"]) == 5 and "is-empty" in last[opened.words.result]
+    assert last[opened.page[0].sentence] == "Ein Hund läuft am Strand."
+    assert len(last[opened.page[0].chosen]["choices"]) == 5 and "is-empty" in last[opened.page[0].result]
     (asked,) = opened.state.host.hosts()[0].requests
     assert isinstance(asked, CaptionRequest) and asked.language == "de"
 
@@ -146,15 +120,15 @@ def test_a_description_becomes_the_sentence_and_its_boxes(opened, photo_value):
 def test_a_sample_fills_the_panel_in_the_language_of_the_page(opened):
     (sample,) = (each for each in opened.state.samples if each.path.name == "dog.jpg")
     filled = opened("pick", sample=sample.file_id)
-    assert filled[opened.words.pair] == "en-de" and filled[opened.words.chosen]["value"] == ["1"]
-    assert opened("pick", sample=sample.file_id, me=CHINESE)[opened.words.pair] == "en-zh"
+    assert filled[opened.page[0].pair] == "en-de" and filled[opened.page[0].chosen]["value"] == ["1"]
+    assert opened("pick", sample=sample.file_id, me=CHINESE)[opened.page[0].pair] == "en-zh"
     (clip,) = (each for each in opened.state.samples if each.path.name == "dog.mp4")
-    assert opened("pick", n=1, sample=clip.file_id, me=CHINESE)[opened.modalities.question] == "能听到什么？"
+    assert opened("pick", n=1, sample=clip.file_id, me=CHINESE)[opened.page[1].question] == "能听到什么？"
 
 
 def test_three_answers_come_one_after_the_other(opened):
     frames = opened("act_ask", uploaded(SAMPLES / "dog.mp4"), "What barks?")
-    result = opened.modalities.result
+    result = opened.page[1].result
     assert text("ui.compare.next", "en") in frames[1][result] and frames[-1][result].count("A dog is barking.") == 3
     asked = [each for each in opened.state.host.hosts()[0].requests if isinstance(each, AskRequest)]
     assert [sorted(each.hide) for each in asked] == [[], ["picture"], ["sound"]]

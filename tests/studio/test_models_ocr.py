@@ -10,7 +10,6 @@ import pytest
 from engines import Cancel, Cancelled, RequestError
 from engines.media import ocr
 from studio import bootstrap
-from studio.state import AppState
 from studio.tabs.models import ocr as form
 
 
@@ -29,7 +28,7 @@ def pip(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-def test_the_tested_packages_are_installed_into_the_running_environment(pip: list[list[str]]) -> None:
+def test_the_tested_packages_are_installed_into_the_running_environment(pip):
     form.install_packages(Cancel())
     (command,) = pip
     assert command[:4] == [sys.executable, "-m", "pip", "install"]
@@ -44,14 +43,14 @@ def test_the_tested_packages_are_installed_into_the_running_environment(pip: lis
         ("ERROR: no matching distribution", "extra_failed"),
     ],
 )
-def test_a_failure_is_one_sentence(monkeypatch: pytest.MonkeyPatch, said: str, key: str) -> None:
+def test_a_failure_is_one_sentence(monkeypatch, said, key):
     monkeypatch.setattr(bootstrap, "run_installer", lambda command, **_: (True, [said]))
     with pytest.raises(RequestError) as failed:
         form.install_packages(Cancel())
     assert failed.value.message.key == f"error.{key}" and failed.value.zh != failed.value.en
 
 
-def test_a_stop_ends_the_installer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_ends_the_installer(monkeypatch):
     def run(command: list[str], *, hear: object) -> tuple[bool, list[str]]:
         assert callable(hear)
         hear("Collecting rapidocr")
@@ -64,25 +63,25 @@ def test_a_stop_ends_the_installer(monkeypatch: pytest.MonkeyPatch) -> None:
         form.install_packages(cancel)
 
 
-def test_the_page_says_that_they_are_read_once_installed(owner: AppState, pip: list[list[str]]) -> None:
+def test_the_page_says_that_they_are_read_once_installed(owner, pip):
     assert "120 MB" in form.view()
     *_, (shown, is_running) = form.install(owner, "me")
     assert "Photos and clips are read" in shown and not is_running and len(pip) == 1
 
 
-def test_a_visitor_installs_nothing(visitor: AppState, pip: list[list[str]]) -> None:
+def test_a_visitor_installs_nothing(visitor, pip):
     *_, (shown, _) = form.install(visitor, "me")
     assert "is-error" in shown and not pip
 
 
-def test_a_failed_installation_leaves_the_page_as_it_was(owner: AppState, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_installation_leaves_the_page_as_it_was(owner, monkeypatch):
     monkeypatch.setattr(ocr, "is_installed", lambda: False)
     monkeypatch.setattr(bootstrap, "run_installer", lambda command, **_: (True, ["getaddrinfo failed"]))
     *_, (shown, _) = form.install(owner, "me")
     assert "no package index answers" in shown and "is-error" in shown
 
 
-def test_a_run_of_the_installer_can_be_heard_and_stopped() -> None:
+def test_a_run_of_the_installer_can_be_heard_and_stopped():
     heard: list[str] = []
     failed, said = bootstrap.run_installer([sys.executable, "-c", "print('one'); print('two')"], hear=heard.append)
     assert not failed and heard == said == ["one", "two"]

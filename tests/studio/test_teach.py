@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,36 +9,17 @@ from gradio import utils
 
 from engines.lab.fewshot import MAX_LABELS
 from studio import stream
-from studio.state import AppState
 from studio.tabs.teach import ui as teach
 from studio.tabs.teach.ui import NEW, Teach
 from tests.conftest import write_photo
+from tests.studio.conftest import CHINESE, Opened
 
 pytestmark = pytest.mark.usefixtures("plain_head")
-ME: Any = SimpleNamespace(session_hash="me", cookies={}, headers={})
-CHINESE: Any = SimpleNamespace(session_hash="me", cookies={"fusion_language": "zh"}, headers={})
-
-
-class Opened:
-    """The page and its events, each by the name of what it calls."""
-
-    def __init__(self, state: AppState) -> None:
-        self.state = state
-        with gr.Blocks() as self.blocks:
-            self.page: Teach = teach.create_ui(state)
-            teach.wire(state, self.page)
-
-    def __call__(self, called: str, /, *values: Any, n: int = 0, **event: Any) -> Any:
-        """What the n-th event that calls this answers. event: what came with it, for those that carry something."""
-        act = [each.fn for each in self.blocks.fns.values() if each.name == called][n]
-        assert act is not None
-        answer = act(*((SimpleNamespace(**event),) if event else ()), ME, *values)
-        return list(answer) if isinstance(answer, Iterator) else answer
 
 
 @pytest.fixture
 def opened(state) -> Opened:
-    return Opened(state)
+    return Opened(state, teach)
 
 
 @pytest.fixture
@@ -160,5 +140,5 @@ def test_what_goes_wrong_is_told_in_the_language_of_the_page():
 
 
 def test_without_samples_there_is_no_example_to_fill_in(state):
-    assert Opened(state).page.example.visible
-    assert not Opened(replace(state, samples=())).page.example.visible
+    assert Opened(state, teach).page.example.visible
+    assert not Opened(replace(state, samples=()), teach).page.example.visible
