@@ -44,8 +44,7 @@ from studio.label_store import LabelStore
 from studio.registry import DownloadRegistry
 from studio.sharing import Lock, is_loopback, new_password, open_tunnel, stay_offline
 from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
-from studio.tabs import caption, search, video
-from studio.tabs.history import ui as history
+from studio.tabs import caption, history, search, video
 from studio.tabs.lab import ui as lab
 from studio.tabs.models import ui as models
 from studio.tabs.panel import Panel

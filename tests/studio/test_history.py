@@ -15,7 +15,7 @@ from studio import addresses, cards, history_recorder, stream, views
 from studio.history_recorder import HistoryRecorder
 from studio.state import AppState
 from studio.tabs import caption as caption_tab
-from studio.tabs.history.view import entries
+from studio.tabs.history import entries
 from studio.tabs.panel import Panel
 from tests.fake_host import FakeHost
 
