@@ -26,8 +26,8 @@ from engines.decoding import DecodeOptions, generate
 from engines.errors import MediaError, Message
 from engines.index.rows import Source
 from engines.meaning import Meaning
-from engines.media.loudness import QUIET_RMS, STEP_S, is_quiet, loudness
 from engines.media.refusals import MIN_SOUND_S
+from engines.media.segment import QUIET_RMS, STEP_S, is_quiet, loudness
 from engines.model.checkpoint import Checkpoint
 from engines.model.concepts import Name, NameTable, listed, names
 from engines.model.features import log_mel, photo_tensor

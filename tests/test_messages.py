@@ -13,7 +13,7 @@ from pathlib import Path
 from engines import errors
 from engines.errors import MediaError, Message, RequestError, UserError
 from engines.hosts import hub, openai_client
-from engines.media import notes, refusals
+from engines.media import refusals
 
 ROOT = Path(__file__).resolve().parents[1]
 CHINESE = json.loads((ROOT / "assets" / "locales" / "zh.json").read_text(encoding="utf-8"))
@@ -52,7 +52,6 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
 PASSED_ON = {
     "engines/errors.py": "prefixes the key of an error",
     "engines/index/history.py": "makes a kept message again",
-    "engines/media/notes.py": "takes key and sentence from its table",
     "engines/hosts/openai_client.py": "takes key and sentence from its table",
     "engines/media/refusals.py": "takes key and sentence from its table",
     "engines/media/child.py": "makes the error of another process again",
@@ -83,7 +82,7 @@ def sentences() -> dict[str, set[str]]:
     ):
         for key, english in table.items():
             found[f"error.{prefix}_{key}"] = {english}
-    found |= {f"note.{key}": {english} for key, english in notes.SENTENCES.items()}
+    found |= {f"note.{key}": {english} for key, english in refusals.NOTES.items()}
     return found
 
 

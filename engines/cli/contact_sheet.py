@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 
 from engines import media
 from engines.errors import MediaError
-from engines.protocol import Hit, Photo, SearchResult
-
-SIDE_PX = 320
-"""The longer side of a thumbnail."""
+from engines.protocol import Hit, SearchResult
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -41,39 +37,24 @@ def contact_sheet(result: SearchResult) -> str:
 
 
 def _figure(hit: Hit) -> str:
-    photo = _picture(hit)
-    shown = f'<div class="none">{hit.kind}</div>' if photo is None else f'<img alt="" src="{_data(photo)}">'
+    jpeg = _picture(hit)
+    shown = f'<div class="none">{hit.kind}</div>' if jpeg is None else f'<img alt="" src="{_data(jpeg)}">'
     span = f" · {hit.start_s:.0f}-{hit.end_s:.0f} s" if hit.end_s > 0.0 else ""
     about = f"{hit.fit:.0%} · {hit.kind}{span}"
     text = f"<p>{html.escape(hit.text[:200])}</p>" if hit.text else ""
-    name = html.escape(_printable(hit.path.name))
+    name = html.escape(hit.path.name.encode("utf-8", "replace").decode())
     link = html.escape(hit.path.absolute().as_uri())
     return f'<figure><a href="{link}">{shown}</a><figcaption>{about}<br>{name}{text}</figcaption></figure>'
 
 
-def _picture(hit: Hit) -> Photo | None:
-    """A photo, or a clip's frame where the hit begins; None for what cannot be seen or read any longer."""
+def _picture(hit: Hit) -> bytes | None:
+    """A photo, or a clip's frame where the hit begins, as JPEG; None for what cannot be seen or read any longer."""
     try:
-        if hit.kind == "photo":
-            return media.load_photo(hit.path, max_side=SIDE_PX)
-        if hit.kind == "clip":
-            clip = media.load_clip(hit.path, start_s=hit.start_s, max_s=1.0, max_side=SIDE_PX, n_frames=1)
-            return Photo(clip.frames[0]) if clip.frames else None
+        jpeg = media.thumbnail(hit.path, at_s=hit.start_s).jpeg if hit.kind in ("photo", "clip") else None
     except MediaError:
         return None
-    return None
+    return None if jpeg is None else jpeg.tobytes()
 
 
-def _data(photo: Photo) -> str:
-    from PIL import Image
-
-    held = io.BytesIO()
-    Image.fromarray(photo.pixels).save(held, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(held.getvalue()).decode()}"
-
-
-def _printable(name: str) -> str:
-    return name.encode("utf-8", "replace").decode()
-
-
-__all__ = ["SIDE_PX", "contact_sheet"]
+def _data(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from engines.errors import MediaError
+
 _HEAD_BYTES = 4096
 """How much of standard input is looked at to tell a list of paths from media."""
 N_NAMED = 10
@@ -84,7 +86,9 @@ def named(word: str) -> Path:
 
 def media_in(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
     """Ordinary files with one of these suffixes in a folder and below, by name; hidden ones are left out."""
-    return (path for path in _visible(folder) if path.suffix.lower() in suffixes and path.is_file())
+    from engines import media
+
+    return (path for path in media.visible(folder) if path.suffix.lower() in suffixes and path.is_file())
 
 
 def passed_over(names: Sequence[str], n: int) -> str:
@@ -93,16 +97,9 @@ def passed_over(names: Sequence[str], n: int) -> str:
     return f"passed over {n} {'file' if n == 1 else 'files'}: {', '.join(shown)}{', ...' if n > len(shown) else ''}"
 
 
-def _visible(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
-
-
 def _holds(path: Path, suffixes: Collection[str]) -> bool:
     """Whether a file whose ending says nothing holds what files with these suffixes do."""
     from engines import media
-    from engines.errors import MediaError
 
     kinds = {"photo": media.PHOTO_SUFFIXES, "sound": media.SOUND_SUFFIXES, "clip": media.CLIP_SUFFIXES}
     suffix = path.suffix.lower()
@@ -110,15 +107,17 @@ def _holds(path: Path, suffixes: Collection[str]) -> bool:
         return False
     wanted = {kind for kind, of_kind in kinds.items() if of_kind <= frozenset(suffixes)}
     try:
-        return bool(wanted) and media.looks_like_media(media.head(path)) and media.probe(path).kind in wanted
+        return bool(wanted) and media.may_hold_media(path) and media.probe(path).kind in wanted
     except MediaError:
         return False
 
 
 def _expanded(word: str, suffixes: Collection[str], passed: list[str]) -> Iterator[Input]:
+    from engines import media
+
     path = Path(word).expanduser()
     if path.is_dir():
-        for file in _visible(path):
+        for file in media.visible(path):
             if (file.suffix.lower() in suffixes and file.is_file()) or _holds(file, suffixes):
                 yield Input(file, str(file), file.relative_to(path).with_suffix(""))
             else:

@@ -13,7 +13,7 @@ import numpy as np
 
 from engines import media as files
 from engines.errors import AbilityError, MediaError, Message
-from engines.media.loudness import is_quiet
+from engines.media.segment import is_quiet
 from engines.protocol import RATE_HZ, AskRequest, CaptionRequest, Clip, Media, Modality, Photo, Sound, TranslateRequest
 
 N_FRAMES = 8

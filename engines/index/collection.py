@@ -10,7 +10,6 @@ Scores are cosines in the shared space.
 from __future__ import annotations
 
 import errno
-import hashlib
 import math
 import os
 import sqlite3
@@ -25,7 +24,21 @@ import numpy as np
 
 from engines.errors import CollectionError
 from engines.index.matrix import Matrix, unit
-from engines.index.rows import NUMBERS, SOURCES, FileMean, Row, Source, kind_of, number, source_of
+from engines.index.rows import (
+    NUMBERS,
+    SOURCES,
+    FileMean,
+    Row,
+    Source,
+    check_width,
+    kind_of,
+    missing,
+    number,
+    of_other_model,
+    same_bytes_ns,
+    source_of,
+    stamp,
+)  # fmt: skip
 from engines.protocol import KINDS, Filter, Kind, Metadata
 
 _APPLICATION_ID = 0x46757331  # "Fus1" in the SQLite header tells a collection from any other database
@@ -83,9 +96,7 @@ class Collection:
         self._folder = file.parent.resolve()
         self._lock = threading.RLock()
         if not create and not file.is_file():
-            raise CollectionError(
-                "collection_missing", "There is no collection {name}; index a folder first.", name=file.name
-            )
+            raise missing(file.name)
         with self._speaking():
             if create:
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -147,20 +158,13 @@ class Collection:
         known = self._all(
             "SELECT digest, size, modified_ns FROM files WHERE path = ? AND failure IS NULL", self._key(path)
         )
-        stamp = _stamp(path)
-        if not known or stamp is None or known[0][1] != stamp[0]:
+        now_ns = same_bytes_ns(path, *known[0]) if known else None
+        if now_ns is None:
             return False
-        if known[0][1:] == stamp:
-            return True
-        try:
-            with path.open("rb") as file:
-                same = hashlib.file_digest(file, "sha256").hexdigest() == known[0][0]
-        except OSError:  # whoever reads it next will say why
-            return False
-        if same:
+        if now_ns != known[0][2]:
             with self._transaction():
-                self._db.execute("UPDATE files SET modified_ns = ? WHERE path = ?", (stamp[1], self._key(path)))
-        return same
+                self._db.execute("UPDATE files SET modified_ns = ? WHERE path = ?", (now_ns, self._key(path)))
+        return True
 
     # --- changing it ---
 
@@ -180,11 +184,7 @@ class Collection:
         query = "INSERT INTO rows (file_id, kind, start_s, end_s, text, vector) VALUES (?, ?, ?, ?, ?, ?)"
         with self._lock:  # until the matrix has the rows too, or another thread might read them twice
             with self._transaction():
-                widths = {len(vector) for vector in vectors}
-                if self._matrix.width is not None:
-                    widths.add(self._matrix.width)
-                if len(widths) > 1:
-                    raise ValueError(f"vectors of {sorted(widths)} numbers in one collection")
+                check_width(vectors, self._matrix.width)
                 file_id = self._replace_file(path, digest, None)
                 if metadata is not None:
                     self._describe(file_id, metadata)
@@ -348,11 +348,7 @@ class Collection:
         # with a write-ahead log this is safe against a kill; a power cut may undo the last files, never harm the rest
         self._db.execute("PRAGMA synchronous = NORMAL")
         if model_digest is not None and self.model_digest != model_digest:
-            raise CollectionError(
-                "collection_of_other_model",
-                "{name} was made by another model, and this one cannot read it; index the folder again.",
-                name=self._name,
-            )
+            raise of_other_model(self._name)
 
     def _make(self, model_digest: str) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -433,7 +429,7 @@ class Collection:
 
     def _replace_file(self, path: Path, digest: str, failure: str | None) -> int:
         self._drop_file(path)
-        size, modified_ns = _stamp(path) or (-1, -1)  # gone already: never unchanged
+        size, modified_ns = stamp(path)  # of one that is gone already: never unchanged
         values = (self._key(path), digest, size, modified_ns, failure)
         query = "INSERT INTO files (path, digest, size, modified_ns, failure) VALUES (?, ?, ?, ?, ?)"
         return int(self._db.execute(query, values).lastrowid or 0)
@@ -501,15 +497,6 @@ def _distance_km(a: tuple[float, float], b: tuple[float, float]) -> float:
     half = math.sin((lat_b - lat_a) / 2) ** 2
     half += math.cos(lat_a) * math.cos(lat_b) * math.sin((lon_b - lon_a) / 2) ** 2
     return 2 * 6371.0 * math.asin(min(1.0, math.sqrt(half)))
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """(size, time of change in ns), None if the file is not there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def discard(file: Path) -> None:

@@ -29,7 +29,19 @@ import numpy as np
 
 from engines.errors import CollectionError, RequestError
 from engines.index.matrix import Matrix, unit
-from engines.index.rows import SOURCES, Row, Source, kind_of, number, source_of
+from engines.index.rows import (
+    SOURCES,
+    Row,
+    Source,
+    check_width,
+    kind_of,
+    missing,
+    number,
+    of_other_model,
+    same_bytes_ns,
+    source_of,
+    stamp,
+)  # fmt: skip
 from engines.protocol import Filter, Kind, Metadata
 
 _TABLE = "collection"
@@ -87,9 +99,7 @@ class LanceCollection:
                 self._db = self._lancedb.connect(place) if Path(place).is_dir() else None
             table = self._opened()
         if table is None and not create:
-            raise CollectionError(
-                "collection_missing", "There is no collection {name}; index a folder first.", name=self._name
-            )
+            raise missing(self._name)
         with self._speaking():
             self._table = self._made(model_digest or "") if table is None else table
             note = self._table.schema.metadata or {}
@@ -100,11 +110,7 @@ class LanceCollection:
                 name=self._name,
             )
         if model_digest is not None and self.model_digest != model_digest:
-            raise CollectionError(
-                "collection_of_other_model",
-                "{name} was made by another model, and this one cannot read it; index the folder again.",
-                name=self._name,
-            )
+            raise of_other_model(self._name)
 
     def __enter__(self) -> LanceCollection:
         return self
@@ -148,23 +154,18 @@ class LanceCollection:
     def unchanged(self, path: Path) -> bool:
         """Whether a file was put here as it is now. Its bytes are read only if its time stamp alone has changed."""
         known = self._files().get(_key(path))
-        try:
-            status = path.stat()
-            if known is None or known.failure is not None or known.size != status.st_size:
-                return False
-            if known.modified_ns == status.st_mtime_ns:
-                return True
-            with path.open("rb") as file:
-                same = hashlib.file_digest(file, "sha256").hexdigest() == known.digest
-        except OSError:  # whoever reads it next will say why
+        if known is None or known.failure is not None:
             return False
-        if same:
+        now_ns = same_bytes_ns(path, known.digest, known.size, known.modified_ns)
+        if now_ns is None:
+            return False
+        if now_ns != known.modified_ns:
             with self._speaking():
                 mark = f"file = '{_key(path)}' AND kind = {_FILE}"
-                self._table.update(where=mark, values={"modified_ns": status.st_mtime_ns})
-                self._files()[_key(path)] = replace(known, modified_ns=status.st_mtime_ns)
+                self._table.update(where=mark, values={"modified_ns": now_ns})
+                self._files()[_key(path)] = replace(known, modified_ns=now_ns)
                 self._changed(0)
-        return same
+        return True
 
     # --- changing it ---
 
@@ -183,9 +184,7 @@ class LanceCollection:
         vectors = [unit(row.vector) for row in rows]
         with self._lock:
             width = self._width()
-            widths = {len(vector) for vector in vectors} | ({width} if width is not None else set())
-            if len(widths) > 1:
-                raise ValueError(f"vectors of {sorted(widths)} numbers in one collection")
+            check_width(vectors, width)
             if vectors and width is None:
                 with self._speaking():
                     self._table.add_columns(self._arrow.field("vector", self._vectors(len(vectors[0]))))
@@ -327,11 +326,7 @@ class LanceCollection:
 
     def _write(self, path: Path, digest: str, failure: str | None, rows: Sequence[tuple[Row, int, np.ndarray]]) -> None:
         key, name = _key(path), os.fsencode(path)
-        try:
-            status = path.stat()
-            size, modified_ns = status.st_size, status.st_mtime_ns
-        except OSError:  # gone already: never unchanged
-            size, modified_ns = -1, -1
+        size, modified_ns = stamp(path)  # of one that is gone already: never unchanged
         if key in self._files():
             self._drop([key])
         common = {"file": key, "path": name, "digest": digest, "size": size, "modified_ns": modified_ns}

@@ -1,12 +1,16 @@
-"""What a collection holds: rows, and the number that stands for what a row is."""
+"""What collections of both sorts hold and check: rows, the number that stands for what a row is, files as they were."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 
+from engines.errors import CollectionError
 from engines.protocol import KINDS, Kind
 
 Source: TypeAlias = Literal["", "heard", "said", "written"]
@@ -57,3 +61,50 @@ def source_of(number: int) -> Source:
 
 
 NUMBERS = frozenset(number(kind, source) for kind in KINDS for source in SOURCES)
+
+
+def missing(name: str) -> CollectionError:
+    return CollectionError("collection_missing", "There is no collection {name}; index a folder first.", name=name)
+
+
+def of_other_model(name: str) -> CollectionError:
+    return CollectionError(
+        "collection_of_other_model",
+        "{name} was made by another model, and this one cannot read it; index the folder again.",
+        name=name,
+    )
+
+
+def check_width(vectors: Iterable[np.ndarray], width: int | None) -> None:
+    """Raise ValueError for vectors that are not all of one length, which is `width` where that is known."""
+    widths = {len(vector) for vector in vectors} | ({width} if width is not None else set())
+    if len(widths) > 1:
+        raise ValueError(f"vectors of {sorted(widths)} numbers in one collection")
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """(size, time of change in ns) of a file; (-1, -1), which no file has, where it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def same_bytes_ns(path: Path, digest: str, size: int, modified_ns: int) -> int | None:
+    """The time of change of a file that has the bytes it had, None where it has others or is gone. They are read only
+    if the time alone is another."""
+    now = stamp(path)
+    if now == (-1, -1) or now[0] != size:
+        return None
+    if now[1] == modified_ns:
+        return modified_ns
+    try:
+        return now[1] if sha256(path) == digest else None
+    except OSError:  # whoever reads it next will say why
+        return None
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,6 @@ It is worth something only to the model that made it, and each entry only while 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from engines.index.collection import Collection
-from engines.index.rows import Row
+from engines.index.rows import Row, sha256
 from engines.protocol import Metadata
 
 
@@ -24,7 +23,7 @@ def save(file: Path, collection: Path, folder: Path, metadata: Mapping[Path, Met
     with Collection(collection) as opened:
         entries = {
             path.name: {
-                "sha256": _sha256(path),
+                "sha256": sha256(path),
                 "metadata": asdict(metadata.get(path, Metadata())),
                 "words": opened.words_were_read(path),
                 "rows": [_plain(row) for row in opened.rows_of(path)],
@@ -50,7 +49,7 @@ def load(file: Path, collection: Path, folder: Path, model_digest: str) -> bool:
     with Collection(collection, model_digest=model_digest, create=True) as made:
         for name, entry in shipped["files"].items():
             path = folder / name
-            if path.is_file() and _sha256(path) == entry["sha256"]:
+            if path.is_file() and sha256(path) == entry["sha256"]:
                 rows = [_row(str(path), plain) for plain in entry["rows"]]
                 metadata, words_were_read = Metadata(**entry["metadata"]), entry.get("words", False)
                 made.put(path, entry["sha256"], rows, metadata, words_were_read=words_were_read)
@@ -68,8 +67,3 @@ def _plain(row: Row) -> dict[str, object]:
 def _row(path: str, plain: dict[str, object]) -> Row:
     vector = np.frombuffer(base64.b64decode(str(plain["vector"])), "<f2").astype(np.float32)
     return Row(path, **{**plain, "vector": vector})  # type: ignore[arg-type]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -23,10 +23,9 @@ import numpy as np
 from engines.media import reading, texts, tracks
 from engines.media.ahead import ahead, waited
 from engines.media.child import apart, apart_in_turn
-from engines.media.opening import head, is_ordinary, open_file
+from engines.media.opening import is_ordinary, may_hold_media, open_file, visible
 from engines.media.reading import MAX_FRAMES, MediaInfo, Words
 from engines.media.refusals import MAX_PIXELS, MAX_SECONDS, refusal
-from engines.media.sniffing import looks_like_media
 from engines.media.thumbnails import thumbnail
 from engines.protocol import RATE_HZ
 
@@ -42,20 +41,20 @@ __all__ = [
     "Words",
     "ahead",
     "content_digest",
-    "head",
     "is_ordinary",
     "load_clip",
     "load_metadata",
     "load_photo",
     "load_sound",
     "load_text",
-    "looks_like_media",
+    "may_hold_media",
     "probe",
     "probe_sound",
     "resample",
     "stream_sound",
     "stream_words",
     "thumbnail",
+    "visible",
     "waited",
 ]
 

@@ -20,9 +20,16 @@ import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageFile, UnidentifiedImageError
 
 from engines.media import animations, budget
-from engines.media.notes import note
 from engines.media.opening import head, open_file
-from engines.media.refusals import MAX_FRAME_PIXELS, MAX_PIXELS, MAX_SCALED_PIXELS, MAX_SECONDS, is_playlist, refusal
+from engines.media.refusals import (
+    MAX_FRAME_PIXELS,
+    MAX_PIXELS,
+    MAX_SCALED_PIXELS,
+    MAX_SECONDS,
+    is_playlist,
+    note,
+    refusal,
+)
 from engines.protocol import Photo
 
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "PSD", "TIFF", "WEBP")

@@ -19,8 +19,7 @@ from PIL import Image
 from engines.errors import MediaError, Message
 from engines.media import ocr, photos, tracks
 from engines.media.metadata import load_metadata
-from engines.media.notes import note
-from engines.media.refusals import refusal
+from engines.media.refusals import note, refusal
 from engines.media.texts import load_text
 from engines.protocol import RATE_HZ, Clip, Photo, Sound
 

@@ -1,10 +1,10 @@
-"""What is not read: the limits, and the sentences that say so."""
+"""What is said of a file: why it is not read, and how it was read where something was mended or left out."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from engines.errors import MediaError
+from engines.errors import MediaError, Message
 
 MAX_PIXELS = 2**28 // 3
 """Pixels of one photo: a quarter GiB as 24-bit colour, the size at which Pillow itself begins to warn."""
@@ -51,6 +51,15 @@ SENTENCES = {
     "past_the_end": "{name} ends before {start_s:.1f} seconds; choose an earlier time.",
 }
 
+NOTES = {
+    "cut_short": "The file is cut short; this is what is there of it.",
+    "only_beginning": "Decoding the file takes long, so only its beginning was looked at.",
+    "stretched": "The picture uses a small part of its range of brightness and was stretched to all of it.",
+    "dark_ground": "The picture is bright on transparency and was laid on a dark ground.",
+    "very_quiet": "The sound is very quiet and was made louder.",
+    "other_tracks": "Sound track {number} of {n_tracks} ({languages}) was heard; another can be chosen by its number.",
+}
+
 
 def refusal(why: str, path: Path, *, start_s: float = 0.0, n_pixels: int = MAX_PIXELS, n_tracks: int = 0) -> MediaError:
     """The error for one of the reasons above, naming the file without its folder. n_pixels: how many would be read."""
@@ -72,3 +81,8 @@ def is_playlist(first: bytes, suffix: str) -> bool:
         return any(mark in text for mark in _PLAYLIST_HEADS)
     # a list without a head is told by its suffix, as long as it is text
     return text.startswith(_PLAYLIST_HEADS) or (suffix.lower() in _PLAYLIST_SUFFIXES and b"\0" not in text)
+
+
+def note(key: str, **values: object) -> Message:
+    """One of the notes above."""
+    return Message(f"note.{key}", NOTES[key], **values)

@@ -1,4 +1,4 @@
-"""Cut long sound at pauses, found by loudness, so that a model gets at most 15 s at a time.
+"""How loud a sound is; long sound cut at its pauses, so that a model gets at most 15 s at a time.
 
 Memory is constant: less than a minute of samples is held at a time.
 """
@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.media.loudness import QUIET_RMS, STEP_S, loudness
 from engines.protocol import RATE_HZ
 
+STEP_S = 0.02
+"""Loudness is taken over this long, as long as one token of the sound tower."""
+QUIET_RMS = 10.0 ** (-55.0 / 20.0)
+"""A sound that never gets louder than -55 dB of full scale holds nothing to hear: below microphone hiss."""
 EARLIEST_CUT_S = 4.0
 """Before this a chunk is too short to be worth a window of its own."""
 LATEST_CUT_S = 14.0
@@ -24,6 +27,18 @@ PAUSE_S = 0.2
 """Shorter lulls are the closures of p, t and k."""
 MARGIN_S = 0.3
 """Silence kept on both sides of what is loud."""
+
+
+def loudness(samples: np.ndarray) -> np.ndarray:
+    """Root mean square of each 20 ms at 16 kHz: (n,) -> (ceil(n / 320),)."""
+    step = round(STEP_S * RATE_HZ)
+    padded = np.pad(samples, (0, -len(samples) % step)).reshape(-1, step)
+    return np.sqrt((padded.astype(np.float32) ** 2).mean(1))
+
+
+def is_quiet(samples: np.ndarray) -> bool:
+    """Whether no 20 ms of a sound rise above the energy gate."""
+    return len(samples) == 0 or float(loudness(samples).max()) < QUIET_RMS
 
 
 @dataclass(frozen=True, eq=False)

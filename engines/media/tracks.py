@@ -22,9 +22,9 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from engines.media import budget
-from engines.media.loudness import loudness
 from engines.media.opening import open_file
 from engines.media.refusals import MAX_FRAME_PIXELS, MAX_SECONDS, MAX_TRACKS, MIN_SOUND_S, refusal
+from engines.media.segment import loudness
 from engines.protocol import RATE_HZ
 
 _FORMATS = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -420,31 +419,12 @@ def _found(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     if folder.is_file():
         return [folder], ()
     found, passed = [], []
-    for path in _visible(folder):
-        if files.is_ordinary(path) and (path.suffix.lower() in INDEXED_SUFFIXES or _looks_like_media(path)):
+    for path in files.visible(folder):
+        if files.is_ordinary(path) and (path.suffix.lower() in INDEXED_SUFFIXES or files.may_hold_media(path)):
             found.append(path)
         elif path.exists():
             passed.append(_printable(path.name))
     return found, tuple(passed)
-
-
-def _visible(folder: Path) -> Iterator[Path]:
-    seen: set[str] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
-
-
-def _looks_like_media(path: Path) -> bool:
-    try:
-        return files.looks_like_media(files.head(path))
-    except MediaError:  # empty, or not to be read
-        return False
 
 
 def _rows(space: Space, path: Path) -> Generator[None, None, tuple[Row, ...]]:

@@ -6,7 +6,6 @@ What a model takes is what its checkpoint has processors for. A clip goes in as 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from PIL import Image
 from engines.hosts.dialogue import Dialogue
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
-from engines.hosts.pretrained.generation import GenerationLock, is_cut
+from engines.hosts.pretrained.generation import GenerationLock
 from engines.hosts.prompts import Turn
 from engines.hosts.results import Steps, Written
 from engines.protocol import (
@@ -83,18 +82,9 @@ class Chat:
         """What the model says to a conversation, as it grows; often unchanged, so that a stop is heard."""
         inputs = yield from self._lock.run(lambda: self._inputs(turns), Written())
         prompt = inputs["input_ids"][0].tolist()
-        n_prompt = len(prompt)
-        options = {"max_new_tokens": n_new, "do_sample": False, "num_beams": 1}
-        reply, n_known = Written(), 0
-        work = partial(self._model.generate, **inputs, **options)
-        with closing(self._lock.generate(lambda extra: work(**extra))) as generation:
-            for ids in generation:
-                if len(ids) != n_known:
-                    n_known = len(ids)
-                    new = ids[n_prompt:] if ids[:n_prompt] == prompt else ids  # the last comes with its prompt
-                    text = str(self._tokenizer.decode(new, skip_special_tokens=True)).strip().rstrip("\ufffd")
-                    reply = Written(text, is_cut(new, n_new, self._model.generation_config.eos_token_id))
-                yield reply
+        decode = partial(self._tokenizer.decode, skip_special_tokens=True)
+        ends = self._model.generation_config.eos_token_id
+        yield from self._lock.texts(self._model, inputs, n_new, decode, ends, prompt)
 
     def _inputs(self, turns: Sequence[Turn]) -> dict[str, Any]:
         messages = [self._message(turn) for turn in turns]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, TypeAlias, TypeVar
 
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
+
+from engines.hosts.results import Written
 
 WAIT_S = 0.05
 """How often whoever reads hears from a text that does not grow, so that a stop is heard too."""
@@ -102,6 +104,30 @@ class GenerationLock:
             raise ended[0]
         if ended and isinstance(ended[0], torch.Tensor):
             yield ended[0].reshape(-1).tolist()
+
+    def texts(
+        self,
+        model: Any,
+        inputs: Mapping[str, Any],
+        n_new: int,
+        decode: Callable[[list[int]], str],
+        ends: int | Sequence[int | None] | None,
+        prompt: Sequence[int] = (),
+    ) -> Generator[Written]:
+        """What a model writes, the likeliest token each time, as it grows; often unchanged, so that a stop is heard.
+
+        n_new: the most tokens. decode: of token ids. ends: the tokens that end a text. prompt: of a model that has only
+        a decoder, which gives it back before the whole text.
+        """
+        options = {"max_new_tokens": n_new, "do_sample": False, "num_beams": 1}
+        written, n_known = Written(), 0
+        with closing(self.generate(lambda extra: model.generate(**inputs, **options, **extra))) as generation:
+            for ids in generation:
+                if len(ids) != n_known:
+                    n_known = len(ids)
+                    new = ids[len(prompt) :] if ids[: len(prompt)] == list(prompt) else ids
+                    written = Written(decode(new).strip().rstrip("\ufffd"), is_cut(new, n_new, ends))
+                yield written
 
     def run(self, work: Callable[[], T], meanwhile: Y) -> Generator[Y, None, T]:
         """Run work that cannot be stopped half-way: yield `meanwhile` until it is done, return what it returned."""

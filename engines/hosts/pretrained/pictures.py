@@ -14,7 +14,7 @@ from engines.errors import AbilityError
 from engines.hosts import prompts
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
-from engines.hosts.pretrained.generation import GenerationLock, is_cut
+from engines.hosts.pretrained.generation import GenerationLock
 from engines.hosts.results import RESULTS, Steps, Written
 from engines.protocol import Ability, AskRequest, Cancel, CaptionRequest, Modality, Progress, Result
 
@@ -81,10 +81,6 @@ class Pictures:
             asked = self._tokenizer(question, return_tensors="pt")
             inputs |= {"input_ids": asked["input_ids"], "attention_mask": asked["attention_mask"]}
         inputs = weights.placed(inputs, self._model)
-        options = {"max_new_tokens": N_NEW, "do_sample": False, "num_beams": 1}
+        decode = partial(self._tokenizer.decode, skip_special_tokens=True)
         ends = self._tokenizer.sep_token_id, self._tokenizer.eos_token_id
-        work = partial(self._model.generate, **inputs, **options)
-        with closing(self._lock.generate(lambda extra: work(**extra))) as generation:
-            for ids in generation:
-                text = str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
-                yield Written(text, is_cut(ids, N_NEW, ends))
+        yield from self._lock.texts(self._model, inputs, N_NEW, decode, ends)

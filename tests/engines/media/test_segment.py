@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.media.loudness import is_quiet, loudness
-from engines.media.segment import HARD_CUT_S, SpeechChunk, speech_chunks, trim
+from engines.media.segment import HARD_CUT_S, SpeechChunk, is_quiet, loudness, speech_chunks, trim
 from engines.protocol import RATE_HZ
 from tests.conftest import tone
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engines.errors import AbilityError
-from engines.hosts.pretrained import chat, checkpoint
+from engines.hosts.pretrained import chat, checkpoint, generation
 from engines.protocol import (
     AskRequest,
     CaptionRequest,
@@ -52,7 +52,7 @@ def test_a_model_shows_what_it_writes_as_it_writes_it(opened, photo):
 def test_a_text_that_reaches_its_limit_is_said_to_break_off(opened, photo, monkeypatch):
     host = opened("omni")
     ends = [run(host, CaptionRequest(media=photo)).end]
-    monkeypatch.setattr(chat, "is_cut", lambda ids, n_new, ends: False)
+    monkeypatch.setattr(generation, "is_cut", lambda ids, n_new, ends: False)
     ends.append(run(host, CaptionRequest(media=photo)).end)
     assert ends == ["cut", "finished"]
 
