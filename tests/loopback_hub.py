@@ -76,19 +76,6 @@ class LoopbackHub:
             "tags": [],
         }
 
-    def tree(self, repo: str) -> list[dict[str, Any]]:
-        """The files of a model, as huggingface_hub asks for them where we ask for all at once."""
-        return [
-            {
-                "type": "file",
-                "path": file["rfilename"],
-                "size": file["size"],
-                "oid": file["blobId"],
-                **({"lfs": {**file["lfs"], "oid": file["lfs"]["sha256"]}} if "lfs" in file else {}),
-            }
-            for file in self.info(repo)["siblings"]
-        ]
-
 
 def commit(repo: str) -> str:
     return hashlib.sha1(repo.encode()).hexdigest()
@@ -126,8 +113,6 @@ def running(folder: Path) -> Iterator[LoopbackHub]:
                 self.answer(hub.page, "text/html")
             elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/[^/]+|/auth-check)?", path):
                 self.tell(found[1], found[2] or "")
-            elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/[^/]+", path):
-                self.answer(json.dumps(hub.tree(found[1])).encode(), "application/json")
             elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
                 self.give(found[1], found[2])
             else:

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -27,7 +26,6 @@ from engines.protocol import (
     EmbedRequest,
     Request,
     Result,
-    Segment,
     TranscribeRequest,
     TranscribeResult,
     TranslateRequest,
@@ -474,38 +472,3 @@ def test_watching_transcribes_what_arrives_and_leaves_what_is_done(command, fold
     assert code == 130 and host.closed
     assert names(requests) == ["talks/monday/one.mp3", "talks/new.wav"]
     assert (folder / "out/two.txt").read_text() == "done before"
-
-
-# --- with a model ------------------------------------------------------------------------------------------------
-
-
-def test_a_model_reads_a_folder_and_one_bad_file_in_it(tmp_path, capsys, monkeypatch):
-    """The tiny model has learnt nothing; the media are real."""
-    from PIL import Image
-
-    from engines.hosts.builtin import BuiltinHost
-    from engines.model import checkpoint
-
-    def opener(routes: object, settings: object) -> BuiltinHost:
-        return BuiltinHost(checkpoint.tiny(), cache_bytes=2**20)
-
-    monkeypatch.chdir(tmp_path)
-    for n in range(2):
-        Image.fromarray(np.full((40, 60, 3), 80 * n, np.uint8)).save(tmp_path / f"{n}.png")
-    (tmp_path / "bad.jpg").write_bytes(os.urandom(500))
-    assert main(["embed", ".", "a dog", "--json"], opener=opener) == 1
-    out, err = capsys.readouterr()
-    lines = {line["file"]: line for line in map(json.loads, out.splitlines())}
-    assert [name for name, line in lines.items() if "error" in line] == ["bad.jpg"]
-    assert {name: line["kind"] for name, line in lines.items() if "kind" in line} == {
-        "a dog": "text", "0.png": "photo", "1.png": "photo",
-    }  # fmt: skip
-    assert err.startswith("bad.jpg: bad.jpg ") and err.count("\n") == 1
-
-
-def test_segments_without_words_are_fine_in_every_format(command, folder):
-    segments = (Segment(0.0, 1.0, "Good morning."),)
-    plain = {TranscribeRequest: lambda r: iter([TranscribeResult(request=r, segments=segments, end="finished")])}
-    words = ["transcribe", "a.wav", "--format", "all", "--words", "--output-dir", "out"]
-    assert command(*words, host=FakeHost(scripts=plain))[0] == 0
-    assert all("Good morning." in (folder / "out" / name).read_text() for name in listing(folder / "out"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -247,45 +248,28 @@ def test_a_mixed_query_takes_away_what_is_like_it(tmp_path):
     assert best(Term("x and y"), Term("y", -1.0))[0] == "x"
 
 
-def test_a_collection_of_the_first_version_is_brought_up_to_date(tmp_path):
-    import sqlite3
-
-    file, vector = tmp_path / "my.db", np.array([1.0, 0.0], np.float32)
-    with Collection(file, model_digest="m", create=True) as collection:
-        collection.put(tmp_path / "a.jpg", "1", [Row(str(tmp_path / "a.jpg"), "photo", 0.0, 0.0, vector)])
-    db = sqlite3.connect(file)
-    db.execute("DROP TABLE metadata")
-    db.execute("DROP TABLE words")
-    db.execute("DROP INDEX rows_with_text")
-    db.execute("UPDATE files SET path = ?", (str(tmp_path / "a.jpg").encode(),))
-    db.execute("PRAGMA user_version = 1")
-    db.commit()
-    db.close()
-    with Collection(file, model_digest="m") as collection:
-        assert collection.files() == {str(tmp_path / "a.jpg")} and not collection.is_described(tmp_path / "a.jpg")
-        collection.describe(tmp_path / "a.jpg", Metadata(camera="Pixel 8"))
-        found = collection.search(vector, kinds=frozenset({"photo"}), k=1, only=Filter(camera="pixel"))
-        assert [row.path for row, _ in found] == [str(tmp_path / "a.jpg")]
-
-
-def test_a_collection_from_before_words_in_pictures_goes_on_working(tmp_path):
-    import sqlite3
-
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_collection_of_an_earlier_version_is_brought_up_to_date(tmp_path, version):
     file, path, vector = tmp_path / "my.db", tmp_path / "notes.txt", np.array([1.0, 0.0], np.float32)
     with Collection(file, model_digest="m", create=True) as collection:
         collection.put(path, "1", [Row(str(path), "text", 0.0, 0.0, vector, "Trains leave at nine.")])
-    db = sqlite3.connect(file)
-    db.execute("DROP TABLE words")
-    db.execute("DROP INDEX rows_with_text")
-    db.execute("PRAGMA user_version = 2")
-    db.commit()
+    with sqlite3.connect(file) as db:
+        db.execute("DROP TABLE words")
+        db.execute("DROP INDEX rows_with_text")
+        if version == 1:
+            db.execute("DROP TABLE metadata")
+            db.execute("UPDATE files SET path = ?", (str(path).encode(),))
+        db.execute(f"PRAGMA user_version = {version}")
     db.close()
     for _ in range(2):
         with Collection(file, model_digest="m") as collection:
-            assert collection.n_rows == 1 and not collection.words_were_read(path)
-            assert [row.path for row in collection.with_words(("trains",), kinds=frozenset({"text"}), k=3)] == [
-                str(path)
-            ]
+            assert collection.files() == {str(path)} and not collection.is_described(path)
+            assert not collection.words_were_read(path)
+            found = collection.with_words(("trains",), kinds=frozenset({"text"}), k=3)
+            assert [row.path for row in found] == [str(path)]
+    with Collection(file, model_digest="m") as collection:
+        collection.describe(path, Metadata(camera="Pixel 8"))
+        assert collection.search(vector, kinds=frozenset({"text"}), k=1, only=Filter(camera="pixel"))
 
 
 def test_a_filter_needs_a_collection_in_a_file():

@@ -50,6 +50,13 @@ def indexed(encoder: MediaEncoder, folder: Path, collection: Path | str) -> Inde
     return last
 
 
+@pytest.fixture
+def db(encoder, folder, tmp_path) -> Path:
+    """The collection of that folder."""
+    indexed(encoder, folder, tmp_path / "my.db")
+    return tmp_path / "my.db"
+
+
 def found(encoder: MediaEncoder, query: object, collection: Path | str, **options: object) -> SearchResult:
     request = SearchRequest(query=query, collection=collection, **options)
     *_, last = search.search(encoder, request)
@@ -112,10 +119,9 @@ def test_a_stop_keeps_what_is_finished(encoder, folder, tmp_path):
     assert (last.n_unchanged, last.n_added) == (2, 2)
 
 
-def test_one_file_is_indexed_by_itself_and_leaves_the_others_alone(encoder, folder, tmp_path):
-    indexed(encoder, folder, tmp_path / "my.db")
+def test_one_file_is_indexed_by_itself_and_leaves_the_others_alone(encoder, db, folder):
     (folder / "notes.txt").write_text("Other words.", encoding="utf-8")
-    last = indexed(encoder, folder / "notes.txt", tmp_path / "my.db")
+    last = indexed(encoder, folder / "notes.txt", db)
     assert (last.n_added, last.n_unchanged, last.n_removed, last.n_rows) == (1, 0, 0, 5)
 
 
@@ -145,9 +151,7 @@ def test_two_folders_share_a_collection(encoder, folder, tmp_path, photo):
     assert last.n_removed == 0 and last.n_rows == 6
 
 
-def test_another_model_starts_the_collection_anew(encoder, folder, tmp_path):
-    db = tmp_path / "my.db"
-    indexed(encoder, folder, db)
+def test_another_model_starts_the_collection_anew(encoder, db, folder):
     other = MediaEncoder(checkpoint.tiny(seed=5))
     with pytest.raises(CollectionError, match=r"my\.db was made by another model"):
         found(other, "dog", db)
@@ -172,9 +176,7 @@ def test_a_damaged_collection_is_made_anew_and_another_programs_file_is_left(enc
     assert db.read_text().startswith("shopping list")
 
 
-def test_an_emptied_folder_takes_nothing_out_unless_it_is_pruned(encoder, folder, tmp_path):
-    db = tmp_path / "my.db"
-    indexed(encoder, folder, db)
+def test_an_emptied_folder_takes_nothing_out_unless_it_is_pruned(encoder, db, folder, tmp_path):
     folder.rename(tmp_path / "elsewhere")
     folder.mkdir()  # as a mount point without its disk
     last = indexed(encoder, folder, db)
@@ -195,12 +197,10 @@ def test_a_file_whose_name_is_not_text_is_read_or_fails_alone(encoder, folder, t
     assert all(reason.startswith("caf?.") for _, reason in last.failures)
 
 
-@pytest.mark.parametrize("query", ["A DOG", "ａ ｄｏｇ", "ａ　ｄｏｇ", "a do\u200bg", "\ufeffa dog"])
-def test_a_query_is_found_however_its_letters_are_written(encoder, folder, tmp_path, query):
-    db = tmp_path / "my.db"
-    indexed(encoder, folder, db)
-    plain, other = (found(encoder, words, db).hits for words in ("a dog", query))
-    assert [(hit.path, hit.score) for hit in other] == [(hit.path, hit.score) for hit in plain]
+def test_a_query_is_found_however_its_letters_are_written(encoder, db):
+    plain = found(encoder, "a dog", db).hits
+    for query in ("A DOG", "ａ ｄｏｇ", "ａ　ｄｏｇ", "a do\u200bg", "\ufeffa dog"):
+        assert [(hit.path, hit.score) for hit in found(encoder, query, db).hits] == [(h.path, h.score) for h in plain]
 
 
 def test_an_empty_folder_and_a_missing_one_are_different_ends(encoder, tmp_path):
@@ -210,17 +210,13 @@ def test_an_empty_folder_and_a_missing_one_are_different_ends(encoder, tmp_path)
         indexed(encoder, tmp_path / "gone", tmp_path / "my.db")
 
 
-def test_a_photo_finds_itself_first(encoder, folder, tmp_path):
-    db = tmp_path / "my.db"
-    indexed(encoder, folder, db)
+def test_a_photo_finds_itself_first(encoder, db, folder):
     result = found(encoder, folder / "red.png", db, kinds=frozenset({"photo"}))
     assert [hit.path.name for hit in result.hits] == ["red.png", "blue.jpg"]
     assert result.hits[0].score == pytest.approx(1.0, abs=1e-2) and 0.0 <= result.hits[0].fit <= 1.0
 
 
-def test_a_sound_is_found_with_the_place_in_it(encoder, folder, tmp_path):
-    db = tmp_path / "my.db"
-    indexed(encoder, folder, db)
+def test_a_sound_is_found_with_the_place_in_it(encoder, db):
     hits = found(encoder, Sound(tone(12.0)), db, kinds=frozenset({"sound", "speech"})).hits
     assert {(hit.path.name, hit.start_s, hit.end_s) for hit in hits} == {
         ("tone.wav", 0.0, 10.0),
@@ -228,16 +224,12 @@ def test_a_sound_is_found_with_the_place_in_it(encoder, folder, tmp_path):
     }
 
 
-def test_a_text_is_found_by_its_own_words_and_shown(encoder, folder, tmp_path):
-    db = tmp_path / "my.db"
-    indexed(encoder, folder, db)
+def test_a_text_is_found_by_its_own_words_and_shown(encoder, db):
     (hit,) = found(encoder, "A dog on the beach.\n\nTrains leave at nine.", db, kinds=frozenset({"text"})).hits
     assert hit.path.name == "notes.txt" and "Trains leave" in hit.text and hit.score > 0.9
 
 
-def test_hits_come_best_fit_first_and_no_more_than_asked_for(encoder, folder, tmp_path):
-    db = tmp_path / "my.db"
-    indexed(encoder, folder, db)
+def test_hits_come_best_fit_first_and_no_more_than_asked_for(encoder, db):
     hits = found(encoder, "a red square", db, k=3).hits
     assert len(hits) == 3 and [hit.fit for hit in hits] == sorted((hit.fit for hit in hits), reverse=True)
 
@@ -310,9 +302,8 @@ def test_a_file_that_was_looked_for_gives_no_reasons(encoder, folder, tmp_path, 
     assert {hit.why for hit in found(encoder, folder / "red.png", tmp_path / "my.db").hits} == {()}
 
 
-def test_texts_and_sounds_say_why_they_are_hits(encoder, folder, tmp_path):
-    indexed(encoder, folder, tmp_path / "my.db")
-    why = {hit.kind: hit.why[0] for hit in found(encoder, "trains leave at nine", tmp_path / "my.db").hits}
+def test_texts_and_sounds_say_why_they_are_hits(encoder, db):
+    why = {hit.kind: hit.why[0] for hit in found(encoder, "trains leave at nine", db).hits}
     assert why["text"] == "written" and why["photo"] in ("seen", "named")
     assert why.get("sound", "heard") == "heard" and why.get("speech", "said") == "said"
 
