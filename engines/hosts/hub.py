@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 
 from engines.errors import Cancelled, CheckpointError, Message, RequestError, UserError
 from engines.hosts.download import CONFIG, INDEX, WEIGHTS
+from engines.media import ahead
 from engines.protocol import Cancel, HostInfo, Progress
 
 OFFLINE = "FUSION_STUDIO_OFFLINE"
@@ -117,6 +116,8 @@ def _asked(work: str, name: str, cancel: Cancel) -> Generator[dict[str, Any]]:
 
     if is_offline():
         raise _fault({"fault": "offline", "name": name})
+    if cancel.is_set:
+        raise Cancelled
     environment = {
         **os.environ,
         "HF_HUB_OFFLINE": "0",
@@ -133,37 +134,20 @@ def _asked(work: str, name: str, cancel: Cancel) -> Generator[dict[str, Any]]:
         ) as child,
     ):
         assert child.stdout is not None
-        lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        reader = threading.Thread(target=_read, args=(child.stdout, lines.put), name=f"fetching {name}", daemon=True)
-        reader.start()
         try:
-            while line := _next(lines, cancel):
-                record = json.loads(line)
-                if "fault" in record:
-                    raise _fault(record)
-                yield record
+            with closing(ahead(map(json.loads, child.stdout), look_s=POLL_S)) as records:
+                for record in records:
+                    if cancel.is_set:
+                        raise Cancelled
+                    if record is not None:
+                        if "fault" in record:
+                            raise _fault(record)
+                        yield record
             if child.wait() != 0:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - 4000))
                 raise RuntimeError(f"Fetching {name} broke off: {log.read().decode(errors='replace')}")
         finally:
             child.kill()
-            reader.join()
-
-
-def _read(lines: Iterable[str], put: Callable[[str], None]) -> None:
-    for line in lines:
-        put(line)
-    put("")
-
-
-def _next(lines: queue.SimpleQueue[str], cancel: Cancel) -> str:
-    """The next line, "" after the last. Raises Cancelled."""
-    while not cancel.is_set:
-        try:
-            return lines.get(timeout=POLL_S)
-        except queue.Empty:
-            continue
-    raise Cancelled
 
 
 SENTENCES = {

@@ -10,7 +10,6 @@ key goes to the address that the owner gave, and nowhere else.
 from __future__ import annotations
 
 import json
-import queue
 import random
 import re
 import socket
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 
 from engines.errors import Cancelled, RequestError, UserError
 from engines.hosts.results import Written
+from engines.media import ahead
 from engines.protocol import Cancel
 
 if TYPE_CHECKING:
@@ -226,44 +226,41 @@ class Server:
         limit_s = self._timeout_s if limit_s is None else limit_s
         limits = openai.Timeout(limit_s, connect=min(CONNECT_S, limit_s))
         client = self._client.with_options(timeout=limits)
-        news: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue()
 
-        def read() -> None:
+        def read() -> Iterator[tuple[Item]]:
             self._reading.connection = connection
             for n_failed in range(1, tries + 1):
                 connection.connected = False
                 try:
                     for item in call(client):
-                        news.put((item,))
-                    news.put(None)
+                        yield (item,)
                     return
-                except Exception as error:  # told to whoever waits, who raises it
+                except Exception as error:
                     wait_s = _worth_waiting_s(error, n_failed) if n_failed < tries else None
                     if wait_s is None:
-                        news.put(error)
-                        return
+                        raise
                 if connection.gone.wait(wait_s):
                     return
 
+        if cancel.is_set:
+            raise Cancelled
         self._connections.add(connection)
         try:
-            if not cancel.is_set:
-                threading.Thread(target=read, name=f"reading from {self.place}", daemon=True).start()
-            while True:
-                if cancel.is_set or connection.gone.is_set():
-                    raise Cancelled
-                try:
-                    item = news.get(timeout=POLL_S)
-                except queue.Empty:
-                    continue
-                if item is None:
-                    return
-                if isinstance(item, BaseException):
-                    told = explained(item, self.place, model, limit_s, connected=connection.connected)
-                    if told is None:
-                        raise item
-                    raise told from item
-                yield item[0]
+            with closing(ahead(read(), look_s=POLL_S)) as items:
+                for item in items:
+                    if cancel.is_set or connection.gone.is_set():
+                        raise Cancelled
+                    if item is not None:
+                        yield item[0]
+        except Cancelled:
+            raise
+        except Exception as error:
+            if connection.gone.is_set():
+                raise Cancelled from error
+            told = explained(error, self.place, model, limit_s, connected=connection.connected)
+            if told is None:
+                raise
+            raise told from error
         finally:
             connection.abort()
             self._connections.discard(connection)

@@ -14,37 +14,25 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from engines.media.child import Stop, current_stop
 
 T = TypeVar("T")
 
-POLL_S = 0.002
-"""How long a look at what is not there yet takes, so that a loop that only looks does not spin."""
+LOOK_S = 0.002
+"""Enough that a loop that only looks does not spin."""
 
 
-class _End:
-    """What comes after the last item: how it ended."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
-
-
-class _Item(Generic[T]):
-    def __init__(self, value: T) -> None:
-        self.value = value
-
-
-def ahead(items: Iterable[T]) -> Iterator[T | None]:
+def ahead(items: Iterable[T], *, look_s: float = LOOK_S) -> Generator[T | None]:
     """The items, made by a thread one ahead of their reader; None while the next is not there yet.
 
-    Raises what the iterable raises.
+    look_s: how long a look at what is not there yet takes. Raises what the iterable raises.
     """
     stop = Stop()
-    made: queue.Queue[_Item[T] | _End] = queue.Queue(1)
+    made: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(1)  # None: that was the last
 
-    def put(news: _Item[T] | _End) -> bool:
+    def put(news: tuple[T] | BaseException | None) -> bool:
         """Hand over; false where nobody wants it any more."""
         while not stop.is_set:
             with suppress(queue.Full):
@@ -54,13 +42,13 @@ def ahead(items: Iterable[T]) -> Iterator[T | None]:
 
     def make() -> None:
         current_stop.set(stop)
-        end = _End()
+        end: BaseException | None = None
         try:
             for item in items:
-                if not put(_Item(item)):
+                if not put((item,)):
                     break
         except BaseException as error:  # raised again where the items are read
-            end = _End(error)
+            end = error
         finally:
             with suppress(AttributeError):  # a list has nothing to close
                 items.close()  # type: ignore[attr-defined]
@@ -70,15 +58,15 @@ def ahead(items: Iterable[T]) -> Iterator[T | None]:
     try:
         while True:
             try:
-                news = made.get(timeout=POLL_S)
+                news = made.get(timeout=look_s)
             except queue.Empty:
                 yield None
                 continue
-            if isinstance(news, _End):
-                if news.error is not None:
-                    raise news.error
+            if news is None:
                 return
-            yield news.value
+            if isinstance(news, BaseException):
+                raise news
+            yield news[0]
     finally:
         stop.set()
 

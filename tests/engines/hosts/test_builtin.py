@@ -99,18 +99,6 @@ class Reader:
         return self.results[-1]
 
 
-def test_requests_take_turns_step_by_step(tiny_host, script, photo):
-    readers = [Reader(tiny_host, CaptionRequest(media=photo, language="en"))]
-    assert script.entered.acquire(timeout=WAIT_S)
-    readers.append(Reader(tiny_host, CaptionRequest(media=photo, language="de")))
-    while tiny_host._incoming.empty():  # the second request waits in line while the first is in its first step
-        assert readers[1].thread.is_alive()
-    script.gate.release(6)
-    assert [reader.last().end for reader in readers] == ["finished", "finished"]
-    assert script.log == ["en 0", "de 0", "en 1", "de 1", "en 2", "de 2"] or script.log[1] == "en 1"
-    assert script.log.index("de 0") < script.log.index("en 2"), "the short request is not behind the long one"
-
-
 def test_a_short_request_beside_a_long_one_gets_half_of_the_time_though_its_steps_are_shorter(tiny_host, monkeypatch):
     now_s, log, entered, gate = 0.0, list[str](), threading.Event(), threading.Event()
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: now_s))

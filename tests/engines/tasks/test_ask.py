@@ -42,6 +42,8 @@ def test_every_modality_there_is_gets_its_share(encoder, kind, hide, wanted, req
     last = last_of(encoder, request.getfixturevalue(kind), hide=frozenset(hide))
     assert last.end == "finished" and [name for name, _ in last.senses] == wanted
     assert all(0.0 <= share <= 1.0 for _, share in last.senses)
+    assert not last.silent, "what is only hidden is not silent"
+    assert kind != "photo" or last.moments_s == ()
 
 
 def test_an_answer_that_rests_on_one_moment_names_it(encoder, clip, monkeypatch):
@@ -98,17 +100,6 @@ def test_what_is_said_in_a_clip_is_read_from_its_transcript(encoder, clip, monke
 def test_a_silent_sound_leaves_nothing_to_answer_from(encoder):
     last = last_of(encoder, Sound(np.zeros(RATE_HZ, np.float32)), "What can be heard?")
     assert last.end == "empty" and last.silent and last.text == ""
-
-
-@pytest.mark.parametrize("hide", [(), ("sound",), ("picture", "sound")])
-@pytest.mark.parametrize("kind", ["photo", "sound", "clip"])
-def test_a_photo_and_what_is_only_hidden_are_not_silent(encoder, kind, hide, request):
-    last = last_of(encoder, request.getfixturevalue(kind), hide=frozenset(hide))
-    assert last.end == "finished" and not last.silent
-
-
-def test_a_photo_has_no_moments(encoder, photo):
-    assert last_of(encoder, photo).moments_s == ()
 
 
 def test_a_question_is_put_in_the_language_the_model_is_asked_in(encoder, clip, monkeypatch):
