@@ -240,7 +240,7 @@ class Server:
                     if wait_s is None:
                         raise
                 if connection.gone.wait(wait_s):
-                    return
+                    raise Cancelled
 
         if cancel.is_set:
             raise Cancelled
