@@ -5,7 +5,8 @@
     with ScriptedServer(modalities=(), ignores_media=True):    # takes pictures and drops them before the model reads
 
 A reply is a function of the handler; the last of a script is used again and again. `server.requests` holds what came,
-`server.hung_up` is set when whoever asked closed the connection while a reply was waiting for that.
+`server.waits` is set when a reply begins to wait for whoever asked to close the connection, `server.hung_up` when that
+is done.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
 
     def wait_for_hanging_up(self) -> None:
+        self.server.script.waits.set()
         self.connection.settimeout(WAIT_S)
         with suppress(ConnectionResetError):
             if self.connection.recv(1) != b"":
@@ -186,7 +188,7 @@ class ScriptedServer:
         """
         self.modalities, self.ignores_media, self.forms, self.key = set(modalities), ignores_media, set(forms), key
         self.requests: list[Asked] = []
-        self.hung_up = threading.Event()
+        self.waits, self.hung_up = threading.Event(), threading.Event()
         self._scripts: dict[str, list[Reply]] = {
             MODELS: [record({"object": "list", "data": [{"id": name, "object": "model"} for name in models]})],
             CHAT: [self._chat],

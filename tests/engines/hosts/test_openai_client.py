@@ -177,7 +177,7 @@ def _status_error(code: int, headers: dict[str, str]) -> Exception:
 def test_a_stop_is_heard_while_the_server_is_silent_and_the_server_learns_of_it(server, script, quiet):
     script.script(CHAT, quiet)
     cancel = Cancel()
-    threading.Timer(0.05, cancel.set).start()
+    threading.Thread(target=lambda: script.waits.wait(WAIT_S) and cancel.set()).start()
     with pytest.raises(Cancelled):
         [*texts(server, cancel)]
     assert script.hung_up.wait(WAIT_S)
