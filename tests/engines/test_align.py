@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.align import align, best_path, end_of_text, spelt, spoken_words
@@ -69,7 +69,6 @@ def test_numbers_and_lone_punctuation_belong_to_the_words_people_see():
 
 
 @given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 6))
-@settings(deadline=None)
 def test_the_path_found_is_the_best_of_all_paths(seed, n_classes, n_tokens):
     rng = np.random.default_rng(seed)
     log_probs = np.log(rng.dirichlet(np.ones(3), n_tokens)).astype(np.float32)

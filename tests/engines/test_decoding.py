@@ -79,7 +79,7 @@ def test_a_beam_finds_what_greedy_walks_past():
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_beam_as_wide_as_the_tree_finds_the_best_text_there_is(seed):
     model = Markov({})
     model.log_probs = torch.randn(1, 7, 7, generator=torch.Generator().manual_seed(seed)).log_softmax(-1)
@@ -266,7 +266,7 @@ def test_a_required_sequence_is_written_once_where_it_costs_least():
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @example(seed=3063)  # no text ends before it is cut off
 def test_whatever_the_model_wants_required_sequences_stand_in_the_text_once(seed):
     model = Markov({})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.index.matrix import Matrix, unit
@@ -42,7 +42,6 @@ def test_vectors_are_made_length_one_so_that_scores_are_cosines():
     assert matrix.nearest(directions(1)[0], [PHOTO], 1)[0][1] == pytest.approx(1)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_any_growing_and_shrinking_leaves_what_a_plain_list_would(data):
     matrix, plain = empty(), dict[int, tuple[int, int, np.ndarray]]()

@@ -50,7 +50,7 @@ def test_closing_stops_the_decoding_and_ends_the_thread():
     assert next(item for item in found if item is not None) == 0
     found.close()
     assert seen[0] is not None and seen[0].is_set
-    assert ended.wait(10)
+    assert ended.wait(60)
 
 
 def test_a_call_is_waited_for_step_by_step():

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engines import media
@@ -44,7 +44,6 @@ def test_resampling_keeps_pitch_level_and_length(rate_hz):
 
 
 @pytest.mark.usefixtures("by")
-@settings(deadline=None)  # torchaudio makes a filter for each rate
 @given(n=st.integers(0, 3_000), rate_hz=st.sampled_from([8_000, 16_000, 44_100, 47_999, 192_000]))
 def test_any_length_resamples_to_its_share(n, rate_hz):
     samples = resample(np.zeros(n, np.float32), rate_hz)
@@ -59,7 +58,6 @@ def test_sound_at_the_house_rate_is_left_as_it_is():
 # --- digests -----------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(data=st.binary(min_size=1, max_size=5_000))
 def test_a_digest_is_that_of_the_bytes_whatever_the_name(data, tmp_path_factory):
     folder = tmp_path_factory.getbasetemp()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
@@ -127,7 +127,6 @@ def test_ink_colours_become_screen_colours(tmp_path, suffix):
     assert near(colour(load_photo(path).pixels, 0.5, 0.5), RED, 5)
 
 
-@settings(deadline=None)
 @given(width=st.integers(1, 400), height=st.integers(1, 400), max_side=st.integers(1, 300))
 def test_a_photo_is_shrunk_to_the_longer_side_asked_for_and_never_grown(width, height, max_side, tmp_path_factory):
     assume(max(width, height) < 4 * min(width, height))
