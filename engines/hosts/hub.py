@@ -21,7 +21,6 @@ from typing import Any
 
 from engines.errors import Cancelled, CheckpointError, Message, RequestError, UserError
 from engines.hosts.download import CONFIG, INDEX, WEIGHTS
-from engines.media import ahead
 from engines.protocol import Cancel, HostInfo, Progress
 
 OFFLINE = "FUSION_STUDIO_OFFLINE"
@@ -113,6 +112,8 @@ def is_offline() -> bool:
 def _asked(work: str, name: str, cancel: Cancel) -> Generator[dict[str, Any]]:
     """What the process says that does the work. It ends with the generator, or with the stop."""
     from huggingface_hub import constants
+
+    from engines.media import ahead
 
     if is_offline():
         raise _fault({"fault": "offline", "name": name})

@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 
 from engines.errors import Cancelled, RequestError, UserError
 from engines.hosts.results import Written
-from engines.media import ahead
 from engines.protocol import Cancel
 
 if TYPE_CHECKING:
@@ -221,6 +220,8 @@ class Server:
     ) -> Generator[Item]:
         """What a call gives, as it comes. Raises UserError, and Cancelled soon after a stop."""
         import openai
+
+        from engines.media import ahead
 
         connection = _Connection(secure=self._secure)
         limit_s = self._timeout_s if limit_s is None else limit_s
