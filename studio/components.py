@@ -57,12 +57,14 @@ class MediaInput:
     def chosen(self, kind: str, *values: str | None) -> Path | str:
         """The value of the chosen input, of those that take one file or a text. Raises RequestError if it is empty."""
         single = [name for name in self.parts if name != FILES]
-        value = dict(zip(single, values, strict=True)).get(kind)
-        if kind == TEXT:
-            return value or ""
-        if not value:
+        value = dict(zip(single, values, strict=True)).get(kind) or ""
+        if not value and kind != TEXT:
             raise MISSING[kind]
-        return Path(value)
+        return value if kind == TEXT else Path(value)
+
+    def file(self, kind: str, *values: str | None) -> Path:
+        """The file in the chosen input. Raises RequestError if there is none."""
+        return Path(self.chosen(kind, *values))
 
     def wire(self) -> None:
         """Switch inputs with the kind, and to the right one for a file that was dropped on another."""

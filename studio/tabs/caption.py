@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import gradio as gr
 
@@ -21,8 +20,7 @@ def build(
     media: MediaInput, kind: str, photo: str | None, clip: str | None, sound: str | None, language: str
 ) -> tuple[Request, ...]:
     """The request for the current inputs. Raises RequestError if there is no media."""
-    given = media.chosen(kind, photo, clip, sound)
-    assert isinstance(given, Path)
+    given = media.file(kind, photo, clip, sound)
     return (CaptionRequest(media=given, language=language),)
 
 

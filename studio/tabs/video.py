@@ -39,8 +39,7 @@ def build(
     language: str,
 ) -> tuple[Request, ...]:
     """The request for a question, with the last turns about the same clip. Raises RequestError."""
-    given = media.chosen(kind, clip, photo, sound)
-    assert isinstance(given, Path)
+    given = media.file(kind, clip, photo, sound)
     earlier = tuple((turn.request.question, turn.text) for turn in turns if isinstance(turn.request, AskRequest))
     return (
         AskRequest(
@@ -92,20 +91,19 @@ def wire(state: AppState, panel: Panel) -> None:
         turns = state.chats.turns(session, Path(given)) if given else ()
         return build(panel.media, turns, language, kind, *values)
 
-    def view(session: str, result: Result) -> str:
+    def chat_with(session: str, result: Result) -> tuple[Path, tuple[AskResult, ...]]:
+        """The clip of a result, and the questions about it with this one."""
         assert isinstance(result, AskResult)
         assert isinstance(result.request, AskRequest)
         assert isinstance(result.request.media, Path)
         turns = state.chats.turns(session, result.request.media)
-        turns = turns if result.done else (*turns, result)  # a finished one has been kept already
-        return views.chat(turns or (result,), state.downloads, state.info_of(result))
+        return result.request.media, turns if result in turns else (*turns, result)
+
+    def view(session: str, result: Result) -> str:
+        return views.chat(chat_with(session, result)[1], state.downloads, state.info_of(result))
 
     def remember(session: str, result: Result) -> None:
-        assert isinstance(result, AskResult)
-        assert isinstance(result.request, AskRequest)
-        assert isinstance(result.request.media, Path)
-        turns = (*state.chats.turns(session, result.request.media), result)
-        state.chats.put(session, (result.request.media, turns))
+        state.chats.put(session, chat_with(session, result))
 
     def on_pick(sample: Sample, language: str) -> dict[gr.Component, Any]:
         return {question: gr.update(value=sample.question(language))} if sample.question(language) else {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -79,8 +78,7 @@ def translation_requests(
     media: MediaInput, photo: str | None, pair: str, sentence: str | None, chosen: Sequence[str], weight: float
 ) -> tuple[MaskedRequest, MaskedRequest]:
     """The same translation from the text alone, and with the photo. Raises RequestError."""
-    given = media.chosen(PHOTO, photo)
-    assert isinstance(given, Path)
+    given = media.file(PHOTO, photo)
     source, target = pair.split("-")
     hidden = frozenset(int(place) for place in chosen)
     asked: dict[str, Any] = {"text": sentence or "", "source": source, "target": target, "hidden": hidden}
@@ -89,8 +87,7 @@ def translation_requests(
 
 def ask_requests(media: MediaInput, language: str, clip: str | None, question: str | None) -> tuple[AskRequest, ...]:
     """The same question with everything, without the picture, and without the sound. Raises RequestError."""
-    given = media.chosen(CLIP, clip)
-    assert isinstance(given, Path)
+    given = media.file(CLIP, clip)
     asked: dict[str, Any] = {"media": given, "question": question or "", "language": language}
     hidden: tuple[Any, ...] = (frozenset(), frozenset({"picture"}), frozenset({"sound"}))
     return tuple(AskRequest(hide=hide, **asked) for hide in hidden)
@@ -199,8 +196,7 @@ def _wire_words(state: AppState, page: WordMasking) -> None:
 
         def steps(cancel: Cancel) -> stream.Frames:
             nonlocal caption
-            photo = page.media.chosen(PHOTO, stream.widget_value(given))
-            assert isinstance(photo, Path)
+            photo = page.media.file(PHOTO, stream.widget_value(given))
             for result in stream.results_of(state, [CaptionRequest(media=photo, language=pair.split("-")[0])], cancel):
                 caption = getattr(result, "text", "")
                 yield views.waiting(result.progress), True

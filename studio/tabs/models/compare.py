@@ -6,7 +6,6 @@ import html
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -74,8 +73,7 @@ def build(task: str, words: str, source: str, language: str, media: MediaInput, 
     """The request for both models. Raises RequestError."""
     if task == "translate":
         return TranslateRequest(text=words or "", source=source, target=language)
-    given = media.chosen(kind, *files)
-    assert isinstance(given, Path)
+    given = media.file(kind, *files)
     if task == "transcribe":
         return TranscribeRequest(media=given)
     if task == "ask":
