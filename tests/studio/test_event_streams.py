@@ -26,13 +26,13 @@ def join(url: str, session: str, headers: dict[str, str] | None = None) -> str:
         if not entry["inputs"] and entry["backend_fn"] and any(name == "load" for _, name in entry["targets"])
     )
     sent = {"data": [], "fn_index": event, "session_hash": session}
-    answer = httpx.post(f"{url}/gradio_api/queue/join", json=sent, headers=headers or {}, timeout=30)
+    answer = httpx.post(f"{url}/gradio_api/queue/join", json=sent, headers=headers or {})
     return answer.raise_for_status().json()["event_id"]
 
 
 def listen(url: str, session: str) -> Iterator[tuple[str, str | None]]:
     """What the stream of a session says: the kind of each message and its event."""
-    with httpx.stream("GET", f"{url}/gradio_api/queue/data", params={"session_hash": session}, timeout=30) as stream:
+    with httpx.stream("GET", f"{url}/gradio_api/queue/data", params={"session_hash": session}) as stream:
         for line in stream.iter_lines():
             if line.startswith("data: "):
                 message = json.loads(line.removeprefix("data: "))

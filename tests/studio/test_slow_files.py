@@ -24,7 +24,7 @@ def end_idle() -> None:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60  # a guard against a hang
+    deadline = time.monotonic() + 300  # a guard against a hang
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -54,7 +54,7 @@ def test_while_a_file_is_decoded_others_are_answered_and_a_stop_ends_its_process
     assert other.predict("A dog runs.", api_name="/translate")["end"] == "finished"
     assert not slow.done() and first.process.poll() is None, "the stranger waits alone"
     slow.cancel()
-    assert first.process.wait(60) == -signal.SIGKILL
+    assert first.process.wait(300) == -signal.SIGKILL
     assert other.predict(handle_file(photo_file), api_name="/caption")["end"] in ("finished", "empty")
 
 
