@@ -359,11 +359,11 @@ class MediaEncoder:
         return _array(self.model.vector("text", tokens, mask))
 
     @torch.inference_mode()
-    def read(self, ids: list[int]) -> tuple[Tensor, Tensor]:
+    def read(self, ids: list[int], *, translating: bool = False) -> tuple[Tensor, Tensor]:
         """Tokens -> tokens (1, L, D) and their mask (1, L)."""
         row = torch.tensor([ids or [self.tokenizer.eos_id]], device=self.model.device)
         mask = torch.ones_like(row, dtype=torch.bool)
-        return self.model.read(row, mask), mask
+        return self.model.read(row, mask, translating=translating), mask
 
     def meaning(self, text: str) -> float:
         """How likely a text means anything, 0 to 1; 1 for a model that was not calibrated for it."""

@@ -124,8 +124,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
 MODEL_ORDER = (
     {"answer_head", "config", "features"},
     {"concepts", "parts"},
-    {"picture", "sound"},
-    {"text"},
+    {"picture", "sound", "quantisation"},
+    {"text", "translation_adapter"},
     {"fusion"},
     {"checkpoint", "public"},
 )

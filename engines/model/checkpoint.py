@@ -1,6 +1,7 @@
 """A model on disk: config.json, model.safetensors, tokenizer.model and a card, in one folder. No pickle anywhere.
 
-A classifier of short answers may lie beside them (`engines.model.answer_head`); without it the decoder answers alone.
+A classifier of short answers (`engines.model.answer_head`) and adapters for translation
+(`engines.model.translation_adapter`) may lie beside them; without these the shared parts answer and translate alone.
 
 Large matrices are stored as int8 with one scale per output row (largest magnitude / 127), everything else as float32.
 On load the version, the digests, every key and every shape are checked, with a sentence for each failure.
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -21,19 +23,19 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from engines.errors import CheckpointError, Message
-from engines.model import answer_head
+from engines.model import answer_head, translation_adapter
 from engines.model.answer_head import AnswerHead
 from engines.model.config import Concept, ConceptGroup, ModelConfig
 from engines.model.config import tiny as tiny_config
 from engines.model.fusion import FusionModel
 from engines.model.parts import Int8Embedding, PackedLinear
+from engines.model.quantisation import SCALE, dequantise, pack, quantise
 from engines.paths import ASSETS
 from engines.text import Tokenizer
 
 FORMAT, VERSION = "fusion-studio", 1
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.model", "CARD.md"
 BUILTIN = ASSETS / "models" / "builtin"
-SCALE = "::scale"
 RANDOM_STARTS = (
     *(Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_),
     *(nn.init.kaiming_uniform_, nn.init.kaiming_normal_, nn.init.xavier_uniform_),
@@ -41,8 +43,6 @@ RANDOM_STARTS = (
 EMBEDDING = "decoder.embedding.weight"
 MIN_EMBEDDING = 2**22
 """A smaller embedding, in numbers, fits the CPU's cache as it is."""
-MIN_QUANTISED = 4096
-"""Matrices of fewer numbers stay float32: they weigh nothing."""
 
 
 @dataclass(frozen=True)
@@ -78,35 +78,6 @@ class Checkpoint:
         return [module for module in self.model.modules() if isinstance(module, PackedLinear | Int8Embedding)]
 
 
-def quantise(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices to int8 rows and a float32 scale per row, the rest to float32."""
-    out: dict[str, Tensor] = {}
-    for name, value in state.items():
-        value = value.detach().float().cpu()
-        if value.dim() < 2 or value.numel() < MIN_QUANTISED:
-            out[name] = value.contiguous()
-            continue
-        scale = value.flatten(1).abs().amax(1).clamp(min=1e-12) / 127.0
-        rows = value / scale.reshape(-1, *(1,) * (value.dim() - 1))
-        out[name], out[name + SCALE] = rows.round().to(torch.int8).contiguous(), scale
-    return out
-
-
-def dequantise(stored: Mapping[str, Tensor], dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """What `quantise` made, back to numbers of one type. Raises ValueError where rows and scales do not go together."""
-    out: dict[str, Tensor] = {}
-    for name, value in stored.items():
-        if name.endswith(SCALE):
-            continue
-        if value.dtype == torch.int8:
-            scale = stored.get(name + SCALE)
-            if scale is None or scale.shape != value.shape[:1]:
-                raise ValueError(f"{name} has no scale for each of its {len(value)} rows")
-            value = value.to(torch.float32).mul_(scale.reshape(-1, *(1,) * (value.dim() - 1)))
-        out[name] = value.to(dtype)
-    return out
-
-
 def save(
     folder: Path, model: FusionModel, tokenizer: Path, *, name: str = "builtin", licence: str = "", card: str = ""
 ) -> str:
@@ -116,7 +87,8 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     about = {"format": "pt", "model": FORMAT, "version": str(VERSION), "name": name, "licence": licence}
     # One entry, since safetensors writes several in a random order, and equal weights should be equal files.
-    save_file(quantise(model.state_dict()), folder / WEIGHTS_FILE, metadata={"about": json.dumps(about)})
+    shared = {name: value for name, value in model.state_dict().items() if not name.startswith("translation.")}
+    save_file(quantise(shared), folder / WEIGHTS_FILE, metadata={"about": json.dumps(about)})
     (folder / WEIGHTS_FILE).chmod(0o644)  # safetensors writes for its own user alone
     vocabulary = tokenizer.read_bytes()
     if (folder / TOKENIZER_FILE).resolve() != tokenizer.resolve():
@@ -137,18 +109,23 @@ def save(
     return digest
 
 
+def digest(folder: Path) -> str:
+    """The digest of a model folder's weights, as its config says. Raises CheckpointError."""
+    return str(_read_config(folder)["weights_sha256"])
+
+
 def load(
     folder: Path,
     *,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     int8: bool = False,
-    with_answers: bool = True,
+    with_parts: bool = True,
 ) -> Checkpoint:
     """Read and check a model folder. Raises CheckpointError with what to do about it.
 
-    int8: multiply as `use_int8` says, which only CPUs can. with_answers: also read the classifier of answers; one of
-    other weights is an error, but not where it is about to be trained again.
+    int8: multiply as `use_int8` says, which only CPUs can. with_parts: also read the classifier of answers and the
+    adapters for translation; those of other weights are an error, but not where they are about to be trained again.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load as load_bytes
@@ -191,11 +168,24 @@ def load(
     model.to(device).eval().requires_grad_(False)
     card = folder / CARD_FILE
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    try:
-        answers = answer_head.load(folder, config.width, digest, device) if with_answers else None
-    except (SafetensorError, ValueError, KeyError, RuntimeError, OSError) as error:
-        raise _damaged(Message("word.the_file", "The file {name}", name=answer_head.ANSWERS_FILE)) from error
+    answers = None
+    if with_parts:
+        with _readable(answer_head.ANSWERS_FILE):
+            answers = answer_head.load(folder, config.width, digest, device)
+        with _readable(translation_adapter.ADAPTER_FILE):
+            model.translation = translation_adapter.load(folder, config, digest, device=device, dtype=dtype, int8=int8)
     return Checkpoint(model, tokenizer, settings["name"], digest, settings["licence"], text, answers)
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Say that a file is damaged where reading it fails."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OSError, AttributeError, TypeError) as error:
+        raise _damaged(Message("word.the_file", "The file {name}", name=name)) from error
 
 
 class _WithoutRandomStart(TorchFunctionMode):
@@ -222,15 +212,8 @@ def use_int8(model: FusionModel, stored: Mapping[str, Tensor], dtype: torch.dtyp
     for tower in ("decoder", "text", "sound"):
         if tower == "sound" and dtype == torch.bfloat16:
             continue
-        module = model.get_submodule(tower)
-        for name, layer in list(module.named_modules()):
-            key = f"{tower}.{name}.weight"
-            if isinstance(layer, nn.Linear) and key + SCALE in stored:
-                parent, _, own = name.rpartition(".")
-                bias = None if layer.bias is None else stored[f"{tower}.{name}.bias"]
-                keeps_inputs = tower != "sound" and name.endswith("mlp.down")
-                packed = PackedLinear(stored[key], stored[key + SCALE], bias, keeps_inputs=keeps_inputs)
-                setattr(module.get_submodule(parent), own, packed)
+        exact = ("mlp.down",) if tower != "sound" else ()
+        pack(model.get_submodule(tower), stored, f"{tower}.", keep_inputs=exact)
     rows, scale = stored[EMBEDDING], stored.get(EMBEDDING + SCALE)
     if scale is not None and rows.numel() >= MIN_EMBEDDING:
         model.decoder.packed_logits = PackedLinear(rows, scale, keeps_inputs=True)

@@ -19,6 +19,7 @@ from engines.model.parts import Block, KVCache, masked_mean, time_encoding
 from engines.model.picture import PictureTower
 from engines.model.sound import SoundTower
 from engines.model.text import Decoder, TextTower
+from engines.model.translation_adapter import TranslationAdapter
 from engines.protocol import LANGUAGES
 
 StreamModality: TypeAlias = Literal["picture", "sound", "text", "names"]
@@ -222,6 +223,7 @@ class FusionModel(nn.Module):
         self.vectors = nn.ModuleDict({kind: PoolHead(width, config.embed_dim) for kind in VECTOR_KINDS})
         self.event_head = PoolHead(width, len(config.events))
         self.ctc_head = nn.Linear(width, N_CTC)
+        self.translation: TranslationAdapter | None = None
         if config.concepts:  # names of concepts and groups in the shared space, one language after the other
             n_names = len(LANGUAGES) * (len(config.concepts) + len(config.concept_groups))
             self.concept_vectors = nn.Parameter(torch.zeros(n_names, config.embed_dim))
@@ -267,9 +269,11 @@ class FusionModel(nn.Module):
         out: Tensor = self.mix_norm((normed * weight).sum(2))
         return out
 
-    def read(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Tokens (B, L), mask (B, L) -> (B, L, D)."""
-        out: Tensor = self.text(self.decoder.embedding(ids), mask)
+    def read(self, ids: Tensor, mask: Tensor, *, translating: bool = False) -> Tensor:
+        """Tokens (B, L), mask (B, L) -> (B, L, D). translating: through the adapters for translation, if there are
+        any."""
+        adapters = self.translation.text if translating and self.translation is not None else None
+        out: Tensor = self.text(self.decoder.embedding(ids), mask, adapters)
         return out
 
     # clips
@@ -307,9 +311,14 @@ class FusionModel(nn.Module):
             tokens = tokens + (clock + change).to(tokens.dtype)
         return Stream(stream.modality, tokens, stream.mask, stream.times_s)
 
-    def decode(self, ids: Tensor, memory: Memory, cache: KVCache | None = None) -> Tensor:
+    def decode(self, ids: Tensor, memory: Memory, cache: KVCache | None = None, *, translating: bool = False) -> Tensor:
         """Tokens (B, L) -> logits (B, L, V). With a cache only the new tokens are given, and the cache grows."""
-        return self.decoder.logits(self.decoder.hidden(ids, memory.tokens, memory.mask, cache))
+        return self.decoder.logits(self.hidden(ids, memory, cache, translating=translating))
+
+    def hidden(self, ids: Tensor, memory: Memory, cache: KVCache | None = None, *, translating: bool = False) -> Tensor:
+        """`decode` before the logits: (B, L, D)."""
+        adapters = self.translation.decoder if translating and self.translation is not None else None
+        return self.decoder.hidden(ids, memory.tokens, memory.mask, cache, adapters)
 
     def new_cache(self) -> KVCache:
         return KVCache(self.config.n_decoder_blocks)
@@ -328,6 +337,19 @@ class FusionModel(nn.Module):
         """A mix (B, T', D) -> (B, n_events) float32; each event is a yes-or-no of its own (sigmoid)."""
         out: Tensor = self.event_head(mix, mask).float()
         return out
+
+
+@dataclass(frozen=True)
+class Translator:
+    """The model through its adapters for translation, as `engines.decoding.generate` asks of a writer."""
+
+    model: FusionModel
+
+    def new_cache(self) -> KVCache:
+        return self.model.new_cache()
+
+    def decode(self, ids: Tensor, memory: Memory, cache: KVCache | None = None) -> Tensor:
+        return self.model.decode(ids, memory, cache, translating=True)
 
 
 def pool_tokens(tokens: Tensor, mask: Tensor, n: int = SOUND_POOL) -> tuple[Tensor, Tensor]:

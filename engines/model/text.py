@@ -27,10 +27,13 @@ class TextTower(nn.Module):
             self.blocks = nn.ModuleList(GruBlock(width) for _ in range(n))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, adapters: nn.ModuleList | None = None) -> Tensor:
+        """adapters: one for behind each block."""
         x = x + self.positions.weight[: x.shape[1]]
-        for block in self.blocks:
+        for i, block in enumerate(self.blocks):
             x = block(x, mask)
+            if adapters is not None:
+                x = adapters[i](x)
         out: Tensor = self.norm(x)
         return out
 
@@ -46,13 +49,23 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(config.width)
         self.packed_logits: PackedLinear | None = None
 
-    def hidden(self, ids: Tensor, memory: Tensor, mask: Tensor, cache: KVCache | None = None) -> Tensor:
-        """ids (B, L), memory (B, M, D), mask (B, M) -> (B, L, D), before the logits."""
+    def hidden(
+        self,
+        ids: Tensor,
+        memory: Tensor,
+        mask: Tensor,
+        cache: KVCache | None = None,
+        adapters: nn.ModuleList | None = None,
+    ) -> Tensor:
+        """ids (B, L), memory (B, M, D), mask (B, M) -> (B, L, D), before the logits. adapters: one for behind each
+        block."""
         start = 0 if cache is None else cache.length
         places = torch.arange(start, start + ids.shape[1], device=ids.device)
         x = self.embedding(ids) + self.positions(places)
         for i, block in enumerate(self.blocks):
             x = block(x, memory, mask, cache, i)
+            if adapters is not None:
+                x = adapters[i](x)
         out: Tensor = self.norm(x)
         return out
 

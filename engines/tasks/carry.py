@@ -17,7 +17,7 @@ import torch
 
 from engines.decoding import DecodeOptions, generate
 from engines.encoder import MediaEncoder
-from engines.model.fusion import Stream
+from engines.model.fusion import Stream, Translator
 from engines.protocol import LANGUAGES
 from engines.tasks.occlusion import Place, places
 from engines.tasks.protect import FIRST_MARK, MARK, Span, SpanKind
@@ -128,7 +128,7 @@ def _attempts(encoder: MediaEncoder, text: str, wanted: Sequence[StandIn], targe
         return
     tokenizer, model = encoder.tokenizer, encoder.model
     ids = tokenizer.encode(text)
-    memory = model.fuse([Stream("text", *encoder.read(ids))])
+    memory = model.fuse([Stream("text", *encoder.read(ids, translating=True))])
     prefix = torch.tensor([tokenizer.prefix("translate", target)])
 
     def draft(ids: Sequence[int], mean_logprob: float) -> Draft:
@@ -136,7 +136,7 @@ def _attempts(encoder: MediaEncoder, text: str, wanted: Sequence[StandIn], targe
 
     for required in ((), tuple(_ids(encoder, word.written[target], target) for word in wanted)):
         opts = replace(options(len(ids)), beam=BEAM + sum(map(len, required)), required=required)
-        for (hypothesis,) in generate(model, memory, prefix, tokenizer, opts):
+        for (hypothesis,) in generate(Translator(model), memory, prefix, tokenizer, opts):
             yield draft(hypothesis.ids, hypothesis.mean_logprob), False
         for found in (draft(*text) for text in hypothesis.alternatives):
             if _holds(found.plain, wanted):

@@ -39,11 +39,12 @@ def places(encoder: MediaEncoder, source: str, translation: str, target: str, pa
         hidden = [s < end and e > start for s, e in zip([0, *ends[:-1]], ends, strict=True)]
         if not all(hidden):
             row &= ~torch.tensor(hidden, device=device)
-    tokens = encoder.model.read(torch.tensor([ids], device=device).expand(len(masks), -1), masks)
+    tokens = encoder.model.read(torch.tensor([ids], device=device).expand(len(masks), -1), masks, translating=True)
     memory = encoder.model.fuse([Stream("text", tokens, masks)])
     prefix = tokenizer.prefix("translate", target)
     sequence = torch.tensor([prefix + written], device=device).expand(len(masks), -1)
-    log_probs = encoder.model.decode(sequence, memory).float().log_softmax(-1)[:, len(prefix) - 1 : -1]
+    logits = encoder.model.decode(sequence, memory, translating=True).float()
+    log_probs = logits.log_softmax(-1)[:, len(prefix) - 1 : -1]
     said = log_probs.gather(2, sequence[:, len(prefix) :, None])[..., 0]
     drops = (said[-1] - said[:-1]).tolist()  # (R, L')
     found = []

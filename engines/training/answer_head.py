@@ -157,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     wanted = parser.parse_args(argv)
     torch.set_num_threads(1)
-    model = checkpoint.load(wanted.model, with_answers=False)
+    model = checkpoint.load(wanted.model, with_parts=False)
     head = train(model, open_photos(wanted.run), epochs=wanted.epochs)
     answer_head.save(head, wanted.out or wanted.model, model.digest)
     print(f"{len(head.answers) - 1} answers, {sum(p.numel() for p in head.parameters()):,} parameters")

@@ -59,6 +59,7 @@ NAMED_LANGUAGES = {"en": 0.55, "de": 0.2, "zh": 0.25}
 ROWS_PER_SILENCE = 6
 """Rows of speech for each row without: the decoder has to learn to write that nobody speaks."""
 TRANSLATED = {"multi30k": 1.0, "tatoeba": 0.25, "msctd": 0.15, "bmeld": 0.05}
+EVEN = {"multi30k": 1.0, "tatoeba": 0.7, "msctd": 0.2, "bcontrast": 0.15, "bmeld": 0.1, "diabla": 0.1}
 PULLED = {"multi30k": 1.0, "tatoeba": 0.6, "msctd": 0.3}
 """Weights of text corpora: captions more than film dialogue."""
 N_POOL = 64
@@ -398,12 +399,21 @@ class Batcher:
     # --- text
 
     def translate(self, size: int, rng: np.random.Generator) -> Batch:
-        """Sentences and their translations: from English three times in four, else into English."""
+        """Sentences and their translations, mostly captions: from English three times in four, else into English."""
+        return self._translations(size, rng, TRANSLATED, 0.25)
+
+    def translate_evenly(self, size: int, rng: np.random.Generator) -> Batch:
+        """Sentences and their translations, captions and everyday sentences alike, from English and into English."""
+        return self._translations(size, rng, EVEN, 0.45)
+
+    def _translations(
+        self, size: int, rng: np.random.Generator, weights: Mapping[str, float], into_english: float
+    ) -> Batch:
         pairs = []
-        for pair in self.pairs.translations(POOL * size, rng, TRANSLATED):
+        for pair in self.pairs.translations(POOL * size, rng, weights):
             if pair.languages[1] == "zh" and rng.random() < 0.3:
                 pair = self._caption_pair(rng) or pair
-            if rng.random() < 0.25:
+            if rng.random() < into_english:
                 pair = Pair(pair.target, pair.source, pair.languages[::-1])
             pairs.append(pair)
         pairs = similar_lengths(pairs, size, rng)

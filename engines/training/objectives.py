@@ -82,13 +82,13 @@ def run_towers(model: FusionModel, batch: Batch, *, vary: bool = True) -> Batch:
 # --- parts -------------------------------------------------------------------------------------------------------
 
 
-def _token_loss(model: FusionModel, batch: Batch, *streams: Stream) -> Tensor:
+def _token_loss(model: FusionModel, batch: Batch, *streams: Stream, translating: bool = False) -> Tensor:
     """Cross-entropy of the batch's targets, written from these streams."""
-    return _memory_loss(model, batch, model.fuse(list(streams)))
+    return _memory_loss(model, batch, model.fuse(list(streams)), translating=translating)
 
 
-def _memory_loss(model: FusionModel, batch: Batch, memory: Memory) -> Tensor:
-    hidden = model.decoder.hidden(batch["ids"], memory.tokens, memory.mask)  # (B, L, D)
+def _memory_loss(model: FusionModel, batch: Batch, memory: Memory, *, translating: bool = False) -> Tensor:
+    hidden = model.hidden(batch["ids"], memory, translating=translating)  # (B, L, D)
     scored = batch["targets"] != IGNORED
     return losses.next_token_sampled(hidden[scored], model.decoder.embedding.weight, batch["targets"][scored])
 
@@ -272,6 +272,13 @@ def translate(model: FusionModel, batch: Batch) -> Record:
     return _record(translate=(1.0, _token_loss(model, batch, text)))
 
 
+def adapt_translation(model: FusionModel, batch: Batch) -> Record:
+    """Write a sentence in another language through the adapters for translation, from all of its words."""
+    mask = batch["text_mask"]
+    text = Stream("text", model.read(batch["text"], mask, translating=True), mask)
+    return _record(translate=(1.0, _token_loss(model, batch, text, translating=True)))
+
+
 def parallel(model: FusionModel, batch: Batch) -> Record:
     """Pull a sentence and its translation or paraphrase to the same vector."""
     first, second = _text_vector(model, batch), _text_vector(model, batch, "other")
@@ -344,6 +351,7 @@ OBJECTIVES: dict[str, Objective] = {
     "transcribe": Objective(Batcher.transcribe, transcribe),
     "ctc": Objective(Batcher.transcribe, ctc),
     "translate": Objective(Batcher.translate, translate),
+    "adapt_translation": Objective(Batcher.translate_evenly, adapt_translation),
     "parallel": Objective(Batcher.parallel, parallel),
     "sound": Objective(Batcher.sound, sound),
     "answer": Objective(Batcher.answer, answer),

@@ -2,7 +2,8 @@
 
 `base` trains what stands on frozen towers, `full` most of both towers too, `scst` captions by their CIDEr, `ctc` the
 head that spells sound tokens, `concepts` the use of names that the concept head finds, `sound_search` where sounds lie
-among texts, and `answers` questions and captions, leaving search as it is.
+among texts, `answers` questions and captions, leaving search as it is, and `translation` adapters that only translation
+passes through, on weights that are finished.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, replace
 CONCEPT_HEAD = ("picture.concepts.", "concept_vectors")
 """A public classifier, which stays one."""
 TOWERS = ("picture.trunk.", "sound.")
+ADAPTERS = ("translation.",)
 EARLY_LAYERS = (
     *CONCEPT_HEAD,
     *("picture.trunk.stem.", *(f"picture.trunk.blocks.{i}." for i in range(7))),
@@ -57,6 +59,11 @@ class Recipe:
     """Steps between updates of the mean, each of which reads all weights twice."""
     save_every: int = 200
     seed: int = 0
+
+    @property
+    def adapts(self) -> bool:
+        """Whether adapters for translation are trained on a model that stays as it is."""
+        return self.only == ADAPTERS
 
     def trains(self, name: str) -> bool:
         """Whether a parameter of this name is trained."""
@@ -187,6 +194,16 @@ ANSWERS = replace(  # after `concepts`; what search rests on stays, so that coll
     rates={**CONCEPTS.rates, "decoder.": 5e-5},
     ema_decay=0.997,
 )
+TRANSLATION = replace(
+    BASE,
+    name="translation",
+    n_steps=4000,
+    tasks={"adapt_translation": Share(1, 96)},
+    only=ADAPTERS,
+    learning_rate=1e-3,
+    ema_decay=0.995,
+    save_every=100,
+)
 SMOKE = replace(  # a few steps, to see that everything runs; none, to export the mean of several stages
     BASE,
     name="smoke",
@@ -198,5 +215,5 @@ SMOKE = replace(  # a few steps, to see that everything runs; none, to export th
 )
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (BASE, FULL, SCST, CTC, CONCEPTS, SOUND_SEARCH, ANSWERS, SMOKE)
+    recipe.name: recipe for recipe in (BASE, FULL, SCST, CTC, CONCEPTS, SOUND_SEARCH, ANSWERS, TRANSLATION, SMOKE)
 }

@@ -15,6 +15,7 @@ from engines.errors import StudioError
 from engines.model import checkpoint, public
 from engines.model.config import small
 from engines.model.fusion import FusionModel
+from engines.model.quantisation import dequantise
 from engines.text import Tokenizer
 from engines.training import concept_groups
 
@@ -49,7 +50,7 @@ def new_model(run: Path, whisper: str | None, efficientnet: Path | None, data: P
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The weights in an earlier stage's EMA file or in a finished model's folder, which may lack parts of this one."""
-    return checkpoint.dequantise(load_file(path / checkpoint.WEIGHTS_FILE)) if path.is_dir() else load_file(path)
+    return dequantise(load_file(path / checkpoint.WEIGHTS_FILE)) if path.is_dir() else load_file(path)
 
 
 @torch.no_grad()

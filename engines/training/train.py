@@ -7,7 +7,7 @@
 RUN contains the tokenizer and the feature cache. A recipe that trains a tower reads that tower's media into memory; a
 frozen tower's features come from the cache. The state is written to RUN/<recipe>: weights, EMA and optimizer as
 safetensors, the rest as JSON. `--from` starts from another stage's EMA or the mean of several; `--export FOLDER`
-writes the EMA as a model that the studio opens.
+writes the EMA as a model that the studio opens; that of the recipe `translation` is a file beside the model in FOLDER.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 
 from engines.archives import DatasetMissing
-from engines.model import checkpoint
+from engines.model import checkpoint, translation_adapter
 from engines.model.fusion import FusionModel
+from engines.model.translation_adapter import TranslationAdapter
 from engines.training import concept_groups, feature_cache, in_memory
 from engines.training.batches import Batch, Batcher
 from engines.training.objectives import OBJECTIVES, loss_of
@@ -285,6 +286,8 @@ def _train(arguments: Sequence[str] | None) -> None:
     model = new_model(args.run, args.whisper, args.efficientnet, args.data)
     if args.start is not None:
         load_weights(model, [read_weights(path) for path in args.start])
+    if recipe.adapts:
+        model.translation = TranslationAdapter(model.config)
     sources = open_sources(recipe, model, args.data, args.run, n_processes=max(1, args.workers))
     teacher = None if args.teacher is None else Teacher(args.teacher)
     batcher = Batcher(args.data, args.run, sources, model.config, teacher)
@@ -295,6 +298,9 @@ def _train(arguments: Sequence[str] | None) -> None:
     trainer.fit(args.steps)
     if args.export is not None and trainer.accelerator.is_main_process:
         averaged = trainer.averaged().eval()
+        if averaged.translation is not None:
+            translation_adapter.save(averaged.translation, args.export, checkpoint.digest(args.export))
+            return
         concept_groups.store_name_vectors(averaged, batcher.tokenizer)
         digest = checkpoint.save(args.export, averaged, args.run / "tokenizer.model")
         print(f"exported {args.export} {digest}")

@@ -168,7 +168,7 @@ class Answers:
 
 
 @pytest.fixture
-def with_answers(encoder):
+def with_parts(encoder):
     """The encoder with a classifier that gives these probabilities."""
     before = encoder.answers
 
@@ -189,26 +189,26 @@ def written(monkeypatch, **probabilities: float) -> None:
     monkeypatch.setattr(ask, "_written", probability)
 
 
-def test_an_answer_people_often_give_counts_by_classifier_and_decoder(with_answers, photo, monkeypatch):
+def test_an_answer_people_often_give_counts_by_classifier_and_decoder(with_parts, photo, monkeypatch):
     written(monkeypatch, table=0.5, chair=0.01)
-    last = last_of(with_answers(chair=0.5, table=0.3, other=0.2), photo, "What is in the middle?")
+    last = last_of(with_parts(chair=0.5, table=0.3, other=0.2), photo, "What is in the middle?")
     assert last.text == "table" and 0.5 < last.confidence < 0.8 and last.end == "finished"
     assert [name for name, _ in last.senses] == ["picture"]
     written(monkeypatch)
-    assert last_of(with_answers(chair=0.5, table=0.3, other=0.2), photo, "What is in the middle?").text == "chair"
+    assert last_of(with_parts(chair=0.5, table=0.3, other=0.2), photo, "What is in the middle?").text == "chair"
 
 
-def test_an_answer_of_the_classifier_does_not_repeat_the_question(with_answers, photo, monkeypatch):
+def test_an_answer_of_the_classifier_does_not_repeat_the_question(with_parts, photo, monkeypatch):
     written(monkeypatch)
-    encoder = with_answers(bed=0.8, pillow=0.1)
+    encoder = with_parts(bed=0.8, pillow=0.1)
     assert last_of(encoder, photo, "What is on the bed?").text == "pillow"
     assert last_of(encoder, photo, "Is it a bed or a table?").text == "bed"
 
 
 @pytest.mark.parametrize("case", ["other", "hidden", "sound", "chinese", "none"])
-def test_all_other_questions_are_answered_by_the_decoder_alone(with_answers, photo, sound, monkeypatch, case):
+def test_all_other_questions_are_answered_by_the_decoder_alone(with_parts, photo, sound, monkeypatch, case):
     written(monkeypatch, table=0.9)
-    encoder = with_answers(**({"other": 0.6, "table": 0.4} if case == "other" else {"table": 0.9}))
+    encoder = with_parts(**({"other": 0.6, "table": 0.4} if case == "other" else {"table": 0.9}))
     if case == "none":
         encoder.answers = None
     last = last_of(
