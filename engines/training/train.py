@@ -7,7 +7,8 @@
 RUN contains the tokenizer and the feature cache. A recipe that trains a tower reads that tower's media into memory; a
 frozen tower's features come from the cache. The state is written to RUN/<recipe>: weights, EMA and optimizer as
 safetensors, the rest as JSON. `--from` starts from another stage's EMA or the mean of several; `--export FOLDER`
-writes the EMA as a model that the studio opens; that of the recipe `translation` is a file beside the model in FOLDER.
+writes the EMA as a model that the studio opens; the recipe `translation` writes its adapters into FOLDER, for the model
+given by `--from`.
 """
 
 from __future__ import annotations
@@ -277,9 +278,11 @@ def _train(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--export", type=Path, help="write the averaged model to this folder at the end")
     args = parser.parse_args(arguments)
+    recipe = RECIPES[args.recipe]
+    if recipe.adapts and (args.start is None or len(args.start) != 1 or not args.start[0].is_dir()):
+        parser.error(f"{recipe.name} trains on one finished model; give its folder with --from")
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)  # moments of rarely touched weights become denormal, which is many times slower
-    recipe = RECIPES[args.recipe]
     if args.total_steps is not None:
         recipe = replace(recipe, n_steps=args.total_steps)
     torch.manual_seed(recipe.seed)
@@ -299,7 +302,8 @@ def _train(arguments: Sequence[str] | None) -> None:
     if args.export is not None and trainer.accelerator.is_main_process:
         averaged = trainer.averaged().eval()
         if averaged.translation is not None:
-            translation_adapter.save(averaged.translation, args.export, checkpoint.digest(args.export))
+            translation_adapter.save(averaged.translation, args.export, checkpoint.digest(args.start[0]))
+            print(f"exported {args.export / translation_adapter.ADAPTER_FILE}")
             return
         concept_groups.store_name_vectors(averaged, batcher.tokenizer)
         digest = checkpoint.save(args.export, averaged, args.run / "tokenizer.model")

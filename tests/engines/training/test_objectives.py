@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engines.model.features import log_mel
 from engines.model.fusion import FusionModel, Memory, Stream
+from engines.model.translation_adapter import TranslationAdapter
 from engines.training import augment, objectives
 from engines.training.batches import Batch, Batcher
 from engines.training.objectives import MAX_SAMPLED, N_SAMPLES, OBJECTIVES, TEACHER_WEIGHT, loss_of, run_towers
@@ -30,6 +31,7 @@ PARTS: dict[str, set[str]] = {
     "transcribe": {"transcribe", "language", "ctc"},
     "ctc": {"ctc"},
     "translate": {"translate"},
+    "adapt_translation": {"translate"},
     "parallel": {"text_text"},
     "sound": {"event", "sound_text", "sound_caption"},
     "answer": {"answer"},
@@ -48,6 +50,7 @@ TEACHES: dict[str, set[str]] = {
     "transcribe": {"decoder.blocks", "ctc_head", "sense_embedding"},
     "ctc": {"ctc_head"},
     "translate": {"text", "decoder"},
+    "adapt_translation": {"translation.text", "translation.decoder"},
     "parallel": {"text", "vectors.text", "decoder.embedding"},
     "sound": {"layer_weights", "mix_norm", "sound_bridge", "event_head", "vectors.sound", "vectors.text", "decoder"},
     "answer": CLIP,
@@ -61,6 +64,7 @@ LEAVES_ALONE: dict[str, set[str]] = {
     "transcribe": {"picture", "text", "vectors", "event_head", "sound_bridge", "operator"},
     "ctc": {"decoder", "text", "vectors", "picture", "operator"},
     "translate": {"picture", "vectors", "operator", "ctc_head"},
+    "adapt_translation": {"picture", "vectors", "operator", "ctc_head"},
     "parallel": {"picture", "operator", "decoder.blocks", "ctc_head"},
     "sound": {"picture", "ctc_head", "operator", "change.picture"},
     "answer": {"vectors", "ctc_head", "event_head"},
@@ -70,7 +74,9 @@ LEAVES_ALONE: dict[str, set[str]] = {
 
 @pytest.fixture
 def model(batcher) -> FusionModel:
-    return new_model(batcher).train()
+    model = new_model(batcher)
+    model.translation = TranslationAdapter(model.config)
+    return model.train()
 
 
 def batches_of(batcher: Batcher, task: str, size: int = 5) -> Iterator[Batch]:
@@ -129,7 +135,8 @@ def test_a_task_teaches_its_parts_but_no_tower_whose_features_are_cached(model, 
     taught = taught_by(model)
     for part in TEACHES[task]:
         assert any(under(name, part) for name in taught), f"{task} does not reach {part}"
-    for part in LEAVES_ALONE[task] | {"picture.trunk", "sound"}:
+    others = {"picture.trunk", "sound"} if task == "adapt_translation" else {"picture.trunk", "sound", "translation"}
+    for part in LEAVES_ALONE[task] | others:
         assert not any(under(name, part) for name in taught), f"{task} reaches {part}"
 
 

@@ -9,17 +9,21 @@ import torch
 
 from engines.model.config import Concept, small
 from engines.model.fusion import FusionModel
+from engines.model.translation_adapter import TranslationAdapter
 from engines.training.objectives import OBJECTIVES
-from engines.training.recipes import FULL, RECIPES, SCST, TOWERS
+from engines.training.recipes import ADAPTERS, FULL, RECIPES, SCST, TOWERS
 
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 with torch.device("meta"):  # the shipped sizes, without the memory
     CONFIG = replace(small(10), concepts=(Concept("cat", "Katze", "chat", "猫"),))
-    SIZES = {name: p.numel() for name, p in FusionModel(CONFIG).named_parameters()}
+    MODEL = FusionModel(CONFIG)
+    MODEL.translation = TranslationAdapter(CONFIG)
+    SIZES = {name: p.numel() for name, p in MODEL.named_parameters()}
 
 
 def test_recipes_are_known_by_their_names():
-    assert list(RECIPES) == ["base", "full", "scst", "ctc", "concepts", "sound_search", "answers", "smoke"]
+    names = ["base", "full", "scst", "ctc", "concepts", "sound_search", "answers", "translation", "smoke"]
+    assert list(RECIPES) == names
     assert all(recipe.name == name for name, recipe in RECIPES.items())
 
 
@@ -45,6 +49,12 @@ def test_the_public_classifier_and_the_embedding_are_never_trained(recipe):
     trained = {name for name in SIZES if recipe.trains(name)}
     assert trained
     assert not any(name.startswith(("picture.concepts.", "concept_vectors", "decoder.embedding.")) for name in trained)
+
+
+@every_recipe
+def test_adapters_are_trained_alone(recipe):
+    others = {name for name in SIZES if recipe.trains(name) and not name.startswith(ADAPTERS)}
+    assert bool(others) != recipe.adapts
 
 
 @every_recipe

@@ -263,6 +263,21 @@ def test_a_stage_starts_from_another_or_from_a_finished_model_and_can_be_shorten
     assert torch.allclose(moved, begun, atol=float(begun.abs().max()) / 250)  # neither task of this stage touches it
 
 
+def test_adapters_are_trained_on_a_finished_model_that_stays_as_it_is(data, folder, monkeypatch, capsys):
+    recipe = replace(train.RECIPES["translation"], n_steps=4, warmup_steps=1, ema_every=1, learning_rate=0.1)
+    monkeypatch.setitem(train.RECIPES, "translation", replace(recipe, tasks={"adapt_translation": Share(1, 3)}))
+    model = folder / "finished"
+    command(data, folder, "--recipe", "smoke", "--export", model)
+    before = checkpoint.load(model)
+    command(data, folder, "--recipe", "translation", "--from", model, "--export", model)
+    after = checkpoint.load(model)
+    assert before.model.translation is None and after.digest == before.digest
+    assert all(float(adapter.up.weight.abs().max()) > 0 for adapter in after.model.translation.decoder)
+    with pytest.raises(SystemExit):
+        command(data, folder, "--recipe", "translation", "--from", folder / "smoke" / "ema.safetensors")
+    assert "translation trains on one finished model; give its folder with --from" in capsys.readouterr().err
+
+
 def test_a_teacher_is_learnt_from(data, folder, monkeypatch):
     sources: list[str] = []
     monkeypatch.setattr(train, "Teacher", lambda source: sources.append(source) or letter_counts)
