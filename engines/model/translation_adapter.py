@@ -45,6 +45,7 @@ class TranslationAdapter(nn.Module):
 
     def __init__(self, config: ModelConfig, n_between: int = WIDTH) -> None:
         super().__init__()
+        self.n_between = n_between
         self.text = nn.ModuleList(Adapter(config.width, n_between) for _ in range(config.n_text_blocks))
         self.decoder = nn.ModuleList(Adapter(config.width, n_between) for _ in range(config.n_decoder_blocks))
 
@@ -53,7 +54,7 @@ def save(adapter: TranslationAdapter, folder: Path, digest: str) -> None:
     """Write the adapters beside the model they were trained on. digest: that of the model's weights."""
     from safetensors.torch import save_file
 
-    about = json.dumps({"n_between": adapter.text[0].down.out_features, "weights_sha256": digest})
+    about = json.dumps({"n_between": adapter.n_between, "weights_sha256": digest})
     save_file(quantise(adapter.state_dict()), folder / ADAPTER_FILE, metadata={"about": about})
     (folder / ADAPTER_FILE).chmod(0o644)  # safetensors writes for its own user alone
 
