@@ -56,7 +56,7 @@ def share(query: Sequence[str], text: str) -> float:
 
 
 def excerpt(text: str, query: Sequence[str], n_letters: int) -> str:
-    """At most about so many letters of a text, around the first part of the query that stands in it."""
+    """About `n_letters` of a text at most, around the first part of the query that stands in it."""
     text = " ".join(text.split())
     if len(text) <= n_letters:
         return text

@@ -19,8 +19,8 @@ N_CLUSTERS = 16
 N_CANDIDATES = 8
 """Names that are tried for a cluster."""
 LEAST_SHARE = 0.4
-"""A name stands for a cluster if a search for it would find so many of its files: on the samples of this program, names
-chosen by the mean of a cluster alone called horses sheep, and spoken announcements a screen."""
+"""A name stands for a cluster if a search for it would find this share of its files: on the samples of this program,
+names chosen by the mean of a cluster alone called horses sheep, and spoken announcements a screen."""
 ALIKE = 0.5
 """Two names with this cosine say the same."""
 PRIOR = 50

@@ -82,7 +82,7 @@ class _Pool:
     def __init__(self, opener: Opener, start: Callable[[], Worker]) -> None:
         self._opener, self._start = opener, start
         self._about: tuple[str, str] | None = None
-        self._n_stillborn = 0
+        self._n_unopened = 0
         self._idle: list[Worker] = []
         self._busy: dict[Future[Any], tuple[Worker, Path | None]] = {}
         """Each with the file it reads, None while it opens its host."""
@@ -138,15 +138,15 @@ class _Pool:
         except WorkerDied:
             del self._busy[future]
             worker.close()
-            self._n_stillborn += file is None
-            if self._n_stillborn >= TRIES:
-                raise _stillborn() from None
+            self._n_unopened += file is None
+            if self._n_unopened >= TRIES:
+                raise _none_opened() from None
             return None
         del self._busy[future]
         self._idle.append(worker)
         if isinstance(given, Reading):
             return given
-        self._n_stillborn = 0
+        self._n_unopened = 0
         if self._about is not None and given[1] != self._about[1]:
             raise CheckpointError(
                 "workers_differ", "The workers do not all have the same model; use one version everywhere."
@@ -329,7 +329,7 @@ def _deadly(path: Path) -> MediaError:
     )
 
 
-def _stillborn() -> DeviceError:
+def _none_opened() -> DeviceError:
     return DeviceError(
         "processes_ended",
         "Workers ended before they had read anything, perhaps for want of memory; choose fewer with --workers.",

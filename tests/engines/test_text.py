@@ -116,12 +116,12 @@ def test_a_damaged_tokenizer_says_so(keep):
 
 
 def test_a_tokenizer_of_another_model_says_what_it_lacks():
-    alien = proto.ModelProto.FromString((BUILTIN / TOKENIZER_FILE).read_bytes())
-    for piece in alien.pieces:
+    other = proto.ModelProto.FromString((BUILTIN / TOKENIZER_FILE).read_bytes())
+    for piece in other.pieces:
         if piece.piece in ("<|zh|>", "<|answer|>"):
             piece.piece = piece.piece.upper()
     with pytest.raises(CheckpointError) as caught:
-        Tokenizer(alien.SerializeToString())
+        Tokenizer(other.SerializeToString())
     assert caught.value.en == "The tokenizer lacks 2 control tokens, <|zh|> first; it belongs to another model."
 
 

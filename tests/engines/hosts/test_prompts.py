@@ -80,10 +80,10 @@ def test_of_a_silent_sound_nothing_is_left():
 
 
 def test_what_is_hidden_is_not_shown(clip):
-    blind = material(clip, BOTH, "tiny", hide=SEES)
-    assert blind.frames == () and blind.times_s == () and blind.samples is not None
-    deaf = material(clip, BOTH, "tiny", hide=HEARS)
-    assert deaf.frames and deaf.samples is None and not deaf.silent
+    without_picture = material(clip, BOTH, "tiny", hide=SEES)
+    assert without_picture.frames == () and without_picture.times_s == () and without_picture.samples is not None
+    without_sound = material(clip, BOTH, "tiny", hide=HEARS)
+    assert without_sound.frames and without_sound.samples is None and not without_sound.silent
 
 
 def test_of_a_clip_a_model_with_one_modality_gets_its_half(clip):

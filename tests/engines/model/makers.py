@@ -24,5 +24,5 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def lengths(*n_real: int, longest: int | None = None) -> torch.Tensor:
-    """A mask whose rows begin with so many real tokens: (B, longest) bool."""
+    """A mask whose rows begin with `n_real` tokens: (B, longest) bool."""
     return torch.arange(longest or max(n_real)) < torch.tensor(n_real)[:, None]
