@@ -21,7 +21,7 @@ import numpy as np
 
 from engines.archives import PhotoRecord, SoundRecord, SpeechRecord, photos, sounds, speech
 from engines.encoder import MediaEncoder
-from engines.evaluation.bench import Bench
+from engines.evaluation.harness import Harness
 from engines.hosts import open_host
 from engines.meaning import Meaning, random_texts
 from engines.model import checkpoint
@@ -42,32 +42,34 @@ def curve(right: np.ndarray, wrong: np.ndarray) -> tuple[float, float]:
     return midpoint, float(np.log(MEDIAN_FIT / (1.0 - MEDIAN_FIT)) / distance)
 
 
-def directions(bench: Bench) -> dict[tuple[str, str], tuple[float, float]]:
+def directions(harness: Harness) -> dict[tuple[str, str], tuple[float, float]]:
     """The curves of the directions that the data has right answers for."""
     found: dict[tuple[str, str], tuple[float, float]] = {}
-    shown = bench.take(photos(bench.data, bench.split))
-    photo = bench.vectors(shown, PhotoRecord.load, "photos")
-    text = bench.vectors([record.captions["en"][0] for record in shown], str, "captions")
+    shown = harness.take(photos(harness.data, harness.split))
+    photo = harness.vectors(shown, PhotoRecord.load, "photos")
+    text = harness.vectors([record.captions["en"][0] for record in shown], str, "captions")
     found["text", "photo"] = found["photo", "text"] = _pairs(text @ photo.T, np.eye(len(shown), dtype=bool))
-    heard = bench.take(sounds(bench.data, bench.split))
-    sound = bench.vectors(heard, SoundRecord.load, "sounds")
+    heard = harness.take(sounds(harness.data, harness.split))
+    sound = harness.vectors(heard, SoundRecord.load, "sounds")
     labels = np.array([record.label for record in heard])
     names = sorted(set(labels))
-    named = bench.vectors([sound_prompt(name) for name in names], str, "names")
+    named = harness.vectors([sound_prompt(name) for name in names], str, "names")
     found["text", "sound"] = _pairs(named @ sound.T, np.array(names)[:, None] == labels[None, :])
     alike = sound @ sound.T
     found["sound", "sound"] = _pairs(alike, (labels[:, None] == labels[None, :]) & ~np.eye(len(labels), dtype=bool))
-    spoken = bench.take([record for record in speech(bench.data, bench.split) if len(record.text.split()) >= 5], 200)
-    said = bench.vectors(spoken, SpeechRecord.load, "speech")
-    words = bench.vectors([record.text for record in spoken], str, "transcripts")
+    spoken = harness.take(
+        [record for record in speech(harness.data, harness.split) if len(record.text.split()) >= 5], 200
+    )
+    said = harness.vectors(spoken, SpeechRecord.load, "speech")
+    words = harness.vectors([record.text for record in spoken], str, "transcripts")
     same = np.array([[a.text == b.text for b in spoken] for a in spoken])
     found["text", "speech"] = found["speech", "text"] = _pairs(words @ said.T, same)
     return found
 
 
-def meaning(bench: Bench, encoder: MediaEncoder) -> np.ndarray:
+def meaning(harness: Harness, encoder: MediaEncoder) -> np.ndarray:
     """The weights of `engines.meaning.Meaning`, the constant first."""
-    shown = bench.take(photos(bench.data, bench.split))
+    shown = harness.take(photos(harness.data, harness.split))
     latin = [
         text.lower() for record in shown for language in ("en", "de") for text in record.captions.get(language, ())
     ]
@@ -107,13 +109,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     host = open_host(args.model)
     try:
-        for (query, hit), (midpoint, slope) in directions(Bench(host, args.data, args.split, args.limit)).items():
+        for (query, hit), (midpoint, slope) in directions(Harness(host, args.data, args.split, args.limit)).items():
             print(f'"{query}-{hit}": [{midpoint:.3f}, {slope:.1f}],')
     finally:
         host.close()
     folder = checkpoint.BUILTIN if args.model == "builtin" else Path(args.model)
     encoder = MediaEncoder(checkpoint.load(folder))
-    constant, cosine, n_bytes = meaning(Bench(host, args.data, args.split, args.limit), encoder)
+    constant, cosine, n_bytes = meaning(Harness(host, args.data, args.split, args.limit), encoder)
     print(f'"meaning": [{constant:.2f}, {cosine:.2f}, {n_bytes:.2f}],')
 
 

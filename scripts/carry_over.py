@@ -16,11 +16,14 @@ pair:
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sacrebleu
@@ -42,187 +45,12 @@ class Template:
     without: Texts
 
 
-def _template(en: str, de: str, fr: str, zh: str) -> Template:
-    """Each text is "with items | without items"."""
-    sides = [text.split(" | ") for text in (en, de, fr, zh)]
-    with_items, without = ({lang: side[n] for lang, side in zip(LANGUAGES, sides, strict=True)} for n in (0, 1))
-    return Template(with_items, without)
-
-
-TEMPLATES = (
-    _template(
-        "{name} is playing with the dog in the garden. | He is playing with the dog in the garden.",
-        "{name} spielt mit dem Hund im Garten. | Er spielt mit dem Hund im Garten.",
-        "{name} joue avec le chien dans le jardin. | Il joue avec le chien dans le jardin.",
-        "{name}在花园里和狗玩。 | 他在花园里和狗玩。",
-    ),
-    _template(
-        "There are {number} people on the beach. | There are many people on the beach.",
-        "Am Strand sind {number} Menschen. | Am Strand sind viele Menschen.",
-        "Il y a {number} personnes sur la plage. | Il y a beaucoup de personnes sur la plage.",
-        "海滩上有{number}个人。 | 海滩上有很多人。",
-    ),
-    _template(
-        "The bike costs {price}. | The bike costs a lot.",
-        "Das Fahrrad kostet {price}. | Das Fahrrad kostet viel.",
-        "Le vélo coûte {price}. | Le vélo coûte cher.",
-        "这辆自行车的价格是{price}。 | 这辆自行车很贵。",
-    ),
-    _template(
-        "My sister was born on {date}. | My sister was born on a Monday.",
-        "Meine Schwester wurde am {date} geboren. | Meine Schwester wurde an einem Montag geboren.",
-        "Ma sœur est née le {date}. | Ma sœur est née un lundi.",
-        "我妹妹出生于{date}。 | 我妹妹是星期一出生的。",
-    ),
-    _template(
-        "The train leaves at {time}. | The train leaves soon.",
-        "Der Zug fährt um {time} ab. | Der Zug fährt bald ab.",
-        "Le train part à {time}. | Le train part bientôt.",
-        "火车{time}出发。 | 火车马上就要出发了。",
-    ),
-    _template(
-        "Please visit {url} for more photos. | Please visit our website for more photos.",
-        "Bitte besuchen Sie {url} für mehr Fotos. | Bitte besuchen Sie unsere Webseite für mehr Fotos.",
-        "Veuillez visiter {url} pour plus de photos. | Veuillez visiter notre site pour plus de photos.",
-        "请访问{url}查看更多照片。 | 请访问我们的网站查看更多照片。",
-    ),
-    _template(
-        "You can write to me at {mail}. | You can write to me.",
-        "Du kannst mir an {mail} schreiben. | Du kannst mir schreiben.",
-        "Tu peux m'écrire à {mail}. | Tu peux m'écrire.",
-        "你可以写信到{mail}给我。 | 你可以给我写信。",
-    ),
-    _template(
-        "Hello {placeholder}, how are you? | Hello, how are you?",
-        "Hallo {placeholder}, wie geht es dir? | Hallo, wie geht es dir?",
-        "Bonjour {placeholder}, comment vas-tu ? | Bonjour, comment vas-tu ?",
-        "你好{placeholder}，你好吗？ | 你好，你好吗？",
-    ),
-    _template(
-        "{placeholder} has {count} new messages. | He has new messages.",
-        "{placeholder} hat {count} neue Nachrichten. | Er hat neue Nachrichten.",
-        "{placeholder} a {count} nouveaux messages. | Il a de nouveaux messages.",
-        "{placeholder}有{count}条新消息。 | 他有新消息。",
-    ),
-    _template(
-        "The dog is sleeping on the sofa. {emoji} | The dog is sleeping on the sofa.",
-        "Der Hund schläft auf dem Sofa. {emoji} | Der Hund schläft auf dem Sofa.",
-        "Le chien dort sur le canapé. {emoji} | Le chien dort sur le canapé.",
-        "狗在沙发上睡觉。{emoji} | 狗在沙发上睡觉。",
-    ),
-    _template(
-        "A {open}red{close} car is parked in front of the house. | A red car is parked in front of the house.",
-        "Ein {open}rotes{close} Auto parkt vor dem Haus. | Ein rotes Auto parkt vor dem Haus.",
-        "Une voiture {open}rouge{close} est garée devant la maison. | Une voiture rouge est garée devant la maison.",
-        "一辆{open}红色{close}的汽车停在房子前面。 | 一辆红色的汽车停在房子前面。",
-    ),
-    _template(
-        "{open}A man is riding a bicycle down the street.{close} | A man is riding a bicycle down the street.",
-        "{open}Ein Mann fährt mit dem Fahrrad die Straße entlang.{close} | "
-        "Ein Mann fährt mit dem Fahrrad die Straße entlang.",
-        "{open}Un homme descend la rue à vélo.{close} | Un homme descend la rue à vélo.",
-        "{open}一个男人在街上骑自行车。{close} | 一个男人在街上骑自行车。",
-    ),
-    _template(
-        "About {percent} of the students can swim. | Most of the students can swim.",
-        "Etwa {percent} der Schüler können schwimmen. | Die meisten Schüler können schwimmen.",
-        "Environ {percent} des élèves savent nager. | La plupart des élèves savent nager.",
-        "大约{percent}的学生会游泳。 | 大部分学生会游泳。",
-    ),
-    _template(
-        "A man named {name} is talking to {other}. | A man is talking to a woman.",
-        "Ein Mann namens {name} spricht mit {other}. | Ein Mann spricht mit einer Frau.",
-        "Un homme nommé {name} parle à {other}. | Un homme parle à une femme.",
-        "一个叫{name}的男人在和{other}说话。 | 一个男人在和一个女人说话。",
-    ),
-    _template(
-        "I opened {file} but it was empty. | I opened the box but it was empty.",
-        "Ich habe {file} geöffnet, aber es war leer. | Ich habe die Kiste geöffnet, aber sie war leer.",
-        "J'ai ouvert {file}, mais c'était vide. | J'ai ouvert la boîte, mais elle était vide.",
-        "我打开了{file}，但它是空的。 | 我打开了盒子，但它是空的。",
-    ),
-    _template(
-        "The meeting is on {date} at {time}. | The meeting is on Monday.",
-        "Das Treffen ist am {date} um {time}. | Das Treffen ist am Montag.",
-        "La réunion est le {date} à {time}. | La réunion est lundi.",
-        "会议在{date}{time}举行。 | 会议在星期一举行。",
-    ),
-    _template(
-        "{name} paid {price} for {count} tickets. | She paid a lot for the tickets.",
-        "{name} hat {price} für {count} Karten bezahlt. | Sie hat viel für die Karten bezahlt.",
-        "{name} a payé {price} pour {count} billets. | Elle a payé cher pour les billets.",
-        "{name}花了{price}买了{count}张票。 | 她花了很多钱买票。",
-    ),
-    _template(
-        "See you tomorrow {emoji} at the park! | See you tomorrow at the park!",
-        "Bis morgen {emoji} im Park! | Bis morgen im Park!",
-        "À demain {emoji} au parc ! | À demain au parc !",
-        "明天{emoji}公园见！ | 明天公园见！",
-    ),
-    _template(
-        "A boy in a blue shirt with the number {count} is running. | A boy in a blue shirt is running.",
-        "Ein Junge in einem blauen Hemd mit der Nummer {count} rennt. | Ein Junge in einem blauen Hemd rennt.",
-        "Un garçon en chemise bleue avec le numéro {count} court. | Un garçon en chemise bleue court.",
-        "一个穿着{count}号蓝色衬衫的男孩在跑步。 | 一个穿着蓝色衬衫的男孩在跑步。",
-    ),
-    _template(
-        "Click {open}here{close} to read the book. | Click here to read the book.",
-        "Klicken Sie {open}hier{close}, um das Buch zu lesen. | Klicken Sie hier, um das Buch zu lesen.",
-        "Cliquez {open}ici{close} pour lire le livre. | Cliquez ici pour lire le livre.",
-        "点击{open}这里{close}阅读这本书。 | 点击这里阅读这本书。",
-    ),
-    _template(
-        "Call me at {phone} after work. | Call me after work.",
-        "Ruf mich nach der Arbeit unter {phone} an. | Ruf mich nach der Arbeit an.",
-        "Appelle-moi au {phone} après le travail. | Appelle-moi après le travail.",
-        "下班后给我打{phone}。 | 下班后给我打电话。",
-    ),
-    _template(
-        "It is {number} degrees in {place} today. | It is very cold in the city today.",
-        "Heute sind es in {place} {number} Grad. | Heute ist es in der Stadt sehr kalt.",
-        "Il fait {number} degrés à {place} aujourd'hui. | Il fait très froid en ville aujourd'hui.",
-        "今天{place}的气温是{number}度。 | 今天城里很冷。",
-    ),
-    _template(
-        "Two women are standing in front of {place}. | Two women are standing in front of a house.",
-        "Zwei Frauen stehen vor {place}. | Zwei Frauen stehen vor einem Haus.",
-        "Deux femmes se tiennent devant {place}. | Deux femmes se tiennent devant une maison.",
-        "两个女人站在{place}前面。 | 两个女人站在一座房子前面。",
-    ),
-    _template(
-        "We have {count} dogs and {more} cats at home. | We have dogs and cats at home.",
-        "Wir haben {count} Hunde und {more} Katzen zu Hause. | Wir haben Hunde und Katzen zu Hause.",
-        "Nous avons {count} chiens et {more} chats à la maison. | Nous avons des chiens et des chats à la maison.",
-        "我们家有{count}只狗和{more}只猫。 | 我们家有狗和猫。",
-    ),
-)
-
-_NAMES = (
-    *("Priya Kowalska", "Anna Schmidt", "Jürgen Maurer", "Aisha Diallo", "Kenji Tanaka", "Olga Petrova"),
-    *("Chloé Lefèvre", "Mateo Rossi", "Fatima Haddad", "Svenja Brandt", "Rajesh Patel", "Ingrid Nilsson"),
-)
-_PLACES = ("Toulouse", "Springfield", "Heidelberg", "Kyoto", "Valparaíso", "Reykjavik", "Dresden", "Lagos")
-_PLACEHOLDERS = ("{{name}}", "{0}", "%s", "${user}", "%(name)s", "{user_name}", "{{ user.name }}")
-_TAGS = (("<b>", "</b>"), ("<i>", "</i>"), ("<em>", "</em>"), ('<a href="/help">', "</a>"), ("<span>", "</span>"))
-_EMOJI = ("🐶", "😀🎉", "❤️", "👍🏽", "👩‍🚀", "🇩🇪", "🐶😀")
-_URLS = ("https://example.org/a?b=1&c=2", "www.example.com/photos", "http://example.net", "https://example.com/x_y#top")
-_MAILS = ("jo.doe+x@mail.example.com", "info@example.org", "anna_k@example.net")
-_FILES = ("report.pdf", "holiday-2.jpg", "data_v2.csv", "talk.final.mp4")
-_PHONES = ("+49 30 901820", "555-0142", "(020) 7946 0958", "+33 1 99 00 12 34")
-_MONTHS = {
-    "en": (
-        *("January", "February", "March", "April", "May", "June", "July"),
-        *("August", "September", "October", "November", "December"),
-    ),
-    "de": (
-        *("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli"),
-        *("August", "September", "Oktober", "November", "Dezember"),
-    ),
-    "fr": (
-        *("janvier", "février", "mars", "avril", "mai", "juin", "juillet"),
-        *("août", "septembre", "octobre", "novembre", "décembre"),
-    ),
-}
+DATA: dict[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+"""Sentences, each language's with and without items; items to fill in; the names of months."""
+TEMPLATES = [
+    Template({lang: both[0] for lang, both in row.items()}, {lang: both[1] for lang, both in row.items()})
+    for row in DATA["sentences"]
+]
 
 
 def _alike(text: str) -> Texts:
@@ -256,12 +84,13 @@ def _percent(rng: np.random.Generator) -> Texts:
 
 def _date(rng: np.random.Generator) -> Texts:
     day, month, year = int(rng.integers(2, 29)), int(rng.integers(12)), int(rng.integers(1950, 2031))
+    months = DATA["months"]
     if rng.random() < 0.2:
         return _alike(f"{year}-{month + 1:02}-{day:02}")
     return {
-        "en": f"{day} {_MONTHS['en'][month]} {year}",
-        "de": f"{day}. {_MONTHS['de'][month]} {year}",
-        "fr": f"{day} {_MONTHS['fr'][month]} {year}",
+        "en": f"{day} {months['en'][month]} {year}",
+        "de": f"{day}. {months['de'][month]} {year}",
+        "fr": f"{day} {months['fr'][month]} {year}",
         "zh": f"{year}年{month + 1}月{day}日",
     }
 
@@ -274,17 +103,19 @@ def _time(rng: np.random.Generator) -> Texts:
 def items(rng: np.random.Generator) -> dict[str, Texts]:
     """One item for every slot."""
 
-    def one(choices: tuple[str, ...]) -> Texts:
-        return _alike(str(rng.choice(choices)))
+    choices: dict[str, list[Any]] = DATA["items"]
 
-    name, other = (str(name) for name in rng.choice(_NAMES, 2, replace=False))
+    def one(kind: str) -> Texts:
+        return _alike(str(rng.choice(choices[kind])))
+
+    name, other = (str(name) for name in rng.choice(choices["names"], 2, replace=False))
     count, more = (int(n) for n in rng.choice(np.arange(2, 100), 2, replace=False))
-    opening, closing = _TAGS[int(rng.integers(len(_TAGS)))]
+    opening, closing = choices["tags"][int(rng.integers(len(choices["tags"])))]
     whole = int(10 ** rng.uniform(0.5, 5))
     return {
         "name": _alike(name),
         "other": _alike(other),
-        "place": one(_PLACES),
+        "place": one("places"),
         "number": _number(whole, int(rng.integers(1, 100)) if whole < 1000 and rng.random() < 0.3 else None),
         "count": _number(count),
         "more": _number(more),
@@ -292,12 +123,12 @@ def items(rng: np.random.Generator) -> dict[str, Texts]:
         "percent": _percent(rng),
         "date": _date(rng),
         "time": _time(rng),
-        "url": one(_URLS),
-        "mail": one(_MAILS),
-        "file": one(_FILES),
-        "phone": one(_PHONES),
-        "placeholder": one(_PLACEHOLDERS),
-        "emoji": one(_EMOJI),
+        "url": one("urls"),
+        "mail": one("mails"),
+        "file": one("files"),
+        "phone": one("phones"),
+        "placeholder": one("placeholders"),
+        "emoji": one("emoji"),
         "open": _alike(opening),
         "close": _alike(closing),
     }

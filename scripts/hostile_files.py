@@ -23,10 +23,9 @@ import time
 import wave
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -35,6 +34,7 @@ from engines import media
 from engines.errors import CollectionError, MediaError
 from engines.index import open_collection
 from engines.media import child
+from scripts import tables
 
 CPU_S, MEMORY_BYTES = 10.0, 1.5 * 2**30
 DEFAULT, FULL = (160, 5), (1_000, 50)
@@ -309,30 +309,6 @@ def _rows(where: Path) -> int:
         return 0
 
 
-HEADS = {
-    "en": "| type | files | ways read | crashes | over 10 s of CPU | over 1.5 GB | read outside | without a sentence "
-    "| most CPU | most memory |",
-    "zh": "| 类型 | 文件 | 读出的方式 | 崩溃 | CPU 超 10 秒 | 内存超 1.5 GB | 读到外部 | 没有说明 "
-    "| 最多 CPU | 最多内存 |",
-}
-KILLS = {
-    "en": "{n} kills while indexing {files} files: {lost} lost or doubled.",
-    "zh": "索引 {files} 个文件时终止 {n} 次：{lost} 个丢失或重复。",
-}
-
-
-def table(found: Mapping[str, Any], language: str = "en") -> str:
-    """What `main` counted as Markdown: a line for each type of file, then what the kills cost."""
-    lines = [HEADS[language], "|---|---|---|---|---|---|---|---|---|---|"]
-    for kind, row in found["types"].items():
-        counts = [row[name] for name in ("n", "n_read", "crashes", "slow", "large", "outside", "unsaid")]
-        cells = [kind, *map(str, counts), f"{row['most_cpu_s']:.1f} s", f"{row['most_bytes'] / 2**20:.0f} MB"]
-        lines.append(f"| {' | '.join(cells)} |")
-    if found["kills"]["n"]:
-        lines += ["", KILLS[language].format(**found["kills"])]
-    return "\n".join(lines) + "\n"
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.hostile_files", description=__doc__)
     parser.add_argument("--full", action="store_true", help=f"{FULL[0]} files and {FULL[1]} kills")
@@ -351,7 +327,7 @@ def main(arguments: list[str] | None = None) -> int:
         "types": {kind: asdict(row) for kind, row in rows.items()},
         "kills": {"n": n_kills, "files": n_texts, "lost": lost},
     }
-    print(table(found), end="")
+    print(tables.trust(found, "en"), end="")
     print(f"\n{time.perf_counter() - began_s:.0f} s")
     if options.out is not None:
         options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -20,10 +20,9 @@ import tempfile
 import threading
 import time
 import wave
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -33,6 +32,7 @@ import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 
 from engines import Cancel, Host, Request, Result, Settings, TranscribeRequest, open_host  # noqa: E402
+from scripts import tables  # noqa: E402
 from studio.app import start  # noqa: E402
 
 TEXTS = ("A dog runs on the beach.", "The train leaves at nine.", "Two people sit at a table.", "It rains in the city.")
@@ -208,7 +208,7 @@ def main() -> None:
                 slope, stop_s = memory.slope(), watched.ended_at - waits.left_at
     given = {name: getattr(options, name) for name in ("users", "seconds", "minutes")}
     found = {**given, "waits": asdict(waits), "slope": slope, "stop_s": stop_s}
-    print(table(found), end="")
+    print(tables.load(found, "en"), end="")
     if options.out is not None:
         options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
@@ -219,35 +219,6 @@ def users(url: str, options: argparse.Namespace, recording: Path) -> Waits:
     command = [sys.executable, __file__, *map(str, given)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return Waits(**json.loads(done.stdout.strip().splitlines()[-1]))
-
-
-NAMES = {
-    "en": (
-        "users, seconds", "requests, errors", "a translation alone", "beside a recording of {minutes:.0f} minutes",
-        "among all users, median and 95 %", "memory, second half", "the recording stops after its client has gone",
-    ),
-    "zh": (
-        "用户数，秒数", "请求，错误", "单独翻译一句", "同时转写 {minutes:.0f} 分钟的录音", "所有用户同时，中位数与 95%",
-        "内存，后半段，每分钟", "客户离开后录音停止",
-    ),
-}  # fmt: skip
-
-
-def table(found: Mapping[str, Any], language: str = "en") -> str:
-    """What `main` found as Markdown; what was not seen is left out."""
-    waits = found["waits"]
-    values = (
-        f"{found['users']}, {found['seconds']:.0f}",
-        f"{waits['n_requests']}, {waits['n_errors']}",
-        f"{waits['alone_s']:.2f} s",
-        f"{waits['beside_s']:.2f} s",
-        f"{waits['p50_s']:.2f} s, {waits['p95_s']:.2f} s",
-        None if found["slope"] is None else f"{found['slope']:+.1f} MB" + (" a minute" if language == "en" else ""),
-        None if found["stop_s"] is None or waits["left_at"] == 0 else f"{found['stop_s']:.2f} s",
-    )
-    names = (name.format(**found) for name in NAMES[language])
-    rows = [f"| {name} | {value} |" for name, value in zip(names, values, strict=True) if value is not None]
-    return "\n".join(["| | |", "|---|---|", *rows]) + "\n"
 
 
 if __name__ == "__main__":

@@ -18,9 +18,8 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from engines import words
+from engines.evaluation.metrics import edit_distance
 from engines.media import ocr
 from engines.paths import ASSETS
 
@@ -95,16 +95,6 @@ def _perspective(seen: np.ndarray, corners: np.ndarray) -> list[float]:
     return solved
 
 
-def edits(a: str, b: str) -> int:
-    """The least number of characters to change, add or leave out (Levenshtein)."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        previous, row = row, [i]
-        for j, y in enumerate(b, 1):
-            row.append(min(previous[j] + 1, row[-1] + 1, previous[j - 1] + (x != y)))
-    return row[-1]
-
-
 def measured(language: str, way: str, n: int, seed: int) -> dict[str, float]:
     """The figures of n pictures."""
     rng = np.random.default_rng(seed)
@@ -130,7 +120,7 @@ def measured(language: str, way: str, n: int, seed: int) -> dict[str, float]:
         firsts += fits[i] > 0.0 and fits[i] == max(fits)
     return {
         "n": n,
-        "characters": round(1.0 - sum(map(edits, right, read)) / sum(map(len, right)), 4),
+        "characters": round(1.0 - sum(map(edit_distance, right, read)) / sum(map(len, right)), 4),
         "lines": round(n_lines / (n * N_LINES), 4),
         "found": round(firsts / n, 4),
         "seconds": round(spent_s / n, 2),
@@ -142,37 +132,6 @@ def invented() -> dict[str, float]:
     photos = sorted((ASSETS / "samples").glob("*.jpg")) + sorted((ASSETS / "samples").glob("*.webp"))
     n_with = sum(bool(ocr.lines_of(np.asarray(Image.open(photo).convert("RGB")))) for photo in photos)
     return {"n": len(photos), "invented": round(n_with / len(photos), 4)}
-
-
-NAMES = {
-    "en": ("", "pictures", "characters right", "lines without error", "found first by one of its lines", "CPU"),
-    "zh": ("", "图片", "字符正确", "整行无误", "按其中一行检索排第一", "CPU"),
-}
-TITLES = {
-    "en": {"en.rendered": "English, rendered", "en.photographed": "English, photographed",
-           "zh.rendered": "Chinese, rendered", "zh.photographed": "Chinese, photographed",
-           "photos": "Photos without words in which some were read: {k} of {n}."},
-    "zh": {"en.rendered": "英文，渲染", "en.photographed": "英文，拍摄", "zh.rendered": "中文，渲染",
-           "zh.photographed": "中文，拍摄", "photos": "没有文字却读出文字的照片：{n} 张中 {k} 张。"},
-}  # fmt: skip
-
-
-def table(found: Mapping[str, Any], language: str = "en") -> str:
-    """What `main` found as Markdown."""
-    names = NAMES[language]
-    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
-    for key, title in TITLES[language].items():
-        if key != "photos":
-            row = found[key]
-            shares = " | ".join(f"{100 * row[name]:.1f} %" for name in ("characters", "lines", "found"))
-            lines.append(f"| {title} | {row['n']} | {shares} | {row['seconds']:.1f} s |")
-    photos = found["photos"]
-    return (
-        "\n".join(lines)
-        + "\n\n"
-        + TITLES[language]["photos"].format(n=photos["n"], k=math.floor(photos["n"] * photos["invented"] + 0.5))
-        + "\n"
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

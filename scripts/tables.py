@@ -5,9 +5,9 @@
 
 Figures of the model come from assets/models/builtin/evaluation.json (those of the version before it from
 evaluation.before.json), those of the Lab from assets/lab/results.json, the sizes of known checkpoints from their
-configs, hostile files and many users from docs/hostile_files.json and docs/load.json, which `scripts.hostile_files` and
-`scripts.load` write, words in pictures from docs/words.json (`scripts.measure_words`). A document holds a table between
-`<!-- NAME LANGUAGE -->` and `<!-- end NAME -->`, NAME being headline, measured, lab, known, trust, load or words.
+configs, hostile files and many users from docs/trust.json and docs/load.json, which `scripts.hostile_files` and
+`scripts.load` write, words in pictures from docs/words.json (`scripts.measure_words`). What a table says in English and
+Chinese stands in tables.json. A document holds a table between `<!-- NAME LANGUAGE -->` and `<!-- end NAME -->`.
 """
 
 from __future__ import annotations
@@ -17,79 +17,151 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engines.hosts.pretrained.checkpoint import BYTES, SPARE
+from engines.lab.findings import Table
+from engines.lab.report import markdown
 from engines.paths import ASSETS
-from scripts import known_checkpoints, lab_tables, model_tables
+from scripts.known_checkpoints import KNOWN, Known
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "README.zh.md", "docs/*.md", "docs/zh/*.md", "assets/models/builtin/CARD.md")
+TEXTS: dict[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 BLOCK = re.compile(
     r"(<!-- (headline|measured|lab|known|trust|load|words) (en|zh) -->\n).*?(<!-- end \2 -->)", re.DOTALL
 )
+DIGITS = {"s": 3, "MB": 0}
+"""Digits behind the point, by unit; one for all others."""
 
-HEADLINE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("Captions of photos, English: CIDEr", "图片描述（英文）：CIDEr", ("caption.flickr8k.en.cider",)),
-    (
-        "Captions of photos of classes it was not trained on that name the thing: English / Chinese",
-        "未训练过的类别的照片，描述说出其名：英文 / 中文",
-        ("naming.imagenet.caption.accuracy", "naming.imagenet.caption.zh.accuracy"),
-    ),
-    (
-        "Search among 600 photos by an English sentence: in the first ten",
-        "用英文句子在 600 张图片中检索：前十命中",
-        ("retrieval.flickr8k.en.text_to_image.recall_at_10",),
-    ),
-    (
-        "English speech, unseen speakers (LibriSpeech): word error rate",
-        "英语语音，陌生说话人（LibriSpeech）：词错率",
-        ("speech.librispeech-dev-clean.word_error_rate",),
-    ),
-    (
-        "Translation of captions, English to German / French: BLEU",
-        "翻译图片描述，英译德 / 英译法：BLEU",
-        ("translation.multi30k.en_de.bleu", "translation.multi30k.en_fr.bleu"),
-    ),
-    (
-        "Questions about clips, picture and sound: right",
-        "视频问答（画面与声音）：答对",
-        ("video_qa.composed.accuracy",),
-    ),
-    ("Everyday sounds, ten classes (ESC-10): right", "日常声音，十类（ESC-10）：答对", ("sound.esc10.accuracy",)),
-    ("One caption on two cores of a CPU, seconds", "在两个 CPU 核上写一条描述的秒数", ("speed.caption.seconds",)),
-)
-"""What the README shows: in English, in Chinese, and the keys whose values stand side by side."""
+Figures = Mapping[str, Any]
+"""What a command measured, as its JSON file holds it."""
 
 
-def headline(rows: Mapping[str, Any], language: str) -> str:
-    """The eight rows of the README."""
-    return model_tables.measured(rows, language, HEADLINE)
+def grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [f"| {' | '.join(row)} |" for row in (columns, *rows)]
+    return "\n".join([lines[0], "|---" * len(columns) + "|", *lines[1:]]) + "\n"
+
+
+def measured(rows: Figures, language: str, shown: str = "measured", before: Figures | None = None) -> str:
+    """The rows of an evaluation, "headline" or "measured"; what was skipped or is not there is left out.
+
+    before: the rows of the version before this one, which get a column of their own.
+    """
+    columns: list[str] = list(TEXTS["measured_columns"][language])
+    lines = []
+    for row in TEXTS[shown]:
+        keys = row["keys"]
+        if value := _values(rows, keys):
+            lines.append([row[language], value, _values(before or {}, keys) or "–", f"{rows[keys[0]]['n']:,}"])
+    if before is None:
+        for line in (columns, *lines):
+            del line[2]
+    return grid(columns, lines)
+
+
+def _values(rows: Figures, keys: Sequence[str]) -> str:
+    """The values of some rows side by side; "" where one of them is missing."""
+    found = [rows[key] for key in keys if rows.get(key, {}).get("value") is not None]
+    if len(found) < len(keys):
+        return ""
+    values = " / ".join(f"{row['value']:.{DIGITS.get(row.get('unit'), 1)}f}" for row in found)
+    return values + (" %" if {row.get("unit") for row in found} == {"%"} else "")
+
+
+def lab(results: Figures, language: str) -> str:
+    """Every experiment of the Lab with its tables; titles and column names in Chinese where asked for."""
+    words: dict[str, str] = {}
+    if language == "zh":
+        words = json.loads((ASSETS / "locales" / "zh.json").read_text(encoding="utf-8"))
+
+    def column(name: str) -> str:
+        """The page's word for a column; "written → word %" part by part."""
+        percent = " %" if name.endswith(" %") else ""
+        parts = name.removesuffix(" %").split(" → ")
+        return " → ".join(words.get(f"ui.lab.word.{re.sub('[^a-z0-9]', '', p.lower())}", p) for p in parts) + percent
+
+    blocks = []
+    for title, tables in results.items():
+        heading = TEXTS["lab"][title] if language == "zh" else title[:1].upper() + title[1:]
+        drawn = (Table(t["key"], tuple(map(column, t["columns"])), tuple(map(tuple, t["rows"]))) for t in tables)
+        blocks += [f"**{heading}**\n", *(f"{markdown(table)}\n" for table in drawn)]
+    return "\n".join(blocks)
+
+
+def known(language: str, checkpoints: Sequence[Known] = KNOWN) -> str:
+    """Known checkpoints; memory with room to work, as a host asks for it."""
+    rows = []
+    for one in checkpoints:
+        n = one.n_parameters()
+        needs = (f"{n * BYTES[dtype] * SPARE / 1e9:.1f} GB" for dtype in ("bfloat16", "int8"))
+        tabs = ("、" if language == "zh" else ", ").join(TEXTS["known_tabs"][language][tab] for tab in one.tabs)
+        size = f"{n / 1e9:.2f} B" if n >= 1e9 else f"{n / 1e6:.0f} M"
+        rows.append([one.name, tabs, size, *needs, one.licence, f"`{one.line}`"])
+    return grid(TEXTS["known"][language], rows)
+
+
+def trust(found: Figures, language: str) -> str:
+    """Hostile files: a line for each type, then what the kills cost."""
+    rows = []
+    for kind, row in found["types"].items():
+        counts = (str(row[name]) for name in ("n", "n_read", "crashes", "slow", "large", "outside", "unsaid"))
+        rows.append([kind, *counts, f"{row['most_cpu_s']:.1f} s", f"{row['most_bytes'] / 2**20:.0f} MB"])
+    kills = f"\n{TEXTS['trust_kills'][language].format(**found['kills'])}\n" if found["kills"]["n"] else ""
+    return grid(TEXTS["trust"][language], rows) + kills
+
+
+def load(found: Figures, language: str) -> str:
+    """Many users at once; what was not seen is left out."""
+    waits, slope = found["waits"], found["slope"]
+    values = (
+        f"{found['users']}, {found['seconds']:.0f}",
+        f"{waits['n_requests']}, {waits['n_errors']}",
+        f"{waits['alone_s']:.2f} s",
+        f"{waits['beside_s']:.2f} s",
+        f"{waits['p50_s']:.2f} s, {waits['p95_s']:.2f} s",
+        None if slope is None else f"{slope:+.1f} MB" + (" a minute" if language == "en" else ""),
+        None if found["stop_s"] is None or waits["left_at"] == 0 else f"{found['stop_s']:.2f} s",
+    )
+    names = (name.format(**found) for name in TEXTS["load"][language])
+    return grid(["", ""], [(name, value) for name, value in zip(names, values, strict=True) if value is not None])
+
+
+def words(found: Figures, language: str) -> str:
+    """How words in pictures are read."""
+    rows = []
+    *kinds, (photos, sentence) = TEXTS["words_rows"][language].items()
+    for key, title in kinds:
+        row = found[key]
+        shares = (f"{100 * row[name]:.1f} %" for name in ("characters", "lines", "found"))
+        rows.append([title, str(row["n"]), *shares, f"{row['seconds']:.1f} s"])
+    n, share = found[photos]["n"], found[photos]["invented"]
+    return f"{grid(TEXTS['words'][language], rows)}\n{sentence.format(n=n, k=int(n * share + 0.5))}\n"
 
 
 def tables() -> dict[str, Callable[[str], str]]:
     """The name of each table -> what it is in a language."""
-    from scripts import hostile_files, load, measure_words
 
-    model = ASSETS / "models" / "builtin"
-    rows = json.loads((model / "evaluation.json").read_text(encoding="utf-8"))
-    before = json.loads((model / "evaluation.before.json").read_text(encoding="utf-8"))
-    found = json.loads((ASSETS / "lab" / "results.json").read_text(encoding="utf-8"))
+    def read(path: Path) -> Figures:
+        found: Figures = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    rows, before = (
+        read(ASSETS / "models" / "builtin" / f"{name}.json") for name in ("evaluation", "evaluation.before")
+    )
+    results, docs = read(ASSETS / "lab" / "results.json"), ROOT / "docs"
     return {
-        "headline": lambda language: headline(rows, language),
-        "measured": lambda language: model_tables.measured(rows, language, before=before),
-        "lab": lambda language: lab_tables.shown(found, chinese=language == "zh"),
-        "known": lambda language: known_checkpoints.table(language) + "\n",
-        "words": lambda language: measure_words.table(_found("words"), language),
-        "trust": lambda language: hostile_files.table(_found("trust"), language),
-        "load": lambda language: load.table(_found("load"), language),
+        "headline": lambda language: measured(rows, language, "headline"),
+        "measured": lambda language: measured(rows, language, before=before),
+        "lab": lambda language: lab(results, language),
+        "known": known,
+        "trust": lambda language: trust(read(docs / "trust.json"), language),
+        "load": lambda language: load(read(docs / "load.json"), language),
+        "words": lambda language: words(read(docs / "words.json"), language),
     }
-
-
-def _found(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((ROOT / "docs" / f"{name}.json").read_text(encoding="utf-8"))
-    return found
 
 
 def fill(document: str, made: Mapping[str, Callable[[str], str]]) -> str:

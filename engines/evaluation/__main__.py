@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from engines.errors import RequestError, UserError
-from engines.evaluation.bench import Bench, Rows
+from engines.evaluation.harness import Harness, Rows
 from engines.evaluation.precision import precision_rows
 from engines.evaluation.report import about, earlier, table, write
 from engines.evaluation.speed import speed_rows
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
         print(error.en, file=sys.stderr)
         return 2
     corpora = frozenset(name for name in args.corpora.split(",") if name)
-    bench = Bench(host, args.data, args.split, args.limit, corpora=corpora)
+    harness = Harness(host, args.data, args.split, args.limit, corpora=corpora)
     try:
         suites: dict[str, Suite] = {**SUITES, "speed": partial(speed_rows, reopen=reopen, with_peers=args.peers)}
         if args.whispers:
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
         if args.precision:
             suites["precision"] = partial(precision_rows, folder=None if args.model == "builtin" else Path(args.model))
             names.append("precision")
-        rows, failed = _run(bench, names, suites, args.out)
+        rows, failed = _run(harness, names, suites, args.out)
     finally:
         host.close()
     print(table(rows))
@@ -68,14 +68,16 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
     return 1 if failed else 0
 
 
-def _run(bench: Bench, names: Sequence[str], suites: Mapping[str, Suite], out: Path | None) -> tuple[Rows, list[str]]:
-    rows, seconds = earlier(out, bench)
+def _run(
+    harness: Harness, names: Sequence[str], suites: Mapping[str, Suite], out: Path | None
+) -> tuple[Rows, list[str]]:
+    rows, seconds = earlier(out, harness)
     failed: list[str] = []
     for name in names:
         print(f"{name} ...", file=sys.stderr, flush=True)
         started = time.monotonic()
         try:
-            fresh = evaluate(bench, name, suites)
+            fresh = evaluate(harness, name, suites)
         except Exception:  # a defect in one suite must not cost the hours of the others; it is logged and reported
             logger.exception("the suite %s failed", name)
             failed.append(name)
@@ -83,7 +85,7 @@ def _run(bench: Bench, names: Sequence[str], suites: Mapping[str, Suite], out: P
         seconds[name] = time.monotonic() - started
         rows = {key: row for key, row in rows.items() if not f"{key}.".startswith(f"{name}.")} | fresh
         if out is not None:
-            write(out, about(bench, seconds), rows)
+            write(out, about(harness, seconds), rows)
     return rows, failed
 
 

@@ -7,29 +7,29 @@ the model's own English captions, translated.
 from __future__ import annotations
 
 from engines.archives import PhotoRecord, photos
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
+from engines.evaluation.harness import REASONS, Harness, Row, Rows, attempt, skipped
 from engines.evaluation.metrics import caption_bleu, cider, require_bleu
-from engines.protocol import CaptionRequest, CaptionResult, TranslateRequest, TranslateResult
 from engines.text import normalise
 
 LANGUAGES = ("en", "zh", "de")
 
 
-def caption_rows(bench: Bench) -> Rows:
+def caption_rows(harness: Harness) -> Rows:
     """`caption.<corpus>.<language>.{bleu4,cider}` for the languages people described the photos in."""
     require_bleu()  # before ten minutes of captions that nothing could score
     rows: Rows = {}
-    records = photos(bench.data, bench.split)
-    for corpus in sorted({record.corpus for record in records}):
+    for corpus, own in harness.by_corpus(photos(harness.data, harness.split)):
         english: dict[str, str] = {}
-        own = bench.take([record for record in records if record.corpus == corpus])
         for language in LANGUAGES:
             described = [record for record in own if language in record.captions]
-            key = f"caption.{corpus}.{language}"
             if not described:
                 continue
+            key = f"caption.{corpus}.{language}"
             try:
-                written = _captions(bench, described, language)
+                written = [
+                    harness.caption(record.load(), language).text
+                    for record in harness.each(described, f"captions, {language}")
+                ]
                 rows |= _scores(key, written, described, language)
             except REASONS as reason:
                 rows[f"{key}.cider"] = skipped(reason)
@@ -38,25 +38,17 @@ def caption_rows(bench: Bench) -> Rows:
                 english = dict(zip((record.id for record in described), written, strict=True))
                 continue
             described = [record for record in described if record.id in english]
-            try:
-                through = [_translation(bench, english[record.id], language) for record in described]
-                rows |= _scores(f"{key}.through_english", through, described, language)
-            except REASONS as reason:
-                rows[f"{key}.through_english.cider"] = skipped(reason)
+            key = f"{key}.through_english"
+            rows |= attempt(f"{key}.cider", _through_english, harness, key, english, described, language)
     return rows
 
 
-def _captions(bench: Bench, records: list[PhotoRecord], language: str) -> list[str]:
-    return [
-        bench.ask(CaptionRequest(media=record.load(), language=language), CaptionResult).text
-        for record in bench.each(records, f"captions, {language}")
-    ]
-
-
-def _translation(bench: Bench, text: str, language: str) -> str:
-    if not text.strip():
-        return ""
-    return bench.ask(TranslateRequest(text=text, source="en", target=language), TranslateResult).text
+def _through_english(
+    harness: Harness, key: str, english: dict[str, str], records: list[PhotoRecord], language: str
+) -> Rows:
+    texts = (english[record.id] for record in records)
+    translated = [harness.translate(text, "en", language) if text.strip() else "" for text in texts]
+    return _scores(key, translated, records, language)
 
 
 def _scores(key: str, written: list[str], records: list[PhotoRecord], language: str) -> Rows:

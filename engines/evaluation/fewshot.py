@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from engines.archives import fewshot, photos, sounds
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
+from engines.evaluation.harness import REASONS, Harness, Row, Rows, skipped
 from engines.evaluation.metrics import Z_95
 from engines.lab.fewshot_head import adapt, class_logits, head_for
 from engines.protocol import Kind, Media
@@ -34,27 +34,29 @@ ROOMY = max(SHOTS) + 1
 Load: TypeAlias = Callable[[], Media]
 
 
-def fewshot_rows(bench: Bench) -> Rows:
+def fewshot_rows(harness: Harness) -> Rows:
     """For each set `fewshot.<set>.5way_<n>shot.accuracy` by nearest centroid, and the same by other means:
 
-    `.logistic.accuracy`; `.taught.accuracy` by the head of "Teach it"; `.taught.known` and `.taught.strangers`, how
-    often it is right where "none of these" is an answer too, on examples of the 5 classes and on those of others.
+    `.logistic.accuracy`; `.adapted.accuracy` by the head of "Teach it"; where "none of these" is an answer too, its
+    accuracy on examples of the 5 classes, `.adapted.in_set_accuracy`, and of others, `.adapted.out_of_set_accuracy`.
     """
     rows: Rows = {}
     for what, read in {"drawings": _drawn, "photos": _named, "sounds": _heard}.items():
         try:
-            listed = read(bench)
+            listed = read(harness)
         except REASONS as reason:
             rows[f"fewshot.{what}"] = skipped(reason)
             continue
         for corpus, (kind, classes) in sorted(listed.items()):
             try:
-                vectors = [bench.vectors(loads[:: -(-len(loads) // MAX_EXAMPLES)], _call, corpus) for loads in classes]
+                vectors = [
+                    harness.vectors(loads[:: -(-len(loads) // MAX_EXAMPLES)], _call, corpus) for loads in classes
+                ]
             except REASONS as reason:
                 rows[f"fewshot.{corpus}.{N_WAYS}way_1shot.accuracy"] = skipped(reason)
                 continue
             for n_shots in SHOTS:
-                rows |= _episode_rows(bench, f"fewshot.{corpus}.{N_WAYS}way_{n_shots}shot", vectors, n_shots, kind)
+                rows |= _episode_rows(harness, f"fewshot.{corpus}.{N_WAYS}way_{n_shots}shot", vectors, n_shots, kind)
     return rows
 
 
@@ -64,29 +66,31 @@ Listed: TypeAlias = dict[str, tuple[Kind, list[list[Load]]]]
 """By set: what its vectors are of, and its classes."""
 
 
-def _drawn(bench: Bench) -> Listed:
-    pairs = [(each.corpus, each.label, each.load) for each in fewshot(bench.data, bench.split)]
-    return _listed(bench, "photo", pairs, 1)
+def _drawn(harness: Harness) -> Listed:
+    pairs = [(each.corpus, each.label, each.load) for each in fewshot(harness.data, harness.split)]
+    return _listed(harness, "photo", pairs, 1)
 
 
-def _named(bench: Bench) -> Listed:
-    records = [(noun_of(each.captions.get("en", ()), UNSEEN), each.load) for each in photos(bench.data, bench.split)]
-    return _listed(bench, "photo", [("photos", noun, load) for noun, load in records if noun is not None], ROOMY)
+def _named(harness: Harness) -> Listed:
+    records = [
+        (noun_of(each.captions.get("en", ()), UNSEEN), each.load) for each in photos(harness.data, harness.split)
+    ]
+    return _listed(harness, "photo", [("photos", noun, load) for noun, load in records if noun is not None], ROOMY)
 
 
-def _heard(bench: Bench) -> Listed:
-    pairs = [(each.corpus, each.label, each.load) for each in sounds(bench.data, bench.split)]
-    return _listed(bench, "sound", pairs, ROOMY)
+def _heard(harness: Harness) -> Listed:
+    pairs = [(each.corpus, each.label, each.load) for each in sounds(harness.data, harness.split)]
+    return _listed(harness, "sound", pairs, ROOMY)
 
 
-def _listed(bench: Bench, kind: Kind, pairs: Sequence[tuple[str, str, Load]], n_least: int) -> Listed:
+def _listed(harness: Harness, kind: Kind, pairs: Sequence[tuple[str, str, Load]], n_least: int) -> Listed:
     """By set, its classes that have enough examples, at most MAX_CLASSES."""
     sets: dict[str, dict[str, list[Load]]] = {}
     for corpus, label, load in pairs:
         sets.setdefault(corpus, {}).setdefault(label, []).append(load)
     found: Listed = {}
     for corpus, classes in sets.items():
-        labels = bench.take(sorted(label for label, loads in classes.items() if len(loads) >= n_least), MAX_CLASSES)
+        labels = harness.take(sorted(label for label, loads in classes.items() if len(loads) >= n_least), MAX_CLASSES)
         found[corpus] = (kind, [classes[label] for label in labels])
     return found
 
@@ -98,53 +102,52 @@ def _call(load: Load) -> Media:
 # --- episodes ----------------------------------------------------------------------------------------------------
 
 
-def _episode_rows(bench: Bench, key: str, classes: list[np.ndarray], n_shots: int, kind: Kind) -> Rows:
+def _episode_rows(harness: Harness, key: str, classes: list[np.ndarray], n_shots: int, kind: Kind) -> Rows:
     usable = [vectors for vectors in classes if len(vectors) > n_shots]
     if len(usable) < N_WAYS:
         reason = ValueError(f"only {len(usable)} classes have more than {n_shots} examples")
         return {f"{key}.accuracy": skipped(reason)}
-    rng, strange = np.random.default_rng(bench.seed), np.random.default_rng(bench.seed + 1)
+    rng, rng_out_of_set = np.random.default_rng(harness.seed), np.random.default_rng(harness.seed + 1)
     n_queries = min(N_QUERIES, min(len(vectors) for vectors in usable) - n_shots)
-    head = head_for([kind], bench.host.info.model_digest)
+    head = head_for([kind], harness.host.info.model_digest)
     one_hot = torch.eye(N_WAYS).repeat_interleave(n_shots, 0)
-    shares: dict[str, list[np.floating]] = {}
+    accuracies: dict[str, list[np.floating]] = {}
 
-    def note(name: str, found: np.ndarray, wanted: np.ndarray | int) -> None:
-        shares.setdefault(name, []).append(np.mean(found == wanted))
+    def add(name: str, predicted: np.ndarray, target: np.ndarray | int) -> None:
+        accuracies.setdefault(name, []).append(np.mean(predicted == target))
 
     for _ in range(N_EPISODES):
         chosen = rng.choice(len(usable), N_WAYS, replace=False)
         drawn = np.stack([rng.permutation(usable[i])[: n_shots + n_queries] for i in chosen])  # (ways, shots + q, D)
         support, queries = drawn[:, :n_shots], drawn[:, n_shots:]
-        right = np.repeat(np.arange(N_WAYS), n_queries)
+        target = np.repeat(np.arange(N_WAYS), n_queries)
         queries = queries.reshape(-1, queries.shape[-1])
-        note("", np.argmax(queries @ support.mean(1).T, 1), right)
-        note("logistic.", _regression(support, queries), right)
+        add("accuracy", np.argmax(queries @ support.mean(1).T, 1), target)
+        add("logistic.accuracy", _regression(support, queries), target)
         adapted = adapt(head, torch.from_numpy(support.reshape(-1, support.shape[-1])), one_hot)
-        said = class_logits(adapted, torch.from_numpy(queries)).numpy()
-        note("taught.", np.argmax(said[:, :-1], 1), right)
+        logits = class_logits(adapted, torch.from_numpy(queries)).numpy()
+        add("adapted.accuracy", np.argmax(logits[:, :-1], 1), target)
         others = [vectors for i, vectors in enumerate(usable) if i not in chosen]
         if others:
             outside = np.concatenate(others)
-            outside = outside[strange.integers(len(outside), size=len(right))]
-            note("known", np.argmax(said, 1), right)
-            note("strangers", class_logits(adapted, torch.from_numpy(outside)).argmax(1).numpy(), N_WAYS)
+            outside = outside[rng_out_of_set.integers(len(outside), size=len(target))]
+            add("adapted.in_set_accuracy", np.argmax(logits, 1), target)
+            predicted = class_logits(adapted, torch.from_numpy(outside)).argmax(1).numpy()
+            add("adapted.out_of_set_accuracy", predicted, N_WAYS)
     counted = f"{N_EPISODES} episodes, {len(usable)} classes"
-    by = {"": "nearest centroid", "logistic.": "logistic regression", "taught.": 'the head of "Teach it"'}
-    rows = {
-        f"{key}.{name}accuracy": _mean_row(shares[name], f"{what}; {counted}; chance {100 / N_WAYS:.0f} %")
-        for name, what in by.items()
+    chance, rejecting = f"{counted}; chance {100 / N_WAYS:.0f} %", 'where "none of these" is an answer too,'
+    notes = {
+        "accuracy": f"nearest centroid; {chance}",
+        "logistic.accuracy": f"logistic regression; {chance}",
+        "adapted.accuracy": f'the head of "Teach it"; {chance}',
+        "adapted.in_set_accuracy": f"{rejecting} of the 5 classes; {counted}",
+        "adapted.out_of_set_accuracy": f'{rejecting} of other classes, "none of these" is right; {counted}',
     }
-    asked = {"known": "of the 5 classes", "strangers": 'of other classes, "none of these" is right'}
-    return rows | {
-        f"{key}.taught.{name}": _mean_row(shares[name], f'where "none of these" is an answer too, {what}; {counted}')
-        for name, what in asked.items()
-        if name in shares
-    }
+    return {f"{key}.{name}": _mean_row(values, notes[name]) for name, values in accuracies.items()}
 
 
-def _mean_row(shares: list[np.floating], note: str) -> Row:
-    values = 100.0 * np.asarray(shares, np.float64)
+def _mean_row(accuracies: list[np.floating], note: str) -> Row:
+    values = 100.0 * np.asarray(accuracies, np.float64)
     mean, half = float(values.mean()), Z_95 * float(values.std(ddof=1)) / len(values) ** 0.5
     return Row(mean, len(values), interval=(mean - half, mean + half), note=note)
 

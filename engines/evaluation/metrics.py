@@ -111,13 +111,18 @@ def cider_similarity(
 
 def word_errors(written: str, reference: str) -> tuple[int, int]:
     """(errors, words in the reference): the least substitutions, insertions and deletions between two texts."""
-    own, right = written.split(), reference.split()
-    row = list(range(len(right) + 1))
-    for i, word in enumerate(own, 1):
+    words = reference.split()
+    return edit_distance(written.split(), words), len(words)
+
+
+def edit_distance(a: Sequence[object], b: Sequence[object]) -> int:
+    """The least number of items to substitute, insert or delete (Levenshtein 1966)."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
         before, row[0] = row[0], i
-        for j, other in enumerate(right, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
-    return row[-1], len(right)
+        for j, y in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
+    return row[-1]
 
 
 def word_error_rate(errors: Sequence[tuple[int, int]]) -> tuple[float, tuple[float, float]]:

@@ -11,62 +11,54 @@ import re
 import numpy as np
 
 from engines.archives import ConceptRecord, NamedPhotoRecord, concepts, named_photos
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, selective_rows, skipped
-from engines.evaluation.metrics import accuracy, recall_at
-from engines.protocol import CaptionRequest, CaptionResult
+from engines.evaluation.harness import Harness, Row, Rows, attempt, selective_rows
+from engines.evaluation.metrics import recall_at
 from engines.training.concept_groups import concepts as grouped
 
 CAPTIONED_IN = ("en", "zh", "de")
 SEARCHED_IN = ("en", "zh", "de", "fr")
 
 
-def naming_rows(bench: Bench) -> Rows:
+def naming_rows(harness: Harness) -> Rows:
     """`naming.<corpus>.caption.accuracy` and `naming.<corpus>.search.recall_at_{1,5}`, by language."""
-    classes = concepts(bench.data)
-    records = named_photos(bench.data, bench.split)
+    classes = concepts(harness.data)
     rows: Rows = {}
-    for corpus in sorted({record.corpus for record in records}):
-        own = bench.take([record for record in records if record.corpus == corpus])
-        rows |= _caption_rows(bench, corpus, own, classes)
-        rows |= _search_rows(bench, corpus, own, classes)
+    for corpus, own in harness.by_corpus(named_photos(harness.data, harness.split)):
+        for language in CAPTIONED_IN:
+            key = f"naming.{corpus}.caption{_suffix(language)}.accuracy"
+            rows |= attempt(key, _caption_rows, harness, key, own, classes, language)
+        rows |= attempt(f"naming.{corpus}.search.recall_at_1", _search_rows, harness, corpus, own, classes)
     return rows
 
 
-def _caption_rows(bench: Bench, corpus: str, records: list[NamedPhotoRecord], classes: list[ConceptRecord]) -> Rows:
-    rows: Rows = {}
-    for language in CAPTIONED_IN:
-        key = f"naming.{corpus}.caption" + ("" if language == "en" else f".{language}")
-        try:
-            results = [
-                bench.ask(CaptionRequest(media=record.load(), language=language), CaptionResult)
-                for record in bench.each(records, f"named photos, {language}")
-            ]
-        except REASONS as reason:
-            rows[f"{key}.accuracy"] = skipped(reason)
-            continue
-        accepted = accepted_names(classes, language)
-        right = [names(r.text, accepted[record.label], language) for r, record in zip(results, records, strict=True)]
-        value, interval = accuracy(sum(right), len(right))
-        rows[f"{key}.accuracy"] = Row(value, len(right), interval=interval, note="the caption holds an accepted name")
-        if language == "en":
-            rows |= selective_rows(f"doubt.naming.{corpus}", right, [result.confidence for result in results])
+def _suffix(language: str) -> str:
+    return "" if language == "en" else f".{language}"
+
+
+def _caption_rows(
+    harness: Harness, key: str, records: list[NamedPhotoRecord], classes: list[ConceptRecord], language: str
+) -> Rows:
+    shown = harness.each(records, f"named photos, {language}")
+    results = [harness.caption(record.load(), language) for record in shown]
+    accepted = accepted_names(classes, language)
+    right = [names(r.text, accepted[record.label], language) for r, record in zip(results, records, strict=True)]
+    rows = {key: Row.accuracy(right, "the caption holds an accepted name")}
+    if language == "en":
+        confidences = [result.confidence for result in results]
+        rows |= selective_rows(f"doubt.naming.{records[0].corpus}", right, confidences)
     return rows
 
 
-def _search_rows(bench: Bench, corpus: str, records: list[NamedPhotoRecord], classes: list[ConceptRecord]) -> Rows:
+def _search_rows(harness: Harness, corpus: str, records: list[NamedPhotoRecord], classes: list[ConceptRecord]) -> Rows:
     rows: Rows = {}
     labels = np.array([record.label for record in records])
-    try:
-        photos = bench.vectors(records, NamedPhotoRecord.load, "named photos to search")
-        for language in SEARCHED_IN:
-            queries = sorted(set(labels.tolist()))
-            text = bench.vectors([classes[label].names[language] for label in queries], str, "names")
-            recall = recall_at(text @ photos.T, np.array(queries)[:, None] == labels[None, :], (1, 5))
-            end = "" if language == "en" else f".{language}"
-            for k, value in recall.items():
-                rows[f"naming.{corpus}.search{end}.recall_at_{k}"] = Row(value, len(queries))
-    except REASONS as reason:
-        rows[f"naming.{corpus}.search.recall_at_1"] = skipped(reason)
+    queries = np.unique(labels)
+    photos = harness.vectors(records, NamedPhotoRecord.load, "named photos to search")
+    for language in SEARCHED_IN:
+        text = harness.vectors([classes[label].names[language] for label in queries], str, "names")
+        recall = recall_at(text @ photos.T, queries[:, None] == labels[None, :], (1, 5))
+        for k, value in recall.items():
+            rows[f"naming.{corpus}.search{_suffix(language)}.recall_at_{k}"] = Row(value, len(queries))
     return rows
 
 

@@ -8,31 +8,25 @@ model in that.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from engines import device as devices
 from engines.archives import pairs, photos, speech
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
-from engines.evaluation.metrics import bleu, cider, word_error_rate, word_errors
+from engines.evaluation.harness import Harness, Row, Rows, attempt
+from engines.evaluation.metrics import bleu, cider, word_error_rate
+from engines.evaluation.speech import errors_of
 from engines.hosts.builtin import BuiltinHost
 from engines.model import checkpoint
-from engines.protocol import (
-    CaptionRequest,
-    CaptionResult,
-    TranscribeRequest,
-    TranscribeResult,
-    TranslateRequest,
-    TranslateResult,
-)
 from engines.text import normalise
 
 N_ITEMS = 100
 """Photos, clips of speech and sentences; each part is measured on the same ones."""
-
+T = TypeVar("T")
 
 FORMATS: Mapping[str, tuple[torch.dtype, bool]] = {
     "float32": (torch.float32, False),
@@ -43,59 +37,53 @@ FORMATS: Mapping[str, tuple[torch.dtype, bool]] = {
 """What `checkpoint.load` is given: its dtype, and int8."""
 
 
-def precision_rows(bench: Bench, folder: Path | None = None) -> Rows:
+def precision_rows(harness: Harness, folder: Path | None = None) -> Rows:
     """`precision.<format>.{caption.cider,speech.word_error_rate,translation.bleu}`, each with its `.seconds` an item.
 
     folder: of the model, None for the one that comes with the program. Computed on the CPU.
     """
+    tasks = {"caption": _captions, "speech": _transcripts, "translation": _translations}
     rows: Rows = {}
     for name, (dtype, int8) in FORMATS.items():
         opened = checkpoint.load(checkpoint.BUILTIN if folder is None else folder, dtype=dtype, int8=int8)
         host = BuiltinHost(opened, choice=devices.choose("cpu", "float32"))
         try:
-            for job in (_captions, _transcripts, _translations):
-                try:
-                    fresh = job(replace(bench, host=host))
-                except REASONS as reason:
-                    fresh = {job.__name__.strip("_"): skipped(reason)}
-                rows |= {f"precision.{name}.{key}": row for key, row in fresh.items()}
+            for task, measure in tasks.items():
+                key = f"precision.{name}.{task}"
+                rows |= attempt(key, measure, key, replace(harness, host=host))
         finally:
             host.close()
     return rows
 
 
-def _captions(bench: Bench) -> Rows:
-    records = bench.take([record for record in photos(bench.data, bench.split) if "en" in record.captions], N_ITEMS)
-    media = [record.load() for record in records]
-    started = time.perf_counter()
-    written = [bench.ask(CaptionRequest(media=photo), CaptionResult).text for photo in media]
-    seconds = (time.perf_counter() - started) / len(media)
+def _captions(key: str, harness: Harness) -> Rows:
+    described = [record for record in photos(harness.data, harness.split) if "en" in record.captions]
+    records = harness.take(described, N_ITEMS)
+    written, seconds = _timed(lambda photo: harness.caption(photo).text, [record.load() for record in records])
     references = [[normalise(text, "en") for text in record.captions["en"]] for record in records]
     score = cider([normalise(text, "en") for text in written], references)
-    return _rows("caption.cider", Row(score, len(media), "points"), seconds)
+    return {f"{key}.cider": Row(score, len(written), "points"), f"{key}.seconds": seconds}
 
 
-def _transcripts(bench: Bench) -> Rows:
-    records = bench.take([record for record in speech(bench.data, bench.split) if record.language == "en"], N_ITEMS)
-    media = [record.load() for record in records]
+def _transcripts(key: str, harness: Harness) -> Rows:
+    english = [record for record in speech(harness.data, harness.split) if record.language == "en"]
+    records = harness.take(english, N_ITEMS)
+    written, seconds = _timed(lambda sound: harness.transcribe(sound, "en"), [record.load() for record in records])
+    rate, _ = word_error_rate([errors_of(text, record) for text, record in zip(written, records, strict=True)])
+    return {f"{key}.word_error_rate": Row(rate, len(written)), f"{key}.seconds": seconds}
+
+
+def _translations(key: str, harness: Harness) -> Rows:
+    found = [pair for pair in pairs(harness.data, "en-de", harness.split) if pair.corpus == "multi30k"]
+    own = harness.take(found, N_ITEMS)
+    written, seconds = _timed(lambda text: harness.translate(text, "en", "de"), [pair.source for pair in own])
+    score = bleu(written, [[pair.target] for pair in own])
+    return {f"{key}.bleu": Row(score, len(own), "points"), f"{key}.seconds": seconds}
+
+
+def _timed(write: Callable[[T], str], items: Sequence[T]) -> tuple[list[str], Row]:
+    """What is written for each item, and the mean seconds of one."""
     started = time.perf_counter()
-    written = [bench.ask(TranscribeRequest(media=sound, language="en"), TranscribeResult).text for sound in media]
-    seconds = (time.perf_counter() - started) / len(media)
-    texts = zip(written, records, strict=True)
-    errors = [word_errors(normalise(text, "en"), normalise(record.text, "en")) for text, record in texts]
-    return _rows("speech.word_error_rate", Row(word_error_rate(errors)[0], len(media)), seconds)
-
-
-def _translations(bench: Bench) -> Rows:
-    found = [pair for pair in pairs(bench.data, "en-de", bench.split) if pair.corpus == "multi30k"]
-    own = bench.take(found, N_ITEMS)
-    started = time.perf_counter()
-    written = [
-        bench.ask(TranslateRequest(text=pair.source, source="en", target="de"), TranslateResult).text for pair in own
-    ]
-    seconds = (time.perf_counter() - started) / len(own)
-    return _rows("translation.bleu", Row(bleu(written, [[pair.target] for pair in own]), len(own), "points"), seconds)
-
-
-def _rows(key: str, row: Row, seconds: float) -> Rows:
-    return {key: row, f"{key.split('.')[0]}.seconds": Row(seconds, row.n, "s", note="mean of one item at a time")}
+    written = [write(item) for item in items]
+    seconds = (time.perf_counter() - started) / len(items)
+    return written, Row(seconds, len(items), "s", note="mean of one item at a time")

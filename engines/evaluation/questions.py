@@ -9,13 +9,14 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from engines.archives import (
+    AskedPhotoRecord,
     DatasetMissing,
-    PhotoRecord,
     SoundRecord,
     SpeechRecord,
     asked_photos,
@@ -25,8 +26,8 @@ from engines.archives import (
     videos,
 )
 from engines.errors import MediaError
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, selective_rows, skipped
-from engines.evaluation.metrics import accuracy, holds_answer, same_answer
+from engines.evaluation.harness import REASONS, Harness, Row, Rows, attempt, selective_rows, skipped
+from engines.evaluation.metrics import holds_answer, same_answer
 from engines.protocol import AskRequest, AskResult, Media, Modality
 from engines.training.clips import ClipPlan, NothingToAsk, plan, render
 from engines.training.lexicon import photo_facts
@@ -44,80 +45,60 @@ HIDDEN: Mapping[str, frozenset[Modality]] = {
 """What is taken away, by the last part of the key."""
 
 
-def composed_rows(bench: Bench) -> Rows:
+def composed_rows(harness: Harness) -> Rows:
     """`video_qa.composed.accuracy`, its `.blind`, `.picture_only` and `.sound_only`, per kind, and in Chinese."""
-    seen = photos(bench.data, bench.split)
+    seen = photos(harness.data, harness.split)
     heard: list[SoundRecord | SpeechRecord] = []
     for part in (sounds, speech):
-        try:
-            heard += part(bench.data, bench.split)
-        except DatasetMissing:
-            continue  # there are questions left that need no such sound
+        with suppress(DatasetMissing):  # there are questions left that need no such sound
+            heard += part(harness.data, harness.split)
     labels = ["speech" if isinstance(record, SpeechRecord) else record.label for record in heard]
     material = Material([photo_facts(record.captions.get("en", ())) for record in seen], labels)
-    n = N_COMPOSED if bench.limit is None else min(bench.limit, N_COMPOSED)
+
+    def right_answers(made: Sequence[ClipPlan], hidden: Sequence[str]) -> dict[str, list[bool]]:
+        """Whether each plan's question was answered right, by what was hidden."""
+        right: dict[str, list[bool]] = {name: [] for name in hidden}
+        for each in harness.each(made, "composed clips"):
+            clip = render(each, lambda i: seen[i].load(), lambda i: heard[i].load())
+            for name in hidden:
+                text = _asked(harness, clip, each.question, each.language, HIDDEN[name]).text
+                right[name].append(same_answer(text, each.answer, each.language))
+        return right
+
+    n = N_COMPOSED if harness.limit is None else min(harness.limit, N_COMPOSED)
+    key = "video_qa.composed"
     try:
-        made = plans(material, n, "en", bench.seed)
-        right = _answered(bench, made, seen, heard, HIDDEN)
-    except (*REASONS, NothingToAsk) as reason:
-        return {"video_qa.composed.accuracy": skipped(reason)}
-    rows = _hidden_rows("video_qa.composed.accuracy", right)
-    rows |= _kind_rows(made, right)
-    rows |= _cost_rows(made, right)
-    try:
-        made = plans(material, max(n // 4, 1), "zh", bench.seed + 1)
-        right = _answered(bench, made, seen, heard, {"": frozenset(), "blind": HIDDEN["blind"]})
-        rows |= _hidden_rows("video_qa.composed.zh.accuracy", right)
+        made = plans(material, n, "en", harness.seed)
+        right = right_answers(made, list(HIDDEN))
     except REASONS as reason:
-        rows["video_qa.composed.zh.accuracy"] = skipped(reason)
-    return rows
+        return {f"{key}.accuracy": skipped(reason)}
+    rows = _hidden_rows(f"{key}.accuracy", right) | _kind_rows(made, right) | _cost_rows(made, right)
+    try:
+        right = right_answers(plans(material, max(n // 4, 1), "zh", harness.seed + 1), ["", "blind"])
+        return rows | _hidden_rows(f"{key}.zh.accuracy", right)
+    except REASONS as reason:
+        return rows | {f"{key}.zh.accuracy": skipped(reason)}
 
 
 def plans(material: Material, n: int, language: str, seed: int) -> list[ClipPlan]:
-    """n plans, the kinds in turn, as far as the material has something for a kind."""
+    """n plans, the kinds in turn, as far as the material has something for a kind. Raises DatasetMissing."""
     rng = np.random.default_rng(seed)
     made: list[ClipPlan] = []
-    for kind in (QUESTION_KINDS[i % len(QUESTION_KINDS)] for i in range(n)):
-        try:
+    for i in range(n):
+        with suppress(NothingToAsk):
+            kind = QUESTION_KINDS[i % len(QUESTION_KINDS)]
             made.append(plan(rng, material, kinds=(kind,), languages=(language,)))
-        except NothingToAsk:
-            continue
     if not made:
-        raise NothingToAsk("the photos and sounds of the data do not suffice for a single question")
+        raise DatasetMissing("the photos and sounds of the data do not suffice for a single question")
     return made
 
 
-def _answered(
-    bench: Bench,
-    plans: Sequence[ClipPlan],
-    seen: Sequence[PhotoRecord],
-    heard: Sequence[SoundRecord | SpeechRecord],
-    hidden: Mapping[str, frozenset[Modality]],
-) -> dict[str, list[bool]]:
-    """Whether each plan's question was answered right, by what was hidden."""
-    right: dict[str, list[bool]] = {name: [] for name in hidden}
-    for made in bench.each(plans, "composed clips"):
-        clip = render(made, lambda i: seen[i].load(), lambda i: heard[i].load())
-        for name, modalities in hidden.items():
-            right[name].append(_is_right(bench, clip, made.question, made.answer, made.language, modalities))
-    return right
-
-
-def _is_right(bench: Bench, media: Media, question: str, answer: str, language: str, hide: frozenset[Modality]) -> bool:
-    return same_answer(_asked(bench, media, question, language, hide).text, answer, language)
-
-
-def _asked(bench: Bench, media: Media, question: str, language: str, hide: frozenset[Modality]) -> AskResult:
-    return bench.ask(AskRequest(media=media, question=question, language=language, hide=hide), AskResult)
+def _asked(harness: Harness, media: Media, question: str, language: str, hide: frozenset[Modality]) -> AskResult:
+    return harness.ask(AskRequest(media=media, question=question, language=language, hide=hide), AskResult)
 
 
 def _hidden_rows(key: str, right: Mapping[str, Sequence[bool]]) -> Rows:
-    return {f"{key}.{name}".rstrip("."): _accuracy_row(marks) for name, marks in right.items()}
-
-
-def _accuracy_row(marks: Sequence[bool], note: str = "") -> Row:
-    value, interval = accuracy(sum(marks), len(marks))
-    return Row(value, len(marks), interval=interval, note=note)
+    return {f"{key}.{name}".rstrip("."): Row.accuracy(marks) for name, marks in right.items()}
 
 
 def _kind_rows(plans: Sequence[ClipPlan], right: Mapping[str, Sequence[bool]]) -> Rows:
@@ -131,7 +112,7 @@ def _kind_rows(plans: Sequence[ClipPlan], right: Mapping[str, Sequence[bool]]) -
             alone = ", ".join(f"{name.replace('_', ' ')} {share:.0f}" for name, share in shares.items() if name)
             note = f"needs {' and '.join(sorted(plans[own[0]].needs))}; {alone}; commonest answer "
             note += f"{100 * commonest / len(own):.0f} %"
-            rows[f"video_qa.composed.{kind}.accuracy"] = _accuracy_row([right[""][i] for i in own], note)
+            rows[f"video_qa.composed.{kind}.accuracy"] = Row.accuracy([right[""][i] for i in own], note)
     return rows
 
 
@@ -149,59 +130,60 @@ def _cost_rows(plans: Sequence[ClipPlan], right: Mapping[str, Sequence[bool]]) -
     return rows
 
 
-def photo_rows(bench: Bench) -> Rows:
+def photo_rows(harness: Harness) -> Rows:
     """`photo_qa.<corpus>.accuracy` over photos with questions by people, and its `.blind`."""
     rows: Rows = {}
-    records = asked_photos(bench.data, bench.split)
+    records = asked_photos(harness.data, harness.split)
     for corpus in sorted({record.corpus for record in records}):
         pairs = [(record, *pair) for record in records if record.corpus == corpus for pair in record.questions]
         key = f"photo_qa.{corpus}"
-        right: dict[str, list[bool]] = {"": [], "blind": []}
-        sure: list[float | None] = []
-        try:
-            for record, question, answer in bench.each(bench.take(pairs), f"photo questions, {corpus}"):
-                photo = record.load()
-                for name, marks in right.items():
-                    result = _asked(bench, photo, question, "en", HIDDEN[name])
-                    marks.append(same_answer(result.text, answer))
-                    if not name:
-                        sure.append(result.confidence or None)
-        except REASONS as reason:
-            rows[f"{key}.accuracy"] = skipped(reason)
-            continue
-        rows |= _hidden_rows(f"{key}.accuracy", right) | selective_rows(f"doubt.{key}", right[""], sure)
+        rows |= attempt(f"{key}.accuracy", _photo_rows, harness, key, harness.take(pairs))
     return rows
 
 
-def mini_rows(bench: Bench) -> Rows:
+def _photo_rows(harness: Harness, key: str, pairs: Sequence[tuple[AskedPhotoRecord, str, str]]) -> Rows:
+    right: dict[str, list[bool]] = {"": [], "blind": []}
+    confidences: list[float | None] = []
+    for record, question, answer in harness.each(pairs, key):
+        photo = record.load()
+        for name, marks in right.items():
+            result = _asked(harness, photo, question, "en", HIDDEN[name])
+            marks.append(same_answer(result.text, answer))
+            if not name:
+                confidences.append(result.confidence or None)
+    return _hidden_rows(f"{key}.accuracy", right) | selective_rows(f"doubt.{key}", right[""], confidences)
+
+
+def mini_rows(harness: Harness) -> Rows:
     """`video_qa.mini.accuracy` over real clips, its `.blind`, `.picture_only` and `.sound_only`, and `.contains`: the
     answer stands in the reply."""
+    return attempt("video_qa.mini.accuracy", _clip_rows, harness, "video_qa.mini")
+
+
+def _clip_rows(harness: Harness, key: str) -> Rows:
     right: dict[str, list[bool]] = {name: [] for name in HIDDEN}
     contains: list[bool] = []
-    sure: list[float | None] = []
+    confidences: list[float | None] = []
     unread: set[str] = set()
-    try:
-        records = bench.take(videos(bench.data, bench.split))
-        with tempfile.TemporaryDirectory() as folder:
-            for record in bench.each(records, "real clips"):
-                path = record.source.as_file(Path(folder))
-                for name, modalities in HIDDEN.items():
-                    for question, answer in record.questions:
-                        text, confidence = "", 0.0
-                        try:
-                            result = _asked(bench, path, question, "en", modalities)
-                            text, confidence = result.text, result.confidence
-                        except MediaError:
-                            unread.add(record.id)
-                        right[name].append(same_answer(text, answer))
-                        if not name:
-                            contains.append(holds_answer(text, answer))
-                            sure.append(confidence)
-    except REASONS as reason:
-        return {"video_qa.mini.accuracy": skipped(reason)}
-    rows = _hidden_rows("video_qa.mini.accuracy", right) | selective_rows("doubt.video_qa.mini", right[""], sure)
-    rows["video_qa.mini.contains"] = _accuracy_row(contains, "the answer stands in the reply")
+    records = harness.take(videos(harness.data, harness.split))
+    with tempfile.TemporaryDirectory() as folder:
+        for record in harness.each(records, "real clips"):
+            path = record.source.as_file(Path(folder))
+            for name, modalities in HIDDEN.items():
+                for question, answer in record.questions:
+                    text, confidence = "", 0.0
+                    try:
+                        result = _asked(harness, path, question, "en", modalities)
+                        text, confidence = result.text, result.confidence
+                    except MediaError:
+                        unread.add(record.id)
+                    right[name].append(same_answer(text, answer))
+                    if not name:
+                        contains.append(holds_answer(text, answer))
+                        confidences.append(confidence)
+    rows = _hidden_rows(f"{key}.accuracy", right) | selective_rows(f"doubt.{key}", right[""], confidences)
+    rows[f"{key}.contains"] = Row.accuracy(contains, "the answer stands in the reply")
     if unread:
         note = f"{len(unread)} clips could not be read and count as wrong"
-        rows["video_qa.mini.accuracy"] = _accuracy_row(right[""], note)
+        rows[f"{key}.accuracy"] = Row.accuracy(right[""], note)
     return rows

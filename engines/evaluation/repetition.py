@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
+from engines.evaluation.harness import REASONS, Harness, Row, Rows, skipped
 from engines.evaluation.speech import synthesise
 from engines.protocol import TranscribeRequest, TranscribeResult
 from engines.text import normalise
@@ -74,15 +74,15 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def repetition_rows(bench: Bench) -> Rows:
+def repetition_rows(harness: Harness) -> Rows:
     """`repetition.words_lost`: of those after the repetition; `repetition.texts_cut_short`: those that lose half."""
     key = "repetition.words_lost"
-    texts = bench.take(repetitive_texts(np.random.default_rng(bench.seed)))
+    texts = harness.take(repetitive_texts(np.random.default_rng(harness.seed)))
     n_lost = n_words = n_cut_short = 0
     try:
-        for text in bench.each(texts, "repetition"):
+        for text in harness.each(texts, "repetition"):
             sound = synthesise(f"{text.before} {text.after}", text.voice)
-            written = bench.ask(TranscribeRequest(media=sound, language="en"), TranscribeResult).text
+            written = harness.ask(TranscribeRequest(media=sound, language="en"), TranscribeResult).text
             before, after = (normalise(part, "en").split() for part in (text.before, text.after))
             lost = words_lost(before, after, normalise(written, "en").split())
             n_lost, n_words = n_lost + lost, n_words + len(after)

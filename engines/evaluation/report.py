@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from engines.evaluation.bench import Bench, Row, Rows
+from engines.evaluation.harness import Harness, Row, Rows
 
 LIBRARIES = ("torch", "numpy", "av", "pillow", "sentencepiece", "sacrebleu", "transformers")
 
@@ -38,9 +38,9 @@ def _line(cells: Iterable[str], widths: list[int]) -> str:
     return f"{key:<{k}}  {value:>{v}} {unit:<{u}}  {n:>{c}}  {interval:<{i}}  {note}".rstrip()
 
 
-def about(bench: Bench, seconds: dict[str, float]) -> dict[str, Any]:
+def about(harness: Harness, seconds: dict[str, float]) -> dict[str, Any]:
     """What was measured, with what, where and when. seconds: what each suite took."""
-    info = bench.host.info
+    info = harness.host.info
     return {
         "host": info.name,
         "model_digest": info.model_digest,
@@ -48,9 +48,9 @@ def about(bench: Bench, seconds: dict[str, float]) -> dict[str, Any]:
         "device": info.device,
         "dtype": info.dtype,
         "arithmetic": info.arithmetic,
-        "split": bench.split,
-        "limit": bench.limit,
-        "seed": bench.seed,
+        "split": harness.split,
+        "limit": harness.limit,
+        "seed": harness.seed,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu(),
         "versions": {"python": platform.python_version(), **_versions()},
@@ -85,7 +85,7 @@ def write(file: Path, description: dict[str, Any], rows: Rows) -> None:
     beside.replace(file)
 
 
-def earlier(file: Path | None, bench: Bench) -> tuple[Rows, dict[str, float]]:
+def earlier(file: Path | None, harness: Harness) -> tuple[Rows, dict[str, float]]:
     """Rows and seconds of an earlier run of the same model on the same split and limit; nothing for any other."""
     if file is None:
         return {}, {}
@@ -97,7 +97,7 @@ def earlier(file: Path | None, bench: Bench) -> tuple[Rows, dict[str, float]]:
         seconds = dict(description["seconds"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}, {}  # no such file, or not one of ours: it will be written anew
-    if known != (bench.host.info.model_digest, bench.split, bench.limit):
+    if known != (harness.host.info.model_digest, harness.split, harness.limit):
         return {}, {}
     return rows, seconds
 

@@ -10,17 +10,19 @@ import subprocess
 
 import numpy as np
 
-from engines.archives import MAYBE_SPOKEN, DatasetMissing, SoundRecord, decode_sound, pairs, sounds, speech
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
-from engines.evaluation.metrics import MissingTool, bleu, word_error_rate, word_errors
-from engines.protocol import (
-    RATE_HZ,
-    Sound,
-    TranscribeRequest,
-    TranscribeResult,
-    TranslateRequest,
-    TranslateResult,
+from engines.archives import (
+    MAYBE_SPOKEN,
+    DatasetMissing,
+    SoundRecord,
+    SpeechRecord,
+    decode_sound,
+    pairs,
+    sounds,
+    speech,
 )
+from engines.evaluation.harness import REASONS, Harness, Row, Rows, attempt, skipped
+from engines.evaluation.metrics import MissingTool, bleu, word_error_rate, word_errors
+from engines.protocol import RATE_HZ, Sound, TranscribeRequest, TranscribeResult
 from engines.text import normalise
 
 MAX_CLIPS = 300
@@ -35,53 +37,53 @@ CAPTIONS = "multi30k"
 MAX_TRANSLATED = 200
 
 
-def speech_rows(bench: Bench) -> Rows:
+def speech_rows(harness: Harness) -> Rows:
     """`speech.<corpus>.word_error_rate`, and `speech.silence.invented_words` over sounds without speech."""
     rows: Rows = {}
     try:
-        records = speech(bench.data, bench.split)
+        records = [record for record in speech(harness.data, harness.split) if harness.wants(record.corpus)]
     except REASONS as reason:
         records, rows["speech.word_error_rate"] = [], skipped(reason)
-    for corpus in sorted({record.corpus for record in records if bench.wants(record.corpus)}):
-        own = bench.take([record for record in records if record.corpus == corpus], MAX_CLIPS)
+    for corpus, own in harness.by_corpus(records, MAX_CLIPS):
         key = f"speech.{corpus}.word_error_rate"
-        try:
-            errors = []
-            for record in bench.each(own, corpus):
-                request = TranscribeRequest(media=record.load(), language=record.language)
-                written = normalise(bench.ask(request, TranscribeResult).text, record.language)
-                errors.append(word_errors(written, normalise(record.text, record.language)))
-        except REASONS as reason:
-            rows[key] = skipped(reason)
-            continue
-        rate, interval = word_error_rate(errors)
-        n_words = sum(n for _, n in errors)
-        rows[key] = Row(rate, len(own), interval=interval, note=f"{n_words} words, {own[0].language}")
-    return rows | _invented_rows(bench) if bench.wants("silence") else rows
+        rows |= attempt(key, _error_rows, harness, key, own)
+    if harness.wants("silence"):
+        rows |= attempt("speech.silence.invented_words", _invented_rows, harness)
+    return rows
 
 
-def _invented_rows(bench: Bench) -> Rows:
+def _error_rows(harness: Harness, key: str, records: list[SpeechRecord]) -> Rows:
+    heard = harness.each(records, records[0].corpus)
+    errors = [errors_of(harness.transcribe(record.load(), record.language), record) for record in heard]
+    rate, interval = word_error_rate(errors)
+    note = f"{sum(n for _, n in errors)} words, {records[0].language}"
+    return {key: Row(rate, len(records), interval=interval, note=note)}
+
+
+def errors_of(written: str, record: SpeechRecord) -> tuple[int, int]:
+    """(errors, words in the reference) of a transcript, without case and punctuation."""
+    return word_errors(normalise(written, record.language), normalise(record.text, record.language))
+
+
+def _invented_rows(harness: Harness) -> Rows:
     """Words written for sounds in which nobody speaks; the right number is 0."""
-    key, note = "speech.silence.invented_words", "silence, noise, hum and chords, made"
+    note = "silence, noise, hum and chords, made"
     records: list[SoundRecord] = []
     try:
-        voiceless = [record for record in sounds(bench.data, bench.split) if record.label not in MAYBE_SPOKEN]
-        records = bench.take(voiceless, N_MADE)
+        voiceless = [record for record in sounds(harness.data, harness.split) if record.label not in MAYBE_SPOKEN]
+        records = harness.take(voiceless, N_MADE)
         note += f"; {len(records)} sounds of the data without voices"
     except DatasetMissing as reason:
         note += f" ({reason})"
-    made = bench.take(made_silence(np.random.default_rng(bench.seed), N_MADE))
-    try:
-        counts = [_n_words(bench, sound) for sound in bench.each(made, "silence and noise")]
-        counts += [_n_words(bench, record.load()) for record in bench.each(records, "sounds without voices")]
-    except REASONS as reason:
-        return {key: skipped(reason)}
+    made = harness.take(made_silence(np.random.default_rng(harness.seed), N_MADE))
+    counts = [_n_words(harness, sound) for sound in harness.each(made, "silence and noise")]
+    counts += [_n_words(harness, record.load()) for record in harness.each(records, "sounds without voices")]
     note += f"; words in {sum(count > 0 for count in counts)} of {len(counts)}"
-    return {key: Row(float(sum(counts)), len(counts), "words", note=note)}
+    return {"speech.silence.invented_words": Row(float(sum(counts)), len(counts), "words", note=note)}
 
 
-def _n_words(bench: Bench, sound: Sound) -> int:
-    return len(normalise(bench.ask(TranscribeRequest(media=sound), TranscribeResult).text, "en").split())
+def _n_words(harness: Harness, sound: Sound) -> int:
+    return len(normalise(harness.transcribe(sound), "en").split())
 
 
 def made_silence(rng: np.random.Generator, n: int, seconds: float = 5.0) -> list[Sound]:
@@ -108,30 +110,30 @@ def made_silence(rng: np.random.Generator, n: int, seconds: float = 5.0) -> list
     return made
 
 
-def speech_translation_rows(bench: Bench) -> Rows:
+def speech_translation_rows(harness: Harness) -> Rows:
     """`speech_translation.<corpus>.en_<target>.bleu` by a synthetic voice, beside the same sentences read as text."""
     rows: Rows = {}
     for target in ("de", "fr"):
         key = f"speech_translation.{CAPTIONS}.en_{target}"
-        try:
-            found = [pair for pair in pairs(bench.data, f"en-{target}", bench.split) if pair.corpus == CAPTIONS]
-            if not found:
-                raise DatasetMissing(f"the data has no {CAPTIONS} pairs en-{target} of the split {bench.split}")
-            own = bench.take(found, MAX_TRANSLATED)
-            heard, read = [], []
-            for pair in bench.each(own, f"speech translation, {target}"):
-                voice = synthesise(pair.source)
-                request = TranscribeRequest(media=voice, language="en", translate_to=target)
-                heard.append(bench.ask(request, TranscribeResult).translation)
-                translation = TranslateRequest(text=pair.source, source="en", target=target)
-                read.append(bench.ask(translation, TranslateResult).text)
-        except REASONS as reason:
-            rows[f"{key}.bleu"] = skipped(reason)
-            continue
-        references = [[pair.target] for pair in own]
-        rows[f"{key}.bleu"] = Row(bleu(heard, references), len(own), "points", note=f"synthetic voice: {VOICE}")
-        rows[f"{key}.text_in.bleu"] = Row(bleu(read, references), len(own), "points", note="the same sentences as text")
+        rows |= attempt(f"{key}.bleu", _spoken_translation_rows, harness, key, target)
     return rows
+
+
+def _spoken_translation_rows(harness: Harness, key: str, target: str) -> Rows:
+    found = [pair for pair in pairs(harness.data, f"en-{target}", harness.split) if pair.corpus == CAPTIONS]
+    if not found:
+        raise DatasetMissing(f"the data has no {CAPTIONS} pairs en-{target} of the split {harness.split}")
+    own = harness.take(found, MAX_TRANSLATED)
+    heard, read = [], []
+    for pair in harness.each(own, f"speech translation, {target}"):
+        request = TranscribeRequest(media=synthesise(pair.source), language="en", translate_to=target)
+        heard.append(harness.ask(request, TranscribeResult).translation)
+        read.append(harness.translate(pair.source, "en", target))
+    references = [[pair.target] for pair in own]
+    return {
+        f"{key}.bleu": Row(bleu(heard, references), len(own), "points", note=f"synthetic voice: {VOICE}"),
+        f"{key}.text_in.bleu": Row(bleu(read, references), len(own), "points", note="the same sentences as text"),
+    }
 
 
 # --- synthetic voices ---------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from engines.archives import pairs, photos, speech
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
+from engines.evaluation.harness import REASONS, Harness, Row, Rows, skipped
 from engines.evaluation.peers import PEERS
 from engines.protocol import (
     RATE_HZ,
@@ -34,10 +34,10 @@ N_RUNS = 5
 SPEECH_S = 10.0
 
 
-def speed_rows(bench: Bench, *, reopen: Callable[[], Host] | None = None, with_peers: bool = False) -> Rows:
+def speed_rows(harness: Harness, *, reopen: Callable[[], Host] | None = None, with_peers: bool = False) -> Rows:
     """`speed.<job>.seconds`, medians; `reopen` opens the host anew, to time that too."""
     rows: Rows = {}
-    jobs: dict[str, Callable[[Bench], list[Request]]] = {
+    jobs: dict[str, Callable[[Harness], list[Request]]] = {
         "caption": lambda b: [CaptionRequest(media=photo) for photo in _photos(b)],
         "transcribe": lambda b: [TranscribeRequest(media=sound, language="en") for sound in ten_seconds(b)],
         "translate": lambda b: [TranslateRequest(text=text, source="en", target="de") for text in _sentences(b)],
@@ -46,14 +46,14 @@ def speed_rows(bench: Bench, *, reopen: Callable[[], Host] | None = None, with_p
     }
     for job, requests in jobs.items():
         try:
-            seconds = median_s([partial(run, bench.host, request) for request in requests(bench)])
+            seconds = median_s([partial(run, harness.host, request) for request in requests(harness)])
         except REASONS as reason:
             rows[f"speed.{job}.seconds"] = skipped(reason)
             continue
         rows[f"speed.{job}.seconds"] = Row(seconds, N_RUNS, "s", note="median, one at a time")
         if job == "transcribe":
             rows["speed.transcribe.real_time_factor"] = Row(seconds / SPEECH_S, N_RUNS, "", note="10 s of speech")
-    rows |= _first_word_row(bench)
+    rows |= _first_word_row(harness)
     rows["speed.peak_memory.megabytes"] = _memory_row()
     if reopen is not None:
         rows["speed.load.seconds"] = _load_row(reopen)
@@ -74,17 +74,17 @@ def median_s(jobs: Sequence[Callable[[], object]]) -> float:
     return statistics.median(times)
 
 
-def _first_word_row(bench: Bench) -> Rows:
+def _first_word_row(harness: Harness) -> Rows:
     """How long a caption's first word takes to appear."""
 
     def first_word(photo: Photo) -> None:
-        for result in bench.host.stream(CaptionRequest(media=photo)):
+        for result in harness.host.stream(CaptionRequest(media=photo)):
             if isinstance(result, CaptionResult) and result.text:
                 break
 
     key = "speed.caption_first_word.seconds"
     try:
-        return {key: Row(median_s([partial(first_word, p) for p in _photos(bench, shift=2)]), N_RUNS, "s")}
+        return {key: Row(median_s([partial(first_word, p) for p in _photos(harness, shift=2)]), N_RUNS, "s")}
     except REASONS as reason:
         return {key: skipped(reason)}
 
@@ -116,25 +116,25 @@ def _peer_row(peer: Callable[[], Callable[[], object]]) -> Row:
     return Row(median_s([job] * (N_RUNS + 1)), N_RUNS, "s", note="its architecture with random weights, float32")
 
 
-def _photos(bench: Bench, *, shift: int = 0) -> list[Photo]:
+def _photos(harness: Harness, *, shift: int = 0) -> list[Photo]:
     """Photos, a few pixels of them moved from one side to the other: another shift makes other photos of them."""
-    records = photos(bench.data, bench.split)
+    records = photos(harness.data, harness.split)
     chosen = [records[i % len(records)].load() for i in range(N_RUNS + 1)]
     return [Photo(np.roll(photo.pixels, shift, axis=1)) for photo in chosen]
 
 
-def _sentences(bench: Bench) -> list[str]:
+def _sentences(harness: Harness) -> list[str]:
     """Sentences of 9 to 13 words."""
-    found = [p.source for p in pairs(bench.data, "en-de", bench.split)]
+    found = [p.source for p in pairs(harness.data, "en-de", harness.split)]
     usual = [text for text in found if 9 <= len(text.split()) <= 13] or found
     return [usual[i % len(usual)] for i in range(N_RUNS + 1)]
 
 
-def ten_seconds(bench: Bench) -> list[Sound]:
+def ten_seconds(harness: Harness) -> list[Sound]:
     """Stretches of 10 s of speech, clips joined as they come."""
 
     def joined() -> Iterator[np.ndarray]:
-        records = [r for r in speech(bench.data, bench.split) if r.language == "en"]
+        records = [r for r in speech(harness.data, harness.split) if r.language == "en"]
         while True:
             yield from (record.load().samples for record in records)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from engines.errors import RequestError
-from engines.evaluation.bench import REASONS, Bench, Rows, skipped
 from engines.evaluation.captions import caption_rows
 from engines.evaluation.fewshot import fewshot_rows
+from engines.evaluation.harness import REASONS, Harness, Rows, skipped
 from engines.evaluation.naming import naming_rows
 from engines.evaluation.questions import composed_rows, mini_rows, photo_rows
 from engines.evaluation.repetition import repetition_rows
@@ -17,7 +17,7 @@ from engines.evaluation.speech import speech_rows, speech_translation_rows
 from engines.evaluation.speed import speed_rows
 from engines.evaluation.translation import translation_rows
 
-Suite = Callable[[Bench], Rows]
+Suite = Callable[[Harness], Rows]
 
 SUITES: Mapping[str, Suite] = {
     "caption": caption_rows,
@@ -50,9 +50,9 @@ def _named(asked: str) -> list[str]:
     return [name for name in SUITES if name == asked or name.split(".")[0] == asked]
 
 
-def evaluate(bench: Bench, name: str, suites: Mapping[str, Suite] = SUITES) -> Rows:
+def evaluate(harness: Harness, name: str, suites: Mapping[str, Suite] = SUITES) -> Rows:
     """The rows of one suite; where its data or tool is missing altogether, one skipped row of the suite's name."""
     try:
-        return suites[name](bench)
+        return suites[name](harness)
     except REASONS as reason:
         return {name: skipped(reason)}

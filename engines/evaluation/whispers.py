@@ -7,15 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from engines.archives import SpeechRecord, speech
-from engines.evaluation.bench import REASONS, Bench, Row, Rows, skipped
-from engines.evaluation.metrics import MissingTool, word_error_rate, word_errors
-from engines.evaluation.speech import MAX_CLIPS
+from engines.archives import speech
+from engines.evaluation.harness import REASONS, Harness, Row, Rows, skipped
+from engines.evaluation.metrics import MissingTool, word_error_rate
+from engines.evaluation.speech import MAX_CLIPS, errors_of
 from engines.evaluation.speed import N_RUNS, median_s, ten_seconds
 from engines.protocol import RATE_HZ, Sound
-from engines.text import normalise
 
-MAX_PIECES = 200
+MAX_TOKENS = 200
 """Of a window of 30 s; Whisper's own bound is 224."""
 
 
@@ -39,35 +38,29 @@ class Whisper:
         features = self.extract(sound.samples, sampling_rate=RATE_HZ, return_tensors="pt").input_features
         about = {} if self.english_only else {"language": language, "task": "transcribe"}
         with self.torch.inference_mode():
-            ids = self.model.generate(features, max_new_tokens=MAX_PIECES, **about)
+            ids = self.model.generate(features, max_new_tokens=MAX_TOKENS, **about)
         text: str = self.tokenizer.decode(ids[0], skip_special_tokens=True)
         return text
 
 
-def whisper_rows(bench: Bench, folders: Sequence[Path]) -> Rows:
+def whisper_rows(harness: Harness, folders: Sequence[Path]) -> Rows:
     """`whispers.<folder>.<corpus>.word_error_rate` and `whispers.<folder>.transcribe.seconds`."""
     rows: Rows = {}
     for folder in folders:
         key = f"whispers.{folder.name}"
         try:
             whisper = Whisper(folder)
-            records = [r for r in speech(bench.data, bench.split) if r.language == "en" or not whisper.english_only]
-            sounds = ten_seconds(bench)
+            records = [r for r in speech(harness.data, harness.split) if r.language == "en" or not whisper.english_only]
+            sounds = ten_seconds(harness)
         except (*REASONS, OSError) as reason:
             rows[key] = skipped(reason)
             continue
-        for corpus in sorted({record.corpus for record in records}):
-            own = bench.take([record for record in records if record.corpus == corpus], MAX_CLIPS)
-            rows[f"{key}.{corpus}.word_error_rate"] = _errors_row(bench, whisper, own, f"{folder.name}, {corpus}")
+        for corpus, own in harness.by_corpus(records, MAX_CLIPS):
+            heard = harness.each(own, f"{folder.name}, {corpus}")
+            errors = [errors_of(whisper.write(record.load(), record.language), record) for record in heard]
+            rate, interval = word_error_rate(errors)
+            note = "filled up to 30 s, greedy, float32"
+            rows[f"{key}.{corpus}.word_error_rate"] = Row(rate, len(own), interval=interval, note=note)
         seconds = median_s([partial(whisper.write, sound, "en") for sound in sounds])
         rows[f"{key}.transcribe.seconds"] = Row(seconds, N_RUNS, "s", note="10 s of speech; median, one at a time")
     return rows
-
-
-def _errors_row(bench: Bench, whisper: Whisper, records: list[SpeechRecord], what: str) -> Row:
-    errors = []
-    for record in bench.each(records, what):
-        written = normalise(whisper.write(record.load(), record.language), record.language)
-        errors.append(word_errors(written, normalise(record.text, record.language)))
-    rate, interval = word_error_rate(errors)
-    return Row(rate, len(records), interval=interval, note="filled up to 30 s, greedy, float32")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import sys
-from dataclasses import asdict
 
 import pytest
 
@@ -30,15 +29,6 @@ def test_a_seed_makes_the_same_file_again(kind, tmp_path):
         path = hostile_files._made(kind, tmp_path / name, 0, random.Random(5), tmp_path / "outside.wav")
         made.append((path.name, path.read_bytes()))
     assert made[0] == made[1]
-
-
-def test_the_table_has_a_line_for_each_type_and_one_for_the_kills():
-    row = hostile_files.FileTally(n=3, n_read=2, most_cpu_s=1.25, most_bytes=2**28)
-    found = {"types": {"images": asdict(row)}, "kills": {"n": 5, "files": 90, "lost": 0}}
-    lines = hostile_files.table(found).splitlines()
-    assert lines[2] == "| images | 3 | 2 | 0 | 0 | 0 | 0 | 0 | 1.2 s | 256 MB |"
-    assert lines[-1] == "5 kills while indexing 90 files: 0 lost or doubled."
-    assert hostile_files.table(found, "zh").splitlines()[-1] == "索引 90 个文件时终止 5 次：0 个丢失或重复。"
 
 
 def test_what_was_counted_is_written_for_the_tables(tmp_path):

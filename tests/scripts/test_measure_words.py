@@ -20,12 +20,6 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_words, "font_of", lambda _name, size: ImageFont.load_default(size))
 
 
-def test_the_distance_of_texts_is_counted_in_characters() -> None:
-    assert [measure_words.edits(a, b) for a, b in (("exit", "exit"), ("exit", "exlt"), ("exit", ""), ("", "ab"))] == [
-        0, 1, 4, 2,
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_lines_are_texts_of_the_page_without_marks(language: str) -> None:
     least, most = measure_words.LETTERS[language]
@@ -72,11 +66,3 @@ def test_one_wrong_character_a_line_costs_every_line_and_few_characters(reads: C
     reads(lambda line: "#" + line[1:])
     found = measure_words.measured("zh", "rendered", 4, 0)
     assert found["lines"] == 0.0 and 0.75 < found["characters"] < 1.0
-
-
-def test_what_was_found_is_a_table_in_both_languages() -> None:
-    row = {"n": 5, "characters": 0.99, "lines": 0.9, "found": 1.0, "seconds": 2.0}
-    found = {f"{language}.{way}": row for language in ("en", "zh") for way in measure_words.WAYS}
-    found["photos"] = {"n": 7, "invented": 1 / 7}
-    assert "| English, rendered | 5 | 99.0 % | 90.0 % | 100.0 % | 2.0 s |" in measure_words.table(found)
-    assert "1 of 7" in measure_words.table(found) and "7 张中 1 张" in measure_words.table(found, "zh")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.evaluation.bench import Bench, Rows
+from engines.evaluation.harness import Harness, Rows
 from engines.evaluation.suites import evaluate
 from engines.protocol import (
     RATE_HZ,
@@ -35,7 +35,7 @@ from tests.tiny_data import CHINESE, LABELS, PHOTOS, WORDS, grey, pitch_hz
 
 def rows_of(host: Host, data: Path, name: str, limit: int | None = None) -> Rows:
     """The rows of one suite on the split dev."""
-    return evaluate(Bench(host, data, "dev", limit, quiet=True), name)
+    return evaluate(Harness(host, data, "dev", limit, quiet=True), name)
 
 
 def which_photo(photo: Photo) -> int:

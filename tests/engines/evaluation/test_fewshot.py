@@ -27,7 +27,7 @@ def test_few_shot_classes_are_told_apart_by_perfect_vectors(oracle, tiny):
         row = rows[f"fewshot.omniglot.5way_{shots}shot.accuracy"]
         assert row.value == pytest.approx(100.0)
         assert rows[f"fewshot.omniglot.5way_{shots}shot.logistic.accuracy"].value == pytest.approx(100.0)
-        assert rows[f"fewshot.omniglot.5way_{shots}shot.taught.accuracy"].value == pytest.approx(100.0)
+        assert rows[f"fewshot.omniglot.5way_{shots}shot.adapted.accuracy"].value == pytest.approx(100.0)
         assert row.interval is not None
 
 
@@ -57,10 +57,16 @@ def test_photos_are_classes_by_their_nouns_and_sounds_by_their_labels(tmp_path):
     rows = rows_of(FakeHost(scripts={EmbedRequest: by_level}), tmp_path, "fewshot")
     assert rows["fewshot.drawings"].value is None, "there are no drawings, and that is said"
     for key in ("fewshot.photos.5way_5shot", "fewshot.esc10.5way_1shot"):
-        for name in ("accuracy", "logistic.accuracy", "taught.accuracy", "taught.known", "taught.strangers"):
+        for name in (
+            "accuracy",
+            "logistic.accuracy",
+            "adapted.accuracy",
+            "adapted.in_set_accuracy",
+            "adapted.out_of_set_accuracy",
+        ):
             row = rows[f"{key}.{name}"]
             assert row.value == pytest.approx(100.0) and row.n == 40, name
-        assert '"none of these" is right' in rows[f"{key}.taught.strangers"].note
+        assert '"none of these" is right' in rows[f"{key}.adapted.out_of_set_accuracy"].note
 
 
 def test_too_few_classes_are_said(oracle, tiny):

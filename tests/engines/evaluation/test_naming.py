@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engines.archives import ConceptRecord
-from engines.evaluation.bench import selective_rows
+from engines.evaluation.harness import selective_rows
 from engines.evaluation.metrics import holds_answer, same_answer
 from engines.evaluation.naming import accepted_names, names
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engines.evaluation import precision
-from engines.evaluation.bench import Bench
+from engines.evaluation.harness import Harness
 from engines.evaluation.precision import FORMATS, precision_rows
 from engines.model import checkpoint
 from tests.fake_host import FakeHost
@@ -14,7 +14,7 @@ def test_every_format_is_measured_by_captions_speech_and_translations(tiny, monk
     asked = []
     small = checkpoint.tiny()
     monkeypatch.setattr(checkpoint, "load", lambda folder, **given: asked.append(given) or small)
-    rows = precision_rows(Bench(FakeHost(), tiny, "dev", 1, quiet=True))
+    rows = precision_rows(Harness(FakeHost(), tiny, "dev", 1, quiet=True))
     assert [tuple(given.values()) for given in asked] == [FORMATS["float32"], FORMATS["mixed"]]
     measured = {f"{row}" for row in ("caption.cider", "speech.word_error_rate", "translation.bleu")}
     seconds = {f"{job}.seconds" for job in ("caption", "speech", "translation")}

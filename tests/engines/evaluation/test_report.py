@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from engines.evaluation.bench import Bench, Row, Rows
+from engines.evaluation.harness import Harness, Row, Rows
 from engines.evaluation.report import about, earlier, table, write
 from tests.fake_host import FakeHost
 
@@ -26,28 +26,28 @@ def test_the_table_is_aligned_and_sorted_and_names_what_was_skipped():
 
 def test_what_is_written_is_read_again_for_the_same_model_split_and_limit_only(tmp_path):
     file = tmp_path / "evaluation.json"
-    bench = Bench(FakeHost(), tmp_path, "dev", 10)
-    write(file, about(bench, {"speech": 1.23}), ROWS)
-    rows, seconds = earlier(file, bench)
+    harness = Harness(FakeHost(), tmp_path, "dev", 10)
+    write(file, about(harness, {"speech": 1.23}), ROWS)
+    rows, seconds = earlier(file, harness)
     assert rows.keys() == ROWS.keys()
     assert rows["caption.flickr8k.en.cider"] == ROWS["caption.flickr8k.en.cider"]
     assert seconds == {"speech": 1.2}
-    assert earlier(file, Bench(FakeHost(), tmp_path, "test", 10)) == ({}, {})
-    assert earlier(file, Bench(FakeHost(), tmp_path, "dev")) == ({}, {})
+    assert earlier(file, Harness(FakeHost(), tmp_path, "test", 10)) == ({}, {})
+    assert earlier(file, Harness(FakeHost(), tmp_path, "dev")) == ({}, {})
 
 
 def test_a_file_of_another_kind_is_written_anew(tmp_path):
-    bench = Bench(FakeHost(), tmp_path, "dev")
+    harness = Harness(FakeHost(), tmp_path, "dev")
     for text in ("", "[1, 2]", '{"about": {}}', "not json"):
         file = tmp_path / "evaluation.json"
         file.write_text(text, encoding="utf-8")
-        assert earlier(file, bench) == ({}, {})
-    assert earlier(tmp_path / "absent.json", bench) == earlier(None, bench) == ({}, {})
+        assert earlier(file, harness) == ({}, {})
+    assert earlier(tmp_path / "absent.json", harness) == earlier(None, harness) == ({}, {})
 
 
 def test_the_file_says_what_was_measured_and_nothing_of_where(tmp_path):
     file = tmp_path / "evaluation.json"
-    write(file, about(Bench(FakeHost(), tmp_path, "dev"), {}), ROWS)
+    write(file, about(Harness(FakeHost(), tmp_path, "dev"), {}), ROWS)
     content = json.loads(file.read_text(encoding="utf-8"))
     assert {"cpu", "date", "dtype", "host", "model_digest", "split", "versions"} <= content["about"].keys()
     assert content["video_qa.mini.accuracy"] == {"skipped": "the data has no video", "value": None}

@@ -9,7 +9,7 @@ import pytest
 
 from engines import archives
 from engines.evaluation import whispers
-from engines.evaluation.bench import Bench
+from engines.evaluation.harness import Harness
 from engines.evaluation.whispers import Whisper, whisper_rows
 from engines.protocol import Sound
 from tests.conftest import SAMPLES
@@ -27,30 +27,30 @@ class Deaf:
 
 
 @pytest.fixture
-def bench(tiny) -> Bench:
-    return Bench(FakeHost(), tiny, "dev", quiet=True)
+def harness(tiny) -> Harness:
+    return Harness(FakeHost(), tiny, "dev", quiet=True)
 
 
-def test_each_model_has_its_word_errors_on_every_corpus_and_its_seconds(bench, monkeypatch):
+def test_each_model_has_its_word_errors_on_every_corpus_and_its_seconds(harness, monkeypatch):
     monkeypatch.setattr(whispers, "Whisper", Deaf)
-    rows = whisper_rows(bench, [Path("base")])
-    corpora = {record.corpus for record in archives.speech(bench.data, "dev")}
+    rows = whisper_rows(harness, [Path("base")])
+    corpora = {record.corpus for record in archives.speech(harness.data, "dev")}
     assert set(rows) == {"whispers.base.transcribe.seconds", *(f"whispers.base.{c}.word_error_rate" for c in corpora)}
     rates = [row.value for key, row in rows.items() if key.endswith("word_error_rate")]
     assert all(rate is not None and rate >= 100.0 for rate in rates)
     assert rows["whispers.base.transcribe.seconds"].unit == "s"
 
 
-def test_an_english_model_is_not_asked_for_other_languages(bench, monkeypatch):
+def test_an_english_model_is_not_asked_for_other_languages(harness, monkeypatch):
     monkeypatch.setattr(whispers, "Whisper", Deaf)
-    foreign = {record.corpus for record in archives.speech(bench.data, "dev") if record.language != "en"}
-    rows = whisper_rows(bench, [Path("base"), Path("tiny.en")])
+    foreign = {record.corpus for record in archives.speech(harness.data, "dev") if record.language != "en"}
+    rows = whisper_rows(harness, [Path("base"), Path("tiny.en")])
     assert all(f"whispers.tiny.en.{corpus}.word_error_rate" not in rows for corpus in foreign)
     assert "whispers.tiny.en.transcribe.seconds" in rows
 
 
-def test_a_folder_without_a_model_is_a_skipped_row(bench, tmp_path):
-    (row,) = whisper_rows(bench, [tmp_path]).values()
+def test_a_folder_without_a_model_is_a_skipped_row(harness, tmp_path):
+    (row,) = whisper_rows(harness, [tmp_path]).values()
     assert row.value is None
     assert row.skipped
 

@@ -1,4 +1,4 @@
-"""What every suite works with: the host and the data under measurement, and the rows it fills in."""
+"""The evaluation harness: the host and the data that are measured, and the rows that a suite returns."""
 
 from __future__ import annotations
 
@@ -7,17 +7,33 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from engines.archives import DatasetMissing
 from engines.errors import UserError
 from engines.evaluation.metrics import MissingTool, accuracy
-from engines.protocol import EmbedRequest, EmbedResult, Host, Kind, Media, Request, Result, run
+from engines.protocol import (
+    CaptionRequest,
+    CaptionResult,
+    EmbedRequest,
+    EmbedResult,
+    Host,
+    Kind,
+    Media,
+    Request,
+    Result,
+    TranscribeRequest,
+    TranscribeResult,
+    TranslateRequest,
+    TranslateResult,
+    run,
+)
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Result)
+P = ParamSpec("P")
 
 REASONS = (DatasetMissing, MissingTool, UserError)
 """What makes a row a skipped one: data or a tool that is not there, a request the host does not serve."""
@@ -36,6 +52,12 @@ class Row:
     interval: tuple[float, float] | None = None
     note: str = ""
     skipped: str = ""
+
+    @classmethod
+    def accuracy(cls, right: Sequence[bool], note: str = "") -> Row:
+        """The percentage of true values with its interval."""
+        value, interval = accuracy(sum(right), len(right))
+        return cls(value, len(right), interval=interval, note=note)
 
     def plain(self) -> dict[str, Any]:
         """For JSON; what is empty is left out."""
@@ -58,6 +80,14 @@ def skipped(reason: Exception) -> Row:
     return Row(None, skipped=str(reason))
 
 
+def attempt(key: str, measure: Callable[P, Rows], *args: P.args, **kwargs: P.kwargs) -> Rows:
+    """The rows that `measure` returns; one skipped row `key` where data, a tool or an ability is missing."""
+    try:
+        return measure(*args, **kwargs)
+    except REASONS as reason:
+        return {key: skipped(reason)}
+
+
 def selective_rows(key: str, right: Sequence[bool], confidences: Sequence[float | None]) -> Rows:
     """`<key>.accuracy_at_{60,80}`: accuracy of the 60 or 80 % of results that the host is most confident of."""
     known = [(value, mark) for value, mark in zip(confidences, right, strict=True) if value is not None]
@@ -68,14 +98,23 @@ def selective_rows(key: str, right: Sequence[bool], confidences: Sequence[float 
     rows: Rows = {}
     for share in SHARES:
         marks = [mark for _, mark in known[: max(1, round(len(known) * share / 100))]]
-        value, interval = accuracy(sum(marks), len(marks))
-        rows[f"{key}.accuracy_at_{share}"] = Row(value, len(marks), interval=interval, note="the most confident ones")
+        rows[f"{key}.accuracy_at_{share}"] = Row.accuracy(marks, "the most confident ones")
     return rows
 
 
+class InCorpus(Protocol):
+    """A record of the data that names the corpus it comes from."""
+
+    @property
+    def corpus(self) -> str: ...
+
+
+C = TypeVar("C", bound=InCorpus)
+
+
 @dataclass(frozen=True)
-class Bench:
-    """A host, a data folder, a split, and at most how many items a row may rest on (None: as many as the suite likes).
+class Harness:
+    """What is measured: a host on a split of a data folder. limit: most items of a row, None for the suite's own bound.
 
     corpora: of speech and translation only these, all if empty. seed: of everything drawn. quiet: no progress on
     stderr.
@@ -99,6 +138,11 @@ class Bench:
         n = min([len(items), *bounds])
         return [items[i * len(items) // n] for i in range(n)]
 
+    def by_corpus(self, records: Sequence[C], most: int | None = None) -> Iterator[tuple[str, list[C]]]:
+        """Each corpus in alphabetical order with what `take` leaves of its records."""
+        for corpus in sorted({record.corpus for record in records}):
+            yield corpus, self.take([record for record in records if record.corpus == corpus], most)
+
     def each(self, items: Sequence[T], what: str) -> Iterator[T]:
         """The items one by one, with progress on stderr."""
         started = last = time.monotonic()
@@ -115,6 +159,15 @@ class Bench:
         if not isinstance(result, kind):
             raise TypeError(f"{self.host.info.name} answered a {type(request).__name__} with {type(result).__name__}")
         return result
+
+    def caption(self, photo: Media, language: str = "en") -> CaptionResult:
+        return self.ask(CaptionRequest(media=photo, language=language), CaptionResult)
+
+    def transcribe(self, sound: Media, language: str | None = None) -> str:
+        return self.ask(TranscribeRequest(media=sound, language=language), TranscribeResult).text
+
+    def translate(self, text: str, source: str, target: str) -> str:
+        return self.ask(TranslateRequest(text=text, source=source, target=target), TranslateResult).text
 
     def vectors(
         self, items: Sequence[T], load: Callable[[T], Media | str], what: str, *, against: Kind = "photo"

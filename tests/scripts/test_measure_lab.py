@@ -3,29 +3,16 @@ import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
 
 from engines.lab import ExtractorsRequest, Findings, FusionRequest, MamlRequest, MultitaskRequest, Table
 from engines.lab.data.arrays import Sounds
 from engines.lab.data.datasets import digits
 from engines.protocol import Cancel
-from scripts import lab_tables
-from scripts.lab_tables import fill, main, measured, real_voices, shown
+from scripts import measure_lab
+from scripts.measure_lab import main, measured, real_voices
 from tests.engines.lab.makers import save_sound, tone
-
-ROOT = Path(__file__).resolve().parents[2]
-FOUND: dict[str, Any] = {
-    "fusion": [
-        {
-            "key": "fusion",
-            "columns": ["operator", "accuracy %", "picture missing %"],
-            "rows": [["sum", "78.5 ± 1.2", "60.1 ± 0.8"], ["picture", "68.0 ± 0.4", None]],
-        }
-    ]
-}
 
 
 def test_several_seeds_become_one_table_with_what_a_step_cost(capsys):
@@ -52,39 +39,28 @@ def test_real_voices_are_measured_beside_fusion(monkeypatch, tmp_path):
         assert sounds is not None
         return sounds.rows(np.arange(60))
 
-    monkeypatch.setattr(lab_tables, "real_voices", voices)
+    monkeypatch.setattr(measure_lab, "real_voices", voices)
     found = measured({"fusion": FusionRequest(n_steps=10, operator=("sum", "sound"))}, tmp_path, seeds=(0,))
-    assert list(found) == ["fusion", lab_tables.VOICES]
-    assert [row[0] for row in found[lab_tables.VOICES][0]["rows"]] == ["sum", "sound"]
+    assert list(found) == ["fusion", measure_lab.VOICES]
+    assert [row[0] for row in found[measure_lab.VOICES][0]["rows"]] == ["sum", "sound"]
 
 
 def test_omniglot_is_measured_beside_meta_learning(monkeypatch, tmp_path):
     def benchmark(request: MamlRequest, data: Path, cancel: Cancel) -> Iterator[Findings]:
-        assert (request, data) == (lab_tables.BENCHMARK, tmp_path)
+        assert (request, data) == (measure_lab.BENCHMARK, tmp_path)
         yield Findings(request=request, tables=(Table("maml", ("method", "1 step %"), (("first_order", 0.96),)),))
 
-    monkeypatch.setattr(lab_tables.maml, "benchmark", benchmark)
+    monkeypatch.setattr(measure_lab.maml, "benchmark", benchmark)
     quick = {"meta-learning": MamlRequest(method=("head",), n_steps=10)}
     found = measured(quick, None, tmp_path, seeds=(0,))
-    assert list(found) == ["meta-learning", lab_tables.OMNIGLOT]
-    assert found[lab_tables.OMNIGLOT][0]["rows"] == (("first_order", "96.0"),)
-
-
-def test_a_document_keeps_all_but_its_block():
-    document = "before\n<!-- lab en -->\nold\n<!-- end lab -->\nafter\n"
-    filled = fill(document, FOUND)
-    assert filled.startswith("before\n") and filled.endswith("<!-- end lab -->\nafter\n") and "old" not in filled
-    assert "| sum | 78.5 ± 1.2 | 60.1 ± 0.8 |" in filled
-    assert fill(filled, FOUND) == filled
-
-
-def test_titles_and_columns_are_put_into_chinese_and_names_stay():
-    told = shown(FOUND, chinese=True)
-    assert "**融合**" in told and "| 融合方式 | 准确率, % | 缺图片, % |" in told and "| sum |" in told
+    assert list(found) == ["meta-learning", measure_lab.OMNIGLOT]
+    assert found[measure_lab.OMNIGLOT][0]["rows"] == (("first_order", "96.0"),)
 
 
 def test_what_is_run_again_takes_its_place_and_the_rest_stays(monkeypatch, tmp_path):
-    monkeypatch.setattr(lab_tables, "measured", lambda requests, *data: {title: [{"new": title}] for title in requests})
+    monkeypatch.setattr(
+        measure_lab, "measured", lambda requests, *data: {title: [{"new": title}] for title in requests}
+    )
     results = tmp_path / "results.json"
     results.write_text(json.dumps({"alignment": ["old"], "fusion": ["old"]}), encoding="utf-8")
     assert main([str(results), "--only", "fusion"]) == 0
@@ -94,14 +70,6 @@ def test_what_is_run_again_takes_its_place_and_the_rest_stays(monkeypatch, tmp_p
 def test_a_folder_without_voices_is_one_sentence(tmp_path, capsys):
     assert main([str(tmp_path / "r.json"), "--voices", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("The recordings of real voices cannot be read from this folder")
-
-
-@pytest.mark.parametrize("name", ["docs/lab.md", "docs/zh/lab.md"])
-def test_the_lab_page_holds_what_was_measured_and_nothing_typed_by_hand(name):
-    document = (ROOT / name).read_text(encoding="utf-8")
-    found = json.loads((ROOT / "assets" / "lab" / "results.json").read_text(encoding="utf-8"))
-    assert lab_tables.BLOCK.search(document)
-    assert fill(document, found) == document
 
 
 def test_real_voices_carry_the_digit_said_and_who_said_it(tmp_path):

@@ -1,11 +1,9 @@
-"""Measure the Lab's experiments over three seeds, and put their tables into documents.
+"""Measure the Lab's experiments over three seeds, for the tables that `scripts.tables` writes into documents.
 
-    python -m scripts.lab_tables assets/lab/results.json --voices VOICES --omniglot DATA
-    python -m scripts.lab_tables assets/lab/results.json --write docs/lab.md docs/zh/lab.md
+    python -m scripts.measure_lab assets/lab/results.json --voices VOICES --omniglot DATA
 
-The first takes about half an hour on two cores. VOICES holds the Free Spoken Digit Dataset (fsdd.tar and
-fsdd.jsonl.gz), DATA holds Omniglot (fewshot/). The second fills the block between `<!-- lab en -->` (or `zh`) and
-`<!-- end lab -->`.
+This takes about half an hour on two cores. VOICES holds the Free Spoken Digit Dataset (fsdd.tar and fsdd.jsonl.gz),
+DATA holds Omniglot (fewshot/).
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import re
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +37,7 @@ from engines.lab import (
 from engines.lab.data.arrays import Sounds, sound_codes
 from engines.lab.data.datasets import digits
 from engines.lab.findings import Table
-from engines.lab.report import markdown, over_seeds
+from engines.lab.report import over_seeds
 from engines.protocol import Cancel
 
 SEEDS = (0, 1, 2)
@@ -61,38 +58,24 @@ BENCHMARK = MamlRequest(method=("first_order", "fine_tuning"), n_steps=6_000, n_
 ORDER = [*list(RUNS)[:4], VOICES, *list(RUNS)[4:], OMNIGLOT]
 LEFT_OUT = ("trust", "size", "gradients")
 """Tables of a single example, or of little interest in a document."""
-TITLES_ZH = dict(
-    zip(
-        ORDER,
-        ("图片的特征提取", "声音的特征提取", "文字的特征提取", "融合", "融合，真人录音", "融合，不用模态丢弃", "对齐",
-         "多任务学习", "元学习", "元学习，Omniglot"),
-        strict=True,
-    )
-)  # fmt: skip
-WORDS_ZH = Path(__file__).resolve().parents[1] / "assets" / "locales" / "zh.json"
-BLOCK = re.compile(r"(<!-- lab (en|zh) -->\n).*?(<!-- end lab -->)", re.DOTALL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, or write into documents; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Measure the Lab's experiments, and put their tables into documents.")
+    """Measure and write the results; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Measure the Lab's experiments.")
     parser.add_argument("results", type=Path, help="the results, as JSON")
     parser.add_argument("--voices", type=Path, help="folder of the Free Spoken Digit Dataset, to test fusion on it too")
     parser.add_argument("--omniglot", type=Path, help="folder that holds fewshot/, to meta-learn on Omniglot too")
     parser.add_argument("--only", choices=RUNS, nargs="+", default=RUNS, help="run these and keep the other results")
-    parser.add_argument("--write", type=Path, nargs="+", help="measure nothing; put the results into these documents")
     options = parser.parse_args(arguments)
     results = json.loads(options.results.read_text(encoding="utf-8")) if options.results.is_file() else {}
     try:
-        if options.write is None:
-            results |= measured({title: RUNS[title] for title in options.only}, options.voices, options.omniglot)
-            ordered = {title: results[title] for title in ORDER if title in results}
-            options.results.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        results |= measured({title: RUNS[title] for title in options.only}, options.voices, options.omniglot)
     except UserError as error:
         print(error.en, file=sys.stderr)
         return 1
-    for document in options.write or ():
-        document.write_text(fill(document.read_text(encoding="utf-8"), results), encoding="utf-8")
+    ordered = {title: results[title] for title in ORDER if title in results}
+    options.results.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0
 
 
@@ -154,32 +137,6 @@ def _merged(tables: Sequence[tuple[Table, ...]]) -> list[Table]:
     if ms.keys() >= {row[0] for row in first.rows}:
         first = Table(first.key, (*first.columns, "ms per step"), tuple((*row, ms[row[0]]) for row in first.rows))
     return [first, *(table for table in others if table is not times)]
-
-
-# --- documents -------------------------------------------------------------------------------------------------------
-
-
-def fill(document: str, results: Mapping[str, Any]) -> str:
-    """A document with its blocks replaced by the results."""
-    return BLOCK.sub(lambda m: f"{m[1]}{shown(results, chinese=m[2] == 'zh')}{m[3]}", document)
-
-
-def shown(results: Mapping[str, Any], *, chinese: bool) -> str:
-    """Every title with its tables, in Markdown; titles and column names in Chinese where asked for."""
-    words: dict[str, str] = json.loads(WORDS_ZH.read_text(encoding="utf-8")) if chinese else {}
-
-    def column(name: str) -> str:
-        """The page's word for a column; "written → word %" part by part."""
-        percent = " %" if name.endswith(" %") else ""
-        parts = name.removesuffix(" %").split(" → ")
-        return " → ".join(words.get(f"ui.lab.word.{re.sub('[^a-z0-9]', '', p.lower())}", p) for p in parts) + percent
-
-    blocks = []
-    for title, tables in results.items():
-        heading = TITLES_ZH[title] if chinese else title[:1].upper() + title[1:]
-        drawn = (Table(t["key"], tuple(map(column, t["columns"])), tuple(map(tuple, t["rows"]))) for t in tables)
-        blocks += [f"**{heading}**\n", *(f"{markdown(table)}\n" for table in drawn)]
-    return "\n".join(blocks)
 
 
 if __name__ == "__main__":
