@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -85,15 +86,9 @@ def run(request: AlignmentRequest, dataset: Dataset | None, cancel: Cancel, watc
         def score(model: AlignedModel = model, objective: str = objective) -> dict[str, float]:
             return {objective: mean_retrieval(embeddings(request, model, data.valid, valid), valid.labels)}
 
-        def drawn(model: AlignedModel = model, objective: str = objective) -> Network:
-            assert watch is not None
-            return draw_network(request, data, model, objective, watch)
-
         loss = _loss(request, data.train, objective, model, components)
-        steps = trainer.train(
-            recorder, objective, model.parameters(), request.n_steps, loss, score, cancel,
-            draw=None if watch is None else drawn,
-        )  # fmt: skip
+        drawn = None if watch is None else partial(draw_network, request, data, model, objective, watch)
+        steps = trainer.train(recorder, objective, model.parameters(), request.n_steps, loss, score, cancel, draw=drawn)
         newest = maps[-1]
         for found in steps:
             step = found.n_done % request.n_steps or request.n_steps
@@ -118,9 +113,7 @@ def run(request: AlignmentRequest, dataset: Dataset | None, cancel: Cancel, watc
 def measure(request: AlignmentRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray]) -> tuple[Table, ...]:
     """The table of a finished run again, from its weights."""
     data = digits() if dataset is None else dataset
-    models = {objective: build(request, data) for objective in request.objective}
-    for objective, model in models.items():
-        trainer.load_weights(objective, model, weights)
+    models = {name: trainer.loaded(build(request, data), name, weights) for name in request.objective}
     return (evaluate(request, data, models),)
 
 
@@ -135,10 +128,7 @@ def draw(
     """One model as it reads the watched example, trained if there are weights."""
     data = digits() if dataset is None else dataset
     check(data)
-    model = build(request, data)
-    if weights:
-        trainer.load_weights(name, model, weights)
-    return draw_network(request, data, model, name, watch)
+    return draw_network(request, data, trainer.loaded(build(request, data), name, weights), name, watch)
 
 
 def draw_network(request: AlignmentRequest, dataset: Dataset, model: AlignedModel, name: str, watch: Watch) -> Network:
@@ -157,18 +147,10 @@ def draw_network(request: AlignmentRequest, dataset: Dataset, model: AlignedMode
             assert isinstance(head, PoolHead)
             pooled, vector = network.pool(drawing, head, modality, key, "pooling")
             found[NAMES[modality]] = unit = F.normalize(vector, dim=0)
-            keys.append(
-                drawing.add(
-                    f"{modality}.embedding",
-                    "embedding",
-                    modality,
-                    unit[None],
-                    after=(pooled,),
-                    formula="e = W v + b,  e / ‖e‖",
-                    code=FusionModel.vector,
-                    weights=(head.project,),
-                )
-            )
+            keys.append(drawing.add(
+                f"{modality}.embedding", "embedding", modality, unit[None], after=(pooled,),
+                formula="e = W v + b,  e / ‖e‖", code=FusionModel.vector, weights=(head.project,),
+            ))  # fmt: skip
         pairs = list(itertools.combinations(found, 2))
         cosines = torch.stack([found[a] @ found[b] for a, b in pairs])
         drawing.add(

@@ -10,6 +10,7 @@ What a tower looks at: its first filters, the gradient of the target's logit wit
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -58,15 +59,9 @@ def run(request: ExtractorsRequest, dataset: Dataset | None, cancel: Cancel, wat
             found = trainer.probabilities(model, data.valid, valid, _noise(request), request.seed)
             return {kind: trainer.accuracy(found, valid.labels)}
 
-        def drawn(model: FusionModel = model, kind: str = kind) -> Network:
-            assert watch is not None
-            return network.draw(kind, model, data, (request.modality,), _noise(request), watch, request.seed)
-
         loss = _loss(request, data.train, model)
-        yield from trainer.train(
-            recorder, kind, model.parameters(), request.n_steps, loss, score, cancel,
-            draw=None if watch is None else drawn,
-        )  # fmt: skip
+        drawn = None if watch is None else partial(draw_network, request, data, model, kind, watch)
+        yield from trainer.train(recorder, kind, model.parameters(), request.n_steps, loss, score, cancel, draw=drawn)
         if cancel.is_set:
             yield recorder.stopped()
             return
@@ -85,9 +80,7 @@ def measure(
 ) -> tuple[Table, ...]:
     """The table of a finished run again, from its weights."""
     data = _with_modality(request.modality, dataset)
-    models = {kind: build(request, data, kind) for kind in request.kinds}
-    for kind, model in models.items():
-        trainer.load_weights(kind, model, weights)
+    models = {kind: trainer.loaded(build(request, data, kind), kind, weights) for kind in request.kinds}
     return (evaluate(request, data, models),)
 
 
@@ -101,10 +94,12 @@ def draw(
 ) -> Network:
     """One model as it reads the watched example, trained if there are weights."""
     data = _with_modality(request.modality, dataset)
-    model = build(request, data, name)
-    if weights:
-        trainer.load_weights(name, model, weights)
-    return network.draw(name, model, data, (request.modality,), _noise(request), watch, request.seed)
+    return draw_network(request, data, trainer.loaded(build(request, data, name), name, weights), name, watch)
+
+
+def draw_network(request: ExtractorsRequest, dataset: Dataset, model: FusionModel, name: str, watch: Watch) -> Network:
+    """The forward pass of the watched example, at the noise asked for."""
+    return network.draw(name, model, dataset, (request.modality,), _noise(request), watch, request.seed)
 
 
 def _with_modality(modality: str, dataset: Dataset | None) -> Dataset:

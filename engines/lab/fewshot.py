@@ -12,11 +12,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engines.errors import AbilityError, Cancelled, MediaError, Message, RequestError
 from engines.protocol import Cancel, EmbedRequest, EmbedResult, End, Host, Kind, Progress, run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from engines.lab.fewshot_head import AdaptedHead
 
 MIN_LABELS, MAX_LABELS = 2, 10
 MAX_EXAMPLES = 20
@@ -126,22 +132,33 @@ def check(name: str, counts: Mapping[str, int]) -> None:
 # --- recognition -----------------------------------------------------------------------------------------------------
 
 
+def adapted_head(labels: LabelSet) -> tuple[AdaptedHead, Tensor]:
+    """The head after its steps on the examples of a set, and their embeddings (n, D)."""
+    import torch
+
+    from engines.lab.fewshot_head import adapt, head_for
+
+    names = labels.labels
+    head = head_for([example.kind for example in labels.examples], labels.model_digest)
+    classes = torch.tensor([names.index(example.label) for example in labels.examples])
+    with torch.inference_mode():
+        support = torch.from_numpy(np.stack([example.vector for example in labels.examples])).float()
+        return adapt(head, support, torch.eye(len(names))[classes]), support
+
+
 def recognise(labels: LabelSet, vector: np.ndarray) -> Prediction:
     """Classify one embedding (D,). Adapting the head takes milliseconds, so it is done for every call."""
     import torch
 
-    from engines.lab.fewshot_head import adapt, class_logits, head_for, transform
+    from engines.lab.fewshot_head import class_logits, transform
 
-    names = labels.labels
-    head = head_for([example.kind for example in labels.examples], labels.model_digest)
-    numbers = torch.tensor([names.index(example.label) for example in labels.examples])
+    adapted, support = adapted_head(labels)
     with torch.inference_mode():
-        support = torch.from_numpy(np.stack([example.vector for example in labels.examples])).float()
         query = torch.from_numpy(vector[None]).float()
-        adapted = adapt(head, support, torch.eye(len(names))[numbers])
         *probabilities, none = class_logits(adapted, query)[0].softmax(-1).tolist()
-        cosines = (transform(head, support - adapted.centre) @ transform(head, query - adapted.centre)[0]).tolist()
-    ranked = sorted(zip(names, probabilities, strict=True), key=lambda pair: -pair[1])
+        query_z = transform(adapted.head, query - adapted.centre)[0]
+        cosines = (transform(adapted.head, support - adapted.centre) @ query_z).tolist()
+    ranked = sorted(zip(labels.labels, probabilities, strict=True), key=lambda pair: -pair[1])
     nearest = sorted(zip(labels.examples, cosines, strict=True), key=lambda pair: -pair[1])[:N_NEAREST]
     label, confidence = ranked[0] if ranked[0][1] >= none else (None, none)
     return Prediction(label, confidence, tuple(ranked), none, tuple(nearest))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -67,15 +68,9 @@ def run(request: FusionRequest, dataset: Dataset | None, cancel: Cancel, watch: 
             found = trainer.probabilities(model, data.valid, _inputs(valid, name), noise, request.seed)
             return {name: trainer.accuracy(found, valid.labels)}
 
-        def drawn(model: FusionModel = model, name: str = name) -> Network:
-            assert watch is not None
-            return draw_network(request, data, model, name, watch)
-
         loss = modality_dropout_loss(request, data.train, name, model)
-        yield from trainer.train(
-            recorder, name, model.parameters(), request.n_steps, loss, score, cancel,
-            draw=None if watch is None else drawn,
-        )  # fmt: skip
+        drawn = None if watch is None else partial(draw_network, request, data, model, name, watch)
+        yield from trainer.train(recorder, name, model.parameters(), request.n_steps, loss, score, cancel, draw=drawn)
         if cancel.is_set:
             yield recorder.stopped()
             return
@@ -93,10 +88,7 @@ def run(request: FusionRequest, dataset: Dataset | None, cancel: Cancel, watch: 
 def measure(request: FusionRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray]) -> tuple[Table, ...]:
     """The tables of a finished run again, from its weights."""
     data = digits() if dataset is None else dataset
-    models = {}
-    for name in networks(request):
-        models[name] = build(request, data, name)
-        trainer.load_weights(name, models[name], weights)
+    models = {name: trainer.loaded(build(request, data, name), name, weights) for name in networks(request)}
     return evaluate(request, data, models)[0]
 
 
@@ -105,10 +97,7 @@ def draw(
 ) -> Network:
     """One model as it reads the watched example, trained if there are weights."""
     data = digits() if dataset is None else dataset
-    model = build(request, data, name)
-    if weights:
-        trainer.load_weights(name, model, weights)
-    return draw_network(request, data, model, name, watch)
+    return draw_network(request, data, trainer.loaded(build(request, data, name), name, weights), name, watch)
 
 
 def draw_network(request: FusionRequest, dataset: Dataset, model: FusionModel, name: str, watch: Watch) -> Network:

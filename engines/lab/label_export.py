@@ -11,7 +11,7 @@ import zipfile
 
 import numpy as np
 
-from engines.lab.fewshot import LabelSet
+from engines.lab.fewshot import LabelSet, adapted_head
 from engines.paths import ASSETS
 
 SCRIPT = ASSETS / "lab" / "classify.py"
@@ -19,23 +19,15 @@ SCRIPT = ASSETS / "lab" / "classify.py"
 
 def exported(labels: LabelSet) -> bytes:
     """A zip of the script and the head, which computes what `fewshot.recognise` does."""
-    import torch
     from safetensors.numpy import save
 
-    from engines.lab.fewshot_head import adapt, head_for
-
-    names = labels.labels
-    head = head_for([example.kind for example in labels.examples], labels.model_digest)
-    numbers = torch.tensor([names.index(example.label) for example in labels.examples])
-    with torch.inference_mode():
-        support = torch.from_numpy(np.stack([example.vector for example in labels.examples])).float()
-        adapted = adapt(head, support, torch.eye(len(names))[numbers])
-        arrays = {"centre": adapted.centre[0], "weights": adapted.weights, "threshold": adapted.threshold[0]}
-        arrays["scale"] = head.scale
-        if head.metric is not None:
-            arrays["metric"] = head.metric
-        tensors = {name: np.ascontiguousarray(array.numpy()) for name, array in arrays.items()}
-    about = {"name": labels.name, "labels": names, "model_digest": labels.model_digest}
+    adapted, _ = adapted_head(labels)
+    arrays = {"centre": adapted.centre[0], "weights": adapted.weights, "threshold": adapted.threshold[0]}
+    arrays["scale"] = adapted.head.scale
+    if adapted.head.metric is not None:
+        arrays["metric"] = adapted.head.metric
+    tensors = {name: np.ascontiguousarray(array.numpy()) for name, array in arrays.items()}
+    about = {"name": labels.name, "labels": labels.labels, "model_digest": labels.model_digest}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as folder:
         folder.writestr("head.safetensors", save(tensors, {"about": json.dumps(about, ensure_ascii=False)}))

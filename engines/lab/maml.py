@@ -309,11 +309,9 @@ def run_on(dataset: MetaDataset, request: MamlRequest, cancel: Cancel, n_test: i
 def measure(request: MamlRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray]) -> tuple[Table, ...]:
     """The tables of a finished run again, from its weights."""
     episodes_of = meta_dataset(request.material, dataset, request.seed)
-    learners = {method: build(request, episodes_of.train.modality) for method in request.method}
-    found = {}
-    for method, learner in learners.items():
-        trainer.load_weights(method, learner, weights)
-        found[method] = tested(learner, method, episodes_of, request, Cancel(), N_TEST)
+    modality = episodes_of.train.modality
+    learners = {method: trainer.loaded(build(request, modality), method, weights) for method in request.method}
+    found = {m: tested(learner, m, episodes_of, request, Cancel(), N_TEST) for m, learner in learners.items()}
     return tables_of(found, learners)
 
 

@@ -120,10 +120,8 @@ def measure(request: MultitaskRequest, dataset: Dataset | None, weights: Mapping
     """The tables of a finished run again, from its weights."""
     data = digits() if dataset is None else dataset
     sizes = n_classes(data, request.task)
-    models = {}
-    for name, tasks in models_of(request).items():
-        models[name] = build(request, data, {task: sizes[task] for task in tasks})
-        trainer.load_weights(name, models[name], weights)
+    untrained = {n: build(request, data, {t: sizes[t] for t in tasks}) for n, tasks in models_of(request).items()}
+    models = {name: trainer.loaded(model, name, weights) for name, model in untrained.items()}
     return evaluate(request, data, models)
 
 

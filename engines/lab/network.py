@@ -91,16 +91,9 @@ def attention_weights(attention: Attention, args: tuple[Tensor, tuple[Tensor, Te
 
 def example_of(split: DatasetSplit, modalities: Iterable[str], watch: Watch) -> Examples:
     """The watched example: the n-th one of a class in each modality, from the first again after the last."""
-    arrays: dict[str, Pictures | Sounds | Words | None] = {
-        "picture": split.pictures,
-        "sound": split.sounds,
-        "text": split.words,
-    }
     rows = {}
     for modality in modalities:
-        held = arrays[modality]
-        assert held is not None, f"the data set has no {modality}"
-        own = np.flatnonzero(held.labels == watch.label)
+        own = np.flatnonzero(split.labels(modality) == watch.label)
         rows[modality] = own[[watch.example % len(own)]]
     return Examples(np.array([watch.label]), rows.get("picture"), rows.get("sound"), rows.get("text"))
 
@@ -158,29 +151,11 @@ class Drawing:
             average = groups(len(whole))
             drawn = average @ whole
             if seen is not None:
-                before = [groups(self._rows[other]) > 0 for other in after]
-                sums = np.zeros((sum(len(b) for b in before), sum(b.shape[1] for b in before)), np.float32)
-                row = column = 0
-                for each in before:
-                    sums[row : row + len(each), column : column + each.shape[1]] = each
-                    row, column = row + len(each), column + each.shape[1]
-                seen = average @ seen @ sums.T
-        self.parts.append(
-            Part(
-                key=key,
-                name=name,
-                lane=lane,
-                kind=kind,
-                after=tuple(after),
-                shape=tuple(whole.shape if shape is None else shape),
-                formula=formula,
-                source=source_of(code),
-                values=drawn,
-                links=seen,
-                labels=tuple(labels),
-                gradient=gradient(weights),
-            )
-        )
+                before = [torch.from_numpy(groups(self._rows[other]) > 0) for other in after]
+                seen = average @ seen @ torch.block_diag(*before).float().numpy().T
+        shape = tuple(whole.shape if shape is None else shape)
+        about = (key, name, lane, kind, tuple(after), shape, formula, source_of(code), drawn)
+        self.parts.append(Part(*about, links=seen, labels=tuple(labels), gradient=gradient(weights)))
         return key
 
     def blocks(self, lane: str, blocks: Sequence[nn.Module], last: str, keep: np.ndarray, name: str = "block") -> str:
@@ -197,16 +172,10 @@ class Drawing:
             }[type(block)]
             kind = name if attends else {ConvBlock: "convolution", GruBlock: "GRU"}[type(block)]
             last = self.add(
-                f"{lane}.{name}{i}",
-                f"{kind} {i + 1}" if len(blocks) > 1 else kind,
-                lane,
-                self.calls[block][1][0][keep],
-                after=(last,),
-                formula=formula,
-                code=type(block),
-                weights=(block,),
+                f"{lane}.{name}{i}", f"{kind} {i + 1}" if len(blocks) > 1 else kind, lane,
+                self.calls[block][1][0][keep], after=(last,), formula=formula, code=type(block), weights=(block,),
                 links=links,
-            )
+            )  # fmt: skip
         return last
 
 
@@ -214,16 +183,9 @@ def modules_of(model: FusionModel) -> list[nn.Module]:
     """The modules whose calls a drawing needs."""
     kinds = (Block, ConvBlock, GruBlock, Attention, PoolHead, PictureTower, SoundTower, TextTower, Patches, nn.GELU)
     inside_mlp = {id(m) for each in model.modules() if isinstance(each, Mlp) for m in each.modules()}
-    found = [m for m in model.modules() if isinstance(m, kinds) and id(m) not in inside_mlp]
-    return [
-        *found,
-        model.picture.project,
-        model.sound.conv1,
-        model.sound.conv2,
-        model.mix_norm,
-        model.decoder.embedding,
-        model.operator,
-    ]
+    found: list[nn.Module] = [m for m in model.modules() if isinstance(m, kinds) and id(m) not in inside_mlp]
+    found += [model.picture.project, model.sound.conv1, model.sound.conv2]
+    return [*found, model.mix_norm, model.decoder.embedding, model.operator]
 
 
 def draw_picture(drawing: Drawing, model: FusionModel) -> str:
@@ -356,19 +318,10 @@ def draw_fusion(drawing: Drawing, model: FusionModel, last: Sequence[str]) -> tu
         linear = operator.gates[stream.modality]
         gate = 2.0 * torch.sigmoid(linear(on_grid(stream, operator.mean.n)))[0]
         links = grid_links(operator.mean.n, [int(stream.mask[0].sum())])
-        gates.append(
-            drawing.add(
-                f"{stream.modality}.gate",
-                "gate",
-                stream.modality,
-                gate - 1.0,
-                after=(before,),
-                links=links,
-                formula="g = 2σ(W x + b)",
-                code=GatedFusion,
-                weights=(linear,),
-            )
-        )
+        gates.append(drawing.add(
+            f"{stream.modality}.gate", "gate", stream.modality, gate - 1.0, after=(before,), links=links,
+            formula="g = 2σ(W x + b)", code=GatedFusion, weights=(linear,),
+        ))  # fmt: skip
     n = operator.mean.n
     links = np.concatenate([np.eye(n)] * len(gates), 1) / len(gates)
     return add("product", tokens, gates, "Mᵢ = ½ (pᵢ + sᵢ) ⊙ gᵖᵢ ⊙ gˢᵢ", code=GatedFusion, links=links), tokens
@@ -392,15 +345,9 @@ def draw_each(
 def draw_tensor(drawing: Drawing, operator: TensorFusion, streams: Sequence[Stream], last: Sequence[str]) -> str:
     """Both modalities' features, their outer product and the memory; returns the key of the memory."""
     features = draw_each(
-        drawing,
-        streams,
-        last,
-        "features",
-        operator,
-        operator.appended,
-        formula="a = [U x, 1]",
+        drawing, streams, last, "features", operator, operator.appended, formula="a = [U x, 1]",
         weights=operator.features,
-    )
+    )  # fmt: skip
     each = np.eye(operator.n)
     product = drawing.add(
         "all.products", "products", "all", operator.product(streams)[0], after=features,
@@ -416,15 +363,9 @@ def draw_gated_unit(drawing: Drawing, operator: GatedUnit, streams: Sequence[Str
     """What both modalities have to say, the gate between them and the memory; returns the key of the memory. The links
     into the memory are as wide as the gate lets each modality through."""
     contents = draw_each(
-        drawing,
-        streams,
-        last,
-        "content",
-        operator,
-        operator.contents,
-        formula="h = tanh(W x + b)",
+        drawing, streams, last, "content", operator, operator.contents, formula="h = tanh(W x + b)",
         weights=operator.content,
-    )
+    )  # fmt: skip
     share = operator.share(streams)[0]
     gate = drawing.add(
         "all.gate", "gate", "all", share - 0.5, after=last, formula="z = σ(V [p, s] + c)", code=GatedUnit,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engines.lab.findings import Cell, Chart, Curve, DatasetRecord, Findings, Map, Network, Picture, Table
+from engines.lab.findings import Chart, Curve, DatasetRecord, Findings, Network, Picture, Table
 from engines.lab.requests import LabRequest
 
 
@@ -22,10 +22,6 @@ class Recorder:
         self.pictures: dict[str, Picture] = {}
         self._charts: dict[str, Chart] = {}
         self._began = time.monotonic()
-
-    def count_step(self) -> None:
-        """Count one training step."""
-        self.n_done += 1
 
     def draw(self, chart: Chart) -> None:
         """Add or replace a chart's curves by name; its other curves stay, in the order they first came."""
@@ -64,14 +60,6 @@ class Recorder:
         """The last findings of a cancelled run."""
         return self.findings(end="cancelled", **more)
 
-    def finished(
-        self,
-        *,
-        tables: tuple[Table, ...],
-        maps: tuple[Map, ...] = (),
-        pictures: tuple[Picture, ...] = (),
-        said: tuple[tuple[str, Mapping[str, Cell]], ...] = (),
-        weights: Mapping[str, np.ndarray],
-    ) -> Findings:
+    def finished(self, *, tables: tuple[Table, ...], weights: Mapping[str, np.ndarray], **more: Any) -> Findings:
         """The last findings of a finished run."""
-        return self.findings(tables=tables, maps=maps, pictures=pictures, said=said, weights=weights, end="finished")
+        return self.findings(tables=tables, weights=weights, end="finished", **more)

@@ -119,14 +119,11 @@ class Examples:
 
 def sample(split: DatasetSplit, modalities: Iterable[str], n: int, rng: np.random.Generator) -> Examples:
     """Sample n examples with balanced classes; the modalities of an example share its class and are drawn apart."""
-    arrays = {"picture": split.pictures, "sound": split.sounds, "text": split.words}
     chosen: dict[str, np.ndarray] = {}
     n_classes = int(split.words.labels.max()) + 1
     labels = rng.permutation(np.arange(n) % n_classes).astype(np.int64)
     for modality in modalities:
-        held = arrays[modality]
-        assert held is not None, f"the data set has no {modality}"
-        rows = [np.flatnonzero(held.labels == label) for label in range(n_classes)]
+        rows = [np.flatnonzero(split.labels(modality) == label) for label in range(n_classes)]
         chosen[modality] = np.array([rng.choice(rows[label]) for label in labels])
     return Examples(labels, chosen.get("picture"), chosen.get("sound"), chosen.get("text"))
 
@@ -220,7 +217,7 @@ def train(
     spent_s, began_s, drawn_s = 0.0, time.thread_time(), 0.0
     for step, _ in fit(parameters, n_steps, loss, rate=rate):
         spent_s += time.thread_time() - began_s
-        recorder.count_step()
+        recorder.n_done += 1
         if cancel.is_set:
             return
         is_drawn = draw is not None and (time.monotonic() - drawn_s > DRAWN_EVERY_S or step == n_steps)
@@ -306,11 +303,13 @@ def weights_of(models: Mapping[str, nn.Module]) -> dict[str, np.ndarray]:
     }
 
 
-def load_weights(name: str, model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
-    """Load one model's weights from what `weights_of` gave."""
+def loaded(model: M, name: str, weights: Mapping[str, np.ndarray]) -> M:
+    """A model with its weights from what `weights_of` gave; as it is where there are none at all."""
     start = f"{name}/"
-    state = {key[len(start) :]: torch.from_numpy(value) for key, value in weights.items() if key.startswith(start)}
-    model.load_state_dict(state)
+    if weights:
+        state = {key.removeprefix(start): torch.from_numpy(w) for key, w in weights.items() if key.startswith(start)}
+        model.load_state_dict(state)
+    return model
 
 
 def pictures_of(split: DatasetSplit, examples: Examples, noise: Noise, seed: int, name: str) -> list[Picture]:

@@ -41,6 +41,12 @@ class DatasetSplit:
     sounds: Sounds | None
     words: Words
 
+    def labels(self, modality: str) -> np.ndarray:
+        """The class of each example of a modality, (n,), which the data set must have."""
+        arrays = {"picture": self.pictures, "sound": self.sounds, "text": self.words}[modality]
+        assert arrays is not None, f"the data set has no {modality}"
+        return arrays.labels
+
 
 @dataclass(frozen=True)
 class Voice:

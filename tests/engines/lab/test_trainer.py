@@ -90,7 +90,7 @@ def test_a_model_has_a_head_for_the_classes_and_hears_every_sound_whole(tmp_path
 def test_weights_are_saved_and_loaded_by_model():
     config = lab_config(digits())
     one, other = new_model(config, 0), new_model(config, 1)
-    trainer.load_weights("b", other, trainer.weights_of({"a": new_model(config, 2), "b": one}))
+    trainer.loaded(other, "b", trainer.weights_of({"a": new_model(config, 2), "b": one}))
     assert all(torch.equal(x, y) for x, y in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
