@@ -10,35 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.evaluation.harness import REASONS, Harness, Row, Rows, skipped
+from engines.evaluation.harness import Harness, Row, Rows, attempt
 from engines.evaluation.speech import synthesise
-from engines.protocol import TranscribeRequest, TranscribeResult
 from engines.text import normalise
+from engines.training.lexicon import LEXICON
 
 N_TEXTS = 200
 VOICES = (
     *("flite slt", "flite rms", "flite awb", "flite kal16"),
     *("espeak-ng en-us+klatt3", "espeak-ng en-gb-x-gbclan", "espeak-ng en-us+linda", "espeak-ng en-gb+steph"),
 )
-WORDS = (
-    *("go", "no", "yes", "stop", "wait", "never", "left", "please", "okay", "hello", "help", "run", "bye", "look"),
-    *("now", "more", "ha", "faster", "hurry", "listen", "up", "down", "right", "well", "really"),
-)
-PHRASES = (
-    *("come on", "thank you", "I know", "come back", "one two", "wait a minute", "good morning", "not now"),
-    *("over here", "let me see", "all right", "oh no", "so what", "again and again"),
-)
-SENTENCES = (
-    *("Please wait for me here.", "The door is open.", "I want to go home.", "This is the last call."),
-    *("Do not touch the fence.", "He is not at home.", "We have to leave now.", "Nobody knows the answer."),
-)
-ENDINGS = (
-    *("Run to the left side.", "Come here and sit down.", "The train leaves at nine o'clock.", "I like it a lot."),
-    *("My sister bought a new car yesterday.", "There is some milk in the kitchen.", "You can call me tomorrow."),
-    *("The children are playing in the garden.", "It will rain in the afternoon.", "She works in a hospital."),
-    *("Take the second street on the right.", "We need three chairs and a table.", "That was a long day."),
-    *("The shop closes at six in the evening.", "He reads a book every week.", "I forgot my keys at the office."),
-)
+TEXTS: dict[str, list[str]] = LEXICON["repetition"]
 
 
 @dataclass(frozen=True)
@@ -56,16 +38,16 @@ def repetitive_texts(rng: np.random.Generator, n: int = N_TEXTS) -> list[Repetit
     for i in range(n):
         match i % 4:
             case 0 | 1:
-                word, turns = str(rng.choice(WORDS)), int(rng.integers(4, 11))
+                word, turns = str(rng.choice(TEXTS["words"])), int(rng.integers(4, 11))
                 joint = " " if i % 4 else ", "
                 before = _sentence(joint.join([word] * turns))
             case 2:
-                before = _sentence(", ".join([str(rng.choice(PHRASES))] * int(rng.integers(3, 8))))
+                before = _sentence(", ".join([str(rng.choice(TEXTS["phrases"]))] * int(rng.integers(3, 8))))
             case _:
-                before = " ".join([str(rng.choice(SENTENCES))] * int(rng.integers(3, 7)))
+                before = " ".join([str(rng.choice(TEXTS["sentences"]))] * int(rng.integers(3, 7)))
         if rng.random() < 0.3:
-            before = f"{rng.choice(ENDINGS)} {before}"
-        after = [str(ending) for ending in rng.choice(ENDINGS, int(rng.integers(1, 3)), replace=False)]
+            before = f"{rng.choice(TEXTS['endings'])} {before}"
+        after = [str(ending) for ending in rng.choice(TEXTS["endings"], int(rng.integers(1, 3)), replace=False)]
         found.append(RepetitiveText(before, " ".join(after), VOICES[i % len(VOICES)]))
     return found
 
@@ -76,22 +58,21 @@ def _sentence(text: str) -> str:
 
 def repetition_rows(harness: Harness) -> Rows:
     """`repetition.words_lost`: of those after the repetition; `repetition.texts_cut_short`: those that lose half."""
-    key = "repetition.words_lost"
+    return attempt("repetition.words_lost", _rows, harness)
+
+
+def _rows(harness: Harness) -> Rows:
     texts = harness.take(repetitive_texts(np.random.default_rng(harness.seed)))
     n_lost = n_words = n_cut_short = 0
-    try:
-        for text in harness.each(texts, "repetition"):
-            sound = synthesise(f"{text.before} {text.after}", text.voice)
-            written = harness.ask(TranscribeRequest(media=sound, language="en"), TranscribeResult).text
-            before, after = (normalise(part, "en").split() for part in (text.before, text.after))
-            lost = words_lost(before, after, normalise(written, "en").split())
-            n_lost, n_words = n_lost + lost, n_words + len(after)
-            n_cut_short += 2 * lost >= len(after)
-    except REASONS as reason:
-        return {key: skipped(reason)}
+    for text in harness.each(texts, "repetition"):
+        written = harness.transcribe(synthesise(f"{text.before} {text.after}", text.voice), "en")
+        before, after = (normalise(part, "en").split() for part in (text.before, text.after))
+        lost = words_lost(before, after, normalise(written, "en").split())
+        n_lost, n_words = n_lost + lost, n_words + len(after)
+        n_cut_short += 2 * lost >= len(after)
     note = f"{n_words} words; synthetic voices: {', '.join(VOICES)}"
     return {
-        key: Row(100.0 * n_lost / n_words, len(texts), note=note),
+        "repetition.words_lost": Row(100.0 * n_lost / n_words, len(texts), note=note),
         "repetition.texts_cut_short": Row(100.0 * n_cut_short / len(texts), len(texts), note=note),
     }
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from engines.errors import RequestError
-from engines.lab import Cancel, ExtractorsRequest, Findings, FusionRequest, experiment
+from engines.lab import Cancel, ExtractorsRequest, Findings, experiment
 from tests.engines.lab.trials import assert_same, last
 
 QUICK = ExtractorsRequest(modality="text", n_steps=20)
@@ -56,8 +55,3 @@ def test_threads_are_given_back_however_it_ends(leave):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
-
-
-def test_what_cannot_be_run_is_said_before_anything_is():
-    with pytest.raises(RequestError):
-        FusionRequest(operator=("nothing",))

@@ -27,7 +27,6 @@ from engines.lab.maml import (
     query_logits,
     task_losses,
 )
-from engines.protocol import Cancel
 from tests.engines.lab.makers import save_photos
 from tests.engines.lab.trials import assert_an_experiment, last, stopped_after, untimed
 
@@ -95,11 +94,6 @@ def test_a_folder_takes_the_place_of_the_characters(tmp_path):
     assert maml.measure(request, from_folder(tmp_path), end.weights) == untimed(end)
     with pytest.raises(RequestError, match="Tasks of 5 classes cannot be made"):
         last(QUICK, dataset=from_folder(tmp_path))
-
-
-def test_the_benchmark_needs_omniglot(tmp_path):
-    with pytest.raises(RequestError, match="Omniglot cannot be read"):
-        list(maml.benchmark(QUICK, tmp_path, Cancel()))
 
 
 # --- gradients -----------------------------------------------------------------------------------------------------

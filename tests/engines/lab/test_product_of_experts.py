@@ -19,11 +19,6 @@ def logits(*probabilities: float) -> torch.Tensor:
     return torch.tensor([probabilities]).log()
 
 
-def test_with_a_weight_of_zero_the_translator_decides_alone():
-    text, photo = torch.randn(2, 3, 9), torch.randn(2, 3, 9)
-    assert torch.allclose(mix(text, photo, 0.0), text.log_softmax(-1), atol=1e-6)
-
-
 def test_a_sure_translator_decides_and_an_unsure_one_follows_the_photo():
     photo = logits(0.01, 0.01, 0.98)
     assert mix(logits(0.98, 0.01, 0.01), photo, 1.0).argmax() == 0

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from engines.errors import RequestError
-from engines.lab import EXPERIMENTS, FusionRequest, MamlRequest, name_of
+from engines.lab import EXPERIMENTS, FusionRequest, MamlRequest
 
 
 @pytest.mark.parametrize("kind", [entry.request for entry in EXPERIMENTS.values()], ids=[*EXPERIMENTS])
@@ -16,11 +16,6 @@ def test_what_a_request_is_made_of_can_all_be_laid_out_and_typed(kind):
             assert set(chosen) <= set(each.metadata["known"])
         else:
             assert each.metadata["low"] <= each.default <= each.metadata["high"]
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_is_known_by_its_request(name):
-    assert name_of(EXPERIMENTS[name].request()) == name
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
