@@ -1,26 +1,15 @@
-"""Write the options of every command into docs/cli.md, between the marks that stand there.
-
-python -m scripts.cli_reference docs/cli.md
-"""
+"""The options of every command as tables, for the marks in docs/cli.md; `scripts.tables` writes them."""
 
 from __future__ import annotations
 
 import argparse
 import re
-import sys
-from pathlib import Path
 
 from engines.cli.table import COMMANDS, Command, command_parser
 
 COMMON = ("model", "device", "json", "quiet", "verbose")
 """Options of every command, told once."""
 MARKS = re.compile(r"(<!-- options of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def main(arguments: list[str]) -> None:
-    """Fill in the page in place."""
-    page = Path(arguments[0])
-    page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def filled(page: str) -> str:
@@ -57,7 +46,3 @@ def _written(action: argparse.Action) -> str:
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", r"\|")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

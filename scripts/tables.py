@@ -7,7 +7,8 @@ Figures of the model come from assets/models/builtin/evaluation.json (those of t
 evaluation.before.json), those of the Lab from assets/lab/results.json, the sizes of known checkpoints from their
 configs, hostile files and many users from docs/trust.json and docs/load.json, which `scripts.hostile_files` and
 `scripts.load` write, words in pictures from docs/words.json (`scripts.measure_words`). What a table says in English and
-Chinese stands in tables.json. A document holds a table between `<!-- NAME LANGUAGE -->` and `<!-- end NAME -->`.
+Chinese stands in tables.json. A document holds a table between `<!-- NAME LANGUAGE -->` and `<!-- end NAME -->`. The
+options of every command are written too (`scripts.cli_reference`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from engines.hosts.pretrained.checkpoint import BYTES, SPARE
 from engines.lab.findings import Table
 from engines.lab.report import markdown
 from engines.paths import ASSETS
+from scripts import cli_reference
 from scripts.known_checkpoints import KNOWN, Known
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -165,10 +167,11 @@ def tables() -> dict[str, Callable[[str], str]]:
 
 
 def fill(document: str, made: Mapping[str, Callable[[str], str]]) -> str:
-    """A document with its tables written anew; those that are not made stay."""
-    return BLOCK.sub(
+    """A document with its tables and the options of commands written anew; tables that are not made stay."""
+    filled = BLOCK.sub(
         lambda found: found[1] + made[found[2]](found[3]) + found[4] if found[2] in made else found[0], document
     )
+    return cli_reference.filled(filled)
 
 
 def main(argv: list[str] | None = None) -> int:

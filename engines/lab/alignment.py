@@ -2,7 +2,7 @@
 
 Every model learns to classify digits, with a classifier for each modality, so that each modality has something to
 encode. The objectives add to that: "contrastive" InfoNCE (`engines.training.losses.info_nce`), "sigmoid" SigLIP's loss
-(`sigmoid_pairs`), "adversarial" a modality discriminator that the towers learn to fool (`engines.lab.adversary`),
+(`sigmoid_pairs`), "adversarial" a modality discriminator that the towers learn to fool (Ganin & Lempitsky 2015),
 "both" InfoNCE and the discriminator, "none" nothing. The modality gap is the distance between the modalities' mean
 embeddings (Liang et al. 2022, arXiv:2203.02053).
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from engines.errors import RequestError
 from engines.lab import network, trainer
-from engines.lab.adversary import Discriminator, game
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
 from engines.lab.findings import Cell, Dots, Findings, Map, Network, Table, Watch
 from engines.lab.recorder import Recorder
@@ -37,6 +36,8 @@ NAMES: dict[str, str] = {"picture": "written", "sound": "spoken", "text": "word"
 """What the modalities are called on the map and in the table."""
 VECTOR_KINDS: dict[str, VectorKind] = {"picture": "photo", "sound": "sound", "text": "text"}
 ADVERSARIAL = ("adversarial", "both")
+N_HIDDEN = 128
+"""Width of the discriminator's hidden layer."""
 ADVERSARIAL_WEIGHT = 0.1
 """Keeps the encoders from outrunning the discriminator, whose own steps do not depend on it (AdamW)."""
 SIGMOID_MARGIN = 0.5
@@ -44,6 +45,40 @@ SIGMOID_MARGIN = 0.5
 
 Embeddings: TypeAlias = Mapping[str, np.ndarray]
 """Unit vectors (n, E) by modality; row i of every modality is of the same class."""
+
+
+class GradientReversal(torch.autograd.Function):
+    """Gradient reversal: identity forward, negated gradient backward."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        return -gradients[0]
+
+
+class Discriminator(nn.Module):
+    """Embeddings (B, E) -> logits (B, n_modalities): which modality each comes from."""
+
+    def __init__(self, embed_dim: int, n_modalities: int = 2) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(embed_dim, N_HIDDEN), nn.GELU(), nn.Linear(N_HIDDEN, n_modalities))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        out: Tensor = self.layers(vectors * vectors.shape[1] ** 0.5)  # unit vectors: scaled to a mean square of 1
+        return out
+
+
+def adversarial_loss(discriminator: Discriminator, by_modality: Sequence[Tensor]) -> Tensor:
+    """Cross-entropy of telling the modalities' embeddings apart, (n, E) each: log of their number where impossible.
+
+    The discriminator receives its gradient, the encoders of the vectors the negated one.
+    """
+    labels = torch.cat([torch.full((len(each),), i, device=each.device) for i, each in enumerate(by_modality)])
+    vectors: Tensor = GradientReversal.apply(torch.cat(list(by_modality)))  # type: ignore[no-untyped-call]
+    return F.cross_entropy(discriminator(vectors).float(), labels)
 
 
 class AlignedModel(nn.Module):
@@ -209,7 +244,7 @@ def _loss(
             total = total + added
         if objective in ADVERSARIAL:
             by_modality = list(found.values())
-            components["discriminator"] = (added := game(model.discriminator, by_modality)).item()
+            components["discriminator"] = (added := adversarial_loss(model.discriminator, by_modality)).item()
             components["encoders"] = encoder_loss(model.discriminator, by_modality)
             total = total + ADVERSARIAL_WEIGHT * added
         return total

@@ -1,10 +1,15 @@
+import math
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from engines.lab import AlignmentRequest, Table, alignment
-from engines.lab.adversary import Discriminator, game
 from engines.lab.alignment import (
+    Discriminator,
+    adversarial_loss,
     conclusions,
     contrastive_loss,
     encoder_loss,
@@ -73,7 +78,7 @@ def test_a_guessing_discriminator_gives_both_sides_the_same_loss():
     with torch.no_grad():
         for weight in discriminator.layers.parameters():
             weight.zero_()
-    assert game(discriminator, by_modality).item() == pytest.approx(np.log(3))
+    assert adversarial_loss(discriminator, by_modality).item() == pytest.approx(np.log(3))
     assert encoder_loss(discriminator, by_modality) == pytest.approx(np.log(3))
 
 
@@ -105,3 +110,61 @@ def test_conclusions_are_what_the_table_holds():
     }  # fmt: skip
     assert said["alignment_game"] == {"gap": 0.05, "before": 0.9, "percent": pytest.approx(14.0)}
     assert conclusions(Table("alignment", columns, rows[1:2])) == ()
+
+
+# --- the discriminator -------------------------------------------------------------------------------------------
+
+
+def two_kinds(n: int = 64, apart: float = 1.0) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.randn(n, 8, generator=generator) + side * apart for side in (-1.0, 1.0)]
+    return [F.normalize(kind, dim=-1) for kind in drawn]
+
+
+def trained(discriminator: Discriminator, kinds: list[Tensor], n_steps: int = 200) -> float:
+    optimizer = torch.optim.Adam(discriminator.parameters(), 1e-2)
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        loss = adversarial_loss(discriminator, kinds)
+        loss.backward()
+        optimizer.step()
+    return float(loss.detach())
+
+
+def test_a_discriminator_learns_to_tell_kinds_that_differ_and_not_those_that_do_not():
+    torch.manual_seed(0)
+    assert trained(Discriminator(8), two_kinds()) < 0.1
+    kind = two_kinds()[0]
+    assert trained(Discriminator(8), [kind, kind]) == pytest.approx(math.log(2), abs=1e-3)
+
+
+def test_what_made_the_vectors_gets_the_opposite_of_the_gradient():
+    torch.manual_seed(0)
+    discriminator = Discriminator(8)
+    kinds = [kind.requires_grad_() for kind in two_kinds()]
+    adversarial_loss(discriminator, kinds).backward()
+    labels = torch.tensor([0] * 64 + [1] * 64)
+    plain = [kind.detach().requires_grad_() for kind in kinds]
+    weights = [p.grad for p in discriminator.parameters()]
+    discriminator.zero_grad()
+    F.cross_entropy(discriminator(torch.cat(plain)), labels).backward()
+    for played, told in zip(kinds, plain, strict=True):
+        assert torch.allclose(played.grad, -told.grad)
+        assert played.grad.abs().sum() > 0
+    for before, p in zip(weights, discriminator.parameters(), strict=True):
+        assert torch.allclose(before, p.grad)
+
+
+def test_towers_learn_to_fool_it():
+    """A shift of one kind, learnt in the game, brings it to where the other is."""
+    torch.manual_seed(0)
+    discriminator, shift = Discriminator(8), nn.Parameter(torch.zeros(8))
+    photos, texts = two_kinds()
+    optimizer = torch.optim.Adam([{"params": discriminator.parameters()}, {"params": [shift], "lr": 3e-3}], 1e-2)
+    before = float((photos.mean(0) - texts.mean(0)).norm())
+    for _ in range(600):
+        optimizer.zero_grad()
+        adversarial_loss(discriminator, [photos + shift, texts]).backward()
+        optimizer.step()
+    after = float((photos.mean(0) + shift.detach() - texts.mean(0)).norm())
+    assert after < 0.5 * before
