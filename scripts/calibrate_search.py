@@ -83,17 +83,11 @@ def meaning(harness: Harness, encoder: MediaEncoder) -> np.ndarray:
 
 
 def logistic_regression(features: np.ndarray, right: np.ndarray, *, penalty: float) -> np.ndarray:
-    """Weights (d + 1,) of a logistic regression, the constant first, by Newton's method.
+    """Weights (d + 1,) of a logistic regression, the constant first. penalty: of the squared weights, an example."""
+    from sklearn.linear_model import LogisticRegression
 
-    features: (n, d). right: (n,) bool or 0 to 1. penalty: of the squared weights, an example.
-    """
-    x = np.concatenate([np.ones((len(features), 1)), features], 1)
-    weights = np.zeros(x.shape[1])
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ weights, -30, 30)))
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + penalty * len(x) * np.eye(x.shape[1])
-        weights -= np.linalg.solve(hessian, x.T @ (p - right) + penalty * len(x) * weights)
-    return weights
+    model = LogisticRegression(C=1.0 / (penalty * len(features)), solver="newton-cholesky").fit(features, right > 0.5)
+    return np.array([*model.intercept_, *model.coef_[0]])
 
 
 def _pairs(cosines: np.ndarray, right: np.ndarray) -> tuple[float, float]:

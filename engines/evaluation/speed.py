@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from engines.archives import pairs, photos, speech
-from engines.evaluation.harness import REASONS, Harness, Row, Rows, skipped
+from engines.evaluation.harness import Harness, Row, Rows, attempt
 from engines.evaluation.peers import PEERS
 from engines.protocol import (
     RATE_HZ,
@@ -45,21 +45,23 @@ def speed_rows(harness: Harness, *, reopen: Callable[[], Host] | None = None, wi
         "text_vector": lambda b: [EmbedRequest(media=text) for text in _sentences(b)],
     }
     for job, requests in jobs.items():
-        try:
-            seconds = median_s([partial(run, harness.host, request) for request in requests(harness)])
-        except REASONS as reason:
-            rows[f"speed.{job}.seconds"] = skipped(reason)
-            continue
-        rows[f"speed.{job}.seconds"] = Row(seconds, N_RUNS, "s", note="median, one at a time")
-        if job == "transcribe":
-            rows["speed.transcribe.real_time_factor"] = Row(seconds / SPEECH_S, N_RUNS, "", note="10 s of speech")
-    rows |= _first_word_row(harness)
+        rows |= attempt(f"speed.{job}.seconds", _job_rows, harness, job, requests)
+    key = "speed.caption_first_word.seconds"
+    rows |= attempt(key, _first_word_rows, harness, key)
     rows["speed.peak_memory.megabytes"] = _memory_row()
     if reopen is not None:
         rows["speed.load.seconds"] = _load_row(reopen)
-    if with_peers:
-        for key, peer in PEERS.items():
-            rows[f"speed.{key}.seconds"] = _peer_row(peer)
+    for name, peer in PEERS.items() if with_peers else ():
+        key = f"speed.{name}.seconds"
+        rows |= attempt(key, _peer_rows, key, peer)
+    return rows
+
+
+def _job_rows(harness: Harness, job: str, requests: Callable[[Harness], list[Request]]) -> Rows:
+    seconds = median_s([partial(run, harness.host, request) for request in requests(harness)])
+    rows = {f"speed.{job}.seconds": Row(seconds, N_RUNS, "s", note="median, one at a time")}
+    if job == "transcribe":
+        rows["speed.transcribe.real_time_factor"] = Row(seconds / SPEECH_S, N_RUNS, "", note="10 s of speech")
     return rows
 
 
@@ -74,7 +76,7 @@ def median_s(jobs: Sequence[Callable[[], object]]) -> float:
     return statistics.median(times)
 
 
-def _first_word_row(harness: Harness) -> Rows:
+def _first_word_rows(harness: Harness, key: str) -> Rows:
     """How long a caption's first word takes to appear."""
 
     def first_word(photo: Photo) -> None:
@@ -82,11 +84,7 @@ def _first_word_row(harness: Harness) -> Rows:
             if isinstance(result, CaptionResult) and result.text:
                 break
 
-    key = "speed.caption_first_word.seconds"
-    try:
-        return {key: Row(median_s([partial(first_word, p) for p in _photos(harness, shift=2)]), N_RUNS, "s")}
-    except REASONS as reason:
-        return {key: skipped(reason)}
+    return {key: Row(median_s([partial(first_word, photo) for photo in _photos(harness, shift=2)]), N_RUNS, "s")}
 
 
 def _memory_row() -> Row:
@@ -108,12 +106,9 @@ def _load_row(reopen: Callable[[], Host]) -> Row:
     return Row(statistics.median(times), len(times), "s", note="libraries imported before")
 
 
-def _peer_row(peer: Callable[[], Callable[[], object]]) -> Row:
-    try:
-        job = peer()
-    except REASONS as reason:
-        return skipped(reason)
-    return Row(median_s([job] * (N_RUNS + 1)), N_RUNS, "s", note="its architecture with random weights, float32")
+def _peer_rows(key: str, peer: Callable[[], Callable[[], object]]) -> Rows:
+    seconds = median_s([peer()] * (N_RUNS + 1))
+    return {key: Row(seconds, N_RUNS, "s", note="its architecture with random weights, float32")}
 
 
 def _photos(harness: Harness, *, shift: int = 0) -> list[Photo]:

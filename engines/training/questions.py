@@ -21,24 +21,10 @@ DESCRIBE: dict[str, list[str]] = LEXICON["describe"]
 """Questions whose answer is a caption."""
 
 _WORDINGS: dict[str, dict[str, list[str]]] = LEXICON["clip_questions"]
-_NO_YES = (("no", "没有"), ("yes", "有"))
-_COUNTS = (("none", "没有"), ("one", "一个"), ("two", "两个"), ("three", "三个"))
-_TIMES = (("never", "没有变"), ("once", "一次"), ("twice", "两次"))
-_SECONDS = (
-    ("at the start", "一开始"),
-    ("after one second", "一秒后"),
-    ("after two seconds", "两秒后"),
-    ("after three seconds", "三秒后"),
-    ("after four seconds", "四秒后"),
-    ("after five seconds", "五秒后"),
-    ("after six seconds", "六秒后"),
+_NO_YES, _COUNTS, _TIMES, _SECONDS, _WHERE = (
+    [(en, zh) for en, zh in LEXICON["clip_answers"][kind]] for kind in ("no_yes", "counts", "times", "seconds", "where")
 )
-_PLACES = {
-    (True, False): ("picture", "画面里"),
-    (False, True): ("sound", "声音里"),
-    (True, True): ("both", "两者都有"),
-    (False, False): ("neither", "都没有"),
-}
+"""Answers in English and Chinese, by number; _WHERE by 2 * seen + heard."""
 
 
 class NoFit(Exception):
@@ -285,7 +271,7 @@ def both(c: Composer) -> ClipQuestion:
 def where(c: Composer) -> ClipQuestion:
     key, seen, audible = c.thing_with_sound(), c.coin(), c.coin()
     c.place(key, seen=seen, heard=audible)
-    return c.question("where", _PLACES[seen, audible], thing=_thing(key))
+    return c.question("where", _WHERE[2 * seen + audible], thing=_thing(key))
 
 
 def heard_while(c: Composer) -> ClipQuestion:
@@ -299,29 +285,14 @@ def shown_while(c: Composer) -> ClipQuestion:
 
 
 _Question: TypeAlias = Callable[[Composer], ClipQuestion]
-_PICTURE: dict[str, _Question] = {
-    "see": see,
-    "subject": subject,
-    "seen_first": seen_first,
-    "seen_last": seen_last,
-    "n_scenes": n_scenes,
-    "scene_change": scene_change,
+_BY_NEEDS: dict[frozenset[Modality], tuple[_Question, ...]] = {
+    frozenset({"picture"}): (see, subject, seen_first, seen_last, n_scenes, scene_change),
+    frozenset({"sound"}): (heard, hear, heard_first, heard_last, n_changes, sound_begins),
+    frozenset({"picture", "sound"}): (both, where, heard_while, shown_while),
 }
-_SOUND: dict[str, _Question] = {
-    "heard": heard,
-    "hear": hear,
-    "heard_first": heard_first,
-    "heard_last": heard_last,
-    "n_changes": n_changes,
-    "sound_begins": sound_begins,
-}
-_BOTH: dict[str, _Question] = {"both": both, "where": where, "heard_while": heard_while, "shown_while": shown_while}
-
-QUESTIONS: dict[str, _Question] = _PICTURE | _SOUND | _BOTH
+QUESTIONS: dict[str, _Question] = {one.__name__: one for questions in _BY_NEEDS.values() for one in questions}
 QUESTION_KINDS: tuple[str, ...] = tuple(QUESTIONS)
 NEEDS: dict[str, frozenset[Modality]] = {
-    **{kind: frozenset({"picture"}) for kind in _PICTURE},
-    **{kind: frozenset({"sound"}) for kind in _SOUND},
-    **{kind: frozenset({"picture", "sound"}) for kind in _BOTH},
+    one.__name__: needs for needs, questions in _BY_NEEDS.items() for one in questions
 }
 """The modalities without which the answer to a kind of question is a guess."""
