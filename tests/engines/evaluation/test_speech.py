@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 
-from engines.evaluation.metrics import MissingTool
 from engines.evaluation.speech import made_silence, synthesise
 from tests.engines.evaluation.oracle import rows_of
 from tests.fake_host import FakeHost
@@ -45,16 +44,3 @@ def test_without_a_synthesizer_its_rows_are_skipped(oracle, tiny, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     rows = rows_of(oracle, tiny, "speech_translation")
     assert rows["speech_translation.multi30k.en_de.bleu"].skipped == "espeak-ng is not installed"
-
-
-@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
-def test_a_longer_sentence_takes_longer_to_say():
-    short, long = synthesise("A dog."), synthesise("A dog runs over the long and empty beach.")
-    assert 0.3 < short.duration_s < long.duration_s < 5.0
-    assert np.abs(long.samples).max() > 0.05
-
-
-def test_without_the_program_the_tool_is_named(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(MissingTool, match="espeak-ng is not installed"):
-        synthesise("A dog.")

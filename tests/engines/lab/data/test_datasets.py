@@ -54,10 +54,6 @@ def test_digits_are_seen_heard_in_four_languages_and_written():
     assert sum(len(split_of(dataset, split).sounds or ()) for split in SPLITS) == 2000
 
 
-def test_digits_are_read_once():
-    assert digits() is digits()
-
-
 @each_split
 def test_every_split_has_every_digit_in_every_language_and_every_family_of_voices(split):
     dataset, part = digits(), split_of(digits(), split)
@@ -124,13 +120,6 @@ def test_a_folder_becomes_a_data_set_whose_words_are_the_names_of_its_classes(tm
     assert own.train.pictures.batch(np.array([0]), rng=np.random.default_rng(0)).shape == (1, 3, 64, 64)
 
 
-def test_a_folder_without_sounds_has_none(tmp_path):
-    for name in ("cat", "dog"):
-        save_photos(tmp_path / name, 5)
-    own = from_folder(tmp_path)
-    assert own.has_pictures and not own.has_sounds and own.test.sounds is None
-
-
 def test_a_folder_is_shared_out_the_same_for_the_same_seed_and_never_twice(tmp_path):
     for name in ("cat", "dog"):
         save_photos(tmp_path / name, 7)
@@ -170,7 +159,7 @@ def test_a_bundled_file_that_is_missing_or_damaged_says_so(read, content, tmp_pa
         read()
 
 
-# --- yardsticks --------------------------------------------------------------------------------------------------
+# --- Omniglot ----------------------------------------------------------------------------------------------------
 
 
 def packed(path: Path, files: list[Path]) -> None:

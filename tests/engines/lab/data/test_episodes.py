@@ -13,7 +13,6 @@ from engines.lab.data.episodes import (
     from_characters,
     from_dataset,
     from_digits,
-    from_omniglot,
     meta_dataset,
 )
 from tests.engines.lab.makers import save_photos, save_sounds
@@ -127,8 +126,3 @@ def test_a_persons_data_set_takes_the_place_of_any(tmp_path):
         meta_dataset("characters", None, 0).record.name == "characters"
         and meta_dataset("digits", None, 0).record.name == "digits"
     )
-
-
-def test_omniglot_that_is_not_there_is_one_sentence(tmp_path):
-    with pytest.raises(RequestError, match="Omniglot cannot be read from this folder"):
-        from_omniglot(tmp_path)
