@@ -9,14 +9,12 @@ voices combine the languages' accents with espeak's speaker variants, at random 
 from __future__ import annotations
 
 import argparse
-import functools
 import gzip
 import io
 import json
 import shutil
 import subprocess
 import tarfile
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +22,6 @@ import av
 import numpy as np
 
 from engines import archives
-from engines.media import resample
 from engines.protocol import RATE_HZ, Sound
 from engines.text import normalise
 
@@ -47,15 +44,9 @@ ACCENTS = {
 VARIANTS = ("", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+f1", "+f2", "+f3", "+f4", "+f5", "+klatt", "+Annie")
 
 
-@functools.cache
-def espeak() -> str | None:
-    """The path of espeak-ng, or None where it is not installed."""
-    return shutil.which("espeak-ng")
-
-
 def speak(text: str, language: str, rng: np.random.Generator) -> Sound | None:
     """One sentence in a random voice; None when espeak-ng (or pypinyin, for Chinese) is missing or stays silent."""
-    program = espeak()
+    program = shutil.which("espeak-ng")
     if program is None:
         return None
     if language == "zh":
@@ -73,13 +64,7 @@ def speak(text: str, language: str, rng: np.random.Generator) -> Sound | None:
         capture_output=True,
         check=False,
     )
-    if len(done.stdout) < 100:
-        return None
-    with wave.open(io.BytesIO(done.stdout)) as file:
-        rate_hz = file.getframerate()
-        # espeak writes to a pipe with an unknown length in the header: read what is there
-        samples = np.frombuffer(done.stdout[44:][: len(done.stdout[44:]) // 2 * 2], "<i2").astype(np.float32) / 32768.0
-    return Sound(resample(samples, rate_hz)) if len(samples) else None
+    return None if len(done.stdout) < 100 else archives.decode_sound(done.stdout, "synthetic speech")
 
 
 def synthesise(data: Path) -> Iterator[tuple[str, str, Sound]]:
