@@ -35,6 +35,11 @@ def _without_gradients(torch: Any, job: Job) -> Job:
     return run
 
 
+def _both_sides(**sizes: int) -> dict[str, int]:
+    """Sizes that encoder and decoder share, under the names of their configs."""
+    return {f"{side}_{name}": size for side in ("encoder", "decoder") for name, size in sizes.items()}
+
+
 def blip_base() -> Job:
     """BLIP base (Li et al. 2022), 384 px, a caption of 20 tokens."""
     torch, transformers = _libraries()
@@ -49,10 +54,8 @@ def whisper_tiny_en() -> Job:
     """Whisper tiny.en (Radford et al. 2022): its 30 s window, 30 tokens."""
     torch, transformers = _libraries()
     size = {"d_model": 384, "vocab_size": 51_864}
-    layers = {f"{side}_layers": 4 for side in ("encoder", "decoder")}
-    heads = {f"{side}_attention_heads": 6 for side in ("encoder", "decoder")}
-    widths = {f"{side}_ffn_dim": 1536 for side in ("encoder", "decoder")}
-    model = transformers.WhisperModel(transformers.WhisperConfig(**size, **layers, **heads, **widths)).eval()
+    sides = _both_sides(layers=4, attention_heads=6, ffn_dim=1536)
+    model = transformers.WhisperModel(transformers.WhisperConfig(**size, **sides)).eval()
     mel = torch.randn(1, 80, 3000)
 
     def transcribe() -> object:
@@ -79,11 +82,9 @@ def clip_vit_b32() -> Job:
 def marian_base() -> Job:
     """Marian, transformer base (Junczys-Dowmunt et al. 2018), as the OPUS models are: a sentence of 15 tokens."""
     torch, transformers = _libraries()
-    layers = {f"{side}_layers": 6 for side in ("encoder", "decoder")}
-    heads = {f"{side}_attention_heads": 8 for side in ("encoder", "decoder")}
-    widths = {f"{side}_ffn_dim": 2048 for side in ("encoder", "decoder")}
+    sides = _both_sides(layers=6, attention_heads=8, ffn_dim=2048)
     special = {"pad_token_id": 58_100, "decoder_start_token_id": 58_100, "eos_token_id": 0, "forced_eos_token_id": None}
-    config = transformers.MarianConfig(vocab_size=58_101, d_model=512, **layers, **heads, **widths, **special)
+    config = transformers.MarianConfig(vocab_size=58_101, d_model=512, **sides, **special)
     model = transformers.MarianMTModel(config).eval()
     sentence = torch.randint(1, 50_000, (1, N_TRANSLATION))
     return _without_gradients(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from engines.errors import RequestError
 from engines.evaluation.captions import caption_rows
 from engines.evaluation.fewshot import fewshot_rows
-from engines.evaluation.harness import REASONS, Harness, Rows, skipped
+from engines.evaluation.harness import Harness, Rows, attempt
 from engines.evaluation.naming import naming_rows
 from engines.evaluation.questions import composed_rows, mini_rows, photo_rows
 from engines.evaluation.repetition import repetition_rows
@@ -52,7 +52,4 @@ def _named(asked: str) -> list[str]:
 
 def evaluate(harness: Harness, name: str, suites: Mapping[str, Suite] = SUITES) -> Rows:
     """The rows of one suite; where its data or tool is missing altogether, one skipped row of the suite's name."""
-    try:
-        return suites[name](harness)
-    except REASONS as reason:
-        return {name: skipped(reason)}
+    return attempt(name, suites[name], harness)
