@@ -110,7 +110,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "engines.training.train", "studio.sharing", "studio.serving",
     ),
     "scripts": ("engines",),
-    "scripts.load": ("engines", "studio.app"),
+    "scripts.load": ("engines", "scripts.tables", "studio.app"),
     "scripts.prepare_samples": ("engines", "engines.index", "engines.paths", "engines.tasks", "studio.thumbnails"),
     "scripts.take_pictures": ("engines", "engines.paths", "studio.app"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
