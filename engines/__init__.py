@@ -49,6 +49,7 @@ from engines.protocol import (
     MapPoint,
     MapRequest,
     MapResult,
+    Pause,
     Photo,
     Progress,
     Request,
@@ -62,6 +63,7 @@ from engines.protocol import (
     TranslateRequest,
     TranslateResult,
     Word,
+    current_client,
     run,
 )
 from engines.report import to_json
@@ -71,8 +73,9 @@ __all__ = [
     "KINDS", "LANGUAGES", "TASKS", "Ability", "AbilityError", "AskRequest", "AskResult", "Cancel", "Cancelled",
     "CaptionRequest", "CaptionResult", "CheckpointError", "Clip", "CollectionError", "DeviceError", "EmbedRequest",
     "EmbedResult", "Hit", "Host", "HostInfo", "IndexRequest", "IndexResult", "Kind", "MapCluster", "MapPoint",
-    "MapRequest", "MapResult", "MediaError", "Message", "Offer", "Photo", "Progress", "Request", "RequestError",
-    "Result", "Route", "Router", "SearchRequest", "SearchResult", "Segment", "Settings", "Sound", "StudioError",
-    "TranscribeRequest", "TranscribeResult", "TranslateRequest", "TranslateResult", "UserError", "Word", "describe",
-    "open_host", "open_routes", "parse_routes", "read_routes", "run", "to_json", "write_routes",
+    "MapRequest", "MapResult", "MediaError", "Message", "Offer", "Pause", "Photo", "Progress", "Request",
+    "RequestError", "Result", "Route", "Router", "SearchRequest", "SearchResult", "Segment", "Settings", "Sound",
+    "StudioError", "TranscribeRequest", "TranscribeResult", "TranslateRequest", "TranslateResult", "UserError", "Word",
+    "current_client", "describe", "open_host", "open_routes", "parse_routes", "read_routes", "run", "to_json",
+    "write_routes",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -30,6 +31,8 @@ RATE_HZ = 16_000
 Kind: TypeAlias = Literal["photo", "sound", "speech", "clip", "text"]
 KINDS: tuple[Kind, ...] = ("photo", "sound", "speech", "clip", "text")
 Modality: TypeAlias = Literal["picture", "sound", "names"]
+Instead: TypeAlias = Literal["silence", "music", "other"]
+"""What is heard where nobody speaks."""
 Why: TypeAlias = Literal["seen", "heard", "said", "written", "named"]
 """What of a file fits a query: what it shows, its sound, the words said or written in it, or the name of a thing it
 shows."""
@@ -352,14 +355,25 @@ class Segment:
     translation_unsure: bool = False
 
 
+@dataclass(frozen=True)
+class Pause:
+    """A stretch of a sound in which nobody speaks, and what is heard there instead."""
+
+    start_s: float
+    end_s: float
+    heard: Instead
+
+
 @dataclass(frozen=True, kw_only=True)
 class TranscribeResult(Result):
     """language: the one spoken, given or found; of several the one most of the time is spoken in. duration_s: of the
-    whole sound. end "empty" = no speech in it."""
+    whole sound. pauses: where nobody speaks for a second or longer; none where the host does not tell. end "empty" = no
+    speech in it."""
 
     language: str = ""
     duration_s: float = 0.0
     segments: tuple[Segment, ...] = ()
+    pauses: tuple[Pause, ...] = ()
 
     @property
     def text(self) -> str:
@@ -527,10 +541,18 @@ class HostInfo:
         return any(a.request is request and language in (None, a.language) for a in self.abilities)
 
 
-class Cancel:
-    """A stop that names its request: give the same token to `stream` and to whoever may stop it. Thread-safe."""
+current_client: ContextVar[str] = ContextVar("current_client", default="")
+"""For which client this thread works; clients take turns."""
 
-    def __init__(self) -> None:
+
+class Cancel:
+    """A stop that names its request: give the same token to `stream` and to whoever may stop it. Thread-safe.
+
+    client: who asked; left out, the client that this thread works for.
+    """
+
+    def __init__(self, client: str = "") -> None:
+        self.client = client or current_client.get()
         self._event = threading.Event()
 
     def set(self) -> None:

@@ -243,7 +243,7 @@ def add_endpoints(tasks: Sequence[Task], state: AppState) -> None:
 
 def _add_endpoint(state: AppState, task: Task) -> None:
     def act(request: gr.Request, *values: Any) -> Iterator[dict[str, Any]]:
-        cancel = Cancel()
+        cancel = Cancel(stream.session_of(request))
         try:
             named = dict(zip((parameter.name for parameter in task.parameters), values, strict=True))
             with stream.toast(request):

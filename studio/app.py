@@ -327,7 +327,12 @@ def start(
     sweeper = uploads.Sweeper(
         [partial(uploads.delete_old, gradio_uploads), state.collections.delete_old_uploads, return_freed_memory]
     )
-    return _run(app, access, sweeper.close)
+
+    def close() -> None:
+        state.watches.close()
+        sweeper.close()
+
+    return _run(app, access, close)
 
 
 def start_api(host: Host, **reach: Unpack[Reach]) -> Served:

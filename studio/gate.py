@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from engines import RequestError
+from engines import RequestError, current_client
 from studio import i18n, theme
 from studio.sharing import Lock
 
@@ -92,6 +92,7 @@ class Gate:
             return
         scope = _clean(scope, self._entrance)
         request = Request(scope, receive)
+        current_client.set(_address(request))
         known = is_known_host(request, self._entrance) and is_own_site(request, self._entrance)
         answer = await self._answer(request) if known else _foreign(request)
         await (answer if answer is not None else self._app)(scope, receive, send)

@@ -78,7 +78,8 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Finding
         now = downloads.result(name)
         if now is not None and now != result:
             recorder.correct(asked.get("entry"), now)
-        return {"html": view.rows(now.segments) if isinstance(now, TranscribeResult) else ""}
+        is_spoken = isinstance(now, TranscribeResult)
+        return {"html": view.rows(now.segments, now.pauses, now.duration_s) if is_spoken else ""}
 
     @app.get("/studio/save/{name}.{form}")
     def save(name: str, form: str, texts: subtitles.Text | None = None) -> Response:

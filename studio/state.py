@@ -15,6 +15,7 @@ from studio.followed import FollowedRun
 from studio.history_recorder import HistoryRecorder
 from studio.label_store import LabelStore
 from studio.registry import N_RUNS, N_SESSIONS, ChatHistory, DownloadRegistry, Registry
+from studio.watches import FolderWatches
 
 SAMPLES = ASSETS / "samples"
 EVERYTHING = ""
@@ -71,7 +72,7 @@ class RunningRequests:
     def start(self, session: str, tab: str) -> Cancel:
         """A token for a new request; the previous request of the same tab and session is cancelled."""
         self.stop(session, tab)
-        self._running[session, tab] = cancel = Cancel()
+        self._running[session, tab] = cancel = Cancel(session)
         return cancel
 
     def is_latest(self, session: str, tab: str, cancel: Cancel) -> bool:
@@ -139,6 +140,7 @@ class AppState:
     running: RunningRequests = field(default_factory=RunningRequests)
     followed: Registry[FollowedRun] = field(default_factory=lambda: Registry(N_SESSIONS))
     recorder: HistoryRecorder = field(default_factory=HistoryRecorder)
+    watches: FolderWatches = field(default_factory=FolderWatches)
     samples: tuple[Sample, ...] = ()
     devices: Sequence[str] = ("auto", "cpu")
     settings: Settings = field(default_factory=Settings)

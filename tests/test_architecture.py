@@ -33,14 +33,16 @@ MEDIA = (*BASE, "engines.media")
 # What the page may use besides public names: work in threads, devices, where files are, what a file holds, subtitles,
 # the API it serves.
 FOR_THE_PAGE = (
-    "engines.background", "engines.device", "engines.home", "engines.hosts.api_server", "engines.index.history",
-    "engines.index.shipped", "engines.media", "engines.paths", "engines.subtitles", "engines.text", "engines.words",
+    "engines.background", "engines.device", "engines.folders", "engines.home", "engines.hosts.api_server",
+    "engines.index.history", "engines.index.shipped", "engines.media", "engines.paths", "engines.subtitles",
+    "engines.text", "engines.words",
 )  # fmt: skip
 
 # Module or package -> the modules of this repository it may import besides its own package. The longest match counts.
 ARROWS: dict[str, tuple[str, ...]] = {
     "engines": (*BASE, "engines.hosts", "engines.report"),  # the public face
     "engines.errors": ("engines.paths",),
+    "engines.folders": (),
     "engines.home": ("engines.errors",),
     "engines.paths": (),
     "engines.metadata": ("engines.errors",),
@@ -64,9 +66,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
         *MEDIA, "engines.decoding", "engines.index", "engines.meaning", "engines.model", "engines.text",
     ),
     "engines.tasks": (
-        *MEDIA, "engines.align", "engines.decoding", "engines.index", "engines.model", "engines.encoder",
-        "engines.subtitles", "engines.subtitle_files",
-        "engines.text", "engines.words",
+        *MEDIA, "engines.align", "engines.decoding", "engines.folders", "engines.index", "engines.model",
+        "engines.encoder", "engines.subtitles", "engines.subtitle_files", "engines.text", "engines.words",
     ),
     "engines.hosts": (
         *MEDIA, "engines.device", "engines.model", "engines.encoder", "engines.subtitles", "engines.tasks",
@@ -96,8 +97,8 @@ ARROWS: dict[str, tuple[str, ...]] = {
     ),
     "engines.__main__": ("engines.cli",),
     "engines.cli": (
-        *BASE, "engines", "engines.hosts", "engines.index", "engines.media", "engines.report", "engines.subtitles",
-        "engines.tasks.workers",
+        *BASE, "engines", "engines.folders", "engines.hosts", "engines.index", "engines.media", "engines.report",
+        "engines.subtitles", "engines.tasks.workers",
     ),
     "engines.cli.translate": (
         *BASE, "engines.cli", "engines.media", "engines.subtitle_files", "engines.text",

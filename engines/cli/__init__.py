@@ -11,7 +11,7 @@ error. Exit codes:
 
     0    done
     1    something failed; each failure is one sentence on standard error, and whatever could be done is done
-    2    wrong usage
+    2    wrong usage: also a wrong value of an option, such as an unknown language
     130  stopped with Ctrl-C
     141  whatever read the output has gone away (`| head`)
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None, *, opener: Open = open_models) -> in
         return 1
     except UserError as error:
         print(error.en, file=sys.stderr)
-        return 1
+        return process.WRONG_USAGE if isinstance(error, process.WrongUsage) else 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return process.STOPPED

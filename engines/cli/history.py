@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 
 from engines.cli.outputs import plain, print_json
-from engines.errors import RequestError, UserError
+from engines.cli.process import WrongUsage
+from engines.errors import UserError
 from engines.home import data_folder
 from engines.index.history import Entry, History, history_file
 
@@ -30,10 +31,10 @@ def history(options: argparse.Namespace) -> int:
     action, words = options.action, options.words
     kept = History(history_file(data_folder()))
     if action in ("show", "delete") and not words:
-        raise RequestError("cli_history_ids", "`history {action}` needs the id of a result; `history` lists them.",
+        raise WrongUsage("cli_history_ids", "`history {action}` needs the id of a result; `history` lists them.",
                            action=action)  # fmt: skip
     if action in ("list", "clear", "on", "off") and words:
-        raise RequestError("cli_history_words", "`history {action}` takes no words; to look for some, use `history "
+        raise WrongUsage("cli_history_words", "`history {action}` takes no words; to look for some, use `history "
                            "search`.", action=action)  # fmt: skip
     if action in ("list", "search"):
         for entry in kept.find(" ".join(words), options.most):
@@ -60,7 +61,7 @@ def history(options: argparse.Namespace) -> int:
 def _ids(words: list[str]) -> list[int]:
     for word in words:
         if not (word.isascii() and word.isdecimal()):
-            raise RequestError("cli_history_id", "{word!r} is no id of a result; `history` lists them.", word=word)
+            raise WrongUsage("cli_history_id", "{word!r} is no id of a result; `history` lists them.", word=word)
     return list(map(int, words))
 
 

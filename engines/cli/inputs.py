@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import glob
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -19,9 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from engines.errors import MediaError
+from engines.protocol import LANGUAGES
 
 _HEAD_BYTES = 4096
 """How much of standard input is looked at to tell a list of paths from media."""
+_LANGUAGE_NAMES = {
+    "english": "en", "german": "de", "deutsch": "de", "french": "fr", "français": "fr", "francais": "fr",
+    "chinese": "zh", "mandarin": "zh", "中文": "zh", "汉语": "zh", "普通话": "zh",
+}  # fmt: skip
 N_NAMED = 10
 """Files that are passed over and named on the terminal; further ones are counted."""
 
@@ -74,6 +80,14 @@ def is_path(word: str) -> bool:
     separators = tuple(filter(None, (os.sep, os.altsep)))
     written_so = word.startswith(("~", *(f".{sep}" for sep in separators), *separators)) or word[1:3] == ":\\"
     return written_so or (bool(word) and _exists(Path(word)))
+
+
+def language(word: str) -> str:
+    """The code of a language that is named in any case, by its code, with a region behind it or not (EN, zh-CN), or by
+    its name; a word that names none stays as it is."""
+    folded = word.strip().casefold()
+    code = re.split("[-_]", folded)[0]
+    return _LANGUAGE_NAMES.get(folded, code if code in LANGUAGES else word)
 
 
 def named(word: str) -> Path:

@@ -17,8 +17,9 @@ from typing import Any
 from engines.cli.inputs import gathered, passed_over
 from engines.cli.models import open_for
 from engines.cli.outputs import print_json
+from engines.cli.process import WrongUsage
 from engines.cli.progress import Meter
-from engines.errors import MediaError, RequestError
+from engines.errors import MediaError
 from engines.home import data_folder
 from engines.lab.fewshot import Prediction, TeachRequest, TeachResult, check_digest, check_host, recognise_file
 from engines.lab.fewshot import teach as learn
@@ -97,7 +98,7 @@ def labels(options: argparse.Namespace) -> int:
     names = [name for name in (options.name, options.new) if name is not None]
     wanted = _ACTIONS[options.action]
     if len(names) != wanted:
-        raise RequestError(
+        raise WrongUsage(
             "cli_labels", "`labels {action}` takes {wanted} names, not {given}.", action=options.action, wanted=wanted,
             given=len(names),
         )  # fmt: skip

@@ -13,11 +13,12 @@ from typing import TypeAlias
 
 from engines import subtitles
 from engines.cli import process
-from engines.cli.inputs import Input, gathered, is_path, media_in, named, passed_over
+from engines.cli.inputs import Input, gathered, is_path, language, media_in, named, passed_over
 from engines.cli.models import open_for
 from engines.cli.outputs import Output, Render, add_output_options
 from engines.cli.progress import Meter
 from engines.errors import MediaError, RequestError, UserError
+from engines.folders import Stamp, looks
 from engines.protocol import (
     KINDS,
     LANGUAGES,
@@ -38,8 +39,6 @@ logger = logging.getLogger(__name__)
 Ask: TypeAlias = Callable[[Host, Input], Iterator[Result]]
 """The results of one input, the last of which has an `end`."""
 
-WATCH_S = 2.0
-"""Seconds between two looks at a watched folder; a file is taken when two looks find the same size and time."""
 _FILES = "files, folders, glob patterns, or - for standard input: one media file, or a list of paths"
 _LANGUAGES = ", ".join(LANGUAGES)
 
@@ -54,7 +53,7 @@ def _track_argument(sub: argparse.ArgumentParser) -> None:
 
 def caption_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
-    sub.add_argument("--language", default="en", help=f"{_LANGUAGES} (default: en)")
+    sub.add_argument("--language", type=language, default="en", help=f"{_LANGUAGES} (default: en)")
     _track_argument(sub)
     add_output_options(sub, ("txt", "json"))
 
@@ -63,7 +62,8 @@ def caption(options: argparse.Namespace) -> int:
     def request(path: Path) -> CaptionRequest:
         return CaptionRequest(media=path, language=options.language, track=options.track)
 
-    request(Path())  # a wrong language is said before a model is opened
+    with process.usage():  # a wrong language is said before a model is opened
+        request(Path())
     return over_files(options, lambda host, source: host.stream(request(source.path)), ("caption",), {"txt": _text})
 
 
@@ -73,8 +73,9 @@ def caption(options: argparse.Namespace) -> int:
 def transcribe_arguments(sub: argparse.ArgumentParser) -> None:
     timed = ", ".join(subtitles.TIMED_WORDS)
     sub.add_argument("files", nargs="*", metavar="FILE", help=_FILES)
-    sub.add_argument("--language", help=f"what is spoken: {_LANGUAGES} (default: detected)")
-    sub.add_argument("--translate-to", metavar="LANGUAGE", help="also translate each segment into this language")
+    sub.add_argument("--language", type=language, help=f"what is spoken: {_LANGUAGES} (default: detected)")
+    sub.add_argument("--translate-to", type=language, metavar="LANGUAGE", help="also translate each segment into this "
+                     "language")  # fmt: skip
     sub.add_argument("--text", choices=subtitles.TEXTS, help="what is written when translating (default: translation)")
     sub.add_argument("--words", action="store_true", help=f"mark when each word is said ({timed})")
     _track_argument(sub)
@@ -86,9 +87,10 @@ def transcribe(options: argparse.Namespace) -> int:
     def ask(host: Host, source: Input) -> Iterator[Result]:
         return host.stream(_transcription(options, source.path))
 
-    _transcription(options, Path())
+    with process.usage():
+        _transcription(options, Path())
     if options.text in ("translation", "both") and options.translate_to is None:
-        raise RequestError("cli_text", "--text {text} needs a language; add --translate-to.", text=options.text)
+        raise process.WrongUsage("cli_text", "--text {text} needs a language; add --translate-to.", text=options.text)
     text: subtitles.Text = options.text or ("original" if options.translate_to is None else "translation")
 
     def written_as(form: subtitles.Format) -> Render:
@@ -104,7 +106,7 @@ def transcribe(options: argparse.Namespace) -> int:
     if options.watch is not None:
         return _watch(options, ask, tasks, renders)
     if not options.files:
-        raise RequestError("cli_no_files", "Name files to transcribe, or a folder to watch with --watch.")
+        raise process.WrongUsage("cli_no_files", "Name files to transcribe, or a folder to watch with --watch.")
     return over_files(options, ask, tasks, renders)
 
 
@@ -120,7 +122,7 @@ def _transcription(options: argparse.Namespace, path: Path) -> TranscribeRequest
 def ask_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
     sub.add_argument("question", help="the question, asked of every file")
-    sub.add_argument("--language", default="en", help=f"of the answer: {_LANGUAGES} (default: en)")
+    sub.add_argument("--language", type=language, default="en", help=f"of the answer: {_LANGUAGES} (default: en)")
     sub.add_argument("--hide", action="append", default=[], choices=("picture", "sound"), help="leave one modality out")
     _track_argument(sub)
     add_output_options(sub, ("txt", "json"))
@@ -136,7 +138,8 @@ def ask(options: argparse.Namespace) -> int:
             track=options.track,
         )
 
-    request(Path())
+    with process.usage():
+        request(Path())
     return over_files(options, lambda host, source: host.stream(request(source.path)), ("ask",), {"txt": _answer})
 
 
@@ -155,7 +158,7 @@ def embed(options: argparse.Namespace) -> int:
              if word != "-" and not is_path(word)}  # fmt: skip
     words = [word for word in options.inputs if word not in texts.values()] + options.file
     if not (texts or words):
-        raise RequestError("cli_no_inputs", "Name a text or a file.")
+        raise process.WrongUsage("cli_no_inputs", "Name a text or a file.")
 
     def ask(host: Host, source: Input) -> Iterator[Result]:
         return host.stream(EmbedRequest(media=texts.get(source, source.path), against=options.against))
@@ -254,7 +257,7 @@ def _suffixes(task: str) -> frozenset[str]:
 def _watch(options: argparse.Namespace, ask: Ask, tasks: Sequence[str], renders: dict[str, Render]) -> int:
     """Transcribe what lies in a folder and what arrives there, until Ctrl-C ends it."""
     if options.files:
-        raise RequestError("cli_watch_files", "Name either files or a folder to watch, not both.")
+        raise process.WrongUsage("cli_watch_files", "Name either files or a folder to watch, not both.")
     if not options.watch.is_dir():
         raise RequestError("cli_watch", "There is no folder {path} to watch.", path=options.watch)
     output = Output(options, renders, 2)
@@ -268,22 +271,12 @@ def arriving(folder: Path, suffixes: frozenset[str], sleep: Callable[[float], ob
 
     A file that is written anew is taken again.
     """
-    seen: dict[Path, tuple[int, int]] = {}
-    taken: dict[Path, tuple[int, int]] = {}
-    while True:
-        now: dict[Path, tuple[int, int]] = {}
-        for path in media_in(folder, suffixes):
-            try:
-                status = path.stat()
-            except OSError:  # gone between the two
-                continue
-            now[path] = status.st_size, status.st_mtime_ns
-        for path, stamp in now.items():
-            if stamp[0] and seen.get(path) == stamp and taken.get(path) != stamp:
+    taken: dict[Path, Stamp] = {}
+    for look in looks(lambda: media_in(folder, suffixes), sleep):
+        for path, stamp in look.settled.items():
+            if taken.get(path) != stamp:
                 taken[path] = stamp
                 yield Input(path, str(path), path.relative_to(folder).with_suffix(""))
-        seen = now
-        sleep(WATCH_S)
 
 
 # --- results as text ---------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from engines.cli.process import usage
 from engines.hosts import open_routes
 from engines.hosts.router import DEFAULT, parse_routes
 from engines.protocol import Host, Progress
@@ -24,9 +25,10 @@ def open_models(routes: Mapping[str, str], settings: Settings) -> Host:
 def routes_of(options: argparse.Namespace, *tasks: str) -> dict[str, str]:
     """What `--model` says for these tasks, of which the first is the command's own. Other models stay closed.
 
-    Raises RequestError for an unknown task.
+    Raises WrongUsage for an unknown task.
     """
-    given = parse_routes(options.model)
+    with usage():
+        given = parse_routes(options.model)
     wanted = {task: given.get(task, given[DEFAULT]) for task in tasks}
     first = wanted.pop(tasks[0])
     return {DEFAULT: first, **{task: name for task, name in wanted.items() if name != first}}

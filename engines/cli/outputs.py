@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from engines.cli.inputs import Input, named
+from engines.cli.process import WrongUsage
 from engines.errors import RequestError
 from engines.protocol import Result
 from engines.report import to_json
@@ -33,7 +34,7 @@ class Output:
     """Writes the results of a command. renders: format → how a result is written in it, "txt" among them. text_suffix:
     what a file in the format "txt" is called for an input.
 
-    Raises RequestError for formats that are unknown, or too many for standard output.
+    Raises WrongUsage for formats that are unknown, or too many for standard output.
     """
 
     def __init__(
@@ -49,9 +50,9 @@ class Output:
         self._as_json, self._n_inputs = options.json, n_inputs
         self.formats = self._chosen("txt" if getattr(options, "format", None) is None else options.format)
         if getattr(options, "resume", False) and self._folder is None:
-            raise RequestError("cli_resume", "--resume needs the folder of the files; add --output-dir.")
+            raise WrongUsage("cli_resume", "--resume needs the folder of the files; add --output-dir.")
         if self._folder is None and len(self.formats) > 1:
-            raise RequestError("cli_formats", "Standard output takes one format; name a folder with --output-dir.")
+            raise WrongUsage("cli_formats", "Standard output takes one format; name a folder with --output-dir.")
         self.n_files = 0
 
     def _chosen(self, words: str) -> list[str]:
@@ -60,7 +61,7 @@ class Output:
             return [*self._renders]
         for word in chosen or [words]:
             if word not in self._renders:
-                raise RequestError(
+                raise WrongUsage(
                     "cli_format",
                     "{word!r} is no format of this command; choose {known}.",
                     word=word,

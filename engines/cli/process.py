@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from engines.errors import RequestError
+
 STOPPED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells have it."""
 CLOSED_PIPE = 141
@@ -20,7 +22,24 @@ GRACE_S = 1.5
 """Seconds between Ctrl-C and the hard end of the process, for a step of the model that cannot be interrupted."""
 
 
+WRONG_USAGE = 2
+"""Exit code of a wrong command line, as argparse has it."""
+
 _OF_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+
+
+class WrongUsage(RequestError):
+    """What was typed cannot be done by any model: an unknown language or format, options that do not go together."""
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Take a request that is refused here, before a model is asked, for wrong usage."""
+    try:
+        yield
+    except RequestError as error:
+        key, english, values = error.parts()
+        raise WrongUsage(key, english, **values) from None
 
 
 def open_streams() -> None:

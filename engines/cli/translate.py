@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from engines import subtitle_files
-from engines.cli.inputs import Input, is_path
+from engines.cli import process
+from engines.cli.inputs import Input, is_path, language
 from engines.cli.media import over_files
 from engines.cli.outputs import add_output_options
 from engines.errors import MediaError, RequestError
@@ -29,16 +30,18 @@ def translate_arguments(sub: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="text, text or subtitle files (srt, vtt, ass, lrc), folders, or - for standard input",
     )
-    sub.add_argument("--from", dest="source", metavar="LANGUAGE", help=f"{_LANGUAGES} (default: told by the text)")
-    sub.add_argument("--to", dest="target", required=True, metavar="LANGUAGE", help=_LANGUAGES)
+    sub.add_argument("--from", dest="source", type=language, metavar="LANGUAGE", help=f"{_LANGUAGES} (default: told by "
+                     "the text)")  # fmt: skip
+    sub.add_argument("--to", dest="target", type=language, required=True, metavar="LANGUAGE", help=_LANGUAGES)
     add_output_options(sub, ("txt", "json"))
 
 
 def translate(options: argparse.Namespace) -> int:
     """Subtitles are translated cue by cue, and written as NAME.LANGUAGE.srt where a folder is named."""
-    TranslateRequest(
-        text="?", source=options.source or ("en" if options.target != "en" else "de"), target=options.target
-    )
+    with process.usage():
+        TranslateRequest(
+            text="?", source=options.source or ("en" if options.target != "en" else "de"), target=options.target
+        )
 
     def ask(host: Host, source: Input) -> Iterator[Result]:
         text = written[source] if source in written else _read_text(source.path)

@@ -47,6 +47,7 @@ from engines.protocol import (
     SearchRequest,
     TranscribeRequest,
     TranslateRequest,
+    current_client,
 )
 from engines.settings import Settings
 from engines.tasks import ask, caption, maps, search, transcribe, translate
@@ -298,6 +299,7 @@ class BuiltinHost:
             job.steps = job.task(self._encoder, job.request)
         result: Result | None = None
         if not (job.abandoned or job.cancel.is_set):
+            current_client.set(job.cancel.client)
             with torch.inference_mode(), suppress(Cancelled):
                 result = next(job.steps)
                 job.waits = result is job.given

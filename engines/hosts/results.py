@@ -33,6 +33,7 @@ from engines.protocol import (
     TranscribeResult,
     TranslateRequest,
     TranslateResult,
+    current_client,
 )
 
 RESULTS: dict[type, type[Result]] = {
@@ -84,6 +85,7 @@ def finalise(info: HostInfo, tasks: Mapping[type, Steps], request: Request, canc
 
 def _finalised(info: HostInfo, task: Steps, request: Request, cancel: Cancel) -> Iterator[Result]:
     started_s = time.perf_counter()
+    current_client.set(cancel.client)
     last = RESULTS[type(request)](request=request)
 
     def signed(result: Result) -> Result:

@@ -19,7 +19,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engines.errors import UserError
+from engines.errors import RequestError, UserError
 from engines.lab import EXPERIMENTS, Findings, LabRequest, MamlRequest, experiment, runs
 from engines.lab.findings import Table
 from engines.lab.report import over_seeds, text
@@ -35,7 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one experiment, or measure a saved run again; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        tables = _again(options) if options.experiment == "again" else _run(options)
+        request = None if options.experiment == "again" else request_of(options)
+    except RequestError as error:
+        print(error.en, file=sys.stderr)
+        return 2  # as argparse has it
+    try:
+        tables = _again(options) if request is None else _run(options, request)
     except UserError as error:
         print(error.en, file=sys.stderr)
         return 1
@@ -46,9 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> tuple[Table, ...]:
+def _run(options: argparse.Namespace, request: LabRequest) -> tuple[Table, ...]:
     """The tables of an experiment; of several seeds, means and standard deviations."""
-    request = request_of(options)
     material, omniglot = _material(options.folder), getattr(options, "omniglot", None)
     requests = [replace(request, seed=request.seed + i) for i in range(options.seeds)]
     found = [_followed(one, experiment(one, material) if omniglot is None else _on(omniglot, one)) for one in requests]

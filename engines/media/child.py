@@ -7,7 +7,8 @@ see to that. It ends with its parent, and a lost one is replaced.
 
 At most N_AT_ONCE requests start at a time; one that has gone on for a second makes room for the next and counts among
 as many long ones, so a file that is slow to decode holds nobody up. Half-read streams keep their process between two
-requests, at most N_STREAMS of them. A `Stop` ends the processes that work for it at once.
+requests, at most N_STREAMS of them. Clients that wait take turns, and no client has the last place, so whoever sends
+many heavy files keeps nobody else from the processes. A `Stop` ends the processes that work for it at once.
 
 Where no process can be started, the functions run here.
 """
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -37,7 +38,7 @@ import numpy as np
 from engines.errors import Cancelled, MediaError, Message
 from engines.media import budget, photos, reading
 from engines.media.refusals import refusal
-from engines.protocol import Clip, Metadata, Photo, Sound
+from engines.protocol import Clip, Metadata, Photo, Sound, current_client
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -117,7 +118,7 @@ def apart_in_turn(function: Callable[Concatenate[Path, P], Iterator[R]]) -> Call
 
     @functools.wraps(function)
     def call(path: Path, *args: P.args, **options: P.kwargs) -> Iterator[R]:
-        with _turn(_streams), _borrowed() as child:
+        with _streams.turn(), _borrowed() as child:
             if child is None:
                 yield from function(path, *args, **options)
                 return
@@ -149,48 +150,82 @@ def _value(answer: dict[str, Any]) -> Any:
 
 # --- the parent's side -------------------------------------------------------------------------------------------
 
-_quick, _long = threading.Semaphore(N_AT_ONCE), threading.Semaphore(N_AT_ONCE)
-_streams = threading.Semaphore(N_STREAMS)
+
+class Places:
+    """Places to decode in, for which clients take turns; one of them is always left for another client.
+
+    n: places of requests that have just begun. n_long: as many that have gone on for LONG_S move on to these.
+    """
+
+    def __init__(self, n: int, n_long: int = 0) -> None:
+        self.n_free, self.n_free_long, self._n_long = n, n_long, n_long
+        self._most = max(1, n + n_long - 1)
+        self._held: Counter[str] = Counter()
+        self._waiting: dict[str, deque[object]] = {}  # by client, the next one's turn first
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a place and hold it. Raises Cancelled where a stop comes first."""
+        client = current_client.get()
+        self._wait(client)
+        is_held, is_long = True, False
+
+        def move_on() -> None:
+            nonlocal is_long
+            with self._changed:
+                if is_held and self.n_free_long:
+                    self.n_free_long -= 1
+                    self.n_free += 1
+                    is_long = True
+                    self._changed.notify_all()
+
+        timer = threading.Timer(LONG_S, move_on)
+        timer.daemon = True
+        if self._n_long:
+            timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            with self._changed:
+                is_held = False
+                if is_long:
+                    self.n_free_long += 1
+                else:
+                    self.n_free += 1
+                self._held[client] -= 1
+                if not self._held[client]:
+                    del self._held[client]
+                self._changed.notify_all()
+
+    def _wait(self, client: str) -> None:
+        me, stop = object(), current_stop.get()
+        with self._changed:
+            queue = self._waiting.setdefault(client, deque())
+            queue.append(me)
+            try:
+                while self.n_free == 0 or self._next() is not me:
+                    self._changed.wait(0.1)
+                    if stop is not None and stop.is_set:
+                        raise Cancelled
+                self.n_free -= 1
+                self._held[client] += 1
+                del self._waiting[client]  # the others' turns come before its next one
+                self._waiting[client] = queue
+            finally:
+                queue.remove(me)
+                if not queue:
+                    del self._waiting[client]
+                self._changed.notify_all()
+
+    def _next(self) -> object:
+        """Whose turn it is: the first of the clients' first, those aside that hold all but the last place."""
+        return next((queue[0] for client, queue in self._waiting.items() if self._held[client] < self._most), None)
 
 
-@contextmanager
-def _turn(places: threading.Semaphore) -> Iterator[None]:
-    """Wait for a place and hold it. Raises Cancelled where a stop comes first."""
-    _acquire(places)
-    try:
-        yield
-    finally:
-        places.release()
-
-
-@contextmanager
-def _quick_then_long() -> Iterator[None]:
-    """Hold a place among the quick requests; after LONG_S one among the long ones instead, if there is any."""
-    _acquire(_quick)
-    held, lock = [_quick], threading.Lock()
-
-    def make_room() -> None:
-        with lock:
-            if held and _long.acquire(blocking=False):
-                held.pop().release()
-                held.append(_long)
-
-    timer = threading.Timer(LONG_S, make_room)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        with lock:
-            held.pop().release()
-
-
-def _acquire(places: threading.Semaphore) -> None:
-    stop = current_stop.get()
-    while not places.acquire(timeout=0.1):
-        if stop is not None and stop.is_set:
-            raise Cancelled
+_requests = Places(N_AT_ONCE, N_AT_ONCE)
+_streams = Places(N_STREAMS)
 
 
 class _Child:
@@ -214,7 +249,7 @@ class _Child:
         function: of `reading`, by which the seconds it may take are counted. Raises MediaError, Cancelled.
         """
         assert self.process.stdin is not None and self.process.stdout is not None
-        with _quick_then_long():
+        with _requests.turn():
             patience = threading.Timer(PATIENCE_S + budget.seconds(path, function), self.process.kill)
             patience.daemon = True
             try:

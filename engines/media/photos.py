@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageFile, UnidentifiedImageError
 
-from engines.media import animations, budget
+from engines.media import animations, budget, jxl
 from engines.media.opening import head, open_file
 from engines.media.refusals import (
     MAX_FRAME_PIXELS,
@@ -43,7 +43,7 @@ _BY_SUFFIX = {".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA"}
 """What begins with no mark of its own is told by its name."""
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
-_JXL_HEADS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+_JXL_HEADS = (jxl.CODESTREAM, jxl.CONTAINER)
 
 PILLOW_FAULTS: tuple[type[Exception], ...] = (
     *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError),
@@ -120,6 +120,8 @@ def opened(path: Path) -> Iterator[Opened | None]:
         raise refusal("playlist", path)
     with open_file(path) as file:
         formats = _formats(path, first)
+        if formats == ("JXL",):
+            _check_jxl(path, file)
         try:
             image = Image.open(file, formats=formats)
         except UnidentifiedImageError:
@@ -158,6 +160,16 @@ def _formats(path: Path, first: bytes) -> tuple[str, ...]:
         return ("JXL",)
     by_suffix = _BY_SUFFIX.get(path.suffix.lower())
     return _FORMATS if by_suffix is None else (*_FORMATS, by_suffix)
+
+
+def _check_jxl(path: Path, file: BufferedReader) -> None:
+    """Refuse a JPEG XL picture by the size in its header, for to open it is to decode it. Raises MediaError."""
+    size = jxl.size(file)
+    if size is None:
+        raise refusal("damaged", path)
+    if size[0] * size[1] > MAX_PIXELS:
+        raise refusal("too_many_pixels", path, n_pixels=MAX_PIXELS)
+    file.seek(0)
 
 
 # --- one picture -------------------------------------------------------------------------------------------------

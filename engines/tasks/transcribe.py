@@ -22,12 +22,15 @@ from engines.align import align, end_of_text, spelt, spoken_words
 from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import SPEECH_THRESHOLD, TOKEN_S, MediaEncoder, check_length
 from engines.errors import MediaError, Message
+from engines.media.loudness import is_quiet
+from engines.media.music import is_music
 from engines.media.segment import SpeechChunk, speech_chunks, trim
 from engines.model.fusion import Memory, Stream
 from engines.protocol import (
     RATE_HZ,
     Clip,
     Media,
+    Pause,
     Progress,
     Segment,
     Sound,
@@ -39,6 +42,8 @@ from engines.tasks import doubt, translate
 from engines.text import tidy
 
 CHUNK_S = 5.0
+PAUSE_S = 1.0
+"""Of a shorter pause nothing is said."""
 NO_SPEECH_THRESHOLD = 0.6
 """Above this probability of "no speech" a doubtful text is dropped, as Whisper does (Radford et al. 2022)."""
 DOUBTFUL_LOGPROB = -1.0
@@ -105,6 +110,7 @@ def stream(encoder: MediaEncoder, request: TranscribeRequest) -> Iterator[Transc
     """Segments as they are made; while one is being written it stands last and grows. "empty": no speech at all."""
     language = request.language
     segments: tuple[Segment, ...] = ()
+    pauses: tuple[Pause, ...] = ()
     total_s = heard_s = 0.0
     notes: tuple[Message, ...] = ()
 
@@ -114,6 +120,7 @@ def stream(encoder: MediaEncoder, request: TranscribeRequest) -> Iterator[Transc
             language=request.language or _commonest_language(segments + growing),
             duration_s=max(total_s, heard_s),
             segments=segments + growing,
+            pauses=pauses,
             progress=Progress("listening", heard_s, max(total_s, heard_s), "s"),
             notes=notes,
         )
@@ -146,8 +153,31 @@ def stream(encoder: MediaEncoder, request: TranscribeRequest) -> Iterator[Transc
             segments = (*segments[:-1], replace(segments[-1], text=segments[-1].text + CUT))
         heard_s = whole.end_s
         segments = tuple(sorted(segments, key=lambda segment: segment.start_s))  # a rest may begin before its end
+        pauses = joined_pauses((*pauses, *pauses_in(whole, segments)))
         shown = result()
     yield replace(result(), duration_s=heard_s, progress=None, end="finished" if segments else "empty")
+
+
+def pauses_in(chunk: SpeechChunk, segments: Sequence[Segment]) -> Iterator[Pause]:
+    """The stretches of a chunk that no segment covers, `PAUSE_S` or longer, and what is heard in them."""
+    at_s = chunk.start_s
+    for start_s, end_s in [*((segment.start_s, segment.end_s) for segment in segments), (chunk.end_s, chunk.end_s)]:
+        if start_s - at_s >= PAUSE_S:
+            first, last = (round((edge_s - chunk.start_s) * RATE_HZ) for edge_s in (at_s, start_s))
+            samples = chunk.samples[first:last]
+            yield Pause(at_s, start_s, "silence" if is_quiet(samples) else "music" if is_music(samples) else "other")
+        at_s = max(at_s, end_s)
+
+
+def joined_pauses(pauses: Sequence[Pause]) -> tuple[Pause, ...]:
+    """Pauses in order, those that go on from one chunk to the next with the same in them as one."""
+    joined: list[Pause] = []
+    for pause in pauses:
+        if joined and joined[-1].heard == pause.heard and pause.start_s - joined[-1].end_s < TOKEN_S:
+            joined[-1] = replace(joined[-1], end_s=pause.end_s)
+        else:
+            joined.append(pause)
+    return tuple(joined)
 
 
 def _commonest_language(segments: Sequence[Segment]) -> str:

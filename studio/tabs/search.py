@@ -167,7 +167,7 @@ def wire(state: AppState, page: Search) -> None:
         except UserError:
             return False
         is_shipped = place == SAMPLES and collection.file.exists()
-        return is_shipped or indexed.holds(collection, state.host.serving(SearchRequest).info)
+        return is_shipped or holds(collection)
 
     def search_typed(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
         """Search while a person types, without a card that says so; the samples come back with an empty box."""
@@ -195,9 +195,13 @@ def wire(state: AppState, page: Search) -> None:
         **stream.PRIVATE,
     )
 
+    def holds(collection: CollectionRef) -> bool:
+        """Whether the model that searches has indexed a collection since the start."""
+        return indexed.holds(collection, state.host.serving(SearchRequest).info)
+
     def is_read(collection: CollectionRef) -> bool:
         """Whether a collection need not be brought up to date before it is shown."""
-        return indexed.holds(collection, state.host.serving(SearchRequest).info) and collection.name != UPLOADS
+        return holds(collection) and collection.name != UPLOADS
 
     wire_map(MapWiring(state, panel, how, shown_by, collection_for, is_read, job))
 
@@ -206,7 +210,7 @@ def wire(state: AppState, page: Search) -> None:
 
     place.input(show, place, [page.files, page.update], **stream.QUICK)
     if not state.shared:
-        search_folder.wire(state, page.folder, place)
+        search_folder.wire(state, page.folder, place, holds, lambda result: note("", result))
     _wire_own_files(state, page.files)
 
 

@@ -1,4 +1,5 @@
-"""Search in a folder of this computer: its path is typed, or found by walking through the folders, one level at a time.
+"""Search in a folder of this computer: its path is typed, or found by walking through the folders, one level at a time;
+a switch has what changes in it indexed while the studio runs.
 
 For the owner alone: where others can reach the page none of this is built.
 """
@@ -6,25 +7,41 @@ For the owner alone: where others can reach the page none of this is built.
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import gradio as gr
 
-from engines import UserError
+from engines import Result, UserError
 from studio import components, folders, stream
-from studio.collections import FOLDER
+from studio.collections import FOLDER, CollectionRef
 from studio.folders import Level
 from studio.i18n import both, label, sentence
 from studio.state import AppState
+from studio.watches import FolderWatch, Seen
+
+
+SEEN_JS = "element.setAttribute('role', 'status');"
+"""A screen reader reads out what a watch has seen when it changes."""
+UPDATE_JS = "(on) => { if (on) document.querySelector('#search-update').click(); }"
+"""A folder that one begins to watch is indexed at once, where one sees it and can stop it."""
+TICK_S = 2.0
+
+Note: TypeAlias = Callable[[Result], None]
 
 
 @dataclass(frozen=True)
 class FolderChoice:
-    """The widgets. field: the folder's path; levels: the folders in it, with the event `go`; group: holds them."""
+    """The widgets. field: the folder's path; levels: the folders in it, with the event `go`; watch: whether it is
+    watched; seen: what the watch has seen; tick: asks for that while it is watched; group: holds them."""
 
     field: gr.Dropdown
     levels: gr.HTML
+    watch: gr.Checkbox
+    seen: gr.HTML
+    tick: gr.Timer
     group: gr.Column
 
 
@@ -41,33 +58,119 @@ def create_ui(state: AppState) -> FolderChoice:
             info=label("ui.search.folder.hint"),
         )
         levels = components.html("search-folders", script=components.javascript("folders.js"))
-    return FolderChoice(field, levels, group)
+        watch = gr.Checkbox(
+            False,
+            label=label("ui.search.watch"),
+            info=label("ui.search.watch.hint"),
+            elem_id="search-watch",
+            elem_classes="choice",
+            interactive=True,
+        )
+        seen = components.html("search-watched", script=SEEN_JS)
+        tick = gr.Timer(TICK_S, active=False)
+    return FolderChoice(field, levels, watch, seen, tick, group)
 
 
-def wire(state: AppState, choice: FolderChoice, place: gr.Radio) -> None:
-    """Attach the events: the list shows what lies in the folder of the field, a click on a folder fills the field.
-    place: where is searched."""
+def wire(
+    state: AppState, choice: FolderChoice, place: gr.Radio, holds: Callable[[CollectionRef], bool], note: Note
+) -> None:
+    """Attach the events: the list shows what lies in the folder of the field, a click on a folder fills the field, the
+    switch begins and ends watching it. place: where is searched; holds: whether a collection was indexed as a whole by
+    the model that searches; note: is told of each finished indexing."""
 
-    def show(place: str, typed: str | None) -> tuple[Any, Any, Any]:
+    def watched(typed: str | None) -> dict[Any, Any]:
+        watch = watch_of(state, typed)
+        return {
+            choice.watch: watch is not None,
+            choice.seen: "" if watch is None else seen_html(watch.seen),
+            choice.tick: gr.update(active=watch is not None),
+        }
+
+    def show(place: str, typed: str | None) -> dict[Any, Any]:
         if place != FOLDER:
-            return gr.update(visible=False), gr.skip(), gr.skip()
-        return gr.update(visible=True), gr.update(choices=_known(state)), level_of(typed)
+            return {choice.group: gr.update(visible=False), choice.tick: gr.update(active=False)}
+        known = gr.update(choices=_known(state))
+        return {
+            choice.group: gr.update(visible=True),
+            choice.field: known,
+            choice.levels: level_of(typed),
+            **watched(typed),
+        }
 
-    def go(typed: str | None, event: gr.EventData) -> tuple[Any, str]:
+    def follow(typed: str | None) -> dict[Any, Any]:
+        return {choice.levels: level_of(typed), **watched(typed)}
+
+    def go(typed: str | None, event: gr.EventData) -> dict[Any, Any]:
         try:
             found = folders.level(folders.existing_folder(str(event.folder)))
         except UserError as error:  # one stays where one is
-            return gr.skip(), level_of(typed, error)
-        return str(found.folder), level_html(found)
+            return {choice.levels: level_of(typed, error)}
+        chosen = str(found.folder)
+        return {choice.field: chosen, choice.levels: level_html(found), **watched(chosen)}
 
-    place.input(show, [place, choice.field], [choice.group, choice.field, choice.levels], **stream.QUICK)
-    choice.field.input(level_of, choice.field, choice.levels, **stream.QUICK)
-    choice.levels.go(go, choice.field, [choice.field, choice.levels], **stream.QUICK)
+    def turn(on: bool, typed: str | None) -> dict[Any, Any]:
+        try:
+            collection = state.collections.folder(typed or "")
+        except UserError as error:
+            return {**watched(None), choice.seen: _problem(error)}
+        folder = collection.folder
+        if on:
+            is_indexed = partial(holds, collection)
+            state.watches.add(folder, lambda: FolderWatch(collection, state.host, is_indexed, note, stream.calm))
+        else:
+            state.watches.remove(folder)
+        return watched(typed)
+
+    def look(typed: str | None) -> str:
+        watch = watch_of(state, typed)
+        return "" if watch is None else seen_html(watch.seen)
+
+    seen = [choice.watch, choice.seen, choice.tick]
+    place.input(show, [place, choice.field], [choice.group, choice.field, choice.levels, *seen], **stream.QUICK)
+    choice.field.input(follow, choice.field, [choice.levels, *seen], **stream.QUICK)
+    choice.levels.go(go, choice.field, [choice.field, choice.levels, *seen], **stream.QUICK)
+    turned = choice.watch.input(turn, [choice.watch, choice.field], seen, **stream.QUICK)
+    turned.success(None, choice.watch, None, js=UPDATE_JS)
+    choice.tick.tick(look, choice.field, choice.seen, **stream.QUICK)
+
+
+def watch_of(state: AppState, typed: str | None) -> FolderWatch | None:
+    """The watch of the folder in the field, None if it is not watched."""
+    try:
+        return state.watches.of(folders.existing_folder(typed).resolve())
+    except UserError:
+        return None
+
+
+def seen_html(seen: Seen) -> str:
+    """What the watch of a folder has seen, in a sentence or two."""
+    if seen.problem is not None:
+        return _problem(seen.problem)
+    if not seen.is_there:
+        return f'<p class="row-note">{both("ui.watch.gone")}</p>'
+    if seen.is_reading:
+        return f'<p class="quiet">{both("ui.watch.reading")}</p>'
+    if seen.last is None or seen.at is None:
+        return f'<p class="quiet">{both("ui.watch.nothing")}</p>'
+    found = seen.last
+    said = both("ui.watch.last", at=f"{seen.at:%H:%M}", added=found.n_added, gone=found.n_removed, rows=found.n_rows)
+    failed = "".join(f"<li><b>{html.escape(name)}</b> {html.escape(why)}</li>" for name, why in found.failures[:20])
+    listed = (
+        f'<details class="failures"><summary>{both("ui.search.failures", n=len(found.failures))}</summary>'
+        f"<ul>{failed}</ul></details>"
+        if failed
+        else ""
+    )
+    return f'<p class="quiet">{said}</p>{listed}'
 
 
 def _known(state: AppState) -> list[tuple[str, str]]:
     """Folders searched before, as choices; none for visitors."""
     return [(name, name) for name in ([] if state.shared else state.collections.folders())]
+
+
+def _problem(error: UserError) -> str:
+    return f'<p class="problem" role="alert">{sentence(error)}</p>'
 
 
 def level_of(typed: str | None, problem: UserError | None = None) -> str:
@@ -87,7 +190,7 @@ def level_of(typed: str | None, problem: UserError | None = None) -> str:
 
 def level_html(level: Level, problem: UserError | None = None) -> str:
     """A folder as HTML: where it is, the way up and home, the folders in it; a click on a [data-go] leads there."""
-    told = "" if problem is None else f'<p class="problem" role="alert">{sentence(problem)}</p>'
+    told = "" if problem is None else _problem(problem)
     counted = both("ui.folders.count", folders=len(level.folders) + level.n_more + level.n_unnamed, files=level.n_files)
     up = [] if level.parent is None else [(level.parent, both("ui.folders.up"), "folder folder-up")]
     rows = up + [(path, html.escape(path.name), "folder") for path in level.folders]

@@ -43,7 +43,7 @@ def test_silence_is_not_given_words(reading, tmp_path):
     reading.open_tab("speech")
     reading.give("speech", "sound", write_sound(tmp_path / "silence.wav", np.zeros(32_000, np.float32)))
     reading.page.locator("#speech-run").click()
-    assert "There is no speech in this." in reading.result("speech", "done")
+    assert "There is no speech in this; it is silent." in reading.result("speech", "done")
 
 
 def drop(visit: Visit, tab: str, kind: str, path: Path, type_: str) -> None:
@@ -82,7 +82,7 @@ def test_a_webm_of_sound_alone_is_taken_as_a_sound(reading, tmp_path, how):
         reading.choose("speech", "sound")
         drop(reading, "speech", "sound", recording, "video/webm")
     reading.page.locator("#speech-run").click()
-    assert "There is no speech in this." in reading.result("speech", "done")
+    assert "There is no speech in this; it is silent." in reading.result("speech", "done")
 
 
 @pytest.mark.parametrize("how", ["chosen", "dropped"])
@@ -222,3 +222,25 @@ def test_a_folder_of_this_computer_is_found_by_walking_with_keys_alone(reading, 
     page.locator("#search-folder input").fill("/no/such/folder")
     page.keyboard.press("Enter")
     assert "no such folder" in page.inner_text("#search-folders .problem")
+
+
+def test_a_watched_folder_is_indexed_by_itself_until_the_switch_is_turned_off(reading, tmp_path, photo):
+    page = reading.page
+    write_photo(tmp_path / "first.png", photo)
+    page.locator("#search-place input[value=folder]").check(force=True)
+    page.wait_for_selector("#search-folders .folder-list")
+    page.locator("#search-watch input").check()
+    page.wait_for_selector("#search-watched .problem:has-text('Choose the folder to search in first.')")
+    page.wait_for_selector("#search-watch input:not(:checked)", state="attached")
+    page.locator("#search-folder input").fill(str(tmp_path))
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search-folders .folder-at:has-text('1 file to search')")
+    page.locator("#search-watch input").check()
+    assert "1 entry is ready" in reading.result("search", "done")  # what lies there is indexed at once
+    write_photo(tmp_path / "second.png", photo)
+    page.wait_for_selector("#search-watched[role=status] :text('2 entries now')")
+    page.fill("#search-text textarea", "something red")
+    page.locator("#search-run").click()
+    page.wait_for_selector("#search-result .result-card:has-text('second.png')")
+    page.locator("#search-watch input").uncheck()
+    page.wait_for_function("!document.querySelector('#search-watched').innerText.trim()")

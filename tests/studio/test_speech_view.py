@@ -6,7 +6,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from engines import Segment, TranscribeRequest, TranscribeResult, Word
+import pytest
+
+from engines import Pause, Segment, TranscribeRequest, TranscribeResult, Word
 from studio.tabs.speech.view import rows, transcript
 
 SPEECH = TranscribeResult(
@@ -29,6 +31,28 @@ def test_only_a_translated_transcript_asks_which_texts_to_save(downloads, info):
     assert transcript(SPEECH, downloads, info).count("data-texts=") == 3
     plain = replace(SPEECH, segments=(replace(SPEECH.segments[0], translation=""),))
     assert "data-texts=" not in transcript(plain, downloads, info)
+
+
+@pytest.mark.parametrize(
+    ("pauses", "said"),
+    [
+        ([], "no speech for 20 s"),
+        ([Pause(1.0, 14.0, "music"), Pause(14.0, 21.0, "other")], "music for 20 s"),
+        ([Pause(0.0, 21.0, "silence")], "silence for 20 s"),
+        ([Pause(1.0, 6.0, "silence"), Pause(6.0, 21.0, "other")], "no speech for 20 s"),
+        ([Pause(30.0, 90.0, "music")], "no speech for 20 s"),
+    ],
+)
+def test_a_long_stretch_without_speech_says_what_is_heard_instead(pauses, said):
+    shown = rows([Segment(0.0, 1.0, "one"), Segment(21.0, 22.0, "two")], pauses, duration_s=23.0)
+    assert re.findall(r'lang="en">([a-z ]+ \d+ s)<', shown) == [said]
+
+
+def test_music_after_the_last_line_is_marked_and_a_sound_without_speech_says_what_it_is(downloads, info):
+    assert "8 秒音乐" in rows([Segment(0.0, 2.0, "one")], [Pause(2.0, 10.0, "music")], duration_s=10.0)
+    for heard, said in (("music", "it is music"), ("silence", "it is silent"), ("other", "no speech in this.")):
+        nothing = replace(SPEECH, segments=(), pauses=(Pause(0.0, 9.0, heard),), end="empty")
+        assert said in transcript(nothing, downloads, info)
 
 
 def test_doubtful_words_are_shaded_and_say_how_sure_the_model_is():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from engines import HostInfo, Segment, TranscribeResult, Word
+from engines import HostInfo, Pause, Segment, TranscribeResult, Word
 from studio import views
 from studio.i18n import both
 from studio.registry import DownloadRegistry
@@ -16,6 +17,9 @@ PAUSE_S = 5.0
 """A longer stretch without speech has a row of its own."""
 DOUBTS = ((0.4, 2), (0.7, 1))
 """Words below these confidences are shaded: much, a little."""
+NOTHING = {
+    "other": "ui.speech.nothing", "music": "ui.speech.nothing.music", "silence": "ui.speech.nothing.silence",
+}  # fmt: skip
 SAVES = ("srt", "vtt", "txt", "json", "zip")
 
 
@@ -23,9 +27,11 @@ def transcript(result: TranscribeResult, downloads: DownloadRegistry, info: Host
     """What was said: one row per line; a click on a time or a word plays from there."""
     segments = result.segments
     if not result.done:
-        return views.card_of(result, views.stage(result.progress) + (rows(segments) if segments else ""), "")
+        return views.card_of(
+            result, views.stage(result.progress) + (rows(segments, result.pauses) if segments else ""), ""
+        )
     if not segments:
-        why = "ui.stopped.early" if result.end == "cancelled" else "ui.speech.nothing"
+        why = "ui.stopped.early" if result.end == "cancelled" else NOTHING[heard(result.pauses)]
         return views.card_of(result, views.nothing(why), views.foot(result, downloads, info))
     name = downloads.add_result(result)
     texts = _texts() if any(segment.translation for segment in segments) else ""
@@ -41,21 +47,44 @@ def body(name: str, result: TranscribeResult, downloads: DownloadRegistry) -> st
     if isinstance(media, Path):
         source = f"./studio/file/{downloads.add_file(media)}"
         player = f'<audio class="player" controls preload="metadata" src="{source}"></audio>'
-    lines = f"{language}{player}{_tools()}{rows(result.segments)}"
+    lines = f"{language}{player}{_tools()}{rows(result.segments, result.pauses, result.duration_s)}"
     return f'<div class="transcript" data-transcript="{name}">{lines}</div>'
 
 
-def rows(segments: Sequence[Segment]) -> str:
-    """The lines, and between them the stretches in which nobody speaks."""
+def rows(segments: Sequence[Segment], pauses: Sequence[Pause] = (), duration_s: float = 0.0) -> str:
+    """The lines, and between them and after the last the stretches in which nobody speaks, with what is heard there."""
     times = _clocks(segments)
     shown = []
+    at_s = 0.0
     for n, (segment, at) in enumerate(zip(segments, times, strict=True)):
-        before_s = segments[n - 1].end_s if n else 0.0
-        if segment.start_s - before_s >= PAUSE_S:
-            pause = both("ui.speech.pause", seconds=f"{segment.start_s - before_s:.0f}")
-            shown.append(f'<p class="pause quiet number">{pause}</p>')
-        shown.append(_row(n, segment, at))
+        shown += [_pause(at_s, segment.start_s, pauses), _row(n, segment, at)]
+        at_s = segment.end_s
+    shown.append(_pause(at_s, duration_s, pauses))
     return f'<div class="segments" tabindex="0">{"".join(shown)}</div>'
+
+
+def _pause(start_s: float, end_s: float, pauses: Sequence[Pause]) -> str:
+    if end_s - start_s < PAUSE_S:
+        return ""
+    inside = [
+        replace(pause, start_s=max(pause.start_s, start_s), end_s=min(pause.end_s, end_s))
+        for pause in pauses
+        if pause.start_s < end_s and pause.end_s > start_s
+    ]
+    said = both(f"ui.speech.pause.{heard(inside)}", seconds=f"{end_s - start_s:.0f}")
+    return f'<p class="pause quiet number">{said}</p>'
+
+
+def heard(pauses: Sequence[Pause]) -> str:
+    """What is heard in stretches without speech: music where that is at least half of them, silence where there is
+    nothing else to speak of."""
+    seconds = {"silence": 0.0, "music": 0.0, "other": 0.0}
+    for pause in pauses:
+        seconds[pause.heard] += pause.end_s - pause.start_s
+    total = sum(seconds.values())
+    if total and seconds["music"] >= total / 2:
+        return "music"
+    return "silence" if total and seconds["silence"] >= 0.9 * total else "other"
 
 
 def _clocks(segments: Sequence[Segment]) -> list[str]:

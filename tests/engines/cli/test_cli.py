@@ -84,7 +84,7 @@ def test_commands_with_a_parser_of_their_own_get_the_rest_of_the_line(capsys):
         with pytest.raises(SystemExit) as left:
             main([name, "--help"])
         assert left.value.code == 0 and word in capsys.readouterr().out
-    assert main(["lab", "extractors", "--modality", "smell"]) == 1
+    assert main(["lab", "extractors", "--modality", "smell"]) == 2
     assert capsys.readouterr().err.startswith("modality: 'smell' is not known")
 
 
@@ -122,17 +122,40 @@ def test_a_host_that_does_not_open_is_one_sentence(folder, capsys):
         ("transcribe a.wav --format ,", "',' is no format of this command; choose "),
         ("transcribe", "Name files to transcribe, or a folder to watch with --watch."),
         ("transcribe a.wav --watch talks", "Name either files or a folder to watch, not both."),
-        ("transcribe --watch nowhere", "There is no folder nowhere to watch."),
-        ("duplicates gone.db", "There is no collection gone.db; index a folder first."),
         ("duplicates gone.db --threshold 7", "The threshold is 7; choose 0 to 1."),
         ("caption a.jpg --model sing=whisper", "No task is called 'sing'; known are "),
+        ("map my.db --kinds smell", "Unknown kinds smell; known are photo, sound, speech, clip, text."),
+        ("search my.db dog --near here", "'here' is no place; write LAT,LON or LAT,LON,KM in degrees."),
+        ("history show one", "'one' is no id of a result; `history` lists them."),
     ],
 )
-def test_a_wrong_request_is_one_sentence_and_no_model_is_asked(words, said, command, capsys):
+def test_a_wrong_value_is_one_sentence_and_exit_code_2_and_no_model_is_asked(words, said, command, capsys):
     code, requests, _ = command(*words.split())
     shown = capsys.readouterr()
-    assert code == 1 and not requests and shown.out == ""
+    assert code == 2 and not requests and shown.out == ""
     assert shown.err.startswith(said) and shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("transcribe --watch nowhere", "There is no folder nowhere to watch."),
+        ("duplicates gone.db", "There is no collection gone.db; index a folder first."),
+    ],
+)
+def test_what_is_not_there_is_one_sentence_and_exit_code_1(words, said, command, capsys):
+    code, requests, _ = command(*words.split())
+    assert (code, requests) == (1, [])
+    shown = capsys.readouterr()
+    assert shown.err.startswith(said) and shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("word", ["DE", "de", "German", "deutsch", "de-AT", "de_CH"])
+def test_a_language_is_known_by_its_code_in_any_case_and_by_its_name(word, command):
+    _, (request,), _ = command("caption", "a.jpg", "--language", word)
+    assert request.language == "de"
+    _, (request,), _ = command("translate", "a dog", "--from", "English", "--to", word)
+    assert (request.source, request.target) == ("en", "de")
 
 
 # --- models ------------------------------------------------------------------------------------------------------

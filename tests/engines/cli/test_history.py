@@ -65,16 +65,16 @@ def test_it_is_turned_off_and_on(history, capsys):
 
 @pytest.mark.usefixtures("history")
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "code", "sentence"),
     [
-        (["show"], "needs the id of a result"),
-        (["delete", "two"], "'two' is no id"),
-        (["show", "7"], "no longer in the history"),
-        (["delete", "7"], "no longer in the history"),
-        (["clear", "1"], "takes no words"),
+        (["show"], 2, "needs the id of a result"),
+        (["delete", "two"], 2, "'two' is no id"),
+        (["show", "7"], 1, "no longer in the history"),
+        (["delete", "7"], 1, "no longer in the history"),
+        (["clear", "1"], 2, "takes no words"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_deletes_nothing(words, sentence, history, capsys):
-    assert main(["history", *words]) == 1
+def test_a_mistake_is_one_sentence_and_deletes_nothing(words, code, sentence, history, capsys):
+    assert main(["history", *words]) == code
     assert sentence in capsys.readouterr().err
     assert len(history.find()) == 2

@@ -20,6 +20,7 @@ from PIL import Image
 from engines import media
 from engines.errors import Cancelled, MediaError
 from engines.media import budget, child, reading
+from engines.protocol import current_client
 from tests.engines.media.makers import film
 
 WAIT_S = 60.0
@@ -199,8 +200,8 @@ def test_a_stop_ends_the_process_that_works_for_it_at_once(clip_file):
 
 @needs_signals
 def test_a_long_request_makes_room_for_the_next(clip_file, photo_file, monkeypatch):
-    monkeypatch.setattr(child, "_quick", threading.Semaphore(1))
-    monkeypatch.setattr(child, "_long", threading.Semaphore(1))
+    places = child.Places(1, 2)
+    monkeypatch.setattr(child, "_requests", places)
     monkeypatch.setattr(child, "LONG_S", 0.1)
     media.probe(clip_file)
     stuck = the_child()
@@ -212,11 +213,11 @@ def test_a_long_request_makes_room_for_the_next(clip_file, photo_file, monkeypat
     assert thread.is_alive()
     stuck.process.send_signal(signal.SIGCONT)
     thread.join(WAIT_S)
-    assert not thread.is_alive() and child._quick._value == child._long._value == 1
+    assert not thread.is_alive() and (places.n_free, places.n_free_long) == (1, 2)
 
 
 def test_no_more_requests_are_decoded_at_once_than_there_are_places(photo_file, monkeypatch):
-    monkeypatch.setattr(child, "_quick", threading.Semaphore(1))
+    monkeypatch.setattr(child, "_requests", child.Places(1))
     monkeypatch.setattr(child, "LONG_S", 600.0)
     running, most, ask = 0, 0, child._receive
 
@@ -235,6 +236,103 @@ def test_no_more_requests_are_decoded_at_once_than_there_are_places(photo_file, 
     for thread in threads:
         thread.join()
     assert most == 1
+
+
+class Visitors:
+    """Clients that ask for places, one thread for each request, and leave them when they are told to."""
+
+    def __init__(self, places: child.Places) -> None:
+        self.places = places
+        self.begun: list[str] = []
+        self._leaves: dict[str, threading.Event] = {}
+        self._threads: dict[str, threading.Thread] = {}
+
+    def ask(self, client: str, name: str) -> None:
+        """Let a client ask; its request waits, or has begun, when this returns."""
+        leave = self._leaves[name] = threading.Event()
+
+        def hold() -> None:
+            current_client.set(client)
+            with self.places.turn():
+                self.begun.append(name)
+                leave.wait(60)
+
+        self._threads[name] = threading.Thread(target=contextvars.copy_context().run, args=(hold,))
+        self._threads[name].start()
+        wait_until(self._has_settled)
+
+    def leave(self, name: str) -> None:
+        """End a request; whoever may begin then has begun when this returns."""
+        self._leaves[name].set()
+        self._threads[name].join(60)
+        wait_until(self._has_settled)
+
+    def end(self) -> None:
+        for leave in self._leaves.values():
+            leave.set()
+        for thread in self._threads.values():
+            thread.join(60)
+
+    def _has_settled(self) -> bool:
+        with self.places._changed:
+            n_waiting = sum(map(len, self.places._waiting.values()))
+            is_full = self.places.n_free == 0 or self.places._next() is None
+        return is_full and len(self.begun) + n_waiting == len(self._threads)
+
+
+@pytest.fixture
+def visitors(monkeypatch) -> Iterator[Callable[[child.Places], Visitors]]:
+    monkeypatch.setattr(child, "LONG_S", 600.0)
+    made: list[Visitors] = []
+
+    def make(places: child.Places) -> Visitors:
+        made.append(Visitors(places))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+def test_clients_that_wait_take_turns_however_many_files_one_of_them_sends(visitors):
+    seen = visitors(child.Places(2))
+    for name in ("x1", "y1", "x2", "x3", "x4", "y2", "z1"):
+        seen.ask(name[0], name)
+    assert seen.begun == ["x1", "y1"]
+    for name in ("x1", "y1", "x2", "y2"):
+        seen.leave(name)
+    assert seen.begun == ["x1", "y1", "x2", "y2", "z1", "x3"]
+
+
+def test_no_client_has_the_last_place(visitors):
+    seen = visitors(child.Places(3))
+    for n in range(1, 5):
+        seen.ask("greedy", f"heavy {n}")
+    assert seen.begun == ["heavy 1", "heavy 2"]
+    seen.ask("other", "light")  # begins while nothing of the greedy one has ended
+    assert seen.begun == ["heavy 1", "heavy 2", "light"]
+
+
+def test_a_client_that_gives_up_waiting_holds_up_nobody(visitors):
+    places = child.Places(1)
+    seen = visitors(places)
+    seen.ask("x", "x1")
+    stop, raised = child.Stop(), threading.Event()
+
+    def give_up() -> None:
+        current_client.set("y")
+        child.current_stop.set(stop)
+        with pytest.raises(Cancelled), places.turn():
+            pass
+        raised.set()
+
+    threading.Thread(target=contextvars.copy_context().run, args=(give_up,)).start()
+    wait_until(lambda: "y" in places._waiting)
+    stop.set()
+    assert raised.wait(60)
+    seen.ask("z", "z1")
+    seen.leave("x1")
+    assert seen.begun == ["x1", "z1"]
 
 
 @pytest.mark.slow

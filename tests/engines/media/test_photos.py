@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
 import zlib
@@ -15,7 +16,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 import engines.media
 from engines.errors import MediaError
-from engines.media import animations, budget, photos
+from engines.media import animations, budget, jxl, photos
 from engines.media.reading import load_clip, load_photo, probe
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -293,6 +294,39 @@ def test_a_jpeg_xl_photo_is_read_and_turned_upright(tmp_path):
     half.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(MediaError, match=r"^half\.jxl is damaged or cut short"):
         load_photo(half)
+
+
+def jxl_head(width: int, height: int) -> bytes:
+    """A codestream's mark and SizeHeader, both lengths in 30 bits, and nothing behind them."""
+    bits = 0b110 | (height - 1) << 3 | 0 << 33 | 0b11 << 36 | (width - 1) << 38
+    return b"\xff\x0a" + bits.to_bytes(9, "little")
+
+
+def boxed(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content) + 8) + kind + content
+
+
+def test_the_size_of_a_jpeg_xl_picture_is_read_from_its_header(tmp_path):
+    container = b"\0\0\0\x0cJXL \r\n\x87\n" + boxed(b"ftyp", b"jxl \0\0\0\0jxl ") + boxed(b"Exif", bytes(5000))
+    head = jxl_head(70_000, 90_001)
+    for data in (head, container + boxed(b"jxlc", head), container + boxed(b"jxlp", bytes(4) + head)):
+        assert jxl.size(io.BytesIO(data)) == (70_000, 90_001)
+    for data in (b"", b"\xff\x0a", container, container + boxed(b"jxlc", b"none"), b"\xff\xd8\xff"):
+        assert jxl.size(io.BytesIO(data)) is None
+    for size in ((8, 8), (640, 480), (1921, 1080), (200, 100), (9000, 7)):
+        path = jxl_photo(tmp_path / "photo.jxl", Image.new("RGB", size))
+        with path.open("rb") as file:
+            assert jxl.size(file) == size
+
+
+def test_a_jpeg_xl_bomb_is_refused_before_its_pixels_are_decoded(tmp_path):
+    pytest.importorskip("pillow_jxl", reason="the extra `jxl` is not installed")
+    path = tmp_path / "bomb.jxl"
+    path.write_bytes(jxl_head(100_000, 100_000) + bytes(200))
+    with pytest.raises(
+        MediaError, match=r"^bomb\.jxl is larger than .* megapixels"
+    ):  # decoding it would find it damaged
+        load_photo(path)
 
 
 @pytest.mark.parametrize("head", [b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"])

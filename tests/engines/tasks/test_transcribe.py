@@ -11,8 +11,9 @@ import pytest
 from engines.decoding import Hypothesis
 from engines.encoder import MediaEncoder
 from engines.errors import MediaError
+from engines.media import load_sound
 from engines.media.segment import SpeechChunk
-from engines.protocol import RATE_HZ, Clip, Sound, TranscribeRequest, TranscribeResult, Word, run
+from engines.protocol import RATE_HZ, Clip, Pause, Segment, Sound, TranscribeRequest, TranscribeResult, Word, run
 from engines.tasks import transcribe
 from tests.conftest import SAMPLES, tone, write_photo, write_sound
 
@@ -134,6 +135,30 @@ def test_the_built_in_model_writes_down_a_spoken_sample_and_nothing_about_noise(
     result = run(builtin, TranscribeRequest(media=spoken))
     assert isinstance(result, TranscribeResult) and result.end == "finished" and result.language == "en"
     assert "dog" in result.text.lower() and result.segments[0].words
+
+
+def test_between_speech_the_built_in_model_hears_music_and_silence(builtin):
+    spoken, music = (load_sound(SAMPLES / name).samples for name in ("query.wav", "music.mp3"))
+    quiet = np.zeros(7 * RATE_HZ, np.float32)
+    sound = np.concatenate([spoken, quiet, music, spoken])
+    result = run(builtin, TranscribeRequest(media=Sound(sound)))
+    assert isinstance(result, TranscribeResult) and len(result.segments) >= 2
+    silence, tune = (
+        max(result.pauses, key=lambda p: (p.heard == h) * (p.end_s - p.start_s)) for h in ("silence", "music")
+    )
+    assert silence.heard == "silence" and silence.end_s - silence.start_s > 5.0
+    assert tune.heard == "music" and tune.end_s - tune.start_s > 8.0
+    spoken_s = len(spoken) / RATE_HZ
+    assert spoken_s - 1.0 < silence.start_s < silence.end_s < spoken_s + 8.0 < tune.end_s < len(sound) / RATE_HZ
+
+
+def test_pauses_lie_between_the_segments_of_a_chunk_and_go_on_over_a_cut():
+    chunk = SpeechChunk(10.0, np.zeros(10 * RATE_HZ, np.float32))
+    segments = [Segment(8.0, 11.5, "a"), Segment(12.0, 13.0, "b"), Segment(15.0, 16.0, "c")]
+    pauses = list(transcribe.pauses_in(chunk, segments))
+    assert pauses == [Pause(13.0, 15.0, "silence"), Pause(16.0, 20.0, "silence")]
+    after = Pause(20.0, 30.0, "silence"), Pause(30.0, 40.0, "other")
+    assert transcribe.joined_pauses((*pauses, *after)) == (pauses[0], Pause(16.0, 30.0, "silence"), after[1])
 
 
 # --- repetition, languages, confidence ----------------------------------------------------------------------------
