@@ -198,3 +198,15 @@ def test_the_page_fits_a_phone_in_chinese_in_the_dark(pocket):
     assert pocket.width() <= 390
     assert "__i18n__" not in page.inner_text("body") and "ui.teach" not in page.inner_text("body")
     delete_first(pocket)
+
+
+def test_several_photos_are_taken_at_one_press_and_a_camera_that_is_not_allowed_is_said(teaching):
+    page = teaching.page
+    page.locator("#teach-record > button").click()
+    page.context.grant_permissions(["microphone", "camera"])
+    page.locator("[data-burst]").click()
+    count_is(teaching, "#teach-tiles-1 .tile", 8)
+    page.wait_for_selector("[data-burst]:enabled")
+    page.evaluate("navigator.mediaDevices.getUserMedia = async () => { throw new Error('not allowed') }")
+    page.locator("[data-burst]").click()
+    assert "The camera cannot be used" in page.locator("#teach-burst [data-problem]").inner_text()

@@ -17,7 +17,7 @@ from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, tidy
 from studio import components, stream
 from studio.hardening import uploaded
 from studio.i18n import label, page_language, text
-from studio.label_store import Draft
+from studio.label_store import Draft, UploadedFile
 from studio.state import AppState
 from studio.tabs.teach import view
 from studio.tabs.teach.logic import TAB, inspect, open_set, recognise_files, spread_lines, teach_rows
@@ -27,6 +27,9 @@ NEW = "new"
 SAMPLE_KINDS = ("clip", "photo", "sound")
 EXAMPLE = ("dog.jpg", "horses.jpg", "coffee.jpg")
 """Samples that fill the rows of the built-in example; some sample clips show the same things."""
+
+N_BURST = 8
+"""Photos that are taken at one press, in two seconds, so that what is held up can be turned meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Teach:
-    """The widgets of the panel. asking: visible once a set is active. halt: stops the recognition."""
+    """The widgets of the panel. burst: takes several photos at one press. asking: visible once a set is active. halt:
+    stops the recognition."""
 
     sets: gr.HTML
     name: gr.Textbox
@@ -49,6 +53,7 @@ class Teach:
     example: gr.Button
     target: gr.Radio
     camera: gr.Image
+    burst: gr.HTML
     microphone: gr.Audio
     run: gr.Button
     stop: gr.Button
@@ -116,7 +121,7 @@ def create_ui(state: AppState) -> Teach:
                 more = components.button("teach-more", "ui.teach.more", min_width=120)
                 there = bool(_examples(state))
                 example = components.button("teach-example", "ui.teach.example", min_width=120, visible=there)
-            target, camera, microphone = _recorder()
+            target, camera, burst, microphone = _recorder()
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
         with gr.Column(scale=7, elem_classes="split-result"):
@@ -127,7 +132,7 @@ def create_ui(state: AppState) -> Teach:
                 halt = components.button("teach-halt", "ui.stop", elem_classes="stop", visible=False, scale=0)
             result = components.result_card(TAB, view.empty())
     return Teach(
-        sets, name, rows, more, example, target, camera, microphone, run, stop, seen, drop, samples, halt, result
+        sets, name, rows, more, example, target, camera, burst, microphone, run, stop, seen, drop, samples, halt, result
     )
 
 
@@ -141,7 +146,7 @@ def _row(n: int) -> Row:
     return Row(frame, box, tiles)
 
 
-def _recorder() -> tuple[gr.Radio, gr.Image, gr.Audio]:
+def _recorder() -> tuple[gr.Radio, gr.Image, gr.HTML, gr.Audio]:
     with gr.Accordion(label("ui.teach.record"), open=False, elem_id="teach-record", elem_classes="options"):
         target = components.radio("teach-target", "ui.teach.target", _targets(MIN_LABELS), "1")
         with gr.Row(elem_classes="pair"):
@@ -152,7 +157,10 @@ def _recorder() -> tuple[gr.Radio, gr.Image, gr.Audio]:
             microphone = gr.Audio(
                 sources=["microphone"], label=label("ui.teach.microphone"), elem_id="teach-microphone", **common
             )
-    return target, camera, microphone
+        burst = components.html(
+            "teach-burst", view.burst(N_BURST), script=components.javascript("burst.js").replace("MOST", str(N_BURST))
+        )
+    return target, camera, burst, microphone
 
 
 def _targets(n_rows: int) -> list[tuple[Any, str]]:
@@ -303,19 +311,30 @@ def _wire_recorder(state: AppState, page: Teach) -> None:
         session, ready = stream.session_of(request), dict.fromkeys(recorders)
         with stream.toast(request):
             files = [inspect(state, Path(path)) for path in map(stream.widget_value, values) if path is not None]
-        if target == NEW and files:
-            for updates in page.show_frames(recognise_files(state, session, files), state, session, page.halt):
-                yield {**updates, **ready}
-        elif files:
+        if not files:
+            yield {page.more: gr.skip()}
+        for updates in taken(session, target, files) if files else ():
+            yield {**updates, **ready}
+
+    def act_burst(event: gr.EventData, request: gr.Request, target: str) -> Iterator[dict[Any, Any]]:
+        with stream.toast(request):
+            paths, n_lost = uploaded_files(event)
+            files = [inspect(state, path) for path in paths]
+        yield from taken(stream.session_of(request), target, files, n_lost)
+
+    def taken(session: str, target: str, files: list[UploadedFile], n_lost: int = 0) -> Iterator[dict[Any, Any]]:
+        if target == NEW:
+            frames = recognise_files(state, session, files, n_lost)
+            yield from page.show_frames(frames, state, session, page.halt)
+        else:
             draft, n = state.label_store.draft(session), int(target) - 1
             n_over = draft.add(n, files)
-            yield {**ready, page.rows[n].tiles: view.tiles(draft.row(n), n_over)}
-        else:
-            yield {page.more: gr.skip()}
+            yield {page.rows[n].tiles: view.tiles(draft.row(n), n_lost + n_over)}
 
     outputs = [*recorders, *(row.tiles for row in page.rows), page.more, *page.running]
     for part in recorders:
         part.input(act_record, [page.target, *recorders], outputs, **stream.UNPROCESSED, **SLOW)
+    page.burst.bring(act_burst, page.target, outputs, **EACH, **SLOW)
 
 
 def uploaded_files(event: gr.EventData) -> tuple[list[Path], int]:

@@ -55,6 +55,16 @@ def drop_area(key: str) -> str:
     return views.place(f'<span class="place-said">{both(key)}</span>', f' accept="{ACCEPT}"')
 
 
+def burst(n: int) -> str:
+    """A button that takes `n` photos one after the other, with the camera's picture meanwhile."""
+    return (
+        f'<div class="burst"><button type="button" class="chip" data-burst>{both("ui.teach.burst", n=n)}</button>'
+        '<span class="quiet number" data-count aria-live="polite"></span>'
+        "<video data-picture muted playsinline hidden></video>"
+        f'<p class="row-note" role="alert" data-problem hidden>{both("ui.teach.burst.problem")}</p></div>'
+    )
+
+
 # --- saved label sets ----------------------------------------------------------------------------------------------
 
 
