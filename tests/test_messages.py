@@ -52,6 +52,7 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
 PASSED_ON = {
     "engines/errors.py": "prefixes the key of an error",
     "engines/index/history.py": "makes a kept message again",
+    "engines/cli/process.py": "takes a refused request for wrong usage",
     "engines/hosts/openai_client.py": "takes key and sentence from its table",
     "engines/media/refusals.py": "takes key and sentence from its table",
     "engines/media/child.py": "makes the error of another process again",

@@ -16,6 +16,7 @@ from engines.cli import process
 from engines.cli.inputs import Input, gathered, is_path, language, media_in, named, passed_over
 from engines.cli.models import open_for
 from engines.cli.outputs import Output, Render, add_output_options
+from engines.cli.process import WrongUsage, usage
 from engines.cli.progress import Meter
 from engines.errors import MediaError, RequestError, UserError
 from engines.folders import Stamp, looks
@@ -62,7 +63,7 @@ def caption(options: argparse.Namespace) -> int:
     def request(path: Path) -> CaptionRequest:
         return CaptionRequest(media=path, language=options.language, track=options.track)
 
-    with process.usage():  # a wrong language is said before a model is opened
+    with usage():  # a wrong language is said before a model is opened
         request(Path())
     return over_files(options, lambda host, source: host.stream(request(source.path)), ("caption",), {"txt": _text})
 
@@ -87,10 +88,10 @@ def transcribe(options: argparse.Namespace) -> int:
     def ask(host: Host, source: Input) -> Iterator[Result]:
         return host.stream(_transcription(options, source.path))
 
-    with process.usage():
+    with usage():
         _transcription(options, Path())
     if options.text in ("translation", "both") and options.translate_to is None:
-        raise process.WrongUsage("cli_text", "--text {text} needs a language; add --translate-to.", text=options.text)
+        raise WrongUsage("cli_text", "--text {text} needs a language; add --translate-to.", text=options.text)
     text: subtitles.Text = options.text or ("original" if options.translate_to is None else "translation")
 
     def written_as(form: subtitles.Format) -> Render:
@@ -106,7 +107,7 @@ def transcribe(options: argparse.Namespace) -> int:
     if options.watch is not None:
         return _watch(options, ask, tasks, renders)
     if not options.files:
-        raise process.WrongUsage("cli_no_files", "Name files to transcribe, or a folder to watch with --watch.")
+        raise WrongUsage("cli_no_files", "Name files to transcribe, or a folder to watch with --watch.")
     return over_files(options, ask, tasks, renders)
 
 
@@ -138,7 +139,7 @@ def ask(options: argparse.Namespace) -> int:
             track=options.track,
         )
 
-    with process.usage():
+    with usage():
         request(Path())
     return over_files(options, lambda host, source: host.stream(request(source.path)), ("ask",), {"txt": _answer})
 
@@ -158,7 +159,7 @@ def embed(options: argparse.Namespace) -> int:
              if word != "-" and not is_path(word)}  # fmt: skip
     words = [word for word in options.inputs if word not in texts.values()] + options.file
     if not (texts or words):
-        raise process.WrongUsage("cli_no_inputs", "Name a text or a file.")
+        raise WrongUsage("cli_no_inputs", "Name a text or a file.")
 
     def ask(host: Host, source: Input) -> Iterator[Result]:
         return host.stream(EmbedRequest(media=texts.get(source, source.path), against=options.against))
@@ -257,7 +258,7 @@ def _suffixes(task: str) -> frozenset[str]:
 def _watch(options: argparse.Namespace, ask: Ask, tasks: Sequence[str], renders: dict[str, Render]) -> int:
     """Transcribe what lies in a folder and what arrives there, until Ctrl-C ends it."""
     if options.files:
-        raise process.WrongUsage("cli_watch_files", "Name either files or a folder to watch, not both.")
+        raise WrongUsage("cli_watch_files", "Name either files or a folder to watch, not both.")
     if not options.watch.is_dir():
         raise RequestError("cli_watch", "There is no folder {path} to watch.", path=options.watch)
     output = Output(options, renders, 2)

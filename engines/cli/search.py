@@ -11,10 +11,10 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from engines.cli import process
 from engines.cli.inputs import is_path, named, passed_over
 from engines.cli.models import open_for, routes_of
 from engines.cli.outputs import plain, print_json, write_whole
+from engines.cli.process import WrongUsage, usage
 from engines.cli.progress import Meter
 from engines.errors import MediaError, RequestError
 from engines.protocol import (
@@ -52,7 +52,7 @@ def index_arguments(sub: argparse.ArgumentParser) -> None:
 
 def index(options: argparse.Namespace) -> int:
     if options.workers is not None and options.workers < 1:
-        raise process.WrongUsage("cli_workers", "{n} workers read nothing; choose 1 or more.", n=options.workers)
+        raise WrongUsage("cli_workers", "{n} workers read nothing; choose 1 or more.", n=options.workers)
     request = IndexRequest(folder=options.folder, collection=options.collection, prune=options.prune)
     if options.ray is None and options.workers in (None, 1):
         with closing(open_for(options, "search")) as host:
@@ -118,7 +118,7 @@ def search_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def search(options: argparse.Namespace) -> int:
-    with process.usage():
+    with usage():
         terms = (*terms_of(options.query), *(Term(_query_file(name)) for name in options.file))
         request = SearchRequest(
             query=terms[0].media if len(terms) == 1 and terms[0].weight == 1.0 else terms,
@@ -241,7 +241,7 @@ def map_arguments(sub: argparse.ArgumentParser) -> None:
 
 def map_collection(options: argparse.Namespace) -> int:
     kinds = frozenset(kind.strip() for kind in options.kinds.split(",") if kind.strip())
-    with process.usage():
+    with usage():
         request = MapRequest(collection=options.collection, kinds=kinds, n_most=options.most)
     with closing(open_for(options, "search")) as host:
         result = _last(options, host.stream(request))
@@ -278,7 +278,7 @@ def duplicates(options: argparse.Namespace) -> int:
     from engines.index import Collection, open_collection
 
     if not 0.0 < options.threshold <= 1.0:
-        raise process.WrongUsage("cli_threshold", "The threshold is {value:g}; choose 0 to 1.", value=options.threshold)
+        raise WrongUsage("cli_threshold", "The threshold is {value:g}; choose 0 to 1.", value=options.threshold)
     with open_collection(options.collection) as collection:
         if not isinstance(collection, Collection):
             raise RequestError("cli_duplicates", "Duplicates are found in collections in a file only.")

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from engines import subtitle_files
-from engines.cli import process
 from engines.cli.inputs import Input, is_path, language
 from engines.cli.media import over_files
 from engines.cli.outputs import add_output_options
+from engines.cli.process import usage
 from engines.errors import MediaError, RequestError
 from engines.protocol import LANGUAGES, Host, Progress, Result, TranslateRequest, TranslateResult
 from engines.text import language_of
@@ -38,7 +38,7 @@ def translate_arguments(sub: argparse.ArgumentParser) -> None:
 
 def translate(options: argparse.Namespace) -> int:
     """Subtitles are translated cue by cue, and written as NAME.LANGUAGE.srt where a folder is named."""
-    with process.usage():
+    with usage():
         TranslateRequest(
             text="?", source=options.source or ("en" if options.target != "en" else "de"), target=options.target
         )

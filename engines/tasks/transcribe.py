@@ -22,9 +22,9 @@ from engines.align import align, end_of_text, spelt, spoken_words
 from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import SPEECH_THRESHOLD, TOKEN_S, MediaEncoder, check_length
 from engines.errors import MediaError, Message
-from engines.media.loudness import is_quiet
+from engines.media.loudness import QUIET_RMS, STEP_S, loudness
 from engines.media.music import is_music
-from engines.media.segment import SpeechChunk, speech_chunks, trim
+from engines.media.segment import MARGIN_S, SpeechChunk, speech_chunks, trim
 from engines.model.fusion import Memory, Stream
 from engines.protocol import (
     RATE_HZ,
@@ -164,9 +164,28 @@ def pauses_in(chunk: SpeechChunk, segments: Sequence[Segment]) -> Iterator[Pause
     for start_s, end_s in [*((segment.start_s, segment.end_s) for segment in segments), (chunk.end_s, chunk.end_s)]:
         if start_s - at_s >= PAUSE_S:
             first, last = (round((edge_s - chunk.start_s) * RATE_HZ) for edge_s in (at_s, start_s))
-            samples = chunk.samples[first:last]
-            yield Pause(at_s, start_s, "silence" if is_quiet(samples) else "music" if is_music(samples) else "other")
+            yield from _heard_in(SpeechChunk(at_s, chunk.samples[first:last]))
         at_s = max(at_s, end_s)
+
+
+def _heard_in(part: SpeechChunk) -> Iterator[Pause]:
+    """What is heard in a stretch without speech: silence of `PAUSE_S` or longer at its ends, and the rest between."""
+    is_loud = loudness(part.samples) >= QUIET_RMS
+    margin = round(MARGIN_S / STEP_S)  # a word ends a little after its time
+    is_loud[:margin] = is_loud[-margin:] = False
+    loud_s = np.flatnonzero(is_loud) * STEP_S
+    if len(loud_s) == 0:
+        yield Pause(part.start_s, part.end_s, "silence")
+        return
+    start_s, end_s = part.start_s + float(loud_s[0]), part.start_s + float(loud_s[-1]) + STEP_S
+    start_s = start_s if start_s - part.start_s >= PAUSE_S else part.start_s
+    end_s = end_s if part.end_s - end_s >= PAUSE_S else part.end_s
+    if start_s > part.start_s:
+        yield Pause(part.start_s, start_s, "silence")
+    first, last = (round((edge_s - part.start_s) * RATE_HZ) for edge_s in (start_s, end_s))
+    yield Pause(start_s, end_s, "music" if is_music(part.samples[first:last]) else "other")
+    if end_s < part.end_s:
+        yield Pause(end_s, part.end_s, "silence")
 
 
 def joined_pauses(pauses: Sequence[Pause]) -> tuple[Pause, ...]:

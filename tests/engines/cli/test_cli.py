@@ -125,7 +125,6 @@ def test_a_host_that_does_not_open_is_one_sentence(folder, capsys):
         ("duplicates gone.db --threshold 7", "The threshold is 7; choose 0 to 1."),
         ("caption a.jpg --model sing=whisper", "No task is called 'sing'; known are "),
         ("map my.db --kinds smell", "Unknown kinds smell; known are photo, sound, speech, clip, text."),
-        ("search my.db dog --near here", "'here' is no place; write LAT,LON or LAT,LON,KM in degrees."),
         ("history show one", "'one' is no id of a result; `history` lists them."),
     ],
 )

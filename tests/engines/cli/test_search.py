@@ -136,7 +136,7 @@ def test_half_a_query_is_one_sentence(words, said):
 )
 def test_a_search_that_makes_no_sense_is_one_sentence(words, said, command, capsys):
     code, requests, _ = command(*words.split())
-    assert code == 1 and not requests and capsys.readouterr().err == said + "\n"
+    assert code == 2 and not requests and capsys.readouterr().err == said + "\n"
 
 
 # --- forms -------------------------------------------------------------------------------------------------------

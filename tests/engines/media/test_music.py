@@ -47,7 +47,7 @@ NOT_MUSIC = {
     "mains hum": tones(50.0, 100.0, 150.0),
     "a chord that is held": tones(261.6, 329.6, 392.0),
     "noise": (0.1 * np.random.default_rng(0).standard_normal(8 * RATE_HZ)).astype(np.float32),
-    "a siren": (0.2 * np.sin(2 * np.pi * 800 * TIME_S + 190 * np.sin(np.pi * TIME_S))).astype(np.float32),
+    "a siren": (0.2 * np.sin(2 * np.pi * 800 * TIME_S + 600 * np.sin(np.pi * TIME_S))).astype(np.float32),
     "a moment": tune()[: RATE_HZ // 2],
 }
 

@@ -1,0 +1,1 @@
+"""What is an embedding: words and samples as points, with what lies nearest to each."""
