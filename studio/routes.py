@@ -78,8 +78,9 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Finding
         now = downloads.result(name)
         if now is not None and now != result:
             recorder.correct(asked.get("entry"), now)
-        is_spoken = isinstance(now, TranscribeResult)
-        return {"html": view.rows(now.segments, now.pauses, now.duration_s) if is_spoken else ""}
+        if isinstance(now, TranscribeResult):
+            return {"html": view.rows(now.segments, now.pauses, now.duration_s)}
+        return {"html": ""}
 
     @app.get("/studio/save/{name}.{form}")
     def save(name: str, form: str, texts: subtitles.Text | None = None) -> Response:

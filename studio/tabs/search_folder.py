@@ -22,7 +22,6 @@ from studio.i18n import both, label, sentence
 from studio.state import AppState
 from studio.watches import FolderWatch, Seen
 
-
 SEEN_JS = "element.setAttribute('role', 'status');"
 """A screen reader reads out what a watch has seen when it changes."""
 UPDATE_JS = "(on) => { if (on) document.querySelector('#search-update').click(); }"
@@ -115,8 +114,8 @@ def wire(
             return {**watched(None), choice.seen: _problem(error)}
         folder = collection.folder
         if on:
-            is_indexed = partial(holds, collection)
-            state.watches.add(folder, lambda: FolderWatch(collection, state.host, is_indexed, note, stream.calm))
+            begin = partial(FolderWatch, collection, state.host, partial(holds, collection), note, stream.as_user_error)
+            state.watches.add(folder, begin)
         else:
             state.watches.remove(folder)
         return watched(typed)

@@ -50,7 +50,7 @@ def begin(collection) -> Iterator[Callable[..., FolderWatch]]:
     begun = FolderWatches()
 
     def begin(host, *, is_indexed=lambda: True, note=lambda result: None) -> FolderWatch:
-        made = FolderWatch(collection, host, is_indexed, note, stream.calm, look_s=LOOK_S)
+        made = FolderWatch(collection, host, is_indexed, note, stream.as_user_error, look_s=LOOK_S)
         begun.add(collection.folder, lambda: made)
         return made
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from engines import Cancel, EmbedRequest, EmbedResult, Progress, RequestError
 from studio import components, stream, views
-from studio.i18n import label
 from studio.state import AppState, Sample
-from studio.stream import MODEL, PRIVATE
 from studio.tabs.embedding import view
 from studio.tabs.embedding.view import Thing
 
@@ -46,18 +43,16 @@ def create_ui(state: AppState) -> Embedding:
                 "embedding-words", "ui.embedding.words", value="\n".join(WORDS), lines=7, max_lines=N_LINES
             )
             offered = offered_samples(state)
-            samples = gr.CheckboxGroup(
+            samples = components.checkboxes(
+                "embedding-samples",
+                "ui.embedding.samples",
                 [(_title(sample), sample.file_id) for sample in offered],
                 value=[sample.file_id for sample in offered if sample.path.name in FIRST],
-                label=label("ui.embedding.samples"),
-                elem_id="embedding-samples",
-                elem_classes="choice",
-                interactive=True,
             )
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
         with gr.Column(scale=7, elem_classes="split-result"):
-            result = components.result_card(TAB, view.empty())
+            result = components.result_card(TAB, views.empty(TAB))
     return Embedding(words, samples, run, stop, result)
 
 
@@ -89,7 +84,7 @@ def asked(state: AppState, words: str | None, chosen: Sequence[str]) -> list[tup
 def wire(state: AppState, page: Embedding) -> None:
     """Attach the events."""
 
-    def act_embed(request: gr.Request, words: str, chosen: list[str]) -> Iterator[dict[Any, Any]]:
+    def embed(session: str, _language: str, words: str | None, chosen: Sequence[str]) -> stream.Frames:
         def steps(cancel: Cancel) -> stream.Frames:
             began_s, things = time.monotonic(), list[Thing]()
             wanted = asked(state, words, chosen)
@@ -104,8 +99,7 @@ def wire(state: AppState, page: Embedding) -> None:
             info = state.host.serving(EmbedRequest).info
             yield view.shown(things, info, time.monotonic() - began_s), False
 
-        frames = stream.run(state, stream.session_of(request), TAB, steps)
-        yield from stream.updates(frames, page.result, page.stop, page.run)
+        return stream.run(state, session, TAB, steps)
 
-    page.run.click(act_embed, [page.words, page.samples], [page.result, page.run, page.stop], **MODEL, **PRIVATE)
+    stream.wire_frames([page.run.click], embed, [page.words, page.samples], page)
     stream.wire_stop(state, TAB, page.stop)

@@ -25,11 +25,6 @@ class Thing:
     vector: np.ndarray
 
 
-def empty() -> str:
-    """What stands there before a run."""
-    return views.nothing("ui.embedding.empty")
-
-
 def shown(things: Sequence[Thing], info: HostInfo, seconds: float) -> str:
     """The points, each joined to the nearest other, and the list of what is nearest to each."""
     likeness = cosines(np.stack([thing.vector for thing in things]))
