@@ -238,7 +238,7 @@ def test_a_watched_folder_is_indexed_by_itself_until_the_switch_is_turned_off(re
     page.locator("#search-watch input").check()
     assert "1 entry is ready" in reading.result("search", "done")  # what lies there is indexed at once
     write_photo(tmp_path / "second.png", photo)
-    page.wait_for_selector("#search-watched[role=status] :text('2 entries now')")
+    page.wait_for_selector("#search-watched [role=status] :text('2 entries now')")
     page.fill("#search-text textarea", "something red")
     page.locator("#search-run").click()
     page.wait_for_selector("#search-result .result-card:has-text('second.png')")

@@ -207,6 +207,6 @@ def test_several_photos_are_taken_at_one_press_and_a_camera_that_is_not_allowed_
     page.locator("[data-burst]").click()
     count_is(teaching, "#teach-tiles-1 .tile", 8)
     page.wait_for_selector("[data-burst]:enabled")
-    page.evaluate("navigator.mediaDevices.getUserMedia = async () => { throw new Error('not allowed') }")
+    page.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('not allowed')) }")
     page.locator("[data-burst]").click()
     assert "The camera cannot be used" in page.locator("#teach-burst [data-problem]").inner_text()

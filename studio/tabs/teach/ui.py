@@ -334,7 +334,8 @@ def _wire_recorder(state: AppState, page: Teach) -> None:
     outputs = [*recorders, *(row.tiles for row in page.rows), page.more, *page.running]
     for part in recorders:
         part.input(act_record, [page.target, *recorders], outputs, **stream.UNPROCESSED, **SLOW)
-    page.burst.bring(act_burst, page.target, outputs, **EACH, **SLOW)
+    seen = [*(row.tiles for row in page.rows), *page.running]
+    page.burst.bring(act_burst, page.target, seen, **EACH, **SLOW)
 
 
 def uploaded_files(event: gr.EventData) -> tuple[list[Path], int]:
