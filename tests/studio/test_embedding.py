@@ -65,7 +65,7 @@ class Page:
             embedding.wire(state, self.widgets)
 
     def run(self, words: str, chosen: list[str]) -> list[Any]:
-        (act,) = [fn.fn for fn in self.blocks.fns.values() if fn.name == "embed"]
+        (act,) = [fn.fn for fn in self.blocks.fns.values() if fn.name == "act_embed"]
         assert act is not None
         return [update[self.widgets.result] for update in act(ME, words, chosen)]
 

@@ -84,7 +84,7 @@ def asked(state: AppState, words: str | None, chosen: Sequence[str]) -> list[tup
 def wire(state: AppState, page: Embedding) -> None:
     """Attach the events."""
 
-    def embed(session: str, _language: str, words: str | None, chosen: Sequence[str]) -> stream.Frames:
+    def act_embed(session: str, _language: str, words: str | None, chosen: Sequence[str]) -> stream.Frames:
         def steps(cancel: Cancel) -> stream.Frames:
             began_s, things = time.monotonic(), list[Thing]()
             wanted = asked(state, words, chosen)
@@ -101,5 +101,5 @@ def wire(state: AppState, page: Embedding) -> None:
 
         return stream.run(state, session, TAB, steps)
 
-    stream.wire_frames([page.run.click], embed, [page.words, page.samples], page)
+    stream.wire_frames([page.run.click], act_embed, [page.words, page.samples], page)
     stream.wire_stop(state, TAB, page.stop)
