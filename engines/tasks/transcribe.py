@@ -22,9 +22,8 @@ from engines.align import align, end_of_text, spelt, spoken_words
 from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import SPEECH_THRESHOLD, TOKEN_S, MediaEncoder, check_length
 from engines.errors import MediaError, Message
-from engines.media.loudness import QUIET_RMS, STEP_S, loudness
 from engines.media.music import is_music
-from engines.media.segment import MARGIN_S, SpeechChunk, speech_chunks, trim
+from engines.media.segment import MARGIN_S, QUIET_RMS, STEP_S, SpeechChunk, loudness, speech_chunks, trim
 from engines.model.fusion import Memory, Stream
 from engines.protocol import (
     RATE_HZ,
