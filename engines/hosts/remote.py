@@ -219,11 +219,12 @@ class _Stop(Cancel):
     """Set when a request is stopped, or its host is closed."""
 
     def __init__(self, asked: Cancel | None, closing: threading.Event) -> None:
-        self._asked, self._event = asked, closing
+        super().__init__("" if asked is None else asked.client)
+        self._asked, self._closing = asked, closing
 
     @property
     def is_set(self) -> bool:
-        return self._event.is_set() or (self._asked is not None and self._asked.is_set)
+        return self._closing.is_set() or (self._asked is not None and self._asked.is_set)
 
 
 class RemoteHost:
