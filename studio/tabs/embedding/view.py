@@ -50,7 +50,7 @@ def _map(things: Sequence[Thing], places: np.ndarray, near: np.ndarray) -> str:
         for n, (m, *_) in enumerate(near)
     )
     points = "".join(
-        f'<span class="embedding-point" style="left:{x:.1f}%;top:{y:.1f}%">{theme.kind_mark(thing.kind)} '
+        f'<span class="embedding-point" style="--x:{x:.1f}%;top:{y:.1f}%">{theme.kind_mark(thing.kind)} '
         f"{spans(*thing.names)}</span>"
         for thing, (x, y) in zip(things, at, strict=True)
     )
