@@ -40,15 +40,16 @@ from studio.hardening import explain_errors, restrict_uploads
 from studio.history_recorder import HistoryRecorder
 from studio.http_limits import Harden, HeadTimer
 from studio.i18n import both, label
-from studio.label_store import LabelStore
 from studio.registry import DownloadRegistry
 from studio.sharing import Lock, is_loopback, new_password, open_tunnel, stay_offline
 from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
-from studio.tabs import caption, history, search, video
+from studio.tabs import caption, history, video
 from studio.tabs.lab import ui as lab
 from studio.tabs.models import ui as models
 from studio.tabs.panel import Panel
+from studio.tabs.search import ui as search
 from studio.tabs.speech import ui as speech
+from studio.tabs.teach.label_store import LabelStore
 
 MAX_CONNECTIONS = 512
 """Connections at once; more are answered 503. A browser holds about six."""

@@ -15,9 +15,10 @@ from engines.index.history import History
 from engines.lab import Findings
 from engines.lab.label_export import exported
 from engines.lab.label_store import slug
-from studio import exports, map_view
+from studio import exports
 from studio.history_recorder import HistoryRecorder
 from studio.registry import DownloadRegistry, Registry
+from studio.tabs.search import map_view
 from studio.tabs.speech import edits, view
 from studio.thumbnails import MOST_WAVE_S, N_BARS, thumbnail, wave_svg, whole_wave
 

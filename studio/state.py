@@ -13,9 +13,9 @@ from engines.paths import ASSETS
 from studio.collections import CollectionStore
 from studio.followed import FollowedRun
 from studio.history_recorder import HistoryRecorder
-from studio.label_store import LabelStore
 from studio.registry import N_RUNS, N_SESSIONS, ChatHistory, DownloadRegistry, Registry
-from studio.watches import FolderWatches
+from studio.tabs.search.watches import FolderWatches
+from studio.tabs.teach.label_store import LabelStore
 
 SAMPLES = ASSETS / "samples"
 EVERYTHING = ""

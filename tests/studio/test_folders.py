@@ -10,7 +10,7 @@ import pytest
 from engines import RequestError
 from studio import folders
 from studio.app import build
-from studio.tabs import search_folder
+from studio.tabs.search import folder as search_folder
 
 
 @pytest.fixture

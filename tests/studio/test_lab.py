@@ -112,7 +112,7 @@ def test_the_owner_may_learn_from_a_folder_and_a_visitor_may_not(state, visitor)
 @pytest.mark.slow
 def test_the_page_is_laid_out_without_loading_torch():
     program = (
-        "import studio.app, studio.lessons as lessons, sys; lessons.lesson('fusion', 'en'); "
+        "import studio.app, studio.tabs.lab.lessons as lessons, sys; lessons.lesson('fusion', 'en'); "
         "print('torch' in sys.modules)"
     )
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

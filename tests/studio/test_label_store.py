@@ -6,8 +6,8 @@ import pytest
 
 from engines import RequestError, UserError
 from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, Example, LabelSet
-from studio.label_store import MEDIA, Draft, LabelStore, UploadedFile
 from studio.registry import N_SESSIONS
+from studio.tabs.teach.label_store import MEDIA, Draft, LabelStore, UploadedFile
 
 
 def dropped(name: str) -> UploadedFile:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from studio import lessons
+from studio.tabs.lab import lessons
 
 LANGUAGES = ("en", "zh")
 
@@ -25,17 +25,17 @@ def test_a_lesson_shows_the_code_that_runs():
 
 
 def test_a_piece_of_code_says_where_it_stands():
-    piece = lessons.source("studio.lessons.Source")
+    piece = lessons.source("studio.tabs.lab.lessons.Source")
     lines = Path(lessons.__file__).read_text(encoding="utf-8").splitlines()
-    assert (piece.name, piece.file) == ("Source", "studio/lessons.py")
+    assert (piece.name, piece.file) == ("Source", "studio/tabs/lab/lessons.py")
     assert lines[piece.line - 1] == "@dataclass(frozen=True)" == piece.text.splitlines()[0]
 
 
 @pytest.mark.parametrize(
     ("name", "first"),
     [
-        ("studio.lessons.lesson", "@cache"),
-        ("studio.lessons.ROOT", "ROOT = "),
+        ("studio.tabs.lab.lessons.lesson", "@cache"),
+        ("studio.tabs.lab.lessons.ROOT", "ROOT = "),
         ("engines.background.FairQueue.turn", "@contextmanager"),
         ("engines.lab.base.EXPERIMENTS", "EXPERIMENTS: Mapping"),
     ],
@@ -45,7 +45,8 @@ def test_functions_methods_and_constants_can_be_shown(name, first):
 
 
 @pytest.mark.parametrize(
-    "name", ["nowhere.at.all", "studio.lessons.Gone", "engines.background.FairQueue.gone", "studio.lessons"]
+    "name",
+    ["nowhere.at.all", "studio.tabs.lab.lessons.Gone", "engines.background.FairQueue.gone", "studio.tabs.lab.lessons"],
 )
 def test_code_that_is_no_longer_there_is_noticed(name, tmp_path):
     with pytest.raises(LookupError, match=name.split(".")[0]):

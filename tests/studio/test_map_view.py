@@ -11,9 +11,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from engines import Hit, MapPoint, MapRequest, MapResult, SearchRequest, SearchResult, run
-from studio import exports, map_view, routes
+from studio import exports, routes
 from studio.history_recorder import HistoryRecorder
 from studio.registry import Registry
+from studio.tabs.search import map_view
 from tests.fake_host import FakeHost
 
 

@@ -11,7 +11,7 @@ from studio.app import build, open_state
 from studio.collections import CollectionRef
 from studio.components import MediaInput
 from studio.state import AppState
-from studio.tabs import search
+from studio.tabs.search import ui as search
 from tests.fake_host import FakeHost
 
 BOOK = CollectionRef("samples", Path("samples"), Path("samples.sqlite"))

@@ -8,9 +8,9 @@ import pytest
 from engines import EmbedRequest, Request, RequestError, Result
 from engines.lab.fewshot import Example, LabelSet
 from studio.app import open_state
-from studio.label_store import Draft, UploadedFile
 from studio.state import AppState
 from studio.tabs.teach import logic
+from studio.tabs.teach.label_store import Draft, UploadedFile
 from studio.tabs.teach.logic import TAB, open_set, recognise_files, spread_lines, teach_request
 from tests.fake_host import FakeHost, embed_by_name
 

@@ -7,8 +7,8 @@ import pytest
 from engines import MediaError, Progress, UserError
 from engines.lab.fewshot import Example, LabelSet, Prediction
 from engines.lab.label_store import Entry
-from studio.label_store import UploadedFile
 from studio.tabs.teach import view
+from studio.tabs.teach.label_store import UploadedFile
 
 WILD = "<b>&'\".jpg"
 VECTOR = np.ones(1, np.float32)

@@ -16,8 +16,8 @@ from engines.model import checkpoint
 from studio import stream
 from studio.collections import CollectionRef, CollectionStore
 from studio.state import SAMPLES
-from studio.tabs.search_folder import seen_html
-from studio.watches import FolderWatch, FolderWatches, Seen
+from studio.tabs.search.folder import seen_html
+from studio.tabs.search.watches import FolderWatch, FolderWatches, Seen
 from tests.conftest import write_photo
 from tests.fake_host import FakeHost
 

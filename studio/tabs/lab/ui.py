@@ -20,13 +20,13 @@ from engines.lab import EXPERIMENTS, Findings, LabRequest, Table, Watch, experim
 from studio import components, stream, views
 from studio.folders import existing_folder
 from studio.i18n import LANGUAGES, both, label
-from studio.lessons import lesson
 from studio.registry import Registry
 from studio.state import AppState
 from studio.stream import Frames
 from studio.tabs.embedding import ui as embedding
 from studio.tabs.lab import drawing, form, links, view, watching
 from studio.tabs.lab.form import FOLDER
+from studio.tabs.lab.lessons import lesson
 from studio.tabs.lab.watching import N_WATCHED, WatchedRun
 from studio.tabs.masking import ui as masking
 from studio.tabs.teach import ui as teach

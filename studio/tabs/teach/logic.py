@@ -15,10 +15,10 @@ from engines import Cancel, Cancelled, EmbedRequest, Host, Kind, MediaError, Pro
 from engines.lab.fewshot import LabelSet, TeachRequest, check_digest, recognise, recognise_file, teach, tidy
 from engines.lab.label_store import slug
 from studio import stream, views
-from studio.label_store import Draft, UploadedFile
 from studio.state import AppState
 from studio.stream import Frames
 from studio.tabs.teach import view
+from studio.tabs.teach.label_store import Draft, UploadedFile
 
 TAB = "teach"
 

@@ -17,9 +17,9 @@ from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, tidy
 from studio import components, stream
 from studio.hardening import uploaded
 from studio.i18n import label, page_language, text
-from studio.label_store import Draft, UploadedFile
 from studio.state import AppState
 from studio.tabs.teach import view
+from studio.tabs.teach.label_store import Draft, UploadedFile
 from studio.tabs.teach.logic import TAB, inspect, open_set, recognise_files, spread_lines, teach_rows
 
 NEW = "new"

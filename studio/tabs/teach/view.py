@@ -15,7 +15,7 @@ from engines.lab.fewshot import MAX_EXAMPLES, LabelSet, Prediction
 from engines.lab.label_store import Entry, slug
 from studio import theme, views
 from studio.i18n import both, sentence
-from studio.label_store import UploadedFile
+from studio.tabs.teach.label_store import UploadedFile
 
 ALIKE = ((0.75, "very"), (0.45, "quite"), (0.2, "little"), (-2.0, "hardly"))
 """The least cosine of each word for how alike two examples are."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from engines.paths import ASSETS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 LESSONS = ASSETS / "lessons"
 PLACE = re.compile(r"^\{\{([A-Za-z_][\w.]*)\}\}$", re.M)
 

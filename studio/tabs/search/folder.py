@@ -20,7 +20,7 @@ from studio.collections import FOLDER, CollectionRef
 from studio.folders import Level
 from studio.i18n import both, label, sentence
 from studio.state import AppState
-from studio.watches import FolderWatch, Seen
+from studio.tabs.search.watches import FolderWatch, Seen
 
 SEEN_JS = "element.setAttribute('role', 'status');"
 """A screen reader reads out what a watch has seen when it changes."""

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from engines import IndexRequest, IndexResult, MapRequest, MapResult, Request, Result, SearchResult, UserError
-from studio import cards, components, i18n, map_view, stream, views
+from studio import cards, components, i18n, stream, views
 from studio.collections import CollectionRef
 from studio.components import TEXT
 from studio.i18n import page_language
@@ -17,6 +17,7 @@ from studio.registry import Registry
 from studio.state import AppState
 from studio.stream import Job
 from studio.tabs.panel import Panel
+from studio.tabs.search import map_view
 
 WAYS = LIST, MAP, TIME = "list", "map", "time"
 """Ways to show a collection."""

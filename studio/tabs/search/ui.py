@@ -18,10 +18,10 @@ from studio.i18n import both, label, page_language
 from studio.registry import N_SESSIONS
 from studio.state import AppState
 from studio.stream import Job
-from studio.tabs import search_folder
 from studio.tabs.panel import Panel, wire_panel
-from studio.tabs.search_folder import FolderChoice
-from studio.tabs.search_map import LIST, WAYS, MapWiring, ShownBy, wire_map
+from studio.tabs.search import folder as search_folder
+from studio.tabs.search.folder import FolderChoice
+from studio.tabs.search.map import LIST, WAYS, MapWiring, ShownBy, wire_map
 
 TAB = "search"
 N_HITS = 12
