@@ -11,9 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -443,3 +445,32 @@ def test_a_fork_does_not_share_its_parents_child(clip_file):
             os._exit(0 if ok else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]) == 0
     assert media.probe(clip_file).kind == "clip" and the_child() is first
+
+
+def test_five_thumbnails_of_a_large_picture_at_once_share_a_bounded_memory(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("RGBA", (9400, 9400), (200, 30, 30, 128)).save(path)
+    most_bytes, is_done = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most_bytes
+        while not is_done.wait(0.02):
+            most_bytes = max(most_bytes, sum(map(resident_bytes, psutil.Process().children())))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        with ThreadPoolExecutor(5) as asking:
+            made = list(asking.map(lambda _: media.thumbnail(path), range(5)))
+    finally:
+        is_done.set()
+        watching.join()
+    assert all(one.jpeg is not None for one in made)
+    assert most_bytes < 3 * 2**30, "without the bound of the pool they take 7.8 GB"
+
+
+def resident_bytes(process: psutil.Process) -> int:
+    try:
+        return process.memory_info().rss
+    except psutil.Error:  # it has ended
+        return 0
