@@ -26,7 +26,8 @@ LANGUAGES = ("en", "de", "fr", "zh")
 """The languages the built-in model reads and writes, ISO 639-1."""
 
 RATE_HZ = 16_000
-"""Every sound inside the house is mono at this rate: Whisper's (Radford et al. 2022), where the towers start."""
+"""Sample rate of every decoded sound, which is mono: that of Whisper (Radford et al. 2022), whose encoder starts the
+sound tower."""
 
 Kind: TypeAlias = Literal["photo", "sound", "speech", "clip", "text"]
 KINDS: tuple[Kind, ...] = ("photo", "sound", "speech", "clip", "text")

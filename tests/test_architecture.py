@@ -27,7 +27,10 @@ from tests.conftest import write_photo
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BASE = ("engines.errors", "engines.metadata", "engines.paths", "engines.protocol", "engines.settings")
+BASE = (
+    "engines.errors", "engines.metadata", "engines.paths", "engines.protocol", "engines.settings",
+    "engines.tensor_files",
+)  # fmt: skip
 MEDIA = (*BASE, "engines.media")
 
 # What the page may use besides public names: work in threads, devices, where files are, what a file holds, subtitles,
@@ -45,6 +48,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.folders": (),
     "engines.home": ("engines.errors",),
     "engines.paths": (),
+    "engines.tensor_files": (),
     "engines.metadata": ("engines.errors",),
     "engines.protocol": ("engines.errors", "engines.metadata"),
     "engines.settings": ("engines.errors",),

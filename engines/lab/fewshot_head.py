@@ -11,7 +11,6 @@ Axes: n support examples, q queries, C labels, D embedding, E metric space; `...
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engines import tensor_files
 from engines.errors import RequestError
 from engines.paths import ASSETS
 from engines.protocol import Kind
@@ -114,14 +114,12 @@ def transform(head: Head, centred: Tensor) -> Tensor:
 @cache
 def load_heads(path: Path = HEADS) -> tuple[str, dict[str, Head]]:
     """The digest of the model that the heads were learnt for, and the head of each space. Raises RequestError."""
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118, a file is no dict
-            digest = json.loads(file.metadata()["about"])["model_digest"]
-        return digest, {space: _head(tensors, space) for space in {name.partition(".")[0] for name in tensors}}
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        about, stored = tensor_files.read(path, "about", "pt")
+        tensors = {name: value.float() for name, value in stored.items()}
+        spaces = {name.partition(".")[0] for name in tensors}
+        return about["model_digest"], {space: _head(tensors, space) for space in spaces}
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise RequestError(
             "lab_part_damaged",
             "The file assets/lab/{name} is missing or damaged; download the program again.",

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from engines import tensor_files
 from engines.errors import CollectionError, Message, RequestError, UserError
 from engines.lab.fewshot import Example, LabelSet, tidy
 from engines.protocol import KINDS
@@ -174,19 +175,15 @@ def _bytes(labels: LabelSet) -> bytes:
 
 def _read(path: Path) -> LabelSet:
     """Read a set, checking every part of the file. Raises CollectionError."""
-    from safetensors import SafetensorError, safe_open
-
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ValueError("too large")
-        with safe_open(path, "np") as file:
-            about = json.loads((file.metadata() or {})["labels"])
-            vectors = file.get_tensor("vectors")
-        labels = _checked(about, vectors)
+        about, tensors = tensor_files.read(path, "labels")
+        labels = _checked(about, tensors["vectors"])
         if slug(labels.name) != path.stem:
             raise ValueError("the file was renamed")
         return labels
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RequestError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RequestError) as error:
         raise CollectionError(
             "label_set_damaged",
             "The label set in {name} is damaged, or its file was renamed; delete it and teach it again.",

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from engines import tensor_files
 from engines.errors import RequestError
 from engines.lab.base import EXPERIMENTS, name_of
 from engines.lab.findings import Chart, Curve, DatasetRecord, Dots, Findings, Map, Picture, Table
@@ -95,11 +96,8 @@ def load(path: Path) -> Findings:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ValueError("larger than any run")
-        with safe_open(path, "np") as file:
-            about = json.loads((file.metadata() or {})["run"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, a file is no dict
-        return _findings(about, arrays)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, RequestError) as error:
+        return _findings(*tensor_files.read(path, "run"))
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RequestError) as error:
         raise RequestError(
             "not_a_run",
             "{name} is not a run of the Lab, or is damaged; choose a file that “Save the run” wrote.",

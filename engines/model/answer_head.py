@@ -9,17 +9,12 @@ is not on the list is left to the decoder.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engines.errors import CheckpointError
-
-ANSWERS_FILE = "answers.safetensors"
 OTHER = ""
 WIDTH = 256
 N_POOLS = 8
@@ -63,32 +58,8 @@ class AnswerHead(nn.Module):
         return [(self.answers[i], p) for i, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
 
 
-def save(head: AnswerHead, folder: Path, digest: str) -> None:
-    """Write the head in float16 beside the model it was trained on. digest: that of the model's weights."""
-    from safetensors.torch import save_file
-
-    state = {name: value.detach().half().contiguous() for name, value in head.state_dict().items()}
-    about = json.dumps({"answers": head.answers, "weights_sha256": digest})
-    save_file(state, folder / ANSWERS_FILE, metadata={"about": about})
-    (folder / ANSWERS_FILE).chmod(0o644)  # safetensors writes for its own user alone
-
-
-def load(folder: Path, width: int, digest: str, device: str = "cpu") -> AnswerHead | None:
-    """The head of a model of this width, None where its folder has none. digest: that of the model's weights; a head
-    reads what its towers make, so it fits no others. Raises CheckpointError, and ValueError, KeyError, SafetensorError
-    or RuntimeError where the file is not one."""
-    from safetensors import safe_open
-
-    if not (folder / ANSWERS_FILE).is_file():
-        return None
-    with safe_open(folder / ANSWERS_FILE, framework="pt") as stored:
-        about = json.loads((stored.metadata() or {}).get("about", "{}"))
-        if about["weights_sha256"] != digest:
-            raise CheckpointError(
-                "answers_of_other_weights",
-                "{file} was trained on other weights; train it again (docs/training.md), or remove it.",
-                file=ANSWERS_FILE,
-            )
-        head = AnswerHead(width, about["answers"])
-        head.load_state_dict({name: stored.get_tensor(name).float() for name in stored.keys()})  # noqa: SIM118
-    return head.to(device).eval().requires_grad_(False)
+def from_stored(answers: Sequence[str], tensors: Mapping[str, Tensor], width: int) -> AnswerHead:
+    """Build the head for a model of this width. Raises RuntimeError where the tensors do not fit."""
+    head = AnswerHead(width, answers)
+    head.load_state_dict({name: value.float() for name, value in tensors.items()})
+    return head

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from engines import tensor_files
 from engines.errors import CheckpointError, Message
 from engines.model import answer_head, translation_adapter
 from engines.model.answer_head import AnswerHead
@@ -30,11 +31,13 @@ from engines.model.config import tiny as tiny_config
 from engines.model.fusion import FusionModel
 from engines.model.parts import Int8Embedding, PackedLinear
 from engines.model.quantisation import SCALE, dequantise, pack, quantise
+from engines.model.translation_adapter import TranslationAdapter
 from engines.paths import ASSETS
 from engines.text import Tokenizer
 
 FORMAT, VERSION = "fusion-studio", 1
 CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, CARD_FILE = "config.json", "model.safetensors", "tokenizer.model", "CARD.md"
+ANSWERS_FILE, ADAPTER_FILE = "answers.safetensors", "translation.safetensors"
 BUILTIN = ASSETS / "models" / "builtin"
 RANDOM_STARTS = (
     *(Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_),
@@ -109,6 +112,22 @@ def save(
     return digest
 
 
+def save_part(folder: Path, part: AnswerHead | TranslationAdapter, digest: str) -> Path:
+    """Write a part beside the model that it was trained on. digest: that of the model's weights."""
+    from safetensors.torch import save_file
+
+    about: dict[str, object] = {"weights_sha256": digest}
+    if isinstance(part, AnswerHead):
+        path, about["answers"] = folder / ANSWERS_FILE, part.answers
+        tensors = {name: value.detach().half().contiguous() for name, value in part.state_dict().items()}
+    else:
+        path, about["n_between"] = folder / ADAPTER_FILE, part.n_between
+        tensors = quantise(part.state_dict())
+    save_file(tensors, path, metadata={"about": json.dumps(about)})
+    path.chmod(0o644)  # safetensors writes for its own user alone
+    return path
+
+
 def digest(folder: Path) -> str:
     """The digest of a model folder's weights, as its config says. Raises CheckpointError."""
     return str(_read_config(folder)["weights_sha256"])
@@ -170,22 +189,40 @@ def load(
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
     answers = None
     if with_parts:
-        with _readable(answer_head.ANSWERS_FILE):
-            answers = answer_head.load(folder, config.width, digest, device)
-        with _readable(translation_adapter.ADAPTER_FILE):
-            model.translation = translation_adapter.load(folder, config, digest, device=device, dtype=dtype, int8=int8)
+        with _part(folder / ANSWERS_FILE, digest) as stored_part:
+            if stored_part is not None:
+                about, tensors = stored_part
+                answers = answer_head.from_stored(about["answers"], tensors, config.width)
+                answers.to(device).eval().requires_grad_(False)
+        with _part(folder / ADAPTER_FILE, digest) as stored_part:
+            if stored_part is not None:
+                about, tensors = stored_part
+                adapter = translation_adapter.from_stored(about["n_between"], tensors, config, dtype, int8=int8)
+                model.translation = adapter.to(device).eval().requires_grad_(False)
     return Checkpoint(model, tokenizer, settings["name"], digest, settings["licence"], text, answers)
 
 
 @contextmanager
-def _readable(name: str) -> Iterator[None]:
-    """Say that a file is damaged where reading it fails."""
-    from safetensors import SafetensorError
+def _part(path: Path, digest: str) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]] | None]:
+    """Give the description and the tensors of a part to build it from; None where there is no such file.
 
+    Raises CheckpointError where it was trained on other weights than those of this digest, since it reads what their
+    towers make, and where the file is damaged, also if that shows only when the part is built.
+    """
+    if not path.is_file():
+        yield None
+        return
     try:
-        yield
-    except (SafetensorError, ValueError, KeyError, RuntimeError, OSError, AttributeError, TypeError) as error:
-        raise _damaged(Message("word.the_file", "The file {name}", name=name)) from error
+        about, tensors = tensor_files.read(path, "about", "pt")
+        if about["weights_sha256"] != digest:
+            raise CheckpointError(
+                "part_of_other_weights",
+                "{file} was trained on other weights; train it again (docs/training.md), or remove it.",
+                file=path.name,
+            )
+        yield about, tensors
+    except (ValueError, KeyError, RuntimeError, OSError, AttributeError, TypeError) as error:
+        raise _damaged(Message("word.the_file", "The file {name}", name=path.name)) from error
 
 
 class _WithoutRandomStart(TorchFunctionMode):

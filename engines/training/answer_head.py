@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engines.evaluation.metrics import bare_answer
-from engines.model import answer_head, checkpoint
+from engines.model import checkpoint
 from engines.model.answer_head import OTHER, AnswerHead
 from engines.training import caption_questions
 from engines.training.batches import SIDED, pad
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     model = checkpoint.load(wanted.model, with_parts=False)
     head = train(model, open_photos(wanted.run), epochs=wanted.epochs)
-    answer_head.save(head, wanted.out or wanted.model, model.digest)
+    checkpoint.save_part(wanted.out or wanted.model, head, model.digest)
     print(f"{len(head.answers) - 1} answers, {sum(p.numel() for p in head.parameters()):,} parameters")
 
 

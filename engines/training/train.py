@@ -29,7 +29,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 
 from engines.archives import DatasetMissing
-from engines.model import checkpoint, translation_adapter
+from engines.model import checkpoint
 from engines.model.fusion import FusionModel
 from engines.model.translation_adapter import TranslationAdapter
 from engines.training import concept_groups, feature_cache, in_memory
@@ -302,8 +302,8 @@ def _train(arguments: Sequence[str] | None) -> None:
     if args.export is not None and trainer.accelerator.is_main_process:
         averaged = trainer.averaged().eval()
         if averaged.translation is not None:
-            translation_adapter.save(averaged.translation, args.export, checkpoint.digest(args.start[0]))
-            print(f"exported {args.export / translation_adapter.ADAPTER_FILE}")
+            digest = checkpoint.digest(args.start[0])
+            print(f"exported {checkpoint.save_part(args.export, averaged.translation, digest)}")
             return
         concept_groups.store_name_vectors(averaged, batcher.tokenizer)
         digest = checkpoint.save(args.export, averaged, args.run / "tokenizer.model")

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
+from engines import tensor_files
 from engines.archives import DatasetMissing, ExampleRecord, fewshot
 from engines.errors import Message, RequestError
 from engines.lab.data import folders
@@ -101,11 +100,9 @@ def _bundled(name: str) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
     """Arrays, description and digest of a file in assets/lab."""
     path = BUNDLED / name
     try:
-        with safe_open(path, "np") as file:
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, a file is no dict
-            about = json.loads(file.metadata()["material"])
+        about, arrays = tensor_files.read(path, "material")
         return arrays, about, hashlib.sha256(path.read_bytes()).hexdigest()
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise RequestError(
             "lab_file_damaged",
             "The Lab's file assets/lab/{name} is missing or damaged; download the program again.",

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -226,10 +225,9 @@ DEAF = """
 def answers(request):
     yield CaptionResult(request=request)
     print("begun", file=sys.stderr, flush=True)
-    end = time.monotonic() + 30
-    while time.monotonic() < end:  # like a step of a model that no stop reaches
+    while True:  # like a step of a model that no stop reaches
         try:
-            time.sleep(30)
+            time.sleep(3600)
         except KeyboardInterrupt:
             pass
 """
@@ -287,11 +285,13 @@ def test_ctrl_c_ends_even_what_swallows_it(folder):
     program = subprocess.Popen(words, stderr=subprocess.PIPE, cwd=folder, env=ENVIRONMENT, text=True)
     signal.signal(signal.SIGINT, heard)
     assert program.stderr is not None
-    assert program.stderr.readline() == "begun\n"
-    asked_s = time.monotonic()
-    program.send_signal(signal.SIGINT)
-    assert program.wait(20) == 130, "the sleep alone would take 30 s"
-    assert "stopped" in program.stderr.read() and time.monotonic() - asked_s < 20
+    try:
+        assert program.stderr.readline() == "begun\n"
+        program.send_signal(signal.SIGINT)
+        assert "stopped" in program.stderr.read()  # to its end, which is the program's
+        assert program.wait() == 130
+    finally:
+        program.kill()
 
 
 @pytest.mark.slow

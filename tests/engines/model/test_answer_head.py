@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from engines.errors import CheckpointError
-from engines.model import answer_head, checkpoint
-from engines.model.answer_head import ANSWERS_FILE, OTHER, AnswerHead
+from engines.model import checkpoint
+from engines.model.answer_head import OTHER, AnswerHead
+from engines.model.checkpoint import ANSWERS_FILE
 
 ANSWERS = (OTHER, "chair", "table", "2")
 
@@ -47,7 +48,7 @@ def digest(tmp_path) -> str:
 
 def test_a_saved_head_says_the_same_with_its_model(head, digest, tmp_path):
     assert checkpoint.load(tmp_path).answers is None
-    answer_head.save(head, tmp_path, digest)
+    checkpoint.save_part(tmp_path, head, digest)
     loaded = checkpoint.load(tmp_path).answers
     assert loaded is not None and loaded.answers == ANSWERS
     given = (*states(5), torch.randn(1, 64, 32))
@@ -56,7 +57,7 @@ def test_a_saved_head_says_the_same_with_its_model(head, digest, tmp_path):
 
 @pytest.mark.usefixtures("digest")
 def test_a_head_of_other_weights_is_not_used(head, tmp_path):
-    answer_head.save(head, tmp_path, "another digest")
+    checkpoint.save_part(tmp_path, head, "another digest")
     with pytest.raises(CheckpointError, match=r"answers\.safetensors was trained on other weights; train it again"):
         checkpoint.load(tmp_path)
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from engines.errors import CheckpointError
-from engines.model import checkpoint, translation_adapter
+from engines.model import checkpoint
+from engines.model.checkpoint import ADAPTER_FILE
 from engines.model.fusion import FusionModel, Memory, Translator
-from engines.model.translation_adapter import ADAPTER_FILE, TranslationAdapter
+from engines.model.translation_adapter import TranslationAdapter
 
 IDS = torch.tensor([[5, 6, 7, 8]])
 MASK = torch.ones_like(IDS, dtype=torch.bool)
@@ -61,7 +62,7 @@ def folder_with(tmp_path, model: FusionModel) -> TranslationAdapter:
     digest = checkpoint.save(tmp_path, model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
     assert checkpoint.load(tmp_path).model.translation is None
     adapter = trained(model)
-    translation_adapter.save(adapter, tmp_path, digest)
+    checkpoint.save_part(tmp_path, adapter, digest)
     return adapter
 
 
@@ -82,7 +83,7 @@ def test_a_model_with_adapters_is_saved_without_them(tmp_path, model):
 
 def test_adapters_of_other_weights_are_not_used(tmp_path, model):
     adapter = folder_with(tmp_path, model)
-    translation_adapter.save(adapter, tmp_path, "another digest")
+    checkpoint.save_part(tmp_path, adapter, "another digest")
     with pytest.raises(CheckpointError, match=r"translation\.safetensors was trained on other weights; train it again"):
         checkpoint.load(tmp_path)
     assert checkpoint.load(tmp_path, with_parts=False).model.translation is None

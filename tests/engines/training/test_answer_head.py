@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engines.model import checkpoint
-from engines.model.answer_head import OTHER, AnswerHead, save
+from engines.model.answer_head import OTHER, AnswerHead
 from engines.training import answer_head
 from engines.training.answer_head import Example, by_people, caption_pairs, compared, misplaced
 from engines.training.sources import PhotoSources
@@ -91,7 +91,7 @@ def test_a_head_of_other_weights_is_trained_again(photos, monkeypatch, tmp_path)
     tiny = checkpoint.tiny()
     checkpoint.save(tmp_path, tiny.model, checkpoint.BUILTIN / checkpoint.TOKENIZER_FILE)
     head = AnswerHead(tiny.model.config.width, [OTHER, "chair"])
-    save(head, tmp_path, "the digest before")
+    checkpoint.save_part(tmp_path, head, "the digest before")
     monkeypatch.setattr(answer_head, "open_photos", lambda run: photos)
     monkeypatch.setattr(answer_head, "train", lambda model, photos, epochs: head)
     answer_head.main(["run", "--model", str(tmp_path)])
