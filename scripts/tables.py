@@ -8,7 +8,7 @@ evaluation.before.json), those of the Lab from assets/lab/results.json, the size
 configs, hostile files and many users from docs/trust.json and docs/load.json, which `scripts.hostile_files` and
 `scripts.load` write, words in pictures from docs/words.json (`scripts.measure_words`). What a table says in English and
 Chinese stands in tables.json. A document holds a table between `<!-- NAME LANGUAGE -->` and `<!-- end NAME -->`. The
-options of every command are written too (`scripts.cli_reference`).
+options of every command are written too (`scripts.tables`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engines.cli.table import COMMANDS, Command, command_parser
 from engines.hosts.pretrained.checkpoint import BYTES, SPARE
 from engines.lab.findings import Table
 from engines.lab.report import markdown
 from engines.paths import ASSETS
-from scripts import cli_reference
 from scripts.known_checkpoints import KNOWN, Known
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -171,7 +171,7 @@ def fill(document: str, made: Mapping[str, Callable[[str], str]]) -> str:
     filled = BLOCK.sub(
         lambda found: found[1] + made[found[2]](found[3]) + found[4] if found[2] in made else found[0], document
     )
-    return cli_reference.filled(filled)
+    return with_options(filled)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -190,6 +190,50 @@ def main(argv: list[str] | None = None) -> int:
             if not check:
                 path.write_text(after, encoding="utf-8")
     return int(check and bool(stale))
+
+
+# --- the options of the commands -------------------------------------------------------------------------------------
+
+COMMON = ("model", "device", "json", "quiet", "verbose")
+"""Options of every command, told once."""
+MARKS = re.compile(r"(<!-- options of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def with_options(page: str) -> str:
+    """The page with every table of options as the parsers have it."""
+    commands = {command.name: command for command in COMMANDS}
+
+    def table(found: re.Match[str]) -> str:
+        name = found[2]
+        shared = name == "every"
+        rows = option_rows(commands["caption"] if shared else commands[name], shared=shared)
+        return f"{found[1]}{rows}{found[3]}"
+
+    return MARKS.sub(table, page)
+
+
+def option_rows(command: Command, *, shared: bool = False) -> str:
+    """The options of one command as rows of a table; shared: those that every command has."""
+    rows = ["| option | what it does |", "|---|---|"]
+    for action in command_parser(command)._actions:
+        if action.dest == "help" or (action.dest in COMMON) != shared:
+            continue
+        rows.append(f"| {_written(action)} | {_option_cell(action.help or '')} |")
+    return "\n".join(rows) + "\n"
+
+
+def _written(action: argparse.Action) -> str:
+    value = action.metavar or ("|".join(action.choices) if action.choices else action.dest.upper())
+    if not action.option_strings:
+        name = f"{action.metavar or action.dest}"
+        return f"`{name}`" if action.nargs is None else f"`{name} ...`" if action.nargs in ("+", "*") else f"`[{name}]`"
+    takes_value = action.nargs != 0
+    written = (f"{option} {value}" if takes_value else option for option in action.option_strings)
+    return ", ".join(f"`{_option_cell(each)}`" for each in written)
+
+
+def _option_cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", r"\|")
 
 
 if __name__ == "__main__":

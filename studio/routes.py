@@ -13,8 +13,7 @@ from fastapi.responses import FileResponse, Response
 from engines import MapResult, TranscribeResult, UserError, subtitles, to_json
 from engines.index.history import History
 from engines.lab import Findings
-from engines.lab.label_export import exported
-from engines.lab.label_store import slug
+from engines.lab.label_store import exported, slug
 from studio import exports
 from studio.history_recorder import HistoryRecorder
 from studio.registry import DownloadRegistry, Registry

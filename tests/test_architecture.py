@@ -129,7 +129,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 MODEL_ORDER = (
     {"answer_head", "config", "features"},
     {"concepts", "parts"},
-    {"picture", "sound", "quantisation"},
+    {"picture", "sound"},
     {"text", "translation_adapter"},
     {"fusion"},
     {"checkpoint", "public"},
@@ -146,8 +146,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pyarrow": ("engines.index.lance",),
     "av": ("engines.media", "engines.archives"),
     "transformers": (
-        "engines.evaluation.peers", "engines.evaluation.whispers", "engines.hosts.pretrained", "engines.model.public",
-        "engines.training",
+        "engines.evaluation.speed", "engines.hosts.pretrained", "engines.model.public", "engines.training",
     ),
     "sklearn": (),
     "torchao": ("engines.hosts.pretrained.weights",),
@@ -160,9 +159,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "starlette": ("engines.hosts.api_server", "studio"),
     "sacrebleu": ("engines.evaluation",),
     "torch": (
-        "engines.decoding", "engines.device", "engines.evaluation.fewshot", "engines.evaluation.peers",
-        "engines.evaluation.precision",
-        "engines.evaluation.whispers", "engines.hosts", "engines.lab", "engines.media", "engines.model",
+        "engines.decoding", "engines.device", "engines.evaluation.fewshot", "engines.evaluation.speed",
+        "engines.evaluation.precision", "engines.hosts", "engines.lab", "engines.media", "engines.model",
         "engines.encoder", "engines.tasks", "engines.training",
     ),
 }  # fmt: skip

@@ -16,9 +16,8 @@ from typing import Any
 
 from engines.cli.inputs import gathered, passed_over
 from engines.cli.models import open_for
-from engines.cli.outputs import print_json
+from engines.cli.outputs import Meter, print_json
 from engines.cli.process import WrongUsage
-from engines.cli.progress import Meter
 from engines.errors import MediaError
 from engines.home import data_folder
 from engines.lab.fewshot import Prediction, TeachRequest, TeachResult, check_digest, check_host, recognise_file

@@ -15,9 +15,8 @@ from engines import subtitles
 from engines.cli import process
 from engines.cli.inputs import Input, gathered, is_path, language, media_in, named, passed_over
 from engines.cli.models import open_for
-from engines.cli.outputs import Output, Render, add_output_options
+from engines.cli.outputs import Meter, Output, Render, add_output_options
 from engines.cli.process import WrongUsage, usage
-from engines.cli.progress import Meter
 from engines.errors import MediaError, RequestError, UserError
 from engines.folders import Stamp, looks
 from engines.protocol import (

@@ -21,9 +21,8 @@ from engines.errors import RequestError, UserError
 from engines.evaluation.harness import Harness, Rows
 from engines.evaluation.precision import precision_rows
 from engines.evaluation.report import about, earlier, table, write
-from engines.evaluation.speed import speed_rows
+from engines.evaluation.speed import speed_rows, whisper_rows
 from engines.evaluation.suites import SUITES, Suite, chosen, evaluate
-from engines.evaluation.whispers import whisper_rows
 from engines.hosts import open_host
 from engines.protocol import Host
 from engines.settings import Settings

@@ -1,4 +1,4 @@
-"""Seconds per job, one at a time, beside peers' architectures in the same run on the same machine."""
+"""Seconds per job, one at a time, beside other architectures and real Whisper models on the same machine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from engines.archives import pairs, photos, speech
-from engines.evaluation.harness import Harness, Row, Rows, attempt
-from engines.evaluation.peers import PEERS
+from engines.evaluation.harness import REASONS, Harness, Row, Rows, attempt, skipped
+from engines.evaluation.metrics import MissingTool, word_error_rate
+from engines.evaluation.speech import MAX_CLIPS, errors_of
 from engines.protocol import (
     RATE_HZ,
     CaptionRequest,
@@ -141,3 +144,156 @@ def ten_seconds(harness: Harness) -> list[Sound]:
             break
     whole = np.concatenate(chunks)
     return [Sound(whole[start:end]) for start, end in pairwise(range(0, (N_RUNS + 2) * n, n))]
+
+
+# --- peers' architectures --------------------------------------------------------------------------------------------
+
+# Well-known architectures, built by transformers with random weights: only their time is compared. Each entry builds a
+# model and returns a job that does what our job of that name does once, with batch 1 and greedy decoding.
+
+N_CAPTION = 20
+N_TRANSCRIPT = 30
+"""Tokens Whisper writes for 10 s of read speech."""
+N_TRANSLATION = 15
+
+Job = Callable[[], object]
+
+
+def _libraries() -> tuple[Any, Any]:
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise MissingTool("transformers is not installed") from error
+    return torch, transformers
+
+
+def _without_gradients(torch: Any, job: Job) -> Job:
+    def run() -> object:
+        with torch.inference_mode():
+            return job()
+
+    return run
+
+
+def _both_sides(**sizes: int) -> dict[str, int]:
+    """Sizes that encoder and decoder share, under the names of their configs."""
+    return {f"{side}_{name}": size for side in ("encoder", "decoder") for name, size in sizes.items()}
+
+
+def blip_base() -> Job:
+    """BLIP base (Li et al. 2022), 384 px, a caption of 20 tokens."""
+    torch, transformers = _libraries()
+    model = transformers.BlipForConditionalGeneration(transformers.BlipConfig()).eval()
+    photo = torch.randn(1, 3, 384, 384)
+    return _without_gradients(
+        torch, lambda: model.generate(photo, max_new_tokens=N_CAPTION, min_new_tokens=N_CAPTION, num_beams=1)
+    )
+
+
+def whisper_tiny_en() -> Job:
+    """Whisper tiny.en (Radford et al. 2022): its 30 s window, 30 tokens."""
+    torch, transformers = _libraries()
+    size = {"d_model": 384, "vocab_size": 51_864}
+    sides = _both_sides(layers=4, attention_heads=6, ffn_dim=1536)
+    model = transformers.WhisperModel(transformers.WhisperConfig(**size, **sides)).eval()
+    mel = torch.randn(1, 80, 3000)
+
+    def transcribe() -> object:
+        memory = model.encoder(mel).last_hidden_state
+        token, cache = torch.zeros(1, 1, dtype=torch.long), None
+        for _ in range(N_TRANSCRIPT):
+            out = model.decoder(token, encoder_hidden_states=memory, past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            logits = out.last_hidden_state[:, -1] @ model.decoder.embed_tokens.weight.T
+            token = logits.argmax(-1, keepdim=True)
+        return token
+
+    return _without_gradients(torch, transcribe)
+
+
+def clip_vit_b32() -> Job:
+    """CLIP ViT-B/32 (Radford et al. 2021): a photo's vector."""
+    torch, transformers = _libraries()
+    model = transformers.CLIPVisionModelWithProjection(transformers.CLIPVisionConfig()).eval()
+    photo = torch.randn(1, 3, 224, 224)
+    return _without_gradients(torch, lambda: model(photo).image_embeds)
+
+
+def marian_base() -> Job:
+    """Marian, transformer base (Junczys-Dowmunt et al. 2018), as the OPUS models are: a sentence of 15 tokens."""
+    torch, transformers = _libraries()
+    sides = _both_sides(layers=6, attention_heads=8, ffn_dim=2048)
+    special = {"pad_token_id": 58_100, "decoder_start_token_id": 58_100, "eos_token_id": 0, "forced_eos_token_id": None}
+    config = transformers.MarianConfig(vocab_size=58_101, d_model=512, **sides, **special)
+    model = transformers.MarianMTModel(config).eval()
+    sentence = torch.randint(1, 50_000, (1, N_TRANSLATION))
+    return _without_gradients(
+        torch,
+        lambda: model.generate(sentence, max_new_tokens=N_TRANSLATION, min_new_tokens=N_TRANSLATION, num_beams=1),
+    )
+
+
+PEERS: dict[str, Callable[[], Job]] = {
+    "caption.blip_base": blip_base,
+    "transcribe.whisper_tiny_en": whisper_tiny_en,
+    "photo_vector.clip_vit_b32": clip_vit_b32,
+    "translate.marian_base": marian_base,
+}
+"""By the middle of their row's key."""
+
+
+# --- real Whisper models ---------------------------------------------------------------------------------------------
+
+# Whisper (Radford et al. 2022) on the same speech in the same run: word errors, and seconds for 10 s.
+
+MAX_TOKENS = 200
+"""Of a window of 30 s; Whisper's own bound is 224."""
+
+
+class Whisper:
+    """A transformers folder of Whisper, float32, greedy, its input filled up to 30 s as it is used to."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            import torch
+            from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
+        except ImportError as error:
+            raise MissingTool("transformers is not installed") from error
+        self.torch = torch
+        model: Any = WhisperForConditionalGeneration
+        self.model = model.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+        self.extract = WhisperFeatureExtractor.from_pretrained(folder)
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.english_only = self.model.config.vocab_size < 51_865  # the multilingual ones have a token more
+
+    def write(self, sound: Sound, language: str) -> str:
+        features = self.extract(sound.samples, sampling_rate=RATE_HZ, return_tensors="pt").input_features
+        about = {} if self.english_only else {"language": language, "task": "transcribe"}
+        with self.torch.inference_mode():
+            ids = self.model.generate(features, max_new_tokens=MAX_TOKENS, **about)
+        text: str = self.tokenizer.decode(ids[0], skip_special_tokens=True)
+        return text
+
+
+def whisper_rows(harness: Harness, folders: Sequence[Path]) -> Rows:
+    """`whispers.<folder>.<corpus>.word_error_rate` and `whispers.<folder>.transcribe.seconds`."""
+    rows: Rows = {}
+    for folder in folders:
+        key = f"whispers.{folder.name}"
+        try:
+            whisper = Whisper(folder)
+            records = [r for r in speech(harness.data, harness.split) if r.language == "en" or not whisper.english_only]
+            sounds = ten_seconds(harness)
+        except (*REASONS, OSError) as reason:
+            rows[key] = skipped(reason)
+            continue
+        for corpus, own in harness.by_corpus(records, MAX_CLIPS):
+            heard = harness.each(own, f"{folder.name}, {corpus}")
+            errors = [errors_of(whisper.write(record.load(), record.language), record) for record in heard]
+            rate, interval = word_error_rate(errors)
+            note = "filled up to 30 s, greedy, float32"
+            rows[f"{key}.{corpus}.word_error_rate"] = Row(rate, len(own), interval=interval, note=note)
+        seconds = median_s([partial(whisper.write, sound, "en") for sound in sounds])
+        rows[f"{key}.transcribe.seconds"] = Row(seconds, N_RUNS, "s", note="10 s of speech; median, one at a time")
+    return rows

@@ -25,9 +25,8 @@ from engines.errors import RequestError
 from engines.lab import network, trainer
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
 from engines.lab.findings import Cell, Dots, Findings, Map, Network, Table, Watch
-from engines.lab.recorder import Recorder
 from engines.lab.requests import AlignmentRequest
-from engines.lab.trainer import Examples, Noise
+from engines.lab.trainer import Examples, Noise, Recorder
 from engines.model.fusion import FusionModel, PoolHead, Stream, VectorKind
 from engines.protocol import Cancel
 from engines.training import losses

@@ -20,9 +20,8 @@ from engines.errors import Message, RequestError
 from engines.lab import network, trainer
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
 from engines.lab.findings import Cell, Findings, Network, Picture, Table, Watch
-from engines.lab.recorder import Recorder
 from engines.lab.requests import ExtractorsRequest
-from engines.lab.trainer import Examples, Noise
+from engines.lab.trainer import Examples, Noise, Recorder
 from engines.model.fusion import FusionModel, Stream
 from engines.model.parts import Block
 from engines.model.picture import PictureTower

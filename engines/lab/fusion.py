@@ -22,9 +22,8 @@ from engines.errors import RequestError
 from engines.lab import network, operators, trainer
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
 from engines.lab.findings import Cell, Chart, Curve, Findings, Network, Picture, Table, Watch
-from engines.lab.recorder import Recorder
 from engines.lab.requests import FusionRequest
-from engines.lab.trainer import Examples, Noise
+from engines.lab.trainer import Examples, Noise, Recorder
 from engines.model.fusion import OPERATORS, FusionModel, Stream
 from engines.protocol import Cancel
 

@@ -8,11 +8,13 @@ file is reported with one sentence; the others still work.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import secrets
 import shutil
 import unicodedata
+import zipfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,7 +25,8 @@ import numpy as np
 
 from engines import tensor_files
 from engines.errors import CollectionError, Message, RequestError, UserError
-from engines.lab.fewshot import Example, LabelSet, tidy
+from engines.lab.fewshot import Example, LabelSet, adapted_head, tidy
+from engines.paths import ASSETS
 from engines.protocol import KINDS
 
 SUFFIX = ".safetensors"
@@ -228,3 +231,27 @@ def _unwritable() -> UserError:
         "label_sets_not_kept",
         "Label sets cannot be kept: their folder cannot be written; free some space or check its rights.",
     )
+
+
+# --- export ---------------------------------------------------------------------------------------------------------
+
+SCRIPT = ASSETS / "lab" / "classify.py"
+"""Classifies with an exported label set; given embeddings it needs nothing but numpy and safetensors."""
+
+
+def exported(labels: LabelSet) -> bytes:
+    """A zip of the script and the head, which computes what `fewshot.recognise` does."""
+    from safetensors.numpy import save
+
+    adapted, _ = adapted_head(labels)
+    arrays = {"centre": adapted.centre[0], "weights": adapted.weights, "threshold": adapted.threshold[0]}
+    arrays["scale"] = adapted.head.scale
+    if adapted.head.metric is not None:
+        arrays["metric"] = adapted.head.metric
+    tensors = {name: np.ascontiguousarray(array.numpy()) for name, array in arrays.items()}
+    about = {"name": labels.name, "labels": labels.labels, "model_digest": labels.model_digest}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as folder:
+        folder.writestr("head.safetensors", save(tensors, {"about": json.dumps(about, ensure_ascii=False)}))
+        folder.write(SCRIPT, "classify.py")
+    return packed.getvalue()

@@ -32,8 +32,8 @@ from engines.lab.data.arrays import MAX_FRAMES
 from engines.lab.data.datasets import Dataset, digits
 from engines.lab.data.episodes import PX, ClassPool, Episodes, MetaDataset, from_omniglot, meta_dataset
 from engines.lab.findings import Cell, Chart, Curve, Findings, Picture, Table, Watch
-from engines.lab.recorder import Recorder
 from engines.lab.requests import MamlRequest
+from engines.lab.trainer import Recorder
 from engines.model.fusion import FusionModel, Memory, PoolHead, Stream, StreamModality
 from engines.protocol import Cancel
 

@@ -21,9 +21,8 @@ from engines.errors import RequestError
 from engines.lab import trainer
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
 from engines.lab.findings import Cell, Findings, Table, Watch
-from engines.lab.recorder import Recorder
 from engines.lab.requests import MultitaskRequest
-from engines.lab.trainer import CHUNK, Examples, Noise
+from engines.lab.trainer import CHUNK, Examples, Noise, Recorder
 from engines.model.fusion import FusionModel, PoolHead
 from engines.protocol import Cancel
 

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from engines import tensor_files
 from engines.errors import RequestError
-from engines.lab.base import EXPERIMENTS, name_of
+from engines.lab import EXPERIMENTS, name_of
 from engines.lab.findings import Chart, Curve, DatasetRecord, Dots, Findings, Map, Picture, Table
 
 if TYPE_CHECKING:

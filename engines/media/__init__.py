@@ -15,18 +15,22 @@ from __future__ import annotations
 
 import hashlib
 import math
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
 from pathlib import Path
+from typing import TypeAlias
 
 import av
 import numpy as np
 
+from engines.errors import MediaError
 from engines.media import reading, texts, tracks
 from engines.media.ahead import ahead, waited
 from engines.media.child import apart, apart_in_turn
 from engines.media.opening import is_ordinary, may_hold_media, open_file, visible
-from engines.media.reading import MAX_FRAMES, MediaInfo, Words
+from engines.media.reading import MAX_FRAMES, MediaInfo, Thumbnail, Words
 from engines.media.refusals import MAX_PIXELS, MAX_SECONDS, refusal
-from engines.media.thumbnails import thumbnail
 from engines.protocol import RATE_HZ
 
 __all__ = [
@@ -120,3 +124,46 @@ def content_digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise refusal("damaged", path) from error
+
+
+# --- thumbnails ------------------------------------------------------------------------------------------------------
+
+_N_THUMBNAILS = 1_000
+"""Thumbnails kept in memory, of about 20 kB each."""
+
+_Key: TypeAlias = tuple[str, int, int, float]
+
+_thumbnails: OrderedDict[_Key, Future[Thumbnail]] = OrderedDict()
+_thumbnails_lock = threading.Lock()
+_read_thumbnail = apart(reading.thumbnail)
+
+
+def thumbnail(path: Path, *, at_s: float = 0.0) -> Thumbnail:
+    """A small picture of a file, of a sound or clip at `at_s`. Raises MediaError.
+
+    A file is decoded once, however many ask for it at a time, and a file that cannot be read is tried once.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise refusal("missing", path) from error
+    key = (str(path.absolute()), status.st_mtime_ns, status.st_size, round(at_s, 1))
+    with _thumbnails_lock:
+        made = _thumbnails.get(key)
+        is_first = made is None
+        if made is None:
+            made = _thumbnails[key] = Future()
+        _thumbnails.move_to_end(key)
+        while len(_thumbnails) > _N_THUMBNAILS:
+            _thumbnails.popitem(last=False)
+    if is_first:
+        try:
+            made.set_result(_read_thumbnail(path, at_s=at_s))
+        except MediaError as error:
+            made.set_exception(error)
+        except BaseException as error:  # a defect, or an interruption: who waits is told, who comes later tries again
+            with _thumbnails_lock:
+                _thumbnails.pop(key, None)
+            made.set_exception(error)
+            raise
+    return made.result()

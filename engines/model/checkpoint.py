@@ -29,8 +29,7 @@ from engines.model.answer_head import AnswerHead
 from engines.model.config import Concept, ConceptGroup, ModelConfig
 from engines.model.config import tiny as tiny_config
 from engines.model.fusion import FusionModel
-from engines.model.parts import Int8Embedding, PackedLinear
-from engines.model.quantisation import SCALE, dequantise, pack, quantise
+from engines.model.parts import SCALE, Int8Embedding, PackedLinear, dequantise, pack, quantise
 from engines.model.translation_adapter import TranslationAdapter
 from engines.paths import ASSETS
 from engines.text import Tokenizer

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.model.config import ModelConfig
-from engines.model.quantisation import SCALE, dequantise, pack
+from engines.model.parts import SCALE, dequantise, pack
 
 WIDTH = 512
 """Width between the two layers of an adapter."""

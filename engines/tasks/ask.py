@@ -22,6 +22,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 
@@ -29,9 +30,9 @@ from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import Encoded, MediaEncoder
 from engines.model.answer_head import OTHER
 from engines.model.fusion import Memory, Stream
-from engines.protocol import AskRequest, AskResult, Modality, Progress
+from engines.protocol import AskRequest, AskResult, CaptionResult, Modality, Progress
 from engines.tasks import doubt, reading, translate
-from engines.tasks.spelling import spelt
+from engines.text import with_capitals
 
 ASKED_IN = ("en", "zh")
 OPTIONS = DecodeOptions(task="answer", beam=3, max_new=40)
@@ -346,3 +347,18 @@ def _written(encoder: MediaEncoder, memory: Memory, prefix: torch.Tensor, answer
 def _lost(before: float, after: float) -> float:
     """The part of a probability that is gone, 0 to 1."""
     return min(max((before - after) / max(before, 1e-9), 0.0), 1.0)
+
+
+# --- spelling --------------------------------------------------------------------------------------------------------
+
+R = TypeVar("R", CaptionResult, AskResult)
+
+
+def spelt(result: R, language: str) -> R:
+    """A result whose text, names and guesses are spelt so."""
+    return replace(
+        result,
+        text=with_capitals(result.text, language),
+        names=tuple((with_capitals(name, language), probability) for name, probability in result.names),
+        guesses=tuple(with_capitals(guess, language) for guess in result.guesses),
+    )

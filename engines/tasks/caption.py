@@ -19,7 +19,7 @@ from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import Encoded, MediaEncoder
 from engines.protocol import CaptionRequest, CaptionResult, Progress
 from engines.tasks import ask, doubt, reading, translate
-from engines.tasks.spelling import spelt
+from engines.tasks.ask import spelt
 
 DIRECT = ("en", "de", "zh")
 DIRECT_FOR_CLIPS = {"en": "What is happening?", "zh": "发生了什么？"}

@@ -3,7 +3,7 @@
 What stands for a noun, a number or a time is translated as a word that the model copies or knows ("Tom", "15",
 "Monday"), and taken back after. Of the texts the beam ends with, the best that holds each of these words once is
 taken; where none does, the sentence is written again with the words required. What stands beside the words, such as
-markup and emoji, is left out and put where the words next to it are said (`engines.tasks.occlusion`); so is a word that
+markup and emoji, is left out and put where the words next to it are said (`engines.tasks.carry`); so is a word that
 could not be required. `scripts/carry_over.py` measures all this.
 """
 
@@ -19,7 +19,6 @@ from engines.decoding import DecodeOptions, generate
 from engines.encoder import MediaEncoder
 from engines.model.fusion import Stream, Translator
 from engines.protocol import LANGUAGES
-from engines.tasks.occlusion import Place, places
 from engines.tasks.protect import FIRST_MARK, MARK, Span, SpanKind
 from engines.text import tidy
 
@@ -234,3 +233,61 @@ def _insert(encoder: MediaEncoder, filled: str, translation: str, asides: Sequen
     for at, _, text in sorted(inserts, reverse=True):
         translation = translation[:at] + text + translation[at:]
     return translation
+
+
+# --- which words say a part ------------------------------------------------------------------------------------------
+
+# Occlusion (Zeiler and Fergus 2014) of the source's tokens: the words of a translation that become less likely when a
+# part of its source is hidden say that part. The tokens are hidden from the text tower and the decoder alike, since a
+# token's neighbours in context tell most of what it said. Axes: R parts, L tokens of the source, L' of the translation.
+
+LEAST_DROP = 0.5
+"""Log-probability that a word must lose. Of words that do not say the hidden part most lose less than a third."""
+SHARE = 0.5
+"""Words that lose this share of what the most affected word loses say the part too."""
+
+Place = tuple[int, int]
+"""Start and end of a part of a text, in characters."""
+
+
+@torch.inference_mode()
+def places(encoder: MediaEncoder, source: str, translation: str, target: str, parts: Sequence[Place]) -> list[Place]:
+    """Where a translation says each of these parts of its source; in proportion where no word of it clearly does."""
+    words = [match.span() for match in re.finditer(r"\S" if target == "zh" else r"\S+", translation)]
+    tokenizer = encoder.tokenizer
+    ids, written = tokenizer.encode(source), tokenizer.encode(translation)
+    if not parts or not words or not ids:
+        return [(0, len(translation))] * len(parts)
+    ends, written_ends = ([len(tokenizer.decode(x[: n + 1])) for n in range(len(x))] for x in (ids, written))
+    device = encoder.model.device
+    masks = torch.ones(len(parts) + 1, len(ids), dtype=torch.bool, device=device)  # (R + 1, L); the last hides nothing
+    for row, (start, end) in zip(masks, parts, strict=False):
+        hidden = [s < end and e > start for s, e in zip([0, *ends[:-1]], ends, strict=True)]
+        if not all(hidden):
+            row &= ~torch.tensor(hidden, device=device)
+    tokens = encoder.model.read(torch.tensor([ids], device=device).expand(len(masks), -1), masks, translating=True)
+    memory = encoder.model.fuse([Stream("text", tokens, masks)])
+    prefix = tokenizer.prefix("translate", target)
+    sequence = torch.tensor([prefix + written], device=device).expand(len(masks), -1)
+    logits = encoder.model.decode(sequence, memory, translating=True).float()
+    log_probs = logits.log_softmax(-1)[:, len(prefix) - 1 : -1]
+    said = log_probs.gather(2, sequence[:, len(prefix) :, None])[..., 0]
+    drops = (said[-1] - said[:-1]).tolist()  # (R, L')
+    found = []
+    for (start, end), drop in zip(parts, drops, strict=True):
+        lost = [
+            sum(
+                d
+                for d, e, s in zip(drop, written_ends, [0, *written_ends], strict=False)
+                if s < word[1] and e > word[0]
+            )
+            for word in words
+        ]
+        most = max(lost)
+        if most >= LEAST_DROP:
+            chosen = [word for word, d in zip(words, lost, strict=True) if d >= SHARE * most]
+        else:
+            middle = (start + end) / 2 / max(len(source), 1) * len(translation)
+            chosen = [min(words, key=lambda word: abs(sum(word) / 2 - middle))]
+        found.append((chosen[0][0], chosen[-1][1]))
+    return found

@@ -26,7 +26,7 @@ from engines.model.config import EVENTS, ModelConfig
 from engines.model.features import HOP
 from engines.protocol import LANGUAGES
 from engines.text import Task, Tokenizer, normalise
-from engines.training import caption_questions, clip_tensors, content_words, scst
+from engines.training import caption_questions, clip_tensors, content_words, losses
 from engines.training.caption_questions import Question
 from engines.training.clips import ClipPlan, plan
 from engines.training.lexicon import LEXICON, SOUND_NAMES, photo_facts, sound_prompt
@@ -197,11 +197,11 @@ class Batcher:
         rows = rng.choice(len(view), min(size, len(view)), replace=False).tolist()
         if language not in self._frequencies:
             documents = [self._references(meta, language) for meta in view.meta]
-            self._frequencies[language] = scst.document_frequencies(documents)
+            self._frequencies[language] = losses.document_frequencies(documents)
         grams, idf = self._frequencies[language]
         return {
             view.entry: torch.stack([view[i] for i in rows]),
-            "references": scst.stack([self._references(view.meta[i], language) for i in rows]),
+            "references": losses.stack_references([self._references(view.meta[i], language) for i in rows]),
             "grams": grams,
             "idf": idf,
             "prefix": torch.tensor(self.tokenizer.prefix("caption", language)),

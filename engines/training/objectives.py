@@ -18,7 +18,6 @@ from engines.model.config import EVENTS
 from engines.model.features import log_mel
 from engines.model.fusion import FusionModel, Memory, Stream
 from engines.training import augment, clip_tensors, losses
-from engines.training import scst as reward
 from engines.training.batches import IGNORED, Batch, Batcher
 from engines.training.sources import LAYERS_HZ
 
@@ -203,14 +202,14 @@ def scst(model: FusionModel, batch: Batch) -> Record:
     every = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
     memory = model.fuse([Stream("picture", tokens, every)])
     sampled = sample_captions(model, memory, batch["prefix"], int(batch["end"]))  # (B * K, L)
-    references = [group for row in batch["references"] for group in [reward.unstack(row)] * N_SAMPLES]
-    rewards = reward.rewards(reward.unstack(sampled), references, batch["grams"].cpu(), batch["idf"].cpu())
+    references = [group for row in batch["references"] for group in [losses.token_rows(row)] * N_SAMPLES]
+    rewards = losses.rewards(losses.token_rows(sampled), references, batch["grams"].cpu(), batch["idf"].cpu())
     by_photo = rewards.to(tokens.device).unflatten(0, (-1, N_SAMPLES))
     advantage = ((by_photo - by_photo.mean(1, keepdim=True)) * N_SAMPLES / (N_SAMPLES - 1)).flatten()
     prefix = batch["prefix"].expand(len(sampled), -1)
     ids = torch.cat([prefix, sampled[:, :-1].clamp(min=0)], dim=1)
     hidden = model.decoder.hidden(ids, memory.tokens, memory.mask)[:, prefix.shape[1] - 1 :]
-    scored = sampled != reward.PADDING
+    scored = sampled != losses.NO_TOKEN
     loss = losses.next_token_sampled(
         hidden[scored],
         model.decoder.embedding.weight,
@@ -231,7 +230,7 @@ def sample_captions(model: FusionModel, memory: Memory, prefix: Tensor, end: int
     while len(sampled) < MAX_SAMPLED and not bool(done.all()):
         likely = model.decode(ids, memory, cache)[:, -1].float().topk(TOP_K)
         token = likely.indices.gather(1, torch.multinomial(likely.values.softmax(-1), 1))[:, 0]
-        sampled.append(token.masked_fill(done, reward.PADDING))
+        sampled.append(token.masked_fill(done, losses.NO_TOKEN))
         done |= token == end
         ids = token[:, None]
     return torch.stack(sampled, dim=1)

@@ -15,7 +15,7 @@ from engines.errors import StudioError
 from engines.model import checkpoint, public
 from engines.model.config import small
 from engines.model.fusion import FusionModel
-from engines.model.quantisation import dequantise
+from engines.model.parts import dequantise
 from engines.text import Tokenizer
 from engines.training import concept_groups
 

@@ -37,7 +37,7 @@ def test_a_piece_of_code_says_where_it_stands():
         ("studio.tabs.lab.lessons.lesson", "@cache"),
         ("studio.tabs.lab.lessons.ROOT", "ROOT = "),
         ("engines.background.FairQueue.turn", "@contextmanager"),
-        ("engines.lab.base.EXPERIMENTS", "EXPERIMENTS: Mapping"),
+        ("engines.lab.EXPERIMENTS", "EXPERIMENTS: Mapping"),
     ],
 )
 def test_functions_methods_and_constants_can_be_shown(name, first):

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from engines.evaluation.metrics import MissingTool
-from engines.evaluation.peers import PEERS, clip_vit_b32
+from engines.evaluation.speed import PEERS, clip_vit_b32
 
 
 def test_there_is_a_peer_for_each_job_that_takes_long():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.evaluation.repetition import repetitive_texts, words_lost
+from engines.evaluation.speech import repetitive_texts, words_lost
 
 
 @pytest.mark.parametrize(

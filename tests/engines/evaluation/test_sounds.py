@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from engines.evaluation.sounds import _sound
+from engines.evaluation.suites import _sound
 from engines.media.refusals import MIN_SOUND_S
 from engines.protocol import Sound
 from tests.engines.evaluation.oracle import rows_of

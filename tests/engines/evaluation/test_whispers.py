@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from engines import archives
-from engines.evaluation import whispers
+from engines.evaluation import speed
 from engines.evaluation.harness import Harness
-from engines.evaluation.whispers import Whisper, whisper_rows
+from engines.evaluation.speed import Whisper, whisper_rows
 from engines.protocol import Sound
 from tests.conftest import SAMPLES
 from tests.fake_host import FakeHost
@@ -32,7 +32,7 @@ def harness(tiny) -> Harness:
 
 
 def test_each_model_has_its_word_errors_on_every_corpus_and_its_seconds(harness, monkeypatch):
-    monkeypatch.setattr(whispers, "Whisper", Deaf)
+    monkeypatch.setattr(speed, "Whisper", Deaf)
     rows = whisper_rows(harness, [Path("base")])
     corpora = {record.corpus for record in archives.speech(harness.data, "dev")}
     assert set(rows) == {"whispers.base.transcribe.seconds", *(f"whispers.base.{c}.word_error_rate" for c in corpora)}
@@ -42,7 +42,7 @@ def test_each_model_has_its_word_errors_on_every_corpus_and_its_seconds(harness,
 
 
 def test_an_english_model_is_not_asked_for_other_languages(harness, monkeypatch):
-    monkeypatch.setattr(whispers, "Whisper", Deaf)
+    monkeypatch.setattr(speed, "Whisper", Deaf)
     foreign = {record.corpus for record in archives.speech(harness.data, "dev") if record.language != "en"}
     rows = whisper_rows(harness, [Path("base"), Path("tiny.en")])
     assert all(f"whispers.tiny.en.{corpus}.word_error_rate" not in rows for corpus in foreign)

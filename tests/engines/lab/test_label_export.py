@@ -13,7 +13,7 @@ import pytest
 
 from engines.lab.fewshot import Example, LabelSet, recognise
 from engines.lab.fewshot_head import load_heads
-from engines.lab.label_export import exported
+from engines.lab.label_store import exported
 
 RNG = np.random.default_rng(0)
 

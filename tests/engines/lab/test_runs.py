@@ -22,7 +22,7 @@ from engines.lab import (
     Table,
     runs,
 )
-from engines.lab.recorder import Recorder
+from engines.lab.trainer import Recorder
 from tests.engines.lab.trials import N_STEPS
 
 SMALL = ExtractorsRequest(modality="text", n_steps=N_STEPS, seed=7)

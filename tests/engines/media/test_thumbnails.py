@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engines import media
 from engines.errors import MediaError
-from engines.media import reading, thumbnails
+from engines.media import reading
 from tests.engines.media.makers import film, sine
 
 
@@ -25,9 +26,9 @@ def reads(monkeypatch) -> Iterator[list[Path]]:
         done.append(path)
         return reading.thumbnail(path, **options)
 
-    monkeypatch.setattr(thumbnails, "_read", read)
+    monkeypatch.setattr(media, "_read_thumbnail", read)
     yield done
-    thumbnails._made.clear()
+    media._thumbnails.clear()
 
 
 def size_of(thumbnail: reading.Thumbnail) -> tuple[int, int]:
@@ -37,11 +38,11 @@ def size_of(thumbnail: reading.Thumbnail) -> tuple[int, int]:
 
 def test_a_photo_and_a_clip_are_small_pictures_and_a_sound_is_its_peaks(tmp_path):
     Image.new("RGB", (900, 600)).save(tmp_path / "photo.png")
-    assert size_of(thumbnails.thumbnail(tmp_path / "photo.png")) == (360, 240)
-    assert size_of(thumbnails.thumbnail(film(tmp_path / "clip.mp4"), at_s=1.0)) == (64, 48)
+    assert size_of(media.thumbnail(tmp_path / "photo.png")) == (360, 240)
+    assert size_of(media.thumbnail(film(tmp_path / "clip.mp4"), at_s=1.0)) == (64, 48)
     samples = np.concatenate([np.zeros(48_000, np.float32), sine(1.0)])
     half = film(tmp_path / "half.wav", picture=None, sound="pcm_s16le", samples=samples)
-    peaks = thumbnails.thumbnail(half).peaks
+    peaks = media.thumbnail(half).peaks
     assert peaks is not None and peaks.shape == (72,)
     assert peaks[:35].max() < 0.01 and peaks[37:].min() > 0.4
 
@@ -49,12 +50,12 @@ def test_a_photo_and_a_clip_are_small_pictures_and_a_sound_is_its_peaks(tmp_path
 def test_five_who_ask_at_once_cost_one_decode(tmp_path, reads):
     path = tmp_path / "photo.png"
     Image.new("RGB", (2000, 2000)).save(path)
-    threads = [threading.Thread(target=thumbnails.thumbnail, args=(path,)) for _ in range(5)]
+    threads = [threading.Thread(target=media.thumbnail, args=(path,)) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    thumbnails.thumbnail(path)
+    media.thumbnail(path)
     assert reads == [path]
 
 
@@ -63,10 +64,10 @@ def test_a_file_that_changed_is_read_again_and_what_cannot_be_read_is_not_tried_
     path.write_bytes(b"no picture")
     for _ in range(2):
         with pytest.raises(MediaError, match=r"photo\.png is not a photo"):
-            thumbnails.thumbnail(path)
+            media.thumbnail(path)
     assert len(reads) == 1
     Image.new("RGB", (10, 10)).save(path)
-    assert size_of(thumbnails.thumbnail(path)) == (10, 10)
+    assert size_of(media.thumbnail(path)) == (10, 10)
 
 
 def test_a_large_transparent_picture_is_made_small_without_a_second_copy_of_it(tmp_path, monkeypatch):
@@ -80,4 +81,4 @@ def test_a_large_transparent_picture_is_made_small_without_a_second_copy_of_it(t
 
     monkeypatch.setattr(Image.Image, "convert", small)
     monkeypatch.setattr("engines.media.photos._STRIP_BYTES", 2**20)
-    assert size_of(thumbnails.thumbnail(path)) == (360, 360)
+    assert size_of(media.thumbnail(path)) == (360, 360)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines.tasks.layout import kmeans, pca, tsne
+from engines.tasks.maps import kmeans, pca, tsne
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from engines.encoder import MediaEncoder
 from engines.model import checkpoint
 from engines.paths import ASSETS
-from engines.tasks.occlusion import places
+from engines.tasks.carry import places
 
 
 @pytest.fixture(scope="module")

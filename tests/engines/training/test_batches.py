@@ -26,8 +26,8 @@ from engines.training.batches import (
 )
 from engines.training.feature_cache import FeatureFile
 from engines.training.lexicon import SOUND_NAMES
+from engines.training.losses import token_rows
 from engines.training.objectives import OBJECTIVES
-from engines.training.scst import unstack
 from engines.training.sources import LAYERS_HZ, Meta, Photos, PhotoSources, SoundSources, Sources
 from tests.engines.training.conftest import draw, equal, letter_counts, targets, texts
 
@@ -135,7 +135,7 @@ def test_self_critical_training_sees_unvaried_photos_with_all_their_captions_in_
         photos = batch["pixels" if "pixels" in batch else "maps"]
         for photo, references in zip(photos, batch["references"], strict=True):
             meta = meta_of(either.photos.captioned, photo)
-            rows = unstack(references)
+            rows = token_rows(references)
             assert not meta["mirrored"] and all(row[-1] == end for row in rows)
             assert {either.tokenizer.decode(row[:-1]) for row in rows} == set(meta["captions"][language])
         assert float(batch["idf"][batch["grams"] == end + 1]) == 0.0  # every photo's captions end

@@ -14,8 +14,8 @@ from engines.model.fusion import FusionModel, Memory, Stream
 from engines.model.translation_adapter import TranslationAdapter
 from engines.training import augment, objectives
 from engines.training.batches import Batch, Batcher
+from engines.training.losses import NO_TOKEN
 from engines.training.objectives import MAX_SAMPLED, N_SAMPLES, OBJECTIVES, TEACHER_WEIGHT, loss_of, run_towers
-from engines.training.scst import PADDING
 from tests.engines.training.conftest import draw, new_model
 
 NEED_CONCEPTS = ("name", "write", "question")
@@ -288,7 +288,7 @@ def log_probabilities(model: FusionModel, batch: Batch) -> Tensor:
     memory = model.fuse([Stream("picture", tokens, torch.ones(tokens.shape[:2], dtype=torch.bool))])
     found = []
     for i, row in enumerate(one_right_of_five(batch)):
-        text, photo = row[row != PADDING], slice(i // N_SAMPLES, i // N_SAMPLES + 1)
+        text, photo = row[row != NO_TOKEN], slice(i // N_SAMPLES, i // N_SAMPLES + 1)
         ids = torch.cat([batch["prefix"], text[:-1]])[None]
         logits = model.decode(ids, Memory(memory.tokens[photo], memory.mask[photo]))[0, len(batch["prefix"]) - 1 :]
         found.append(logits.log_softmax(-1).gather(1, text[:, None]).mean())
@@ -328,6 +328,6 @@ def test_a_sample_ends_with_its_end_token_or_at_the_maximum(model, batcher):
     assert sampled.shape[0] == 6 * N_SAMPLES and sampled.shape[1] <= MAX_SAMPLED
     assert (sampled == 0).any()
     for row in sampled:
-        tokens = row[row != PADDING]
+        tokens = row[row != NO_TOKEN]
         assert torch.equal(tokens, row[: len(tokens)]) and 0 not in tokens[:-1]
         assert len(tokens) == len(row) or tokens[-1] == 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.evaluation.metrics import cider
-from engines.training.scst import PADDING, document_frequencies, pack, rewards, stack, unstack
+from engines.training.losses import NO_TOKEN, document_frequencies, pack_ngram, rewards, stack_references, token_rows
 
 DOGS = [[5, 6, 7, 8, 9, 0], [5, 6, 7, 10, 9, 0], [5, 11, 7, 8, 9, 0]]
 BOATS = [[20, 21, 22, 23, 0], [20, 24, 22, 23, 0]]
@@ -23,8 +23,8 @@ def reward(text: list[int], references: list[list[int]] = DOGS) -> float:
 
 @given(GRAMS, GRAMS)
 def test_different_n_grams_have_different_keys(a, b):
-    assert (pack(a) == pack(b)) == (a == b)
-    assert 0 < pack(a) < 2**60
+    assert (pack_ngram(a) == pack_ngram(b)) == (a == b)
+    assert 0 < pack_ngram(a) < 2**60
 
 
 def test_a_persons_caption_scores_more_than_half_of_it_and_that_more_than_another_photos():
@@ -46,11 +46,11 @@ def test_it_is_the_metric_of_the_evaluation_when_a_token_is_a_word():
 def test_rare_n_grams_weigh_more_and_those_of_every_document_nothing():
     keys, idf = document_frequencies(DOCUMENTS)
     assert torch.equal(keys, keys.sort().values)
-    assert float(idf[keys == pack([0])]) == 0.0 < float(idf[keys == pack([11])])
+    assert float(idf[keys == pack_ngram([0])]) == 0.0 < float(idf[keys == pack_ngram([11])])
     assert reward([0]) == 0.0
 
 
 def test_texts_come_back_from_a_tensor():
-    tensor = stack(DOCUMENTS)
-    assert tensor.shape == (3, 3, 6) and (tensor[2, 2] == PADDING).all()
-    assert [unstack(texts) for texts in tensor] == DOCUMENTS
+    tensor = stack_references(DOCUMENTS)
+    assert tensor.shape == (3, 3, 6) and (tensor[2, 2] == NO_TOKEN).all()
+    assert [token_rows(texts) for texts in tensor] == DOCUMENTS
