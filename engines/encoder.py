@@ -253,8 +253,8 @@ class MediaEncoder:
     def _towards_names(self, vector: np.ndarray, concepts: np.ndarray | None) -> np.ndarray:
         """A picture's vector moved towards the codes of what it shows. concepts: (F, C) or None."""
         if concepts is None:
-            return _unit(vector)
-        return _unit(_unit(vector) + NAME_WEIGHT * (concepts.mean(0) @ self._names.codes))
+            return unit(vector)
+        return unit(unit(vector) + NAME_WEIGHT * (concepts.mean(0) @ self._names.codes))
 
     @cached_property
     def _names(self) -> NameTable:
@@ -276,7 +276,7 @@ class MediaEncoder:
         if kind not in ("photo", "clip") or not self.model.config.concepts or self.meaning(text) < 0.5:
             return vector
         found = self._names.found(vector)
-        return vector if found is None else _unit(vector + QUERY_WEIGHT * found)
+        return vector if found is None else unit(vector + QUERY_WEIGHT * found)
 
     def see(self, frames: Sequence[np.ndarray]) -> tuple[Tensor, np.ndarray | None]:
         """Pictures (H, W, 3) uint8 -> (F, N, D), and what each shows: (F, C) probabilities, None without concepts."""
@@ -401,7 +401,7 @@ class MediaEncoder:
         what its frames and its sound say, and after it comes one of its sound alone, or of the words said in it. Memory
         does not grow with the length. None while the file is being decoded.
         """
-        parts = _parts(media, max_s)
+        parts = parts_of(media, max_s)
         for part in files.ahead(parts) if isinstance(media, Path) else parts:
             if part is None:
                 yield None
@@ -427,7 +427,7 @@ class MediaEncoder:
                 _, vector, text = self._sound_vector(samples)
                 vectors.append(vector)
                 apart = [Window("clip", vector, start_s, end_s, text, "said" if text else "heard")]
-        yield Window("clip", _unit(np.mean(vectors, axis=0)), start_s, end_s)
+        yield Window("clip", unit(np.mean(vectors, axis=0)), start_s, end_s)
         yield from apart
 
     @torch.inference_mode()
@@ -453,7 +453,7 @@ def mean_window(windows: Sequence[Window]) -> Window:
     windows = [window for window in windows if not window.source]
     kinds = [window.kind for window in windows]
     kind = max(set(kinds), key=kinds.count)
-    vector = _unit(np.mean([window.vector for window in windows if window.kind == kind], axis=0))
+    vector = unit(np.mean([window.vector for window in windows if window.kind == kind], axis=0))
     return Window(kind, vector, 0.0, windows[-1].end_s)
 
 
@@ -477,7 +477,7 @@ def _apart(media: Media, call: Callable[[], T]) -> Generator[None, None, T]:
     return value
 
 
-def _parts(media: Media, max_s: float | None) -> Iterator[Part]:
+def parts_of(media: Media, max_s: float | None) -> Iterator[Part]:
     """A medium in windows of 10 s, at least those that begin before `max_s`; a photo, or a clip in memory, as one."""
     if isinstance(media, Path):
         info = files.probe(media)
@@ -488,19 +488,20 @@ def _parts(media: Media, max_s: float | None) -> Iterator[Part]:
                 yield Part(clip, start_s, min(start_s + WINDOW_S, end_s))
             return
         if info.kind == "sound":
-            yield from _sound_parts(files.stream_sound(media, chunk_s=WINDOW_S), max_s)
+            yield from sound_parts(files.stream_sound(media, chunk_s=WINDOW_S), max_s)
             return
         media = files.load_photo(media)
     match media:
         case Photo():
             yield Part(media)
         case Sound():
-            yield from _sound_parts(chunks(media), max_s)
+            yield from sound_parts(chunks(media), max_s)
         case Clip():
             yield Part(media, 0.0, media.duration_s)
 
 
-def _sound_parts(blocks: Iterator[np.ndarray], max_s: float | None) -> Iterator[Part]:
+def sound_parts(blocks: Iterator[np.ndarray], max_s: float | None) -> Iterator[Part]:
+    """Blocks of samples (n,) at 16 kHz as parts, those that begin before `max_s`."""
     start_s = 0.0
     for block in blocks:
         end_s = start_s + len(block) / RATE_HZ
@@ -592,5 +593,6 @@ def _array(vectors: Tensor) -> np.ndarray:
     return row
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
+def unit(vector: np.ndarray) -> np.ndarray:
+    """A vector as float32 of length 1."""
     return (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)

@@ -74,15 +74,11 @@ def stream(space: Namer, request: MapRequest) -> Iterator[MapResult]:
     placed = pca(vectors)
     method = "pca"
     if len(files) >= FEWEST:
-        steps = tsne(_similarity(vectors, kinds), placed)
         method = "tsne"
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                placed = end.value
-                break
-            yield MapResult(request=request, progress=Progress("drawing", step, N_ITERATIONS))
+        layouts = tsne(_similarity(vectors, kinds), placed)
+        for step in range(N_ITERATIONS):
+            placed = next(layouts)
+            yield MapResult(request=request, progress=Progress("drawing", step + 1, N_ITERATIONS))
     placed = _fitted(placed)
     numbers = kmeans(placed, _n_clusters(len(files)))
     names, codes = yield from _names(space, request)
@@ -227,6 +223,8 @@ N_EXAGGERATED = 100
 """The first steps, in which neighbours attract each other 12 times as much (van der Maaten and Hinton 2008)."""
 FEWEST = 8
 """With fewer points t-SNE says nothing."""
+N_TRIES = 8
+"""Random starts of k-means."""
 
 
 def pca(vectors: np.ndarray) -> np.ndarray:
@@ -239,11 +237,10 @@ def pca(vectors: np.ndarray) -> np.ndarray:
     return placed
 
 
-def tsne(similarity: np.ndarray, start: np.ndarray) -> Generator[int, None, np.ndarray]:
-    """(n, n) similarities, of which only differences count, and a first layout (n, 2) -> (n, 2).
+def tsne(similarity: np.ndarray, start: np.ndarray) -> Iterator[np.ndarray]:
+    """(n, n) similarities, of which only differences count, and a first layout (n, 2) -> the layout after each step.
 
-    Exact t-SNE from a layout by principal components (Kobak and Berens 2019), so nothing is left to chance. Yields the
-    number of steps done, so that whoever waits can stop.
+    Exact t-SNE from a layout by principal components (Kobak and Berens 2019), so nothing is left to chance.
     """
     n = len(similarity)
     attraction = _neighbours(similarity, min(PERPLEXITY, (n - 1) / 3.0))
@@ -256,12 +253,11 @@ def tsne(similarity: np.ndarray, start: np.ndarray) -> Generator[int, None, np.n
         np.fill_diagonal(near, 0.0)
         pull = (12.0 if step < N_EXAGGERATED else 1.0) * attraction - near / max(float(near.sum()), 1e-12)
         pull *= near
-        slope = 4.0 * (pull.sum(1)[:, None] * placed - pull @ placed)
-        gains = np.maximum(np.where(np.sign(slope) == np.sign(moved), gains * 0.8, gains + 0.2), 0.01)
-        moved = (0.5 if step < N_EXAGGERATED else 0.8) * moved - rate * gains * slope
+        gradient = 4.0 * (pull.sum(1)[:, None] * placed - pull @ placed)
+        gains = np.maximum(np.where(np.sign(gradient) == np.sign(moved), gains * 0.8, gains + 0.2), 0.01)
+        moved = (0.5 if step < N_EXAGGERATED else 0.8) * moved - rate * gains * gradient
         placed = placed + moved - (placed + moved).mean(0)
-        yield step + 1
-    return placed
+        yield placed
 
 
 def _neighbours(similarity: np.ndarray, perplexity: float) -> np.ndarray:
@@ -286,11 +282,11 @@ def _neighbours(similarity: np.ndarray, perplexity: float) -> np.ndarray:
     return (joint + joint.T) / (2.0 * n)
 
 
-def kmeans(points: np.ndarray, k: int, *, n_tries: int = 8) -> np.ndarray:
-    """(n, 2) -> the number of its cluster for each point, 0 to k - 1; the tightest of several tries."""
+def kmeans(points: np.ndarray, k: int) -> np.ndarray:
+    """(n, 2) -> the cluster of each point, 0 to k - 1; the tightest of N_TRIES starts."""
     random = np.random.default_rng(0)
     best, least = np.zeros(len(points), int), np.inf
-    for _ in range(n_tries):
+    for _ in range(N_TRIES):
         middles = _spread(points, k, random)
         for _ in range(50):
             distance = ((points[:, None] - middles[None]) ** 2).sum(2)

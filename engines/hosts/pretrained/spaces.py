@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from engines import media as files
-from engines.encoder import WINDOW_FRAMES, WINDOW_S, Window, chunks, starts
+from engines.encoder import WINDOW_S, Window, chunks, parts_of, sound_parts, unit
 from engines.errors import MediaError
 from engines.hosts.pretrained import weights
 from engines.hosts.pretrained.checkpoint import Checkpoint, Place
@@ -105,31 +105,25 @@ class Space:
 
     def windows(self, media: Media, *, max_s: float | None = None) -> Iterator[Window]:
         """A medium in windows of 10 s, a photo as one. Raises MediaError for what the model does not take."""
+        name, parts = "this", parts_of(media, max_s)
         if isinstance(media, Path):
-            info = files.probe(media)
-            if info.kind == "clip" and self._sees:
-                end_s = info.duration_s if max_s is None else min(info.duration_s, max_s)
-                for start_s in starts(end_s):
-                    clip = files.load_clip(media, n_frames=WINDOW_FRAMES, start_s=start_s, max_s=WINDOW_S)
-                    yield Window("clip", self._seen(clip.frames), start_s, min(start_s + WINDOW_S, end_s))
-                return
-            if info.kind != "photo" and not self._sees:
-                yield from self._heard(files.stream_sound(media, chunk_s=WINDOW_S), max_s)
-                return
-            if info.kind != "photo" or not self._sees:
-                raise self._not_taken(media.name)
-            media = files.load_photo(media)
-        match media:
-            case Photo(pixels) if self._sees:
-                yield Window("photo", self._seen((pixels,)))
-            case Clip() if self._sees and media.frames:
-                yield Window("clip", self._seen(media.frames), 0.0, media.duration_s)
-            case Sound() if not self._sees:
-                yield from self._heard(chunks(media), max_s)
-            case Clip(_, _, _, Sound() as sound) if not self._sees:
-                yield from self._heard(chunks(sound), max_s)
-            case _:
-                raise self._not_taken("this")
+            name, kind = media.name, files.probe(media).kind
+            if kind == "sound" if self._sees else kind == "photo":
+                raise self._not_taken(name)
+            if not self._sees:
+                parts = sound_parts(files.stream_sound(media, chunk_s=WINDOW_S), max_s)
+        elif isinstance(media, Clip) and media.sound is not None and not self._sees:
+            parts = sound_parts(chunks(media.sound), max_s)
+        for part in parts:
+            match part.media:
+                case Photo(pixels) if self._sees:
+                    yield Window("photo", self._seen((pixels,)))
+                case Clip(frames) if self._sees and frames:
+                    yield Window("clip", self._seen(frames), part.start_s, part.end_s)
+                case Sound(samples) if not self._sees:
+                    yield Window("sound", self._heard(samples), part.start_s, part.end_s)
+                case _:
+                    raise self._not_taken(name)
 
     def _not_taken(self, what: str) -> MediaError:
         if self._sees:
@@ -140,16 +134,10 @@ class Space:
         inputs = self._media([Image.fromarray(frame) for frame in frames], return_tensors="pt")
         return self._vector(self._model.get_image_features, inputs)
 
-    def _heard(self, blocks: Iterator[np.ndarray], max_s: float | None) -> Iterator[Window]:
-        start_s = 0.0
+    def _heard(self, samples: np.ndarray) -> np.ndarray:
         rate_hz = self._media.sampling_rate
-        for block in blocks:
-            end_s = start_s + len(block) / RATE_HZ
-            if start_s > 0.0 and (len(block) < RATE_HZ or (max_s is not None and start_s >= max_s)):
-                return  # a last second alone says nothing
-            inputs = self._media(_at(block, rate_hz), sampling_rate=rate_hz, return_tensors="pt")
-            yield Window("sound", self._vector(self._model.get_audio_features, inputs), start_s, end_s)
-            start_s = end_s
+        inputs = self._media(_at(samples, rate_hz), sampling_rate=rate_hz, return_tensors="pt")
+        return self._vector(self._model.get_audio_features, inputs)
 
     @torch.inference_mode()
     def _vector(self, features: Callable[..., Any], inputs: Any) -> np.ndarray:
@@ -158,7 +146,7 @@ class Space:
         with self._turn:
             found = features(**given)
         rows = getattr(found, "pooler_output", found)
-        return _unit(torch.nn.functional.normalize(rows.float(), dim=-1).mean(0).cpu().numpy())
+        return unit(torch.nn.functional.normalize(rows.float(), dim=-1).mean(0).cpu().numpy())
 
 
 def _at(samples: np.ndarray, rate_hz: int) -> np.ndarray:
@@ -167,7 +155,3 @@ def _at(samples: np.ndarray, rate_hz: int) -> np.ndarray:
     resampled = torch.nn.functional.interpolate(torch.from_numpy(samples)[None, None], size=n, mode="linear")
     found: np.ndarray = resampled[0, 0].numpy()
     return found
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)

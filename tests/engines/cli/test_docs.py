@@ -11,7 +11,7 @@ import pytest
 
 from engines.cli.table import COMMANDS
 from engines.index import Collection, Row
-from scripts.tables import MARKS, filled
+from scripts.tables import MARKS, with_options
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "cli.md"
 
@@ -23,7 +23,7 @@ def examples() -> list[str]:
 
 def test_the_tables_of_options_are_those_of_the_parsers():
     page = PAGE.read_text(encoding="utf-8")
-    assert page == filled(page), "write them anew: python -m scripts.tables docs/cli.md"
+    assert page == with_options(page), "write them anew: python -m scripts.tables docs/cli.md"
     told = {found[1] for found in MARKS.findall(page)}
     assert told == {"every", *(command.name for command in COMMANDS if command.program is None)}
 

@@ -18,12 +18,7 @@ def three_groups():
 
 
 def laid_out(vectors):
-    steps = tsne(vectors @ vectors.T, pca(vectors))
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        placed = end.value
+    *_, placed = tsne(vectors @ vectors.T, pca(vectors))
     return placed
 
 

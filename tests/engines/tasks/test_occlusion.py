@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engines.encoder import MediaEncoder
-from engines.model import checkpoint
-from engines.paths import ASSETS
 from engines.tasks.carry import places
-
-
-@pytest.fixture(scope="module")
-def trained() -> MediaEncoder:
-    return MediaEncoder(checkpoint.load(ASSETS / "models" / "builtin"))
 
 
 @pytest.mark.parametrize(
@@ -23,9 +15,9 @@ def trained() -> MediaEncoder:
         ("A red car is parked in front of the house.", "一辆红色的汽车停在房子前面。", "zh", "red", "红"),
     ],
 )
-def test_words_that_become_less_likely_say_the_hidden_part(trained, source, translation, target, part, said):
+def test_words_that_become_less_likely_say_the_hidden_part(builtin, source, translation, target, part, said):
     start = source.index(part)
-    ((a, b),) = places(trained, source, translation, target, [(start, start + len(part))])
+    ((a, b),) = places(builtin._encoder, source, translation, target, [(start, start + len(part))])
     assert translation[a:b] == said
 
 
