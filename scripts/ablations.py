@@ -27,8 +27,7 @@ from engines.training import feature_cache
 from engines.training.batches import Batcher
 from engines.training.recipes import BASE, TOWERS, Recipe
 from engines.training.sources import Sources
-from engines.training.start import load_weights, new_model, read_weights
-from engines.training.teacher import Teacher
+from engines.training.start import Teacher, load_weights, new_model, read_weights
 from engines.training.train import Trainer
 
 FIGURES = {

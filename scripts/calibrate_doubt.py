@@ -23,8 +23,8 @@ import torch
 from engines import archives
 from engines.encoder import MediaEncoder
 from engines.evaluation.metrics import same_answer
-from engines.evaluation.naming import accepted_names, names
 from engines.evaluation.questions import plans
+from engines.evaluation.suites import accepted_names, holds_name
 from engines.model import checkpoint
 from engines.tasks import ask, caption, doubt, translate
 from engines.training.clips import render
@@ -46,14 +46,14 @@ def captions(encoder: MediaEncoder, data: Path, split: str, n: int) -> Iterator[
     for named in archives.named_photos(data, split)[:n]:
         encoded = encoder.encode(named.load())
         *_, best = caption.written(encoder, encoded, "en")
-        right = names(best.text, accepted[named.label], "en")
+        right = holds_name(best.text, accepted[named.label], "en")
         yield doubt.caption_features(encoded, best.mean_logprob, best.closeness), right
     everyday = archives.photos(data, split)
     for photo in everyday[:: max(1, len(everyday) // n)][:n]:
         encoded = encoder.encode(photo.load())
         *_, best = caption.written(encoder, encoded, "en")
         first = nouns(best.text, "en")[:1]
-        right = bool(first) and sum(names(text, (first[0],), "en") for text in photo.captions["en"]) >= 2
+        right = bool(first) and sum(holds_name(text, (first[0],), "en") for text in photo.captions["en"]) >= 2
         yield doubt.caption_features(encoded, best.mean_logprob, best.closeness), right
 
 

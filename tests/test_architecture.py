@@ -90,7 +90,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "engines.evaluation.fewshot": (
         *BASE, "engines.archives", "engines.evaluation", "engines.lab.fewshot_head", "engines.training.lexicon",
     ),
-    "engines.evaluation.precision": (
+    "engines.evaluation.speed": (
         *BASE, "engines.archives", "engines.device", "engines.evaluation", "engines.hosts", "engines.model",
         "engines.text",
     ),
@@ -159,8 +159,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "starlette": ("engines.hosts.api_server", "studio"),
     "sacrebleu": ("engines.evaluation",),
     "torch": (
-        "engines.decoding", "engines.device", "engines.evaluation.fewshot", "engines.evaluation.speed",
-        "engines.evaluation.precision", "engines.hosts", "engines.lab", "engines.media", "engines.model",
+        "engines.decoding", "engines.device", "engines.evaluation.fewshot", "engines.evaluation.speed", "engines.hosts",
+        "engines.lab", "engines.media", "engines.model",
         "engines.encoder", "engines.tasks", "engines.training",
     ),
 }  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engines import media
-from engines.evaluation.naming import names
+from engines.evaluation.suites import holds_name
 from engines.paths import ASSETS
 from engines.protocol import (
     AskRequest,
@@ -158,7 +158,7 @@ TITLES_MISSED = {"Astronaut", "Kingfisher", "Rocket"}
 def test_a_photo_or_clip_gets_a_caption_that_names_what_is_on_it(file, builtin):
     result = run(builtin, CaptionRequest(media=SAMPLES / file))
     assert isinstance(result, CaptionResult)
-    assert names(result.text, tuple(SHOWN[file].split()), "en"), result.text
+    assert holds_name(result.text, tuple(SHOWN[file].split()), "en"), result.text
 
 
 @pytest.mark.parametrize(

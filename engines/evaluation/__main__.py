@@ -19,9 +19,8 @@ from pathlib import Path
 
 from engines.errors import RequestError, UserError
 from engines.evaluation.harness import Harness, Rows
-from engines.evaluation.precision import precision_rows
 from engines.evaluation.report import about, earlier, table, write
-from engines.evaluation.speed import speed_rows, whisper_rows
+from engines.evaluation.speed import precision_rows, speed_rows, whisper_rows
 from engines.evaluation.suites import SUITES, Suite, chosen, evaluate
 from engines.hosts import open_host
 from engines.protocol import Host

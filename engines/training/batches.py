@@ -26,14 +26,14 @@ from engines.model.config import EVENTS, ModelConfig
 from engines.model.features import HOP
 from engines.protocol import LANGUAGES
 from engines.text import Task, Tokenizer, normalise
-from engines.training import caption_questions, clip_tensors, content_words, losses
+from engines.training import caption_questions, content_words, losses
 from engines.training.caption_questions import Question
-from engines.training.clips import ClipPlan, plan
+from engines.training.clips import ClipPlan, crops, plan, track
 from engines.training.lexicon import LEXICON, SOUND_NAMES, photo_facts, sound_prompt
 from engines.training.pairs import POOL, Pair, Pairs, similar_lengths
 from engines.training.questions import DESCRIBE, Material
 from engines.training.sources import Meta, Photos, SoundEntry, Sounds, Sources
-from engines.training.teacher import Teacher
+from engines.training.start import Teacher
 
 Batch: TypeAlias = dict[str, Tensor]
 T = TypeVar("T")
@@ -513,12 +513,12 @@ class Batcher:
             found = dict.fromkeys(name for meta in photos for name in self._found_names(meta, question.language, rng))
             names.append(list(found)[: concepts.MAX_NAMES] if rng.random() < 0.75 else [])
             questions.append(question)
-        shown, crops = zip(*(clip_tensors.crops(clip, n_frames, side) for clip in clips), strict=True)
+        shown, crop = zip(*(crops(clip, n_frames, side) for clip in clips), strict=True)
         languages = [question.language for question in questions]
         return {
             view.entry: torch.stack([view[i] for i in rows]),
             "shown": torch.tensor(shown),
-            "crop": torch.stack(crops),
+            "crop": torch.stack(crop),
             "times": torch.stack([torch.tensor(clip.frame_times_s(n_frames)) for clip in clips]),
             **self._tracks(clips, sounds),
             **self._targets("answer", languages, [question.answer for question in questions]),
@@ -530,7 +530,7 @@ class Batcher:
     def _tracks(clips: Sequence[ClipPlan], sounds: Sequence[tuple[Sounds, int]]) -> Batch:
         """The sound tracks of clips; a clip without one is masked."""
         entry = sounds[0][0].entry
-        batch = pad_sounds(entry, [clip_tensors.track(clip, sounds) for clip in clips])
+        batch = pad_sounds(entry, [track(clip, sounds) for clip in clips])
         mask = batch[f"{entry}_mask"] & torch.tensor([bool(clip.tracks) for clip in clips])[:, None]
         if entry == "layers":  # the tower hears the silence between samples, but features know none
             mask = mask & batch[entry].flatten(2).any(2)

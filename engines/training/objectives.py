@@ -17,7 +17,7 @@ from torch import Tensor
 from engines.model.config import EVENTS
 from engines.model.features import log_mel
 from engines.model.fusion import FusionModel, Memory, Stream
-from engines.training import augment, clip_tensors, losses
+from engines.training import augment, clips, losses
 from engines.training.batches import IGNORED, Batch, Batcher
 from engines.training.sources import LAYERS_HZ
 
@@ -308,7 +308,7 @@ def sound(model: FusionModel, batch: Batch) -> Record:
 
 def answer(model: FusionModel, batch: Batch) -> Record:
     """Answer a question about a clip, now and then with one modality dropped."""
-    tokens = clip_tensors.frame_tokens(_picture_tokens(model, batch), batch["shown"], batch["crop"])  # (B, F * 4, D)
+    tokens = clips.frame_tokens(_picture_tokens(model, batch), batch["shown"], batch["crop"])  # (B, F * 4, D)
     b, f = batch["shown"].shape
     times_s = batch["times"].repeat_interleave(tokens.shape[1] // f, dim=1)
     seen = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)

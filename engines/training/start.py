@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -67,3 +69,32 @@ def load_weights(model: FusionModel, states: list[dict[str, Tensor]]) -> None:
                 raise WrongWeights(f"{name} has the shape {shapes}: the vocabulary or the list of concepts differs")
         if values:
             parameter.copy_(torch.stack(values).mean(0))
+
+
+# --- the teacher -----------------------------------------------------------------------------------------------------
+
+# Its similarities between sentences are distilled into ours. MiniLM: Wang et al. 2020, Apache-2.0; sentence vectors:
+# Reimers & Gurevych 2019.
+
+MAX_TEACHER_TOKENS = 64
+"""Longer texts are cut; captions and most sentences are shorter."""
+
+
+class Teacher:
+    """A transformers sentence encoder from a folder or the hub: English sentences -> unit vectors."""
+
+    def __init__(self, source: str) -> None:
+        from transformers import AutoModel, AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(source)
+        self.model = AutoModel.from_pretrained(source, use_safetensors=True).to(torch.bfloat16).eval()
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """B sentences -> (B, 384) float32 unit vectors, the mean of their tokens."""
+        read = self.tokenizer(
+            list(texts), padding=True, truncation=True, max_length=MAX_TEACHER_TOKENS, return_tensors="pt"
+        )
+        tokens = self.model(**read).last_hidden_state.float()  # (B, L, 384)
+        weight = read["attention_mask"][..., None].float()
+        return F.normalize((tokens * weight).sum(1) / weight.sum(1), dim=-1)

@@ -37,8 +37,7 @@ from engines.training.batches import Batch, Batcher
 from engines.training.objectives import OBJECTIVES, loss_of
 from engines.training.recipes import RECIPES, Recipe
 from engines.training.sources import Sources
-from engines.training.start import WrongWeights, load_weights, new_model, read_weights
-from engines.training.teacher import Teacher
+from engines.training.start import Teacher, WrongWeights, load_weights, new_model, read_weights
 
 STATE_FILE, LOG_FILE = "state.json", "log.jsonl"
 

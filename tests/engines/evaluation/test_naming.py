@@ -7,7 +7,7 @@ import pytest
 from engines.archives import ConceptRecord
 from engines.evaluation.harness import selective_rows
 from engines.evaluation.metrics import holds_answer, same_answer
-from engines.evaluation.naming import accepted_names, names
+from engines.evaluation.suites import accepted_names, holds_name
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,11 @@ from engines.evaluation.naming import accepted_names, names
     ],
 )
 def test_a_name_counts_as_a_whole_word(text, accepted, right):
-    assert names(text, (accepted,), "en") is right
+    assert holds_name(text, (accepted,), "en") is right
 
 
 def test_in_chinese_a_name_counts_where_it_stands():
-    assert names("一只埃及猫在沙发上。", ("猫",), "zh")
+    assert holds_name("一只埃及猫在沙发上。", ("猫",), "zh")
 
 
 def test_in_other_languages_the_names_of_groups_count_too():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from engines.evaluation import precision
+from engines.evaluation import speed
 from engines.evaluation.harness import Harness
-from engines.evaluation.precision import FORMATS, precision_rows
+from engines.evaluation.speed import FORMATS, precision_rows
 from engines.model import checkpoint
 from tests.fake_host import FakeHost
 
 
 def test_every_format_is_measured_by_captions_speech_and_translations(tiny, monkeypatch):
-    monkeypatch.setattr(precision, "FORMATS", {name: FORMATS[name] for name in ("float32", "mixed")})
+    monkeypatch.setattr(speed, "FORMATS", {name: FORMATS[name] for name in ("float32", "mixed")})
     asked = []
     small = checkpoint.tiny()
     monkeypatch.setattr(checkpoint, "load", lambda folder, **given: asked.append(given) or small)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engines.model.config import EVENTS
 from engines.model.features import HOP
-from engines.training import batches, caption_questions, clip_tensors
+from engines.training import batches, caption_questions, clips
 from engines.training.batches import FRAMES, Batch, Batcher
 from engines.training.clips import ClipPlan, plan
 from engines.training.questions import DESCRIBE
@@ -74,11 +74,11 @@ def test_clips_of_similar_lengths_show_play_and_ask_what_was_planned(batcher, pl
         assert targets(batcher, batch) == [clip.answer for clip in own]
         assert languages(batcher, batch) == [clip.language for clip in own]
         for i, clip in enumerate(own):
-            shown, crop = clip_tensors.crops(clip, f, 2)
+            shown, crop = clips.crops(clip, f, 2)
             assert batch["shown"][i].tolist() == shown
             assert torch.equal(batch["crop"][i], crop)
             assert batch["times"][i].tolist() == pytest.approx(clip.frame_times_s(f))
-            track = clip_tensors.track(clip, batcher.clip_sounds()[1])
+            track = clips.track(clip, batcher.clip_sounds()[1])
             assert torch.equal(batch["layers"][i, : len(track)], track)
             assert torch.equal(batch["layers_mask"][i, : len(track)], track.flatten(1).any(1))
 
@@ -88,7 +88,7 @@ def test_samples_of_a_clip_are_its_track_and_masked_without_one(media_batcher, p
     for seed in range(12):
         plans.clear()
         batch = draw(media_batcher, "answer", seed, size=3)
-        tracks = [clip_tensors.track(clip, media_batcher.clip_sounds()[1]) for clip in plans]
+        tracks = [clips.track(clip, media_batcher.clip_sounds()[1]) for clip in plans]
         for row, mask in zip(batch["samples"], batch["samples_mask"], strict=True):
             fits = [i for i, track in enumerate(tracks) if torch.equal(row[: len(track)], track)]
             assert bool(mask.any()) in {bool(plans[i].tracks) for i in fits}

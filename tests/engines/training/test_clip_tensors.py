@@ -14,8 +14,7 @@ from torch import Tensor
 
 from engines.model.fusion import FRAME_SIDE
 from engines.protocol import RATE_HZ
-from engines.training.clip_tensors import crops, frame_tokens, track
-from engines.training.clips import Box, ClipPlan, Scene, Track
+from engines.training.clips import Box, ClipPlan, Scene, Track, crops, frame_tokens, track
 from engines.training.feature_cache import FeatureFile
 from engines.training.in_memory import MemorySounds
 from engines.training.sources import LAYERS_HZ

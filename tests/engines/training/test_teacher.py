@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from engines.training.teacher import MAX_TOKENS, Teacher
+from engines.training.start import MAX_TEACHER_TOKENS, Teacher
 from tests.engines.model.makers import drawn
 
 WORDS = ("a", "dog", "runs", "in", "the", "snow", "man", "sits")
@@ -60,7 +60,7 @@ def test_a_vector_is_the_mean_of_a_sentences_tokens(teacher, folder):
 
 
 def test_a_long_text_is_cut(teacher):
-    most = MAX_TOKENS - 2  # beside the two that mark where a text begins and ends
+    most = MAX_TEACHER_TOKENS - 2  # beside the two that mark where a text begins and ends
     long = ["a", "dog"] * (most // 2)
     assert torch.equal(teacher([" ".join([*long, *["snow"] * 40])]), teacher([" ".join(long)]))
     assert not torch.equal(teacher([" ".join(long)]), teacher([" ".join([*long[:-1], "snow"])]))
