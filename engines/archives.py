@@ -210,7 +210,7 @@ def _written(row: dict[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def captions_only(data: Path) -> list[Mapping[str, tuple[str, ...]]]:
-    """By language, the captions of each photo that is not there, for text-only training. Raises DatasetMissing."""
+    """Captions, by language, of photos that are not in the data, for text-only training. Raises DatasetMissing."""
     lists = [data / "photos" / CAPTIONS_ONLY, *sorted((data / "captions").glob("*.jsonl.gz"))]
     lists = [path for path in lists if path.is_file()]
     if not lists:

@@ -21,7 +21,7 @@ from engines.errors import Cancelled
 from engines.protocol import Cancel
 
 POLL_S = 0.1
-"""How soon a stop, or a free place in the queue, is noticed."""
+"""Interval at which a stop, or a free place in the queue, is noticed."""
 SLICE_S = 1.0
 """How long a turn lasts while others wait."""
 

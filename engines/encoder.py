@@ -47,7 +47,7 @@ FRAMES_AT_ONCE = 4
 ASKED_S = 60.0
 """Seconds of sound that a question or caption rests on, from the start."""
 MAX_WINDOW_TOKENS = 96
-"""Of a window of speech: ten seconds of fast speech have half of that."""
+"""Maximum new tokens per window of speech; ten seconds of fast speech have half of that."""
 WINDOW_S = 10.0
 """Long sounds and clips are searched in windows of this length."""
 WINDOW_FRAMES = 4
@@ -57,7 +57,7 @@ a QUERY_WEIGHT of 2, 4 or 8: 0.5 finds 67 % of ImageNet's classes first and 0.6 
 QUERY_WEIGHT = 4.0
 """The same for a query that is the name of a concept."""
 SPEECH_THRESHOLD = 0.5
-"""At or above this probability the event head calls a sound speech."""
+"""Probability of the event head from which a sound counts as speech."""
 EVENT_TOKENS = 25
 """The event head judges 5 s at a time, as in training."""
 
@@ -440,7 +440,7 @@ class MediaEncoder:
 
     @torch.inference_mode()
     def _sound_vector(self, samples: np.ndarray) -> tuple[Kind, np.ndarray, str]:
-        """What a sound is, where it lies, and what is said in it."""
+        """The kind of a sound, its vector and the words spoken in it."""
         heard = self.hear(samples)
         speaks = not is_quiet(samples) and self.speech_probability(heard) >= SPEECH_THRESHOLD
         if speaks and (text := self.words(heard).strip()):  # its words say more about it than its sound
@@ -570,7 +570,7 @@ def square_parts(pixels: np.ndarray) -> list[np.ndarray]:
 
 
 def _digest(media: Media) -> str:
-    """What a medium's content is known by."""
+    """SHA-256 over the content of a medium, as hex."""
     if isinstance(media, Path):
         return files.content_digest(media)
     digest = hashlib.sha256(type(media).__name__.encode())

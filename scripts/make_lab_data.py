@@ -45,7 +45,7 @@ ACCENTS: Mapping[str, tuple[str, ...]] = {
 }
 
 FAMILIES = ("man", "woman", "other")
-"""Of espeak-ng's speaker variants one of each series of near-copies; "other" ones whisper, croak or buzz."""
+"""Speaker variants of espeak-ng, one of each series of near-copies; the "other" ones whisper, croak or buzz."""
 # fmt: off
 ESPEAK: Mapping[str, tuple[str, ...]] = {
     "man": (

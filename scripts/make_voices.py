@@ -33,7 +33,7 @@ CAPTIONS = 5000
 LIST = Path("speech/manifest.jsonl.gz")
 """Written last: where it exists, the recording is complete."""
 BIT_RATE = 12_000
-"""Of Opus, bits per second; espeak's voices lose nothing by it."""
+"""Bit rate of Opus, bits per second; it loses nothing of espeak's voices."""
 
 ACCENTS = {
     "en": ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029"),
@@ -45,7 +45,7 @@ VARIANTS = ("", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7", "+f1", "+f2", "
 
 
 def speak(text: str, language: str, rng: np.random.Generator) -> Sound | None:
-    """One sentence in a random voice; None when espeak-ng (or pypinyin, for Chinese) is missing or stays silent."""
+    """Speak a sentence in a random voice; None where espeak-ng (for Chinese, pypinyin) is missing or gives nothing."""
     program = shutil.which("espeak-ng")
     if program is None:
         return None
@@ -68,7 +68,7 @@ def speak(text: str, language: str, rng: np.random.Generator) -> Sound | None:
 
 
 def synthesise(data: Path) -> Iterator[tuple[str, str, Sound]]:
-    """(text, language, sound) of everything that is read. Nothing where there is no espeak-ng."""
+    """Yield (text, language, sound) of everything that is spoken; nothing where espeak-ng is missing."""
     rng = np.random.default_rng(7)
     for language, n in SENTENCES.items():
         pairs = [p for p in archives.pairs(data, f"en-{language}", "train") if 8 <= len(p.target) <= 120]

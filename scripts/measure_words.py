@@ -34,7 +34,7 @@ from engines.paths import ASSETS
 OUT = Path(__file__).resolve().parents[1] / "docs" / "words.json"
 WAYS = ("rendered", "photographed")
 FONTS = {"en": ("DejaVuSans.ttf", "DejaVuSerif.ttf"), "zh": ("NotoSansCJK-Regular.ttc", "NotoSerifCJK-Regular.ttc")}
-"""By the names under which Pillow finds them."""
+"""Font files by the names under which Pillow finds them."""
 SIZE = (960, 540)
 N_LINES = 3
 LETTERS = {"en": (12, 36), "zh": (5, 18)}

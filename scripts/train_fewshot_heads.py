@@ -99,7 +99,7 @@ def sources(host: Host, data: Path) -> dict[str, list[Source]]:
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:
-    """At most `most` of them, evenly spaced: neighbours are often of one recording."""
+    """Choose at most `most` items, evenly spaced: neighbours are often of one recording."""
     n = min(len(items), most)
     return [items[i * len(items) // n] for i in range(n)]
 

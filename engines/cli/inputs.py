@@ -23,7 +23,7 @@ from engines.errors import MediaError
 from engines.protocol import LANGUAGES
 
 _HEAD_BYTES = 4096
-"""How much of standard input is looked at to tell a list of paths from media."""
+"""Bytes of standard input by which a list of paths is told from media."""
 _LANGUAGE_NAMES = {
     "english": "en", "german": "de", "deutsch": "de", "french": "fr", "français": "fr", "francais": "fr",
     "chinese": "zh", "mandarin": "zh", "中文": "zh", "汉语": "zh", "普通话": "zh",
@@ -106,7 +106,7 @@ def media_in(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
 
 
 def passed_over(names: Sequence[str], n: int) -> str:
-    """What is said of `n` files that were passed over, the first of which are `names`."""
+    """The line about `n` skipped files, the first of which are `names`."""
     shown = [name.encode("utf-8", "replace").decode() for name in names[:N_NAMED]]
     return f"passed over {n} {'file' if n == 1 else 'files'}: {', '.join(shown)}{', ...' if n > len(shown) else ''}"
 

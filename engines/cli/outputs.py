@@ -175,12 +175,12 @@ class Meter:
         self._bar.close()
 
     def begin(self, name: str) -> None:
-        """The next file is being read."""
+        """Start the next file."""
         if not self._alone:
             self._bar.set_description_str(name[-40:])
 
     def show(self, result: Result) -> None:
-        """What a file has given so far."""
+        """Show a file's newest result."""
         if self._bar.disable:
             return
         progress, text = result.progress, " ".join(str(getattr(result, "text", "")).split())
@@ -197,14 +197,14 @@ class Meter:
         self._bar.refresh()
 
     def done(self) -> None:
-        """One file more is done."""
+        """Count a finished file."""
         if not self._alone:
             self._bar.set_postfix_str("", refresh=False)
             self._bar.update()
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Take the bar away while something is printed on the same terminal."""
+        """Hide the bar while something is printed on the same terminal."""
         self._bar.clear()
         yield
         sys.stdout.flush()

@@ -29,12 +29,12 @@ _OF_OUTPUT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errn
 
 
 class WrongUsage(RequestError):
-    """What was typed cannot be done by any model: an unknown language or format, options that do not go together."""
+    """A command line that no model can serve: an unknown language or format, options that exclude each other."""
 
 
 @contextmanager
 def usage() -> Iterator[None]:
-    """Take a request that is refused here, before a model is asked, for wrong usage."""
+    """Turn a RequestError raised in the block, before a model is opened, into WrongUsage."""
     try:
         yield
     except RequestError as error:
@@ -109,7 +109,7 @@ def _end_late(waiting: socket.socket) -> None:
 
 
 def forget_output() -> None:
-    """Send what is still buffered for a closed pipe nowhere, or Python would complain about it at its end."""
+    """Discard what is still buffered for a closed pipe, or Python would report it at exit."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

@@ -27,7 +27,7 @@ N_QUERIES = 15
 N_EPISODES = 600
 MAX_CLASSES = 100
 MAX_EXAMPLES = 20
-"""Of a class, one vector each: 2,000 pictures of a set at most."""
+"""Examples of a class, one vector each: at most 2,000 pictures of a set."""
 ROOMY = max(SHOTS) + 1
 """Examples a class of photos by nouns has to have: enough for 5 shots and one to name."""
 
@@ -63,7 +63,7 @@ def fewshot_rows(harness: Harness) -> Rows:
 # --- classes -----------------------------------------------------------------------------------------------------
 
 Listed: TypeAlias = dict[str, tuple[Kind, list[list[Load]]]]
-"""By set: what its vectors are of, and its classes."""
+"""Set name -> the kind of its media, and its classes."""
 
 
 def _drawn(harness: Harness) -> Listed:
@@ -84,7 +84,7 @@ def _heard(harness: Harness) -> Listed:
 
 
 def _listed(harness: Harness, kind: Kind, pairs: Sequence[tuple[str, str, Load]], n_least: int) -> Listed:
-    """By set, its classes that have enough examples, at most MAX_CLASSES."""
+    """Set name -> its classes that have enough examples, at most MAX_CLASSES."""
     sets: dict[str, dict[str, list[Load]]] = {}
     for corpus, label, load in pairs:
         sets.setdefault(corpus, {}).setdefault(label, []).append(load)

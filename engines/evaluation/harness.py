@@ -72,7 +72,7 @@ class Row:
 SHARES = (60, 80)
 """Percent of a task's results, the most confident first, of which the accuracy is measured."""
 Rows: TypeAlias = dict[str, Row]
-"""By `task.dataset.metric`."""
+"""Rows by their key, `task.dataset.metric`."""
 
 
 def skipped(reason: Exception) -> Row:

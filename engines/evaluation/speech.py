@@ -29,10 +29,10 @@ from engines.text import normalise
 from engines.training.lexicon import LEXICON
 
 MAX_CLIPS = 300
-"""Of a corpus; half an hour to an hour of sound each."""
+"""Maximum clips per corpus: half an hour to an hour of sound each."""
 
 N_MADE = 100
-"""Sounds made up of silence, noise, hum and chords."""
+"""Number of synthetic sounds of silence, noise, hum and chords."""
 
 CAPTIONS = "multi30k"
 """The corpus whose sentences are spoken to be translated."""

@@ -246,7 +246,7 @@ PEERS: dict[str, Callable[[], Job]] = {
     "photo_vector.clip_vit_b32": clip_vit_b32,
     "translate.marian_base": marian_base,
 }
-"""By the middle of their row's key."""
+"""Middle of a row's key -> the function that builds its model."""
 
 
 # --- real Whisper models ---------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ PEERS: dict[str, Callable[[], Job]] = {
 # Whisper (Radford et al. 2022) on the same speech in the same run: word errors, and seconds for 10 s.
 
 MAX_TOKENS = 200
-"""Of a window of 30 s; Whisper's own bound is 224."""
+"""Maximum new tokens per window of 30 s; Whisper's own limit is 224."""
 
 
 class Whisper:

@@ -208,7 +208,7 @@ def _sound_corpus_rows(harness: Harness, corpus: str, records: list[SoundRecord]
 
 TARGETS = ("de", "fr", "zh")
 MAX_PAIRS = 1500
-"""Of a corpus and direction; holds Multi30k and the human translations of captions whole."""
+"""Maximum pairs per corpus and direction: all of Multi30k and of the human translations of captions."""
 
 
 def translation_rows(harness: Harness) -> Rows:

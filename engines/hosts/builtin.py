@@ -68,9 +68,9 @@ TASKS: dict[type, tuple[Task, tuple[str, ...]]] = {
 """Request type -> its task, and the languages it is served in."""
 
 STOP_S = 0.05
-"""How soon a reader hears of a stop."""
+"""Interval at which a reader checks for a stop."""
 LOOK_UP_S = 0.005
-"""How often a worker that waits for media looks whether they are there, or a stop has come."""
+"""Interval at which a worker that waits for media checks for them and for a stop."""
 
 ABILITIES = frozenset(Ability(kind, language) for kind, (_, languages) in TASKS.items() for language in languages)
 
@@ -92,7 +92,7 @@ def load(folder: Path | None = None, *, settings: Settings) -> BuiltinHost:
 
 @dataclass(eq=False)
 class _Job:
-    """A request under way: its steps once it has begun, and the newest result until its reader has taken it."""
+    """A running request: its steps once it has begun, and the newest result until its reader has taken it."""
 
     task: Task
     kind: type[Result]
@@ -131,7 +131,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Move:
-    """Go to another device, once nothing is under way."""
+    """A move to another device, done once no request runs."""
 
     choice: devices.Choice
     done: Future[None] = field(default_factory=Future)
@@ -214,13 +214,13 @@ class BuiltinHost:
             job.abandoned = True
 
     def move(self, device: str) -> None:
-        """Finish what is under way, then go on on another device. Raises DeviceError and stays where it was."""
+        """Finish the running requests, then move to another device. On DeviceError it stays where it was."""
         move = _Move(devices.choose(device, self._dtype))
         self._send(move)
         move.done.result()
 
     def close(self) -> None:
-        """Stop what is under way and end the worker. Closing twice is fine."""
+        """Stop the running requests and end the worker. Closing twice is fine."""
         with self._closing:
             self._closed = True
             self._incoming.put(None)
@@ -262,7 +262,7 @@ class BuiltinHost:
                 self._step(item)
 
     def _receive(self, jobs: deque[_Job]) -> _Move | None:
-        """Take in what was sent, a job or a move; wait for it where there is nothing else to do."""
+        """Receive a job or a move; block only where there is nothing else to do."""
         wait_s = None if not jobs else LOOK_UP_S if all(job.waits for job in jobs) else 0.0
         try:
             item = self._incoming.get(block=wait_s != 0.0, timeout=wait_s)
@@ -276,7 +276,7 @@ class BuiltinHost:
         return None
 
     def _step(self, job: _Job) -> bool:
-        """Do one step of a job; say whether there is more to do. What fails is handed to the reader, who raises it."""
+        """Do one step of a job; returns whether there is more to do. Errors are raised in the reader."""
         began_s = time.perf_counter()
         try:
             job.last = self._next(job)
@@ -337,7 +337,7 @@ class BuiltinHost:
         move.done.set_result(None)
 
     def _placed(self, choice: devices.Choice) -> Checkpoint:
-        """The checkpoint on another device. It is read anew where it can be: a lost card gives nothing back."""
+        """The checkpoint on another device; read from disk where possible, since a lost GPU gives nothing back."""
         if self._folder is not None:
             return _load(self._folder, choice)
         model = copy.deepcopy(self._checkpoint.model).to(device=choice.device, dtype=getattr(torch, choice.dtype))
@@ -345,12 +345,12 @@ class BuiltinHost:
 
 
 def _least_spent_s(jobs: Iterable[_Job], otherwise: float) -> float:
-    """The least time that any of the jobs had that have something to do."""
+    """The shortest time spent on any of the jobs that are not waiting."""
     return min((job.spent_s for job in jobs if not job.waits), default=otherwise)
 
 
 def _may_go(job: _Job, others: Iterable[_Job]) -> bool:
-    """Whether it is a job's turn: no other had less time. One that waits for media, or is to end, costs none."""
+    """Whether it is a job's turn: no other had less time. A job that waits for media or ends takes no time."""
     return job.waits or job.abandoned or job.cancel.is_set or job.spent_s <= _least_spent_s(others, job.spent_s)
 
 

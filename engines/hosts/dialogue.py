@@ -1,4 +1,4 @@
-"""The tasks of a model that is talked to, here or on a server: each puts a request into turns and reads the reply."""
+"""The tasks of a chat model, local or remote: each turns a request into a conversation and reads the reply."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from engines.protocol import (
 )
 
 Reply: TypeAlias = Callable[[tuple[Turn, ...], int, Cancel], Generator[Written]]
-"""(the turns of a conversation, the most tokens of the reply, a stop) -> the reply as it grows."""
+"""(turns of a conversation, maximum new tokens, cancel) -> the reply as it grows."""
 
 
 @dataclass(frozen=True)
 class Dialogue:
-    """A model that is talked to. takes: its modalities. n_tokens: by request, the most that it may write at a time."""
+    """A chat model. takes: its input modalities. n_tokens: maximum new tokens by request type."""
 
     name: str
     takes: frozenset[Modality]
@@ -69,7 +69,7 @@ class Dialogue:
     def transcribe(
         self, request: TranscribeRequest, cancel: Cancel, write: Writer | None = None
     ) -> Iterator[TranscribeResult]:
-        """What is said in a recording. write: what writes a chunk down, in place of a dictation to this model."""
+        """Transcribe a recording. write: transcribes a chunk; by default the chat model is asked to."""
 
         def dictated(samples: np.ndarray, language: str | None) -> Generator[ChunkTranscript]:
             n_tokens = self.n_tokens[TranscribeRequest]
@@ -90,5 +90,5 @@ class Dialogue:
         )
 
     def _enough(self, text: str) -> int:
-        """Tokens for a translation: hardly any language needs more of them than another has letters."""
+        """Maximum new tokens of a translation: hardly any text has more tokens than its source has characters."""
         return min(128 + len(text), self.n_tokens[TranslateRequest])

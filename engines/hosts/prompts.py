@@ -1,4 +1,4 @@
-"""What a model that is talked to is asked, and what it is shown: one conversation for local models and for servers.
+"""Prompts of chat models and the media they are shown, the same for local models and for servers.
 
 request ──material()──▶ what the model takes of the medium ──conversation()──▶ turns of text, pictures and sound
 """
@@ -17,9 +17,9 @@ from engines.media.segment import is_quiet
 from engines.protocol import RATE_HZ, AskRequest, CaptionRequest, Clip, Media, Modality, Photo, Sound, TranslateRequest
 
 N_FRAMES = 8
-"""Frames of a clip that a model is shown: a few hundred tokens each in most of them."""
+"""Frames of a clip that a model is shown; most models spend a few hundred tokens on each."""
 HEARD_S = 30.0
-"""Seconds of sound that a question rests on: what Whisper's encoder, in most of these models, hears at a time."""
+"""Seconds of sound that a question is about: the window of Whisper's encoder, which most of these models use."""
 NAMES = {"en": "English", "de": "German", "fr": "French", "zh": "Chinese"}
 
 Kind: TypeAlias = Literal["photo", "sound", "clip"]
@@ -27,7 +27,7 @@ Kind: TypeAlias = Literal["photo", "sound", "clip"]
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """A medium as far as a model takes it. frames: (H, W, 3) uint8 each; samples: (n,) float32 at 16 kHz or None.
+    """The parts of a medium that a model takes. frames: (H, W, 3) uint8 each; samples: (n,) float32 at 16 kHz or None.
 
     silent: whether a clip or sound holds nothing to hear; samples is None then. notes: how it was read.
     """
@@ -53,7 +53,7 @@ class Turn:
 def material(
     media: Media, takes: frozenset[Modality], host: str, *, hide: frozenset[Modality] = frozenset(), track: int = 0
 ) -> Material:
-    """What a model that takes these modalities is given of a medium, without what is hidden. track: of its sound.
+    """The parts of a medium that a model with these modalities is given, without hidden ones. track: sound track.
 
     Raises MediaError, and AbilityError where the model takes no part of it.
     """
@@ -112,7 +112,7 @@ def _heard(sound: Sound) -> np.ndarray:
 
 
 def conversation(request: CaptionRequest | AskRequest | TranslateRequest, given: Material | None) -> tuple[Turn, ...]:
-    """The turns that put a request to a model; the medium comes with the first of them."""
+    """The conversation for a request; its first turn holds the medium."""
     match request:
         case TranslateRequest():
             return (Turn("user", translation(request.text, request.source, request.target)),)
@@ -136,13 +136,13 @@ def _first(given: Material, text: str) -> Turn:
 
 
 def translation(text: str, source: str | None, target: str) -> str:
-    """The sentence that asks for a translation; source None: of whatever language it is."""
+    """The prompt for a translation; source None: the language is not stated."""
     spoken = "" if source is None else f" from {NAMES[source]}"
     return f"Translate{spoken} to {NAMES[target]}. Write the translation and nothing else.\n\n{text}"
 
 
 def dictation(samples: np.ndarray, language: str | None) -> tuple[Turn, ...]:
-    """The turn that asks for a transcript of a chunk of speech, (n,) float32 at 16 kHz."""
+    """The prompt for a transcript of a chunk of speech, (n,) float32 at 16 kHz."""
     spoken = "" if language is None else f" The language is {NAMES[language]}."
     text = f"Write down word for word what is said in this recording, and nothing else.{spoken}"
     return (Turn("user", text, samples=samples),)

@@ -1,9 +1,9 @@
-"""A model on a server that speaks OpenAI's protocol: vLLM, llama.cpp, `transformers serve`, or a service far away.
+"""A model on a server with OpenAI's API: vLLM, llama.cpp, `transformers serve`, or a remote service.
 
-What it can do is found out when it is opened, by asking as little as can be asked: one token of text, a small picture,
-a fifth of a second of sound. A server that takes a picture may still drop it before the model reads it, so a modality
-counts only where the server says that the model read more tokens with it than without, or, as llama.cpp's does, names
-the modalities itself. That the model *understands* what it is shown, nobody can tell from here.
+Its abilities are probed when it is opened, with minimal requests: one token of text, a small picture, a fifth of a
+second of sound. A server may accept a picture and drop it before the model reads it, so a modality counts only where
+the server reports more prompt tokens with it than without, or, like llama.cpp's, lists its modalities. Whether the
+model *understands* a picture cannot be probed.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ from engines.tasks.translate import PAIRS
 
 KEY = "FUSION_STUDIO_API_KEY"
 PROBE_S = 20.0
-"""How long a server may think about the small picture and the short sound."""
+"""Time limit of the requests that probe pictures and sound."""
 MAX_SIDE = 768
 """Pixels: enough to read a sign, and few enough tokens for eight frames at a time."""
 JPEG_QUALITY = 90
 N_TOKENS = {CaptionRequest: 512, AskRequest: 512, TranscribeRequest: 512, TranslateRequest: 4096}
-"""The most that is written: of a caption, an answer, what is said in a quarter of a minute, a translation."""
+"""Maximum new tokens of a caption, an answer, the transcript of 15 s, and a translation."""
 SPOKEN = {
     "en": "en", "english": "en", "de": "de", "german": "de", "fr": "fr", "french": "fr", "zh": "zh", "chinese": "zh",
 }  # fmt: skip
-"""The languages as servers name them in a transcript: by code, or as OpenAI's by word."""
+"""Language names in transcripts: codes, or words as OpenAI's API has them."""
 
 
 def load(url: str, *, settings: Settings) -> RemoteHost:
@@ -80,7 +80,7 @@ def load(url: str, *, settings: Settings) -> RemoteHost:
 
 
 def _parsed(url: str) -> tuple[str, str]:
-    """(address, model's name or ""). What could be a secret must not stand in the address: the page shows it."""
+    """(address, model name or ""). Secrets are refused in the address, since the page shows it."""
     try:
         parts = urlsplit(url)
         right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -101,7 +101,7 @@ def _parsed(url: str) -> tuple[str, str]:
 
 
 def _only_model(server: Server) -> str:
-    """The model of a server that has one. Raises RequestError where a name is needed."""
+    """The model of a server that serves exactly one. Raises RequestError where a name is needed."""
     try:
         names = server.models()
     except UserError as error:
@@ -131,7 +131,7 @@ def _only_model(server: Server) -> str:
 
 @dataclass(frozen=True)
 class Found:
-    """What a server was found to do. modalities: of its chat model. form: of its transcripts, "" if it writes none."""
+    """A server's abilities. modalities: of its chat model. form: response format of transcripts, "" without them."""
 
     chats: bool
     modalities: frozenset[Modality]
@@ -153,7 +153,7 @@ class Found:
 
 
 def _found(server: Server, address: str, model: str, timeout_s: float) -> Found:
-    """Ask for a token of this and that. The first answer may take as long as it takes to load a model."""
+    """Probe a server's abilities. The first answer may take as long as loading the model."""
     limit_s = min(PROBE_S, timeout_s)
     noise = np.random.default_rng(0).normal(0.0, 0.1, RATE_HZ // 2).astype(np.float32)
     try:
@@ -175,12 +175,12 @@ def _found(server: Server, address: str, model: str, timeout_s: float) -> Found:
 
 
 def _may_do_other_things(error: UserError) -> bool:
-    """Whether a server that does not chat may still write down speech: it refused the request, not us."""
+    """Whether a server that does not chat may still transcribe: it refused the request, not the client."""
     return getattr(error.__cause__, "status_code", 0) in (400, 404, 405, 422, 500, 501)
 
 
 def _declared_modalities(server: Server, address: str) -> frozenset[Modality] | None:
-    """The modalities llama.cpp's server tells of; None for other servers."""
+    """The modalities that llama.cpp's server reports; None for other servers."""
     try:
         told = server.get(f"{address.removesuffix('/v1')}/props")
     except UserError:  # not llama.cpp's, which has said nothing wrong
@@ -193,7 +193,7 @@ def _declared_modalities(server: Server, address: str) -> frozenset[Modality] | 
 
 
 def _is_read(server: Server, model: str, turn: Turn, n_text: int | None, limit_s: float) -> bool:
-    """Whether the model reads the medium of a turn: with it there is more to read than without."""
+    """Whether the model reads the medium of a turn: the prompt has more tokens with it than without."""
     try:
         n_tokens = server.n_read(model, messages(turn), tries=1, limit_s=limit_s)
     except UserError:  # refused, or too slow to be of use
@@ -281,7 +281,7 @@ class RemoteHost:
         )
 
     def close(self) -> None:
-        """End what is under way. Closing twice is fine."""
+        """Abort running requests. Closing twice is fine."""
         self._closed.set()
         self._server.close()
 
@@ -298,7 +298,7 @@ class RemoteHost:
         return self._server.chat(self._model, messages(*turns), max_tokens=n_tokens, cancel=cancel)
 
 
-# --- what travels -------------------------------------------------------------------------------------------------
+# --- request bodies ------------------------------------------------------------------------------------------------
 
 
 def messages(*turns: Turn) -> list[ChatMessage]:

@@ -1,4 +1,4 @@
-"""How hosts that have no worker of their own tell their results: who answered, how long it took, how it ended."""
+"""Results of hosts without a worker thread: completed with host, duration and end."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ TASKS: dict[str, tuple[type, ...]] = {
     "ask": (AskRequest,),
     "caption": (CaptionRequest,),
 }
-"""What can have a host of its own. Whoever searches must have indexed."""
+"""Tasks that can be routed to a host each. Search and indexing go together."""
 TASK_OF = {kind: task for task, kinds in TASKS.items() for kind in kinds}
 
 Steps: TypeAlias = Callable[[Any, Cancel], Iterator[Result]]
@@ -62,14 +62,14 @@ Steps: TypeAlias = Callable[[Any, Cancel], Iterator[Result]]
 
 @dataclass(frozen=True)
 class Written:
-    """A text as far as a model has written it. is_cut: it breaks off there, for the model may write no more."""
+    """A text as far as a model has written it. is_cut: it stopped at the maximum number of tokens."""
 
     text: str = ""
     is_cut: bool = False
 
     @property
     def end(self) -> End:
-        """How the result ends that holds all of it."""
+        """The `end` of a result with the whole text."""
         return "cut" if self.is_cut else "finished"
 
 

@@ -61,7 +61,7 @@ _PROBED, _REFINED = 20, 10
 _PER_BYTE = 8
 """Numbers of a vector that the index holds as one byte."""
 _PATIENCE = {"connect_timeout": "5s", "timeout": "60s", "client_max_retries": "2", "client_retry_timeout": "10"}
-"""Of requests to a store, the last one in seconds. LanceDB's own would try for three minutes."""
+"""Retries and time limits of requests to a store. LanceDB's own settings would try for three minutes."""
 
 
 @dataclass(frozen=True)

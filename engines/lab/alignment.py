@@ -329,7 +329,7 @@ def evaluate(request: AlignmentRequest, dataset: Dataset, models: Mapping[str, A
 
 
 def conclusions(table: Table) -> tuple[tuple[str, dict[str, Cell]], ...]:
-    """The table in sentences to be filled in: the best objective against none, and the adversarial one alone."""
+    """Summarise the table as message keys with values: the best objective against none, and the adversarial one."""
     mean, gap = table.columns.index("mean %"), table.columns.index("modality gap")
     rows = {str(row[0]): row for row in table.rows}
     said: list[tuple[str, dict[str, Cell]]] = []

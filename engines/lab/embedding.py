@@ -1,4 +1,4 @@
-"""Embeddings on paper: which lie nearest to each, and where all of them would lie on a plane."""
+"""Nearest neighbours of embeddings, and their projection onto a plane."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def nearest(likeness: np.ndarray, n: int) -> np.ndarray:
 
 
 def plane(likeness: np.ndarray) -> tuple[np.ndarray, float]:
-    """Cosines (N, N) -> places on a plane (N, 2) whose distances are as right as can be, and the share of the squared
-    distances that the plane shows: classical multidimensional scaling (Torgerson 1952)."""
+    """Cosines (N, N) -> points on a plane (N, 2) that preserve the distances best, and the share of the squared
+    distances that they preserve: classical multidimensional scaling (Torgerson 1952)."""
     squared = 2.0 - 2.0 * likeness.astype(np.float64)  # of the distances between unit vectors
     centre = np.eye(len(squared)) - 1.0 / len(squared)
     values, vectors = np.linalg.eigh(-0.5 * centre @ squared @ centre)  # the smallest first

@@ -158,7 +158,7 @@ def evaluate(request: ExtractorsRequest, dataset: Dataset, models: Mapping[str, 
 
 
 def conclusions(table: Table, ms_per_step: Mapping[str, float]) -> tuple[tuple[str, dict[str, Cell]], ...]:
-    """The table in a sentence to be filled in: the most accurate extractor and the fastest."""
+    """Summarise the table as a message key with values: the most accurate extractor and the fastest."""
     scores = {str(row[0]): float(row[1] or 0.0) for row in table.rows}
     best, fastest = max(scores, key=scores.__getitem__), min(ms_per_step, key=ms_per_step.__getitem__)
     return (("extractor_best", {"extractor": best, "percent": 100.0 * scores[best], "quickest": fastest}),)

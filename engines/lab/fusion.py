@@ -262,7 +262,7 @@ def example_pictures(request: FusionRequest, dataset: Dataset) -> tuple[Picture,
 
 
 def conclusions(tables: tuple[Table, ...]) -> tuple[tuple[str, dict[str, Cell]], ...]:
-    """The table in sentences to be filled in: the best fusion against the better modality, and with one missing."""
+    """Summarise the table as message keys with values: the best fusion against the better modality, and robustness."""
     scores = {str(row[0]): row for row in tables[0].rows}
     said: list[tuple[str, dict[str, Cell]]] = []
     fused = [name for name in scores if name not in MODALITIES]

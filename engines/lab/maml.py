@@ -54,7 +54,7 @@ CONTRIBUTIONS = (
 )
 """What MAML consists of: a part, the method that has it, and the same without it."""
 LEARNING_RATE = 3e-3
-"""Of the outer loop: lower than in the other experiments, since tasks are noisier than examples."""
+"""Learning rate of the outer loop: lower than in the other experiments, since tasks are noisier than examples."""
 HEAD = "model.event_head."
 WIDTH = 128
 N_QUERIES, N_TEST_QUERIES = 2, 5

@@ -240,7 +240,7 @@ def n_parameters(model: SharedTrunk) -> int:
 
 
 def conclusions(tables: tuple[Table, ...]) -> tuple[tuple[str, dict[str, Cell]], ...]:
-    """The tables in sentences to be filled in: who gains and loses most by sharing, and the parameters it saves."""
+    """Summarise the tables as message keys with values: which task gains and loses most, and the parameters saved."""
     gains = {str(row[0]): 100.0 * float(row[3]) for row in tables[0].rows if isinstance(row[3], float)}
     if not gains:
         return ()

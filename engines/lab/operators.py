@@ -69,7 +69,7 @@ class GatedUnit(nn.Module):
         self.gate = nn.Linear(2 * config.width, config.width)
 
     def contents(self, stream: Stream) -> Tensor:
-        """A stream (B, T, D) -> what it has to say at each place, between -1 and 1 (B, k, D)."""
+        """A stream (B, T, D) -> its content at each place, between -1 and 1 (B, k, D)."""
         return torch.tanh(self.content[stream.modality](on_grid(stream, self.n)))
 
     def share(self, streams: Sequence[Stream]) -> Tensor:

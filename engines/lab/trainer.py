@@ -33,7 +33,7 @@ from engines.protocol import Cancel
 WIDTH = 64
 BATCH = 32
 LEARNING_RATE = 5e-3
-"""Of AdamW, with linear warm-up over a tenth of the steps and cosine decay to 0."""
+"""Peak rate of AdamW, after linear warm-up over a tenth of the steps; a cosine takes it to 0."""
 CLIP_NORM = 1.0
 N_VALID, N_TEST, N_MAP = 200, 600, 150
 """Examples behind a point of a curve, a table and a map; the same ones for every model."""

@@ -1,4 +1,4 @@
-"""Read ahead in a thread, so that whoever computes on media never waits for them to be decoded.
+"""Read ahead in a thread, so that a computation on media never blocks on decoding.
 
     for chunk in ahead(stream_sound(path)):
         if chunk is None:      # not there yet: do something else, come back later
@@ -21,7 +21,7 @@ from engines.media.child import Stop, current_stop
 T = TypeVar("T")
 
 LOOK_S = 0.002
-"""Enough that a loop that only looks does not spin."""
+"""Seconds that a look blocks, so that a loop of looks does not spin."""
 
 
 def ahead(items: Iterable[T], *, look_s: float = LOOK_S) -> Generator[T | None]:

@@ -1,7 +1,7 @@
-"""Seconds of CPU that one request for a file may take, by the size of the file.
+"""The CPU limit of a request for a file, by the size of the file.
 
-A decoder that can stop early (`is_half_spent`) gives what it has by half of the time; the system ends the process
-that takes all of it.
+A decoder that can stop early (`is_half_spent`) returns what it has at half of the limit; the system ends the process at
+the limit.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ MOST_S = 240.0
 """A four-hour sound in one piece is the slowest honest request."""
 
 EXTRA_S = {"stream_words": 40.0}
-"""What a function may take beyond that: a picture of 200 lines is read in 15 s, the models are loaded in 2."""
+"""Seconds that a function may take beyond that: a picture of 200 lines is read in 15 s, the models are loaded in 2."""
 
 _half_s = math.inf
 
 
 def seconds(path: Path, function: str = "") -> float:
-    """What a request for this file may take, to a function of `reading`."""
+    """The CPU limit in seconds of a function of `reading` on this file."""
     try:
         n_bytes = path.stat().st_size
     except (OSError, ValueError):  # it is gone, or has a name no file can have; whoever opens it says so
@@ -31,7 +31,7 @@ def seconds(path: Path, function: str = "") -> float:
 
 
 def begin(path: Path, function: str = "") -> None:
-    """Count from now. Also has the system end this process when all is spent, where it can."""
+    """Start a request's CPU limit; where the system can, it ends this process at the limit."""
     global _half_s
     spent_s, allowed_s = time.process_time(), seconds(path, function)
     _half_s = spent_s + allowed_s / 2

@@ -52,13 +52,13 @@ LONG_S = 1.0
 N_STREAMS = 16
 """Streams half-read at a time; further ones wait, as only their own readers notice."""
 PATIENCE_S = 60.0
-"""How long an answer may take beyond its seconds of CPU: a disk or network that hangs."""
+"""Seconds that an answer may take beyond its CPU limit: a disk or network may hang."""
 TEXT_BYTES = 2**23
 """The JSON of one message; the longest honest one is a text file of a MiB."""
 NICENESS = 5
-"""How far a child stands back behind the model, which others wait for."""
+"""Niceness of a child process: the model, which others wait for, comes first."""
 N_IDLE = 2
-"""Children kept waiting for the next file."""
+"""Maximum idle child processes."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 # -P: the folder the program was started in, perhaps one of downloads, is no place to import from
@@ -97,7 +97,7 @@ class Stop:
 
 
 current_stop: ContextVar[Stop | None] = ContextVar("current_stop", default=None)
-"""On whose behalf this thread decodes; None where nobody can stop it."""
+"""The stop that this thread's decoding obeys; None where nothing can stop it."""
 
 
 def apart(function: Callable[Concatenate[Path, P], R]) -> Callable[Concatenate[Path, P], R]:
@@ -270,11 +270,11 @@ class _Child:
 
     @property
     def _is_out_of_time(self) -> bool:
-        """Whether the system ended it for the seconds of CPU it took."""
+        """Whether the system ended it at its CPU limit."""
         return hasattr(signal, "SIGXCPU") and self.process.returncode == -signal.SIGXCPU
 
     def let_go(self, path: Path) -> None:
-        """Have it drop what it is in the middle of."""
+        """Make it drop the stream that it is reading."""
         try:
             self.ask(path, "stop")
         except (

@@ -26,7 +26,7 @@ MAX_SIDE = 1280
 MAX_LINES = 200
 """Lines read in one picture; each takes about 0.05 s of a core."""
 LEAST_CONFIDENCE = 0.75
-"""Of a line. In photos without words textures are read as single signs, or with 0.5 to 0.71."""
+"""Minimum confidence of a line. In photos without text, textures are read as single characters, or with 0.5 to 0.71."""
 LEAST_LETTERS = 2
 MAX_THREADS = 4
 

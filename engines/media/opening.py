@@ -14,7 +14,7 @@ from engines.media.refusals import refusal
 
 HEAD_BYTES = 4096
 _SYSTEM_FOLDERS = ("/proc/", "/sys/", "/dev/")
-"""Their files look ordinary, but reading one may wait for ever, or tell what is no business of a visitor."""
+"""Their files look ordinary, but reading one may block for ever or reveal something about the machine."""
 _MARKS = re.compile(
     rb"""
     \xff\xd8\xff | \x89PNG\r\n | GIF8[79]a | BM.{4}\x00{4} | II\*\x00 | MM\x00\* | 8BPS\x00\x01 | P[56]\s  # pictures

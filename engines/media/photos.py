@@ -40,7 +40,7 @@ _SHOWN_CUT = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF")
 _FROM_BELOW = ("BMP",)
 """Stored from the lowest row up, so that the top is missing where the file is cut short."""
 _BY_SUFFIX = {".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA"}
-"""What begins with no mark of its own is told by its name."""
+"""Formats without a signature are recognised by their suffix."""
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
 _JXL_HEADS = (jxl.CODESTREAM, jxl.CONTAINER)
@@ -68,9 +68,9 @@ LEAST_SHOWN = 0.25
 DARK_SHARE = 1 / 4
 """16-bit values that all lie below this share of their range are 14 or fewer bits, and are stretched."""
 BRIGHT, DARK_GROUND = 0.85 * 255, (40, 40, 40)
-"""What is as bright as this by itself would not show on white."""
+"""A picture with transparency that is as bright as BRIGHT is laid on DARK_GROUND, since it would not show on white."""
 OPAQUE = 0.98 * 255
-"""From here on so little can be seen through that the ground does not matter."""
+"""Mean opacity from which the ground does not matter."""
 PANORAMA, MOST_LONG_SIDE = 4.0, 8
 """A picture this many times as wide as high keeps a quarter of the side asked for as its height, so that a tower sees
 something of it, and at most this many times that side as its width."""

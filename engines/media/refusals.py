@@ -1,4 +1,4 @@
-"""What is said of a file: why it is not read, and how it was read where something was mended or left out."""
+"""Messages about a file: why it is refused, and notes on how it was read where something was mended or left out."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from engines.media.refusals import refusal
 
 SUFFIXES = frozenset((".csv", ".htm", ".html", ".md", ".rst", ".srt", ".txt", ".vtt"))
 MAX_BYTES = 2**20
-"""Of a longer text file only the beginning is read."""
+"""Maximum bytes read of a text file, from its beginning."""
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

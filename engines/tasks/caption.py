@@ -24,9 +24,9 @@ from engines.tasks.ask import spelt
 DIRECT = ("en", "de", "zh")
 DIRECT_FOR_CLIPS = {"en": "What is happening?", "zh": "发生了什么？"}
 _SPACED_MARK = re.compile(r"\s+([.,!?;:]|'s\b)")
-"""The captions that were learnt from have a space before their full stops; nobody writes so."""
+"""Captions in the training data have a space before their full stops, which is removed."""
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou](?!ni(?:c|f|v|t)|u|ne?\b|se))")
-"""An article before a vowel that is heard as one: a unicycle and a european have none."""
+"""An article before a word that begins with a vowel sound; "unicycle" and "european" do not."""
 UNSURE_NUDGE = {"en": 7.0}
 """To begin a name that is not sure, instead of `DecodeOptions.nudge`: without it the decoder keeps to the people and
 dogs of everyday photos. By `python -m engines.evaluation --only caption --limit 200` it costs 0.4 points of CIDEr in
@@ -117,7 +117,7 @@ def _writing(encoder: MediaEncoder, encoded: Encoded, language: str, nudge: floa
 
 
 def _closest(encoder: MediaEncoder, encoded: Encoded, hypothesis: Hypothesis) -> Written:
-    """Of the texts that the beam ended with, the one that fits the picture best, its own probability counted in."""
+    """Choose among the texts of the final beam by their cosine to the picture and their own probability."""
     picture = encoder.picture_vector(encoded)
     candidates = []
     for ids, mean_logprob in hypothesis.alternatives:

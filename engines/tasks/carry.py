@@ -24,7 +24,7 @@ from engines.text import tidy
 
 BEAM = 4
 N_REMEMBERED = 1000
-"""Sentences whose translations are kept; texts of programs and subtitles repeat themselves."""
+"""Maximum sentences whose translations are cached; texts of programs and subtitles repeat themselves."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Judgement:
 
 
 def judged(encoder: MediaEncoder, table: str, features: Sequence[float], guesses: Sequence[str] = ()) -> Judgement:
-    """A task's features -> its judgement; guesses are given only where the result is in doubt."""
+    """Features of a result -> its judgement; guesses are kept only where the result is in doubt."""
     numbers = encoder.model.config.calibration.get(table)
     if not numbers:
         return Judgement()
@@ -43,7 +43,7 @@ def judged(encoder: MediaEncoder, table: str, features: Sequence[float], guesses
 
 
 def of_probability(encoder: MediaEncoder, table: str, probability: float, guesses: Sequence[str] = ()) -> Judgement:
-    """A probability that needs no calibration -> its judgement, by what the task's table calls sure."""
+    """A calibrated probability -> its judgement by the threshold "sure" of the task's table."""
     numbers = encoder.model.config.calibration.get(table) or {}
     unsure = probability < numbers.get("sure", (0.0,))[0]
     return Judgement(probability, unsure, tuple(guesses[:N_GUESSES]) if unsure else ())
@@ -56,7 +56,7 @@ def caption_features(encoded: Encoded, mean_logprob: float, closeness: float) ->
 
 
 def caption(encoder: MediaEncoder, encoded: Encoded, mean_logprob: float, closeness: float, language: str) -> Judgement:
-    """Of a caption; guesses are what the concept head finds likeliest."""
+    """Judge a caption; its guesses are the likeliest names by the concept head."""
     if encoded.frames is None:
         return Judgement()
     guesses = []
@@ -75,13 +75,13 @@ def answer_features(encoded: Encoded, hypothesis: Hypothesis) -> tuple[float, ..
 
 
 def answer(encoder: MediaEncoder, encoded: Encoded, hypothesis: Hypothesis, guesses: Sequence[str]) -> Judgement:
-    """Of an answer; guesses are the answers that the beam ended with."""
+    """Judge an answer; its guesses are the answers of the final beam."""
     return judged(encoder, "doubt.answer", answer_features(encoded, hypothesis), guesses)
 
 
 def translation_features(encoder: MediaEncoder, drafts: Sequence[Draft]) -> tuple[float, float] | None:
-    """Of the sentences of a text, weighed by their length: mean log-probability, and cosine to their source in the
-    shared space, which falls where something is left out or invented. None where nothing was translated."""
+    """Mean log-probability of the sentences, weighted by length, and their mean cosine to the source in the shared
+    space, which falls where something is left out or invented. None where nothing was translated."""
     found = []
     for draft in drafts:
         if draft.mean_logprob is not None:
@@ -94,6 +94,6 @@ def translation_features(encoder: MediaEncoder, drafts: Sequence[Draft]) -> tupl
 
 
 def translation(encoder: MediaEncoder, drafts: Sequence[Draft]) -> Judgement:
-    """Of a translated text."""
+    """Judge a translated text."""
     features = translation_features(encoder, drafts)
     return Judgement() if features is None else judged(encoder, "doubt.translation", features)

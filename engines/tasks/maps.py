@@ -1,4 +1,4 @@
-"""A map of a collection: its files on a plane, alike ones together whatever they are made of, in named clusters."""
+"""A map of a collection: its files on a plane, similar ones of any kind together, in named clusters."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from engines.index import Collection, FileMean, open_collection
 from engines.protocol import KINDS, Kind, MapCluster, MapPoint, MapRequest, MapResult, Progress
 
 N_CLUSTERS = 16
-"""Clusters at most."""
+"""Maximum clusters."""
 N_CANDIDATES = 8
-"""Names that are tried for a cluster."""
+"""Candidate names per cluster."""
 LEAST_SHARE = 0.4
 """A name stands for a cluster if a search for it would find this share of its files: on the samples of this program,
 names chosen by the mean of a cluster alone called horses sheep, and spoken announcements a screen."""
 ALIKE = 0.5
-"""Two names with this cosine say the same."""
+"""Cosine from which two names count as synonyms."""
 PRIOR = 50
 """Pairs of files that count beside those of two kinds where their spread is estimated."""
 EVERYDAY = """

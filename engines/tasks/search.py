@@ -40,13 +40,13 @@ from engines.words import query_parts
 
 INDEXED_SUFFIXES = files.PHOTO_SUFFIXES | files.SOUND_SUFFIXES | files.CLIP_SUFFIXES | files.TEXT_SUFFIXES
 N_NAMED = 200
-"""Files that are passed over and named; further ones are counted."""
+"""Skipped files that are named; further ones are counted."""
 PARAGRAPH_LETTERS = 600
 """A text is searched in stretches of about this length, cut between paragraphs or lines."""
 MOST_READ = 16
 """Frames of a clip in which written words are looked for; each takes about a second of a core."""
 FITS = 0.5
-"""From here on a part of a file is a reason why it is a hit."""
+"""Fit from which a part of a file counts as a reason for the hit."""
 PARTS: Mapping[Kind, tuple[Source, ...]] = {"photo": ("written",), "clip": ("heard", "said", "written")}
 """What is searched of a medium beside the medium itself, where words are looked for."""
 COMPARED_AS: Mapping[Source, Kind] = {"heard": "sound", "said": "speech", "written": "text"}
@@ -91,7 +91,7 @@ class Space(Protocol):
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of one file: its rows and the digest of its bytes, or the sentence that says why there are none."""
+    """The outcome of reading one file: its rows and the digest of its bytes, or a sentence on why it failed."""
 
     path: Path
     digest: str = ""
@@ -118,7 +118,7 @@ def embed(space: Space, request: EmbedRequest) -> Iterator[EmbedResult]:
 
 
 def _meanwhile(shown: R, work: Generator[None, None, T]) -> Generator[R, None, T]:
-    """What work returns; yields what is shown until then."""
+    """Run work to its end, yielding `shown` meanwhile; returns its value."""
     while True:
         try:
             next(work)

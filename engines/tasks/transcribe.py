@@ -42,7 +42,7 @@ from engines.text import tidy
 
 CHUNK_S = 5.0
 PAUSE_S = 1.0
-"""Of a shorter pause nothing is said."""
+"""Shorter pauses are not reported."""
 NO_SPEECH_THRESHOLD = 0.6
 """Above this probability of "no speech" a doubtful text is dropped, as Whisper does (Radford et al. 2022)."""
 DOUBTFUL_LOGPROB = -1.0

@@ -167,7 +167,7 @@ class _Opened:
 
 
 _opened: list[_Opened] = []
-"""At most one: the host of this process, in a worker."""
+"""The host of this process if it is a worker; at most one."""
 
 
 def _this_worker(opener: Opener) -> _Opened:

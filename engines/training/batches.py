@@ -51,11 +51,11 @@ MEAN_TOKENS = 400
 """Largest mean length of speech in a batch: 5 s, and the silence after it."""
 CAPTION_LANGUAGES = {"en": 0.6, "de": 0.2, "zh": 0.2}
 MATCHED_LANGUAGES = {"en": 0.2, "de": 0.35, "zh": 0.45}
-"""Of the second caption that a photo is matched with."""
+"""Languages, and their weights, of the second caption that a photo is matched with."""
 REWARDED_LANGUAGES = {"en": 0.7, "zh": 0.3}
-"""Of captions sampled for their reward; only nine photos in ten have German captions, one each."""
+"""Languages of captions sampled for their reward; only nine photos in ten have a German caption, one each."""
 NAMED_LANGUAGES = {"en": 0.55, "de": 0.2, "zh": 0.25}
-"""Of captions written from names."""
+"""Languages of captions written from names."""
 ROWS_PER_SILENCE = 6
 """Rows of speech for each row without: the decoder has to learn to write that nobody speaks."""
 TRANSLATED = {"multi30k": 1.0, "tatoeba": 0.25, "msctd": 0.15, "bmeld": 0.05}

@@ -117,12 +117,12 @@ NO_TOKEN = -100
 
 
 def pack_ngram(gram: Sequence[int]) -> int:
-    """An n-gram as one integer; ids count from 1 here, so that (a,) and (0, a) differ."""
+    """Pack an n-gram into one integer; ids count from 1 here, so that (a,) and (0, a) differ."""
     return sum((token + 1) << (BITS * i) for i, token in enumerate(reversed(gram)))
 
 
 def document_frequencies(documents: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor]:
-    """Of the texts of each document: sorted packed n-grams (N,) int64, their inverse document frequency (N,)."""
+    """Texts of each document -> sorted packed n-grams (N,) int64 and their inverse document frequencies (N,)."""
     counts = Counter(
         pack_ngram(gram) for texts in documents for gram in {gram for text in texts for gram in ngrams(text)}
     )
@@ -132,7 +132,7 @@ def document_frequencies(documents: Sequence[Sequence[Sequence[int]]]) -> tuple[
 
 
 def stack_references(documents: Sequence[Sequence[Sequence[int]]]) -> Tensor:
-    """Up to R texts of each of B documents -> (B, R, L) with NO_TOKEN."""
+    """Up to R texts of each of B documents -> (B, R, L), padded with NO_TOKEN."""
     n, longest = max(map(len, documents)), max(len(text) for texts in documents for text in texts)
     out = torch.full((len(documents), n, longest), NO_TOKEN)
     for i, texts in enumerate(documents):

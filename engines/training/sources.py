@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 Meta: TypeAlias = dict[str, Any]
-"""What is known about a row."""
+"""Metadata of a row."""
 PhotoEntry: TypeAlias = Literal["pixels", "maps"]
 SoundEntry: TypeAlias = Literal["samples", "last", "layers"]
 LAYERS_HZ = 5

@@ -1,4 +1,4 @@
-"""Any transformers checkpoint that one of the tabs has a use for, as an `engines.Host`.
+"""Any transformers checkpoint that a tab can use, as an `engines.Host`.
 
     folder ──checkpoint.read──▶ what it is ──checkpoint.place──▶ where it fits ──<family>.tasks──▶ what it does
 
@@ -73,7 +73,7 @@ def _info(found: Checkpoint, place: Place) -> HostInfo:
 
 @dataclass
 class _Loaded:
-    """The weights at work. n_running: requests under way, which keep them."""
+    """Loaded weights. n_running: running requests, during which they are not unloaded."""
 
     tasks: dict[type, Steps]
     n_running: int = 0
@@ -81,7 +81,7 @@ class _Loaded:
 
 
 class PretrainedHost:
-    """A checkpoint that is loaded when it is opened, and again when it is asked after it gave its memory back."""
+    """A checkpoint as a host. It is loaded when opened, and again at the first request after it was unloaded."""
 
     def __init__(self, found: Checkpoint, settings: Settings) -> None:
         self._checkpoint, self._settings = found, settings
@@ -127,7 +127,7 @@ class PretrainedHost:
                 loaded.last_used_s = time.monotonic()
 
     def move(self, device: str) -> None:
-        """Finish what is being written, then go on on another device. Raises DeviceError and stays where it was."""
+        """Finish the running text, then move to another device. On DeviceError it stays where it was."""
         settings = replace(self._settings, device=device)
         with self._guard, self._lock.hold():
             if self._closed.is_set():
@@ -152,14 +152,14 @@ class PretrainedHost:
             self._info = _info(self._checkpoint, there)
 
     def rest(self) -> None:
-        """Give the memory back until somebody asks again; nothing happens while something is under way."""
+        """Unload the weights until the next request; does nothing while a request runs."""
         with self._guard:
             if self._loaded is not None and self._loaded.n_running == 0:
                 self._loaded = None
         give_back()
 
     def close(self) -> None:
-        """Give the memory back for good. Closing twice is fine."""
+        """Unload the weights for good. Closing twice is fine."""
         self._closed.set()
         with self._guard:
             self._loaded = None
@@ -181,7 +181,7 @@ class PretrainedHost:
 
 
 def give_back() -> None:
-    """What nobody holds any more goes back to the card and to the system."""
+    """Return unused memory to the GPU and to the operating system."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

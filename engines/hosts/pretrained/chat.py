@@ -1,6 +1,6 @@
-"""Models that are talked to: chat with pictures, sound or both (Qwen2.5-Omni, Gemma 3n, SmolVLM, ...), or text alone.
+"""Chat models with pictures, sound or both (Qwen2.5-Omni, Gemma 3n, SmolVLM, ...), or with text alone.
 
-What a model takes is what its checkpoint has processors for. A clip goes in as pictures with their times and its sound.
+A model takes the modalities that its checkpoint has processors for. A clip is given as frames with times, and sound.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from engines.protocol import (
 from engines.tasks.translate import PAIRS
 
 N_NEW = {CaptionRequest: 80, AskRequest: 240, TranscribeRequest: 220, TranslateRequest: 1_000}
-"""The most tokens that are written."""
+"""Maximum new tokens by request type."""
 
 
 def takes(checkpoint: Checkpoint) -> frozenset[Modality]:
@@ -79,7 +79,7 @@ class Chat:
         self._lock = lock
 
     def reply(self, turns: Sequence[Turn], n_new: int, _: Cancel) -> Generator[Written]:
-        """What the model says to a conversation, as it grows; often unchanged, so that a stop is heard."""
+        """The reply to a conversation as it grows; yielded often, even unchanged, so that a stop is noticed."""
         inputs = yield from self._lock.run(lambda: self._inputs(turns), Written())
         prompt = inputs["input_ids"][0].tolist()
         decode = partial(self._tokenizer.decode, skip_special_tokens=True)

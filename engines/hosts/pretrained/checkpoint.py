@@ -22,12 +22,12 @@ from engines.settings import Settings
 Family: TypeAlias = Literal["speech", "ctc", "chat", "pictures", "translation", "space"]
 
 BYTES = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.0, "int4": 0.5}
-"""Of a weight. Norms and embeddings stay in bfloat16 where the rest is int8 or int4, which `SPARE` covers."""
+"""Bytes per weight. Norms and embeddings stay in bfloat16 where the rest is int8 or int4, which `SPARE` covers."""
 SPARE = 1.2
 """Room beside the weights for activations, keys and values: a sound or eight pictures need a few per cent of a model
 of some billions, more of a small one."""
 SLICES = 16
-"""Places of a weights file that its digest looks at: two trainings of one architecture differ everywhere."""
+"""Number of slices of a weights file that go into its digest: two trainings of one architecture differ everywhere."""
 SLICE_BYTES = 65_536
 
 
@@ -153,7 +153,7 @@ def _slices(file: Path, digest: Any) -> None:
 
 
 def _licence(folder: Path) -> str:
-    """What the model's card says in its head, "" where there is none."""
+    """The licence in the front matter of the model card, "" where there is none."""
     try:
         card = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
     except OSError:

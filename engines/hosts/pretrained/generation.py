@@ -15,7 +15,7 @@ from transformers.generation.streamers import BaseStreamer
 from engines.hosts.results import Written
 
 WAIT_S = 0.05
-"""How often whoever reads hears from a text that does not grow, so that a stop is heard too."""
+"""Interval at which a text that does not grow is yielded again, so that a stop is noticed."""
 
 T = TypeVar("T")
 Y = TypeVar("Y")
@@ -48,7 +48,7 @@ class _Stop(StoppingCriteria):
 
 
 def is_cut(ids: Sequence[int], n_new: int, ends: int | Sequence[int | None] | None) -> bool:
-    """Whether a text breaks off at its limit. ids: its tokens. ends: those that end one, as `eos_token_id` has them."""
+    """Whether a text stopped at its limit. ids: its tokens. ends: end-of-text tokens, as `eos_token_id` has them."""
     known = {ends} if isinstance(ends, int) else set(ends or ())
     return len(ids) >= n_new and known.isdisjoint(ids)
 
@@ -114,10 +114,10 @@ class GenerationLock:
         ends: int | Sequence[int | None] | None,
         prompt: Sequence[int] = (),
     ) -> Generator[Written]:
-        """What a model writes, the likeliest token each time, as it grows; often unchanged, so that a stop is heard.
+        """Greedy decoding: the text as it grows; yielded often, even unchanged, so that a stop is noticed.
 
-        n_new: the most tokens. decode: of token ids. ends: the tokens that end a text. prompt: of a model that has only
-        a decoder, which gives it back before the whole text.
+        n_new: maximum new tokens. decode: token ids -> text. ends: end-of-text tokens. prompt: token ids that a
+        decoder-only model returns before its text.
         """
         options = {"max_new_tokens": n_new, "do_sample": False, "num_beams": 1}
         written, n_known = Written(), 0

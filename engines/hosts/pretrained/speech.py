@@ -25,22 +25,22 @@ from engines.hosts.transcription import ChunkTranscript, transcribe_chunks
 from engines.protocol import LANGUAGES, RATE_HZ, Ability, Cancel, Segment, TranscribeRequest, TranscribeResult, Word
 
 TIME_S = 0.02
-"""Of Whisper's time tokens."""
+"""Seconds between two of Whisper's time tokens."""
 NO_SPEECH = 0.6
 """Whisper's own threshold; above it a chunk counts as silence. In noise Whisper often stays below, and is unsure of
 what it writes: half of it is enough then, which real speech does not reach."""
 UNSURE = -1.0
 """Whisper's own threshold for the mean log probability of the tokens of a text that is not to be relied on."""
 N_NEW = 220
-"""Tokens of a chunk of 15 s at most: half of what Whisper writes in a window of 30 s."""
+"""Maximum new tokens per chunk, of at most 15 s: half of what Whisper writes in a window of 30 s."""
 MAX_COMPRESSION = 2.4
 """The compression ratio above which a text is a repetition, as over music; Whisper's own threshold, too."""
 PIVOT = "en"
-"""What Whisper translates into."""
+"""The language that Whisper translates into."""
 
 
 def abilities(checkpoint: Checkpoint) -> frozenset[Ability]:
-    """By the languages that the checkpoint lists; "" where it lists none."""
+    """Transcription in each language that the checkpoint lists; "" where it lists none."""
     spoken = _languages(checkpoint)
     found = {Ability(TranscribeRequest, language) for language in spoken or ("",)}
     if _translates(checkpoint):
@@ -93,7 +93,7 @@ def tasks(checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> dict[ty
 
 
 class Whisper:
-    """An encoder that hears and a decoder that writes; language and time tokens are used where there are any."""
+    """An encoder-decoder speech model; language and time tokens are used where it has them."""
 
     def __init__(self, checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> None:
         self._features = weights.feature_extractor(checkpoint)
@@ -172,7 +172,7 @@ class Whisper:
 
 
 class _Confidence(LogitsProcessor):
-    """Looks on while a text is written: the likeliest token is taken each time, so its probability is that taken."""
+    """Records the log-probability of each token, which in greedy decoding is the highest."""
 
     def __init__(self) -> None:
         self._logprobs: list[float] = []
@@ -187,7 +187,7 @@ class _Confidence(LogitsProcessor):
 
 
 class Speller:
-    """A model that spells what it hears, letter by letter (Graves et al. 2006, CTC); each word has its times."""
+    """A CTC model (Graves et al. 2006): writes letter by letter, with the times of each word."""
 
     def __init__(self, checkpoint: Checkpoint, place: Place, lock: GenerationLock) -> None:
         self._features = weights.feature_extractor(checkpoint)

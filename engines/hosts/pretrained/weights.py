@@ -140,7 +140,7 @@ def _part(kind: str, checkpoint: Checkpoint) -> Any:
 
 
 def _short(error: BaseException) -> str:
-    """The first line of what a library says, without paths."""
+    """The first line of a library's error message, without paths."""
     line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     words = [word for word in line.split() if "/" not in word.strip("'\"`(")[:1] and "\\" not in word]
     return " ".join(words)[:200]

@@ -26,7 +26,7 @@ from engines.model.fusion import StreamModality
 PX = 32
 """The side of a picture, the least that the picture tower takes; a drawing has 28."""
 MAX_NOISE = 0.5
-"""Of spoken digits: each batch of episodes has its own noise level, uniform up to this."""
+"""Maximum noise level of spoken digits; each batch of episodes draws its own, uniformly."""
 TRAIN_LANGUAGES, TEST_LANGUAGES = ("en", "de", "fr"), ("zh",)
 
 

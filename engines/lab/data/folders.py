@@ -23,7 +23,7 @@ from engines.protocol import RATE_HZ, Cancel
 MAX_CLASSES, MAX_PER_CLASS, MIN_PER_CLASS = 100, 200, 5
 """At most MAX_PER_CLASS photos and as many sounds of each class are used, drawn at random."""
 MAX_SOUND_S = 120.0
-"""Of each sound its loudest second is used, searched for in its first two minutes."""
+"""The loudest second of each sound is used, searched for in its first two minutes."""
 
 SUFFIXES: Mapping[str, frozenset[str]] = {"photos": PHOTO_SUFFIXES, "sounds": SOUND_SUFFIXES}
 """The files of each modality, by their suffixes."""
