@@ -142,7 +142,7 @@ class MediaError(UserError):
 
 
 class RequestError(UserError):
-    """A request that makes no sense as asked."""
+    """A request that is invalid: empty text, unknown language, missing folder."""
 
 
 class AbilityError(UserError):

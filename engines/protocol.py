@@ -1,4 +1,4 @@
-"""The contract between whoever asks and whatever answers: media, requests, results, hosts.
+"""The contract between clients and hosts: media, requests, results, hosts.
 
 Only frozen records and one Protocol; no torch, no gradio, nothing heavy. A request is checked when it is made, so
 everything behind it may trust it. Media are paths (`pathlib.Path`) or the in-memory records below; `str` is text.
@@ -547,7 +547,7 @@ current_client: ContextVar[str] = ContextVar("current_client", default="")
 
 
 class Cancel:
-    """A stop that names its request: give the same token to `stream` and to whoever may stop it. Thread-safe.
+    """A cancellation token of one request: pass it to `stream` and to the code that may stop it. Thread-safe.
 
     client: who asked; left out, the client that this thread works for.
     """
@@ -576,7 +576,7 @@ class Host(Protocol):
         ...
 
     def move(self, device: str) -> None:
-        """Go on on another device ("auto", "cpu", "cuda", "cuda:1"); work under way is finished first."""
+        """Move to another device ("auto", "cpu", "cuda", "cuda:1"); running requests are finished first."""
         ...
 
     def close(self) -> None:

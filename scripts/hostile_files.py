@@ -237,7 +237,7 @@ def _tried(path: Path, row: FileTally, *, is_pointer: bool) -> None:
         pid = idle[-1].process.pid if idle else 0
         before_s, _ = _spent(pid)
         if pid:
-            Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")  # count the most memory anew
+            Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")  # reset the peak memory
         dead_s = resource.getrusage(resource.RUSAGE_CHILDREN)
         try:
             read(path)

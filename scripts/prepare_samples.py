@@ -22,7 +22,7 @@ WALL = ASSETS / "wall"
 
 
 def main() -> None:
-    """Make the folder anew."""
+    """Rebuild the folder."""
     WALL.mkdir(exist_ok=True)
     for old in WALL.iterdir():
         old.unlink()

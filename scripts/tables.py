@@ -167,7 +167,7 @@ def tables() -> dict[str, Callable[[str], str]]:
 
 
 def fill(document: str, made: Mapping[str, Callable[[str], str]]) -> str:
-    """A document with its tables and the options of commands written anew; tables that are not made stay."""
+    """A document with its tables and the options of commands filled in; tables that are not made here stay."""
     filled = BLOCK.sub(
         lambda found: found[1] + made[found[2]](found[3]) + found[4] if found[2] in made else found[0], document
     )

@@ -1,4 +1,4 @@
-"""Take the README's pictures anew, from the page with the built-in model, in both languages.
+"""Take the README's screenshots of the page with the built-in model, in both languages.
 
     python -m scripts.take_pictures [--out assets/readme]
 

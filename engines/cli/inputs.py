@@ -23,7 +23,7 @@ from engines.errors import MediaError
 from engines.protocol import LANGUAGES
 
 _HEAD_BYTES = 4096
-"""Bytes of standard input by which a list of paths is told from media."""
+"""Bytes of standard input from which a list of paths is distinguished from media."""
 _LANGUAGE_NAMES = {
     "english": "en", "german": "de", "deutsch": "de", "french": "fr", "français": "fr", "francais": "fr",
     "chinese": "zh", "mandarin": "zh", "中文": "zh", "汉语": "zh", "普通话": "zh",

@@ -269,7 +269,7 @@ def _watch(options: argparse.Namespace, ask: Ask, tasks: Sequence[str], renders:
 def arriving(folder: Path, suffixes: frozenset[str], sleep: Callable[[float], object]) -> Iterator[Input]:
     """Files in a folder, each once its size and time have stayed the same from one look to the next; without end.
 
-    A file that is written anew is taken again.
+    A file that is overwritten is taken again.
     """
     taken: dict[Path, Stamp] = {}
     for look in looks(lambda: media_in(folder, suffixes), sleep):

@@ -126,7 +126,7 @@ def edit_distance(a: Sequence[object], b: Sequence[object]) -> int:
 
 
 def word_error_rate(errors: Sequence[tuple[int, int]]) -> tuple[float, tuple[float, float]]:
-    """Percent of words wrong over all texts, and its 95 % interval by drawing the texts anew 1,000 times."""
+    """Percent of words wrong over all texts, and its 95 % interval by 1,000 bootstrap samples of the texts."""
     counts = np.asarray(errors, np.float64)
     drawn = counts[np.random.default_rng(0).integers(0, len(counts), (1000, len(counts)))].sum(1)
     rates = 100.0 * drawn[:, 0] / np.maximum(drawn[:, 1], 1)

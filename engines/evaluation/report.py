@@ -96,7 +96,7 @@ def earlier(file: Path | None, harness: Harness) -> tuple[Rows, dict[str, float]
         rows = {key: _row(plain) for key, plain in content.items()}
         seconds = dict(description["seconds"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}, {}  # no such file, or not one of ours: it will be written anew
+        return {}, {}  # no such file, or not one of ours: it will be overwritten
     if known != (harness.host.info.model_digest, harness.split, harness.limit):
         return {}, {}
     return rows, seconds

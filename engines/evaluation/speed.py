@@ -44,7 +44,7 @@ SPEECH_S = 10.0
 
 
 def speed_rows(harness: Harness, *, reopen: Callable[[], Host] | None = None, with_peers: bool = False) -> Rows:
-    """`speed.<job>.seconds`, medians; `reopen` opens the host anew, to time that too."""
+    """`speed.<job>.seconds`, medians; `reopen` opens the host again, to time that too."""
     rows: Rows = {}
     jobs: dict[str, Callable[[Harness], list[Request]]] = {
         "caption": lambda b: [CaptionRequest(media=photo) for photo in _photos(b)],

@@ -102,7 +102,7 @@ class _Job:
     abandoned: bool = False
     steps: Iterator[Result] | None = None
     given: Result | None = None
-    """What the task gave last, by which a waiting one is told."""
+    """The task's last result; a task that waits gives the same object again."""
     waits: bool = False
     spent_s: float = 0.0
     """The worker's time that it had, or that others had had when it came."""
@@ -150,7 +150,7 @@ class BuiltinHost:
         cache_bytes: int = 0,
     ) -> None:
         """choice: where the checkpoint lies already, None for the CPU in float32. folder: where to read it again for
-        another device, None to copy the weights at hand. dtype: what later moves choose by.
+        another device, None to copy the loaded weights. dtype: setting by which later moves choose.
         """
         self._checkpoint = checkpoint
         self._choice = devices.choose("cpu", "float32") if choice is None else choice
@@ -329,7 +329,7 @@ class BuiltinHost:
     def _move(self, move: _Move) -> None:
         try:
             checkpoint = self._placed(move.choice)
-        except Exception as error:  # handed to whoever asked for the move; all stays as it was
+        except Exception as error:  # raised in `move`; the host stays where it was
             move.done.set_exception(devices.explain(error) or error)
             return
         self._checkpoint, self._choice = checkpoint, move.choice

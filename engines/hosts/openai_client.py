@@ -35,10 +35,10 @@ CONNECT_S = 5.0
 POLL_S = 0.05
 TRIES = 3
 BACK_OFF_S = 0.5
-"""Before the second try; twice as long before each further one, and up to half of it less, so that many who were sent
-away together do not come back together."""
+"""Seconds before the second try, doubled for each further one, with jitter of up to half, so that clients that were
+refused together do not return together."""
 LONGEST_WAIT_S = 20.0
-"""A server that asks to be left alone for longer is not waited for."""
+"""A longer Retry-After is not waited for."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HEADERS = frozenset(("accept", "accept-encoding", "connection", "content-length", "content-type", "host", "user-agent"))
 """What travels, besides our key. The package would add what OPENAI_... in the environment says, meant for another."""
@@ -112,7 +112,7 @@ class Server:
         )
 
     def get(self, address: str) -> object:
-        """What the server tells at an address of its own, as JSON."""
+        """GET an address of the server; returns its JSON."""
         return _first(self._asked(lambda client: iter([client.get(address, cast_to=object)]), Cancel(), tries=1))
 
     def models(self) -> list[str]:
@@ -147,7 +147,7 @@ class Server:
     def chat(
         self, model: str, messages: Sequence[ChatMessage], *, max_tokens: int, cancel: Cancel
     ) -> Generator[Written]:
-        """The answer to a conversation as it grows, without what a model thinks aloud first."""
+        """The answer to a conversation as it grows, without the text between <think> tags."""
 
         def texts(client: openai.OpenAI) -> Iterator[Written]:
             chunks = client.chat.completions.create(
@@ -173,7 +173,7 @@ class Server:
     def transcription(
         self, model: str, wav: bytes, *, language: str | None, form: str, cancel: Cancel, limit_s: float | None = None
     ) -> dict[str, Any]:
-        """What the server writes down of a sound: at least "text". form: "verbose_json" or "json"."""
+        """The transcript of a sound: a record with at least "text". form: "verbose_json" or "json"."""
         import openai
 
         def written(client: openai.OpenAI) -> Iterator[dict[str, Any]]:
@@ -193,7 +193,7 @@ class Server:
         return _first(self._asked(written, cancel, model=model, tries=tries, limit_s=limit_s))
 
     def close(self) -> None:
-        """Hang up on everything under way. Closing twice is fine."""
+        """Abort all running requests. Closing twice is fine."""
         for connection in tuple(self._connections):
             connection.abort()
         self._client.close()
@@ -218,7 +218,7 @@ class Server:
         tries: int = TRIES,
         limit_s: float | None = None,
     ) -> Generator[Item]:
-        """What a call gives, as it comes. Raises UserError, and Cancelled soon after a stop."""
+        """Yield the items of a call. Raises UserError, and Cancelled soon after a stop."""
         import openai
 
         from engines.media import ahead
@@ -273,7 +273,7 @@ def _first(items: Generator[Item]) -> Item:
 
 
 def _piece(chunk: Any) -> tuple[str, str]:
-    """(what an event adds to the text, why it is the last to add something or "")."""
+    """(text added by an event, finish reason or "")."""
     choices = getattr(chunk, "choices", None)
     if not isinstance(choices, list):
         raise _Malformed("an event without choices")
@@ -284,7 +284,7 @@ def _piece(chunk: Any) -> tuple[str, str]:
 
 
 def _worth_waiting_s(error: BaseException, n_failed: int) -> float | None:
-    """How long to wait before trying again; None where that would not help. These fail before anything is said."""
+    """Seconds to wait before a retry; None where that would not help. Only failures before any output are retried."""
     import openai
 
     back_off_s = BACK_OFF_S * 2 ** (n_failed - 1) * random.uniform(0.5, 1.0)  # noqa: S311 (spreads retries)
@@ -327,7 +327,7 @@ key."""
 
 
 def explained(error: BaseException, place: str, model: str, limit_s: float, *, connected: bool) -> UserError | None:
-    """What a person is told about a failed request; None for a defect of ours."""
+    """The error sentence for a failed request; None for a defect of this program."""
     import openai
 
     status, message = getattr(error, "status_code", 500), ""
@@ -345,7 +345,7 @@ def explained(error: BaseException, place: str, model: str, limit_s: float, *, c
 
 
 def _broken(error: BaseException, message: str, model: str, connected: bool) -> str:
-    """What went wrong where no HTTP status says so; "" for a defect of ours."""
+    """The fault behind a failure without an HTTP status; "" for a defect of this program."""
     import openai
 
     if isinstance(error, openai.APITimeoutError):
@@ -365,7 +365,7 @@ def _broken(error: BaseException, message: str, model: str, connected: bool) -> 
 
 
 def _refusal(status: int, message: str, model: str) -> str:
-    """What an HTTP status says, with the server's own words."""
+    """The fault behind an HTTP status and the server's message."""
     if status in (401, 403):
         return "refuses_key"
     if status == 404:

@@ -141,7 +141,7 @@ def _converter() -> Any:
 
 
 def unable(name: str, request: type) -> AbilityError:
-    """What a person is told who asks a host for what it does not do."""
+    """The error for a request that a host does not serve."""
     what = {
         "search": Message("word.to_search", "search"),
         "transcribe": Message("word.to_transcribe", "write down speech"),

@@ -1,8 +1,8 @@
 """A collection: one SQLite file of vectors, searched in memory.
 
 What is finished is on disk: each file's rows are written in one transaction to a write-ahead log, so a kill at any
-moment loses at most the file at hand. Vectors are kept as float16 and searched as a float32 matrix that is read once
-and follows every change, by whoever makes it. One thread writes at a time; any number may search meanwhile.
+moment loses at most the current file. Vectors are stored as float16 and searched as a float32 matrix that is read once
+and follows every change, also of other programs. One thread writes at a time; any number may search meanwhile.
 
 Scores are cosines in the shared space.
 """
@@ -85,7 +85,7 @@ class DamagedCollection(CollectionError):
 
 
 class Collection:
-    """A searchable set of files. Use as a context manager, from any thread.
+    """A searchable set of files. A context manager; thread-safe.
 
     Raises CollectionError if the file is absent (unless `create`), no collection, damaged, or if `model_digest` is
     given and another model made it; `reset` empties one for a new model, so open it without a digest to do that.
@@ -117,7 +117,7 @@ class Collection:
         self.close()
 
     def close(self) -> None:
-        """Give the file back; nothing needs to be saved."""
+        """Close the file; nothing needs to be saved."""
         with self._lock:
             self._db.close()
 
@@ -362,8 +362,8 @@ class Collection:
         self._db.execute("COMMIT")
 
     def _upgrade(self) -> None:
-        """From version 1: room for metadata, and paths from here where files lie beside the collection. From version
-        2: which files were looked through for words."""
+        """From version 1: add metadata, and make paths below the collection's folder relative. From version 2: add
+        which files were searched for written words."""
         self._db.execute("BEGIN IMMEDIATE")
         version = self._pragma("user_version")
         if version < _SCHEMA_VERSION:  # else another program did it just now
@@ -378,12 +378,12 @@ class Collection:
         self._db.execute("COMMIT")
 
     def _key(self, path: Path | str) -> bytes:
-        """A path as it is written in the file."""
+        """The stored form of a path."""
         whole, folder = os.fsencode(path), os.fsencode(self._folder) + os.sep.encode()
         return b"./" + whole[len(folder) :] if whole.startswith(folder) else whole
 
     def _path(self, key: bytes) -> str:
-        """The path that is written so."""
+        """The path of a stored form."""
         return str(self._folder / os.fsdecode(key[2:])) if key.startswith(b"./") else os.fsdecode(key)
 
     def _pragma(self, name: str) -> int:
@@ -391,7 +391,7 @@ class Collection:
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:
-        """Alone at the database, its errors as sentences."""
+        """Hold the lock and turn SQLite's errors into CollectionError."""
         with self._lock:
             try:
                 yield
@@ -411,7 +411,7 @@ class Collection:
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                self._seen = -1  # the matrix may have run ahead of what is on disk now; read it anew
+                self._seen = -1  # the matrix may be ahead of what is on disk now; reload it
                 raise
 
     def _all(self, query: str, *values: object) -> list[Any]:
@@ -461,7 +461,7 @@ class Collection:
             return self._matrix
 
     def _follow(self) -> None:
-        """Read the matrix anew if another connection, perhaps of another program, has written since."""
+        """Reload the matrix if another connection, perhaps of another program, has written since."""
         if self._pragma("data_version") != self._seen:
             self._load()
 

@@ -1,4 +1,4 @@
-"""What was answered on this machine: results in one SQLite file, searchable, of limited size, off by a switch.
+"""The history of results on this machine: one SQLite file, searchable, of limited size, with a switch.
 
     history = History(history_file(data_folder()))
     entry_id = history.add(result)            # None where the history is off, or the result is not of a kind it keeps
@@ -27,7 +27,7 @@ from engines.errors import Message, UserError
 from engines.protocol import AskResult, CaptionResult, Result, SearchResult, TranscribeResult, TranslateResult
 
 LIMIT_BYTES = 64 * 2**20
-"""The oldest results go once all of them take more."""
+"""The oldest results are deleted once all of them take more."""
 KINDS: tuple[type[Result], ...] = (CaptionResult, TranscribeResult, TranslateResult, AskResult, SearchResult)
 
 _SCHEMA = """
@@ -120,7 +120,7 @@ class History:
         return entry_id
 
     def correct(self, entry_id: int, result: Result) -> bool:
-        """Put a corrected result in an entry's place; False where the entry is gone, or is of another request."""
+        """Replace an entry's result with a corrected one; False where the entry is gone or of another request."""
         if not any(True for _ in self._all("SELECT id FROM entries WHERE id = ?", entry_id)):
             return False
         if self.result(entry_id).request != result.request:
@@ -145,7 +145,7 @@ class History:
         return _entry(rows[0])
 
     def result(self, entry_id: int) -> Result:
-        """A kept result as it was. Raises UserError where it is gone, or was kept by a version too far away."""
+        """A kept result. Raises UserError where it is gone, or was stored by an incompatible version."""
         rows = self._all("SELECT result FROM entries WHERE id = ?", entry_id)
         if not rows:
             raise _gone()
@@ -219,7 +219,7 @@ def about(result: Result) -> str:
 
 
 def text_of(result: Result) -> str:
-    """What was answered, as text that can be searched."""
+    """The text of a result, for searching."""
     if isinstance(result, SearchResult):
         return ", ".join(dict.fromkeys(hit.path.name for hit in result.hits))
     if isinstance(result, TranscribeResult):

@@ -49,9 +49,9 @@ _VERSION = b"1"
 _FILE = -1
 """Where a row has the number of its kind, the row of a file has this."""
 _CHANGES_AT_MOST = 256
-"""Files written between two tidyings: each leaves small objects behind, and a list of all of them."""
+"""Files written between two compactions: each leaves small objects behind, and a list of all of them."""
 _KEPT = timedelta(minutes=10)
-"""How long a state that was replaced stays, for a search that is under way in it."""
+"""How long a replaced version is kept for searches that still read it."""
 _IN_ONE_GO = 500
 """Files dropped by one statement."""
 INDEXED_FROM = 1_000_000
@@ -125,7 +125,7 @@ class LanceCollection:
         self.close()
 
     def close(self) -> None:
-        """Let go of the store; nothing needs to be saved."""
+        """Close the collection; nothing needs to be saved."""
         self._closed = True
 
     # --- what is in it ---
@@ -216,7 +216,7 @@ class LanceCollection:
         """Metadata are not kept here."""
 
     def words_were_read(self, path: Path) -> bool:
-        """Which files were looked through for words is not kept here, so none is read again for them."""
+        """Always true: which files were searched for words is not stored here, so none is read again for them."""
         return True
 
     # --- finding ---
@@ -345,7 +345,7 @@ class LanceCollection:
             self._changed(-sum(self._files().pop(key).n_rows for key in keys))
 
     def _changed(self, n_more_rows: int) -> None:
-        """Keep the count of rows, so that it need not be asked after each file, and tidy up now and then."""
+        """Update the row count without a query, and compact now and then."""
         if self._counted is not None:
             self._counted = self._table.version, self._counted[1] + n_more_rows
         self._n_changes += 1
@@ -354,7 +354,7 @@ class LanceCollection:
             self._tidy()
 
     def _tidy(self) -> None:
-        """Join the small objects that single files left, and drop states nobody searches in any more."""
+        """Compact the small objects of single files, and drop versions older than _KEPT."""
         if self._n_changes:
             with self._speaking():
                 self._follow()
@@ -370,7 +370,7 @@ class LanceCollection:
         return any("vector" in index.columns for index in self._table.list_indices())
 
     def _index(self) -> None:
-        """Give a large collection that was changed here its index. Tidying adds what is written later to it."""
+        """Build the index of a large collection that was changed here. Compaction adds later rows to it."""
         if not self._is_changed or self.n_rows < INDEXED_FROM:
             return
         from lancedb.index import IvfPq
@@ -383,12 +383,12 @@ class LanceCollection:
                 self._table.create_index("vector", config=IvfPq(distance_type="cosine", num_sub_vectors=n_bytes))
 
     def _follow(self) -> None:
-        """Look at what was written last, by whoever it was."""
+        """Check out the newest version of the table."""
         self._table.checkout_latest()
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:
-        """Alone at the table, its errors as sentences."""
+        """Hold the lock and turn LanceDB's errors into CollectionError."""
         with self._lock:
             if self._closed:
                 raise RuntimeError(f"the collection {self._name} is closed")

@@ -138,7 +138,7 @@ def unit(vector: np.ndarray) -> np.ndarray:
 
 
 def _with_room(rows: _Rows, m: int, width: int) -> _Rows:
-    """The living rows in arrays twice as large as they and m more need."""
+    """The rows that are not dropped, in arrays twice as large as they and m more need."""
     kept = np.flatnonzero(rows.alive[: rows.n])
     room = 2 * (len(kept) + m) + _ROOM
 

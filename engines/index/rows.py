@@ -1,4 +1,4 @@
-"""What collections of both sorts hold and check: rows, the number that stands for what a row is, files as they were."""
+"""What both kinds of collections share: rows, the numbers of their kinds and sources, and detecting changed files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from engines.protocol import KINDS, Kind
 
 Source: TypeAlias = Literal["", "heard", "said", "written"]
 SOURCES: tuple[Source, ...] = ("", "heard", "said", "written")
-"""What of a medium a row's vector stands for: the medium itself, or only its sound, the words said in it, or those
-written in it."""
+"""The part of a medium that a row's vector represents: all of it, only its sound, the words said, or the words written
+in it."""
 _STRIDE = 16
 """Distance between the numbers of two sources: more kinds than there will ever be, and all of it below 128."""
 
@@ -48,7 +48,7 @@ class FileMean:
 
 
 def number(kind: Kind, source: Source = "") -> int:
-    """What stands in a collection for a kind and a source; without a source it is the place of the kind in KINDS."""
+    """The stored number of a kind and a source; without a source it is the index of the kind in KINDS."""
     return KINDS.index(kind) + _STRIDE * SOURCES.index(source)
 
 
@@ -101,7 +101,7 @@ def same_bytes_ns(path: Path, digest: str, size: int, modified_ns: int) -> int |
         return modified_ns
     try:
         return now[1] if sha256(path) == digest else None
-    except OSError:  # whoever reads it next will say why
+    except OSError:  # reading it next raises the error
         return None
 
 

@@ -1,6 +1,6 @@
 """The index of a folder as a small JSON file that ships with it, so that its first search need not read the folder.
 
-It is worth something only to the model that made it, and each entry only while its file has the same bytes.
+It is valid only for the model that made it, and each entry only while its file has the same bytes.
 """
 
 from __future__ import annotations

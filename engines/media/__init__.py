@@ -161,7 +161,7 @@ def thumbnail(path: Path, *, at_s: float = 0.0) -> Thumbnail:
             made.set_result(_read_thumbnail(path, at_s=at_s))
         except MediaError as error:
             made.set_exception(error)
-        except BaseException as error:  # a defect, or an interruption: who waits is told, who comes later tries again
+        except BaseException as error:  # a defect, or an interruption: waiting threads get it, later ones try again
             with _thumbnails_lock:
                 _thumbnails.pop(key, None)
             made.set_exception(error)

@@ -25,7 +25,7 @@ def seconds(path: Path, function: str = "") -> float:
     """The CPU limit in seconds of a function of `reading` on this file."""
     try:
         n_bytes = path.stat().st_size
-    except (OSError, ValueError):  # it is gone, or has a name no file can have; whoever opens it says so
+    except (OSError, ValueError):  # it is gone, or has a name no file can have; opening it raises the error
         n_bytes = 0
     return min(BASE_S + PER_MIB_S * n_bytes / 2**20, MOST_S) + EXTRA_S.get(function, 0.0)
 

@@ -1,4 +1,4 @@
-"""Text files as plain text, whatever they are written in: encodings are told by content, marks of a format left out."""
+"""Text files as plain text: the encoding is detected, the markup of HTML and subtitles is removed."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _FORMATS = (
 )
 """libav's names of what is read. Nothing here opens a second file; playlists, scripts and devices are left out."""
 _BY_SUFFIX = {".g722": "g722", ".722": "g722"}
-"""What has no mark of its own in it is told by its name."""
+"""Formats without a signature are recognised by their suffix."""
 _BY_MARK = {b"\x7f\xfe\x80\x01": "dts", b"\xfe\x7f\x01\x80": "dts"}
 """What libav tells only from the first second on."""
 
@@ -148,7 +148,7 @@ def _time_s(frame: av.AudioFrame | av.VideoFrame) -> float | None:
 
 
 class Mono:
-    """libav's resampler to mono 16 kHz, made anew when a file changes its rate or layout on the way.
+    """libav's resampler to mono 16 kHz, rebuilt when a file changes its rate or layout midway.
 
     Channels are mixed with weights that add up to 1, so a level stays a level. Where the left and right side cancel
     out, the louder one is taken.
@@ -171,7 +171,7 @@ class Mono:
         return out + self._pull()
 
     def flush(self) -> list[np.ndarray]:
-        """What the filter still holds; afterwards it begins anew."""
+        """Return what the filter still holds and reset it."""
         if self._graph is None:
             return []
         self._graph.push(None)

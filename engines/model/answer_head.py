@@ -1,4 +1,4 @@
-"""Short answers by classification: which of a list of answers people gave fits a question and a picture.
+"""Short answers by classification: a question and a picture -> logits over a list of answers that people gave.
 
 Questions about photos have a strong prior ("How many chairs ...?", "What is on the table ...?") that a decoder trained
 on everything learns late; a classifier over the answers learns it from a few thousand questions (Antol et al., "VQA",

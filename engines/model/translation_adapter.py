@@ -21,7 +21,7 @@ WIDTH = 512
 
 
 class Adapter(nn.Module):
-    """Norm, a layer down, one up, and a residual: (B, L, D) -> (B, L, D). A new one changes nothing."""
+    """Norm, projection down, projection up and a residual: (B, L, D) -> (B, L, D). A new adapter is the identity."""
 
     def __init__(self, width: int, n_between: int) -> None:
         super().__init__()

@@ -197,9 +197,9 @@ def classified(
 ) -> tuple[Hypothesis, float] | None:
     """The answer to an English question about a photo, among those that people often give, and its probability.
 
-    The classifier names the candidates; each counts by what the classifier and the decoder think of it, and is told
-    with all of them as its alternatives. None where the answer is likelier not on the classifier's list, where the
-    picture is hidden, and for a model without a classifier.
+    The classifier names the candidates; each is scored by its probabilities in the classifier and in the decoder, and
+    the result carries all of them as alternatives. None where the answer is likelier not on the classifier's list,
+    where the picture is hidden, and for a model without a classifier.
     """
     seen = encoded.frames is not None and any(stream.modality == "picture" for stream in streams)
     if encoder.answers is None or encoded.kind != "photo" or not seen:

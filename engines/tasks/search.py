@@ -102,7 +102,7 @@ class Reading:
 
 
 Reader: TypeAlias = Callable[[Sequence[Path]], Iterator[Reading | None]]
-"""Reads files, each once, in any order; None while it is at it, so that whoever waits can look up."""
+"""Reads files, each once, in any order; yields None in between, so that the caller can do something else."""
 
 
 def embed(space: Space, request: EmbedRequest) -> Iterator[EmbedResult]:
@@ -277,7 +277,7 @@ def _hits(finds: Sequence[_Find]) -> Iterator[Hit]:
 def index(space: Space, request: IndexRequest) -> Iterator[IndexResult]:
     """What changed under the folder since last time is read again, what is gone is taken out, the rest is left.
 
-    Each file is written as a whole, so a stop loses at most the file at hand. Other folders in the same collection
+    Each file is written as a whole, so a stop loses at most the current file. Other folders in the same collection
     are left alone. A file that cannot be read becomes a failure with its reason. A folder may be one file, too. Where
     every file is gone nothing is taken out unless the request says `prune`: the disk may just not be mounted.
     """
@@ -285,7 +285,7 @@ def index(space: Space, request: IndexRequest) -> Iterator[IndexResult]:
 
 
 def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator[IndexResult]:
-    """Bring a collection up to date, whoever reads the files: `index`, with the reader as an argument."""
+    """Bring a collection up to date: `index` with any reader of files."""
     if not request.folder.exists():
         raise RequestError(
             "folder_missing", "The folder {name!r} does not exist; choose another.", name=request.folder.name
@@ -391,8 +391,8 @@ def metadata_of(path: Path) -> Metadata:
 
 
 def _collection(where: Path | str, model_digest: str) -> tuple[Collection | LanceCollection, bool]:
-    """The collection, made if it is not there, and whether it was made anew in place of one that is of no use here:
-    damaged, or made by another model."""
+    """The collection, created if it is missing, and whether it replaced one that was damaged or made by another
+    model."""
     try:
         collection = open_collection(where, create=True)
         made_by = collection.model_digest

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 CONCEPT_HEAD = ("picture.concepts.", "concept_vectors")
-"""A public classifier, which stays one."""
+"""Parts of the public classifier, which is never trained."""
 TOWERS = ("picture.trunk.", "sound.")
 ADAPTERS = ("translation.",)
 EARLY_LAYERS = (
@@ -19,7 +19,7 @@ EARLY_LAYERS = (
     *("picture.trunk.stem.", *(f"picture.trunk.blocks.{i}." for i in range(7))),
     *("sound.conv1.", "sound.conv2.", "sound.blocks.0.", "sound.blocks.1.", "decoder.embedding."),
 )
-"""Layers that know edges, textures and tones only; they stay frozen even where the rest of the towers is trained."""
+"""Early layers, which detect edges, textures and tones; frozen even where the rest of the towers is trained."""
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def same(password: str) -> Callable[[str], bool]:
 
 
 class _Limit:
-    """Refuses a body that is larger than its endpoint takes, by its length where that is told, else by counting."""
+    """Refuses a body that is too large for its endpoint, by its Content-Length where given, else by counting."""
 
     def __init__(self, app: ASGIApp, max_file_bytes: int, max_json_bytes: int) -> None:
         self._app, self._file, self._json = app, max_file_bytes, max_json_bytes
