@@ -5,7 +5,7 @@
     python launch.py test                  the tests
 
 This file keeps to the standard library and to plain syntax, so that an old Python too can run it far enough to say
-what it lacks. What is served is studio/serving.py's, the other commands are engines/cli's.
+what it lacks. What is served is studio/cli.py's, the other commands are engines/cli's.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ TRIED_REPAIR = "FUSION_STUDIO_TRIED_REPAIR"
 
 def main(argv: list[str]) -> None:
     require_python()
-    from studio import bootstrap, serving  # written for the Python we now know to be there
+    from studio import bootstrap, cli  # written for the Python we now know to be there
 
     testing = argv[:1] == ["test"]
-    if serving.is_asked_for(argv):
-        serving.parse(argv, "launch.py")  # wrong options and --help end here, before anything is installed
+    if cli.asks_for_page(argv):
+        cli.parse(argv, "launch.py")  # wrong options and --help end here, before anything is installed
     try:
         python = bootstrap.python("test" if testing else "")
     except bootstrap.SetupError as error:
@@ -69,7 +69,7 @@ def test(arguments: list[str]) -> None:
 def run(argv: list[str]) -> None:
     """Run a command of fusion-studio; if a package in our environment turns out to be damaged, make that anew first."""
     try:
-        from studio.__main__ import main as command
+        from studio.cli import main as command
 
         code = command(argv, program="launch.py")
     except ImportError as error:

@@ -33,7 +33,7 @@ import psutil  # noqa: E402
 
 from engines import Cancel, Host, Request, Result, Settings, TranscribeRequest, open_host  # noqa: E402
 from scripts import tables  # noqa: E402
-from studio.app import start  # noqa: E402
+from studio.server import start  # noqa: E402
 
 TEXTS = ("A dog runs on the beach.", "The train leaves at nine.", "Two people sit at a table.", "It rains in the city.")
 N_ALONE = 3

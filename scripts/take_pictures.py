@@ -20,7 +20,7 @@ from PIL import Image
 
 from engines import open_host
 from engines.paths import ASSETS
-from studio.app import start
+from studio.server import start
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

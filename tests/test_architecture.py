@@ -112,17 +112,17 @@ ARROWS: dict[str, tuple[str, ...]] = {
     # Commands that are whole programs, each with its own parser.
     "engines.cli.table": (
         *BASE, "engines", "engines.cli", "engines.evaluation.__main__", "engines.hosts.publish", "engines.lab.__main__",
-        "engines.training.train", "studio.sharing", "studio.serving",
+        "engines.training.train", "studio.sharing", "studio.cli",
     ),
     "scripts": ("engines",),
-    "scripts.load": ("engines", "scripts.tables", "studio.app"),
+    "scripts.load": ("engines", "scripts.tables", "studio.server"),
     "scripts.prepare_samples": ("engines", "engines.index", "engines.paths", "engines.tasks", "studio.thumbnails"),
-    "scripts.take_pictures": ("engines", "engines.paths", "studio.app"),
+    "scripts.take_pictures": ("engines", "engines.paths", "studio.server"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
-    "launch": ("studio.__main__", "studio.bootstrap", "studio.serving"),
-    "studio.__main__": ("engines.cli", "studio.sharing", "studio.serving"),
+    "launch": ("studio.bootstrap", "studio.cli"),
+    "studio.__main__": ("studio.cli",),
     "studio.bootstrap": (),
-    "studio.serving": ("engines", "engines.cli.models", "engines.home", "studio.app"),
+    "studio.cli": ("engines", "engines.cli", "engines.home", "studio.server", "studio.sharing"),
 }  # fmt: skip
 
 # Inside engines/model a file imports only files of the rows before its own.

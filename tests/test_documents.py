@@ -24,8 +24,8 @@ from engines.cli import main
 from engines.cli.table import COMMANDS, command_parser
 from engines.paths import ASSETS
 from scripts import tables
-from studio import serving
-from studio.app import start
+from studio import cli
+from studio.server import start
 from tests.fake_host import CAPTIONS, SPEECH, FakeHost, LentHost
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,9 +130,9 @@ def understand(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
     if words[:2] == ["python", "launch.py"] or words[:3] == ["python", "-m", "engines"] or words[0] == "fusion-studio":
         after = words[1:] if words[0] == "fusion-studio" else words[3:] if words[1] == "-m" else words[2:]
-        if serving.is_asked_for(after):
+        if cli.asks_for_page(after):
             with suppress(SystemExit):  # of --help
-                serving.parse([word for word in after if word != "--help"], "launch.py")
+                cli.parse([word for word in after if word != "--help"], "launch.py")
         elif after[0] != "test":
             (command,) = [command for command in COMMANDS if command.name == after[0]]
             if command.program is None:
@@ -189,7 +189,7 @@ def test_the_commands_of_the_readmes_run(builtin, tmp_path, monkeypatch, capsys)
     ran = []
     for path, words in commands():
         is_shown = path.name.startswith("README") and words[:2] == ["python", "launch.py"]
-        if is_shown and not serving.is_asked_for(words[2:]):
+        if is_shown and not cli.asks_for_page(words[2:]):
             assert main(words[2:], opener=lambda _, __: LentHost(builtin)) == 0, (words, capsys.readouterr())
             ran.append(capsys.readouterr().out)
     assert "dog" in ran[0] and "-->" in ran[1] and "dog.jpg" in ran[4], ran[4]

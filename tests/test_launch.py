@@ -12,8 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 import launch
-import studio.__main__
-from studio import bootstrap, serving
+from studio import bootstrap, cli
 
 
 class Became(Exception):
@@ -71,7 +70,7 @@ def test_python_3_7_can_read_the_launcher_far_enough_to_say_so():
     ast.parse(Path(launch.__file__).read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
-@pytest.mark.parametrize("module", [launch, bootstrap, serving])
+@pytest.mark.parametrize("module", [launch, bootstrap, cli])
 def test_only_the_standard_library_is_imported_before_the_environment_stands(module):
     tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
     imported = {
@@ -148,7 +147,7 @@ def start_with_import_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def main(argv: list[str], program: str) -> int:
         raise ImportError("cannot import", name=name)
 
-    monkeypatch.setattr(studio.__main__, "main", main)
+    monkeypatch.setattr(cli, "main", main)
     launch.run(["--port", "7999"])
 
 

@@ -34,11 +34,11 @@ class Command:
 
 def _serve(argv: Sequence[str]) -> int:
     """The page in the browser."""
-    from studio import serving
+    from studio import cli
     from studio.sharing import stay_offline
 
     stay_offline()
-    serving.serve(serving.parse(["serve", *argv], "fusion-studio"))
+    cli.serve(cli.parse(["serve", *argv], "fusion-studio"))
     return 0
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from studio.app import Served, start
+from studio.server import Served, start
 from tests.conftest import tone, write_sound
 from tests.fake_host import FakeHost
 

@@ -10,7 +10,7 @@ import pytest
 
 from engines import CaptionRequest, CaptionResult, Request, Result
 from studio import followed
-from studio.app import start
+from studio.server import start
 from tests.browser.conftest import Visit, arrive
 from tests.fake_host import FakeHost
 

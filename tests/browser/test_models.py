@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from engines import Cancel, Cancelled, Offer, Progress, RequestError, Settings
-from studio.app import start
+from studio.server import start
 from tests.browser.conftest import PHONE, WIDE, Visit, visit
 from tests.fake_host import FakeHost
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engines import CaptionRequest, CaptionResult, Request, Result
-from studio.app import Served, start
+from studio.server import Served, start
 from tests.browser.conftest import WIDE, Visit, arrive, visit
 from tests.fake_host import FakeHost
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from engines import CaptionRequest, CaptionResult, MediaError, Request, Result
-from studio.app import start
+from studio.server import start
 from tests.browser.conftest import PHONE, WIDE, Visit, visit
 from tests.fake_host import FakeHost
 

@@ -14,7 +14,7 @@ from engines import Cancel, Host, Settings, open_host
 from engines.hosts.builtin import BuiltinHost
 from engines.media import load_sound
 from engines.model import checkpoint
-from studio.app import Served, start
+from studio.server import Served, start
 from tests.browser.conftest import WIDE, Visit, visit
 from tests.conftest import SAMPLES, write_sound
 from tests.real_server import serving

@@ -29,8 +29,9 @@ from engines import (
     Settings,
     TranscribeRequest,
 )
-from studio.app import Served, open_state, start
+from studio.app import open_state
 from studio.registry import DownloadRegistry
+from studio.server import Served, start
 from studio.state import AppState
 from tests.conftest import tone, write_photo, write_sound
 from tests.fake_host import EVERYTHING, FakeHost

@@ -12,7 +12,8 @@ from gradio_client.exceptions import AppError
 
 from engines import IndexRequest, RequestError, SearchRequest
 from studio import api
-from studio.app import open_state, start
+from studio.app import open_state
+from studio.server import start
 from tests.fake_host import FakeHost, SilentHost
 
 ROOT = Path(__file__).resolve().parents[2]

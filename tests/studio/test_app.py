@@ -9,8 +9,9 @@ import pytest
 
 from engines import Route
 from engines.errors import DeviceError
-from studio import app
-from studio.app import Served, build, open_state, serve, start, start_api
+from studio import server
+from studio.app import build, open_state
+from studio.server import Served, serve, start, start_api
 from tests.fake_host import FakeHost
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +96,7 @@ def test_a_port_that_is_taken_is_an_error_for_whoever_chose_it(tmp_path):
 
 def test_the_terminal_says_where_it_is_and_the_password_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FUSION_STUDIO_HOME", str(tmp_path))
-    monkeypatch.setattr(app, "open_tunnel", lambda _url: "No public link. The studio stays local.")
+    monkeypatch.setattr(server, "open_tunnel", lambda _url: "No public link. The studio stays local.")
     monkeypatch.setattr(Served, "wait", lambda _self: None)
     serve(FakeHost(), port=0, share=True, open_browser=False)
     said = capsys.readouterr().out
@@ -137,7 +138,7 @@ sys.path.insert(0, {str(ROOT)!r})
 asked = []
 real = socket.getaddrinfo
 socket.getaddrinfo = lambda host, *rest, **more: (asked.append(host), real(host, *rest, **more))[1]
-from studio.app import start
+from studio.server import start
 from tests.fake_host import FakeHost
 from pathlib import Path
 import httpx

@@ -32,8 +32,8 @@ from engines import (
     to_json,
 )
 from engines.cli import main
-from studio.app import start
 from studio.collections import CollectionStore
+from studio.server import start
 from tests.conftest import SAMPLES
 from tests.fake_host import FakeHost, LentHost
 

@@ -13,7 +13,7 @@ from gradio_client import Client as GradioClient
 from gradio_client import handle_file
 from mcp import Client
 
-from studio.app import Served, start
+from studio.server import Served, start
 from tests.fake_host import FakeHost, SilentHost
 
 PATH = "/gradio_api/mcp"

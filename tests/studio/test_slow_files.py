@@ -15,7 +15,7 @@ from gradio_client.exceptions import AppError
 from engines import media
 from engines.media import child
 from scripts.hostile_files import gif, png
-from studio.app import start
+from studio.server import start
 
 
 def end_idle() -> None:

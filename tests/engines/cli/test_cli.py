@@ -19,7 +19,7 @@ from engines.cli.table import COMMANDS, command_parser
 from engines.errors import DeviceError, MediaError, RequestError
 from engines.protocol import AskRequest, AskResult, CaptionRequest
 from engines.settings import Settings
-from studio import serving
+from studio import cli
 from tests.fake_host import FakeHost
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_the_table_holds_every_command_once_and_its_parser_explains_it(capsys):
     names = [command.name for command in COMMANDS]
     assert len(set(names)) == len(names)
-    assert {*names} == {"serve", *serving.COMMANDS}, "the page's help lists the same"
+    assert {*names} == {"serve", *cli.COMMANDS}, "the page's help lists the same"
     with pytest.raises(SystemExit) as left:
         main(["--help"])
     shown = capsys.readouterr().out

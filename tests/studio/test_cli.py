@@ -22,13 +22,13 @@ import pytest
 from engines import Progress, Route, Settings, write_routes
 from engines.cli.models import tell_download
 from engines.errors import DeviceError, RequestError
-from studio import serving
+from studio import cli
 from studio.sharing import stay_offline
 from tests.fake_host import FakeHost
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    return serving.parse(argv, "launch.py")
+    return cli.parse(argv, "launch.py")
 
 
 BUILT_IN = {
@@ -95,15 +95,15 @@ def serve_with(monkeypatch: pytest.MonkeyPatch, serve: Any, open_host: Any, home
     """Put a page and hosts of the test's own behind the command. home: where the page kept its choices."""
     import engines.hosts
 
-    page = ModuleType("studio.app")
+    page = ModuleType("studio.server")
     page.serve = serve
-    monkeypatch.setitem(sys.modules, "studio.app", page)
+    monkeypatch.setitem(sys.modules, "studio.server", page)
     monkeypatch.setenv("FUSION_STUDIO_HOME", str(home))
     monkeypatch.setattr(engines.hosts, "open_host", open_host)
 
 
 def start_with(*arguments: str) -> None:
-    serving.serve(parse(list(arguments)))
+    cli.serve(parse(list(arguments)))
 
 
 def test_the_page_is_served_with_what_was_asked_for(monkeypatch, tmp_path):
@@ -114,7 +114,7 @@ def test_the_page_is_served_with_what_was_asked_for(monkeypatch, tmp_path):
         open_host=lambda name, settings, tell: FakeHost(name=settings.device, source=name),
         home=tmp_path,
     )
-    monkeypatch.setattr(serving, "free_port", lambda host, port: port + 1)
+    monkeypatch.setattr(cli, "free_port", lambda host, port: port + 1)
     start_with("--host=0.0.0.0", "--port=8000", "--device=cpu", "--model=mine", "--share", "--no-browser")
     [(host, options)] = served
     assert host.routes == {"": "mine"}
@@ -177,7 +177,7 @@ def models(monkeypatch, tmp_path) -> list[Any]:
         return host
 
     serve_with(monkeypatch, lambda host, **_: served.append(host), open_host, tmp_path)
-    monkeypatch.setattr(serving, "free_port", lambda host, port: port)
+    monkeypatch.setattr(cli, "free_port", lambda host, port: port)
     return served
 
 
@@ -244,7 +244,7 @@ def test_choices_that_are_damaged_are_one_sentence_and_the_start_goes_on(models,
 
 
 def test_a_port_in_use_is_passed_over_for_the_next_and_this_is_said(busy_port, capsys):
-    taken = serving.free_port("127.0.0.1", busy_port)
+    taken = cli.free_port("127.0.0.1", busy_port)
     assert taken > busy_port
     assert f"Port {busy_port} is in use; taking {taken}." in capsys.readouterr().out
 
@@ -252,7 +252,7 @@ def test_a_port_in_use_is_passed_over_for_the_next_and_this_is_said(busy_port, c
 def test_a_free_port_is_taken_without_a_word(capsys):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert serving.free_port("127.0.0.1", port) == port
+    assert cli.free_port("127.0.0.1", port) == port
     assert capsys.readouterr().out == ""
 
 
@@ -283,13 +283,13 @@ def refuse_to_bind(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
 def test_a_port_that_cannot_be_had_is_one_sentence(code, port, sentence, monkeypatch):
     refuse_to_bind(monkeypatch, code)
     with pytest.raises(SystemExit, match=sentence):
-        serving.free_port("1.2.3.4", port)
+        cli.free_port("1.2.3.4", port)
 
 
 def test_a_name_that_is_no_address_is_one_sentence(monkeypatch):
     refuse_to_bind(monkeypatch, socket.EAI_NONAME)
     with pytest.raises(SystemExit, match="This machine has no address nowhere"):
-        serving.free_port("nowhere", 7860)
+        cli.free_port("nowhere", 7860)
 
 
 @pytest.mark.slow
@@ -299,7 +299,7 @@ def test_ctrl_c_ends_a_studio_that_is_at_work(tmp_path):
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         noise = np.random.default_rng(0).integers(-9_000, 9_000, 16_000 * 600).astype("<i2")
         file.writeframes((noise * (np.arange(len(noise)) % 4_000 < 2_000)).astype("<i2").tobytes())
-    port = serving.free_port("127.0.0.1", 17_860)
+    port = cli.free_port("127.0.0.1", 17_860)
     environment = os.environ | {
         "FUSION_STUDIO_HOME": str(tmp_path / "home"),
         "PYTHONPATH": str(Path(__file__).parents[2]),

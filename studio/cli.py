@@ -1,6 +1,7 @@
-"""The command that serves the page: its options, a free port, the models that answer.
+"""The command line: `fusion-studio` serves the page or runs a command in the terminal.
 
-Only the standard library is imported at the top, so that launch.py can check options before anything is installed.
+Here are the options of the page, a free port and the models that answer; the other commands are in `engines/cli`. Only
+the standard library is imported at the top, so that launch.py can check options before anything is installed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import errno
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +58,24 @@ COMMANDS = (
 TESTS = "  {program} test                       run the tests; what follows goes to pytest: test -k search -x\n"
 
 
-def is_asked_for(argv: list[str]) -> bool:
+def main(argv: list[str] | None = None, program: str = "") -> int:
+    """Run one command and return its exit code. program: as it was called, for usage lines."""
+    from engines.cli import main as run
+    from engines.cli.process import ends_on_ctrl_c
+    from studio.sharing import stay_offline
+
+    arguments = sys.argv[1:] if argv is None else argv
+    stay_offline()
+    if not asks_for_page(arguments):
+        return run(arguments)
+    called = program or ("fusion-studio" if Path(sys.argv[0]).name.startswith("fusion") else "python -m studio")
+    options = parse(arguments, called)
+    with ends_on_ctrl_c():
+        serve(options)
+    return 0
+
+
+def asks_for_page(argv: list[str]) -> bool:
     """Whether these arguments ask for the page: no command, only options, or `serve`."""
     return not argv or argv[0] == "serve" or (argv[0].startswith("-") and argv[0] != "--version")
 
@@ -102,7 +121,7 @@ def serve(options: argparse.Namespace) -> None:
     port = free_port(options.host, options.port)  # before the imports, which take seconds
     from engines import Settings, UserError
     from engines.home import data_folder
-    from studio.app import serve as serve_page
+    from studio.server import serve as serve_page
 
     try:
         settings = Settings(device=options.device)
