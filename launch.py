@@ -10,6 +10,7 @@ what it lacks. What is served is studio/cli.py's, the other commands are engines
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 OLDEST_PYTHON = (3, 11)  # the oldest that numpy 2.4 and pandas 3 take
+OLD_PYTHON = "This is Python {have}; Fusion Studio needs Python {need} or newer. Install one and start again with it."
 STEERS_PYTEST = re.compile(r"-n|-[sh]$|--(numprocesses|dist|pdb|trace|capture|collect-only|co|version|help)(=|$)")
 TRIED_REPAIR = "FUSION_STUDIO_TRIED_REPAIR"
 
@@ -43,11 +45,9 @@ def main(argv: list[str]) -> None:
 
 def require_python() -> None:
     if sys.version_info[:2] < OLDEST_PYTHON:
+        chinese = json.loads((ROOT / "assets/locales/zh.json").read_text(encoding="utf-8"))["error.old_python"]
         have, need = "{}.{}".format(*sys.version_info[:2]), "{}.{}".format(*OLDEST_PYTHON)
-        raise SystemExit(
-            f"This is Python {have}; Fusion Studio needs Python {need} or newer. Install one and start again with it.\n"
-            f"当前是 Python {have}；需要 Python {need} 或更新版本，请安装后重新启动。"
-        )
+        raise SystemExit(f"{OLD_PYTHON}\n{chinese}".format(have=have, need=need))
 
 
 def become(command: list[str]) -> None:

@@ -45,12 +45,12 @@ CUDA_BUILDS = (("cu130", 13000), ("cu128", 12000), ("cu126", 12000))  # best fir
 
 
 class SetupError(Exception):
-    """Why there can be no environment: one sentence that says what to do, in English and in Chinese."""
+    """Why there can be no environment: one sentence that says what to do. Its Chinese is "error.<key>" in zh.json."""
 
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.en = en
-        self.zh = zh
+    def __init__(self, key: str, english: str, /, **values: object) -> None:
+        chinese = json.loads((ROOT / "assets" / "locales" / "zh.json").read_text(encoding="utf-8"))
+        self.en, self.zh = (text.format(**values) for text in (english, chinese[f"error.{key}"]))
+        super().__init__(self.en)
 
 
 def python(extra: str = "") -> str:
@@ -191,7 +191,11 @@ def set_up(part: str) -> None:
             repair_torchaudio()
             compile_imports()
         if lacking := ", ".join(missing(pins(part), [str(site_packages())])):
-            raise still_missing(lacking)
+            raise SetupError(
+                "setup_incomplete",
+                "After the set-up {names} is still missing; start again, and report it if it stays so.",
+                names=lacking,
+            )
         stamp_file(part).write_text(json.dumps(stamp(cuda)), encoding="utf-8")
     except OSError as error:
         raise not_writable(error) from error
@@ -203,33 +207,33 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # standard output belongs to what a command answers
 
 
-def still_missing(lacking: str) -> SetupError:
-    return SetupError(
-        f"After the set-up {lacking} is still missing; start again, and report it if it stays so.",
-        f"安装后仍缺少 {lacking}；请重新启动，若仍如此请反馈。",
-    )
-
-
 def not_writable(error: OSError) -> SetupError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return no_space()
     return SetupError(
-        f"The folder .venv cannot be written ({error.strerror}); close other copies of the studio, or move "
-        "this one to a folder where you may write.",
-        "无法写入 .venv 文件夹；请关闭其他正在运行的副本，或移到有写入权限的文件夹。",
+        "setup_not_writable",
+        "The folder .venv cannot be written ({reason}); close other copies of the studio, or move this one to a folder "
+        "where you may write.",
+        reason=error.strerror,
     )
 
 
 def require_space(needed: float) -> None:
     free = shutil.disk_usage(ROOT).free
     if free < needed:
-        raise no_space(f": about {needed / GB:.1f} GB are needed and {free / GB:.1f} GB are free")
+        raise SetupError(
+            "setup_space",
+            "There is not enough disk space for the packages: about {needed:.1f} GB are needed and {free:.1f} GB are "
+            "free. Make room, or move the studio to another disk.",
+            needed=needed / GB,
+            free=free / GB,
+        )
 
 
-def no_space(detail: str = "") -> SetupError:
+def no_space() -> SetupError:
     return SetupError(
-        f"There is not enough disk space for the packages{detail}. Make room, or move the studio to another disk.",
-        "磁盘空间不足，无法安装所需的包；请腾出空间，或移到其他磁盘。",
+        "setup_no_space",
+        "There is not enough disk space for the packages. Make room, or move the studio to another disk.",
     )
 
 
@@ -292,9 +296,9 @@ def make_venv() -> None:
         venv.EnvBuilder(clear=True, with_pip=True, symlinks=os.name != "nt").create(VENV)
     except (ModuleNotFoundError, subprocess.CalledProcessError) as error:
         raise SetupError(
+            "setup_no_venv",
             "This Python lacks a working venv module. On Debian and Ubuntu install python3-venv, elsewhere Python from "
             "python.org; then start again.",
-            "这个 Python 缺少可用的 venv 模块；Debian 和 Ubuntu 请安装 python3-venv，其他系统请从 python.org 安装。",
         ) from error
 
 
@@ -455,19 +459,18 @@ def why_installing_failed(said: list[str]) -> SetupError:
         return no_space()
     if any(sign in text for sign in SIGNS_OF_A_WRONG_CLOCK):
         return SetupError(
-            f"The package index was not trusted, since this machine's clock says {time.strftime('%Y-%m-%d')}. Set the "
-            "clock right and start again.",
-            "本机时钟不正确，无法信任软件包索引；请校准时间后重新启动。",
+            "setup_clock",
+            "The package index was not trusted, since this machine's clock says {date}. Set the clock right and start "
+            "again.",
+            date=time.strftime("%Y-%m-%d"),
         )
     if any(sign in text for sign in SIGNS_OF_NO_NETWORK):
         return SetupError(
+            "setup_no_network",
             "The packages cannot be fetched, because no package index answers. Connect to the network and start again.",
-            "网络不可用，无法下载所需的包；请联网后重新启动。",
         )
-    last = "\n".join(f"    {line}" for line in said[-6:])
-    return SetupError(
-        f"The packages could not be installed. The last words of pip:\n{last}", "无法安装所需的包，原因见上。"
-    )
+    say("\n".join(f"    {line}" for line in said[-6:]))
+    return SetupError("setup_failed", "The packages could not be installed; pip's last words are above.")
 
 
 def repair_torchaudio() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engines import Router, Settings
+    from engines import Router, Settings, UserError
 
 ABOUT = """\
 Fusion Studio: search, speech, video questions and captions from one small model on your own machine.
@@ -110,9 +110,9 @@ def port_number(text: str) -> int:
     return int(text)
 
 
-def refuse(en: str, zh: str) -> SystemExit:
+def ended_by(error: UserError) -> SystemExit:
     """The end of a start that cannot go on: a sentence for a person, in two languages."""
-    return SystemExit(f"{en}\n{zh}")
+    return SystemExit(f"{error.en}\n{error.zh}")
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -139,12 +139,12 @@ def serve(options: argparse.Namespace) -> None:
             settings=settings,
         )
     except UserError as error:
-        raise refuse(error.en, error.zh) from error
+        raise ended_by(error) from error
 
 
 def open_models(names: list[str], kept: Path, settings: Settings) -> Router:
     """What --model asks for; without it what was chosen on the page before, as far as that can be had now."""
-    from engines import Host, Route, UserError, open_routes, parse_routes, read_routes
+    from engines import Host, Message, Route, UserError, open_routes, parse_routes, read_routes
     from engines.cli.models import tell_download
 
     if names:
@@ -162,8 +162,13 @@ def open_models(names: list[str], kept: Path, settings: Settings) -> Router:
         try:
             hosts[name] = hosts[name] if name in hosts else router.open(route)
         except UserError as error:
-            print(f"{name} is left out this time, the built-in model answers for it: {error.en}", flush=True)
-            print(f"这次没有 {name}，由内置模型代替：{error.zh}", flush=True)
+            told = Message(
+                "note.model_left_out",
+                "{name} is left out this time, the built-in model answers for it: {reason}",
+                name=name,
+                reason=error,
+            )
+            print(f"{told.en}\n{told.zh}", flush=True)
             hosts[name] = None
         if hosts[name] is None:
             router.missing[task] = route
@@ -173,6 +178,8 @@ def open_models(names: list[str], kept: Path, settings: Settings) -> Router:
 
 def free_port(host: str, port: int) -> int:
     """The port asked for, or the next free one, telling so."""
+    from engines import RequestError  # light: neither torch nor gradio comes with it
+
     for candidate in range(port, min(port + 100, 65536)):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             if os.name != "nt":  # a port just given back is free; on Windows this option would mean sharing one
@@ -181,19 +188,23 @@ def free_port(host: str, port: int) -> int:
                 probe.bind((host, candidate))
             except OSError as error:
                 if error.errno == errno.EACCES and candidate < 1024:
-                    raise refuse(
-                        f"Port {candidate} is reserved by this system; choose one above 1023 with --port.",
-                        f"端口 {candidate} 受系统保护；请用 --port 选 1023 以上的端口。",
+                    raise ended_by(
+                        RequestError(
+                            "port_reserved",
+                            "Port {port} is reserved by this system; choose one above 1023 with --port.",
+                            port=candidate,
+                        )
                     ) from error
                 if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                    raise refuse(
-                        f"This machine has no address {host}; start without --host.",
-                        f"本机没有地址 {host}；请去掉 --host。",
+                    raise ended_by(
+                        RequestError(
+                            "no_such_address", "This machine has no address {name}; start without --host.", name=host
+                        )
                     ) from error
                 continue
         if candidate != port:
             print(f"Port {port} is in use; taking {candidate}.", flush=True)
         return candidate
-    raise refuse(
-        f"No port from {port} on is free; choose another with --port.", f"从 {port} 起没有空闲端口；请用 --port 另选。"
+    raise ended_by(
+        RequestError("no_free_port", "No port from {port} on is free; choose another with --port.", port=port)
     )

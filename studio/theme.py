@@ -94,9 +94,11 @@ SAID = ("copied", "unsaved", "map.name", "notify.ended", "notify.failed")
 SCRIPTS = ("studio", "notify", "addresses", "keyboard", "transcript", "network", "slides", "map")
 DROPS = ("photo", "sound", "clip", "files", "empty", "unplayable")
 NAMES = {
-    **dict.fromkeys(("Drop an image file here to upload", "将图像文件拖放到此处以上传"), "ui.drop.photo"),
-    **dict.fromkeys(("Drop an audio file here to upload", "将音频文件拖放到此处以上传"), "ui.drop.sound"),
-    **dict.fromkeys(("Drop a video file here to upload", "将视频文件拖放到此处以上传"), "ui.drop.clip"),
+    **{
+        i18n.text(f"ui.gradio.drop.{kind}", language): f"ui.drop.{kind}"
+        for kind in ("photo", "sound", "clip")
+        for language in i18n.LANGUAGES
+    },
     "Upload file": "ui.name.upload",
     "Record audio": "ui.name.record",
     "Capture from camera": "ui.name.camera",

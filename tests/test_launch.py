@@ -96,10 +96,10 @@ def test_when_the_environment_is_another_pythons_the_launcher_goes_on_there_with
 
 def test_when_the_environment_cannot_be_made_the_reason_is_said_in_both_languages(monkeypatch):
     def python(extra: str = "") -> str:
-        raise bootstrap.SetupError("No room.", "没有空间。")
+        raise bootstrap.SetupError("setup_no_space", "No room.")
 
     monkeypatch.setattr(bootstrap, "python", python)
-    with pytest.raises(SystemExit, match=r"^No room\.\n没有空间。$"):
+    with pytest.raises(SystemExit, match=r"^No room\.\n磁盘空间不足.*$"):
         launch.main([])
 
 

@@ -10,6 +10,7 @@ import string
 from collections.abc import Iterator
 from pathlib import Path
 
+import launch
 from engines import errors
 from engines.errors import MediaError, Message, RequestError, UserError
 from engines.hosts import hub, openai_client
@@ -45,7 +46,11 @@ def calls() -> Iterator[tuple[str, ast.Call]]:
     """Every place of the program that makes an error for people or a message."""
     for file, tree in SOURCES.items():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {*ERRORS, "Message"}:
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in {*ERRORS, "Message", "SetupError"}
+            ):
                 yield f"{file}:{node.lineno}", node
 
 
@@ -83,6 +88,7 @@ def sentences() -> dict[str, set[str]]:
     ):
         for key, english in table.items():
             found[f"error.{prefix}_{key}"] = {english}
+    found["error.old_python"] = {launch.OLD_PYTHON}
     found |= {f"note.{key}": {english} for key, english in refusals.NOTES.items()}
     return found
 

@@ -108,7 +108,9 @@ def test_the_tests_add_their_own_packages_once(house):
     assert house.start() == []
 
 
-@pytest.mark.parametrize("failure", [KeyboardInterrupt(), SetupError("no network", "")], ids=["Ctrl-C", "failure"])
+@pytest.mark.parametrize(
+    "failure", [KeyboardInterrupt(), SetupError("setup_no_network", "no network")], ids=["Ctrl-C", "failure"]
+)
 def test_an_interrupted_set_up_is_begun_anew(house, failure):
     def fail(what: str) -> None:
         raise failure

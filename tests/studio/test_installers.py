@@ -139,9 +139,10 @@ def test_without_a_network_the_sentence_comes_before_a_second_try(tmp_path, monk
 def test_pip_is_heard_while_it_works_and_when_it_fails(tmp_path, monkeypatch, capsys):
     words = "Collecting torch\\nDownloading torch-2.13.0-cp311.whl (190.5 MB)"
     pretend_installer(monkeypatch, tmp_path, "pip", f"print('{words}'); raise SystemExit('no such luck')")
-    with pytest.raises(SetupError, match=r"The last words of pip:\n(.|\n)*no such luck"):
+    with pytest.raises(SetupError, match="could not be installed; pip's last words are above"):
         bootstrap.install("torch")
-    assert capsys.readouterr().err == "    fetching torch, 190.5 MB\n"
+    said = capsys.readouterr().err
+    assert said.startswith("    fetching torch, 190.5 MB\n") and said.endswith("    no such luck\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="processes are asked to end by signals")
@@ -203,9 +204,9 @@ def test_why_installing_failed_is_one_sentence(words, sentence):
     assert sentence in error.en and error.zh
 
 
-def test_a_failure_nobody_foresaw_is_told_in_pips_last_words():
-    error = bootstrap.why_installing_failed([f"line {i}" for i in range(9)])
-    assert "line 8" in error.en and "line 3" in error.en and "line 2" not in error.en
+def test_a_failure_nobody_foresaw_is_told_in_pips_last_words(capsys):
+    bootstrap.why_installing_failed([f"line {i}" for i in range(9)])
+    assert capsys.readouterr().err.split("\n") == [*(f"    line {i}" for i in range(3, 9)), ""]
 
 
 # --- which torch --------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 
 from engines import Hit, HostInfo, MapResult, SearchResult
 from studio import theme, views
-from studio.i18n import both, spans
+from studio.i18n import LANGUAGES, both, spans, text
 from studio.registry import DownloadRegistry
 
 N_CARDS = 60
@@ -20,10 +20,6 @@ N_DAYS = 62
 """The longest timeline with a bar for each day; a longer one has a bar for each month."""
 N_MONTHS = 72
 """The longest timeline with a bar for each month; a longer one has a bar for each year."""
-MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)  # fmt: skip
 
 
 def as_json(result: MapResult) -> dict[str, Any]:
@@ -190,10 +186,8 @@ def _months(begin: date, n: int) -> Iterator[str]:
 
 def _period(key: str) -> str:
     """A day, month or year as people write it, in both languages."""
-    year, *rest = map(int, key.split("-"))
-    if not rest:
-        return spans(str(year), f"{year}年")
-    month = f"{MONTHS[rest[0] - 1]} {year}"
-    if len(rest) == 1:
-        return spans(month, f"{year}年{rest[0]}月")
-    return spans(f"{rest[1]} {month}", f"{year}年{rest[0]}月{rest[1]}日")
+    form = ("year", "month", "day")[key.count("-")]
+    year, month, day = map(int, f"{key}-1-1".split("-")[:3])
+    names = (text("ui.date.months", language).split()[month - 1] for language in LANGUAGES)
+    written = zip(LANGUAGES, names, strict=True)
+    return spans(*(text(f"ui.date.{form}", at, year=year, month=name, day=day) for at, name in written))
