@@ -54,12 +54,12 @@
       return image.complete && image.naturalWidth ? image : null;
     }
 
-    function shape(sense, x, y, r) {
+    function shape(modality, x, y, r) {
       pen.beginPath();
-      if (sense === 'picture') pen.arc(x, y, r, 0, 7);
-      else if (sense === 'sound') pen.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
+      if (modality === 'picture') pen.arc(x, y, r, 0, 7);
+      else if (modality === 'sound') pen.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
       else {
-        const corners = sense === 'text' ? [[0, -1.15], [1.1, 0.8], [-1.1, 0.8]] : [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]];
+        const corners = modality === 'text' ? [[0, -1.15], [1.1, 0.8], [-1.1, 0.8]] : [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]];
         corners.forEach(([dx, dy]) => pen.lineTo(x + dx * r, y + dy * r));
         pen.closePath();
       }
@@ -67,24 +67,24 @@
 
     function dot(n, asPictures, mark, colour) {
       const [x, y] = placeOf(n);
-      const sense = points[n][2];
-      const image = asPictures && sense !== 'text' ? picture(n) : null;
+      const modality = points[n][2];
+      const image = asPictures && modality !== 'text' ? picture(n) : null;
       if (image) {
         const [w, h] = [map.width, map.width * 0.75];
         pen.fillStyle = colour('panel');
         pen.fillRect(x - w / 2, y - h / 2, w, h);
-        if (sense === 'sound') pen.drawImage(image, x - w / 2, y - h / 2, w, h);
+        if (modality === 'sound') pen.drawImage(image, x - w / 2, y - h / 2, w, h);
         else {
           const crop = Math.min(image.naturalWidth / w, image.naturalHeight / h);
           const [from, high] = [w * crop, h * crop];
           pen.drawImage(image, (image.naturalWidth - from) / 2, (image.naturalHeight - high) / 2, from, high, x - w / 2, y - h / 2, w, h);
         }
         pen.lineWidth = mark ? 3 : 1.5;
-        pen.strokeStyle = mark ? colour('accent') : colour(sense);
+        pen.strokeStyle = mark ? colour('accent') : colour(modality);
         pen.strokeRect(x - w / 2, y - h / 2, w, h);
-        shape(sense, x - w / 2 + 5, y + h / 2 - 5, 4.5);
-      } else shape(sense, x, y, mark ? 8 : asPictures ? 7 : between(3, 2 + view.scale, 6));
-      pen.fillStyle = colour(sense);
+        shape(modality, x - w / 2 + 5, y + h / 2 - 5, 4.5);
+      } else shape(modality, x, y, mark ? 8 : asPictures ? 7 : between(3, 2 + view.scale, 6));
+      pen.fillStyle = colour(modality);
       pen.fill();
       pen.lineWidth = mark && !image ? 3 : 1;
       pen.strokeStyle = colour(mark && !image ? 'ink' : 'panel');
@@ -170,12 +170,12 @@
       item.hidden = n < 0;
       tip.hidden = true;
       if (n >= 0) {
-        const [, , sense, name, day] = points[n];
+        const [, , modality, name, day] = points[n];
         item.querySelector('.map-name').textContent = name;
         item.querySelector('.map-date').textContent = day;
         const image = item.querySelector('img');
-        image.hidden = sense === 'text';
-        if (sense !== 'text') image.src = address(n);
+        image.hidden = modality === 'text';
+        if (modality !== 'text') image.src = address(n);
         said.textContent = `${name}, ${clusters[points[n][5]]?.[language()] ?? ''} ${day}`;
       }
       draw();

@@ -405,7 +405,7 @@ class AskResult(Result):
     """text: the answer. confidence, unsure, guesses, names, written: as of a `CaptionResult`; a confidence of 0 where
     the host cannot tell. moments_s: where in the clip to look.
 
-    senses: how far the answer moves when one modality is taken away, 0 (not at all) to 1; empty until it is known.
+    modalities: how far the answer moves when one modality is taken away, 0 (not at all) to 1; empty until it is known.
     silent: whether a clip or sound holds nothing to hear, as far as it was listened to: no sound track, or a silent
     one. end "empty" = a silent sound, of which nothing is left to answer from.
     """
@@ -413,7 +413,7 @@ class AskResult(Result):
     text: str = ""
     confidence: float = 0.0
     moments_s: tuple[float, ...] = ()
-    senses: tuple[tuple[Modality, float], ...] = ()
+    modalities: tuple[tuple[Modality, float], ...] = ()
     silent: bool = False
     unsure: bool = False
     guesses: tuple[str, ...] = ()

@@ -361,13 +361,13 @@ def _evidence(turn: AskResult) -> str:
 
 
 def _shares(turn: AskResult) -> str:
-    if not turn.senses:
+    if not turn.modalities:
         return ""
-    if all(share < RESTS for _, share in turn.senses):
-        which = turn.senses[0][0] if len(turn.senses) == 1 else "either"
+    if all(share < RESTS for _, share in turn.modalities):
+        which = turn.modalities[0][0] if len(turn.modalities) == 1 else "either"
         return f'<p class="quiet">{both(f"ui.video.spare.{which}")}</p>'
-    rows = "".join(meter(share, _modality(name), _much(share), kind=name) for name, share in turn.senses)
-    return f'<div class="shares"><p class="over">{both("ui.video.senses")}</p>{rows}</div>'
+    rows = "".join(meter(share, _modality(name), _much(share), kind=name) for name, share in turn.modalities)
+    return f'<div class="shares"><p class="over">{both("ui.video.modalities")}</p>{rows}</div>'
 
 
 def _much(share: float) -> str:
@@ -378,7 +378,7 @@ def _much(share: float) -> str:
 
 def _modality(name: str) -> str:
     """Names of things are text, and carry its mark."""
-    return f"<span>{theme.mark('text' if name == 'names' else name)}{both(f'ui.sense.{name}')}</span>"
+    return f"<span>{theme.mark('text' if name == 'names' else name)}{both(f'ui.modality.{name}')}</span>"
 
 
 # --- search ----------------------------------------------------------------------------------------------------------

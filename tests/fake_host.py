@@ -244,13 +244,13 @@ def answer(request: Request) -> Iterator[Result]:
     text = "I cannot tell." if {"picture", "sound"} <= request.hide else ANSWERS[request.language]
     for part in _growing(text):
         yield AskResult(request=request, text=part)
-    shares = tuple((sense, share) for sense, share in (("picture", 0.2), ("sound", 0.7)) if sense not in request.hide)
+    shares = tuple((name, share) for name, share in (("picture", 0.2), ("sound", 0.7)) if name not in request.hide)
     yield AskResult(
         request=request,
         text=text,
         confidence=0.8,
         moments_s=(1.5,),
-        senses=shares,
+        modalities=shares,
         end="finished",
     )
 

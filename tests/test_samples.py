@@ -173,7 +173,7 @@ def test_a_question_for_a_name_gets_the_name_that_is_seen(builtin, question, lan
     result = run(builtin, AskRequest(media=SAMPLES / "cat.jpg", question=question, language=language))
     assert isinstance(result, AskResult)
     assert wanted in result.text.lower()
-    assert result.senses == (("picture", 1.0),) and result.confidence == result.names[0][1]
+    assert result.modalities == (("picture", 1.0),) and result.confidence == result.names[0][1]
 
 
 @pytest.mark.parametrize("hide", ["picture", "names"])

@@ -290,7 +290,7 @@ def _answer(result: AskResult) -> str:
     if result.end == "empty":
         return "(nothing to hear)\n"
     about = [f"{result.confidence:.0%} sure"] if result.confidence > 0.0 else []  # most models do not tell
-    about += [f"{modality} {share:.0%}" for modality, share in result.senses]
+    about += [f"{modality} {share:.0%}" for modality, share in result.modalities]
     about += [f"at {moment_s:.1f} s" for moment_s in result.moments_s]
     return (result.text or "(nothing to say)") + (f"  ({', '.join(about)})" if about else "") + _doubt(result) + "\n"
 

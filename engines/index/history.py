@@ -44,6 +44,8 @@ DELETE FROM entries WHERE id IN (SELECT id FROM (
         OVER (ORDER BY id DESC) AS size FROM entries
 ) WHERE size > ?)
 """
+RENAMED = {"senses": "modalities"}
+"""Fields in histories of development versions before 0.6 -> names of today."""
 
 
 @dataclass(frozen=True)
@@ -285,4 +287,4 @@ def _decoded(value: Any) -> Any:
     kind = getattr(protocol, name)
     if not is_dataclass(kind):
         raise TypeError(name)
-    return kind(**{key: _decoded(part) for key, part in value.items() if key != "is"})  # type: ignore[operator]
+    return kind(**{RENAMED.get(key, key): _decoded(part) for key, part in value.items() if key != "is"})  # type: ignore[operator]

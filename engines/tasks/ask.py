@@ -110,7 +110,7 @@ def _growing(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
         told = reading.answer(request.question, reader.lines, request.language, is_photo=is_photo)
         if told is not None:
             read = replace(shown, text=told, confidence=READ_RIGHT, silent=silent, names=names, written=reader.lines)
-            yield replace(read, senses=(("picture", 1.0),), progress=None, end="finished")
+            yield replace(read, modalities=(("picture", 1.0),), progress=None, end="finished")
             return
     named = () if request.hide & {"picture", "names"} else encoded.names[:1]
     if named and _NAMING.search(request.question):
@@ -120,7 +120,7 @@ def _growing(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
         named_result = replace(
             shown, text=text, confidence=confidence, silent=silent, names=names, written=reader.lines
         )
-        yield replace(named_result, senses=(("picture", 1.0),), progress=None, end="finished")
+        yield replace(named_result, modalities=(("picture", 1.0),), progress=None, end="finished")
         return
     told = _told(encoder, encoded, request)
     if told is not None:
@@ -155,9 +155,9 @@ def _growing(encoder: MediaEncoder, request: AskRequest) -> Iterator[AskResult]:
     result = replace(result, unsure=judged.unsure, guesses=judged.guesses if direct else ())
     yield result
     modalities_used = _modalities_used(encoder, streams, prefix, hypothesis)
-    yield replace(result, senses=modalities_used)
+    yield replace(result, modalities=modalities_used)
     moments_s = _moments_s(encoder, encoded, streams, prefix, hypothesis)
-    result = replace(result, senses=modalities_used, moments_s=moments_s, progress=Progress("reading words"))
+    result = replace(result, modalities=modalities_used, moments_s=moments_s, progress=Progress("reading words"))
     while not reader.look():
         yield result
     lines = () if "picture" in request.hide else reader.lines

@@ -40,7 +40,7 @@ ANSWER = AskResult(
     text="a dog",
     confidence=0.8,
     moments_s=(75.0,),
-    senses=(("picture", 0.2), ("sound", 0.7)),
+    modalities=(("picture", 0.2), ("sound", 0.7)),
     end="finished",
 )
 HITS = SearchResult(
@@ -168,7 +168,7 @@ def test_a_photo_and_a_clip_that_is_gone_have_no_strip_and_a_sound_has_its_wave(
 
 
 def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(downloads, info):
-    shown = views.chat((replace(ANSWER, senses=(("picture", 0.2),), silent=True),), downloads, info)
+    shown = views.chat((replace(ANSWER, modalities=(("picture", 0.2),), silent=True),), downloads, info)
     assert "Nothing to hear: this clip has no sound" in shown and "听不到声音" in shown
     assert "20%" in shown and "meter-sound" not in shown and "a dog" in shown
     assert "Nothing to hear" not in views.chat((ANSWER,), downloads, info)
@@ -183,13 +183,13 @@ def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(down
     ],
 )
 def test_an_answer_that_rests_on_no_modality_alone_says_so_in_words(shares, en, zh, downloads, info):
-    shown = views.chat((replace(ANSWER, senses=shares),), downloads, info)
+    shown = views.chat((replace(ANSWER, modalities=shares),), downloads, info)
     assert en in shown and zh in shown and "80% sure" in shown
     assert "meter" not in shown and "The answer rests on" not in shown
 
 
 def test_one_modality_that_counts_brings_the_bars_of_both(downloads, info):
-    shown = views.chat((replace(ANSWER, senses=(("picture", 0.0), ("sound", 0.05))),), downloads, info)
+    shown = views.chat((replace(ANSWER, modalities=(("picture", 0.0), ("sound", 0.05))),), downloads, info)
     assert "meter-picture" in shown and "meter-sound" in shown and "5%" in shown
 
 

@@ -241,7 +241,7 @@ def offer_view(offer: Offer) -> str:
         ("device", " · ".join(part for part in (model_routing.where(info), html.escape(info.dtype)) if part)),
         ("licence", html.escape(info.licence)),
         ("does", _tasks(info)),
-        ("senses", _modalities(info)),
+        ("modalities", _modalities(info)),
     )
     later = "" if info.abilities else f'<p class="quiet">{both("ui.load.later")}</p>'
     return views.result_card("done", facts_list(rows) + later)
@@ -288,5 +288,5 @@ def _pairs(pairs: set[str]) -> str:
 
 def _modalities(info: HostInfo) -> str:
     known = [each for each in ("picture", "sound") if each in info.takes]
-    marks = (f'<span class="sense">{theme.mark(each)} {both(f"ui.sense.{each}")}</span>' for each in known)
+    marks = (f'<span class="modality">{theme.mark(each)} {both(f"ui.modality.{each}")}</span>' for each in known)
     return " ".join(marks) if info.abilities else ""

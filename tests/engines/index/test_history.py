@@ -58,7 +58,7 @@ TRANSCRIPT = TranscribeResult(
 ANSWER = AskResult(
     request=AskRequest(media=DOG, question="What is it?", history=(("Who?", "A dog."),), hide=frozenset({"sound"})),
     text="A dog.",
-    senses=(("picture", 0.5),),
+    modalities=(("picture", 0.5),),
     moments_s=(1.5,),
     end="finished",
 )
@@ -90,6 +90,13 @@ def kept(history: History, result: Result) -> int:
 )
 def test_a_result_comes_back_as_it_was(history, result):
     assert history.result(kept(history, result)) == result
+
+
+def test_a_result_kept_with_the_old_name_of_a_field_opens(history):
+    entry_id = kept(history, ANSWER)
+    with sqlite3.connect(history._file) as db:
+        db.execute("""UPDATE entries SET result = replace(result, '"modalities"', '"senses"')""")
+    assert history.result(entry_id) == ANSWER
 
 
 def test_the_newest_comes_first_with_its_name_and_thumbnail(history):

@@ -40,8 +40,8 @@ def test_an_answer_grows_and_ends_in_every_language(encoder, clip, language):
 )
 def test_every_modality_there_is_gets_its_share(encoder, kind, hide, wanted, request):
     last = last_of(encoder, request.getfixturevalue(kind), hide=frozenset(hide))
-    assert last.end == "finished" and [name for name, _ in last.senses] == wanted
-    assert all(0.0 <= share <= 1.0 for _, share in last.senses)
+    assert last.end == "finished" and [name for name, _ in last.modalities] == wanted
+    assert all(0.0 <= share <= 1.0 for _, share in last.modalities)
     assert not last.silent, "what is only hidden is not silent"
     assert kind != "photo" or last.moments_s == ()
 
@@ -74,7 +74,7 @@ def test_times_an_answer_names_are_its_moments(encoder, clip):
 def test_a_clip_with_nothing_to_hear_is_answered_from_its_picture(encoder, clip, track):
     last = last_of(encoder, replace(clip, sound=track))
     assert last.end == "finished" and last.text
-    assert last.silent and [name for name, _ in last.senses] == ["picture"]
+    assert last.silent and [name for name, _ in last.modalities] == ["picture"]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_probability_of_an_answer_is_that_of_its_pieces_and_its_end(encoder,
 def test_the_built_in_model_answers_from_the_sound(builtin):
     sound = Sound(np.concatenate([tone(2.0), np.zeros(RATE_HZ, np.float32)]))
     result = run(builtin, AskRequest(media=sound, question="What can be heard?"))
-    assert isinstance(result, AskResult) and result.text and dict(result.senses).keys() == {"sound"}
+    assert isinstance(result, AskResult) and result.text and dict(result.modalities).keys() == {"sound"}
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_an_answer_people_often_give_counts_by_classifier_and_decoder(with_parts
     written(monkeypatch, table=0.5, chair=0.01)
     last = last_of(with_parts(chair=0.5, table=0.3, other=0.2), photo, "What is in the middle?")
     assert last.text == "table" and 0.5 < last.confidence < 0.8 and last.end == "finished"
-    assert [name for name, _ in last.senses] == ["picture"]
+    assert [name for name, _ in last.modalities] == ["picture"]
     written(monkeypatch)
     assert last_of(with_parts(chair=0.5, table=0.3, other=0.2), photo, "What is in the middle?").text == "chair"
 

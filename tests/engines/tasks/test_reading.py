@@ -47,7 +47,11 @@ def asked(encoder: MediaEncoder, medium: Photo | Clip, question: str, **options:
 def test_a_question_for_what_is_written_is_answered_with_it(encoder, photo, shows, question):
     shows(*SIGN)
     last = asked(encoder, photo, question)
-    assert last.text == "Platform 12 / Trains to Berlin" and last.written == SIGN and last.senses == (("picture", 1.0),)
+    assert (
+        last.text == "Platform 12 / Trains to Berlin"
+        and last.written == SIGN
+        and last.modalities == (("picture", 1.0),)
+    )
 
 
 @pytest.mark.parametrize(
