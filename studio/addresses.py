@@ -121,9 +121,7 @@ def open_result(state: AppState, panel: Panel, session: str, entry: str) -> dict
     if isinstance(given, str):
         updates = panel.media.show(TEXT, given)
     elif isinstance(given, Path) and given.is_file():
-        kind = components.kind_of(given)
-        kind = kind if kind in panel.media.kinds else panel.media.kinds[0]
-        lent = components.lend(given, panel.media.parts[kind])
+        kind, lent = panel.media.lend(given)
         updates = panel.media.show(kind, lent)
         if isinstance(result, AskResult) and isinstance(request, AskRequest):  # the conversation goes on from here
             result = replace(result, request=replace(request, media=Path(lent)))

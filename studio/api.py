@@ -44,9 +44,9 @@ from engines import (
 )
 from studio import i18n, stream, theme
 from studio.collections import CollectionRef
-from studio.hardening import uploaded
 from studio.i18n import page_language
 from studio.state import AppState
+from studio.uploads import uploaded
 
 Values = Mapping[str, Any]
 

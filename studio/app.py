@@ -17,15 +17,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp
 
-from engines import Host, Offer, Router, Settings, UserError, describe, open_host
+from engines import Host, Offer, RequestError, Router, Settings, describe, open_host
 from engines.home import data_folder
 from engines.hosts.api_server import openai_app
 from engines.index.history import History, history_file
-from studio import addresses, api, components, event_streams, i18n, model_routing, routes, stream, theme
+from studio import addresses, api, components, gradio_fixes, i18n, model_routing, routes, stream, theme
 from studio.collections import CollectionStore
-from studio.early_script import EarlyScript
 from studio.gate import Entrance, Gate
-from studio.hardening import explain_errors, restrict_uploads
 from studio.history_recorder import HistoryRecorder
 from studio.http_limits import Harden
 from studio.i18n import both, label
@@ -117,7 +115,7 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
         page.load(i18n.page_language, None, captioning.extras[0], **stream.PRIVATE)
         page.unload(_leave(state))
     page.queue(api_open=True, max_size=64)
-    event_streams.keep_open(page)
+    gradio_fixes.keep_open(page)
     return page
 
 
@@ -152,18 +150,11 @@ def _wire_sends(state: AppState, tabs: gr.Tabs, panels: Sequence[Panel]) -> None
     by_tab = {panel.tab: panel for panel in panels}
 
     def send(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
-        panel, path = by_tab.get(event.send), state.downloads.file(event.file)
-        if panel is None or path is None or not path.is_file():
-            sentence = i18n.text("ui.send.gone", i18n.page_language(request))
-            raise gr.Error(sentence, print_exception=False)
-        try:
-            kind = components.kind_of(path)
-        except UserError as error:
-            raise gr.Error(error.text(i18n.page_language(request)), print_exception=False) from None
-        if kind not in panel.media.kinds:  # a clip's sound, for example, is taken as a clip
-            kind = panel.media.kinds[0]
-        part = panel.media.parts[kind]
-        return {tabs: gr.update(selected=panel.tab), **panel.media.show(kind, components.lend(path, part))}
+        with stream.toast(request):
+            panel, path = by_tab.get(event.send), state.downloads.file(event.file)
+            if panel is None or path is None or not path.is_file():
+                raise RequestError("send_gone", "This file is gone; run it again first.")
+            return {tabs: gr.update(selected=panel.tab), **panel.media.show(*panel.media.lend(path))}
 
     outputs = [tabs, *(part for panel in panels for part in panel.media.inputs)]
     for panel in panels:
@@ -214,8 +205,8 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
         server.router.lifespan_context = lambda _: running
     server.mount("/v1", openai_app(state.host))
     blocks = build(state.host, state=state)
-    restrict_uploads(blocks)
-    explain_errors(blocks, stream.as_user_error)
+    gradio_fixes.restrict_uploads(blocks)
+    gradio_fixes.explain_errors(blocks, stream.as_user_error)
     gr.mount_gradio_app(
         server,
         blocks,
@@ -235,5 +226,5 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
         css=theme.style(),
         head=theme.head(),
     )
-    checked = api.CheckCalls(EarlyScript(server), api.tasks_of(state))
+    checked = api.CheckCalls(gradio_fixes.EarlyScript(server), api.tasks_of(state))
     return Harden(Gate(checked, lock, entrance), stream.as_user_error)

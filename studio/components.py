@@ -50,6 +50,13 @@ class MediaInput:
             updates[part] = gr.update(visible=name == kind, **given)
         return updates
 
+    def lend(self, path: Path) -> tuple[str, str]:
+        """The input that takes a file, and gradio's copy of it, for `show`; a file of another kind, as the sound of a
+        clip, goes into the first input. Raises MediaError."""
+        kind = kind_of(path)
+        kind = kind if kind in self.kinds else self.kinds[0]
+        return kind, lend(path, self.parts[kind])
+
     def show_sample(self, sample: Sample) -> dict[gr.Component, Any]:
         """Updates that put a sample into its input."""
         return self.show(sample.input_kind, lend(sample.path, self.parts[sample.input_kind]))

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from engines import RequestError, UserError
 from engines.hosts.api_server import MAX_FILE_BYTES
-from studio.hardening import is_wrong_call, wrong_call
+from studio.gradio_fixes import is_wrong_call, wrong_call
 from studio.i18n import page_language
 
 HEAD_S = 10.0

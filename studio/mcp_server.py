@@ -27,9 +27,9 @@ from starlette.routing import Route
 
 from engines import Cancel, RequestError, to_json
 from studio import api, stream
-from studio.hardening import uploaded
 from studio.http_limits import MAX_MEDIA_BYTES
 from studio.state import AppState
+from studio.uploads import uploaded
 
 PATH = "/gradio_api/mcp"
 

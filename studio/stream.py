@@ -23,9 +23,9 @@ from engines.media import ahead
 from studio import cards, file_queue, views
 from studio.file_queue import FileQueue
 from studio.followed import BEAT_S, FollowedRun
-from studio.hardening import uploaded
 from studio.i18n import page_language
 from studio.state import AppState
+from studio.uploads import uploaded
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 """Events of the page that are not part of the API."""

@@ -1,6 +1,7 @@
 """Where uploads lie while they are needed: a folder for each process, emptied an hour after a file was last used.
 
 claim(base)  the folder of this process below `base`; folders of processes that are gone are deleted
+uploaded     a path that a page sent, if it is an upload
 delete_old   delete what was not used for an hour
 Sweeper      a thread that does so once a minute
 """
@@ -20,6 +21,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from gradio import utils
+
+from engines import RequestError
 
 log = logging.getLogger("studio")
 
@@ -53,6 +57,20 @@ def claim_for_gradio() -> Path:
     os.environ["GRADIO_TEMP_DIR"] = str(own)
     atexit.register(shutil.rmtree, own, ignore_errors=True)
     return own
+
+
+def uploaded(path: str) -> Path:
+    """The resolved path, checked to be in the upload folder. Raises RequestError.
+
+    Gradio's own check passes over a photo that comes without its "meta". The file's time is set to now: uploads are
+    deleted a while after they were last used.
+    """
+    real = Path(path).resolve() if isinstance(path, str) and "\0" not in path else Path("/")
+    if not real.is_relative_to(Path(utils.get_upload_folder()).resolve()):
+        raise RequestError("not_uploaded_here", "This file was not uploaded here; drop it again.")
+    if real.is_file():
+        os.utime(real)
+    return real
 
 
 def delete_old(folder: Path, *, keep_s: float = KEEP_S, now_s: float | None = None) -> list[Path]:

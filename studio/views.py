@@ -458,13 +458,6 @@ def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> s
     counts = both(
         "ui.search.indexed", rows=result.n_rows, added=result.n_added, same=result.n_unchanged, gone=result.n_removed
     )
-    failed = "".join(f"<li><b>{html.escape(name)}</b> {html.escape(why)}</li>" for name, why in result.failures[:100])
-    listed = (
-        f'<details class="failures"><summary>{both("ui.search.failures", n=len(result.failures))}</summary>'
-        f"<ul>{failed}</ul></details>"
-        if failed
-        else ""
-    )
     names = html.escape(", ".join(result.passed))
     passed = (
         f'<details class="failures"><summary>{both("ui.search.passed", n=result.n_passed)}</summary>'
@@ -472,7 +465,18 @@ def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> s
         if result.n_passed
         else ""
     )
-    return card_of(result, f'<p class="nothing">{counts}</p>{listed}{passed}', foot(result, downloads, info))
+    return card_of(
+        result, f'<p class="nothing">{counts}</p>{failures(result.failures)}{passed}', foot(result, downloads, info)
+    )
+
+
+def failures(failed: Sequence[tuple[str, str]], most: int = 100) -> str:
+    """Files that could not be read, each with the reason, folded; "" where there are none. most: that are listed."""
+    if not failed:
+        return ""
+    listed = "".join(f"<li><b>{html.escape(name)}</b> {html.escape(why)}</li>" for name, why in failed[:most])
+    summary = both("ui.search.failures", n=len(failed))
+    return f'<details class="failures"><summary>{summary}</summary><ul>{listed}</ul></details>'
 
 
 def own_files(files: Sequence[Path], downloads: DownloadRegistry, n_lost: int = 0) -> str:

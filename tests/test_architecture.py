@@ -112,7 +112,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     # Commands that are whole programs, each with its own parser.
     "engines.cli.table": (
         *BASE, "engines", "engines.cli", "engines.evaluation.__main__", "engines.hosts.publish", "engines.lab.__main__",
-        "engines.training.train", "studio.sharing", "studio.cli",
+        "engines.training.train", "studio.cli",
     ),
     "scripts": ("engines",),
     "scripts.load": ("engines", "scripts.tables", "studio.server"),

@@ -35,11 +35,8 @@ class Command:
 def _serve(argv: Sequence[str]) -> int:
     """The page in the browser."""
     from studio import cli
-    from studio.sharing import stay_offline
 
-    stay_offline()
-    cli.serve(cli.parse(["serve", *argv], "fusion-studio"))
-    return 0
+    return cli.main(["serve", *argv], "fusion-studio")
 
 
 def _lab(argv: Sequence[str]) -> int:

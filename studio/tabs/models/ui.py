@@ -19,6 +19,7 @@ from engines import (
     EmbedRequest,
     HostInfo,
     IndexRequest,
+    RequestError,
     SearchRequest,
     TranscribeRequest,
     TranslateRequest,
@@ -156,8 +157,9 @@ def _wire_switches(state: AppState, models: Models, header: gr.Dropdown) -> None
 
     def switch(device: str, request: gr.Request) -> tuple[Any, ...]:
         language = page_language(request)
-        if state.shared or device not in state.devices:
-            raise gr.Error(text("ui.models.forbidden", language), print_exception=False)
+        with stream.toast(request):
+            if state.shared or device not in state.devices:
+                raise RequestError("device_forbidden", "This device cannot be chosen here.")
         info, failure = move(state, device, language)
         if failure is not None:
             gr.Warning(failure, title=text("ui.models.stays", language, device=model_routing.device_name(info.device)))

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import gradio as gr
 
 from engines import Result, UserError
-from studio import components, folders, stream
+from studio import components, folders, stream, views
 from studio.collections import FOLDER, CollectionRef
 from studio.folders import Level
 from studio.i18n import both, label, sentence
@@ -153,14 +153,7 @@ def seen_html(seen: Seen) -> str:
         return f'<p class="quiet">{both("ui.watch.nothing")}</p>'
     found = seen.last
     said = both("ui.watch.last", at=f"{seen.at:%H:%M}", added=found.n_added, gone=found.n_removed, rows=found.n_rows)
-    failed = "".join(f"<li><b>{html.escape(name)}</b> {html.escape(why)}</li>" for name, why in found.failures[:20])
-    listed = (
-        f'<details class="failures"><summary>{both("ui.search.failures", n=len(found.failures))}</summary>'
-        f"<ul>{failed}</ul></details>"
-        if failed
-        else ""
-    )
-    return f'<p class="quiet">{said}</p>{listed}'
+    return f'<p class="quiet">{said}</p>{views.failures(found.failures, 20)}'
 
 
 def _known(state: AppState) -> list[tuple[str, str]]:

@@ -8,11 +8,20 @@ from typing import Any
 
 import gradio as gr
 
-from engines import IndexRequest, IndexResult, MapRequest, MapResult, Request, Result, SearchResult, UserError
-from studio import cards, components, i18n, stream, views
+from engines import (
+    IndexRequest,
+    IndexResult,
+    MapRequest,
+    MapResult,
+    Request,
+    RequestError,
+    Result,
+    SearchResult,
+    UserError,
+)
+from studio import cards, stream, views
 from studio.collections import CollectionRef
 from studio.components import TEXT
-from studio.i18n import page_language
 from studio.registry import Registry
 from studio.state import AppState
 from studio.stream import Job
@@ -103,11 +112,11 @@ class MapWiring:
         except UserError:  # which the run says
             return False
 
-    def touched(self, event: gr.EventData, language: str, numbers: Sequence[Any]) -> tuple[MapResult, list[int]]:
-        """The map that a person touched, and the points of it."""
+    def touched(self, event: gr.EventData, numbers: Sequence[Any]) -> tuple[MapResult, list[int]]:
+        """The map that a person touched, and the points of it. Raises RequestError."""
         result = self.state.downloads.result(str(event.map))
         if not isinstance(result, MapResult):
-            raise gr.Error(i18n.text("ui.map.gone", language), print_exception=False)
+            raise RequestError("map_gone", "This map is gone; draw it again.")
         return result, [n for n in numbers if isinstance(n, int) and 0 <= n < len(result.points)]
 
     def input_of(self, result: MapResult, n: int) -> dict[gr.Component, Any]:
@@ -115,8 +124,7 @@ class MapWiring:
         path, media = result.points[n].path, self.panel.media
         if result.points[n].kind == TEXT:
             return media.show(TEXT, path.read_text("utf-8", "replace")[:500])
-        kind = components.kind_of(path)
-        return media.show(kind, components.lend(path, media.parts[kind]))
+        return media.show(*media.lend(path))
 
 
 def wire_map(map_: MapWiring) -> None:
@@ -126,15 +134,16 @@ def wire_map(map_: MapWiring) -> None:
     stream.wire_frames([how.input], map_.frames, [how, *panel.inputs], panel)
 
     def choose(event: gr.EventData, request: gr.Request) -> tuple[str, str]:
-        result, numbers = map_.touched(event, page_language(request), event.points)
-        return map_view.chosen(result, numbers, state.downloads, state.info_of(result)), LIST
+        with stream.toast(request):
+            result, numbers = map_.touched(event, event.points)
+            return map_view.chosen(result, numbers, state.downloads, state.info_of(result)), LIST
 
     panel.result.choose(choose, None, [panel.result, how], **stream.QUICK)
 
     def ask_for_like(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
-        result, numbers = map_.touched(event, page_language(request), [event.point])
         updates: dict[Any, Any] = {how: LIST}
         with stream.toast(request):
+            result, numbers = map_.touched(event, [event.point])
             for n in numbers:
                 updates |= map_.input_of(result, n)
         return updates

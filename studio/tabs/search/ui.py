@@ -13,7 +13,6 @@ from engines import KINDS, HostInfo, IndexRequest, Request, Result, SearchReques
 from studio import components, stream, views
 from studio.collections import FOLDER, SAMPLES, UPLOADS, CollectionRef
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
-from studio.hardening import uploaded
 from studio.i18n import both, label, page_language
 from studio.registry import N_SESSIONS
 from studio.state import AppState
@@ -22,6 +21,7 @@ from studio.tabs.panel import Panel, wire_panel
 from studio.tabs.search import folder as search_folder
 from studio.tabs.search.folder import FolderChoice
 from studio.tabs.search.map import LIST, WAYS, MapWiring, ShownBy, wire_map
+from studio.uploads import uploaded
 
 TAB = "search"
 N_HITS = 12

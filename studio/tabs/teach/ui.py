@@ -15,12 +15,12 @@ import gradio as gr
 
 from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, tidy
 from studio import components, stream
-from studio.hardening import uploaded
 from studio.i18n import label, page_language, text
 from studio.state import AppState
 from studio.tabs.teach import view
 from studio.tabs.teach.label_store import Draft, UploadedFile
 from studio.tabs.teach.logic import TAB, inspect, open_set, recognise_files, spread_lines, teach_rows
+from studio.uploads import uploaded
 
 NEW = "new"
 """The recording is to be recognised; it is not an example."""

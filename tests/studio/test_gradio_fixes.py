@@ -1,4 +1,4 @@
-"""Results reach the page whatever it sends while its stream closes; calls of the API keep gradio's way."""
+"""What gradio lacks: results reach the page whatever it sends while its stream closes; our script comes first."""
 
 import json
 from collections.abc import Iterator
@@ -6,15 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.testclient import TestClient
 
-from studio import event_streams
+from studio import gradio_fixes
 
 PAGE = {"x-gradio-user": "app"}
 
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    monkeypatch.setattr(event_streams, "IDLE_S", 1.0)
+    monkeypatch.setattr(gradio_fixes, "IDLE_S", 1.0)
 
 
 def join(url: str, session: str, headers: dict[str, str] | None = None) -> str:
@@ -59,13 +62,13 @@ def test_the_stream_of_an_idle_page_closes(served, quick):
 
 
 def test_an_event_sent_while_the_stream_closes_is_accepted_once_the_page_knows(served, quick, monkeypatch):
-    monkeypatch.setattr(event_streams, "CLOSING_S", 2.0)
+    monkeypatch.setattr(gradio_fixes, "CLOSING_S", 2.0)
     join(served.url, "late", PAGE)
     said = []
     with ThreadPoolExecutor(1) as thread:
         for message in listen(served.url, "late"):
             said.append(message)
-            if message[1] == event_streams.OPEN:  # "close_stream" is on its way while the next event is sent
+            if message[1] == gradio_fixes.OPEN:  # "close_stream" is on its way while the next event is sent
                 late = thread.submit(join, served.url, "late", PAGE)
         event = late.result()
     assert ("process_completed", event) not in said
@@ -77,3 +80,22 @@ def test_the_stream_of_a_call_of_the_api_ends_with_it(served):
     said = list(listen(served.url, "api"))
     assert said[-1][0] == "close_stream"
     assert {other for message, other in said if message == "process_completed"} == {event}
+
+
+def test_our_script_stands_before_anything_else_in_the_page_and_nothing_else_is_changed():
+    app = FastAPI()
+
+    @app.get("/")
+    def page() -> HTMLResponse:
+        return HTMLResponse("<!doctype html><html><head><title>x</title></head><body></body></html>")
+
+    @app.get("/other")
+    def other() -> JSONResponse:
+        return JSONResponse({"text": "<head>"})
+
+    client = TestClient(gradio_fixes.EarlyScript(app))
+    shown = client.get("/")
+    assert shown.text.startswith('<!doctype html><html><head><link rel="icon"')
+    assert shown.text.index("<script>") < shown.text.index("<title>")
+    assert int(shown.headers["content-length"]) == len(shown.content)
+    assert client.get("/other").json() == {"text": "<head>"}
