@@ -69,7 +69,7 @@ def test(arguments: list[str]) -> None:
 def run(argv: list[str]) -> None:
     """Run a command of fusion-studio; if a package in our environment turns out to be damaged, make that anew first."""
     try:
-        from studio.cli import main as command
+        from studio.__main__ import main as command
 
         code = command(argv, program="launch.py")
     except ImportError as error:

@@ -1,7 +1,7 @@
-"""The command line: `fusion-studio` serves the page or runs a command in the terminal.
+"""The command that serves the page: its options, a free port, the models that answer.
 
-Here are the options of the page, a free port and the models that answer; the other commands are in `engines/cli`. Only
-the standard library is imported at the top, so that launch.py can check options before anything is installed.
+The other commands are in `engines/cli`. Only the standard library is imported at the top, so that launch.py can check
+options before anything is installed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import argparse
 import errno
 import os
 import socket
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,18 +57,13 @@ COMMANDS = (
 TESTS = "  {program} test                       run the tests; what follows goes to pytest: test -k search -x\n"
 
 
-def main(argv: list[str] | None = None, program: str = "") -> int:
-    """Run one command and return its exit code. program: as it was called, for usage lines."""
-    from engines.cli import main as run
+def main(argv: list[str], program: str) -> int:
+    """Serve the page as these arguments say; returns the exit code. program: as it was called, for usage lines."""
     from engines.cli.process import ends_on_ctrl_c
     from studio.sharing import stay_offline
 
-    arguments = sys.argv[1:] if argv is None else argv
     stay_offline()
-    if not asks_for_page(arguments):
-        return run(arguments)
-    called = program or ("fusion-studio" if Path(sys.argv[0]).name.startswith("fusion") else "python -m studio")
-    options = parse(arguments, called)
+    options = parse(argv, program)
     with ends_on_ctrl_c():
         serve(options)
     return 0

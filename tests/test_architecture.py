@@ -119,10 +119,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "scripts.prepare_samples": ("engines", "engines.index", "engines.paths", "engines.tasks", "studio.thumbnails"),
     "scripts.take_pictures": ("engines", "engines.paths", "studio.server"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
-    "launch": ("studio.bootstrap", "studio.cli"),
-    "studio.__main__": ("studio.cli",),
+    "launch": ("studio.__main__", "studio.bootstrap", "studio.cli"),
+    "studio.__main__": ("engines.cli", "studio.cli", "studio.sharing"),
     "studio.bootstrap": (),
-    "studio.cli": ("engines", "engines.cli", "engines.home", "studio.server", "studio.sharing"),
+    "studio.cli": ("engines", "engines.cli.models", "engines.cli.process", "engines.home", "studio.server", "studio.sharing"),
 }  # fmt: skip
 
 # Inside engines/model a file imports only files of the rows before its own.

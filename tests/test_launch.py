@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 import launch
+import studio.__main__
 from studio import bootstrap, cli
 
 
@@ -147,7 +148,7 @@ def start_with_import_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def main(argv: list[str], program: str) -> int:
         raise ImportError("cannot import", name=name)
 
-    monkeypatch.setattr(cli, "main", main)
+    monkeypatch.setattr(studio.__main__, "main", main)
     launch.run(["--port", "7999"])
 
 

@@ -41,13 +41,16 @@ def test_the_language_changes_the_name_of_every_tab_and_input_at_once(wide):
     page.wait_for_selector("#caption-photo button[aria-label^='Drop a photo here']")
 
 
-def test_a_narrow_phone_has_every_tab_at_one_tap_and_nothing_scrolls_sideways(browser, scripted):
+def test_a_narrow_phone_in_chinese_in_the_dark_has_every_tab_at_one_tap_and_nothing_scrolls_sideways(browser, scripted):
     options = PHONE | {"viewport": {"width": 360, "height": 740}}
     for seen in visit(browser, scripted[0].url, options):
+        assert seen.page.evaluate("document.body.classList.contains('dark')")
         for tab in TABS:
             seen.page.locator(f"#tab-{tab}-button").tap()
             seen.page.wait_for_selector(f"#tab-{tab}", state="visible")
             assert seen.width() <= 360
+        shown = seen.page.inner_text("body")
+        assert "参数量" in shown and "Measured" not in shown and "Fusion Studio" in seen.page.inner_text("#brand")
         seen.page.locator("#tab-caption-button").tap()
         seen.page.locator("#caption-samples .sample").first.tap()
         seen.result("caption", "done")

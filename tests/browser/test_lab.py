@@ -143,17 +143,6 @@ def test_a_stop_keeps_the_curve(wide, script, how):
     assert wide.page.locator("#lab-fusion-result svg.is-wide").is_visible()
 
 
-def test_nothing_chosen_is_one_sentence(wide, script):
-    turn_to(wide, "alignment")
-    boxes = wide.page.locator("#lab-alignment-objective input[type=checkbox]").all()
-    assert boxes
-    for box in boxes:
-        box.uncheck()
-    run(wide, "alignment")
-    assert "Objectives: choose" in wide.result("lab-alignment", "error")
-    assert script.asked == []
-
-
 def test_two_people_at_once_wait_in_line_and_keep_their_own_curves(wide, browser, scripted, script):
     other = visit(browser, scripted[0].url, WIDE)
     second = next(other)
@@ -167,16 +156,6 @@ def test_two_people_at_once_wait_in_line_and_keep_their_own_curves(wide, browser
     assert "seed 22" in second.result("lab-fusion", "done")
     assert [request.seed for request, _ in script.asked] == [11, 22]
     assert next(other, None) is None
-
-
-def test_the_language_changes_under_a_finished_run(wide, script):
-    script.may_end.set()
-    turn_to(wide, "fusion")
-    run(wide, "fusion")
-    wide.result("lab-fusion", "done")
-    wide.page.click("[data-speak]")
-    until(wide, "fusion", "注意力")
-    assert "attention" not in wide.page.inner_text("#lab-fusion-result table")
 
 
 def test_a_wide_table_scrolls_in_itself_on_a_phone(phone, monkeypatch):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.browser.conftest import Visit, is_upload
-from tests.conftest import write_photo, write_sound
+from tests.conftest import write_photo
 from tests.studio.conftest import write_clip
 
 pytestmark = pytest.mark.browser
@@ -20,16 +20,6 @@ def clip_file(tmp_path, photo) -> Path:
     return write_clip(tmp_path / "red.mp4", [np.repeat(np.repeat(photo.pixels, 2, 0), 2, 1)] * 8, np.zeros(16_000))
 
 
-def test_an_empty_question_is_one_sentence_and_the_tab_goes_on(reading, clip_file):
-    reading.open_tab("video")
-    reading.give("video", "clip", clip_file)
-    reading.page.locator("#video-run").click()
-    assert "Type a question first." in reading.result("video", "error")
-    reading.page.fill("#video-question textarea", "What is it?")
-    reading.page.locator("#video-run").click()
-    reading.result("video", "done")
-
-
 def test_a_clip_on_the_photo_input_turns_to_clip(reading, clip_file):
     reading.open_tab("caption")
     reading.page.locator("#caption-photo input[type=file]").first.set_input_files(clip_file)
@@ -37,13 +27,6 @@ def test_a_clip_on_the_photo_input_turns_to_clip(reading, clip_file):
     assert reading.page.locator("#caption-kind input[value=clip]").is_checked()
     reading.page.locator("#caption-run").click()
     assert "CPU · tiny" in reading.result("caption", "done")
-
-
-def test_silence_is_not_given_words(reading, tmp_path):
-    reading.open_tab("speech")
-    reading.give("speech", "sound", write_sound(tmp_path / "silence.wav", np.zeros(32_000, np.float32)))
-    reading.page.locator("#speech-run").click()
-    assert "There is no speech in this; it is silent." in reading.result("speech", "done")
 
 
 def drop(visit: Visit, tab: str, kind: str, path: Path, type_: str) -> None:
@@ -108,17 +91,6 @@ def test_what_is_no_medium_is_refused_by_the_studio_alone(reading, tmp_path, tab
     assert "notes.txt" in reading.result(tab, "error")
     (said,) = reading.page.locator(".toast-body").all_inner_texts()
     assert "notes.txt is not a photo, sound or clip" in said
-
-
-def test_a_broken_clip_is_said_at_once_in_our_sentence_and_not_in_gradios(reading, tmp_path):
-    (tmp_path / "broken.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42 no clip" * 20)
-    reading.may_complain = True
-    reading.open_tab("video")
-    reading.give("video", "clip", tmp_path / "broken.mp4")
-    reading.page.wait_for_function("document.querySelector('#video-clip video')?.error")
-    reading.page.wait_for_selector(".toast-body")
-    (said,) = reading.page.locator(".toast-body").all_inner_texts()
-    assert "broken.mp4 is not a photo, sound or clip" in said
 
 
 def test_the_microphone_records_and_is_heard(reading):

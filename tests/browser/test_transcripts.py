@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import time
 import zipfile
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.browser.conftest import Visit
 from tests.conftest import tone, write_photo, write_sound
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 pytestmark = pytest.mark.browser
 
@@ -48,13 +51,18 @@ def test_a_line_is_corrected_in_place_and_saved_as_corrected(wide):
 def test_the_next_line_is_typed_into_while_the_first_one_is_being_kept(wide):
     transcribed(wide)
     wide.page.locator("#speech-result [data-correct]").click()
-    wide.page.route("**/studio/edit/**", lambda route: (time.sleep(0.3), route.continue_()))
-    kept: list[str] = []
-    wide.page.on("requestfinished", lambda asked: kept.append(asked.url) if "/studio/edit/" in asked.url else None)
+    held: list[Route] = []
+    wide.page.route("**/studio/edit/**", held.append)  # the first one is kept only once the next line is typed
     for n, words in enumerate(("One ", "Two ")):
         wide.page.locator("#speech-result .line-text").nth(n).click()
         wide.page.keyboard.press("Control+Home")
-        wide.page.keyboard.type(words, delay=100)
+        wide.page.keyboard.type(words)
+    while not held:
+        wide.page.wait_for_timeout(50)
+    kept: list[str] = []
+    wide.page.on("requestfinished", lambda asked: kept.append(asked.url) if "/studio/edit/" in asked.url else None)
+    wide.page.unroute("**/studio/edit/**")
+    held[0].continue_()
     wide.page.locator("#speech-result [data-find]").click()
     while len(kept) < 2:
         wide.page.wait_for_timeout(50)
@@ -94,10 +102,11 @@ def test_words_are_replaced_everywhere_and_nothing_to_find_is_said(wide):
     assert "train" not in " ".join(lines(wide)) and "bus" in saved(wide, "txt")
 
 
-def test_the_line_that_is_being_said_is_lit(wide):
+def test_a_time_jumps_in_the_recording_and_the_line_that_is_being_said_is_lit(wide):
     transcribed(wide)
     wide.page.wait_for_function("document.querySelector('#speech-result audio').readyState >= 1")
     wide.page.locator("#speech-result .segment .time").last.click()
+    wide.page.wait_for_function("document.querySelector('#speech-result audio').currentTime >= 2.9")
     wide.page.wait_for_selector("#speech-result .segment.is-now")
     assert wide.page.locator("#speech-result .segment.is-now").count() == 1
 
