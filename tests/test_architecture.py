@@ -122,7 +122,9 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "launch": ("studio.__main__", "studio.bootstrap", "studio.cli"),
     "studio.__main__": ("engines.cli", "studio.cli", "studio.sharing"),
     "studio.bootstrap": (),
-    "studio.cli": ("engines", "engines.cli.models", "engines.cli.process", "engines.home", "studio.server", "studio.sharing"),
+    "studio.cli": (
+        "engines", "engines.cli.models", "engines.cli.process", "engines.home", "studio.server", "studio.sharing",
+    ),
 }  # fmt: skip
 
 # Inside engines/model a file imports only files of the rows before its own.

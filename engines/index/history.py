@@ -287,4 +287,4 @@ def _decoded(value: Any) -> Any:
     kind = getattr(protocol, name)
     if not is_dataclass(kind):
         raise TypeError(name)
-    return kind(**{RENAMED.get(key, key): _decoded(part) for key, part in value.items() if key != "is"})  # type: ignore[operator]
+    return kind(**{RENAMED.get(key, str(key)): _decoded(part) for key, part in value.items() if key != "is"})  # type: ignore[operator]
