@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 import gradio as gr
 import numpy as np
 import pytest
+from gradio import utils
 
 from engines import (
     Ability,
@@ -29,7 +31,9 @@ from engines import (
     Settings,
     TranscribeRequest,
 )
+from studio import components
 from studio.app import open_state
+from studio.components import MediaInput
 from studio.registry import DownloadRegistry
 from studio.server import Served, start
 from studio.state import AppState
@@ -48,9 +52,35 @@ def info() -> HostInfo:
 
 
 @pytest.fixture
-def state(tmp_path) -> AppState:
+def host() -> FakeHost:
+    """The host behind `state`; a module may have another."""
+    return FakeHost()
+
+
+@pytest.fixture
+def state(host, tmp_path) -> AppState:
     """A state of the owner, over the scripted host."""
-    return open_state(FakeHost(), home=tmp_path / "home", devices=("cpu",))
+    return open_state(host, home=tmp_path / "home", devices=("cpu",))
+
+
+def media_input(tab: str, *kinds: str) -> MediaInput:
+    """The media input of a tab, outside a page."""
+    with gr.Blocks():
+        return components.media_input(tab, kinds, text_key="ui.search.text")
+
+
+def last(frames: Iterator[tuple[str, bool]]) -> str:
+    """The card that a run ends with."""
+    *_, (shown, is_running) = frames
+    assert not is_running
+    return shown
+
+
+def upload(path: Path) -> str:
+    """A file as gradio keeps it after it was uploaded."""
+    folder = Path(utils.get_upload_folder()) / "0123"
+    folder.mkdir(parents=True, exist_ok=True)
+    return shutil.copy(path, folder)
 
 
 class FakeCatalogue:

@@ -6,12 +6,12 @@ import pytest
 from engines import RequestError
 from studio import components
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
+from tests.studio.conftest import media_input
 
 
 @pytest.fixture
 def media() -> MediaInput:
-    with gr.Blocks():
-        return components.media_input("search", (TEXT, PHOTO, SOUND, CLIP), text_key="ui.search.text")
+    return media_input("search", TEXT, PHOTO, SOUND, CLIP)
 
 
 def test_the_input_that_is_seen_is_the_one_that_counts(media):

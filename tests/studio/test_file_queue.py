@@ -21,11 +21,13 @@ from engines import (
     TranscribeRequest,
     TranscribeResult,
 )
-from studio import components, file_queue
+from studio import file_queue
+from studio.components import MediaInput
 from studio.file_queue import FileQueue
 from studio.registry import DownloadRegistry
 from studio.tabs.panel import _each_file
 from tests.fake_host import FakeHost
+from tests.studio.conftest import media_input
 
 SPEECH = TranscribeResult(
     request=TranscribeRequest(media=Path("talk.mp3"), translate_to="de"),
@@ -128,11 +130,8 @@ def test_rows_of_captions_can_be_corrected_and_name_their_entries(downloads):
 
 
 @pytest.fixture
-def media() -> components.MediaInput:
-    import gradio as gr
-
-    with gr.Blocks():
-        return components.media_input("caption", ("photo", "sound", "files"))
+def media() -> MediaInput:
+    return media_input("caption", "photo", "sound", "files")
 
 
 def build(

@@ -27,7 +27,7 @@ def words(html: str) -> str:
 # --- the result card -------------------------------------------------------------------------------------------------
 
 
-def test_the_first_sign_of_life_is_that_it_gets_ready_and_in_line_how_many_are_ahead():
+def test_waiting_shows_preparing_or_the_position_in_the_queue():
     assert "is-busy" in view.waiting() and "Preparing" in words(view.waiting())
     assert "Queued, 2 ahead" in words(view.waiting(Queued(2)))
 

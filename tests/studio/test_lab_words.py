@@ -6,7 +6,6 @@ import re
 import string
 from collections.abc import Iterator
 from dataclasses import fields
-from functools import cache
 
 import pytest
 
@@ -57,16 +56,6 @@ SAID = {
 """Sentence -> what it tells."""
 
 
-@cache
-def trial(name: str) -> tuple[Findings, ...]:
-    """All that a run says which learns next to nothing."""
-    with pytest.MonkeyPatch.context() as patch:
-        for what, n in (("N_VALID", 20), ("N_TEST", 20), ("N_MAP", 20), ("BATCH", 4)):
-            patch.setattr(trainer, what, n)
-        patch.setattr(trainer, "measured_at", lambda n_steps: {1})
-        return tuple(experiment(QUICK[name]))
-
-
 def told(found: Findings) -> Iterator[str]:
     """Every word of the field in findings, as the page is to show it."""
     yield found.stage
@@ -89,23 +78,19 @@ def is_known(word: str) -> bool:
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_every_word_of_an_experiment_is_known(name):
-    words = {word for found in trial(name) for word in told(found)} - {"", *digits().classes}
+def test_every_word_heading_and_sentence_of_an_experiment_is_known(name):
+    with pytest.MonkeyPatch.context() as patch:  # a run that learns next to nothing
+        for what, n in (("N_VALID", 20), ("N_TEST", 20), ("N_MAP", 20), ("BATCH", 4)):
+            patch.setattr(trainer, what, n)
+        patch.setattr(trainer, "measured_at", lambda n_steps: {1})
+        *_, end = run = list(experiment(QUICK[name]))
+    words = {word for found in run for word in told(found)} - {"", *digits().classes}
     words |= {word for each in fields(QUICK[name]) for word in each.metadata.get("known", ())}
     assert {word for word in words if not is_known(word)} == set()
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_every_table_and_chart_of_an_experiment_has_its_heading(name):
-    end = trial(name)[-1]
     headings = {key_of(chart.key, "chart") for chart in end.charts}
     headings |= {key_of(table.key, "table") for table in end.tables[1:] if table.key != "time"}
     assert {heading for heading in headings if not i18n.knows(heading)} == set()
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_an_experiment_says_only_sentences_that_there_are(name):
-    for key, values in trial(name)[-1].said:
+    for key, values in end.said:
         assert SAID[key] <= values.keys()
 
 

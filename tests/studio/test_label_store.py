@@ -78,7 +78,7 @@ def test_as_many_rows_are_seen_as_make_a_set_and_no_more_than_can_be_taught():
     assert draft.n_rows == MIN_LABELS
 
 
-def test_what_lies_on_the_tray_is_loose_unless_it_is_the_set_in_use():
+def test_a_draft_is_unsaved_unless_it_is_the_set_in_use():
     draft = Draft()
     assert not draft.is_unsaved
     draft.add(0, [dropped("a")])
@@ -93,7 +93,7 @@ def test_what_lies_on_the_tray_is_loose_unless_it_is_the_set_in_use():
     assert draft.is_unsaved
 
 
-def test_every_page_has_a_tray_of_its_own_and_old_ones_are_dropped(label_store):
+def test_every_page_has_its_draft_and_old_ones_are_dropped(label_store):
     label_store.draft("me").add(0, [dropped("a")])
     assert label_store.draft("you").row(0) == ()
     assert label_store.draft("me").row(0) == (dropped("a"),)
@@ -173,7 +173,7 @@ def test_a_visitors_sets_are_seen_by_nobody_else_and_go_with_the_page(tmp_path):
     assert label_store.sets("visitor").entries() == []
 
 
-def test_the_owners_sets_stay_when_the_page_is_closed_and_the_tray_of_one_that_only_slept(label_store, tmp_path):
+def test_the_owners_sets_and_the_draft_stay_when_the_page_is_closed(label_store, tmp_path):
     label_store.save("me", pets(tmp_path / "a"))
     label_store.draft("me").add(0, [dropped("a")])
     label_store.forget("me")

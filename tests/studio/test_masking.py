@@ -5,19 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import pytest
-from gradio import utils
 
 from engines import AskRequest, CaptionRequest, RequestError
 from engines.lab.masked_translation import words
 from studio.app import open_state
-from studio.components import media_input
 from studio.i18n import text
 from studio.tabs.masking import ui as masking
 from studio.tabs.masking.ui import EXAMPLES, MODALITIES, WORDS
 from tests.conftest import SAMPLES, write_photo
-from tests.studio.conftest import CHINESE, Opened
+from tests.studio.conftest import CHINESE, Opened, media_input, upload
 
 
 @pytest.fixture
@@ -33,11 +30,7 @@ def built(tmp_path, tiny_host) -> Opened:
 
 def uploaded(path: Path) -> dict[str, Any]:
     """A file as the browser sends it after its upload."""
-    folder = Path(utils.get_upload_folder()) / "0123"
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / path.name
-    kept.write_bytes(path.read_bytes())
-    return {"path": str(kept)}
+    return {"path": upload(path)}
 
 
 @pytest.fixture
@@ -49,8 +42,7 @@ def photo_value(tmp_path, photo) -> dict[str, Any]:
 
 
 def test_the_same_translation_is_asked_for_without_and_with_the_photo(tmp_path):
-    with gr.Blocks():
-        media = media_input(WORDS, ("photo",))
+    media = media_input(WORDS, "photo")
     alone, together = masking.translation_requests(media, "dog.jpg", "zh-en", "一只狗", ["2"], 0.5)
     assert alone.photo is None and together.photo == Path("dog.jpg") and together.weight == 0.5
     assert alone.hidden == together.hidden == {2} and (alone.source, alone.target) == ("zh", "en")
@@ -61,8 +53,7 @@ def test_the_same_translation_is_asked_for_without_and_with_the_photo(tmp_path):
 
 
 def test_a_question_is_asked_three_times(tmp_path):
-    with gr.Blocks():
-        media = media_input(MODALITIES, ("clip",))
+    media = media_input(MODALITIES, "clip")
     asked = masking.ask_requests(media, "zh", "dog.mp4", "什么？")
     assert [sorted(each.hide) for each in asked] == [[], ["picture"], ["sound"]]
     assert {(each.question, each.language) for each in asked} == {("什么？", "zh")}

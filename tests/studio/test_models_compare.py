@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
@@ -14,19 +13,14 @@ from engines import (
     TranscribeResult,
     TranslateRequest,
 )
-from studio import components, model_routing
-from studio.components import CLIP, PHOTO, SOUND, MediaInput
+from studio import model_routing
+from studio.components import CLIP, PHOTO, SOUND
 from studio.state import AppState
 from studio.tabs.models import compare
 from tests.fake_host import FakeHost
+from tests.studio.conftest import last, media_input
 
 CAPTION = CaptionRequest(media=Path("/home/somebody/dog.jpg"))
-
-
-@pytest.fixture
-def media() -> MediaInput:
-    with gr.Blocks():
-        return components.media_input("compare", (PHOTO, SOUND, CLIP))
 
 
 @pytest.fixture
@@ -34,12 +28,6 @@ def two(owner) -> AppState:
     """A state at which the built-in model and another are open."""
     model_routing.assign(owner.host, "caption", FakeHost(name="oth<er", source="a/other"))
     return owner
-
-
-def last(steps: Iterator[tuple[str, bool]]) -> str:
-    *_, (shown, goes_on) = steps
-    assert not goes_on
-    return shown
 
 
 def test_both_answer_one_after_the_other_with_what_it_cost(two):
@@ -119,7 +107,8 @@ def test_the_choices_keep_what_they_showed_while_that_is_open(two):
     assert compare.still_offered(two, "a/gone", "a/other") == ("builtin", "a/other")
 
 
-def test_a_task_and_its_inputs_become_one_request(media):
+def test_a_task_and_its_inputs_become_one_request():
+    media = media_input("compare", PHOTO, SOUND, CLIP)
     file, none = "/tmp/dog.jpg", None
     made = [
         compare.build(task, "Why?", "en", "de", media, PHOTO, file, none, none)

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -7,14 +6,9 @@ from engines import Ability, Offer, RequestError, Route, Settings, TranslateRequ
 from studio.state import EVERYTHING
 from studio.tabs.models import load
 from tests.fake_host import FakeHost
+from tests.studio.conftest import last
 
 AS_USUAL = Settings(device="cpu")
-
-
-def last(steps: Iterator[tuple[str, bool]]) -> str:
-    *_, (shown, goes_on) = steps
-    assert not goes_on
-    return shown
 
 
 # --- look ------------------------------------------------------------------------------------------------------------

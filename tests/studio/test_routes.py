@@ -84,7 +84,7 @@ def test_what_a_browser_could_run_is_only_ever_a_download(client, downloads, tmp
         "/studio/save/unknown.txt",
     ],
 )
-def test_what_is_not_on_the_shelf_is_not_there(client, path):
+def test_what_is_not_registered_is_not_there(client, path):
     assert client.get(path).status_code == 404
 
 

@@ -6,48 +6,47 @@ import gradio as gr
 import pytest
 
 from engines import IndexRequest, IndexResult, RequestError, SearchRequest
-from studio import components
-from studio.app import build, open_state
+from studio.app import build
 from studio.collections import CollectionRef
 from studio.components import MediaInput
 from studio.state import AppState
 from studio.tabs.search import ui as search
 from tests.fake_host import FakeHost
+from tests.studio.conftest import media_input
 
-BOOK = CollectionRef("samples", Path("samples"), Path("samples.sqlite"))
+COLLECTION = CollectionRef("samples", Path("samples"), Path("samples.sqlite"))
 
 
 @pytest.fixture
 def media() -> MediaInput:
-    with gr.Blocks():
-        return components.media_input("search", ("text", "photo", "sound", "clip"), text_key="ui.search.text")
+    return media_input("search", "text", "photo", "sound", "clip")
 
 
 def test_a_collection_is_brought_up_to_date_before_its_first_search(media):
-    index, find = search.build(media, BOOK, "text", "a dog", None, None, None, ["photo"], 4, is_fresh=False)
-    assert index == IndexRequest(folder=BOOK.folder, collection=BOOK.file)
-    assert find == SearchRequest(query="a dog", collection=BOOK.file, kinds=frozenset({"photo"}), k=4)
+    index, find = search.build(media, COLLECTION, "text", "a dog", None, None, None, ["photo"], 4, is_fresh=False)
+    assert index == IndexRequest(folder=COLLECTION.folder, collection=COLLECTION.file)
+    assert find == SearchRequest(query="a dog", collection=COLLECTION.file, kinds=frozenset({"photo"}), k=4)
 
 
 def test_a_fresh_collection_is_only_searched(media):
-    (find,) = search.build(media, BOOK, "photo", "", "dog.jpg", None, None, ["photo", "clip"], 12, is_fresh=True)
+    (find,) = search.build(media, COLLECTION, "photo", "", "dog.jpg", None, None, ["photo", "clip"], 12, is_fresh=True)
     assert isinstance(find, SearchRequest)
     assert find.query == Path("dog.jpg")
 
 
 def test_a_collection_is_fresh_once_it_was_made_and_no_longer_when_another_model_searches():
     fresh, info = search.IndexedBy(), FakeHost().info
-    assert not fresh.holds(BOOK, info)
-    request = IndexRequest(folder=BOOK.folder, collection=BOOK.file)
+    assert not fresh.holds(COLLECTION, info)
+    request = IndexRequest(folder=COLLECTION.folder, collection=COLLECTION.file)
     fresh.note(IndexResult(request=request, model_digest=info.model_digest, end="cancelled"))
-    assert not fresh.holds(BOOK, info)
+    assert not fresh.holds(COLLECTION, info)
     fresh.note(IndexResult(request=request, model_digest=info.model_digest, end="finished"))
-    assert fresh.holds(BOOK, info)
+    assert fresh.holds(COLLECTION, info)
     other = replace(info, model_digest="another")
-    assert not fresh.holds(BOOK, other)
+    assert not fresh.holds(COLLECTION, other)
     fresh.note(IndexResult(request=request, model_digest="another", end="finished"))
-    assert fresh.holds(BOOK, other)
-    assert not fresh.holds(BOOK, info)
+    assert fresh.holds(COLLECTION, other)
+    assert not fresh.holds(COLLECTION, info)
 
 
 @pytest.mark.parametrize(
@@ -55,17 +54,7 @@ def test_a_collection_is_fresh_once_it_was_made_and_no_longer_when_another_model
 )
 def test_what_is_missing_for_a_search_is_said(media, text, kinds, sentence):
     with pytest.raises(RequestError, match=sentence):
-        search.build(media, BOOK, "text", text, None, None, None, kinds, 4, is_fresh=True)
-
-
-@pytest.fixture
-def host() -> FakeHost:
-    return FakeHost()
-
-
-@pytest.fixture
-def state(host, tmp_path) -> AppState:
-    return open_state(host, home=tmp_path, devices=("cpu",))
+        search.build(media, COLLECTION, "text", text, None, None, None, kinds, 4, is_fresh=True)
 
 
 # --- as one types ----------------------------------------------------------------------------------------------------

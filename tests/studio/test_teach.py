@@ -5,13 +5,13 @@ from typing import Any
 
 import gradio as gr
 import pytest
-from gradio import utils
 
 from engines.lab.fewshot import MAX_LABELS
 from studio import stream
 from studio.tabs.teach import ui as teach
 from studio.tabs.teach.ui import NEW, Teach
 from tests.conftest import write_photo
+from tests.studio import conftest
 from tests.studio.conftest import CHINESE, Opened
 
 pytestmark = pytest.mark.usefixtures("plain_head")
@@ -23,11 +23,9 @@ def opened(state) -> Opened:
 
 
 @pytest.fixture
-def upload(photo) -> str:
+def upload(photo, tmp_path) -> str:
     """A photo as gradio keeps it after it was uploaded."""
-    folder = Path(utils.get_upload_folder()) / "0123"
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(write_photo(folder / "red.png", photo))
+    return conftest.upload(write_photo(tmp_path / "red.png", photo))
 
 
 def visible(updates: dict[Any, Any], page: Teach) -> int:

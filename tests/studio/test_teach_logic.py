@@ -23,11 +23,6 @@ def host() -> FakeHost:
     return FakeHost(scripts={EmbedRequest: embed_by_name})
 
 
-@pytest.fixture
-def state(host, tmp_path) -> AppState:
-    return open_state(host, home=tmp_path / "home", devices=("cpu",))
-
-
 def drop(state: AppState, n: int, *names: str, session: str = "me") -> None:
     """Put files into a row, as if they had been uploaded."""
     folder = state.collections.routes.parent / "uploads"

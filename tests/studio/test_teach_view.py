@@ -127,7 +127,7 @@ def test_what_was_named_can_be_seen_or_heard_again(kind, part):
     assert part in view.card(file, named("dog"), NEAR)
 
 
-def test_a_sheet_is_busy_stopped_or_done_and_only_ended_ones_have_a_foot():
+def test_a_result_is_busy_stopped_or_done_and_only_ended_ones_have_a_foot():
     busy = view.results("", ["<article></article>"], Progress("looking", 1, 3, "files"), foot="FOOT")
     assert "is-busy" in busy and "1 of 3" in busy and "FOOT" not in busy
     stopped = view.results("", ["<article></article>"], foot="FOOT", end="cancelled")
