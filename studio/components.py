@@ -230,6 +230,18 @@ def samples(tab: str, samples: Sequence[Sample]) -> gr.HTML:
     return html(f"{tab}-samples", value, clicks={"sample": "pick"}, visible=bool(cards))
 
 
+def wire_samples(
+    state: AppState, samples: gr.HTML, fill: Callable[[Sample, str], dict[Any, Any]], outputs: Sequence[gr.Component]
+) -> Any:
+    """Fill widgets when a sample is clicked: `fill(sample, language of the page)` gives their updates. Returns the
+    event."""
+
+    def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
+        return fill(state.sample(event.sample), page_language(request))
+
+    return samples.pick(pick, None, list(outputs), **QUICK)
+
+
 def queries(elem_id: str, keys: Sequence[str]) -> gr.HTML:
     """Suggested texts as buttons. A click is a `query` event with the text in the page's language."""
     buttons = "".join(f'<button type="button" class="chip" data-query>{both(key)}</button>' for key in keys)

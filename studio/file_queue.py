@@ -60,20 +60,20 @@ def frames(
     """Run the queue; (card, whether it still runs) after each change. body: (id of a result, result) to HTML; keep: is
     given each finished result, and gives the id of its entry in the history."""
     rows = [Row(path, downloads.add_file(path)) for path in queue.files]
-    sheet = downloads.add_sheet(())
+    batch = downloads.add_batch(())
     began_s = time.monotonic()
     for n, waiting in enumerate(rows):
         if cancel.is_set:
             break
         rows[n] = row = replace(waiting, state="running")
-        yield _card(rows, sheet, began_s), True
+        yield _card(rows, batch, began_s), True
         shown_s = time.monotonic()
         try:
             for request in queue.requests(row.path):
                 for result in host.stream(request, cancel):
                     rows[n] = row = replace(row, result=result)
                     if time.monotonic() - shown_s >= pause_s:
-                        yield _card(rows, sheet, began_s), True
+                        yield _card(rows, batch, began_s), True
                         shown_s = time.monotonic()
         except UserError as error:
             rows[n] = replace(row, state="failed", error=error)
@@ -84,15 +84,15 @@ def frames(
             continue
         state = "stopped" if result_of_file.end == "cancelled" else "done"
         result_id = downloads.add_result(result_of_file)
-        downloads.extend_sheet(sheet, result_id)
+        downloads.extend_batch(batch, result_id)
         rows[n] = replace(row, state=state, result_id=result_id, entry=keep(result_of_file))
-    yield _card(rows, sheet, began_s, body), False
+    yield _card(rows, batch, began_s, body), False
 
 
 # --- the card ----------------------------------------------------------------------------------------------------
 
 
-def _card(rows: Sequence[Row], sheet: str, began_s: float, body: View | None = None) -> str:
+def _card(rows: Sequence[Row], batch: str, began_s: float, body: View | None = None) -> str:
     """The card of a queue that runs, or with `body` of one that has ended."""
     running = body is None
     ended = [row for row in rows if row.state in ("done", "failed")]
@@ -104,7 +104,7 @@ def _card(rows: Sequence[Row], sheet: str, began_s: float, body: View | None = N
     if not running and len(rows) > 1:
         search = f'<label class="queue-filter">{both("ui.files.filter")} <input type="search" data-filter></label>'
     listed = "".join(_row(row, body) for row in rows)
-    tools = "".join(views.save_link(f"files/{sheet}.{form}", form.upper()) for form in ("csv", "zip"))
+    tools = "".join(views.save_link(f"files/{batch}.{form}", form.upper()) for form in ("csv", "zip"))
     foot = views.status_line(f"{spent_s:.1f} s", tools=tools)
     status = "busy" if running else "done" if len(ended) == len(rows) else "stopped"
     there_is_any = any(row.result_id for row in rows)

@@ -78,10 +78,10 @@ class DownloadRegistry:
     def __init__(self) -> None:
         self._files = Registry[Path](N_FILES)
         self._results = Registry[tuple[Result, ...]](N_RESULTS)
-        self._sheets = Registry[tuple[str, ...]](N_RESULTS)
+        self._batches = Registry[tuple[str, ...]](N_RESULTS)
         self._labels = Registry[LabelSet](N_RUNS)
         self.add_file, self.file = self._files.add, self._files.get
-        self.add_sheet = self._sheets.add
+        self.add_batch = self._batches.add
         self.add_labels, self.labels = self._labels.add, self._labels.get
 
     def add_result(self, result: Result) -> str:
@@ -93,13 +93,13 @@ class DownloadRegistry:
         versions = self._results.get(result_id)
         return versions[-1] if versions else None
 
-    def extend_sheet(self, sheet_id: str, result_id: str) -> None:
-        """Add a result to a sheet, which holds the ids of the results of several files."""
-        self._sheets.replace(sheet_id, (*(self._sheets.get(sheet_id) or ()), result_id))
+    def extend_batch(self, batch_id: str, result_id: str) -> None:
+        """Add a result to a batch, the ids of the results of several files."""
+        self._batches.replace(batch_id, (*(self._batches.get(batch_id) or ()), result_id))
 
-    def sheet(self, sheet_id: str) -> list[Result] | None:
-        """The results of a sheet as they are now; None if there is no such sheet."""
-        ids = self._sheets.get(sheet_id)
+    def batch(self, batch_id: str) -> list[Result] | None:
+        """The results of a batch as they are now; None if there is no such batch."""
+        ids = self._batches.get(batch_id)
         return None if ids is None else [result for result in map(self.result, ids) if result is not None]
 
     def correct(self, result_id: str, result: Result) -> None:

@@ -90,7 +90,7 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Finding
 
     @app.get("/studio/files/{name}.{form}")
     def files(name: str, form: Literal["csv", "zip"]) -> Response:
-        results = _found(downloads.sheet(name), "These results are gone; run them again.")
+        results = _found(downloads.batch(name), "These results are gone; run them again.")
         media_type = "application/zip" if form == "zip" else "text/csv; charset=utf-8"
         return _saved(exports.results_as(results, form), f"results.{form}", media_type)
 

@@ -11,9 +11,8 @@ import gradio as gr
 
 from engines import Request, RequestError
 from studio import stream
-from studio.components import FILES, MISSING, MediaInput, kind_of
+from studio.components import FILES, MISSING, MediaInput, kind_of, wire_samples
 from studio.file_queue import N_FILES, FileQueue
-from studio.i18n import page_language
 from studio.state import AppState, Sample
 
 
@@ -54,12 +53,10 @@ def wire_panel(
     panel.media.wire()
     job = replace(job, build=_each_file(panel.media, job.build))
 
-    def pick(event: gr.EventData, request: gr.Request) -> dict[gr.Component, Any]:
-        sample = state.sample(event.sample)
-        updates = panel.media.show_sample(sample)
-        return updates | (on_pick(sample, page_language(request)) if on_pick is not None else {})
+    def fill(sample: Sample, language: str) -> dict[gr.Component, Any]:
+        return panel.media.show_sample(sample) | (on_pick(sample, language) if on_pick is not None else {})
 
-    picked = panel.samples.pick(pick, None, panel.inputs, **stream.QUICK)
+    picked = wire_samples(state, panel.samples, fill, panel.inputs)
     triggers = [panel.run.click, *(box.submit for box in submit), picked.success]
     if panel.queries is not None and suggested is not None:
         triggers.append(panel.queries.query(_text_of, None, suggested, **stream.QUICK).success)

@@ -17,7 +17,7 @@ from engines.lab import masked_translation
 from engines.lab.masked_translation import PAIRS, WEIGHT, MaskedRequest, words
 from studio import components, stream, views
 from studio.components import CLIP, PHOTO, MediaInput
-from studio.i18n import label, page_language
+from studio.i18n import label
 from studio.model_routing import BUILT_IN
 from studio.state import AppState, Sample
 from studio.stream import MODEL, PRIVATE, QUICK, UNPROCESSED
@@ -207,15 +207,13 @@ def _wire_words(state: AppState, page: WordMasking) -> None:
             filled = {page.sentence: caption, page.chosen: word_boxes(caption, pair, ())} if caption else {}
             yield {**updates, **filled}
 
-    def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
-        sample = state.sample(event.sample)
-        pair = "en-zh" if page_language(request) == "zh" else "en-de"
+    def fill(sample: Sample, language: str) -> dict[Any, Any]:
+        pair, photo = "en-zh" if language == "zh" else "en-de", page.media.parts[PHOTO]
         sentence, place = EXAMPLES[sample.path.name]
         filled = {page.pair: pair, page.sentence: sentence, page.chosen: word_boxes(sentence, pair, (place,))}
-        photo = page.media.parts[PHOTO]
         return {**filled, photo: components.lend(sample.path, photo)}
 
-    picked = page.samples.pick(pick, None, page.inputs[:4], **QUICK)
+    picked = components.wire_samples(state, page.samples, fill, page.inputs[:4])
     triggers = (page.run.click, page.sentence.submit, picked.success)
     stream.wire_frames(triggers, act_translate, page.inputs, page, page.describe)
     described = [page.result, page.run, page.stop, page.describe, page.sentence, page.chosen]
@@ -235,10 +233,10 @@ def _wire_modalities(state: AppState, page: ModalityMasking) -> None:
 
         return stream.run(state, session, MODALITIES, steps)
 
-    def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
-        sample, clip = state.sample(event.sample), page.media.parts[CLIP]
-        return {clip: components.lend(sample.path, clip), page.question: sample.question(page_language(request))}
+    def fill(sample: Sample, language: str) -> dict[Any, Any]:
+        clip = page.media.parts[CLIP]
+        return {clip: components.lend(sample.path, clip), page.question: sample.question(language)}
 
-    picked = page.samples.pick(pick, None, page.inputs, **QUICK)
+    picked = components.wire_samples(state, page.samples, fill, page.inputs)
     stream.wire_frames((page.run.click, page.question.submit, picked.success), act_ask, page.inputs, page)
     stream.wire_stop(state, MODALITIES, page.stop)

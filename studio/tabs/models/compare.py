@@ -27,9 +27,9 @@ from engines import (
 )
 from studio import components, model_routing, stream, views
 from studio.components import CLIP, PHOTO, SOUND, MediaInput
-from studio.i18n import both, label, page_language, sentence
+from studio.i18n import both, label, sentence
 from studio.model_routing import BUILT_IN
-from studio.state import AppState
+from studio.state import AppState, Sample
 
 TAB = "compare"
 TASKS = ("caption", "transcribe", "translate", "ask")
@@ -185,7 +185,7 @@ def create_ui(state: AppState) -> Compare:
     return Compare(left, right, task, media, samples, words, source, language, run, stop, result)
 
 
-def _samples(state: AppState) -> list[Any]:
+def _samples(state: AppState) -> list[Sample]:
     """The samples of the tasks that can be compared."""
     return [sample for sample in state.samples if set(sample.tabs) & {"caption", "speech", "video"}]
 
@@ -219,13 +219,11 @@ def wire(state: AppState, block: Compare) -> None:
     changed = [*block.media.inputs, block.samples, block.words, block.source, block.language]
     block.task.input(show, [block.task, block.media.kind, block.source, block.language], changed, **stream.QUICK)
 
-    def pick(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
-        sample = state.sample(event.sample)
-        question = sample.question(page_language(request))
-        filled = {block.words: gr.update(value=question)} if question else {}
-        return block.media.show_sample(sample) | filled
+    def fill(sample: Sample, language: str) -> dict[Any, Any]:
+        question = sample.question(language)
+        return block.media.show_sample(sample) | ({block.words: question} if question else {})
 
-    block.samples.pick(pick, None, [*block.media.inputs, block.words], **stream.QUICK)
+    components.wire_samples(state, block.samples, fill, [*block.media.inputs, block.words])
 
 
 # --- as HTML ---------------------------------------------------------------------------------------------------------
