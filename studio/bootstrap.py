@@ -38,6 +38,7 @@ from types import FrameType
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 CONSTRAINTS = ROOT / "constraints.txt"
+CHINESE = ROOT / "assets" / "locales" / "zh.json"
 GB = 1e9
 SPACE_CPU, SPACE_CUDA, SPACE_MORE = 2.5 * GB, 9 * GB, 0.7 * GB  # measured 1.5 GB, 0.4 GB for tests; CUDA by its wheels
 PYTORCH_INDEX = "https://download.pytorch.org/whl"
@@ -48,7 +49,7 @@ class SetupError(Exception):
     """Why there can be no environment: one sentence that says what to do. Its Chinese is "error.<key>" in zh.json."""
 
     def __init__(self, key: str, english: str, /, **values: object) -> None:
-        chinese = json.loads((ROOT / "assets" / "locales" / "zh.json").read_text(encoding="utf-8"))
+        chinese = json.loads(CHINESE.read_text(encoding="utf-8"))
         self.en, self.zh = (text.format(**values) for text in (english, chinese[f"error.{key}"]))
         super().__init__(self.en)
 
