@@ -206,6 +206,7 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
     server.mount("/v1", openai_app(state.host))
     blocks = build(state.host, state=state)
     gradio_fixes.restrict_uploads(blocks)
+    gradio_fixes.shrink_sessions()
     gradio_fixes.explain_errors(blocks, stream.as_user_error)
     gr.mount_gradio_app(
         server,
