@@ -28,6 +28,8 @@ N_EPISODES = 600
 MAX_CLASSES = 100
 MAX_EXAMPLES = 20
 """Examples of a class, one vector each: at most 2,000 pictures of a set."""
+N_DESCENT, WEIGHT_DECAY = 100, 0.01
+"""Steps and L2 penalty of the logistic regression."""
 ROOMY = max(SHOTS) + 1
 """Examples a class of photos by nouns has to have: enough for 5 shots and one to name."""
 
@@ -152,16 +154,16 @@ def _mean_row(accuracies: list[np.floating], note: str) -> Row:
     return Row(mean, len(values), interval=(mean - half, mean + half), note=note)
 
 
-def _regression(support: np.ndarray, queries: np.ndarray, *, n_steps: int = 100, decay: float = 0.01) -> np.ndarray:
+def _regression(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """Classes of queries (q, D) by softmax regression on support (ways, shots, D), by plain gradient descent."""
     n_ways, n_shots, n_dims = support.shape
     centre = support.mean((0, 1))
     x = (support.reshape(-1, n_dims) - centre) * 4.0  # unit vectors lie close; a step of 1 is stable up to here
     target = np.repeat(np.eye(n_ways), n_shots, 0)
     weights = np.zeros((n_dims, n_ways))
-    for _ in range(n_steps):
+    for _ in range(N_DESCENT):
         logits = x @ weights
         probabilities = np.exp(logits - logits.max(1, keepdims=True))
         probabilities /= probabilities.sum(1, keepdims=True)
-        weights -= x.T @ (probabilities - target) / len(x) + decay * weights
+        weights -= x.T @ (probabilities - target) / len(x) + WEIGHT_DECAY * weights
     return np.argmax((queries - centre) @ weights, 1)

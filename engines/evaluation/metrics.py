@@ -159,9 +159,9 @@ def same_answer(written: str, right: str, language: str = "en") -> bool:
     return bare_answer(written, language) == bare_answer(right, language)
 
 
-def holds_answer(written: str, right: str, language: str = "en") -> bool:
-    """Whether the words of an answer stand in a reply, one after the other."""
-    own, wanted = bare_answer(written, language), bare_answer(right, language)
+def holds_answer(written: str, right: str) -> bool:
+    """Whether the words of an English answer stand in a reply, one after the other."""
+    own, wanted = bare_answer(written, "en"), bare_answer(right, "en")
     return any(own[i : i + len(wanted)] == wanted for i in range(len(own) - len(wanted) + 1))
 
 

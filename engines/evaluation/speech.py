@@ -31,8 +31,8 @@ from engines.training.lexicon import LEXICON
 MAX_CLIPS = 300
 """Maximum clips per corpus: half an hour to an hour of sound each."""
 
-N_MADE = 100
-"""Number of synthetic sounds of silence, noise, hum and chords."""
+N_MADE, MADE_S = 100, 5.0
+"""Number and length of synthetic sounds of silence, noise, hum and chords."""
 
 CAPTIONS = "multi30k"
 """The corpus whose sentences are spoken to be translated."""
@@ -89,9 +89,9 @@ def _n_words(harness: Harness, sound: Sound) -> int:
     return len(normalise(harness.transcribe(sound), "en").split())
 
 
-def made_silence(rng: np.random.Generator, n: int, seconds: float = 5.0) -> list[Sound]:
+def made_silence(rng: np.random.Generator, n: int) -> list[Sound]:
     """Sounds without speech: digital silence, white, pink and brown noise, mains hum, chords that come and go."""
-    times_s = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    times_s = np.arange(round(MADE_S * RATE_HZ)) / RATE_HZ
     made = []
     for i in range(n):
         level = 10.0 ** rng.uniform(-3.0, -0.7)

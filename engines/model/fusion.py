@@ -352,8 +352,9 @@ class Translator:
         return self.model.decode(ids, memory, cache, translating=True)
 
 
-def pool_tokens(tokens: Tensor, mask: Tensor, n: int = SOUND_POOL) -> tuple[Tensor, Tensor]:
-    """Means of n real tokens each: (B, T, ...) -> (B, ceil(T / n), ...), with the mask of what holds any."""
+def pool_tokens(tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Means of SOUND_POOL real tokens each: (B, T, ...) -> (B, ceil(T / n), ...), with the mask of what holds any."""
+    n = SOUND_POOL
     pad = -tokens.shape[1] % n
     if pad:
         tokens = F.pad(tokens, (0, 0) * (tokens.dim() - 2) + (0, pad))

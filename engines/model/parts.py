@@ -16,19 +16,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def sinusoids(length: int, width: int, max_timescale: float = 10_000.0) -> Tensor:
+def sinusoids(length: int, width: int) -> Tensor:
     """Fixed positions (length, width): sines then cosines of geometrically growing periods, as in Whisper's encoder."""
-    increment = math.log(max_timescale) / (width // 2 - 1)
-    inverse = torch.exp(-increment * torch.arange(width // 2, dtype=torch.float32))
-    angle = torch.arange(length, dtype=torch.float32)[:, None] * inverse[None, :]
-    return torch.cat([angle.sin(), angle.cos()], dim=1)
+    return _sinusoids_at(torch.arange(length, dtype=torch.float32), width)
 
 
 def time_encoding(times_s: Tensor, width: int) -> Tensor:
     """Seconds (B, T) -> (B, T, width): sinusoids at 0.1 s steps, so that frames and sound share one clock."""
+    return _sinusoids_at(times_s.float() * 10.0, width)
+
+
+def _sinusoids_at(positions: Tensor, width: int) -> Tensor:
     increment = math.log(10_000.0) / (width // 2 - 1)
-    inverse = torch.exp(-increment * torch.arange(width // 2, dtype=torch.float32, device=times_s.device))
-    angle = times_s.float()[..., None] * 10.0 * inverse
+    inverse = torch.exp(-increment * torch.arange(width // 2, dtype=torch.float32, device=positions.device))
+    angle = positions[..., None] * inverse
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
