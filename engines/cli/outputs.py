@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from engines.cli.inputs import Input, named
 from engines.cli.process import WrongUsage
 from engines.errors import RequestError
+from engines.paths import write_whole
 from engines.protocol import Result
 from engines.report import to_json
 
@@ -83,7 +83,7 @@ class Output:
         """Write one result. Raises RequestError where its file cannot be written."""
         if self._folder is not None:
             for form, file in zip(self.formats, self.files(source), strict=True):
-                write_whole(file, self._renders[form](result))
+                write_output(file, self._renders[form](result))
                 self.n_files += 1
         if self._as_json:
             print(_dumped({"file": source.name, **plain(result)}), flush=True)
@@ -119,20 +119,14 @@ def print_json(value: object) -> None:
     print(_dumped(value), flush=True)
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all. Raises RequestError."""
-    part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
+def write_output(file: Path, text: str) -> None:
+    """Write a file for the person who asked for it. Raises RequestError."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
-        part.replace(file)
+        write_whole(file, text.encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise RequestError(
             "cli_unwritable", "{path} cannot be written: {why}.", path=file, why=error.strerror or error
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _dumped(value: object) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from engines.cli.inputs import is_path, named, passed_over
 from engines.cli.models import open_for, routes_of
-from engines.cli.outputs import Meter, plain, print_json, write_whole
+from engines.cli.outputs import Meter, plain, print_json, write_output
 from engines.cli.process import WrongUsage, usage
 from engines.errors import MediaError, RequestError
 from engines.protocol import (
@@ -138,7 +138,7 @@ def search(options: argparse.Namespace) -> int:
     elif options.csv:
         _print_csv(result.hits)
     elif options.html is not None:
-        write_whole(options.html, contact_sheet(result))
+        write_output(options.html, contact_sheet(result))
     else:
         for hit in result.hits:
             print(f"{hit.fit:4.0%}  {hit.kind:6}  {hit.path}{_span(hit)}{_why(hit)}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.evaluation.harness import Harness, Row, Rows
+from engines.paths import write_whole
 
 LIBRARIES = ("torch", "numpy", "av", "pillow", "sentencepiece", "sacrebleu", "transformers")
 
@@ -80,9 +81,7 @@ def _cpu() -> str:
 def write(file: Path, description: dict[str, Any], rows: Rows) -> None:
     """Writes evaluation.json, keys sorted; an interrupted write leaves the old file."""
     content = {"about": description} | {key: row.plain() for key, row in rows.items()}
-    beside = file.with_name(file.name + ".part")
-    beside.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(file)
+    write_whole(file, (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
 def earlier(file: Path | None, harness: Harness) -> tuple[Rows, dict[str, float]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from engines.errors import RequestError
 from engines.hosts.results import TASK_OF, TASKS, unable
+from engines.paths import write_whole
 from engines.protocol import (
     Cancel,
     Host,
@@ -116,12 +117,9 @@ def _route(written: object) -> Route:
 
 
 def write_routes(file: Path, routes: Mapping[str, Route]) -> None:
-    """Keep routes for the next start; the file is there whole or not at all."""
+    """Keep routes for the next start."""
     written = {task: r.model if r == Route(r.model) else asdict(r) for task, r in routes.items()}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(file)
+    write_whole(file, (json.dumps(written, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 class Router:

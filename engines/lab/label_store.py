@@ -11,12 +11,10 @@ import hashlib
 import io
 import json
 import re
-import secrets
 import shutil
 import unicodedata
 import zipfile
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ import numpy as np
 from engines import tensor_files
 from engines.errors import CollectionError, Message, RequestError, UserError
 from engines.lab.fewshot import Example, LabelSet, adapted_head, tidy
-from engines.paths import ASSETS
+from engines.paths import ASSETS, write_whole
 from engines.protocol import KINDS
 
 SUFFIX = ".safetensors"
@@ -82,16 +80,10 @@ class LabelFolder:
         path = self._path(labels.name)
         before = self._copies(path)
         written = _bytes(labels)
-        part = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.part")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(written)
-            part.replace(path)
+            write_whole(path, written)
         except OSError as error:
             raise _unwritable() from error
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
         _drop(before - self._copies(path))
 
     def rename(self, old: str, new: str) -> None:

@@ -41,18 +41,18 @@ def test_the_table_holds_every_command_once_and_its_parser_explains_it(capsys):
 
 
 def test_the_help_needs_neither_torch_nor_a_media_library():
-    heavy = "{'torch', 'av', 'PIL', 'transformers', 'gradio', 'tqdm', 'sentencepiece'}"
-    program = f"""
+    program = """
 import sys
 from engines.cli import main
-try:
-    main(sys.argv[1:])
-except SystemExit:
-    print({heavy} & sys.modules.keys())
+for words in (["--help"], ["--version"], ["transcribe", "--help"]):
+    try:
+        main(words)
+    except SystemExit:
+        pass
+    print({"torch", "av", "PIL", "transformers", "gradio", "tqdm", "sentencepiece"} & sys.modules.keys())
 """
-    for words in (["--help"], ["--version"], ["transcribe", "--help"]):
-        shown = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, cwd=ROOT)
-        assert shown.stdout.endswith("set()\n"), shown.stdout + shown.stderr
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert shown.stdout.splitlines().count("set()") == 3, shown.stdout + shown.stderr
 
 
 def test_the_version_is_that_of_the_package(capsys):

@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ import torch
 from engines.lab import Cancel, ExtractorsRequest, Findings, experiment
 from tests.engines.lab.trials import assert_same, last
 
-QUICK = ExtractorsRequest(modality="text", n_steps=20)
+QUICK = ExtractorsRequest(modality="text", n_steps=10)
 
 
 def test_a_stop_before_the_start_ends_it_at_its_first_step():
@@ -18,11 +19,11 @@ def test_a_stop_before_the_start_ends_it_at_its_first_step():
 
 
 def test_two_runs_at_once_do_not_disturb_each_other():
-    alone = {seed: last(ExtractorsRequest(modality="text", n_steps=20, seed=seed)) for seed in (1, 2)}
+    alone = {seed: last(replace(QUICK, seed=seed)) for seed in (1, 2)}
     beside: dict[int, Findings] = {}
 
     def run(seed: int) -> None:
-        beside[seed] = last(ExtractorsRequest(modality="text", n_steps=20, seed=seed))
+        beside[seed] = last(replace(QUICK, seed=seed))
 
     threads = [threading.Thread(target=run, args=(seed,)) for seed in alone]
     for thread in threads:
