@@ -13,7 +13,7 @@ import pytest
 from engines.cli import main
 from engines.cli.search import terms_of
 from engines.errors import RequestError, UserError
-from engines.index import Collection, Row
+from engines.index import Collection, LanceCollection, Row
 from engines.protocol import (
     Filter,
     Host,
@@ -273,9 +273,6 @@ def test_a_collection_of_an_earlier_version_is_brought_up_to_date(tmp_path, vers
 
 
 def test_a_filter_needs_a_collection_in_a_file():
-    pytest.importorskip("lancedb")
-    from engines.index import LanceCollection
-
     with pytest.raises(RequestError, match="kept by collections in a file only"):
         LanceCollection.search(object(), np.ones(2), kinds=frozenset({"photo"}), k=1, only=Filter(since="2024"))
 
