@@ -8,7 +8,10 @@ evaluation.before.json), those of the Lab from assets/lab/results.json, the size
 configs, hostile files and many users from docs/trust.json and docs/load.json, which `scripts.hostile_files` and
 `scripts.load` write, words in pictures from docs/words.json (`scripts.measure_words`). What a table says in English and
 Chinese stands in tables.json. A document holds a table between `<!-- NAME LANGUAGE -->` and `<!-- end NAME -->`. The
-options of every command are written too (`scripts.tables`).
+options of every command are written too.
+
+A config in known_checkpoints.json holds what differs from transformers' defaults for its architecture, as published
+with the checkpoint; tabs are what the families of `engines.hosts.pretrained` serve. Nothing is fetched.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +31,6 @@ from engines.hosts.pretrained.checkpoint import BYTES, SPARE
 from engines.lab.findings import Table
 from engines.lab.report import markdown
 from engines.paths import ASSETS
-from scripts.known_checkpoints import KNOWN, Known
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ("README.md", "README.zh.md", "docs/*.md", "docs/zh/*.md", "assets/models/builtin/CARD.md")
@@ -92,6 +95,37 @@ def lab(results: Figures, language: str) -> str:
         drawn = (Table(t["key"], tuple(map(column, t["columns"])), tuple(map(tuple, t["rows"]))) for t in tables)
         blocks += [f"**{heading}**\n", *(f"{markdown(table)}\n" for table in drawn)]
     return "\n".join(blocks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A checkpoint on the hub. task: the route to type, "" for all. auto: the class of transformers that is counted."""
+
+    name: str
+    tabs: list[str]
+    model_type: str
+    auto: str
+    licence: str
+    task: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def n_parameters(self) -> int:
+        """Counted on torch's meta device, which takes no memory; shared ones once."""
+        import torch
+        import transformers
+
+        config = transformers.AutoConfig.for_model(self.model_type, **self.config)
+        with torch.device("meta"):
+            model = getattr(transformers, self.auto).from_config(config)
+        return sum(parameter.numel() for parameter in model.parameters())
+
+    @property
+    def line(self) -> str:
+        """What is typed to open it."""
+        return f"--model {self.task}={self.name}" if self.task else f"--model {self.name}"
+
+
+KNOWN = [Known(**row) for row in json.loads((Path(__file__).parent / "known_checkpoints.json").read_text("utf-8"))]
 
 
 def known(language: str, checkpoints: Sequence[Known] = KNOWN) -> str:

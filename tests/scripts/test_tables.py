@@ -9,8 +9,7 @@ import pytest
 from engines.hosts.router import parse_routes
 from scripts import tables
 from scripts.hostile_files import FileTally
-from scripts.known_checkpoints import KNOWN
-from scripts.tables import TEXTS, fill, known, lab, measured, trust, words
+from scripts.tables import KNOWN, TEXTS, fill, known, lab, measured, trust, words
 
 ROWS = {
     "caption.flickr8k.en.bleu4": {"value": 16.04, "n": 600, "unit": ""},
