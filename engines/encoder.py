@@ -78,7 +78,7 @@ class Encoded:
     frames: (F, N, D), None without a picture; a photo is one frame. times_s: of the frames. concepts: (F, C)
     probabilities of each frame, None where the model has none. names: what is probably shown, the likeliest first.
     sound: the track at 5 tokens a second as a stream of one row, None without one. duration_s: of the whole medium.
-    notes: how it was read.
+    notes: how it was read. size: height and width of a photo in pixels.
     """
 
     kind: Seen
@@ -89,6 +89,7 @@ class Encoded:
     names: tuple[Name, ...] = ()
     sound: Stream | None = None
     notes: tuple[Message, ...] = ()
+    size: tuple[int, int] = (0, 0)
 
     @property
     def n_bytes(self) -> int:
@@ -159,7 +160,8 @@ class MediaEncoder:
                 parts = square_parts(pixels)
                 frames, concepts = self.see(parts)
                 times_s = (0.0,) * len(parts)
-                encoded = Encoded("photo", frames=frames, times_s=times_s, concepts=concepts, notes=notes)
+                height, width, _ = pixels.shape
+                encoded = Encoded("photo", 0.0, frames, times_s, concepts, notes=notes, size=(height, width))
                 encoded = self._with_names(encoded)
             case Sound() as sound:
                 encoded = yield from self._with_track(Encoded("sound", sound.duration_s, notes=sound.notes), sound)
@@ -555,18 +557,22 @@ def starts(duration_s: float) -> list[float]:
 
 
 def square_parts(pixels: np.ndarray) -> list[np.ndarray]:
-    """A picture as what the tower, which sees squares, is shown of it: itself, or a panorama in up to four parts.
+    """A picture as what the tower, which sees squares, is shown of it: itself, or a panorama in up to four parts."""
+    return [pixels[rows, columns] for rows, columns in square_regions(*pixels.shape[:2])]
 
-    Parts overlap where they have to; of what is longer still they leave gaps.
-    """
-    height, width, _ = pixels.shape
+
+def square_regions(height: int, width: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of each of these parts. They overlap where they have to; of what is longer still they leave
+    gaps."""
     long, short = max(height, width), min(height, width)
     if long < PANORAMA * short:
-        return [pixels]
+        return [(slice(0, height), slice(0, width))]
     n_parts = min(MAX_PARTS, round(long / short))
     size = min(long, max(short, long // n_parts))
-    begins = np.linspace(0, long - size, n_parts).round().astype(int)
-    return [pixels[:, a : a + size] if width > height else pixels[a : a + size] for a in begins]
+    begins = [int(a) for a in np.linspace(0, long - size, n_parts).round()]
+    if width > height:
+        return [(slice(0, height), slice(a, a + size)) for a in begins]
+    return [(slice(a, a + size), slice(0, width)) for a in begins]
 
 
 def _digest(media: Media) -> str:

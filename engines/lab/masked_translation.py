@@ -158,18 +158,25 @@ def write(encoder: MediaEncoder, request: MaskedRequest) -> Iterator[MaskedResul
 
 
 def parts(tokenizer: Tokenizer, ids: Sequence[int], gains: Sequence[float]) -> tuple[Part, ...]:
-    """Tokens joined to words, in Chinese to characters, with the photo's share: 1 - p_text / p, at least 0."""
-    found: list[tuple[str, float]] = []
-    written, gain = "", 0.0
-    for n, more in enumerate(gains, 1):
-        gain += more
-        text = tokenizer.decode(ids[:n])
+    """Words with the photo's share in each: 1 - p_text / p, at least 0."""
+    return tuple(
+        Part(text, 1.0 - math.exp(-max(0.0, sum(gains[i] for i in places)))) for text, places in joined(tokenizer, ids)
+    )
+
+
+def joined(tokenizer: Tokenizer, ids: Sequence[int]) -> list[tuple[str, list[int]]]:
+    """Tokens joined to words, in Chinese to characters: each with the space before it, and the places of its tokens."""
+    found: list[tuple[str, list[int]]] = []
+    written, places = "", list[int]()
+    for n in range(len(ids)):
+        places.append(n)
+        text = tokenizer.decode(ids[: n + 1])
         new = text[len(written) :]
         if not new or new.endswith("\ufffd"):  # a space, or a part of a character
             continue
         if found and re.match(r"[^\s\u2e80-\uffef]", new):
-            found[-1] = found[-1][0] + new, found[-1][1] + gain
+            found[-1] = found[-1][0] + new, found[-1][1] + places
         else:
-            found.append((new, gain))
-        written, gain = text, 0.0
-    return tuple(Part(text, 1.0 - math.exp(-max(0.0, gain))) for text, gain in found)
+            found.append((new, places))
+        written, places = text, []
+    return found

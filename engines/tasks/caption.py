@@ -17,6 +17,7 @@ import torch
 
 from engines.decoding import DecodeOptions, Hypothesis, generate
 from engines.encoder import Encoded, MediaEncoder
+from engines.model.concepts import Name
 from engines.protocol import CaptionRequest, CaptionResult, Progress
 from engines.tasks import ask, doubt, reading, translate
 from engines.tasks.ask import spelt
@@ -44,11 +45,16 @@ caption without names is good enough. On dev, names given always cost photos of 
 
 @dataclass(frozen=True)
 class Written:
-    """A caption as far as it is written; at its end also what speaks for it. closeness: its cosine to the picture."""
+    """A caption as far as it is written; at its end also what speaks for it. closeness: its cosine to the picture.
+
+    ids: its tokens. names: those that the decoder read beside the picture.
+    """
 
     text: str
     mean_logprob: float = 0.0
     closeness: float = 0.0
+    ids: tuple[int, ...] = ()
+    names: tuple[Name, ...] = ()
 
 
 def stream(encoder: MediaEncoder, request: CaptionRequest) -> Iterator[CaptionResult]:
@@ -111,7 +117,7 @@ def _writing(encoder: MediaEncoder, encoded: Encoded, language: str, nudge: floa
     options = replace(options, favoured=encoder.name_tokens(encoded, language), nudge=nudge)
     prefix = torch.tensor([encoder.tokenizer.prefix(options.task, language)])
     for (hypothesis,) in generate(encoder.model, encoder.model.fuse(streams), prefix, encoder.tokenizer, options):
-        yield Written(_plain(encoder, hypothesis.ids), hypothesis.mean_logprob)
+        yield Written(_plain(encoder, hypothesis.ids), hypothesis.mean_logprob, ids=hypothesis.ids, names=encoded.names)
     if encoded.frames is not None and hypothesis.alternatives:
         yield _closest(encoder, encoded, hypothesis)
 
@@ -124,7 +130,7 @@ def _closest(encoder: MediaEncoder, encoded: Encoded, hypothesis: Hypothesis) ->
         text = _plain(encoder, ids)
         if text:
             closeness = float(encoder.text_vector(text) @ picture)
-            candidates.append(Written(text, mean_logprob, closeness))
+            candidates.append(Written(text, mean_logprob, closeness, ids, encoded.names))
     if not candidates:
         return Written("", hypothesis.mean_logprob)
     return max(candidates, key=lambda written: written.mean_logprob + CLOSENESS * written.closeness)

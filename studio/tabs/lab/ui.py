@@ -1,7 +1,7 @@
 """The Lab: the ideas of multimodal learning as experiments to run, each with its chart, its table and its lesson.
 
-Each experiment has a panel laid out from the fields of its request (`form`). Runs take turns, a second each. Masking,
-"Embeddings" and "Teach it" (`OTHERS`) have panels too, though they are not experiments.
+Each experiment has a panel laid out from the fields of its request (`form`). Runs take turns, a second each.
+"Embeddings", "Attention", Masking and "Teach it" (`OTHERS`) have panels too, though they are not experiments.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from studio.i18n import LANGUAGES, both, label
 from studio.registry import Registry
 from studio.state import AppState
 from studio.stream import Frames
+from studio.tabs.attention import ui as attention
 from studio.tabs.embedding import ui as embedding
 from studio.tabs.lab import drawing, form, links, view, watching
 from studio.tabs.lab.form import FOLDER
@@ -34,7 +35,12 @@ from studio.tabs.teach.logic import TAB as TEACH
 
 TAB = "lab"
 FIRST = "fusion"
-OTHERS: dict[str, ModuleType] = {embedding.TAB: embedding, masking.TAB: masking, TEACH: teach}
+OTHERS: dict[str, ModuleType] = {
+    embedding.TAB: embedding,
+    attention.TAB: attention,
+    masking.TAB: masking,
+    TEACH: teach,
+}
 """Panels that are not experiments: modules with `create_ui(state)` and `wire(state, widgets)`, by name."""
 TRAINING: dict[str, Any] = {"concurrency_id": "lab", "concurrency_limit": 32}
 """Runs take turns in a `FairQueue`, where they are seen and can be stopped; gradio's queue shows nothing. A class of
