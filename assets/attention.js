@@ -41,4 +41,4 @@ new IntersectionObserver(([seen], watching) => {
   if (!seen.isIntersecting) return;
   watching.disconnect();
   if (element.querySelector('.result-card.is-empty')) trigger('begin', {});
-}).observe(element);
+}).observe(element.closest('.split')); // on a phone the result is below what is seen
