@@ -68,8 +68,9 @@ def first_word(result: AttentionResult) -> int:
 def painted(result: AttentionResult) -> dict[str, object]:
     """What the script paints, of each word in each block and, last, in the mean of all blocks.
 
-    lit: how bright each place is, 0 to 255 in base64, the brightest of all that can be chosen being 255 and an even share 0. place:
-    where it is brightest. times: how many times an even share that is. shares: percentages of the photo and each name.
+    lit: how bright each place is, 0 to 255 in base64, the brightest of all that can be chosen being 255 and an even
+    share 0. place: where it is brightest. times: how many times an even share that is. shares: percentages of the photo
+    and each name.
     """
     assert result.places is not None and result.to_names is not None
     places, to_names = _with_mean(result.places), _with_mean(result.to_names)
