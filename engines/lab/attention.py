@@ -157,8 +157,9 @@ def cross_attention(model: FusionModel, ids: Tensor, memory: Memory) -> Tensor:
     import torch
 
     from engines.lab.network import attention_weights, traced
+    from engines.model.parts import DecoderBlock
 
-    layers = [block.memory for block in model.decoder.blocks]
+    layers = [block.memory for block in model.decoder.blocks if isinstance(block, DecoderBlock)]
     with traced(layers) as calls:
         model.hidden(ids, memory)
     return torch.stack([attention_weights(layer, calls[layer][0])[0] for layer in layers])
