@@ -34,7 +34,7 @@ def align(log_probs: np.ndarray, text: str, language: str, token_s: float) -> tu
 
 
 def end_of_text(log_probs: np.ndarray, text: str, language: str) -> int | None:
-    """The token after the last one that says a text, where more may be said after it.
+    """The token after the last one of a text, where more speech may follow it.
 
     log_probs: (T, 257). None for a text that has no letters or that T tokens cannot hold.
     """
@@ -94,7 +94,7 @@ def best_path(
     score = np.full(len(states), -np.inf, np.float32)
     score[:2] = emission[0, :2]
     came_from = np.zeros(emission.shape, np.int8)  # how many states back, 0 to 2
-    said = np.full(n_tokens, -np.inf, np.float32)  # score of having said all by each token, its last class being heard
+    said = np.full(n_tokens, -np.inf, np.float32)  # score of a text that ends at each token, in its last class
     said[0] = score[-2]
     for t in range(1, n_tokens):
         step = np.concatenate(([-np.inf], score[:-1]))
@@ -108,7 +108,7 @@ def best_path(
     else:
         rest = np.concatenate((np.cumsum(log_probs.max(1)[::-1])[::-1][1:], [0.0]))
         total = said + rest
-        end = int(np.flatnonzero(total >= total.max() - 1e-3)[-1])  # its last class may be heard for several tokens
+        end = int(np.flatnonzero(total >= total.max() - 1e-3)[-1])  # its last class may last for several tokens
         state = len(states) - 2
     first, last = np.zeros(n_classes, np.int64), np.full(n_classes, -1)
     for t in range(end, -1, -1):

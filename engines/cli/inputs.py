@@ -1,8 +1,8 @@
 """What a command is given to read: files, folders, glob patterns, and `-` for standard input.
 
 A folder stands for the media files in it and in its folders, hidden ones left out; a file with an unusual ending is
-judged by what it holds, and what is passed over is named. Standard input is either one media
-file or a list of paths: one a line, or with NUL between them (`find -print0`).
+judged by what it holds, and what is passed over is named. Standard input is either one media file or a list of paths,
+one per line or separated by NUL (`find -print0`).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def gathered(words: Sequence[str], suffixes: Collection[str]) -> Iterator[Inputs
 
 
 def is_path(word: str) -> bool:
-    """Whether a word names a file rather than being text: it is there, or it is written like a path."""
+    """Whether a word is a path rather than text: the file exists, or the word looks like a path."""
     separators = tuple(filter(None, (os.sep, os.altsep)))
     written_so = word.startswith(("~", *(f".{sep}" for sep in separators), *separators)) or word[1:3] == ":\\"
     return written_so or (bool(word) and _exists(Path(word)))
@@ -180,7 +180,7 @@ def _standard_input(scratch: Path) -> Iterator[str | Input]:
 
 
 def _separator(head: bytes) -> bytes | None:
-    """What stands between paths; None for media, none of whose formats begins with printable text alone."""
+    """What separates paths in a list; None for a media file, as none of the formats begins with printable text only."""
     first = head.split(b"\0", 1)[0]
     if first != head and first and _exists(Path(os.fsdecode(first))):
         return b"\0"

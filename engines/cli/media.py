@@ -300,7 +300,7 @@ def _vector(result: EmbedResult) -> str:
 
 
 def _doubt(result: CaptionResult | AskResult) -> str:
-    """What is said of a result that is probably wrong: the best guesses, where there are any."""
+    """What is printed beside a result that is probably wrong: its best guesses, if any."""
     if not result.unsure:
         return ""
     return f"  (not sure: {'? '.join(result.guesses)}?)" if result.guesses else "  (not sure)"

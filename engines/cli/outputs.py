@@ -143,7 +143,7 @@ def _dumped(value: object) -> str:
 
 
 class Meter:
-    """Files done, the rate and the time left; of a single file, how far it is.
+    """Files done, the rate and the time left; for a single file, its progress.
 
     total: how many files there are, 0 where nobody knows. Text printed while the bar is shown goes through `aside`.
     """

@@ -43,9 +43,9 @@ def usage() -> Iterator[None]:
 
 
 def open_streams() -> None:
-    """Stand in for standard streams that were closed before the program began (`<&-`), as those of a service may be.
+    """Replace standard streams that were closed before the program began (`<&-`), as a service's may be, by empty ones.
 
-    Otherwise the next file that is opened takes the place of one, and whatever a library prints is written into it.
+    Otherwise the next file opened would get the descriptor of one, and whatever a library prints would go into it.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass

@@ -209,7 +209,7 @@ def _span(hit: Hit) -> str:
 
 
 def _why(hit: Hit) -> str:
-    """Why it is a hit, and the words that are one."""
+    """Why a file is a hit, with the words in it that were found."""
     words = f': "{" ".join(hit.text.split())[:80]}"' if hit.text else ""
     return f"  {', '.join(hit.why)}{words}" if hit.why else ""
 
@@ -319,7 +319,7 @@ _PAGE = """<!doctype html>
 
 
 def contact_sheet(result: SearchResult) -> str:
-    """The page for a search. Pictures are in it, files are linked by their place on this machine."""
+    """The page for a search. Pictures are embedded; files are linked by their paths on this machine."""
     figures = "\n".join(_figure(hit) for hit in result.hits)
     return _PAGE.format(title=f"{len(result.hits)} hits", figures=figures or "<p>(nothing found)</p>")
 

@@ -38,8 +38,8 @@ def names(
 ) -> tuple[Name, ...]:
     """(C,) probabilities of one photo -> its likely names, the likeliest first, at most MAX_NAMES.
 
-    A class at or above `sure` stands for itself. Else the smallest group whose sum is at or above it does; else a class
-    at or above `least`, and else the smallest group whose sum is.
+    Tried in this order: a class with at least `sure`; the smallest group whose sum is at least `sure`; a class with at
+    least `least`; the smallest group whose sum is at least `least`.
     """
     classes = [(float(probabilities[i]), i) for i in np.argsort(-probabilities)[: 2 * MAX_NAMES]]
     found: list[Name] = []
@@ -111,7 +111,7 @@ class NameTable:
         self._of_rows = np.concatenate([self.codes, np.reshape(groups, (n_groups, -1))]) if groups else self.codes
 
     def found(self, vector: np.ndarray) -> np.ndarray | None:
-        """The code (E,) of the concepts that a text's vector names, weighed by how surely; None where it names none."""
+        """The code (E,) of the concepts that a text's vector names, weighted by certainty; None where it names none."""
         cosine = (self.vectors @ vector).max(0)  # (C + G,): the nearest language counts
         best = float(cosine.max())
         sure = 1.0 / (1.0 + np.exp(-(best - NAMED_COSINE) / NAMED_SLOPE))

@@ -485,7 +485,7 @@ class Batcher:
         return [str(source.meta[i].get("label", "speech")) for source, i in self._clip_sounds], self._clip_sounds
 
     def answer(self, size: int, rng: np.random.Generator) -> Batch:
-        """Composed clips with one question each, from a pool of photos that the tower's blocks see once."""
+        """Composed clips with one question each; their photos come from a pool that the tower's blocks process once."""
         return self._clips(size, rng)
 
     def describe(self, size: int, rng: np.random.Generator) -> Batch:

@@ -1,4 +1,4 @@
-"""Everyday words for groups of ImageNet's classes, in four languages: what a photo shows when no one class is sure.
+"""Everyday words, in four languages, for groups of ImageNet's classes: used where no single class is certain.
 
 A class belongs to a group when its accepted English names (`naming/concepts.tsv`) contain the group's English word.
 The German, French and Chinese words are ours (`lexicon.json`).

@@ -254,7 +254,7 @@ def transcribe(model: FusionModel, batch: Batch) -> Record:
 
 
 def ctc(model: FusionModel, batch: Batch) -> Record:
-    """Spell a transcript by CTC only: the linear head wants a higher rate than everything else."""
+    """Spell a transcript by CTC only: the linear head needs a higher learning rate than everything else."""
     return _record(ctc=(1.0, _ctc(model, batch)))
 
 
