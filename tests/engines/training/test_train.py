@@ -315,6 +315,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from accelerate import debug_launcher
 from safetensors.torch import save_file
 
 from engines.model.config import tiny
@@ -325,40 +326,44 @@ from engines.training.recipes import SMOKE
 from engines.training.sources import Sources
 from engines.training.train import Trainer
 
-torch.set_num_threads(1)
 data, run, out = map(Path, sys.argv[1:])
-sources = Sources(feature_cache.open_photos(run), feature_cache.open_sounds(run))
-batcher = Batcher(data, run, sources, tiny(10))
-torch.seed()  # each process begins elsewhere
-recipe = replace(SMOKE, average_every=2)
-trainer = Trainer(FusionModel(tiny(batcher.tokenizer.vocab_size)), recipe, batcher, out)
-process = trainer.accelerator.process_index
-average = trainer._average_processes
 
-def keep(when):
-    save_file(dict(trainer.model.state_dict()), out / f"{process}.{when}.{trainer.step}")
+def train():
+    torch.set_num_threads(1)
+    sources = Sources(feature_cache.open_photos(run), feature_cache.open_sounds(run))
+    batcher = Batcher(data, run, sources, tiny(10))
+    torch.seed()  # each process begins elsewhere
+    recipe = replace(SMOKE, average_every=2)
+    trainer = Trainer(FusionModel(tiny(batcher.tokenizer.vocab_size)), recipe, batcher, out)
+    process = trainer.accelerator.process_index
+    average = trainer._average_processes
 
-def average_and_keep():
-    keep("before")
-    average()
+    def keep(when):
+        save_file(dict(trainer.model.state_dict()), out / f"{process}.{when}.{trainer.step}")
+
+    def average_and_keep():
+        keep("before")
+        average()
+        keep("after")
+
+    trainer._average_processes = average_and_keep
     keep("after")
+    trainer.fit(3)
+    keep("end")
+    print(process, "of", trainer.accelerator.num_processes)
 
-trainer._average_processes = average_and_keep
-keep("after")
-trainer.fit(3)
-keep("end")
-print(process, "of", trainer.accelerator.num_processes)
+debug_launcher(train, num_processes=2)
 """
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork there")
 def test_two_processes_diverge_and_are_averaged(data, run, tmp_path):
     script = tmp_path / "several.py"
     script.write_text(SEVERAL)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     finished = subprocess.run(
-        [*torchrun, str(script), str(data), str(run), str(tmp_path)],
+        [sys.executable, str(script), str(data), str(run), str(tmp_path)],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
