@@ -35,7 +35,7 @@ English, and would cost 1.4 in German and 12 in Chinese, where a name begins wit
 CAPTION = DecodeOptions(task="caption", beam=5, max_new=60)
 ANSWER = DecodeOptions(task="answer", beam=5, max_new=60)
 CLOSENESS = 4.0
-"""Weight of a sentence's cosine to the picture against its mean log-probability: `scripts/calibrate.py`."""
+"""Weight of a sentence's cosine to the picture against its mean log-probability."""
 
 
 SURE_NAME, FITTING = 0.8, 0.6
