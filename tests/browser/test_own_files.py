@@ -1,4 +1,4 @@
-"""Real files of one's own through the host that really reads them (its model is tiny and has learnt nothing)."""
+"""A person's files through the host that really reads them (its model is tiny and has learnt nothing)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Teach it in a browser: labels of one's own from real files, by a model that really looks at them."""
+"""Teach it in a browser: a person's labels from real files, by a model that really looks at them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def give(seen: Visit, n: int, label: str, files: list[Path]) -> None:
 
 
 def count_is(seen: Visit, selector: str, n: int) -> None:
-    """Wait until so many are there."""
+    """Wait until that many are there."""
     seen.page.wait_for_function("([which, n]) => document.querySelectorAll(which).length === n", arg=[selector, n])
 
 

@@ -70,7 +70,7 @@ def test_silence_gives_no_words_when_the_model_hears_no_speech(opened, sound, mo
 @pytest.mark.parametrize(
     ("no_speech", "unsure", "is_speech"),
     [
-        (0.1, 0.0, True),  # hardly understood, and speech all the same
+        (0.1, 0.0, True),  # hardly understood, but speech
         (0.4, 0.0, False),  # the words that Whisper hears in rain
         (0.4, -100.0, True),
         (0.7, -100.0, False),
