@@ -18,7 +18,7 @@ from studio.server import Served, start
 from tests.browser.conftest import WIDE, Visit, visit
 from tests.conftest import SAMPLES, write_sound
 from tests.real_server import serving
-from tests.scripted_server import CHAT, Reply, ScriptedServer, cut_after, events, silent, status
+from tests.scripted_server import CHAT, ScriptedServer, cut_after, silent
 
 pytestmark = pytest.mark.browser
 
@@ -183,19 +183,16 @@ def impatient_page(browser, impatient) -> Iterator[Visit]:
     yield from visit(browser, impatient.url, WIDE)
 
 
-FAULTS: dict[str, tuple[Reply, str]] = {
-    "says nothing": (silent, f"was silent for {SILENT_S:g} seconds; ask again, or give it more time."),
-    "is cut off": (cut_after("Guten"), "broke off in the middle of its answer; ask again."),
-    "fails": (status(500), "failed (HTTP 500); its own log says why."),
-    "talks gibberish": (events("{no json"), "does not answer as an OpenAI-compatible server does; check the address"),
-    "knows another key": (status(401), "refuses the key; set FUSION_STUDIO_API_KEY to one it knows."),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_server_that_fails_is_one_sentence_and_the_studio_goes_on(impatient_page, fault):
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        (silent, f"was silent for {SILENT_S:g} seconds; ask again, or give it more time."),
+        (cut_after("Guten"), "broke off in the middle of its answer; ask again."),
+    ],
+    ids=["says nothing", "is cut off"],
+)
+def test_a_server_that_fails_is_one_sentence_and_the_studio_goes_on(impatient_page, reply, sentence):
     seen = impatient_page
-    reply, sentence = FAULTS[fault]
     with ScriptedServer() as server:
         open_model(seen, server.url, called="tiny", task="caption")
         server.script(CHAT, reply)

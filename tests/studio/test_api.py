@@ -12,7 +12,7 @@ from gradio.state_holder import SessionState
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from engines import IndexRequest, RequestError, SearchRequest
+from engines import RequestError
 from studio import api
 from studio.app import open_state
 from studio.server import start
@@ -85,15 +85,6 @@ def test_a_visitor_is_not_offered_to_index_and_names_no_folder(tmp_path):
     assert "index" not in tasks
     with pytest.raises(RequestError, match="Only the owner"):
         tasks["search"].build(api.parsed(tasks["search"], {"query": "a dog", "folder": "/"}, Path))
-
-
-def test_the_owner_indexes_a_folder_and_searches_it(client, page_host, photo_file):
-    client.predict(str(photo_file.parent), api_name="/index")
-    client.predict(query="a dog", folder=str(photo_file.parent), n_hits=3, api_name="/search")
-    index, search = page_host.requests[-2:]
-    assert isinstance(index, IndexRequest)
-    assert isinstance(search, SearchRequest)
-    assert (index.folder, search.collection, search.k) == (photo_file.parent.resolve(), index.collection, 3)
 
 
 def test_a_session_keeps_no_configuration_of_the_page(served):
@@ -221,11 +212,6 @@ def test_wrong_input_gets_a_sentence_and_no_traceback(served, capfd, path, body)
 def test_the_real_model_hears_no_speech_in_a_tone(real, sound_file):
     result = real.predict(handle_file(sound_file), "", "", api_name="/transcribe")
     assert (result["end"], result["segments"]) == ("empty", [])
-
-
-def test_the_real_model_finds_something_among_the_samples(real):
-    result = real.predict("a dog", None, 4, api_name="/search")
-    assert len(result["hits"]) == 4
 
 
 @pytest.mark.parametrize("name", ["broken.jpg", "broken.mp3", "broken.mp4", "empty.wav"])

@@ -49,10 +49,6 @@ def test_a_tab_is_busy_from_the_start_of_its_run_to_the_end():
     assert not stops.is_busy("me", "speech")
 
 
-def test_stopping_nothing_is_nothing():
-    RunningRequests().stop("me", "speech")
-
-
 def test_a_studio_without_samples_has_none(tmp_path):
     assert read_samples(tmp_path, DownloadRegistry()) == ()
 
