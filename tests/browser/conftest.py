@@ -7,7 +7,9 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import itertools
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from engines import CaptionRequest, CaptionResult, MediaError, Request, Result
 from studio.server import Served, start
 from tests.conftest import tone, write_sound
 from tests.fake_host import FakeHost
@@ -244,6 +247,37 @@ def reading(browser, tiny) -> Iterator[Visit]:
 def pocket(browser, tiny) -> Iterator[Visit]:
     """A phone, Chinese, dark, over the host that really reads files."""
     yield from visit(browser, tiny.url, PHONE)
+
+
+@dataclass(frozen=True)
+class Growing:
+    """A page whose captions grow until `may_end` is set; then those in German fail. ended: one ended or was left."""
+
+    url: str
+    may_end: threading.Event
+    ended: threading.Event
+
+
+@pytest.fixture
+def growing(tmp_path) -> Iterator[Growing]:
+    may_end, ended = threading.Event(), threading.Event()
+
+    def grow(request: Request) -> Iterator[Result]:
+        assert isinstance(request, CaptionRequest)
+        try:
+            for n in itertools.count():
+                yield CaptionResult(request=request, text=f"A dog and {n} more.")
+                if may_end.is_set():
+                    break
+            if request.language == "de":
+                raise MediaError("test", "It broke.")
+            yield CaptionResult(request=request, text="That was all.", end="finished")
+        finally:
+            ended.set()
+
+    with start(FakeHost(delay_s=0.1, scripts={CaptionRequest: grow}), home=tmp_path, devices=("cpu",)) as served:
+        yield Growing(served.url, may_end, ended)
+        may_end.set()
 
 
 @pytest.fixture

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections.abc import Iterator
-
 import pytest
 
-from engines import CaptionRequest, CaptionResult, Request, Result
 from studio import followed
-from studio.server import start
 from tests.browser.conftest import Visit, arrive
-from tests.fake_host import FakeHost
 
 pytestmark = pytest.mark.browser
 WORKING = ("search", "speech", "video", "caption")
@@ -69,27 +62,16 @@ def test_a_stop_keeps_what_is_there_and_the_tab_goes_on(wide, scripted):
     assert "on the beach." in wide.result("caption", "done")
 
 
-def test_a_closed_page_stops_its_work(browser, tmp_path, monkeypatch):
+def test_a_closed_page_stops_its_work(browser, growing, monkeypatch):
     monkeypatch.setattr(followed, "GRACE_S", 1.0)
-    ended = threading.Event()
-
-    def endless(request: Request) -> Iterator[Result]:
-        try:
-            for n in itertools.count():
-                yield CaptionResult(request=request, text=f"A dog and {n} more.")
-        finally:
-            ended.set()
-
-    host = FakeHost(delay_s=0.1, scripts={CaptionRequest: endless})
-    with start(host, home=tmp_path, devices=("cpu",)) as served:
-        page = browser.new_page()
-        arrive(page, served.url)
-        page.locator("#tab-caption-button").click()
-        page.locator("#caption-samples .sample").first.click()
-        page.wait_for_selector("#caption-result .is-busy .sentence")
-        assert not ended.is_set()
-        page.close()
-        assert ended.wait(120)
+    page = browser.new_page()
+    arrive(page, growing.url)
+    page.locator("#tab-caption-button").click()
+    page.locator("#caption-samples .sample").first.click()
+    page.wait_for_selector("#caption-result .is-busy .sentence")
+    assert not growing.ended.is_set()
+    page.close()
+    assert growing.ended.wait(120)
 
 
 def test_the_language_changes_on_the_page_and_nothing_is_lost(wide):

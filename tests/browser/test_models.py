@@ -6,33 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from engines import Cancel, Cancelled, Offer, Progress, RequestError, Settings
 from studio.server import start
 from tests.browser.conftest import PHONE, WIDE, Visit, visit
 from tests.fake_host import FakeHost
+from tests.studio.conftest import FakeCatalogue
 
 pytestmark = pytest.mark.browser
 
 
-def look(name: str, settings: Settings) -> Offer:
-    if name != "a/chat":
-        raise RequestError("test", f"No host is called {name!r}.")
-    return Offer(FakeHost(name="chat", source=name).info, 290_000_000)
-
-
-def open_scripted(name: str, settings: Settings, *, tell=None, cancel: Cancel) -> FakeHost:
-    """ "a/slow" is fetched until it is stopped."""
-    while name == "a/slow":
-        tell(Progress("fetching", 145e6, 290e6, "bytes"))
-        if cancel.is_set:
-            raise Cancelled
-    return FakeHost(name="chat" if name == "a/chat" else "fake", source=name)
-
-
 @pytest.fixture
 def page_of_the_owner(request, browser, tmp_path) -> Iterator[Visit]:
-    """A page whose models come from a script; parametrised by how it is looked at."""
-    with start(FakeHost(), home=tmp_path, devices=("cpu",), opener=open_scripted, looker=look) as served:
+    """A page whose models come from a catalogue; parametrised by how it is looked at."""
+    catalogue = FakeCatalogue()
+    with start(FakeHost(), home=tmp_path, devices=("cpu",), opener=catalogue.open, looker=catalogue.look) as served:
         yield from visit(browser, served.url, request.param)
 
 
@@ -50,18 +36,18 @@ def test_a_model_is_looked_at_loaded_used_and_given_back(page_of_the_owner, tmp_
     visit = page_of_the_owner
     page = visit.page
     visit.open_tab("models")
-    type_name(visit, "a/chat", task="caption")
+    type_name(visit, "a/omni", task="caption")
     page.click("#load-look")
     assert "277 MiB" in visit.result("load", "done")
     page.click("#load-run")
     page.wait_for_selector("#models-who [data-back=caption]")
-    assert "Caption: served by chat from now on." in visit.result("load", "done")
-    assert "a/chat" in (tmp_path / "models.json").read_text(encoding="utf-8")
+    assert "Caption: served by omni from now on." in visit.result("load", "done")
+    assert "a/omni" in (tmp_path / "models.json").read_text(encoding="utf-8")
     visit.open_tab("caption")
     page.wait_for_selector("#caption-subtitle .answers")
-    assert "Described by chat." in page.inner_text("#caption-subtitle")
+    assert "Described by omni." in page.inner_text("#caption-subtitle")
     page.locator("#caption-samples .sample").first.click()
-    assert "CPU · chat" in visit.result("caption", "done")
+    assert "CPU · omni" in visit.result("caption", "done")
     visit.open_tab("models")
     page.click("#models-who [data-back=caption]")
     page.wait_for_selector("#models-who [data-back]", state="detached")
@@ -85,7 +71,7 @@ def test_a_name_that_is_unknown_is_one_sentence_and_a_load_can_be_stopped(page_o
     assert "A model is being loaded" in visit.page.inner_text(".toast-body")
     visit.page.click("#load-stop")
     assert "go on serving" in visit.result("load", "stopped")
-    assert "chat" not in who(visit)
+    assert "omni" not in who(visit)
 
 
 @pytest.mark.parametrize("page_of_the_owner", [PHONE], indirect=True)
@@ -93,16 +79,16 @@ def test_two_models_answer_side_by_side_on_a_phone(page_of_the_owner):
     visit = page_of_the_owner
     page = visit.page
     visit.open_tab("models")
-    type_name(visit, "a/chat", task="ask")
+    type_name(visit, "a/omni", task="ask")
     page.locator("#load-run").tap()
     page.wait_for_selector("#models-who [data-back=ask]")
-    assert "问答：今后由 chat 完成。" in visit.result("load", "done")
+    assert "问答：今后由 omni 完成。" in visit.result("load", "done")
     page.locator("#compare-samples .sample").first.tap()
     page.wait_for_selector("#compare-photo img", state="visible")
     page.locator("#compare-run").tap()
     said = visit.result("compare", "done")
     assert said.count("A dog runs on the beach.") == 2
-    assert "chat" in said and "fake" in said
+    assert "omni" in said and "fake" in said
     assert visit.width() <= 390
     page.locator("#compare-task input[value=translate]").check(force=True)
     page.wait_for_selector("#compare-words", state="visible")

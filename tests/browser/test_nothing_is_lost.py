@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from engines import CaptionRequest, CaptionResult, Request, Result
-from studio.server import Served, start
+from studio.server import start
 from tests.browser.conftest import WIDE, Visit, arrive, visit
 from tests.fake_host import FakeHost
 
@@ -115,23 +111,6 @@ def test_nothing_is_kept_while_the_switch_is_off(browser, tmp_path):
             assert "Nothing is here yet" in seen.page.inner_text("#history-result")
 
 
-@pytest.fixture
-def endless(tmp_path) -> Iterator[tuple[Served, threading.Event]]:
-    """A page whose captions grow until they may end."""
-    may_end = threading.Event()
-
-    def growing(request: Request) -> Iterator[Result]:
-        for n in itertools.count():
-            if may_end.is_set():
-                break
-            yield CaptionResult(request=request, text=f"A dog and {n} more.")
-        yield CaptionResult(request=request, text="That was all.", end="finished")
-
-    with start(FakeHost(delay_s=0.1, scripts={CaptionRequest: growing}), home=tmp_path, devices=("cpu",)) as served:
-        yield served, may_end
-        may_end.set()
-
-
 def _accept_dialogs(page: Page) -> list[str]:
     """Leave the page when it asks; the kinds of dialogs that were seen."""
     seen: list[str] = []
@@ -144,9 +123,8 @@ def _accept_dialogs(page: Page) -> list[str]:
     return seen
 
 
-def test_one_sees_where_work_goes_on_and_a_reload_finds_it(browser, endless):
-    served, may_end = endless
-    for seen in visit(browser, served.url, WIDE):
+def test_one_sees_where_work_goes_on_and_a_reload_finds_it(browser, growing):
+    for seen in visit(browser, growing.url, WIDE):
         page = seen.page
         asked = _accept_dialogs(page)
         seen.open_tab("caption")
@@ -162,15 +140,15 @@ def test_one_sees_where_work_goes_on_and_a_reload_finds_it(browser, endless):
         assert asked == ["beforeunload"]
         page.wait_for_selector("#caption-result .is-busy .sentence")
         assert page.locator("#caption-stop").is_visible() and page.locator("#caption-run").is_disabled()
-        may_end.set()
+        growing.may_end.set()
         assert "That was all." in seen.result("caption", "done")
         page.wait_for_url(re.compile(r"tab=caption&result=\d+"))
         page.wait_for_function("document.title === 'Fusion Studio'")
         assert page.locator("#caption-run").is_enabled()
 
 
-def test_a_run_found_again_can_be_stopped(browser, endless):
-    for seen in visit(browser, endless[0].url, WIDE):
+def test_a_run_found_again_can_be_stopped(browser, growing):
+    for seen in visit(browser, growing.url, WIDE):
         page = seen.page
         _accept_dialogs(page)
         seen.open_tab("caption")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from engines import CaptionRequest, CaptionResult, MediaError, Request, Result
-from studio.server import start
 from tests.browser.conftest import PHONE, WIDE, Visit, visit
-from tests.fake_host import FakeHost
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -37,28 +32,6 @@ passed since."""
 SWITCH = "#foot [role=switch]"
 
 
-MAY_END = threading.Event()
-
-
-@pytest.fixture
-def served(tmp_path) -> Iterator[str]:
-    """A page whose captions grow until they may end; those in German fail."""
-
-    def slow(request: Request) -> Iterator[Result]:
-        assert isinstance(request, CaptionRequest)
-        for n in itertools.count():
-            yield CaptionResult(request=request, text=f"A dog and {n} more.")
-            if MAY_END.is_set():
-                break
-        if request.language == "de":
-            raise MediaError("test", "It broke.")
-        yield CaptionResult(request=request, text="That was all.", end="finished")
-
-    with start(FakeHost(delay_s=0.1, scripts={CaptionRequest: slow}), home=tmp_path, devices=("cpu",)) as served:
-        yield served.url
-        MAY_END.set()
-
-
 def watched(page: Page, allowed: str) -> None:
     page.evaluate(RECORDED, allowed)
 
@@ -67,47 +40,47 @@ def told(page: Page) -> Any:
     return page.evaluate("told")
 
 
-def caption(seen: Visit, *, after_ms: int, unseen: bool, ends: str = "done") -> None:
+def caption(seen: Visit, may_end: threading.Event, *, after_ms: int, unseen: bool, ends: str = "done") -> None:
     """Caption a sample, which takes `after_ms` longer than it does; whether the page is seen then."""
-    MAY_END.clear()
+    may_end.clear()
     seen.page.evaluate(f"() => {{ later = 0; unseen = {str(unseen).lower()}; }}")
     seen.page.locator("#caption-samples .sample").first.click()
     seen.page.wait_for_selector("#tab-caption-button[data-works]")
     seen.page.evaluate(f"later = {after_ms}")
-    MAY_END.set()
+    may_end.set()
     seen.result("caption", ends)
     seen.page.wait_for_selector("#tab-caption-button:not([data-works])")
 
 
-def test_it_asks_at_the_switch_alone_and_tells_of_long_jobs_that_end_unseen(browser, served):
-    for seen in visit(browser, served, WIDE):
+def test_it_asks_at_the_switch_alone_and_tells_of_long_jobs_that_end_unseen(browser, growing):
+    for seen in visit(browser, growing.url, WIDE):
         page = seen.page
         watched(page, "granted")
         seen.open_tab("caption")
-        caption(seen, after_ms=60_000, unseen=True)
+        caption(seen, growing.may_end, after_ms=60_000, unseen=True)
         assert page.evaluate("asked") == 0 and told(page) == []
         page.locator(SWITCH).click()
         page.wait_for_selector(f"{SWITCH}[aria-checked=true]")
-        caption(seen, after_ms=60_000, unseen=False)
-        caption(seen, after_ms=0, unseen=True)
+        caption(seen, growing.may_end, after_ms=60_000, unseen=False)
+        caption(seen, growing.may_end, after_ms=0, unseen=True)
         assert told(page) == [], "the page is seen, or the job was short"
-        caption(seen, after_ms=60_000, unseen=True)
+        caption(seen, growing.may_end, after_ms=60_000, unseen=True)
         assert told(page) == [["Caption · Fusion Studio", "A job has ended; its result is there."]]
         seen.open_tab("lab")
         page.evaluate("last.onclick()")
         page.wait_for_selector("#tab-caption-button[aria-selected=true]")
         page.locator("#caption-language input[value=de]").check(force=True)
-        caption(seen, after_ms=60_000, unseen=True, ends="error")
+        caption(seen, growing.may_end, after_ms=60_000, unseen=True, ends="error")
         assert told(page)[1:] == [["Caption · Fusion Studio", "A job has failed; the page says why."]]
         page.locator(SWITCH).click()
         page.wait_for_selector(f"{SWITCH}[aria-checked=false]")
         page.locator("#caption-language input[value=en]").check(force=True)
-        caption(seen, after_ms=60_000, unseen=True)
+        caption(seen, growing.may_end, after_ms=60_000, unseen=True)
         assert len(told(page)) == 2 and page.evaluate("asked") == 1
 
 
-def test_where_the_browser_refuses_the_switch_stays_off_and_says_what_to_do(browser, served):
-    for seen in visit(browser, served, PHONE):
+def test_where_the_browser_refuses_the_switch_stays_off_and_says_what_to_do(browser, growing):
+    for seen in visit(browser, growing.url, PHONE):
         watched(seen.page, "denied")
         seen.page.locator(SWITCH).tap()
         seen.page.wait_for_selector("[data-notify-problem=denied]", state="visible")
@@ -115,8 +88,8 @@ def test_where_the_browser_refuses_the_switch_stays_off_and_says_what_to_do(brow
         assert seen.page.get_attribute(SWITCH, "aria-checked") == "false"
 
 
-def test_a_page_that_cannot_notify_says_so(browser, served):
-    for seen in visit(browser, served, WIDE):
+def test_a_page_that_cannot_notify_says_so(browser, growing):
+    for seen in visit(browser, growing.url, WIDE):
         seen.page.evaluate("delete window.Notification")
         seen.page.locator(SWITCH).click()
         assert "cannot notify you from this page" in seen.page.inner_text("#foot")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -85,7 +86,8 @@ def upload(path: Path) -> str:
 
 class FakeCatalogue:
     """Where models come from in these tests, in place of the hub: `open` and `look` stand for `open_host` and
-    `describe`. "a/whisper" writes down speech, "a/chat" answers questions, "a/slow" is fetched until it is stopped.
+    `describe`. "a/whisper" writes down speech, "a/chat" answers questions, "a/omni" does everything, "a/slow" is
+    fetched until it is stopped.
 
     `hosts` holds what was opened, `asked` the settings it was opened with.
     """
@@ -93,6 +95,7 @@ class FakeCatalogue:
     ABILITIES: ClassVar = {
         "a/whisper": frozenset({Ability(TranscribeRequest, language) for language in ("en", "de", "fr", "zh")}),
         "a/chat": frozenset({Ability(AskRequest, "en")}),
+        "a/omni": EVERYTHING,
         "builtin": EVERYTHING,
     }
 
@@ -116,6 +119,7 @@ class FakeCatalogue:
         while name == "a/slow":
             if cancel is not None and cancel.is_set:
                 raise Cancelled
+            time.sleep(0.01)
         host = self._host(name)
         self.hosts.append(host)
         self.asked.append(settings)
