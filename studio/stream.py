@@ -42,8 +42,6 @@ UNPROCESSED: dict[str, Any] = {"preprocess": False}
 
 PAUSE_S = 0.08
 """Shortest time between two partial results; the last one is always shown."""
-LOOK_S = 0.05
-"""Seconds between two looks of an API endpoint for its next result."""
 
 TYPED_WAIT_S = 3.0
 """How long a search that a person did not ask for waits for one that was asked for."""
@@ -197,15 +195,10 @@ def with_heartbeat(results: Iterator[Result]) -> Iterator[Result]:
     """Results as they come, the last one again each BEAT_S in which none does: gradio closes a generator at a yield
     only, so that one that waits would never hear that its client has gone."""
     last: Result | None = None
-    given_s = 0.0
-    for result in ahead(results):
-        if result is not None:
-            last = result
-        elif last is None or time.monotonic() - given_s < BEAT_S:
-            time.sleep(LOOK_S)
-            continue
-        given_s = time.monotonic()
-        yield last
+    for result in ahead(results, look_s=BEAT_S):
+        last = last if result is None else result
+        if last is not None:
+            yield last
 
 
 def throttled(results: Iterator[Result]) -> Iterator[Result]:
