@@ -195,8 +195,6 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
     entrance = entrance if entrance is not None else Entrance()
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     routes.add_routes(server, state.downloads, state.runs, state.recorder)
-    if state.recorder.history is not None:
-        routes.add_history(server, state.recorder.history)
     _add_api_page(server, state, entrance, mcp=mcp)
     if mcp:
         from studio import mcp_server

@@ -11,7 +11,8 @@ from typing import Any
 import gradio as gr
 from gradio import processing_utils
 
-from engines import LANGUAGES, RequestError, UserError
+from engines import LANGUAGES, MediaError, RequestError, UserError
+from engines.media import probe
 from engines.paths import ASSETS
 from studio import model_routing, views
 from studio.i18n import both, label, page_language
@@ -287,16 +288,11 @@ def lend(path: Path, component: gr.Component) -> str:
 
 def kind_of(path: Path) -> str:
     """The kind of a file by its content. Raises MediaError."""
-    from engines.media import probe
-
     return probe(path).kind
 
 
 def n_tracks(path: Path) -> int:
     """How many sound tracks a file has; 0 for one that cannot be read (the run reports why)."""
-    from engines import MediaError
-    from engines.media import probe
-
     try:
         return probe(path).n_tracks
     except MediaError:

@@ -28,7 +28,9 @@ Value = TypeVar("Value")
 
 
 def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Findings], recorder: HistoryRecorder) -> None:
-    """Add the routes to the page's server. recorder: keeps corrections too."""
+    """Add the routes to the page's server, those to the history where there is one. recorder: keeps corrections too."""
+    if recorder.history is not None:
+        _add_history(app, recorder.history)
 
     @app.get("/studio/file/{name}")
     def media(name: str) -> FileResponse:
@@ -106,7 +108,7 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Finding
         return _saved(content, exports.run_name(found, form) if content else "", "application/octet-stream")
 
 
-def add_history(app: FastAPI, history: History) -> None:
+def _add_history(app: FastAPI, history: History) -> None:
     """Add the routes to what is kept: the thumbnail of an entry, and all results as one JSON object a line."""
 
     @app.get("/studio/history/{entry_id}/thumb")

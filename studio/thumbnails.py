@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engines import media
 from engines.paths import ASSETS
 
 N_BARS = 72
@@ -23,8 +24,6 @@ def thumbnail(path: Path, *, at_s: float = 0.0) -> tuple[bytes, str]:
 
     Raises MediaError if the file cannot be read.
     """
-    from engines import media
-
     for suffix, kind in ((".jpg", "image/jpeg"), (".svg", "image/svg+xml")):
         ready = READY / f"{path.name}{suffix}"
         if path.parent == READY.with_name("samples") and at_s == 0.0 and ready.is_file():
@@ -59,8 +58,6 @@ def whole_wave(path: Path, duration_s: float) -> bytes:
 
 @lru_cache(maxsize=64)
 def _whole_wave(path: Path, _changed_ns: int, duration_s: float) -> bytes:
-    from engines import media
-
     sound = media.load_sound(path, max_s=MOST_WAVE_S)
     samples, size = np.abs(sound.samples), max(1, round(duration_s * sound.rate_hz) // N_LONG_BARS)
     samples = np.pad(samples, (0, max(0, size * N_LONG_BARS - len(samples))))[: size * N_LONG_BARS]

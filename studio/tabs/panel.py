@@ -43,12 +43,12 @@ def wire_panel(
     *,
     submit: Sequence[gr.Textbox] = (),
     on_pick: Callable[[Sample, str], dict[gr.Component, Any]] | None = None,
-    suggested: gr.Textbox | None = None,
+    suggest: Callable[[str], dict[gr.Component, Any]] | None = None,
 ) -> None:
     """Attach Run, Stop, Enter in the text inputs, and samples that load and run at one click.
 
-    on_pick: (sample, language of the page) → further updates that go with a sample. suggested: the box that a tapped
-    query of the panel fills before it runs.
+    on_pick: (sample, language of the page) → further updates that go with a sample. suggest: the updates for a
+    suggested text of the panel that is tapped, before it runs.
     """
     panel.media.wire()
     job = replace(job, build=_each_file(panel.media, job.build))
@@ -58,15 +58,15 @@ def wire_panel(
 
     picked = wire_samples(state, panel.samples, fill, panel.inputs)
     triggers = [panel.run.click, *(box.submit for box in submit), picked.success]
-    if panel.queries is not None and suggested is not None:
-        triggers.append(panel.queries.query(_text_of, None, suggested, **stream.QUICK).success)
+    if panel.queries is not None and suggest is not None:
+
+        def fill_in(event: gr.EventData) -> dict[gr.Component, Any]:
+            return suggest(str(event.text))
+
+        triggers.append(panel.queries.query(fill_in, None, panel.inputs, **stream.QUICK).success)
     for trigger in triggers:
         stream.wire_run(state, job, trigger, panel.inputs, panel)
     stream.wire_stop(state, panel.tab, panel.stop)
-
-
-def _text_of(event: gr.EventData) -> str:
-    return str(event.text)
 
 
 def _each_file(

@@ -118,4 +118,4 @@ def wire(state: AppState, panel: Panel) -> None:
             changed(None, None, panel.result, js=f"() => {json.dumps(_start())}", **stream.QUICK)
             changed(forget, None, None, **stream.QUICK)
     job = Job(TAB, requests, view, remember)
-    wire_panel(state, panel, job, submit=[question], on_pick=on_pick, suggested=question)
+    wire_panel(state, panel, job, submit=[question], on_pick=on_pick, suggest=lambda text: {question: text})

@@ -140,9 +140,9 @@ def test_a_set_that_is_gone_is_one_sentence(opened, act, to, sentence):
         opened("act", act=act, name="Gone", to=to)
 
 
-def test_what_goes_wrong_is_told_in_the_language_of_the_page():
+def test_what_goes_wrong_is_told_in_the_language_of_the_page(state):
     with pytest.raises(gr.Error, match="重新拖入"), stream.toast(CHINESE):
-        teach.uploaded_files(SimpleNamespace(files=["/etc/passwd"], given=1))
+        teach.uploaded_files(state, SimpleNamespace(files=["/etc/passwd"], given=1))
 
 
 def test_without_samples_there_is_no_example_to_fill_in(state):

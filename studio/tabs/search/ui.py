@@ -73,11 +73,10 @@ class IndexedBy:
 
 @dataclass(frozen=True)
 class Search:
-    """The widgets of the tab. queries: suggested queries; update: updates a collection's index without a search; how:
-    list, map or timeline; files: uploaded ones; folder: which folder of this computer."""
+    """The widgets of the tab. update: updates a collection's index without a search; how: list, map or timeline; files:
+    uploaded ones; folder: which folder of this computer."""
 
     panel: Panel
-    queries: gr.HTML
     update: gr.Button
     how: gr.Radio
     files: gr.HTML
@@ -109,15 +108,15 @@ def create_ui(state: AppState) -> Search:
             how = components.segments("search-how", "ui.map.view", components.choices("ui.map.view.", WAYS), LIST)
             result = components.result_card(TAB, views.wall(state.samples))
     extras = (kinds, n_hits, place, folder.field)
-    panel = Panel(TAB, media, extras, result, run, stop, result, subtitle)
-    return Search(panel, queries, update, how, files, folder)
+    panel = Panel(TAB, media, extras, result, run, stop, result, subtitle, queries)
+    return Search(panel, update, how, files, folder)
 
 
 def wire(state: AppState, page: Search) -> None:
     """Attach the events."""
     panel = page.panel
-    box = panel.media.parts[TEXT]
-    assert isinstance(box, gr.Textbox)
+    box, queries = panel.media.parts[TEXT], panel.queries
+    assert isinstance(box, gr.Textbox) and queries is not None
     *_, place, folder = panel.extras
     indexed, shown_by, how = IndexedBy(), ShownBy(N_SESSIONS), page.how
 
@@ -142,20 +141,14 @@ def wire(state: AppState, page: Search) -> None:
         shown_by.note(session, result)
 
     job = Job(TAB, requests, finish=note)
-    wire_panel(state, panel, job, submit=[box])
+    wire_panel(state, panel, job, submit=[box], suggest=lambda text: panel.media.show(TEXT, text))
     stream.wire_run(state, Job(TAB, refresh, finish=note), page.update.click, (place, folder), panel)
-
-    def choose(event: gr.EventData) -> dict[gr.Component, Any]:
-        return panel.media.show(TEXT, event.text)
-
-    chosen = page.queries.query(choose, None, panel.media.inputs, **stream.QUICK)
-    stream.wire_run(state, job, chosen.success, panel.inputs, panel)
 
     def back() -> tuple[str, str]:
         return views.wall(state.samples), LIST
 
     panel.result.wall(back, None, [panel.result, how], **stream.QUICK)
-    for trigger in (panel.run.click, box.submit, page.queries.query, panel.result.pick, page.update.click):
+    for trigger in (panel.run.click, box.submit, queries.query, panel.result.pick, page.update.click):
         trigger(lambda: LIST, None, how, **stream.QUICK)
 
     def is_ready(session: str, place: str, folder: str | None) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from engines import Cancel, Cancelled, EmbedRequest, Host, Kind, MediaError, Progress, RequestError
 from engines.lab.fewshot import LabelSet, TeachRequest, check_digest, recognise, recognise_file, teach, tidy
 from engines.lab.label_store import slug
+from engines.media import probe
 from studio import stream, views
 from studio.state import AppState
 from studio.stream import Frames
@@ -159,8 +160,6 @@ def open_set(state: AppState, session: str, name: str, lend: Callable[[Path], st
 
 def inspect(state: AppState, path: Path) -> UploadedFile:
     """Find out the kind of a file by its content, and register it."""
-    from engines.media import probe
-
     kind: Kind | None
     try:
         kind = probe(path).kind

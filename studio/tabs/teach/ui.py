@@ -194,8 +194,7 @@ def wire(state: AppState, page: Teach) -> None:
     def act_name(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
         session = stream.session_of(request)
         with stream.toast(request):
-            files, n_lost = uploaded_files(event)
-            frames = recognise_files(state, session, [inspect(state, path) for path in files], n_lost)
+            frames = recognise_files(state, session, *uploaded_files(state, event))
         yield from page.show_frames(frames, state, session, page.halt)
 
     def act_sample(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
@@ -213,22 +212,19 @@ def wire(state: AppState, page: Teach) -> None:
 def _wire_rows(state: AppState, page: Teach) -> None:
     """Rows: adding and removing them, pasting several lines, adding and removing files."""
 
-    def draft_of(request: gr.Request) -> Draft:
-        return state.label_store.draft(stream.session_of(request))
-
     def add(request: gr.Request, *typed: str) -> dict[Any, Any]:
-        draft = draft_of(request)
+        draft = draft_of(state, request)
         draft.show_rows(draft.n_rows + 1)
         return page.show_draft(draft, typed)
 
     def part(request: gr.Request, *typed: str) -> dict[Any, Any]:
         if not any("\n" in (each or "") for each in typed):
             return {page.more: gr.skip()}
-        draft = draft_of(request)
+        draft = draft_of(state, request)
         return page.show_draft(draft, spread_lines(draft, typed))
 
     def fill(request: gr.Request, name: str, *typed: str) -> dict[Any, Any]:
-        language, draft, put = page_language(request), draft_of(request), list(typed)
+        language, draft, put = page_language(request), draft_of(state, request), list(typed)
         free = [n for n in range(MAX_LABELS) if not typed[n] and not draft.row(n)]
         for n, (i, path) in zip(free, enumerate(_examples(state), 1), strict=False):
             draft.add(n, [inspect(state, Path(components.lend(path, page.drop)))])
@@ -246,23 +242,20 @@ def _wire_rows(state: AppState, page: Teach) -> None:
 def _wire_row(state: AppState, page: Teach, n: int) -> None:
     """The n-th row: files are added and taken out, and the row is removed."""
 
-    def draft_of(request: gr.Request) -> Draft:
-        return state.label_store.draft(stream.session_of(request))
-
     def bring(event: gr.EventData, request: gr.Request) -> str:
-        draft = draft_of(request)
+        draft = draft_of(state, request)
         with stream.toast(request):
-            files, n_lost = uploaded_files(event)
-            n_lost += draft.add(n, [inspect(state, path) for path in files])
+            files, n_lost = uploaded_files(state, event)
+            n_lost += draft.add(n, files)
         return view.tiles(draft.row(n), n_lost)
 
     def take(event: gr.EventData, request: gr.Request) -> str:
-        draft = draft_of(request)
+        draft = draft_of(state, request)
         draft.remove_file(n, str(event.out))
         return view.tiles(draft.row(n))
 
     def remove(request: gr.Request, *typed: str) -> dict[Any, Any]:
-        draft = draft_of(request)
+        draft = draft_of(state, request)
         draft.remove_row(n)
         return page.show_draft(draft, [*typed[:n], *typed[n + 1 :]])
 
@@ -318,8 +311,7 @@ def _wire_recorder(state: AppState, page: Teach) -> None:
 
     def act_burst(event: gr.EventData, request: gr.Request, target: str) -> Iterator[dict[Any, Any]]:
         with stream.toast(request):
-            paths, n_lost = uploaded_files(event)
-            files = [inspect(state, path) for path in paths]
+            files, n_lost = uploaded_files(state, event)
         yield from taken(stream.session_of(request), target, files, n_lost)
 
     def taken(session: str, target: str, files: list[UploadedFile], n_lost: int = 0) -> Iterator[dict[Any, Any]]:
@@ -338,7 +330,12 @@ def _wire_recorder(state: AppState, page: Teach) -> None:
     page.burst.bring(act_burst, page.target, seen, **EACH, **SLOW)
 
 
-def uploaded_files(event: gr.EventData) -> tuple[list[Path], int]:
+def uploaded_files(state: AppState, event: gr.EventData) -> tuple[list[UploadedFile], int]:
     """The files of a `bring` event, and how many are missing. Raises RequestError for a forged path."""
-    files = [uploaded(str(path)) for path in event.files]
+    files = [inspect(state, uploaded(str(path))) for path in event.files]
     return files, max(0, int(event.given) - len(files))
+
+
+def draft_of(state: AppState, request: gr.Request) -> Draft:
+    """What the page that asks is working on."""
+    return state.label_store.draft(stream.session_of(request))
