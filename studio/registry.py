@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -80,6 +81,7 @@ class DownloadRegistry:
         self._results = Registry[tuple[Result, ...]](N_RESULTS)
         self._batches = Registry[tuple[str, ...]](N_RESULTS)
         self._labels = Registry[LabelSet](N_RUNS)
+        self._correcting = threading.Lock()
         self.add_file, self.file = self._files.add, self._files.get
         self.add_batch = self._batches.add
         self.add_labels, self.labels = self._labels.add, self._labels.get
@@ -102,15 +104,20 @@ class DownloadRegistry:
         ids = self._batches.get(batch_id)
         return None if ids is None else [result for result in map(self.result, ids) if result is not None]
 
-    def correct(self, result_id: str, result: Result) -> None:
-        """Put a corrected result in the place of one; its last versions are kept."""
-        self._results.replace(result_id, (*(self._results.get(result_id) or ()), result)[-N_VERSIONS:])
+    def correct(self, result_id: str, corrected: Callable[[Result], Result]) -> None:
+        """Put what `corrected` makes of a result in its place; its last versions are kept. Corrections come one after
+        the other, so that none is lost where two are sent at once."""
+        with self._correcting:
+            versions = self._results.get(result_id) or ()
+            if versions and (result := corrected(versions[-1])) != versions[-1]:
+                self._results.replace(result_id, (*versions, result)[-N_VERSIONS:])
 
     def undo(self, result_id: str) -> None:
         """Take back the last correction; nothing happens if there is none."""
-        versions = self._results.get(result_id) or ()
-        if len(versions) > 1:
-            self._results.replace(result_id, versions[:-1])
+        with self._correcting:
+            versions = self._results.get(result_id) or ()
+            if len(versions) > 1:
+                self._results.replace(result_id, versions[:-1])
 
 
 class ChatHistory(Registry[tuple[Path, tuple[AskResult, ...]]]):

@@ -72,11 +72,9 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Finding
             downloads.undo(name)
         else:
             try:
-                corrected = edits.corrected(result, asked)
+                downloads.correct(name, lambda result: edits.corrected(result, asked))
             except UserError as error:
                 raise HTTPException(422, {"en": error.en, "zh": error.zh}) from None
-            if corrected != result:
-                downloads.correct(name, corrected)
         now = downloads.result(name)
         if now is not None and now != result:
             recorder.correct(asked.get("entry"), now)

@@ -1,6 +1,9 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
-from engines import AskRequest, AskResult
+from engines import AskRequest, AskResult, Result
 from studio.registry import ChatHistory, Registry
 
 CLIP = Path("walk.mp4")
@@ -16,6 +19,24 @@ def test_a_file_is_found_under_its_id_only_and_gets_another_id_each_time(downloa
     assert downloads.file(one) == CLIP
     assert downloads.file("walk.mp4") is None and downloads.file("") is None
     assert downloads.result(one) is None
+
+
+def test_two_corrections_that_are_sent_at_once_both_stay(downloads):
+    name, begun, may_end = downloads.add_result(turn(CLIP)), threading.Event(), threading.Event()
+
+    def slowly(result: Result) -> Result:
+        begun.set()
+        assert may_end.wait(60)
+        return replace(result, text=f"{result.text}, black")
+
+    with ThreadPoolExecutor(2) as sent:
+        sent.submit(downloads.correct, name, slowly)
+        assert begun.wait(60)
+        sent.submit(downloads.correct, name, lambda result: replace(result, text=f"{result.text}, white"))
+        may_end.set()
+    assert downloads.result(name).text == "a dog, black, white"
+    downloads.undo(name)
+    assert downloads.result(name).text == "a dog, black"
 
 
 def test_the_oldest_values_are_dropped():
