@@ -51,10 +51,8 @@ def test_a_line_is_corrected_in_place_and_saved_as_corrected(wide):
 def test_the_next_line_is_typed_into_while_the_first_one_is_being_kept(wide):
     transcribed(wide)
     wide.page.locator("#speech-result [data-correct]").click()
-    held: list[Route] = []
-    wide.page.route(
-        "**/studio/edit/**", lambda route: held.append(route)
-    )  # the first one is kept only once the next line is typed
+    held: list[Route] = []  # the first one is kept only once the next line is typed
+    wide.page.route("**/studio/edit/**", lambda route: held.append(route))
     for n, words in enumerate(("One ", "Two ")):
         wide.page.locator("#speech-result .line-text").nth(n).click()
         wide.page.keyboard.press("Control+Home")
