@@ -61,8 +61,8 @@ def test_the_next_line_is_typed_into_while_the_first_one_is_being_kept(wide):
         wide.page.wait_for_timeout(50)
     kept: list[str] = []
     wide.page.on("requestfinished", lambda asked: kept.append(asked.url) if "/studio/edit/" in asked.url else None)
-    wide.page.unroute("**/studio/edit/**")
     held[0].continue_()
+    wide.page.unroute("**/studio/edit/**")
     wide.page.locator("#speech-result [data-find]").click()
     while len(kept) < 2:
         wide.page.wait_for_timeout(50)
