@@ -4,6 +4,7 @@
   const SVG = 'http://www.w3.org/2000/svg';
   const KEPT = 160; // drawings kept of one training, for its slider
   const ROW = 11; // height of a token
+  const BETWEEN = 26; // between parts of a column, for the name
   const STAGE_MS = { slow: 2200, plain: 700 };
   const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
@@ -62,12 +63,26 @@
 
   // --- where everything stands: `along` in reading order, `across` the tokens
 
+  // Parts of all modalities in columns: those that do not read each other stand below each other, bars beside bars.
+  function columnsOf(net, joint, apart) {
+    const columns = [];
+    for (const part of joint) {
+      const column = columns.at(-1);
+      const reads = part.after.some((at) => column?.includes(net.parts[at]));
+      const alike = column && apart(column[0]) === apart(part);
+      if (!column || reads || !alike) columns.push([part]);
+      else column.push(part);
+    }
+    return columns;
+  }
+
   function layout(net, width) {
     const lanes = [...new Set(net.parts.map((part) => part.lane))].filter((lane) => lane !== 'all');
     const rows = Object.fromEntries(lanes.map((lane) => [lane, net.parts.filter((part) => part.lane === lane)]));
     const joint = net.parts.filter((part) => part.lane === 'all');
     const longest = Math.max(...Object.values(rows).map((row) => row.length));
-    const units = longest + joint.reduce((sum, part) => sum + (part.kind === 'bars' ? 2 : 1), 0);
+    let columns = columnsOf(net, joint, (part) => part.kind === 'bars');
+    const units = longest + columns.reduce((sum, [part]) => sum + (part.kind === 'bars' ? 2 : 1), 0);
     const turned = width / units < 44;
     const pitch = turned ? 74 : Math.min(86, width / units);
     const long = turned ? 40 : Math.min(50, 0.62 * pitch);
@@ -75,15 +90,18 @@
     const room = turned ? width / lanes.length - 14 : Infinity; // of a lane, across
     const most = Math.max(...net.parts.filter((part) => part.kind === 'tokens').map((part) => part.size[0]));
     const row = Math.min(ROW, room / most);
+    if (turned) columns = columnsOf(net, joint, (part) => (part.kind === 'tokens' ? '' : part.key)); // too wide for more
     const side = Math.min(long, (room + 4) / 3 - 4); // of a map
+    const sideOf = (part) => (part.lane === 'all' ? Math.min(long, (turned ? width : 260) / part.size[0] - 4) : side);
     const high = (part) => {
       if (part.kind === 'tokens') return part.size[0] * row;
       if (part.kind === 'letters') return part.labels.length * 14;
       if (part.kind === 'bars') return part.bars.length * barRow(part);
-      return part.size[0] * (side + 4) - 4;
+      return part.size[0] * (sideOf(part) + 4) - 4;
     };
+    const tall = (column) => column.reduce((sum, part) => sum + high(part) + BETWEEN, 0);
     const laneHigh = lanes.map((lane) => Math.max(...rows[lane].map(high)) + (turned ? 8 : 34));
-    const total = Math.max(laneHigh.reduce((a, b) => a + b, 0), ...joint.map((part) => high(part) + 34));
+    const total = Math.max(laneHigh.reduce((a, b) => a + b, 0), ...columns.map((column) => tall(column) + 8));
     const wide = turned ? width : total;
     const slack = (wide - laneHigh.reduce((a, b) => a + b, 0)) / lanes.length;
     const places = new Map();
@@ -97,15 +115,21 @@
       });
       start += laneHigh[n] + slack;
     });
-    let unit = longest;
-    joint.forEach((part, i) => {
-      const bars = part.kind === 'bars';
-      places.set(part, { along: unit * pitch, middle: wide / 2, high: high(part), long: bars && !turned ? 2 * pitch - 20 : long });
-      stageOf.set(part, longest + i);
-      unit += bars ? 2 : 1;
+    let along = longest * pitch;
+    columns.forEach((column, i) => {
+      const bars = column[0].kind === 'bars';
+      let top = (wide - tall(column) + BETWEEN) / 2;
+      column.forEach((part, n) => {
+        const middle = turned ? (n + 0.5) * wide / column.length : top + high(part) / 2;
+        const own = ['image', 'maps'].includes(part.kind) ? sideOf(part) : long;
+        places.set(part, { along, middle, high: high(part), side: own, long: bars && !turned ? 2 * pitch - 20 : own });
+        stageOf.set(part, longest + i);
+        top += high(part) + BETWEEN;
+      });
+      along += bars ? (turned ? high(column[0]) + 44 : 2 * pitch) : pitch;
     });
-    const end = turned ? Math.max(...joint.map((part) => places.get(part).along + (part.kind === 'bars' ? high(part) : long))) + 24 : unit * pitch;
-    return { turned, places, stageOf, n_stages: longest + joint.length, size: turned ? [width, end] : [Math.max(width, end), wide + 6] };
+    const end = turned ? along - 20 : along;
+    return { turned, places, stageOf, n_stages: longest + columns.length, size: turned ? [width, end] : [Math.max(width, end), wide + 6] };
   }
 
   class Drawing {
@@ -279,7 +303,7 @@
           const { bar, value, space, left } = images[i];
           const width = Math.max(0, share * space);
           bar.setAttribute('width', width.toFixed(1));
-          bar.classList.toggle('is-right', isShare && i === this.net.label);
+          bar.classList.toggle('is-right', i === part.right);
           value.textContent = isShare ? `${Math.round(100 * share)}%` : share.toFixed(2);
           value.setAttribute('x', left + width + 4);
           value.classList.toggle('is-best', i === best);

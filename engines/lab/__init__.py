@@ -132,13 +132,13 @@ def _alignment() -> Drawn[AlignmentRequest]:
     return alignment
 
 
-def _multitask() -> Experiment[MultitaskRequest]:
+def _multitask() -> Drawn[MultitaskRequest]:
     from engines.lab import multitask
 
     return multitask
 
 
-def _maml() -> Experiment[MamlRequest]:
+def _maml() -> Drawn[MamlRequest]:
     from engines.lab import maml
 
     return maml
@@ -148,8 +148,8 @@ EXPERIMENTS: Mapping[str, Entry[Any]] = {
     "extractors": Entry(ExtractorsRequest, _extractors, _extractors),
     "fusion": Entry(FusionRequest, _fusion, _fusion),
     "alignment": Entry(AlignmentRequest, _alignment, _alignment),
-    "multitask": Entry(MultitaskRequest, _multitask),
-    "maml": Entry(MamlRequest, _maml),
+    "multitask": Entry(MultitaskRequest, _multitask, _multitask),
+    "maml": Entry(MamlRequest, _maml, _maml),
 }
 
 

@@ -85,7 +85,7 @@ class Part:
     "image" (1, h, w) from 0 to 1, "bars" (n, 1) with their `labels`, "letters" (only `labels`). after: keys of the
     parts it reads. shape: of the whole output. source: file and line of its code. links (rows, rows of the parts it
     reads): how much a row takes from each, None where that has no meaning. gradient: root mean square over its weights
-    in the last training step.
+    in the last training step. right: which of the bars is the target, None where there is none.
     """
 
     key: str
@@ -100,6 +100,7 @@ class Part:
     links: np.ndarray | None = None
     labels: tuple[str, ...] = ()
     gradient: float = 0.0
+    right: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

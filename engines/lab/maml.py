@@ -27,11 +27,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from engines.errors import Cancelled
-from engines.lab import trainer
+from engines.lab import network, trainer
 from engines.lab.data.arrays import MAX_FRAMES
 from engines.lab.data.datasets import Dataset, digits
 from engines.lab.data.episodes import PX, ClassPool, Episodes, MetaDataset, from_omniglot, meta_dataset
-from engines.lab.findings import Cell, Chart, Curve, Findings, Picture, Table, Watch
+from engines.lab.findings import Cell, Chart, Curve, Findings, Network, Picture, Table, Watch
 from engines.lab.requests import MamlRequest
 from engines.lab.trainer import Recorder
 from engines.model.fusion import FusionModel, Memory, PoolHead, Stream, StreamModality
@@ -265,8 +265,8 @@ def meta_training(
 def run(
     request: MamlRequest, dataset: Dataset | None, cancel: Cancel, watch: Watch | None = None
 ) -> Iterator[Findings]:
-    """Train one model per method, then adapt each to tasks of unseen classes. Nothing is drawn."""
-    return run_on(meta_dataset(request.material, dataset, request.seed), request, cancel, N_TEST)
+    """Train one model per method, then adapt each to tasks of unseen classes."""
+    return run_on(meta_dataset(request.material, dataset, request.seed), request, cancel, N_TEST, watch)
 
 
 def benchmark(request: MamlRequest, data: Path, cancel: Cancel) -> Iterator[Findings]:
@@ -275,7 +275,9 @@ def benchmark(request: MamlRequest, data: Path, cancel: Cancel) -> Iterator[Find
         yield from run_on(from_omniglot(data), request, cancel, N_BENCHMARK)
 
 
-def run_on(dataset: MetaDataset, request: MamlRequest, cancel: Cancel, n_test: int) -> Iterator[Findings]:
+def run_on(
+    dataset: MetaDataset, request: MamlRequest, cancel: Cancel, n_test: int, watch: Watch | None = None
+) -> Iterator[Findings]:
     """Train and test every method in turn. n_test: tasks to test on."""
     dataset.check(request.n_ways, request.n_shots)
     n_trained = sum(method != "scratch" for method in request.method)
@@ -288,8 +290,11 @@ def run_on(dataset: MetaDataset, request: MamlRequest, cancel: Cancel, n_test: i
             score = functools.partial(validation_accuracy, learner, method, dataset.valid, request, cancel)
             if method != "scratch":
                 parameters, loss = meta_training(learner, method, dataset, request)
+                drawn = (
+                    None if watch is None else functools.partial(draw_network, request, dataset, learner, method, watch)
+                )
                 yield from trainer.train(
-                    recorder, method, parameters, request.n_steps, loss, score, cancel, rate=LEARNING_RATE
+                    recorder, method, parameters, request.n_steps, loss, score, cancel, rate=LEARNING_RATE, draw=drawn
                 )
             yield recorder.findings(stage="measuring", tables=(accuracy_table(found, learners),))
             found[method] = tested(learner, method, dataset, request, cancel, n_test)
@@ -313,6 +318,126 @@ def measure(request: MamlRequest, dataset: Dataset | None, weights: Mapping[str,
     learners = {method: trainer.loaded(build(request, modality), method, weights) for method in request.method}
     found = {m: tested(learner, m, episodes_of, request, Cancel(), N_TEST) for m, learner in learners.items()}
     return tables_of(found, learners)
+
+
+# --- drawing ---------------------------------------------------------------------------------------------------------
+
+
+def networks(request: MamlRequest) -> tuple[str, ...]:
+    """One model per method."""
+    return request.method
+
+
+def draw(
+    request: MamlRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray], name: str, watch: Watch
+) -> Network:
+    """One method's model on a task, trained if there are weights."""
+    episodes_of = meta_dataset(request.material, dataset, request.seed)
+    episodes_of.check(request.n_ways, request.n_shots)
+    learner = trainer.loaded(build(request, episodes_of.train.modality), name, weights)
+    return draw_network(request, episodes_of, learner, name, watch)
+
+
+@torch.no_grad()
+def draw_network(request: MamlRequest, dataset: MetaDataset, learner: Learner, method: str, watch: Watch) -> Network:
+    """How a model takes a validation task: a query through the outer weights, the head after each inner step on the
+    task's examples, and what the query is taken for before them and after.
+
+    watch: the class of the task that the query is of, and which task.
+    """
+    way = watch.label % request.n_ways
+    rng = np.random.default_rng((request.seed + 1, watch.example))
+    task = dataset.valid.episodes(1, request.n_ways, request.n_shots, 1, rng)
+    with network.traced([*network.modules_of(learner.model), learner.embedding_head()]) as calls:
+        learner(task.queries[0, way : way + 1])
+        learner.embed(task.queries[0, way : way + 1])
+    drawing = network.Drawing(calls)
+    last = network.DRAWERS[learner.modality](drawing, learner.model)
+    classes = tuple(str(n + 1) for n in range(request.n_ways))
+    (_draw_prototypes if method == "prototypes" else _draw_steps)(
+        drawing, request, learner, method, task, last, classes, way
+    )
+    return Network(method, way, watch.example, classes, tuple(drawing.parts))
+
+
+def _draw_support(drawing: network.Drawing, request: MamlRequest, task: Episodes) -> str:
+    """The first example of each class."""
+    first = task.support[0].unflatten(0, (request.n_ways, -1))[:, 0]
+    images = np.stack([_pixels(one).mean(-1) if one.dim() == 3 else _pixels(one) for one in first])
+    return drawing.add(
+        "all.support", "examples", "all", images, kind="image", shape=task.support.shape[1:],
+        formula="S = {(xᵢ, yᵢ)}", code=ClassPool.episodes,
+    )  # fmt: skip
+
+
+def _draw_steps(
+    drawing: network.Drawing,
+    request: MamlRequest,
+    learner: Learner,
+    method: str,
+    task: Episodes,
+    last: str,
+    classes: tuple[str, ...],
+    way: int,
+) -> None:
+    """The head of zeros, then after each inner step, and the query's classes with the first and the last."""
+    head = learner.model.event_head
+    assert isinstance(head, PoolHead)
+    vector, logits = network.pool(drawing, head, "all", last, "pooling")
+    rates = request.inner_rate, request.body_rate
+    path = inner_loop(
+        learner, method, task.support, request.n_ways, request.n_inner, *rates, second_order=method == "second_order"
+    )
+    matrix = f"{HEAD}project.weight"
+    before = drawing.add(
+        "all.head0", "outer head", "all", path[0][matrix][0], formula="W₀ = 0", code=build, weights=(head.project,)
+    )
+    step, support = before, _draw_support(drawing, request, task)
+    body = [] if method == "head" else list(learner.body().values())
+    for n, weights in enumerate(path[1:], 1):
+        step = drawing.add(
+            f"all.head{n}", f"step {n}", "all", weights[matrix][0].detach(), after=(step, support),
+            formula="w ← w − α ∂L(w; S) / ∂w", code=inner_loop, weights=body,
+        )  # fmt: skip
+    adapted = task_logits(learner, path[-1], task.queries)[0, way]
+    for key, name, found, weights_of in (("before", "before", logits, before), ("after", "after", adapted, step)):
+        drawing.add(
+            f"all.{key}.classes", name, "all", found.detach().softmax(0)[:, None], after=(vector, weights_of),
+            kind="bars", shape=(request.n_ways,), formula="P(c) = softmax(W v + b)", code=task_logits, labels=classes,
+            right=way,
+        )  # fmt: skip
+
+
+def _draw_prototypes(
+    drawing: network.Drawing,
+    request: MamlRequest,
+    learner: Learner,
+    method: str,
+    task: Episodes,
+    last: str,
+    classes: tuple[str, ...],
+    way: int,
+) -> None:
+    """The embedding of the query, the mean embedding of each class, and the classes by their distance."""
+    head = learner.embedding_head()
+    assert isinstance(head, PoolHead)
+    vector, embedding = network.pool(drawing, head, "all", last, "pooling")
+    query = drawing.add(
+        "all.embedding", "embedding", "all", embedding[None], after=(vector,), formula="f(x) = W v + b",
+        code=Learner.embed, weights=(head.project,),
+    )  # fmt: skip
+    support = _draw_support(drawing, request, task)
+    means = learner.embed(task.support[0]).unflatten(0, (request.n_ways, -1)).mean(1)
+    prototypes = drawing.add(
+        "all.prototypes", "prototypes", "all", means, after=(support,), formula="cₖ = mean of f(x) of class k",
+        code=prototype_logits, weights=(head.project,),
+    )  # fmt: skip
+    found = prototype_logits(learner, task, request.n_ways)[0, way]
+    drawing.add(
+        "all.classes", "classes", "all", found.softmax(0)[:, None], after=(query, prototypes), kind="bars",
+        shape=(request.n_ways,), formula="P(k) = softmax(−|f(x) − cₖ|²)", code=prototype_logits, labels=classes,
+        right=way,
+    )  # fmt: skip
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------

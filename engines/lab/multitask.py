@@ -12,18 +12,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engines.errors import RequestError
-from engines.lab import trainer
+from engines.lab import network, trainer
 from engines.lab.data.datasets import Dataset, DatasetSplit, digits
-from engines.lab.findings import Cell, Findings, Table, Watch
+from engines.lab.findings import Cell, Findings, Network, Table, Watch
 from engines.lab.requests import MultitaskRequest
 from engines.lab.trainer import CHUNK, Examples, Noise, Recorder
-from engines.model.fusion import FusionModel, PoolHead
+from engines.model.fusion import FusionModel, PoolHead, Stream
 from engines.protocol import Cancel
 
 SHARED, ALONE = "together", "alone"
@@ -71,7 +72,11 @@ class SharedTrunk(nn.Module):
         self, split: DatasetSplit, examples: Examples, noise: Noise, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """Logits (B, C) of each task."""
-        memory = self.model.fuse(trainer.streams(self.model, split, examples, noise, rng))
+        return self.logits(trainer.streams(self.model, split, examples, noise, rng))
+
+    def logits(self, streams: Sequence[Stream]) -> dict[str, Tensor]:
+        """The same from what the tower gives."""
+        memory = self.model.fuse(streams)
         return {task: head(memory.tokens, memory.mask) for task, head in self.heads.items()}
 
     def trunk(self) -> list[nn.Parameter]:
@@ -82,7 +87,7 @@ class SharedTrunk(nn.Module):
 def run(
     request: MultitaskRequest, dataset: Dataset | None, cancel: Cancel, watch: Watch | None = None
 ) -> Iterator[Findings]:
-    """Train the multi-task model, then a model for each task, and test all of them alike. Nothing is drawn."""
+    """Train the multi-task model, then a model for each task, and test all of them alike."""
     data = digits() if dataset is None else dataset
     sizes = n_classes(data, request.task)
     train, valid = LabelledSplit.of(data, data.train), LabelledSplit.of(data, data.valid)
@@ -99,7 +104,9 @@ def run(
             return {f"{task}: {SHARED if name == SHARED else ALONE}": value for task, value in found.items()}
 
         loss = _loss(request, train, model)
-        for found in trainer.train(recorder, name, model.parameters(), request.n_steps, loss, score, cancel):
+        drawn = None if watch is None else partial(draw_network, request, data, model, name, watch)
+        steps = trainer.train(recorder, name, model.parameters(), request.n_steps, loss, score, cancel, draw=drawn)
+        for found in steps:
             for pair, cosine in gradient_cosines(request, valid, model, examples[:N_GRADIENT]).items():
                 recorder.point("gradients", " + ".join(pair), found.n_done, cosine, axes=("step", "cosine"))
             yield recorder.findings(stage=name)
@@ -122,6 +129,55 @@ def measure(request: MultitaskRequest, dataset: Dataset | None, weights: Mapping
     untrained = {n: build(request, data, {t: sizes[t] for t in tasks}) for n, tasks in models_of(request).items()}
     models = {name: trainer.loaded(model, name, weights) for name, model in untrained.items()}
     return evaluate(request, data, models)
+
+
+def networks(request: MultitaskRequest) -> tuple[str, ...]:
+    """The model of all tasks, then one for each."""
+    return tuple(models_of(request))
+
+
+def draw(
+    request: MultitaskRequest, dataset: Dataset | None, weights: Mapping[str, np.ndarray], name: str, watch: Watch
+) -> Network:
+    """One model as it reads the watched example, trained if there are weights."""
+    data = digits() if dataset is None else dataset
+    model = build(request, data, n_classes(data, models_of(request)[name]))
+    return draw_network(request, data, trainer.loaded(model, name, weights), name, watch)
+
+
+def draw_network(request: MultitaskRequest, dataset: Dataset, model: SharedTrunk, name: str, watch: Watch) -> Network:
+    """The trunk as it hears the watched digit, and each task's head on what it gives."""
+    labelled = LabelledSplit.of(dataset, dataset.valid)
+    example = network.example_of(dataset.valid, ("sound",), watch)
+
+    def finish(drawing: network.Drawing, last: Sequence[str]) -> None:
+        pooled = {
+            task: network.pool(drawing, head, "all", last[0], "pooling", key=f"all.{task}.pooling")
+            for task, head in model.heads.items()
+            if isinstance(head, PoolHead)
+        }
+        names = labels_of(dataset)
+        for task, (key, logits) in pooled.items():
+            drawing.add(
+                f"all.{task}.classes", task, "all", logits.softmax(0)[:, None], after=(key,), kind="bars",
+                shape=(len(logits),), formula="P(c) = softmax(W v + b)", code=PoolHead, labels=names[task],
+                weights=(model.heads[task],), right=int(labelled.targets_of(task, example)[0]),
+            )  # fmt: skip
+
+    return network.draw(
+        name, model.model, dataset, ("sound",), _noise(request), watch, request.seed, forward=model.logits,
+        finish=finish, heads=model.heads.values(),
+    )  # fmt: skip
+
+
+def labels_of(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    """What the classes of each task are called."""
+    return {
+        "digit": dataset.classes,
+        "parity": ("even", "odd"),
+        "language": dataset.languages,
+        "family": dataset.families,
+    }
 
 
 def models_of(request: MultitaskRequest) -> dict[str, tuple[str, ...]]:

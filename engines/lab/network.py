@@ -139,6 +139,7 @@ class Drawing:
         weights: Sequence[nn.Module | nn.Parameter] = (),
         links: Tensor | np.ndarray | None = None,
         labels: Sequence[str] = (),
+        right: int | None = None,
     ) -> str:
         """Add a part; returns its key. values: (T, D) of tokens, (n, h, w) of maps and images, (n, 1) of bars.
 
@@ -155,7 +156,7 @@ class Drawing:
                 seen = average @ seen @ torch.block_diag(*before).float().numpy().T
         shape = tuple(whole.shape if shape is None else shape)
         about = (key, name, lane, kind, tuple(after), shape, formula, source_of(code), drawn)
-        self.parts.append(Part(*about, links=seen, labels=tuple(labels), gradient=gradient(weights)))
+        self.parts.append(Part(*about, links=seen, labels=tuple(labels), gradient=gradient(weights), right=right))
         return key
 
     def blocks(self, lane: str, blocks: Sequence[nn.Module], last: str, keep: np.ndarray, name: str = "block") -> str:
@@ -379,13 +380,13 @@ def draw_gated_unit(drawing: Drawing, operator: GatedUnit, streams: Sequence[Str
     )  # fmt: skip
 
 
-def pool(drawing: Drawing, head: PoolHead, lane: str, last: str, name: str) -> tuple[str, Tensor]:
+def pool(drawing: Drawing, head: PoolHead, lane: str, last: str, name: str, *, key: str = "") -> tuple[str, Tensor]:
     """A head's learned weights over the tokens, as links to the vector; returns its key and the output (n,)."""
     (tokens, mask), out = drawing.calls[head]
     weight = head.weigh(tokens)[0, :, 0].masked_fill(~mask[0], -1e4).softmax(0)[mask[0]]
     vector = weight @ tokens[0][mask[0]]
     key = drawing.add(
-        f"{lane}.{name}", name, lane, vector[None], after=(last,), links=weight[None],
+        key or f"{lane}.{name}", name, lane, vector[None], after=(last,), links=weight[None],
         formula="v = Σᵢ softmax(w·xᵢ) xᵢ", code=PoolHead, weights=(head.weigh,),
     )  # fmt: skip
     return key, out[0]
@@ -406,15 +407,16 @@ def draw(
     *,
     forward: Callable[[list[Stream]], object] | None = None,
     finish: Callable[[Drawing, Sequence[str]], None] | None = None,
+    heads: Iterable[nn.Module] = (),
 ) -> Network:
     """The forward pass of the watched example of the validation split, with the same noise at each call.
 
     forward: what is computed from the streams; left out, the class logits. finish: adds the parts after the lanes;
-    left out, fusion, pooling and the classes.
+    left out, fusion, pooling and the classes. heads: what else `forward` calls.
     """
     order = [modality for modality in DRAWERS if modality in modalities]
     examples = example_of(dataset.valid, order, watch)
-    with traced(modules_of(model)) as calls:
+    with traced([*modules_of(model), *heads]) as calls:
         streams = trainer.streams(model, dataset.valid, examples, noise, np.random.default_rng(seed))
         if forward is None:
             trainer.class_logits(model, streams)
@@ -430,6 +432,6 @@ def draw(
         drawing.add(
             "all.classes", "classes", "all", logits.softmax(0)[:, None], after=(key,), kind="bars",
             shape=(len(dataset.classes),), formula="P(c) = softmax(W v + b)", code=trainer.class_logits,
-            weights=(model.event_head.project,), labels=dataset.classes,
+            weights=(model.event_head.project,), labels=dataset.classes, right=watch.label,
         )  # fmt: skip
     return Network(name, watch.label, watch.example, dataset.classes, tuple(drawing.parts))

@@ -63,6 +63,7 @@ def _part(part: Part, parts: tuple[Part, ...]) -> dict[str, Any]:
     }
     if part.kind == "bars":
         held["bars"] = [round(float(value), 3) for value in values[:, 0]]
+        held["right"] = part.right
     elif part.kind != "letters":
         held["values"] = _packed(values / top)
     if part.labels:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from engines.lab import (
     Findings,
     FusionRequest,
     LabRequest,
+    MamlRequest,
+    MultitaskRequest,
     Network,
     Part,
     Watch,
@@ -49,6 +52,10 @@ EVERY: list[tuple[LabRequest, str]] = [
     (ExtractorsRequest(modality="sound"), "gru"),
     (ExtractorsRequest(modality="sound"), "cnn"),
     (AlignmentRequest(), "contrastive"),
+    (MultitaskRequest(), "together"),
+    (MultitaskRequest(), "language"),
+    *((MamlRequest(), name) for name in ("second_order", "head", "prototypes")),
+    (MamlRequest(material="digits"), "first_order"),
 ]
 
 
@@ -118,6 +125,44 @@ def test_the_embeddings_of_an_example_end_in_the_cosines_of_every_pair():
     cosines = part(drawn(AlignmentRequest(), "none"), "all.cosine")
     assert cosines.labels == ("written – spoken", "written – word", "spoken – word")
     assert (np.abs(cosines.values) <= 1.0).all()
+
+
+def test_every_task_has_its_bars_and_its_own_right_answer():
+    network = drawn(MultitaskRequest(), "together", Watch(7))
+    bars = {each.name: each for each in network.parts if each.kind == "bars"}
+    assert list(bars) == ["digit", "parity", "language", "family"] and bars["digit"].right == 7
+    assert bars["parity"].labels == ("even", "odd") and bars["parity"].right == 1
+    assert all(each.values.sum() == pytest.approx(1.0, abs=1e-5) for each in bars.values())
+    assert [each.name for each in drawn(MultitaskRequest(), "parity").parts if each.kind == "bars"] == ["parity"]
+
+
+def test_inner_steps_turn_a_head_of_zeros_into_one_that_knows_the_tasks_classes():
+    network = drawn(MamlRequest(n_inner=3), "second_order", Watch(2, 4))
+    heads = [part(network, f"all.head{n}").values for n in range(4)]
+    assert not heads[0].any() and all(not np.array_equal(a, b) for a, b in itertools.pairwise(heads))
+    before, after = part(network, "all.before.classes"), part(network, "all.after.classes")
+    assert before.values == pytest.approx(np.full((5, 1), 0.2)) and before.right == after.right == network.label == 2
+    assert not np.allclose(after.values, before.values, atol=1e-4)
+    again = part(drawn(MamlRequest(n_inner=3), "second_order", Watch(2, 4)), "all.after.classes")
+    np.testing.assert_array_equal(after.values, again.values)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        MultitaskRequest(task=("digit", "parity"), n_steps=N_STEPS),
+        MamlRequest(method=("second_order", "prototypes"), n_steps=10, n_tasks=2),
+    ],
+    ids=name_of,
+)
+def test_watching_a_run_moves_the_drawing_and_changes_nothing(request_):
+    *seen, last = experiment(request_, watch=Watch(3))
+    networks = [found.network for found in seen if found.network is not None]
+    assert len(networks) > 1 and any(
+        not np.array_equal(a.values, b.values) for a, b in zip(networks[0].parts, networks[1].parts, strict=False)
+    )
+    *_, plain = experiment(request_)
+    assert_same(plain, last)
 
 
 def test_the_source_of_a_part_is_where_it_computes():
