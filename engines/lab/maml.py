@@ -324,8 +324,8 @@ def measure(request: MamlRequest, dataset: Dataset | None, weights: Mapping[str,
 
 
 def networks(request: MamlRequest) -> tuple[str, ...]:
-    """One model per method."""
-    return request.method
+    """One model per method; the last one is drawn first."""
+    return request.method[::-1]
 
 
 def draw(

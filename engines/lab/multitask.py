@@ -132,8 +132,8 @@ def measure(request: MultitaskRequest, dataset: Dataset | None, weights: Mapping
 
 
 def networks(request: MultitaskRequest) -> tuple[str, ...]:
-    """The model of all tasks, then one for each."""
-    return tuple(models_of(request))
+    """A model for each task, and last, since it is drawn first, that of all tasks."""
+    return tuple(reversed(models_of(request)))
 
 
 def draw(
