@@ -4,6 +4,11 @@
 
 This takes about half an hour on two cores. VOICES holds the Free Spoken Digit Dataset (fsdd.tar and fsdd.jsonl.gz),
 DATA holds Omniglot (fewshot/).
+
+    python -m scripts.measure_lab --times
+
+says how long each experiment takes as the page starts with it: to the first point of a curve, and to its end. On two
+quiet cores that should be 2 s and 30 s.
 """
 
 from __future__ import annotations
@@ -13,8 +18,9 @@ import gzip
 import json
 import sys
 import tarfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +29,7 @@ import numpy as np
 from engines.archives import decode_sound
 from engines.errors import Message, RequestError, UserError
 from engines.lab import (
+    EXPERIMENTS,
     AlignmentRequest,
     ExtractorsRequest,
     Findings,
@@ -30,6 +37,7 @@ from engines.lab import (
     LabRequest,
     MamlRequest,
     MultitaskRequest,
+    Watch,
     experiment,
     fusion,
     maml,
@@ -63,11 +71,19 @@ LEFT_OUT = ("trust", "size", "gradients")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write the results; returns the exit code."""
     parser = argparse.ArgumentParser(description="Measure the Lab's experiments.")
-    parser.add_argument("results", type=Path, help="the results, as JSON")
+    parser.add_argument("results", type=Path, nargs="?", help="the results, as JSON")
+    parser.add_argument("--times", action="store_true", help="only say how long the page's default runs take")
     parser.add_argument("--voices", type=Path, help="folder of the Free Spoken Digit Dataset, to test fusion on it too")
     parser.add_argument("--omniglot", type=Path, help="folder that holds fewshot/, to meta-learn on Omniglot too")
     parser.add_argument("--only", choices=RUNS, nargs="+", default=RUNS, help="run these and keep the other results")
     options = parser.parse_args(arguments)
+    if options.times:
+        for name, entry in EXPERIMENTS.items():
+            first_s, end_s = times(page_request(entry.request))
+            print(f"{name}: first point after {first_s:.1f} s, end after {end_s:.1f} s", flush=True)
+        return 0
+    if options.results is None:
+        parser.error("name the file of the results, or give --times")
     results = json.loads(options.results.read_text(encoding="utf-8")) if options.results.is_file() else {}
     try:
         results |= measured({title: RUNS[title] for title in options.only}, options.voices, options.omniglot)
@@ -77,6 +93,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ordered = {title: results[title] for title in ORDER if title in results}
     options.results.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0
+
+
+def page_request(kind: type[LabRequest]) -> LabRequest:
+    """The settings that the page starts with."""
+    return kind(**{each.name: each.metadata["first"] for each in fields(kind) if "first" in each.metadata})
+
+
+def times(request: LabRequest) -> tuple[float, float]:
+    """Seconds until a run has a point of a curve, and until its end, its network drawn as on the page."""
+    began_s, first_s = time.monotonic(), 0.0
+    for found in experiment(request, watch=Watch(3)):
+        if not first_s and any(curve.x for chart in found.charts for curve in chart.curves):
+            first_s = time.monotonic() - began_s
+    return first_s, time.monotonic() - began_s
 
 
 def measured(

@@ -11,7 +11,7 @@ from engines.lab.data.arrays import Sounds
 from engines.lab.data.datasets import digits
 from engines.protocol import Cancel
 from scripts import measure_lab
-from scripts.measure_lab import main, measured, real_voices
+from scripts.measure_lab import main, measured, page_request, real_voices, times
 from tests.engines.lab.makers import save_sound, tone
 
 
@@ -21,6 +21,13 @@ def test_several_seeds_become_one_table_with_what_a_step_cost(capsys):
     assert table["columns"] == ("extractor", "accuracy %", "clean %", "parameters", "ms per step")
     assert all(" ± " in str(row[1]) for row in table["rows"])
     assert capsys.readouterr().err.count("seed") == 2
+
+
+def test_a_run_has_its_first_point_before_its_end_and_the_page_starts_with_fewer_steps():
+    first_s, end_s = times(ExtractorsRequest(modality="text", n_steps=10))
+    assert 0.0 < first_s < end_s
+    started = page_request(FusionRequest)
+    assert isinstance(started, FusionRequest) and started.n_steps < FusionRequest().n_steps
 
 
 def test_tables_of_one_example_stay_out():
