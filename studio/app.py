@@ -172,13 +172,6 @@ def _foot(*, shared: bool) -> None:
     components.html("foot", f"<nav>{notify} · {shown}</nav>{problems}")
 
 
-def _add_api_page(server: FastAPI, state: AppState, entrance: Entrance, *, mcp: bool) -> None:
-    @server.get("/api")
-    def api_page(request: Request) -> HTMLResponse:
-        url = str(request.base_url).rstrip("/") + entrance.path
-        return HTMLResponse(api.api_page(api.tasks_of(state), url, mcp=mcp))
-
-
 def _leave(state: AppState) -> Any:
     def leave(request: gr.Request) -> None:
         session = stream.session_of(request)
@@ -195,7 +188,13 @@ def mount(state: AppState, *, lock: Lock | None = None, entrance: Entrance | Non
     entrance = entrance if entrance is not None else Entrance()
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     routes.add_routes(server, state.downloads, state.runs, state.recorder)
-    _add_api_page(server, state, entrance, mcp=mcp)
+    below = entrance.path
+
+    @server.get("/api")
+    def api_page(request: Request) -> HTMLResponse:
+        url = str(request.base_url).rstrip("/") + below
+        return HTMLResponse(api.api_page(api.tasks_of(state), url, mcp=mcp))
+
     if mcp:
         from studio import mcp_server
 

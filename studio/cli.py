@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engines import Router, Settings, UserError
+    from engines import Router, Settings
 
 ABOUT = """\
 Fusion Studio: search, speech, video questions and captions from one small model on your own machine.
@@ -104,20 +104,16 @@ def port_number(text: str) -> int:
     return int(text)
 
 
-def ended_by(error: UserError) -> SystemExit:
-    """The end of a start that cannot go on: a sentence for a person, in two languages."""
-    return SystemExit(f"{error.en}\n{error.zh}")
-
-
 def serve(options: argparse.Namespace) -> None:
     """Serve the page until it is stopped."""
     print("Starting Fusion Studio ...", flush=True)
-    port = free_port(options.host, options.port)  # before the imports, which take seconds
     from engines import Settings, UserError
     from engines.home import data_folder
-    from studio.server import serve as serve_page
 
     try:
+        port = free_port(options.host, options.port)  # before the page is imported, which takes seconds
+        from studio.server import serve as serve_page
+
         settings = Settings(device=options.device)
         host = open_models(options.model, data_folder() / "models.json", settings)
         serve_page(
@@ -133,7 +129,7 @@ def serve(options: argparse.Namespace) -> None:
             settings=settings,
         )
     except UserError as error:
-        raise ended_by(error) from error
+        raise SystemExit(f"{error.en}\n{error.zh}") from error
 
 
 def open_models(names: list[str], kept: Path, settings: Settings) -> Router:
@@ -171,8 +167,8 @@ def open_models(names: list[str], kept: Path, settings: Settings) -> Router:
 
 
 def free_port(host: str, port: int) -> int:
-    """The port asked for, or the next free one, telling so."""
-    from engines import RequestError  # light: neither torch nor gradio comes with it
+    """The port asked for, or the next free one, telling so. Raises RequestError."""
+    from engines import RequestError
 
     for candidate in range(port, min(port + 100, 65536)):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
@@ -182,23 +178,17 @@ def free_port(host: str, port: int) -> int:
                 probe.bind((host, candidate))
             except OSError as error:
                 if error.errno == errno.EACCES and candidate < 1024:
-                    raise ended_by(
-                        RequestError(
-                            "port_reserved",
-                            "Port {port} is reserved by this system; choose one above 1023 with --port.",
-                            port=candidate,
-                        )
+                    raise RequestError(
+                        "port_reserved",
+                        "Port {port} is reserved by this system; choose one above 1023 with --port.",
+                        port=candidate,
                     ) from error
                 if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                    raise ended_by(
-                        RequestError(
-                            "no_such_address", "This machine has no address {name}; start without --host.", name=host
-                        )
+                    raise RequestError(
+                        "no_such_address", "This machine has no address {name}; start without --host.", name=host
                     ) from error
                 continue
         if candidate != port:
             print(f"Port {port} is in use; taking {candidate}.", flush=True)
         return candidate
-    raise ended_by(
-        RequestError("no_free_port", "No port from {port} on is free; choose another with --port.", port=port)
-    )
+    raise RequestError("no_free_port", "No port from {port} on is free; choose another with --port.", port=port)

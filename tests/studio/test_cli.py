@@ -282,13 +282,13 @@ def refuse_to_bind(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
 )
 def test_a_port_that_cannot_be_had_is_one_sentence(code, port, sentence, monkeypatch):
     refuse_to_bind(monkeypatch, code)
-    with pytest.raises(SystemExit, match=sentence):
+    with pytest.raises(RequestError, match=sentence):
         cli.free_port("1.2.3.4", port)
 
 
 def test_a_name_that_is_no_address_is_one_sentence(monkeypatch):
     refuse_to_bind(monkeypatch, socket.EAI_NONAME)
-    with pytest.raises(SystemExit, match="This machine has no address nowhere"):
+    with pytest.raises(RequestError, match="This machine has no address nowhere"):
         cli.free_port("nowhere", 7860)
 
 
