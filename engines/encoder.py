@@ -60,10 +60,8 @@ SPEECH_THRESHOLD = 0.5
 """Probability of the event head from which a sound counts as speech."""
 EVENT_TOKENS = 25
 """The event head judges 5 s at a time, as in training."""
-
 UNCALIBRATED_FIT = (0.670, 8.8)
 """(cosine, slope) for a model without calibration: as strict as the strictest measured direction."""
-
 PANORAMA, MAX_PARTS = 4.0, 4
 """A picture this many times as wide as high is seen in parts, at most MAX_PARTS, since the tower would squeeze it."""
 
@@ -160,9 +158,8 @@ class MediaEncoder:
                 parts = square_parts(pixels)
                 frames, concepts = self.see(parts)
                 times_s = (0.0,) * len(parts)
-                height, width, _ = pixels.shape
-                encoded = Encoded("photo", 0.0, frames, times_s, concepts, notes=notes, size=(height, width))
-                encoded = self._with_names(encoded)
+                size = pixels.shape[0], pixels.shape[1]
+                encoded = self._with_names(Encoded("photo", 0.0, frames, times_s, concepts, notes=notes, size=size))
             case Sound() as sound:
                 encoded = yield from self._with_track(Encoded("sound", sound.duration_s, notes=sound.notes), sound)
             case Clip() as clip:
@@ -562,8 +559,7 @@ def square_parts(pixels: np.ndarray) -> list[np.ndarray]:
 
 
 def square_regions(height: int, width: int) -> list[tuple[slice, slice]]:
-    """Rows and columns of each of these parts. They overlap where they have to; of what is longer still they leave
-    gaps."""
+    """Rows and columns of these parts. They overlap where they have to, and leave gaps of what is longer still."""
     long, short = max(height, width), min(height, width)
     if long < PANORAMA * short:
         return [(slice(0, height), slice(0, width))]
