@@ -144,7 +144,12 @@
 
   addEventListener('fusion-addresses', begin, { once: true });
   addEventListener('popstate', ask);
-  addEventListener('beforeunload', (event) => { if (busyTabs.size) event.preventDefault(); });
+  // Gradio closes its streams at this event, before the person has said whether to leave; who stays goes on seeing the run.
+  addEventListener('beforeunload', (event) => {
+    if (!busyTabs.size) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, { capture: true });
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden && mark === '✓ ') { mark = ''; label(); }
   });

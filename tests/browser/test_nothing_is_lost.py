@@ -147,6 +147,22 @@ def test_one_sees_where_work_goes_on_and_a_reload_finds_it(browser, growing):
         assert page.locator("#caption-run").is_enabled()
 
 
+def test_who_stays_when_asked_whether_to_leave_goes_on_seeing_the_run(browser, growing):
+    for seen in visit(browser, growing.url, WIDE):
+        page = seen.page
+        seen.open_tab("caption")
+        page.locator("#caption-samples .sample").first.click()
+        page.wait_for_function("document.title.startsWith('●')")
+        # the browser's own event, where "stay" is the answer
+        assert page.evaluate("!dispatchEvent(new Event('beforeunload', { cancelable: true }))")
+        said = page.inner_text("#caption-result .sentence")
+        page.wait_for_function(
+            "said => document.querySelector('#caption-result .sentence').innerText !== said", arg=said
+        )
+        growing.may_end.set()
+        assert "That was all." in seen.result("caption", "done")
+
+
 def test_a_run_found_again_can_be_stopped(browser, growing):
     for seen in visit(browser, growing.url, WIDE):
         page = seen.page

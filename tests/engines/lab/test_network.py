@@ -24,6 +24,7 @@ from engines.lab import (
     fusion,
     maml,
     name_of,
+    trainer,
 )
 from engines.lab.data.datasets import digits
 from engines.lab.network import MOST_ROWS, groups, source_of
@@ -157,6 +158,7 @@ def test_inner_steps_turn_a_head_of_zeros_into_one_that_knows_the_tasks_classes(
     ids=name_of,
 )
 def test_watching_a_run_moves_the_drawing_and_changes_nothing(request_, monkeypatch):
+    monkeypatch.setattr(trainer, "DRAWN_EVERY_S", 0.0)
     for name in ("N_TEST", "N_VALID"):
         monkeypatch.setattr(maml, name, 2)
     *seen, last = experiment(request_, watch=Watch(3))
