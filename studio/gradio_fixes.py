@@ -3,7 +3,7 @@
 restrict_uploads  only uploads are taken as media
 shrink_sessions   a session keeps no configuration of the page
 explain_errors    a wrong call gets a sentence
-keep_open         no event is lost while a page's stream closes
+keep_open         no event is lost while a page's stream closes, and no long run among many short ones
 EarlyScript       our script stands before gradio's
 """
 
@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+from gradio import utils
 from gradio.server_messages import ProcessCompletedMessage
 from gradio.state_holder import SessionState
 from starlette.datastructures import MutableHeaders
@@ -118,6 +119,17 @@ def is_wrong_call(error: BaseException) -> bool:
     return not any(file.is_relative_to(root) for file in behind for root in OURS if file != Path(__file__))
 
 
+class Streams(utils.LRUCache[str, Any]):
+    """The unread messages of sessions, of which the least recently used goes first.
+
+    Gradio's drops the oldest of 2,000, also a long run that is still read: two thousand short calls beside it ended it.
+    """
+
+    def __getitem__(self, session: str) -> Any:
+        self.move_to_end(session)
+        return super().__getitem__(session)
+
+
 def keep_open(page: gr.Blocks) -> None:
     """Keep the streams of browsers open between events. Called once, after `page.queue()`.
 
@@ -128,6 +140,7 @@ def keep_open(page: gr.Blocks) -> None:
     know. Calls of the API keep gradio's way: their clients wait for one event each, and end with it.
     """
     queue = page._queue
+    queue.pending_messages_per_session = Streams(queue.pending_messages_per_session.max_size)
     push = queue.push
     last_event: dict[str, float] = {}
     closing: set[str] = set()

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.testclient import TestClient
 
 from studio import gradio_fixes
+from studio.gradio_fixes import Streams
 
 PAGE = {"x-gradio-user": "app"}
 
@@ -99,3 +100,11 @@ def test_our_script_stands_before_anything_else_in_the_page_and_nothing_else_is_
     assert shown.text.index("<script>") < shown.text.index("<title>")
     assert int(shown.headers["content-length"]) == len(shown.content)
     assert client.get("/other").json() == {"text": "<head>"}
+
+
+def test_a_session_that_is_still_read_outlives_newer_ones():
+    streams = Streams(2)
+    streams["long run"] = streams["short one"] = "messages"
+    assert streams["long run"] == "messages"
+    streams["another"] = "messages"
+    assert set(streams) == {"long run", "another"}
