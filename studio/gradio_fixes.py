@@ -120,10 +120,19 @@ def is_wrong_call(error: BaseException) -> bool:
 
 
 class Streams(utils.LRUCache[str, Any]):
-    """The unread messages of sessions, of which the least recently used goes first.
+    """The unread messages of sessions, of which the least recently used goes first. dropped: told which one goes.
 
     Gradio's drops the oldest of 2,000, also a long run that is still read: two thousand short calls beside it ended it.
     """
+
+    def __init__(self, max_size: int, dropped: Callable[[str], object]) -> None:
+        super().__init__(max_size)
+        self._dropped = dropped
+
+    def popitem(self, last: bool = True) -> tuple[str, Any]:
+        session, messages = super().popitem(last)
+        self._dropped(session)
+        return session, messages
 
     def __getitem__(self, session: str) -> Any:
         self.move_to_end(session)
@@ -131,7 +140,8 @@ class Streams(utils.LRUCache[str, Any]):
 
 
 def keep_open(page: gr.Blocks) -> None:
-    """Keep the streams of browsers open between events. Called once, after `page.queue()`.
+    """Keep the streams of browsers open between events, and nothing of a call that has ended. Called once, after
+    `page.queue()`.
 
     Gradio closes a page's stream of results when its last event is done, and the page opens another for its next event.
     An event that is sent while "close_stream" is on its way finds the stream open in the page but closed in the server:
@@ -140,8 +150,12 @@ def keep_open(page: gr.Blocks) -> None:
     know. Calls of the API keep gradio's way: their clients wait for one event each, and end with it.
     """
     queue = page._queue
-    queue.pending_messages_per_session = Streams(queue.pending_messages_per_session.max_size)
-    push = queue.push
+    push, reset = queue.push, queue.reset_iterators
+    events_of = queue.pending_event_ids_session
+    queue.pending_messages_per_session = Streams(
+        queue.pending_messages_per_session.max_size, lambda session: events_of.pop(session, None)
+    )
+    queue.ANALYTICS_MAX_EVENTS = 100  # pandas summarises all that are kept at each event, for a page that is not shown
     last_event: dict[str, float] = {}
     closing: set[str] = set()
     watches: set[asyncio.Task[None]] = set()
@@ -151,7 +165,7 @@ def keep_open(page: gr.Blocks) -> None:
         if session and request.headers.get("x-gradio-user") == "app":
             if session in closing:
                 await asyncio.sleep(CLOSING_S)
-            queue.pending_event_ids_session.setdefault(session, set()).add(OPEN)
+            events_of.setdefault(session, set()).add(OPEN)
             if session not in last_event:
                 watch = asyncio.create_task(close_when_idle(session))
                 watches.add(watch)
@@ -171,9 +185,16 @@ def keep_open(page: gr.Blocks) -> None:
             queue.pending_messages_per_session[session].put_nowait(end)
 
     def runs(session: str) -> bool:
-        return any(event in queue.event_ids_to_events for event in queue.pending_event_ids_session.get(session, ()))
+        return any(event in queue.event_ids_to_events for event in events_of.get(session, ()))
 
-    queue.push = pushed
+    async def ended(event: str) -> None:
+        """Forget the session of a call of the API, which gradio names after its one event and keeps for good."""
+        await reset(event)
+        sessions = page.state_holder
+        sessions.session_data.pop(event, None)
+        sessions.time_last_used.pop(event, None)
+
+    queue.push, queue.reset_iterators = pushed, ended
 
 
 class EarlyScript:

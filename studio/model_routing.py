@@ -27,6 +27,11 @@ def serving(state: AppState, task: str) -> HostInfo:
     return state.host.serving(TASKS[task][0]).info
 
 
+def built_in(state: AppState) -> Host:
+    """The built-in model if it is open, else the default host, which may support the same."""
+    return state.host.opened(BUILT_IN) or state.host.hosts()[0]
+
+
 def supports(info: HostInfo, task: str) -> bool:
     """Whether a model can serve a task, in any language."""
     return info.serves(TASKS[task][0])

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -354,15 +355,30 @@ def draw_network(request: MamlRequest, dataset: MetaDataset, learner: Learner, m
     drawing = network.Drawing(calls)
     last = network.DRAWERS[learner.modality](drawing, learner.model)
     classes = tuple(str(n + 1) for n in range(request.n_ways))
-    (_draw_prototypes if method == "prototypes" else _draw_steps)(
-        drawing, request, learner, method, task, last, classes, way
-    )
+    query = _Query(request, learner, task, last, classes, way)
+    if method == "prototypes":
+        _draw_prototypes(drawing, query)
+    else:
+        _draw_steps(drawing, query, method)
     return Network(method, way, watch.example, classes, tuple(drawing.parts))
 
 
-def _draw_support(drawing: network.Drawing, request: MamlRequest, task: Episodes) -> str:
+@dataclass(frozen=True)
+class _Query:
+    """An input of a validation task. last: the drawn part that the heads read; way: which of its classes it is of."""
+
+    request: MamlRequest
+    learner: Learner
+    task: Episodes
+    last: str
+    classes: tuple[str, ...]
+    way: int
+
+
+def _draw_support(drawing: network.Drawing, query: _Query) -> str:
     """The first example of each class."""
-    first = task.support[0].unflatten(0, (request.n_ways, -1))[:, 0]
+    task = query.task
+    first = task.support[0].unflatten(0, (query.request.n_ways, -1))[:, 0]
     images = np.stack([_pixels(one).mean(-1) if one.dim() == 3 else _pixels(one) for one in first])
     return drawing.add(
         "all.support", "examples", "all", images, kind="image", shape=task.support.shape[1:],
@@ -370,20 +386,12 @@ def _draw_support(drawing: network.Drawing, request: MamlRequest, task: Episodes
     )  # fmt: skip
 
 
-def _draw_steps(
-    drawing: network.Drawing,
-    request: MamlRequest,
-    learner: Learner,
-    method: str,
-    task: Episodes,
-    last: str,
-    classes: tuple[str, ...],
-    way: int,
-) -> None:
+def _draw_steps(drawing: network.Drawing, query: _Query, method: str) -> None:
     """The head of zeros, then after each inner step, and the query's classes with the first and the last."""
+    request, learner, task = query.request, query.learner, query.task
     head = learner.model.event_head
     assert isinstance(head, PoolHead)
-    vector, logits = network.pool(drawing, head, "all", last, "pooling")
+    vector, logits = network.pool(drawing, head, "all", query.last, "pooling")
     rates = request.inner_rate, request.body_rate
     path = inner_loop(
         learner, method, task.support, request.n_ways, request.n_inner, *rates, second_order=method == "second_order"
@@ -392,51 +400,43 @@ def _draw_steps(
     before = drawing.add(
         "all.head0", "outer head", "all", path[0][matrix][0], formula="W₀ = 0", code=build, weights=(head.project,)
     )
-    step, support = before, _draw_support(drawing, request, task)
+    step, support = before, _draw_support(drawing, query)
     body = [] if method == "head" else list(learner.body().values())
     for n, weights in enumerate(path[1:], 1):
         step = drawing.add(
             f"all.head{n}", f"step {n}", "all", weights[matrix][0].detach(), after=(step, support),
             formula="w ← w − α ∂L(w; S) / ∂w", code=inner_loop, weights=body,
         )  # fmt: skip
-    adapted = task_logits(learner, path[-1], task.queries)[0, way]
+    adapted = task_logits(learner, path[-1], task.queries)[0, query.way]
     for key, name, found, weights_of in (("before", "before", logits, before), ("after", "after", adapted, step)):
         drawing.add(
             f"all.{key}.classes", name, "all", found.detach().softmax(0)[:, None], after=(vector, weights_of),
-            kind="bars", shape=(request.n_ways,), formula="P(c) = softmax(W v + b)", code=task_logits, labels=classes,
-            right=way,
+            kind="bars", shape=(request.n_ways,), formula="P(c) = softmax(W v + b)", code=task_logits,
+            labels=query.classes, right=query.way,
         )  # fmt: skip
 
 
-def _draw_prototypes(
-    drawing: network.Drawing,
-    request: MamlRequest,
-    learner: Learner,
-    method: str,
-    task: Episodes,
-    last: str,
-    classes: tuple[str, ...],
-    way: int,
-) -> None:
+def _draw_prototypes(drawing: network.Drawing, query: _Query) -> None:
     """The embedding of the query, the mean embedding of each class, and the classes by their distance."""
+    request, learner, task = query.request, query.learner, query.task
     head = learner.embedding_head()
     assert isinstance(head, PoolHead)
-    vector, embedding = network.pool(drawing, head, "all", last, "pooling")
-    query = drawing.add(
+    vector, embedding = network.pool(drawing, head, "all", query.last, "pooling")
+    embedded = drawing.add(
         "all.embedding", "embedding", "all", embedding[None], after=(vector,), formula="f(x) = W v + b",
         code=Learner.embed, weights=(head.project,),
     )  # fmt: skip
-    support = _draw_support(drawing, request, task)
+    support = _draw_support(drawing, query)
     means = learner.embed(task.support[0]).unflatten(0, (request.n_ways, -1)).mean(1)
     prototypes = drawing.add(
         "all.prototypes", "prototypes", "all", means, after=(support,), formula="cₖ = mean of f(x) of class k",
         code=prototype_logits, weights=(head.project,),
     )  # fmt: skip
-    found = prototype_logits(learner, task, request.n_ways)[0, way]
+    found = prototype_logits(learner, task, request.n_ways)[0, query.way]
     drawing.add(
-        "all.classes", "classes", "all", found.softmax(0)[:, None], after=(query, prototypes), kind="bars",
-        shape=(request.n_ways,), formula="P(k) = softmax(−|f(x) − cₖ|²)", code=prototype_logits, labels=classes,
-        right=way,
+        "all.classes", "classes", "all", found.softmax(0)[:, None], after=(embedded, prototypes), kind="bars",
+        shape=(request.n_ways,), formula="P(k) = softmax(−|f(x) − cₖ|²)", code=prototype_logits, labels=query.classes,
+        right=query.way,
     )  # fmt: skip
 
 

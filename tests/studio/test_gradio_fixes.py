@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import gradio as gr
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -103,8 +104,22 @@ def test_our_script_stands_before_anything_else_in_the_page_and_nothing_else_is_
 
 
 def test_a_session_that_is_still_read_outlives_newer_ones():
-    streams = Streams(2)
+    dropped: list[str] = []
+    streams = Streams(2, dropped.append)
     streams["long run"] = streams["short one"] = "messages"
     assert streams["long run"] == "messages"
     streams["another"] = "messages"
-    assert set(streams) == {"long run", "another"}
+    assert set(streams) == {"long run", "another"} and dropped == ["short one"]
+
+
+def test_a_call_of_the_api_that_has_ended_leaves_no_session():
+    def louder(text: str) -> str:
+        return text.upper()
+
+    with gr.Blocks() as page:
+        gr.api(louder)
+    gradio_fixes.keep_open(page.queue())
+    with TestClient(gr.mount_gradio_app(FastAPI(), page, path="/")) as client:
+        event = client.post("/gradio_api/call/louder", json={"data": ["a dog"]}).json()["event_id"]
+        assert "A DOG" in client.get(f"/gradio_api/call/louder/{event}").text
+    assert not page.state_holder.session_data

@@ -16,10 +16,10 @@ from engines.lab.attention import AttentionRequest
 from studio import components, stream, views
 from studio.components import PHOTO, MediaInput
 from studio.i18n import page_language
+from studio.model_routing import built_in
 from studio.state import AppState, Sample
 from studio.stream import QUICK
 from studio.tabs.attention import view
-from studio.tabs.masking.ui import builtin
 
 TAB = "attention"
 SAMPLES = ("dog.jpg", "horses.jpg", "cat.jpg", "cow.jpg", "astronaut.jpg")
@@ -69,7 +69,7 @@ def offered_samples(state: AppState) -> list[Sample]:
 
 def frames_of(state: AppState, asked: AttentionRequest, cancel: Cancel) -> stream.Frames:
     """The caption as it is written, then what its words looked at."""
-    host = builtin(state)
+    host = built_in(state)
     results: Iterator[Any] = stream.throttled(attention.stream(host, asked, cancel))
     for result in results:
         if result.end != "finished":
@@ -105,17 +105,16 @@ def wire(state: AppState, page: Attention) -> None:
 
         return stream.run(state, session, TAB, steps)
 
-    def pick(event: gr.EventData) -> dict[Any, Any]:
-        return {photo: components.lend(state.sample(event.sample).path, photo)}
-
     def begin(request: gr.Request) -> dict[Any, Any]:
         """Show the first sample, in the page's language, where the built-in model is there to look at it."""
         samples = offered_samples(state)
-        if not samples or not attention.is_served(builtin(state)):
-            return {}
+        if not samples or not attention.is_served(built_in(state)):
+            return gr.skip()
         return {photo: components.lend(samples[0].path, photo), page.language: page_language(request)}
 
-    picked = page.samples.pick(pick, None, photo, **QUICK)
+    picked = components.wire_samples(
+        state, page.samples, lambda sample, _: {photo: components.lend(sample.path, photo)}, [photo]
+    )
     begun = page.result.begin(begin, None, page.inputs, **QUICK)
     stream.wire_frames([begun.success], act_first, page.inputs, page)
     stream.wire_frames((page.run.click, picked.success), act_look, page.inputs, page)

@@ -317,7 +317,7 @@ def _wire_links(lab: Lab) -> None:
             asked = links.read(event._data)
         name = str(event._data.get(links.EXPERIMENT)) if asked is None else name_of(asked)
         if name not in lab.frames:
-            return {}
+            return gr.skip()
         filled = {} if asked is None else lab.panels[name].fill(asked)
         where = None if asked is None else lab.panels[name].parts.get(WHERE)
         material = getattr(asked, form.MATERIAL, None)
@@ -359,15 +359,15 @@ def _wire_panel(state: AppState, turns: FairQueue, lab: Lab, panel: Panel, watch
         try:
             watch = Watch(max(0, int(event.label)), max(0, int(event.example)))
         except (TypeError, ValueError):
-            return {}
+            return gr.skip()
         if run is not None and not run.is_over:
             run.watch.label, run.watch.example = watch.label, watch.example
-            return {}
+            return gr.skip()
         try:
             request, folder = panel.asked(values)
             return {panel.network: watching.draw(request, folder, watch, str(event.model), run)}
         except UserError:  # reported when the experiment is run
-            return {}
+            return gr.skip()
 
     def copier(what: str) -> Callable[..., str]:
         def copy_settings(request: gr.Request, *values: Any) -> str:

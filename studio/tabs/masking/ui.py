@@ -12,13 +12,13 @@ from typing import Any
 
 import gradio as gr
 
-from engines import AskRequest, Cancel, CaptionRequest, Host, Result
+from engines import AskRequest, Cancel, CaptionRequest, Result
 from engines.lab import masked_translation
 from engines.lab.masked_translation import PAIRS, WEIGHT, MaskedRequest, words
 from studio import components, stream, views
 from studio.components import CLIP, PHOTO, MediaInput
 from studio.i18n import label
-from studio.model_routing import BUILT_IN
+from studio.model_routing import built_in
 from studio.state import AppState, Sample
 from studio.stream import MODEL, PRIVATE, QUICK, UNPROCESSED
 from studio.tabs.masking import view
@@ -112,11 +112,6 @@ def one_by_one(streams: Sequence[Iterator[Result]], cancel: Cancel) -> Iterator[
     yield found, True
 
 
-def builtin(state: AppState) -> Host:
-    """The built-in model if it is open, else the default host, which may support the same."""
-    return state.host.opened(BUILT_IN) or state.host.hosts()[0]
-
-
 # --- the page --------------------------------------------------------------------------------------------------------
 
 
@@ -184,7 +179,7 @@ def wire(state: AppState, widgets: tuple[WordMasking, ModalityMasking]) -> None:
 def _wire_words(state: AppState, page: WordMasking) -> None:
     def act_translate(session: str, _language: str, *values: Any) -> stream.Frames:
         def steps(cancel: Cancel) -> stream.Frames:
-            host, asked = builtin(state), translation_requests(page.media, *map(stream.widget_value, values))
+            host, asked = built_in(state), translation_requests(page.media, *map(stream.widget_value, values))
             streams = [masked_translation.stream(host, each, cancel) for each in asked]
             for found, is_over in one_by_one(streams, cancel):
                 yield view.translations(found, host.info, is_over), not is_over
