@@ -205,7 +205,8 @@ def main() -> None:
                 waits = users(served.url, options, recording)
                 memory.close()
                 time.sleep(5.0)
-                slope, stop_s = memory.slope(), watched.ended_at - waits.left_at
+                slope = memory.slope()
+                stop_s = watched.ended_at - waits.left_at if waits.left_at else None
     given = {name: getattr(options, name) for name in ("users", "seconds", "minutes")}
     found = {**given, "waits": asdict(waits), "slope": slope, "stop_s": stop_s}
     print(tables.load(found, "en"), end="")

@@ -50,12 +50,17 @@ class Served:
     tunnel_port: int
     _server: uvicorn.Server
     _thread: threading.Thread
+    _ended: threading.Event
     _close: Callable[[], object]
 
     def wait(self) -> None:
-        """Come back when the server has ended."""
-        while self._thread.is_alive():
-            self._thread.join(0.5)
+        """Come back when the server has ended.
+
+        A Ctrl-C during `Thread.join` makes Python 3.11 take the thread for ended, and `close` would wait for nothing
+        (https://github.com/python/cpython/issues/90882).
+        """
+        while not self._ended.wait(0.5):
+            pass
 
     def close(self) -> None:
         """End the server."""
@@ -175,12 +180,20 @@ def _run(app: ASGIApp, access: _Access, close: Callable[[], object]) -> Served:
             timeout_graceful_shutdown=1,
         )
     )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": access.listeners}, name="studio", daemon=True)
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            server.run(sockets=access.listeners)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=run, name="studio", daemon=True)
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.02)
     password = None if access.lock is None else access.lock.password
-    return Served(access.url, password, access.entrance.tunnel_port, server, thread, close)
+    return Served(access.url, password, access.entrance.tunnel_port, server, thread, ended, close)
 
 
 def _listen(bind: str, port: int) -> socket.socket:

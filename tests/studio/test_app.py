@@ -1,7 +1,9 @@
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import httpx
@@ -103,6 +105,16 @@ def test_the_terminal_says_where_it_is_and_the_password_once(tmp_path, monkeypat
     assert "Fusion Studio is at http://127.0.0.1:" in said
     assert said.count("The password, shown this once:") == 1
     assert "stays local" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT there")
+def test_after_a_ctrl_c_the_server_has_ended_before_the_model_is_closed(tmp_path):
+    with start(FakeHost(), home=tmp_path, devices=("cpu",)) as served:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            served.wait()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(served.url)
 
 
 def test_the_api_alone_is_served_behind_the_same_gate(tmp_path, photo_file):
