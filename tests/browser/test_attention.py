@@ -42,7 +42,7 @@ def test_a_sample_is_shown_at_once_and_a_word_lights_what_it_looked_at(reading):
 def test_words_and_blocks_are_chosen_by_the_arrow_keys(reading):
     page = reading.page
     open_attention(reading)
-    page.wait_for_function("document.querySelector('[data-of=word] input').name.startsWith('group')")
+    page.wait_for_function("document.querySelector('[data-of=word] input')?.name.startsWith('group')")
     page.locator("[data-of=word] :checked").focus()
     before = page.inner_text(".attention-line")
     page.keyboard.press("ArrowRight")

@@ -80,14 +80,14 @@ def test_the_language_changes_on_the_page_and_nothing_is_lost(wide):
     page.locator("#search-run").click()
     wide.result("search", "done")
     page.click("[data-speak]")
-    page.wait_for_function("document.querySelector('#search-run').innerText === '检索'")
+    page.wait_for_function("document.querySelector('#search-run')?.innerText === '检索'")
     assert page.input_value("#search-text textarea") == "ein Hund auf der Wiese"
     assert "图片" in wide.result("search", "done")
     assert "拖入" in page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--drop-photo')")
     wide.reload()
     page.wait_for_function("document.querySelector('#search-run')?.innerText === '检索'")
     page.click("[data-speak]")
-    page.wait_for_function("document.querySelector('#search-run').innerText === 'Search'")
+    page.wait_for_function("document.querySelector('#search-run')?.innerText === 'Search'")
 
 
 def test_light_and_dark_change_on_the_page_and_stay(wide):

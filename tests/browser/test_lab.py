@@ -331,7 +331,7 @@ def test_a_lecturers_link_opens_the_experiment_as_set_and_settings_can_be_taken_
     for seen in visit(browser, scripted[0].url, WIDE, query, ready="#lab-alignment-run"):
         page = seen.page
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page.wait_for_function("document.querySelector('#lab-alignment-nsteps input[type=number]').value === '40'")
+        page.wait_for_function("document.querySelector('#lab-alignment-nsteps input[type=number]')?.value === '40'")
         assert page.locator("#lab-alignment-objective input:checked").count() == 1
         page.locator("#lab-alignment-seed input").fill("7")
         page.wait_for_function("location.search.includes('n_steps=40&seed=7')")

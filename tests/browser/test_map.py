@@ -42,10 +42,10 @@ def test_the_map_is_walked_by_arrow_keys_and_a_file_on_it_is_opened(wide):
     page.focus(".map canvas")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.map-name').textContent === 'rain.wav'")
+    page.wait_for_function("document.querySelector('.map-name')?.textContent === 'rain.wav'")
     assert "rain" in page.locator(".map [aria-live]").inner_text()
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function("document.querySelector('.map-name').textContent === 'bark.wav'")
+    page.wait_for_function("document.querySelector('.map-name')?.textContent === 'bark.wav'")
     page.keyboard.press("Enter")
     page.wait_for_selector("#search-result .result-card.is-done:has-text('1 file chosen')")
 

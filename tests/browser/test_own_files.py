@@ -140,7 +140,7 @@ def test_files_of_ones_own_are_searched(reading, tmp_path, photo, clip_file):
     page.wait_for_selector("#search-files", state="visible")
     files = [write_photo(tmp_path / "red.png", photo), clip_file]
     page.locator("#search-files input[type=file]").first.set_input_files(files)
-    page.wait_for_function("document.querySelector('#search-files').innerText.includes('red')")
+    page.wait_for_function("document.querySelector('#search-files')?.innerText.includes('red')")
     page.fill("#search-text textarea", "something red")
     page.locator("#search-run").click()
     said = reading.result("search", "done")
@@ -159,7 +159,7 @@ def test_own_files_stand_as_tiles_a_folder_is_chosen_and_one_is_taken_out(readin
     page.locator("#search-files input[webkitdirectory]").set_input_files(folder)
     page.wait_for_function("document.querySelectorAll('#search-files .tile').length === 2")
     assert "2 files." in page.inner_text("#search-files")
-    page.wait_for_function("document.querySelector('#search-files .tile img').naturalWidth > 0")
+    page.wait_for_function("document.querySelector('#search-files .tile img')?.naturalWidth > 0")
     page.get_by_role("button", name="Remove one.png").click()
     page.wait_for_function("document.querySelectorAll('#search-files .tile').length === 1")
     page.fill("#search-text textarea", "something red")
@@ -215,4 +215,4 @@ def test_a_watched_folder_is_indexed_by_itself_until_the_switch_is_turned_off(re
     page.locator("#search-run").click()
     page.wait_for_selector("#search-result .result-card:has-text('second.png')")
     page.locator("#search-watch input").uncheck()
-    page.wait_for_function("!document.querySelector('#search-watched').innerText.trim()")
+    page.wait_for_function("document.querySelector('#search-watched')?.innerText.trim() === ''")

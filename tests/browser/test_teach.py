@@ -86,7 +86,7 @@ def test_two_labels_are_taught_a_third_photo_named_and_the_set_renamed_and_delet
     page.click("#teach-sets [data-turn=rename]")
     page.fill("#teach-sets .when-rename input", "My <b>pets</b>")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#teach-sets .set b').innerText === 'My <b>pets</b>'")
+    page.wait_for_function("document.querySelector('#teach-sets .set b')?.innerText === 'My <b>pets</b>'")
     assert page.locator("#teach-name :is(input, textarea)").input_value() == "My <b>pets</b>"
     page.click("#teach-sets [data-turn=delete]")
     page.click("#teach-sets .when-delete [data-turn]")

@@ -41,10 +41,12 @@ def test_a_line_is_corrected_in_place_and_saved_as_corrected(wide):
     wide.page.keyboard.press("Control+Home")
     wide.page.keyboard.type("Well, ")
     wide.page.locator("#speech-result [data-find]").click()
-    wide.page.wait_for_function("document.querySelector('#speech-result .line-text').dataset.was.startsWith('Well, ')")
+    wide.page.wait_for_function("document.querySelector('#speech-result .line-text')?.dataset.was.startsWith('Well, ')")
     assert f"Well, {before[0]}" in saved(wide, "srt")
     wide.page.locator("#speech-result [data-edit=undo]").click()
-    wide.page.wait_for_function("!document.querySelector('#speech-result .line-text').textContent.startsWith('Well')")
+    wide.page.wait_for_function(
+        "document.querySelector('#speech-result .line-text')?.textContent.startsWith('Well') === false"
+    )
     assert lines(wide) == before
 
 
@@ -98,15 +100,15 @@ def test_words_are_replaced_everywhere_and_nothing_to_find_is_said(wide):
     wide.page.fill("#speech-result [data-find]", "train")
     wide.page.fill("#speech-result [data-with]", "bus")
     wide.page.locator("#speech-result [data-edit=replace]").click()
-    wide.page.wait_for_function("document.querySelector('#speech-result .segments').textContent.includes('bus')")
+    wide.page.wait_for_function("document.querySelector('#speech-result .segments')?.textContent.includes('bus')")
     assert "train" not in " ".join(lines(wide)) and "bus" in saved(wide, "txt")
 
 
 def test_a_time_jumps_in_the_recording_and_the_line_that_is_being_said_is_lit(wide):
     transcribed(wide)
-    wide.page.wait_for_function("document.querySelector('#speech-result audio').readyState >= 1")
+    wide.page.wait_for_function("document.querySelector('#speech-result audio')?.readyState >= 1")
     wide.page.locator("#speech-result .segment .time").last.click()
-    wide.page.wait_for_function("document.querySelector('#speech-result audio').currentTime >= 2.9")
+    wide.page.wait_for_function("document.querySelector('#speech-result audio')?.currentTime >= 2.9")
     wide.page.wait_for_selector("#speech-result .segment.is-now")
     assert wide.page.locator("#speech-result .segment.is-now").count() == 1
 
@@ -196,4 +198,4 @@ def test_rows_of_many_captions_are_corrected_and_found_by_their_words(wide, tmp_
         page.locator("#caption-result a[href$='.csv']").click()
     assert "photo 1.png,A wolf howls." in download.value.path().read_text(encoding="utf-8-sig")
     wide.open_tab("history")
-    page.wait_for_function("document.querySelector('#history-result').innerText.includes('A wolf howls.')")
+    page.wait_for_function("document.querySelector('#history-result')?.innerText.includes('A wolf howls.')")
