@@ -38,8 +38,8 @@ TEXTS: dict[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_text
 BLOCK = re.compile(
     r"(<!-- (headline|measured|lab|known|trust|load|words) (en|zh) -->\n).*?(<!-- end \2 -->)", re.DOTALL
 )
-DIGITS = {"s": 3, "MB": 0}
-"""Digits behind the point, by unit; one for all others."""
+DIGITS = {"s": 3, "": 3, "MB": 0}
+"""Digits behind the point, by unit, "" for a factor; one for all others."""
 
 Figures = Mapping[str, Any]
 """What a command measured, as its JSON file holds it."""

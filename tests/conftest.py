@@ -10,6 +10,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # test workers share the cores; two torch threads on busy cores collapse
 
+import signal
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from engines.encoder import MediaEncoder
     from engines.hosts.builtin import BuiltinHost
     from engines.model.checkpoint import Checkpoint
+
+# A shell starts a program in the background with Ctrl-C ignored, and so whatever the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure, and a change that has nothing to do with it is not refused for an input found by chance:
 # `--hypothesis-profile=random` looks for further ones.

@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings
     corpora = frozenset(name for name in args.corpora.split(",") if name)
     harness = Harness(host, args.data, args.split, args.limit, corpora=corpora)
     try:
-        suites: dict[str, Suite] = {**SUITES, "speed": partial(speed_rows, reopen=reopen, with_peers=args.peers)}
+        speed = partial(speed_rows, reopen=reopen, with_peers=args.peers, with_hour=args.hour, with_starts=args.starts)
+        suites: dict[str, Suite] = {**SUITES, "speed": speed}
         if args.whispers:
             suites["whispers"] = partial(whisper_rows, folders=args.whispers)
             names.append("whispers")
@@ -99,9 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:n (default: auto)")
     parser.add_argument("--threads", type=int, default=0, help="torch threads; 0 = torch's choice")
     parser.add_argument("--peers", action="store_true", help="time peers' architectures too (needs transformers)")
+    parser.add_argument("--hour", action="store_true", help="time the transcript of an hour of speech, too")
+    parser.add_argument("--starts", action="store_true", help="time new processes of the program, too")
     parser.add_argument("--precision", action="store_true", help="measure each part in another precision too")
     parser.add_argument(
-        "--whispers", type=Path, nargs="+", help="transformers folders of Whisper to measure on the same speech"
+        "--whispers", type=Path, nargs="+", help="folders of Whisper (transformers, CTranslate2), on the same speech"
     )
     return parser
 

@@ -1,16 +1,26 @@
-"""Seconds per job, one at a time, beside other architectures, real Whisper models and other number formats."""
+"""Seconds per job, one at a time, beside other architectures, real Whisper models and other number formats.
+
+To measure what a CPU without AVX-512 and AMX would do on one that has them, set ATEN_CPU_CAPABILITY=avx2,
+ONEDNN_MAX_CPU_ISA=AVX2, FBGEMM_ENABLE_INSTRUCTIONS=AVX2 and, for faster-whisper, CT2_FORCE_CPU_ISA=AVX2.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import cycle
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -40,15 +50,30 @@ from engines.text import normalise
 N_RUNS = 5
 """Timed runs of a job, after one that is not; each on media of its own, so that no cache answers."""
 
-SPEECH_S = 10.0
+SPEECH_S = {"transcribe": 10, "transcribe_25_s": 25}
+"""Job -> the seconds of speech it transcribes."""
+HOUR_S = 3600
+ROOT = Path(__file__).resolve().parents[2]
+N_STARTS = 3
+START_LIMIT_S = 120.0
 
 
-def speed_rows(harness: Harness, *, reopen: Callable[[], Host] | None = None, with_peers: bool = False) -> Rows:
-    """`speed.<job>.seconds`, medians; `reopen` opens the host again, to time that too."""
+def speed_rows(
+    harness: Harness,
+    *,
+    reopen: Callable[[], Host] | None = None,
+    with_peers: bool = False,
+    with_hour: bool = False,
+    with_starts: bool = False,
+) -> Rows:
+    """`speed.<job>.seconds`, medians; `reopen` opens the host again, to time that too.
+
+    with_peers: other architectures too. with_hour: an hour of speech, too. with_starts: new processes, too.
+    """
     rows: Rows = {}
     jobs: dict[str, Callable[[Harness], list[Request]]] = {
         "caption": lambda b: [CaptionRequest(media=photo) for photo in _photos(b)],
-        "transcribe": lambda b: [TranscribeRequest(media=sound, language="en") for sound in ten_seconds(b)],
+        **{job: partial(_transcripts, seconds=seconds) for job, seconds in SPEECH_S.items()},
         "translate": lambda b: [TranslateRequest(text=text, source="en", target="de") for text in _sentences(b)],
         "photo_vector": lambda b: [EmbedRequest(media=photo) for photo in _photos(b, shift=1)],
         "text_vector": lambda b: [EmbedRequest(media=text) for text in _sentences(b)],
@@ -60,6 +85,10 @@ def speed_rows(harness: Harness, *, reopen: Callable[[], Host] | None = None, wi
     rows["speed.peak_memory.megabytes"] = _memory_row()
     if reopen is not None:
         rows["speed.load.seconds"] = _load_row(reopen)
+    if with_hour:
+        rows |= attempt("speed.transcribe_hour.real_time_factor", _hour_rows, harness)
+    if with_starts:
+        rows |= attempt("speed.page.seconds", _start_rows)
     for name, peer in PEERS.items() if with_peers else ():
         key = f"speed.{name}.seconds"
         rows |= attempt(key, _peer_rows, key, peer)
@@ -69,9 +98,22 @@ def speed_rows(harness: Harness, *, reopen: Callable[[], Host] | None = None, wi
 def _job_rows(harness: Harness, job: str, requests: Callable[[Harness], list[Request]]) -> Rows:
     seconds = median_s([partial(run, harness.host, request) for request in requests(harness)])
     rows = {f"speed.{job}.seconds": Row(seconds, N_RUNS, "s", note="median, one at a time")}
-    if job == "transcribe":
-        rows["speed.transcribe.real_time_factor"] = Row(seconds / SPEECH_S, N_RUNS, "", note="10 s of speech")
+    if job in SPEECH_S:
+        note = f"{SPEECH_S[job]} s of speech"
+        rows[f"speed.{job}.real_time_factor"] = Row(seconds / SPEECH_S[job], N_RUNS, "", note=note)
     return rows
+
+
+def _transcripts(harness: Harness, *, seconds: float) -> list[Request]:
+    return [TranscribeRequest(media=sound, language="en") for sound in speech_chunks(harness, seconds)]
+
+
+def _hour_rows(harness: Harness) -> Rows:
+    (hour,) = speech_chunks(harness, HOUR_S, n=1)
+    started = time.perf_counter()
+    run(harness.host, TranscribeRequest(media=hour, language="en"))
+    factor = (time.perf_counter() - started) / HOUR_S
+    return {"speed.transcribe_hour.real_time_factor": Row(factor, 1, "", note="an hour of read speech, clips joined")}
 
 
 def median_s(jobs: Sequence[Callable[[], object]]) -> float:
@@ -134,22 +176,61 @@ def _sentences(harness: Harness) -> list[str]:
     return [usual[i % len(usual)] for i in range(N_RUNS + 1)]
 
 
-def ten_seconds(harness: Harness) -> list[Sound]:
-    """Stretches of 10 s of speech, clips joined as they come."""
-
-    def joined() -> Iterator[np.ndarray]:
-        records = [r for r in speech(harness.data, harness.split) if r.language == "en"]
-        while True:
-            yield from (record.load().samples for record in records)
-
-    n = round(SPEECH_S * RATE_HZ)
-    chunks: list[np.ndarray] = []
-    for samples in joined():
-        chunks.append(samples)
-        if sum(map(len, chunks)) >= (N_RUNS + 1) * n:
+def speech_chunks(harness: Harness, seconds: float, n: int = N_RUNS + 1) -> list[Sound]:
+    """`n` stretches of English speech: clips joined as they come, after the last one from the first again."""
+    records = [record for record in speech(harness.data, harness.split) if record.language == "en"]
+    size = round(seconds * RATE_HZ)
+    clips: list[np.ndarray] = []
+    for record in cycle(records):
+        if sum(map(len, clips)) >= n * size:
             break
-    whole = np.concatenate(chunks)
-    return [Sound(whole[start:end]) for start, end in pairwise(range(0, (N_RUNS + 2) * n, n))]
+        clips.append(record.load().samples)
+    whole = np.concatenate(clips)
+    return [Sound(whole[i * size : (i + 1) * size]) for i in range(n)]
+
+
+# --- new processes ---------------------------------------------------------------------------------------------------
+
+
+def _start_rows() -> Rows:
+    """`speed.{open_host,page}.seconds`: from a new process until the model is open or the page is answered."""
+    opening = [sys.executable, "-c", "from engines import open_host; open_host('builtin').close()"]
+    opened, shown = [], []
+    for _ in range(N_STARTS):
+        started = time.perf_counter()
+        subprocess.run(opening, check=True, cwd=ROOT)
+        opened.append(time.perf_counter() - started)
+        shown.append(_page_s())
+    notes = {
+        "open_host": (opened, "a new process, imports included"),
+        "page": (shown, "launch.py, not its first start"),
+    }
+    return {
+        f"speed.{name}.seconds": Row(statistics.median(times), N_STARTS, "s", note=note)
+        for name, (times, note) in notes.items()
+    }
+
+
+def _page_s() -> float:
+    """Seconds from `python launch.py` until its page is answered."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = time.perf_counter()
+    command = [sys.executable, str(ROOT / "launch.py"), "--no-browser", "--port", str(port)]
+    studio = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while time.perf_counter() - started < START_LIMIT_S and studio.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=START_LIMIT_S) as page:
+                    page.read()
+                return time.perf_counter() - started
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.02)
+        raise MissingTool("the page did not open")
+    finally:
+        studio.send_signal(signal.SIGINT if os.name != "nt" else signal.SIGTERM)
+        studio.wait(START_LIMIT_S)
 
 
 # --- peers' architectures --------------------------------------------------------------------------------------------
@@ -251,14 +332,27 @@ PEERS: dict[str, Callable[[], Job]] = {
 
 # --- real Whisper models ---------------------------------------------------------------------------------------------
 
-# Whisper (Radford et al. 2022) on the same speech in the same run: word errors, and seconds for 10 s.
+# Whisper (Radford et al. 2022) on the same speech in the same run: word errors, and seconds.
 
 MAX_TOKENS = 200
 """Maximum new tokens per window of 30 s; Whisper's own limit is 224."""
 
 
+class Transcriber(Protocol):
+    """A Whisper model, however it is run."""
+
+    english_only: bool
+    how: str
+
+    def __init__(self, folder: Path) -> None: ...
+
+    def write(self, sound: Sound, language: str) -> str: ...
+
+
 class Whisper:
     """A transformers folder of Whisper, float32, greedy, its input filled up to 30 s as it is used to."""
+
+    how = "filled up to 30 s, greedy, float32"
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -282,15 +376,40 @@ class Whisper:
         return text
 
 
+class FasterWhisper:
+    """A CTranslate2 folder of Whisper as faster-whisper runs it by default: a beam of 5, in int8."""
+
+    how = "faster-whisper, beam 5, int8"
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from faster_whisper import WhisperModel
+        except ImportError as error:
+            raise MissingTool("faster-whisper is not installed") from error
+        n_threads = torch.get_num_threads()
+        self.model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=n_threads)
+        self.english_only = not self.model.model.is_multilingual
+
+    def write(self, sound: Sound, language: str) -> str:
+        segments, _ = self.model.transcribe(sound.samples, language=language)
+        return " ".join(segment.text.strip() for segment in segments)
+
+
+def _transcriber(folder: Path) -> Transcriber:
+    """The model of a folder: as CTranslate2 keeps it, or as transformers does."""
+    return FasterWhisper(folder) if (folder / "model.bin").is_file() else Whisper(folder)
+
+
 def whisper_rows(harness: Harness, folders: Sequence[Path]) -> Rows:
-    """`whispers.<folder>.<corpus>.word_error_rate` and `whispers.<folder>.transcribe.seconds`."""
+    """`whispers.<folder>.<corpus>.word_error_rate` and `whispers.<folder>.<job>.seconds` of the jobs in `SPEECH_S`."""
     rows: Rows = {}
     for folder in folders:
         key = f"whispers.{folder.name}"
         try:
-            whisper = Whisper(folder)
-            records = [r for r in speech(harness.data, harness.split) if r.language == "en" or not whisper.english_only]
-            sounds = ten_seconds(harness)
+            whisper = _transcriber(folder)
+            wanted = [record for record in speech(harness.data, harness.split) if harness.wants(record.corpus)]
+            records = [record for record in wanted if record.language == "en" or not whisper.english_only]
+            sounds = {job: speech_chunks(harness, seconds) for job, seconds in SPEECH_S.items()}
         except (*REASONS, OSError) as reason:
             rows[key] = skipped(reason)
             continue
@@ -298,10 +417,11 @@ def whisper_rows(harness: Harness, folders: Sequence[Path]) -> Rows:
             heard = harness.each(own, f"{folder.name}, {corpus}")
             errors = [errors_of(whisper.write(record.load(), record.language), record) for record in heard]
             rate, interval = word_error_rate(errors)
-            note = "filled up to 30 s, greedy, float32"
-            rows[f"{key}.{corpus}.word_error_rate"] = Row(rate, len(own), interval=interval, note=note)
-        seconds = median_s([partial(whisper.write, sound, "en") for sound in sounds])
-        rows[f"{key}.transcribe.seconds"] = Row(seconds, N_RUNS, "s", note="10 s of speech; median, one at a time")
+            rows[f"{key}.{corpus}.word_error_rate"] = Row(rate, len(own), interval=interval, note=whisper.how)
+        for job, chunks in sounds.items():
+            seconds = median_s([partial(whisper.write, sound, "en") for sound in chunks])
+            note = f"{whisper.how}; {SPEECH_S[job]} s of speech; median, one at a time"
+            rows[f"{key}.{job}.seconds"] = Row(seconds, N_RUNS, "s", note=note)
     return rows
 
 
