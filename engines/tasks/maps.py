@@ -129,18 +129,19 @@ def _files(means: Sequence[FileMean]) -> tuple[list[FileMean], list[Kind], np.nd
 def _similarity(vectors: np.ndarray, kinds: Sequence[Kind]) -> np.ndarray:
     """(n, n): cosines in standard deviations of those of their pair of kinds, since between kinds they vary less.
 
-    Of few pairs the deviation is hardly known: it is drawn towards that of all, as if `PRIOR` more had been seen.
+    A file's cosine with itself does not count: it would make the files of one kind more alike. Of few pairs the deviation is hardly known: it is drawn towards that of all, as if `PRIOR` more had been seen.
     """
     cosines = vectors @ vectors.T
     numbers = np.array([KINDS.index(kind) for kind in kinds])
     present = sorted(set(numbers.tolist()))
     np.fill_diagonal(cosines, 0.0)
-    whole = max(float((cosines**2).mean()), 1e-9)
+    whole = max(float((cosines**2).sum()) / max(cosines.size - len(cosines), 1), 1e-9)
     similarity = np.empty_like(cosines)
     for a, b in itertools.product(present, repeat=2):
         block = np.ix_(numbers == a, numbers == b)
         part = cosines[block]
-        variance = (float((part**2).sum()) + PRIOR * whole) / (part.size + PRIOR)
+        n_pairs = part.size - (len(part) if a == b else 0)
+        variance = (float((part**2).sum()) + PRIOR * whole) / (n_pairs + PRIOR)
         similarity[block] = part / variance**0.5
     return similarity
 
@@ -213,7 +214,7 @@ def _lengths(vectors: np.ndarray) -> np.ndarray:
 
 # --- layout ----------------------------------------------------------------------------------------------------------
 
-# Principal components, t-SNE and k-means in NumPy: the same picture every time.
+# Principal components, t-SNE and k-means in NumPy: the same picture every time on one computer.
 # Axes: n points, D numbers of a vector, m nearest neighbours of a point.
 
 PERPLEXITY = 15.0

@@ -48,15 +48,19 @@ def vector_of(kind, topic, n):
     return vector.astype(np.float32)
 
 
-@pytest.fixture
-def collection(tmp_path):
+def collection_in(folder, seed=0):
     """Six photos and six sounds of each topic."""
-    file = tmp_path / "mine.db"
+    file = folder / f"{seed}.db"
     with Collection(file, model_digest="m1", create=True) as made:
         for n, (kind, topic, i) in enumerate((k, t, i) for k in ("photo", "sound") for t in TOPICS for i in range(6)):
-            path = tmp_path / f"{topic}-{kind}-{i}"
-            made.put(path, "", [Row(str(path), kind, 0.0, 0.0, vector_of(kind, topic, n))])
+            path = folder / f"{topic}-{kind}-{i}"
+            made.put(path, "", [Row(str(path), kind, 0.0, 0.0, vector_of(kind, topic, n + 1000 * seed))])
     return file
+
+
+@pytest.fixture
+def collection(tmp_path):
+    return collection_in(tmp_path)
 
 
 def drawn(collection, **options):
@@ -64,17 +68,21 @@ def drawn(collection, **options):
     return last
 
 
-def test_files_lie_by_what_they_are_about_and_not_by_what_they_are_made_of(collection):
-    result = drawn(collection)
-    places = np.array([(point.x, point.y) for point in result.points])
-    topics = np.array([point.path.name.split("-")[0] for point in result.points])
-    kinds = np.array([point.kind for point in result.points])
-    distance = np.linalg.norm(places[:, None] - places[None], axis=2)
-    np.fill_diagonal(distance, np.inf)
-    nearest = distance.argsort(1)[:, :5]
-    assert (topics[nearest] == topics[:, None]).mean() > 0.95
-    assert 0.2 < (kinds[nearest] == kinds[:, None]).mean() < 0.8
-    assert result.method == "tsne" and places.min() == 0.0 and places.max() == 1.0
+def test_files_lie_by_what_they_are_about_and_not_by_what_they_are_made_of(tmp_path):
+    of_one_topic, of_one_kind = [], []
+    for seed in range(4):  # where one file ends up depends on how a processor rounds
+        result = drawn(collection_in(tmp_path, seed))
+        places = np.array([(point.x, point.y) for point in result.points])
+        topics = np.array([point.path.name.split("-")[0] for point in result.points])
+        kinds = np.array([point.kind for point in result.points])
+        distance = np.linalg.norm(places[:, None] - places[None], axis=2)
+        np.fill_diagonal(distance, np.inf)
+        nearest = distance.argsort(1)[:, :5]
+        of_one_topic.append((topics[nearest] == topics[:, None]).mean())
+        of_one_kind.append((kinds[nearest] == kinds[:, None]).mean())
+        assert result.method == "tsne" and places.min() == 0.0 and places.max() == 1.0
+    assert np.mean(of_one_topic) > 0.95
+    assert 0.2 < np.mean(of_one_kind) < 0.7
 
 
 def test_clusters_are_named_by_what_sets_them_apart_in_both_languages(collection):
