@@ -129,19 +129,19 @@ def _files(means: Sequence[FileMean]) -> tuple[list[FileMean], list[Kind], np.nd
 def _similarity(vectors: np.ndarray, kinds: Sequence[Kind]) -> np.ndarray:
     """(n, n): cosines in standard deviations of those of their pair of kinds, since between kinds they vary less.
 
-    A file's cosine with itself does not count: it would make the files of one kind more alike. Of few pairs the deviation is hardly known: it is drawn towards that of all, as if `PRIOR` more had been seen.
+    A file's cosine with itself counts: without it a topic would have fewer pairs within a kind than between two, and
+    the files of one kind would be more alike. Of few pairs the deviation is hardly known: it is drawn towards that of
+    all, as if `PRIOR` more had been seen.
     """
     cosines = vectors @ vectors.T
     numbers = np.array([KINDS.index(kind) for kind in kinds])
     present = sorted(set(numbers.tolist()))
-    np.fill_diagonal(cosines, 0.0)
-    whole = max(float((cosines**2).sum()) / max(cosines.size - len(cosines), 1), 1e-9)
+    whole = max(float((cosines**2).mean()), 1e-9)
     similarity = np.empty_like(cosines)
     for a, b in itertools.product(present, repeat=2):
         block = np.ix_(numbers == a, numbers == b)
         part = cosines[block]
-        n_pairs = part.size - (len(part) if a == b else 0)
-        variance = (float((part**2).sum()) + PRIOR * whole) / (n_pairs + PRIOR)
+        variance = (float((part**2).sum()) + PRIOR * whole) / (part.size + PRIOR)
         similarity[block] = part / variance**0.5
     return similarity
 
@@ -247,7 +247,7 @@ def tsne(similarity: np.ndarray, start: np.ndarray) -> Iterator[np.ndarray]:
     attraction = _neighbours(similarity, min(PERPLEXITY, (n - 1) / 3.0))
     placed = (start / max(float(start[:, 0].std()), 1e-9) * 1e-2).astype(np.float32)
     moved, gains = np.zeros_like(placed), np.ones_like(placed)
-    rate = max(n / 12.0 / 4.0, 50.0)
+    rate = max(n / 12.0 / 4.0, 20.0)
     for step in range(N_ITERATIONS):
         squares = (placed**2).sum(1)
         near = 1.0 / (1.0 + np.maximum(squares[:, None] + squares[None] - 2.0 * placed @ placed.T, 0.0))
