@@ -14,11 +14,13 @@ import venv
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 
 import engines
 from engines.paths import ASSETS
 from studio import bootstrap
+from studio.cli import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -87,7 +89,7 @@ def build(source: Path, kind: str, out: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_the_wheel_captions_a_photo_away_from_the_checkout(checkout, tmp_path):
+def test_the_wheel_captions_a_photo_and_serves_the_page_away_from_the_checkout(checkout, tmp_path):
     pytest.importorskip("setuptools", "77")
     if not (ASSETS / "models" / "builtin" / "model.safetensors").is_file():
         pytest.skip("the built-in model's weights are not in this checkout")
@@ -116,3 +118,20 @@ def test_the_wheel_captions_a_photo_away_from_the_checkout(checkout, tmp_path):
 
     assert run("--version") == f"fusion-studio {engines.__version__}\n"
     assert "dog" in run("caption", str(photo), "--device", "cpu")
+    environment = clean | {"FUSION_STUDIO_HOME": str(tmp_path / "home"), "FUSION_STUDIO_OFFLINE": "1"}
+    page = subprocess.Popen(
+        [str(python), "-m", "studio", "serve", "--no-browser", "--port", str(free_port("127.0.0.1", 18_460))],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert page.stdout is not None
+        while " is at " not in (line := page.stdout.readline()):
+            assert line, "it ended before it served the page"
+        assert "Fusion Studio" in httpx.get(line.split(" is at ")[1].strip()).text
+    finally:
+        page.kill()
+        page.communicate()

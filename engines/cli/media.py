@@ -15,7 +15,7 @@ from engines import subtitles
 from engines.cli import process
 from engines.cli.inputs import Input, gathered, is_path, language, media_in, named, passed_over
 from engines.cli.models import open_for
-from engines.cli.outputs import Meter, Output, Render, add_output_options
+from engines.cli.outputs import Meter, Output, Render, Suffix, add_output_options
 from engines.cli.process import WrongUsage, usage
 from engines.errors import MediaError, RequestError, UserError
 from engines.folders import Stamp, looks
@@ -177,13 +177,14 @@ def over_files(
     words: Sequence[str] | None = None,
     suffixes: frozenset[str] | None = None,
     texts: tuple[Input, ...] = (),
-    text_suffix: Callable[[Input], str] = lambda _: "txt",
+    suffix: Suffix = lambda _, form: form,
 ) -> int:
     """Ask about every input with one model; returns the exit code. words: what is to be read, by default the files of
-    the command. suffixes: what to take from a folder, by default media that the task can read. text_suffix: of a file
-    that the text of an input is written to."""
+    the command. suffixes: what to take from a folder, by default media that the task can read. suffix: of the files
+    that are written."""
     with gathered(options.files if words is None else words, suffixes or _suffixes(tasks[0])) as inputs:
-        output = Output(options, renders, len(inputs.found) + len(inputs.missing) + len(texts), text_suffix)
+        n_inputs = len(inputs.found) + len(inputs.missing) + len(texts)
+        output = Output(options, renders, n_inputs, suffix, [source.path for source in inputs.found])
         for name, sentence in inputs.missing:
             output.fail(name, sentence)
         if inputs.passed and not options.quiet:
@@ -269,14 +270,17 @@ def _watch(options: argparse.Namespace, ask: Ask, tasks: Sequence[str], renders:
 def arriving(folder: Path, suffixes: frozenset[str], sleep: Callable[[float], object]) -> Iterator[Input]:
     """Files in a folder, each once its size and time have stayed the same from one look to the next; without end.
 
-    A file that is overwritten is taken again.
+    A file that is overwritten is taken again. Of two files with one stem the later one keeps its suffix in its output.
     """
     taken: dict[Path, Stamp] = {}
+    owners: dict[PurePath, Path] = {}
     for look in looks(lambda: media_in(folder, suffixes), sleep):
         for path, stamp in look.settled.items():
             if taken.get(path) != stamp:
                 taken[path] = stamp
-                yield Input(path, str(path), path.relative_to(folder).with_suffix(""))
+                whole = path.relative_to(folder)
+                output = whole.with_suffix("")
+                yield Input(path, str(path), output if owners.setdefault(output, path) == path else whole)
 
 
 # --- results as text ---------------------------------------------------------------------------------------------

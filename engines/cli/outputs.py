@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,6 +19,8 @@ from engines.report import to_json
 
 Render: TypeAlias = Callable[[Any], str]
 """A result as text that ends with a line break, or "" for nothing."""
+Suffix: TypeAlias = Callable[[Input, str], str]
+"""An input and a format → what comes behind the dot of the file that is written."""
 
 
 def add_output_options(sub: argparse.ArgumentParser, formats: Sequence[str]) -> None:
@@ -31,8 +33,8 @@ def add_output_options(sub: argparse.ArgumentParser, formats: Sequence[str]) -> 
 
 
 class Output:
-    """Writes the results of a command. renders: format → how a result is written in it, "txt" among them. text_suffix:
-    what a file in the format "txt" is called for an input.
+    """Writes the results of a command. renders: format → how a result is written in it, "txt" among them. suffix: of
+    the file that an input is written to in a format. inputs: the files that are read, none of which is written over.
 
     Raises WrongUsage for formats that are unknown, or too many for standard output.
     """
@@ -42,9 +44,11 @@ class Output:
         options: argparse.Namespace,
         renders: Mapping[str, Render],
         n_inputs: int,
-        text_suffix: Callable[[Input], str] = lambda _: "txt",
+        suffix: Suffix = lambda _, form: form,
+        inputs: Iterable[Path] = (),
     ) -> None:
-        self._text_suffix = text_suffix
+        self._suffix = suffix
+        self._inputs = frozenset(path.resolve() for path in inputs)
         self._renders: dict[str, Render] = {**renders, "json": _json}
         self._folder: Path | None = getattr(options, "output_dir", None)
         self._as_json, self._n_inputs = options.json, n_inputs
@@ -72,17 +76,24 @@ class Output:
     def files(self, source: Input) -> list[Path]:
         """The files one input is written to."""
         assert self._folder is not None
-        suffixes = [self._text_suffix(source) if form == "txt" else form for form in self.formats]
+        suffixes = [self._suffix(source, form) for form in self.formats]
         return [self._folder / source.output.with_name(f"{source.output.name}.{suffix}") for suffix in suffixes]
 
     def is_done(self, source: Input) -> bool:
-        """Whether all files of an input are there. Each is written whole or not at all."""
-        return self._folder is not None and all(file.is_file() for file in self.files(source))
+        """Whether all files of an input are there, and none older than it. Each is written whole or not at all."""
+        if self._folder is None or not all(file.is_file() for file in self.files(source)):
+            return False
+        changed = source.path.stat().st_mtime_ns if source.path.is_file() else 0
+        return all(file.stat().st_mtime_ns >= changed for file in self.files(source))
 
     def put(self, source: Input, result: Result) -> None:
-        """Write one result. Raises RequestError where its file cannot be written."""
+        """Write one result. Raises RequestError where its file cannot be written, or is itself an input."""
         if self._folder is not None:
             for form, file in zip(self.formats, self.files(source), strict=True):
+                if file.resolve() in self._inputs:
+                    raise RequestError(
+                        "cli_own_input", "{path} is read too and is not written over; name another folder.", path=file
+                    )
                 write_output(file, self._renders[form](result))
                 self.n_files += 1
         if self._as_json:

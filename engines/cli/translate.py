@@ -37,7 +37,7 @@ def translate_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def translate(options: argparse.Namespace) -> int:
-    """Subtitles are translated cue by cue, and written as NAME.LANGUAGE.srt where a folder is named."""
+    """Files are written as NAME.LANGUAGE.txt where a folder is named; subtitles, cue by cue, as NAME.LANGUAGE.srt."""
     with usage():
         TranslateRequest(
             text="?", source=options.source or ("en" if options.target != "en" else "de"), target=options.target
@@ -50,9 +50,10 @@ def translate(options: argparse.Namespace) -> int:
             raise RequestError("cli_source", "The language of this text is not clear; name it with --from.")
         return _translated(host, text, language, options.target)
 
-    def suffix(source: Input) -> str:
+    def suffix(source: Input, form: str) -> str:
         own = source.path.suffix.lower()
-        return f"{options.target}{own}" if own in subtitle_files.SUFFIXES and source not in written else "txt"
+        keeps = form == "txt" and own in subtitle_files.SUFFIXES and source not in written
+        return f"{options.target}{own}" if keeps else f"{options.target}.{form}"
 
     written: dict[Input, str] = {}
     words = []
@@ -130,12 +131,11 @@ def _standard_text() -> str:
 
 
 def _read_text(path: Path) -> str:
+    from engines.media.opening import open_file
     from engines.media.texts import decoded
 
-    try:
-        text = decoded(path.read_bytes())
-    except OSError as error:
-        raise MediaError("cli_text_file", "{name} cannot be read; check its rights.", name=path.name) from error
+    with open_file(path) as file:
+        text = decoded(file.read())
     if text is None:
         raise MediaError("cli_no_text", "{name} holds no text.", name=path.name)
     return text

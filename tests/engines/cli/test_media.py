@@ -289,6 +289,28 @@ def test_subtitles_are_translated_cue_by_cue_into_a_file_that_players_find(comma
     assert capsys.readouterr().out.count("-->") == 2
 
 
+def test_a_translation_carries_its_language_in_its_name_and_never_takes_the_place_of_what_is_read(
+    command, folder, capsys
+):
+    (folder / "letter.txt").write_text("From a file.", encoding="utf-8")
+    there = ("--from", "en", "--output-dir", ".")
+    assert command("translate", "letter.txt", "--to", "de", *there)[0] == 0
+    assert command("translate", "letter.txt", "--to", "fr", "--format", "txt,json", *there)[0] == 0
+    assert (folder / "letter.txt").read_text() == "From a file."
+    assert (folder / "letter.de.txt").read_text() == "Guten Morgen.\n"
+    assert (folder / "letter.fr.txt").is_file() and (folder / "letter.fr.json").is_file()
+    assert command("translate", "letter.txt", "letter.de.txt", "--to", "de", *there)[0] == 1
+    assert "letter.de.txt is read too and is not written over" in capsys.readouterr().err
+    assert (folder / "letter.de.txt").read_text() == "Guten Morgen.\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names there")
+def test_a_pipe_among_the_texts_is_refused_without_waiting_for_it(command, folder, capsys):
+    os.mkfifo(folder / "notes.txt")
+    assert command("translate", "notes.txt", "--to", "de")[0] == 1
+    assert "notes.txt" in capsys.readouterr().err
+
+
 def test_an_unclear_language_is_asked_for(command, capsys):
     assert command("translate", "Xkcd qwrtz", "--to", "de")[0] == 1
     assert "name it with --from" in capsys.readouterr().err
@@ -453,6 +475,29 @@ def test_a_file_is_taken_when_it_has_stopped_growing(tmp_path):
             taken.append((looks, source.output.as_posix()))  # noqa: PERF401 (what came before the stop is kept)
     assert [name for _, name in taken] == ["first", "long", "long"]
     assert taken[1][0] == 4 and taken[2][0] == 7
+
+
+def test_files_with_one_stem_have_outputs_of_their_own(tmp_path):
+    def step(seconds: float) -> None:
+        if seconds > 2 * LOOK_S or looks.append(seconds) or len(looks) > 3:
+            raise KeyboardInterrupt
+
+    looks: list[float] = []
+    (tmp_path / "talk.mp3").write_bytes(b"media")
+    (tmp_path / "talk.wav").write_bytes(b"media")
+    outputs: list[str] = []
+    with suppress(KeyboardInterrupt):
+        for source in arriving(tmp_path, frozenset({".wav", ".mp3"}), step):
+            outputs.append(source.output.as_posix())  # noqa: PERF401 (what came before the stop is kept)
+    assert sorted(outputs) == ["talk", "talk.wav"]
+
+
+def test_what_has_changed_since_its_transcript_was_written_is_not_done(command, folder):
+    assert command("transcribe", "talks", "--output-dir", "out")[0] == 0
+    assert not command("transcribe", "talks", "--output-dir", "out", "--resume")[1]
+    later = (folder / "out/two.txt").stat().st_mtime + 10
+    os.utime(folder / "talks/two.wav", (later, later))
+    assert names(command("transcribe", "talks", "--output-dir", "out", "--resume")[1]) == ["talks/two.wav"]
 
 
 def test_watching_transcribes_what_arrives_and_leaves_what_is_done(command, folder, monkeypatch):
