@@ -9,12 +9,14 @@ classes, except for those of UrbanSound8K.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeAlias
 
 import numpy as np
 import torch
 
 from engines.archives import fewshot, photos, sounds
+from engines.errors import MediaError
 from engines.evaluation.harness import REASONS, Harness, Row, Rows, skipped
 from engines.evaluation.metrics import Z_95
 from engines.lab.fewshot_head import adapt, class_logits, head_for
@@ -51,9 +53,7 @@ def fewshot_rows(harness: Harness) -> Rows:
             continue
         for corpus, (kind, classes) in sorted(listed.items()):
             try:
-                vectors = [
-                    harness.vectors(loads[:: -(-len(loads) // MAX_EXAMPLES)], _call, corpus) for loads in classes
-                ]
+                vectors = [_vectors(harness, loads[:: -(-len(loads) // MAX_EXAMPLES)], corpus) for loads in classes]
             except REASONS as reason:
                 rows[f"fewshot.{corpus}.{N_WAYS}way_1shot.accuracy"] = skipped(reason)
                 continue
@@ -97,8 +97,15 @@ def _listed(harness: Harness, kind: Kind, pairs: Sequence[tuple[str, str, Load]]
     return found
 
 
-def _call(load: Load) -> Media:
-    return load()
+def _vectors(harness: Harness, loads: Sequence[Load], what: str) -> np.ndarray:
+    """(n, D) float32 of the examples that can be embedded: UrbanSound8K has sounds of less than 0.1 s."""
+    vectors = []
+    for load in harness.each(loads, what):
+        with suppress(MediaError):
+            vectors.append(harness.vector(load()))
+    if not vectors:
+        raise MediaError("no_example", "No example of a class of {name} can be read.", name=what)
+    return np.stack(vectors)
 
 
 # --- episodes ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from engines.errors import MediaError
+from engines.evaluation.harness import Harness
 from engines.protocol import EmbedRequest, EmbedResult, Photo, Request, Result, Sound
 from tests.engines.evaluation.oracle import rows_of
 from tests.fake_host import FakeHost
@@ -67,6 +69,21 @@ def test_photos_are_classes_by_their_nouns_and_sounds_by_their_labels(tmp_path):
             row = rows[f"{key}.{name}"]
             assert row.value == pytest.approx(100.0) and row.n == 40, name
         assert '"none of these" is right' in rows[f"{key}.adapted.out_of_set_accuracy"].note
+
+
+def test_an_example_that_cannot_be_read_is_left_out(oracle, tiny, monkeypatch):
+    refused = []
+
+    def vector(harness, media, against="photo"):
+        if not refused:
+            refused.append(media)
+            raise MediaError("too_short", "Too short.")
+        return measured(harness, media, against)
+
+    measured = Harness.vector
+    monkeypatch.setattr(Harness, "vector", vector)
+    assert rows_of(oracle, tiny, "fewshot")["fewshot.omniglot.5way_1shot.accuracy"].value == pytest.approx(100.0)
+    assert len(refused) == 1
 
 
 def test_too_few_classes_are_said(oracle, tiny):
