@@ -14,16 +14,18 @@ import io
 import json
 import os
 import random
-import resource
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import wave
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,11 +36,23 @@ from engines import media
 from engines.errors import CollectionError, MediaError
 from engines.index import open_collection
 from engines.media import child
+from engines.paths import ASSETS
 from scripts import tables
 
 CPU_S, MEMORY_BYTES = 10.0, 1.5 * 2**30
 DEFAULT, FULL = (160, 5), (1_000, 50)
 """How many files and kills, by default and with --full."""
+
+READERS: tuple[Callable[[Path], object], ...] = (
+    media.probe,
+    media.load_photo,
+    media.load_clip,
+    lambda path: media.load_sound(path, max_s=60.0),
+)
+CRASHES = {
+    -getattr(signal, name) for name in ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL") if hasattr(signal, name)
+}
+"""Return codes of a decoder that broke; its limit of time ends it with another signal."""
 
 Bytes = Callable[[random.Random], bytes]
 
@@ -230,17 +244,43 @@ def _spent(pid: int) -> tuple[float, int]:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), int(peak.split()[1]) * 1024
 
 
+@contextmanager
+def _watched(process: subprocess.Popen[bytes]) -> Iterator[list[tuple[float, int]]]:
+    """What a process has spent, looked at every 10 ms: once it has died nothing tells its memory any more."""
+    Path(f"/proc/{process.pid}/clear_refs").write_text("5", encoding="ascii")  # reset the peak memory
+    spent = [_spent(process.pid)]
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.01):
+            spent.append(_spent(process.pid))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield spent
+    finally:
+        over.set()
+        looking.join()
+        spent.append(_spent(process.pid))
+
+
+def _decoder() -> subprocess.Popen[bytes]:
+    """The process that the next file is given to."""
+    if not child._idle:
+        media.probe(ASSETS / "samples" / "dog.jpg")
+    return child._idle[-1].process
+
+
 def _tried(path: Path, row: FileTally, *, is_pointer: bool) -> None:
-    """Read a file in every way the studio does, and count what it costs."""
-    for read in (media.probe, media.load_photo, media.load_clip, lambda path: media.load_sound(path, max_s=60.0)):
-        idle = list(child._idle)
-        pid = idle[-1].process.pid if idle else 0
-        before_s, _ = _spent(pid)
-        if pid:
-            Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="ascii")  # reset the peak memory
-        dead_s = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Read a file in every way the studio reads media, and count what it costs. A decoder that a signal other than the
+    limit of its time has ended is a crash, though the studio lives on and calls the file damaged."""
+    for read in READERS:
+        decoder = _decoder()
+        before_s, _ = _spent(decoder.pid)
         try:
-            read(path)
+            with _watched(decoder) as spent:
+                read(path)
         except MediaError as error:
             row.unsaid += not (error.en and error.zh and error.en != error.zh)
         except Exception as error:  # noqa: BLE001  (whatever else comes is a crash, to be counted)
@@ -249,9 +289,8 @@ def _tried(path: Path, row: FileTally, *, is_pointer: bool) -> None:
         else:
             row.n_read += 1
             row.outside += is_pointer
-        after_s, n_bytes = _spent(pid)
-        dead = resource.getrusage(resource.RUSAGE_CHILDREN)
-        whole_s = after_s or dead.ru_utime + dead.ru_stime - dead_s.ru_utime - dead_s.ru_stime
+        row.crashes += decoder.poll() in CRASHES
+        whole_s, n_bytes = max(each for each, _ in spent), max(each for _, each in spent)
         cpu_s = whole_s - before_s
         row.most_cpu_s, row.most_bytes = max(row.most_cpu_s, cpu_s), max(row.most_bytes, n_bytes)
         row.slow += cpu_s > CPU_S
@@ -275,7 +314,9 @@ def measure(n_files: int, seed: int) -> dict[str, FileTally]:
 
 
 def kills(n_kills: int, seed: int) -> tuple[int, int]:
-    """Kill an indexing process at random times; files whose rows are lost or doubled at the end, and files in all."""
+    """Kill an indexing process at random times; rows that a kill takes, or that are lost or doubled at the end, and
+    files in all."""
+    lost = 0
     rng = random.Random(seed)  # noqa: S311
     with tempfile.TemporaryDirectory() as scratch:
         folder, collection = Path(scratch, "media"), Path(scratch, "my.db")
@@ -296,9 +337,12 @@ def kills(n_kills: int, seed: int) -> tuple[int, int]:
                 while process.poll() is None and _rows(collection) == before and time.monotonic() < deadline:
                     time.sleep(0.05)
                 time.sleep(rng.random() * 0.3)
+                told = _rows(collection)
                 process.kill()
+                process.wait()
+                lost += max(0, told - _rows(collection))
         subprocess.run(command, cwd=root, check=True)
-        return abs(_rows(collection) - n_texts), n_texts
+        return lost + abs(_rows(collection) - n_texts), n_texts
 
 
 def _rows(where: Path) -> int:
