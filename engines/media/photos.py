@@ -183,6 +183,7 @@ def photo(picture: Opened, max_side: int) -> Photo:
     image.draft(None, size)  # JPEG decodes at a half, a quarter or an eighth where that is enough
     raw_mode = _raw_mode(image)
     try:
+        image = _small(picture, size) if image.format == "JPEG2000" else image
         image.load()
         image, is_stretched = _all_bits(picture, image, raw_mode)
         notes += [note("stretched")] if is_stretched else []
@@ -203,6 +204,21 @@ def _finished(image: Image.Image, size: tuple[int, int]) -> Photo:
     notes = [note("stretched")] if image.mode.startswith("I") and top < 65_535.0 else []
     notes += [note("dark_ground")] if is_on_dark else []
     return Photo(np.array(flat.transpose(_TURNS[orientation]) if orientation in _TURNS else flat), tuple(notes))
+
+
+def _small(picture: Opened, size: tuple[int, int]) -> Image.Image:
+    """A JPEG 2000 picture at a half, a quarter, ... of its size, where that is enough and the file holds it."""
+    image: Image.Image = picture.image
+    n_halvings = int(np.log2(max(1.0, min(image.width / size[0], image.height / size[1]))))
+    if n_halvings == 0:
+        return image
+    image.reduce = n_halvings  # type: ignore[method-assign, assignment]  # of Pillow's plugin; it hides the method
+    try:
+        image.load()
+    except OSError:  # the file has fewer sizes than that
+        picture.file.seek(0)
+        return Image.open(picture.file, formats=picture.formats)
+    return image
 
 
 def _raw_mode(image: Image.Image) -> str:

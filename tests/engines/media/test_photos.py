@@ -256,6 +256,20 @@ def test_a_photo_of_108_megapixels_is_scaled_while_it_is_read(tmp_path):
     assert engines.media.load_photo(path, max_side=1000).pixels.shape == (750, 1000, 3)
 
 
+@pytest.mark.parametrize("levels", [1, 6])
+def test_a_jpeg_2000_photo_is_read_at_the_smallest_size_that_is_enough(tmp_path, monkeypatch, levels):
+    path = tmp_path / "scan.jp2"
+    photo = Image.new("RGB", (640, 480), BLUE)
+    photo.paste(RED, (0, 0, 320, 480))
+    photo.save(path, num_resolutions=levels)
+    decoded = []
+    finish = photos._finished
+    monkeypatch.setattr(photos, "_finished", lambda image, size: decoded.append(image.size) or finish(image, size))
+    pixels = load_photo(path, max_side=100).pixels
+    assert pixels.shape == (75, 100, 3) and near(colour(pixels, 0.2, 0.5), RED, 40)
+    assert decoded == [(160, 120) if levels == 6 else (640, 480)]
+
+
 def test_a_phones_heic_photo_is_read_and_turned_upright(tmp_path):
     pillow_heif = pytest.importorskip("pillow_heif")
     path = tmp_path / "IMG_1.HEIC"
