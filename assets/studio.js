@@ -98,7 +98,7 @@
   });
 
   document.addEventListener('keydown', (event) => {
-    if (event.key !== 'Escape') return;
+    if (event.key !== 'Escape' || event.target.closest?.('dialog, [contenteditable]')) return; // it closes these
     for (const stop of document.querySelectorAll('button.stop')) if (stop.offsetParent) stop.click();
   });
 

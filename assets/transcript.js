@@ -47,6 +47,7 @@
         line.dataset.was = line.textContent;
         line.setAttribute('contenteditable', 'plaintext-only');
         line.setAttribute('role', 'textbox');
+        line.setAttribute('aria-label', line.closest('.segment').querySelector('.time').textContent.trim());
         line.spellcheck = true;
       }
     }

@@ -11,7 +11,7 @@ from fastapi import Body, FastAPI, HTTPException, Query
 from fastapi.responses import FileResponse, Response
 
 from engines import MapResult, TranscribeResult, UserError, subtitles, to_json
-from engines.index.history import History
+from engines.index.history import Entry, History
 from engines.lab import Findings
 from engines.lab.label_store import exported, slug
 from studio import exports
@@ -116,14 +116,15 @@ def _add_history(app: FastAPI, history: History) -> None:
 
     @app.get("/studio/history.jsonl")
     def everything() -> Response:
-        lines = [
-            json.dumps(
-                {"id": entry.id, "at": entry.at, "about": entry.about, **to_json(history.result(entry.id))},
-                ensure_ascii=False,
-            )
-            for entry in reversed(history.find(n=-1))
-        ]
-        content = "".join(f"{line}\n" for line in lines)
+        def line(entry: Entry) -> dict[str, object]:
+            told = {"id": entry.id, "at": entry.at, "about": entry.about}
+            try:
+                return {**told, **to_json(history.result(entry.id))}
+            except UserError as error:  # one that cannot be read must not cost the others
+                return {**told, "text": entry.text, "error": error.en}
+
+        entries = reversed(history.find(n=-1))
+        content = "".join(f"{json.dumps(line(entry), ensure_ascii=False)}\n" for entry in entries)
         return _saved(content, "fusion-studio-history.jsonl", "application/x-ndjson")
 
 

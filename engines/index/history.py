@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
@@ -133,8 +134,8 @@ class History:
 
     def find(self, words: str = "", n: int = 100) -> list[Entry]:
         """The newest entries in which every word occurs, at most `n` of them; all where `n` is negative."""
-        wanted = [f"%{_escaped(word)}%" for word in words.split()]
-        every_word = "about || ' ' || text || ' ' || task LIKE ? ESCAPE '\\'"
+        wanted = _folded(words).split()
+        every_word = "instr(folded(about || ' ' || text || ' ' || task), ?) > 0"
         where = f" WHERE {' AND '.join([every_word] * len(wanted))}" if wanted else ""
         found = self._all(f"{_SELECT}{where} ORDER BY at DESC, id DESC LIMIT ?", *wanted, min(n, 2**31))
         return list(map(_entry, found))
@@ -193,6 +194,7 @@ class History:
                             self._file.chmod(0o600)
                     db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
                     db.executescript(_SCHEMA)
+                    db.create_function("folded", 1, _folded, deterministic=True)
                     yield db
                 finally:
                     db.close()
@@ -245,8 +247,9 @@ def _gone() -> UserError:
     return UserError("history_gone", "This result is no longer in the history.")
 
 
-def _escaped(word: str) -> str:
-    return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+def _folded(text: str) -> str:
+    """For comparison: without case and without other forms of the same letters; SQLite itself knows ASCII only."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 # --- records as JSON -------------------------------------------------------------------------------------------------

@@ -309,6 +309,8 @@ def test_parts_are_reached_with_one_tab_stop_and_the_arrow_keys(wide):
 def test_a_lesson_is_shown_as_slides_by_the_arrow_keys_and_left_by_escape(wide):
     turn_to(wide, "fusion")
     page = wide.page
+    page.locator("#lab-fusion-run").click()
+    page.wait_for_selector("#lab-fusion-stop", state="visible")
     page.locator("#lab-fusion-lesson [data-slides]").click()
     slide = page.locator("dialog.slides .slide")
     assert slide.locator("h3").inner_text() == "Two modalities, one prediction"
@@ -321,6 +323,7 @@ def test_a_lesson_is_shown_as_slides_by_the_arrow_keys_and_left_by_escape(wide):
     assert "Exercises" in slide.inner_text()
     page.keyboard.press("Escape")
     page.wait_for_selector("dialog.slides", state="detached")
+    page.wait_for_selector("#lab-fusion-result .is-done")  # and the run beside it went on
 
 
 # --- addresses --------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ def test_a_line_is_corrected_in_place_and_saved_as_corrected(wide):
     transcribed(wide)
     before = lines(wide)
     wide.page.locator("#speech-result [data-correct]").click()
+    assert wide.serious_faults() == []
     line = wide.page.locator("#speech-result .line-text").first
     line.click()
     wide.page.keyboard.press("Control+Home")

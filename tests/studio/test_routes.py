@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import sqlite3
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -258,3 +259,13 @@ def test_a_label_set_can_be_taken_along(client, downloads):
 def test_a_missing_run_or_an_unknown_format_is_refused(client, runs):
     assert client.get("/studio/run/nobody.csv").status_code == 404
     assert client.get(f"/studio/run/{runs.add(finished())}.exe").status_code == 404
+
+
+def test_a_result_that_cannot_be_read_leaves_the_others_of_the_export(client, history):
+    for text in ("A dog.", "A cat."):
+        history.add(CaptionResult(request=CaptionRequest(media=Path("a.jpg")), text=text, end="finished"))
+    with sqlite3.connect(history._file) as db:
+        db.execute("UPDATE entries SET result = 'no json' WHERE text = 'A dog.'")
+    first, second = map(json.loads, client.get("/studio/history.jsonl").text.splitlines())
+    assert first["text"] == "A dog." and "another version" in first["error"]
+    assert second["text"] == "A cat." and "error" not in second

@@ -79,7 +79,8 @@ def test_a_text_is_replaced_everywhere_and_only_as_it_is_written():
     first, second = edited(LINES, {"edit": "replace", "find": "Anna", "with": "Anne"})
     assert (first.text, first.translation) == ("Good mourning, Anne.", "Guten Morgen, Anne.")
     assert first.words[2].text == "Anne." and second == LINES[1]
-    assert edited(LINES, {"edit": "replace", "find": "anna", "with": "Anne"}) == LINES
+    with pytest.raises(RequestError, match="'anna' does not occur here; large and small letters are told apart"):
+        edited(LINES, {"edit": "replace", "find": "anna", "with": "Anne"})
 
 
 @pytest.mark.parametrize(

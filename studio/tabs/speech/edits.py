@@ -169,6 +169,12 @@ def _replaced(segments: Segments, asked: Mapping[str, Any]) -> Segments:
     def mended(text: str) -> str:
         return " ".join(text.replace(find, new).split())
 
+    if not any(find in text for segment in segments for text in (segment.text, segment.translation)):
+        raise RequestError(
+            "transcript.absent",
+            "{find!r} does not occur here; large and small letters are told apart.",
+            find=find,
+        )
     return tuple(
         replace(_rewritten(segment, mended(segment.text)), translation=mended(segment.translation))
         for segment in segments

@@ -114,6 +114,7 @@ def test_the_newest_comes_first_with_its_name_and_thumbnail(history):
         ("DOG", ["search", "ask", "caption"]),
         ("morgen", ["transcribe"]),
         ("早上", ["translate"]),
+        ("LÄUFT", ["caption"]),
         ("dog ask", ["ask"]),
         ("100%", []),
         ("d_g", []),
