@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 from engines.media import budget
 from engines.media.opening import open_file
 from engines.media.refusals import MAX_FRAME_PIXELS, MAX_SECONDS, MAX_TRACKS, MIN_SOUND_S, refusal
-from engines.media.segment import loudness
+from engines.media.segment import STEP_S, loudness
 from engines.protocol import RATE_HZ
 
 _FORMATS = (
@@ -48,9 +48,13 @@ MAX_ASPECT = 8.0
 _JUMPS_S = (0.0, 2.0, 10.0, math.inf)
 """How far before a wanted frame to try: in MPEG streams, which have no index, a jump may land after it."""
 FAINT_RMS = 10.0 ** (-50.0 / 20.0)
-"""A sound none of whose 20 ms is louder is brought to USUAL_RMS, if it is louder than SILENT_RMS and no even hiss: its
-loudest parts are UNEVEN times louder than its softest."""
+"""A sound that is no louder, but for a click or beep, is brought to USUAL_RMS, if it is louder than SILENT_RMS and no
+even hiss: its loudest parts are UNEVEN times louder than its softest."""
+CLICK_S, CLICK_SHARE = 0.5, 0.05
+"""Clicks and beeps take no longer than this in all, and no more than this share of a sound; more of it is its sound."""
 USUAL_RMS, SILENT_RMS, UNEVEN = 10.0 ** (-25.0 / 20.0), 10.0 ** (-90.0 / 20.0), 10.0 ** (10.0 / 20.0)
+CLIPPED_RMS = 10.0 ** (-10.0 / 20.0)
+"""Speech that is louder than this goes beyond full scale."""
 EXCERPT_S = 30.0
 ANTIPHASE = 0.1
 """Where the mean of two channels is this much quieter than the louder of them, they cancel out."""
@@ -259,38 +263,49 @@ def _levels(container: InputContainer, track: AudioStream) -> np.ndarray:
     """The loudness of each 20 ms of a track at three places, or up to where it is loud enough to be heard."""
     length_s = 0.0 if container.duration is None else container.duration / av.time_base
     found = [np.zeros(1, np.float32)]
+    n_loud = 0
     for start_s in sorted({0.0, length_s / 3, 2 * length_s / 3}):
         n = 0
         _seek(container, track, 0.0)
         for block in _timed_blocks(container, track, start_s):
             found.append(loudness(block))
             n += len(block)
-            if found[-1].max(initial=0.0) >= FAINT_RMS or n >= EXCERPT_S * RATE_HZ:
+            n_loud += int((found[-1] >= FAINT_RMS).sum())
+            if n_loud > CLICK_S / STEP_S or n >= EXCERPT_S * RATE_HZ:
                 break
-        if found[-1].max(initial=0.0) >= FAINT_RMS:
+        if n_loud > CLICK_S / STEP_S:
             break
     return np.concatenate(found)
 
 
 def _gain(levels: np.ndarray) -> float:
     """What brings faint speech to an everyday level; 1 for what is loud enough, silent, or an even hiss."""
-    loud, soft = np.percentile(levels, (99.5, 10))
-    if levels.max() >= FAINT_RMS or loud < SILENT_RMS or loud < UNEVEN * soft:
+    is_faint = levels < FAINT_RMS
+    if (~is_faint).sum() > min(CLICK_S / STEP_S, CLICK_SHARE * len(levels)):
+        return 1.0
+    loud, soft = np.percentile(levels[is_faint], (99.5, 10))
+    if loud < SILENT_RMS or loud < UNEVEN * soft:
         return 1.0
     return float(USUAL_RMS / loud)
 
 
 def sound_blocks(path: Path, container: InputContainer, start_s: float, heard: Heard) -> Iterator[np.ndarray]:
-    """Blocks (n,) float32 of a file's sound from `start_s` on. Raises MediaError, also where there is none left."""
+    """Blocks (n,) float32 of a file's sound from `start_s` on. Raises MediaError, also where there is none left.
+
+    A click in a faint sound is clipped; where more gets too loud, the sound is made louder no longer.
+    """
     track, gain = sound_tracks(container)[heard.number - 1], heard.gain
-    n_given = 0
+    n_given, clipped_s = 0, 0.0
     for block in _timed_blocks(container, track, start_s):
         n_given += len(block)
         if start_s + n_given / RATE_HZ > MAX_SECONDS:
             raise refusal("too_long", path)
-        if gain * float(np.abs(block).max(initial=0.0)) > 1.0:  # it gets loud after all
-            gain = 1.0
-        yield block if gain == 1.0 else block * np.float32(gain)
+        if gain > 1.0:
+            clips = gain * loudness(block) > CLIPPED_RMS
+            clipped_s = max(0.0, clipped_s + STEP_S * float((clips - CLICK_SHARE).sum()))
+            if clipped_s > CLICK_S:  # it gets loud after all
+                gain = 1.0
+        yield block if gain == 1.0 else np.clip(block * np.float32(gain), -1.0, 1.0)
     if start_s == 0 and n_given < MIN_SOUND_S * RATE_HZ and (n_given > 0 or _is_momentary(container, track)):
         raise refusal("too_short", path)
     if n_given == 0:

@@ -12,6 +12,7 @@ import pytest
 
 from engines import media
 from engines.errors import MediaError
+from engines.media import tracks
 from engines.media.reading import load_clip, load_sound, probe, probe_sound, stream_sound
 from engines.media.segment import is_quiet, loudness
 from engines.protocol import RATE_HZ
@@ -86,6 +87,41 @@ def test_very_quiet_speech_is_made_as_loud_as_usual_and_that_is_said(tmp_path):
     assert not is_quiet(sound.samples) and np.percentile(loudness(sound.samples), 95) > 0.03
     assert keys(sound.notes) == keys(probe_sound(path).notes) == ["note.very_quiet"]
     assert max(map(np.max, stream_sound(path))) > 0.03
+
+
+def with_sound(samples: np.ndarray, at_s: float, seconds: float) -> np.ndarray:
+    """Samples with a loud tone laid over them."""
+    loud, start = samples.copy(), round(at_s * RATE_HZ)
+    loud[start : start + round(seconds * RATE_HZ)] += sine(seconds, rate_hz=RATE_HZ, level=0.5)
+    return loud
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.05, 0.2])
+def test_a_click_or_beep_does_not_keep_very_quiet_speech_from_being_made_louder(tmp_path, seconds):
+    faint = np.tile(words(10 ** (-65 / 20)), 3)
+    for at_s in (0.5, 5.0):
+        path = film(
+            tmp_path / f"{at_s}.wav",
+            picture=None,
+            sound="pcm_f32le",
+            rate_hz=RATE_HZ,
+            samples=with_sound(faint, at_s, seconds),
+        )
+        samples, streamed = load_sound(path).samples, np.concatenate(list(stream_sound(path)))
+        for heard in (samples, streamed):
+            assert all(np.percentile(loudness(part), 90) > 0.03 for part in np.array_split(heard, 4))
+            assert float(np.abs(heard).max()) <= 1.0
+        assert keys(load_sound(path).notes) == ["note.very_quiet"]
+
+
+def test_what_gets_loud_late_is_made_louder_no_longer(tmp_path):
+    samples = np.concatenate([words(10 ** (-65 / 20)), sine(10.0, rate_hz=RATE_HZ, level=0.5)])
+    path = film(tmp_path / "late.wav", picture=None, sound="pcm_f32le", rate_hz=RATE_HZ, samples=samples)
+    heard = tracks.Heard(1, ("und",), gain=50.0)  # as found from places before
+    with tracks.opened(path) as container:
+        given = np.concatenate(list(tracks.sound_blocks(path, container, 0.0, heard)))
+    assert float(np.abs(given[:RATE_HZ]).max()) > 0.02
+    assert float(np.abs(given[-8 * RATE_HZ :]).max()) < 0.51
 
 
 def test_silence_an_even_hiss_and_what_is_loud_enough_stay_as_they_are(tmp_path):
