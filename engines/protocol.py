@@ -433,7 +433,8 @@ class EmbedResult(Result):
 class IndexResult(Result):
     """n_rows counts the collection's rows now; failures are (file name, sentence) pairs.
 
-    n_missing: files that are gone but were kept, since every file is gone and the request does not say `prune`.
+    n_missing: files that are gone but were kept, since a folder they lay in is empty now or cannot be listed, and the
+    request does not say `prune`.
     renewed: the collection was emptied first, since another model made it or it was damaged.
     n_passed: files that hold neither media nor text, of which `passed` names the first.
     """

@@ -465,9 +465,9 @@ def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> s
         if result.n_passed
         else ""
     )
-    return card_of(
-        result, f'<p class="nothing">{counts}</p>{failures(result.failures)}{passed}', foot(result, downloads, info)
-    )
+    kept = f'<p class="row-note">{both("ui.search.kept", n=result.n_missing)}</p>' if result.n_missing else ""
+    body = f'<p class="nothing">{counts}</p>{kept}{failures(result.failures)}{passed}'
+    return card_of(result, body, foot(result, downloads, info))
 
 
 def failures(failed: Sequence[tuple[str, str]], most: int = 100) -> str:

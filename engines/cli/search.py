@@ -48,7 +48,9 @@ def index_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--workers", type=int, metavar="N", help="processes that read files (default: 1; with --ray, one "
                      "for each core of the cluster)")  # fmt: skip
     sub.add_argument("--ray", metavar="ADDRESS", help="read on a Ray cluster: auto, local, or ray://host:10001")
-    sub.add_argument("--prune", action="store_true", help="take files out even if every file of the folder is gone")
+    sub.add_argument(
+        "--prune", action="store_true", help="take files out even if their folder is empty now or cannot be read"
+    )
 
 
 def index(options: argparse.Namespace) -> int:
@@ -69,7 +71,9 @@ def index(options: argparse.Namespace) -> int:
     if result.renewed:
         print("the collection was made anew: it was damaged, or another model made it", file=sys.stderr)
     if result.n_missing:
-        print(f"every file is gone: nothing was removed; --prune removes the {result.n_missing}", file=sys.stderr)
+        kept = "1 file was" if result.n_missing == 1 else f"{result.n_missing} files were"
+        why = "the folder is empty now or cannot be read; --prune removes what is gone"
+        print(f"{kept} kept: {why}", file=sys.stderr)
     if result.n_passed and not options.quiet:
         print(passed_over(result.passed, result.n_passed), file=sys.stderr)
     for note in result.notes if not options.quiet else ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
 
@@ -70,11 +70,11 @@ def head(path: Path) -> bytes:
             raise refusal("damaged", path) from error
 
 
-def visible(folder: Path) -> Iterator[Path]:
+def visible(folder: Path, on_error: Callable[[OSError], object] | None = None) -> Iterator[Path]:
     """Everything but folders in a folder and below, by name. Hidden names are left out, a link back up is not
-    followed twice."""
+    followed twice. on_error: is told of each folder that cannot be listed, its name with it."""
     seen: set[str] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
+    for root, folders, names in os.walk(folder, onerror=on_error, followlinks=True):
         real = os.path.realpath(root)
         if real in seen:
             folders.clear()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -278,8 +280,9 @@ def index(space: Space, request: IndexRequest) -> Iterator[IndexResult]:
     """What changed under the folder since last time is read again, what is gone is taken out, the rest is left.
 
     Each file is written as a whole, so a stop loses at most the current file. Other folders in the same collection
-    are left alone. A file that cannot be read becomes a failure with its reason. A folder may be one file, too. Where
-    every file is gone nothing is taken out unless the request says `prune`: the disk may just not be mounted.
+    are left alone. A file that cannot be read becomes a failure with its reason. A folder may be one file, too. Of a
+    folder, or one in it, that is empty now or cannot be listed nothing is taken out unless the request says `prune`:
+    the disk may just not be mounted.
     """
     return update(request, space.model_digest, partial(read, space))
 
@@ -294,7 +297,8 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
     yield looking
     reads_words = ocr.is_installed()
     folder = request.folder.resolve() if request.folder.is_dir() else request.folder.absolute()
-    paths, passed = yield from _meanwhile(looking, files.waited(lambda: _found(folder)))
+    found = yield from _meanwhile(looking, files.waited(lambda: _found(folder)))
+    paths, passed = found.paths, found.passed
     changed: list[Path] = []
     n_added = n_unchanged = 0
     failures: tuple[tuple[str, str], ...] = ()
@@ -302,8 +306,14 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
     with opened as collection:
         known = {path for path in collection.files() if Path(path).is_relative_to(folder)}
         gone = sorted(known - {str(path) for path in paths})
-        missing = gone if not paths and not request.prune else []
-        gone = [] if missing else gone
+        may_be_unmounted = cache(found.may_be_unmounted)
+
+        def may_return(path: Path) -> bool:
+            places = (place for place in (path, *path.parents) if place.is_relative_to(folder))
+            return not paths or any(map(may_be_unmounted, places))
+
+        missing = [] if request.prune else [path for path in gone if may_return(Path(path))]
+        gone = sorted(set(gone) - set(missing))
         collection.forget([Path(path) for path in gone])
         n_rows = collection.n_rows
 
@@ -410,21 +420,59 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _found(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """Files that may hold media or text, in order of their names, and the names of those passed over.
+@dataclass(frozen=True)
+class _Found:
+    """What lies in a folder. paths: files that may hold media or text, by name; passed: names of the others; unlisted:
+    folders that cannot be listed, and names that lead to a disk that does not answer; filled: folders with any file in
+    them or below, where links lead."""
+
+    paths: tuple[Path, ...]
+    passed: tuple[str, ...] = ()
+    unlisted: frozenset[Path] = frozenset()
+    filled: frozenset[str] = frozenset()
+
+    def may_be_unmounted(self, place: Path) -> bool:
+        """Whether a folder is still there, but without any file, or cannot be listed."""
+        return place in self.unlisted or (_is_folder(place) and os.path.realpath(place) not in self.filled)
+
+
+def _found(folder: Path) -> _Found:
+    """What lies in a folder and below.
 
     What is hidden is skipped, and so is a way back up. A file with another ending is judged by how it begins. What is
     no ordinary file (a pipe, a device) is never opened. A file given in place of a folder is found by itself.
     """
     if folder.is_file():
-        return [folder], ()
-    found, passed = [], []
-    for path in files.visible(folder):
+        return _Found((folder,))
+    paths, passed = [], []
+    filled, unlisted = set[Path](), set[Path]()
+    for path in files.visible(folder, lambda error: unlisted.add(Path(error.filename))):
+        if _is_out_of_reach(path):  # a folder whose disk does not answer looks like a file
+            unlisted.add(path)
+            continue
+        filled.add(path.parent)
         if files.is_ordinary(path) and (path.suffix.lower() in INDEXED_SUFFIXES or files.may_hold_media(path)):
-            found.append(path)
+            paths.append(path)
         elif path.exists():
             passed.append(_printable(path.name))
-    return found, tuple(passed)
+    filled |= {above for below in filled for above in below.parents if above.is_relative_to(folder)}
+    return _Found(tuple(paths), tuple(passed), frozenset(unlisted), frozenset(map(os.path.realpath, filled)))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _is_out_of_reach(path: Path) -> bool:
+    """Whether it cannot be said what a name leads to, though it is there."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+    return False
 
 
 def _rows(space: Space, path: Path) -> Generator[None, None, tuple[Row, ...]]:

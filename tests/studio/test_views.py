@@ -259,3 +259,9 @@ def test_own_files_are_counted_and_each_can_be_taken_out(downloads):
     assert "62 files." in shown and "2 more are not shown" in shown and "3 files were not taken" in shown
     assert shown.count("data-out") == views.N_TILES and "&lt;0&gt;.jpg" in shown and "/home/me" not in shown
     assert "webkitdirectory" in views.own_files([], downloads) and "data-out" not in views.own_files([], downloads)
+
+
+def test_files_kept_though_their_folder_is_empty_are_told(downloads, info):
+    shown = views.index(replace(INDEX, n_missing=7), downloads, info)
+    assert "7 files in folders that are empty now or cannot be read: kept" in shown
+    assert "kept" not in views.index(INDEX, downloads, info)

@@ -77,7 +77,8 @@ def test_an_emptied_folder_is_said_and_pruned_when_asked(command, capsys):
 
     host = FakeHost(scripts={IndexRequest: emptied})
     assert command("index", "pictures", "my.db", host=host)[0] == 0
-    assert capsys.readouterr().err == "every file is gone: nothing was removed; --prune removes the 7\n"
+    said = "7 files were kept: the folder is empty now or cannot be read; --prune removes what is gone\n"
+    assert capsys.readouterr().err == said
     assert command("index", "pictures", "my.db", "--prune", host=FakeHost(scripts={IndexRequest: emptied}))[0] == 0
     assert capsys.readouterr().err == ""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,6 +185,54 @@ def test_an_emptied_folder_takes_nothing_out_unless_it_is_pruned(encoder, db, fo
     assert (last.n_removed, last.n_missing, last.n_rows) == (0, 4, 5)
     *_, last = search.index(encoder, IndexRequest(folder=folder, collection=db, prune=True))
     assert (last.n_removed, last.n_missing, last.n_rows) == (4, 0, 0)
+
+
+def test_an_emptied_folder_in_the_folder_keeps_its_files_unless_it_is_pruned(encoder, db, folder, tmp_path):
+    (folder / "deep").rename(tmp_path / "elsewhere")
+    (folder / "deep").mkdir()  # as a mount point without its disk
+    last = indexed(encoder, folder, db)
+    assert (last.n_removed, last.n_missing, last.n_rows, last.n_unchanged) == (0, 1, 5, 3)
+    *_, last = search.index(encoder, IndexRequest(folder=folder, collection=db, prune=True))
+    assert (last.n_removed, last.n_missing, last.n_rows) == (1, 0, 4)
+
+
+def test_a_folder_that_cannot_be_listed_keeps_its_files(encoder, db, folder, monkeypatch):
+    real = os.scandir
+
+    def scandir(path):
+        if Path(path) == folder / "deep":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    last = indexed(encoder, folder, db)
+    assert (last.n_removed, last.n_missing, last.n_rows, last.end) == (0, 1, 5, "finished")
+
+
+def test_a_folder_whose_disk_does_not_answer_keeps_its_files(encoder, db, folder, monkeypatch):
+    shutil.rmtree(folder / "deep")
+    (folder / "deep").touch()  # what cannot be asked about is listed among the files
+    real = Path.stat
+
+    def stat(path, **options):
+        if path.is_relative_to(folder / "deep"):
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    last = indexed(encoder, folder, db)
+    assert (last.n_removed, last.n_missing, last.n_rows, last.end) == (0, 1, 5, "finished")
+
+
+def test_a_deleted_folder_and_a_file_deleted_beside_others_are_taken_out(encoder, folder, tmp_path, photo):
+    write_photo(folder / "deep" / "green.png", photo)
+    (folder / "gone").mkdir()
+    write_photo(folder / "gone" / "white.png", photo)
+    indexed(encoder, folder, tmp_path / "my.db")
+    (folder / "deep" / "green.png").unlink()
+    shutil.rmtree(folder / "gone")
+    last = indexed(encoder, folder, tmp_path / "my.db")
+    assert (last.n_removed, last.n_missing, last.n_unchanged) == (2, 0, 4)
 
 
 def test_a_file_whose_name_is_not_text_is_read_or_fails_alone(encoder, folder, tmp_path):
