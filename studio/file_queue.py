@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines import AskResult, Cancel, CaptionResult, Host, Request, Result, TranscribeResult, UserError
-from studio import views
+from studio import uploads, views
 from studio.i18n import both, sentence
 from studio.registry import DownloadRegistry
 
@@ -21,6 +21,8 @@ N_FILES = 500
 """Most files of one queue."""
 PAUSE_S = 1.0
 """Shortest time between two cards that show how far one file is."""
+TOUCH_S = 60.0
+"""How often the files that wait are told to be needed still; uploads that nobody uses are deleted after an hour."""
 
 View = Callable[[str, Result], str]
 
@@ -56,6 +58,7 @@ def frames(
     keep: Callable[[Result], int | None],
     *,
     pause_s: float = PAUSE_S,
+    touch_s: float = TOUCH_S,
 ) -> Iterator[tuple[str, bool]]:
     """Run the queue; (card, whether it still runs) after each change. body: (id of a result, result) to HTML; keep: is
     given each finished result, and gives the id of its entry in the history."""
@@ -66,12 +69,16 @@ def frames(
         if cancel.is_set:
             break
         rows[n] = row = replace(waiting, state="running")
+        uploads.touch(queue.files[n:])
         yield _card(rows, batch, began_s), True
-        shown_s = time.monotonic()
+        shown_s = touched_s = time.monotonic()
         try:
             for request in queue.requests(row.path):
                 for result in host.stream(request, cancel):
                     rows[n] = row = replace(row, result=result)
+                    if time.monotonic() - touched_s >= touch_s:
+                        uploads.touch(queue.files[n:])
+                        touched_s = time.monotonic()
                     if time.monotonic() - shown_s >= pause_s:
                         yield _card(rows, batch, began_s), True
                         shown_s = time.monotonic()

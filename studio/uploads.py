@@ -2,6 +2,7 @@
 
 claim(base)  the folder of this process below `base`; folders of processes that are gone are deleted
 uploaded     a path that a page sent, if it is an upload
+touch        keep uploads that wait for their turn
 delete_old   delete what was not used for an hour
 Sweeper      a thread that does so once a minute
 """
@@ -16,7 +17,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,9 +69,17 @@ def uploaded(path: str) -> Path:
     real = Path(path).resolve() if isinstance(path, str) and "\0" not in path else Path("/")
     if not real.is_relative_to(Path(utils.get_upload_folder()).resolve()):
         raise RequestError("not_uploaded_here", "This file was not uploaded here; drop it again.")
-    if real.is_file():
-        os.utime(real)
+    touch([real])
     return real
+
+
+def touch(paths: Iterable[Path]) -> None:
+    """Set the time of uploads that are still needed to now. Files that were not uploaded are left as they are."""
+    folder = Path(utils.get_upload_folder()).resolve()
+    for path in paths:
+        with suppress(OSError):  # gone: who reads it says so
+            if path.resolve().is_relative_to(folder) and path.is_file():
+                os.utime(path)
 
 
 def delete_old(folder: Path, *, keep_s: float = KEEP_S, now_s: float | None = None) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from engines import (
     TranscribeRequest,
     TranscribeResult,
 )
-from studio import file_queue
+from studio import file_queue, uploads
 from studio.components import MediaInput
 from studio.file_queue import FileQueue
 from studio.registry import DownloadRegistry
@@ -140,6 +141,33 @@ def build(
     given = {"photo": photo, "sound": sound}[kind]
     assert given is not None and how == "en"
     return (CaptionRequest(media=Path(given), language=how),)
+
+
+def test_uploads_that_wait_are_kept_however_long_those_before_them_take(downloads, uploads_of_the_tests):
+    files = [uploads_of_the_tests / f"{n}.jpg" for n in range(3)]
+    for file in files:
+        file.write_bytes(b"photo")
+    seen: list[list[bool]] = []
+
+    def slow(request: Request) -> Iterator[Result]:
+        for end in (None, "finished"):
+            seen.append([file.stat().st_mtime > 0 for file in files])
+            for file in files:
+                os.utime(file, (0, 0))  # as after hours
+            yield CaptionResult(request=request, text="A dog", end=end)
+
+    host = FakeHost(scripts={CaptionRequest: slow})
+    steps = file_queue.frames(FileQueue(tuple(files), captions), host, downloads, no_body, Cancel(), keep, touch_s=0.0)
+    assert "3 of 3 files" in [shown for shown, _ in steps][-1]
+    assert len(seen) == 6, "at each of two results of three files"
+    assert all(all(is_kept[n // 2 :]) for n, is_kept in enumerate(seen)), "the file in work and those after it"
+    assert not seen[-1][0], "what is done may go"
+
+
+def test_a_file_that_was_not_uploaded_keeps_its_time(photo_file, uploads_of_the_tests):
+    os.utime(photo_file, (0, 0))
+    uploads.touch([photo_file, photo_file.with_name("gone.png")])
+    assert photo_file.stat().st_mtime == 0
 
 
 def test_each_file_goes_into_the_input_of_its_kind(media, photo_file, sound_file, clip_file):
