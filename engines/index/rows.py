@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,12 +84,13 @@ def check_width(vectors: Iterable[np.ndarray], width: int | None) -> None:
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """(size, time of change in ns) of a file; (-1, -1), which no file has, where it is gone."""
+    """(size, time of change in ns) of a file; (-1, -1), which no file has, where it is gone or what is there is none: a
+    pipe would never be read to its end."""
     try:
         status = path.stat()
     except OSError:
         return -1, -1
-    return status.st_size, status.st_mtime_ns
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else (-1, -1)
 
 
 def same_bytes_ns(path: Path, digest: str, size: int, modified_ns: int) -> int | None:

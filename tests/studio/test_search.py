@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -5,12 +6,13 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
-from engines import IndexRequest, IndexResult, RequestError, SearchRequest
+from engines import IndexRequest, IndexResult, MapPoint, MapRequest, MapResult, MediaError, RequestError, SearchRequest
 from studio.app import build
 from studio.collections import CollectionRef
 from studio.components import MediaInput
 from studio.state import AppState
 from studio.tabs.search import ui as search
+from studio.tabs.search.map import MapWiring
 from tests.fake_host import FakeHost
 from tests.studio.conftest import media_input
 
@@ -89,3 +91,28 @@ def test_a_key_searches_the_samples_once_they_are_indexed_and_an_empty_box_bring
 @pytest.mark.parametrize("place", ["uploads", "folder"])
 def test_no_key_searches_what_would_have_to_be_read_first(state, host, place):
     assert typed(state, "a dog", place) == [] and host.requests == []
+
+
+# --- a text of a map -------------------------------------------------------------------------------------------------
+
+
+def map_of(path: Path, media: MediaInput) -> tuple[MapWiring, MapResult]:
+    """The wiring of a map, as far as a text of it is shown, and a map of one text."""
+    wiring = MapWiring(None, SimpleNamespace(media=media), *[None] * 5)
+    point = MapPoint(path, "text", 0.0, 0.0, 0, "")
+    return wiring, MapResult(request=MapRequest(collection=COLLECTION.file), points=(point,), end="finished")
+
+
+def test_a_text_of_a_map_is_read_in_its_own_encoding(media, tmp_path):
+    words = "A dog on the beach runs after a ball. " * 60
+    (tmp_path / "notes.txt").write_text(words, encoding="utf-16")
+    wiring, drawn = map_of(tmp_path / "notes.txt", media)
+    assert wiring.input_of(drawn, 0)[media.parts["text"]]["value"] == words[:500]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_the_place_of_a_text_of_a_map_is_told_in_a_sentence(media, tmp_path):
+    os.mkfifo(tmp_path / "notes.txt")
+    wiring, drawn = map_of(tmp_path / "notes.txt", media)
+    with pytest.raises(MediaError, match=r"notes\.txt"):
+        wiring.input_of(drawn, 0)

@@ -19,6 +19,7 @@ from engines import (
     SearchResult,
     UserError,
 )
+from engines.media import load_text
 from studio import cards, stream, views
 from studio.collections import CollectionRef
 from studio.components import TEXT
@@ -28,6 +29,8 @@ from studio.stream import Job
 from studio.tabs.panel import Panel
 from studio.tabs.search import map_view
 
+N_LETTERS = 500
+"""Of a text that is searched for as a file."""
 WAYS = LIST, MAP, TIME = "list", "map", "time"
 """Ways to show a collection."""
 
@@ -123,7 +126,7 @@ class MapWiring:
         """Updates that put a file of the map into its input. Raises UserError where it cannot be read any longer."""
         path, media = result.points[n].path, self.panel.media
         if result.points[n].kind == TEXT:
-            return media.show(TEXT, path.read_text("utf-8", "replace")[:500])
+            return media.show(TEXT, load_text(path)[:N_LETTERS])
         return media.show(*media.lend(path))
 
 

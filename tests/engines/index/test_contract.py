@@ -198,6 +198,17 @@ def test_the_bytes_are_read_only_once_after_a_touch(collection, tmp_path, monkey
     assert collection.unchanged(path)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_the_place_of_a_file_is_never_read(collection, tmp_path):
+    path = tmp_path / "notes.txt"
+    path.touch()
+    collection.put(path, hashlib.sha256(b"").hexdigest(), [])
+    assert collection.unchanged(path)
+    path.unlink()
+    os.mkfifo(path)
+    assert not collection.unchanged(path)
+
+
 def test_a_file_that_is_gone_when_it_is_put_is_not_unchanged_when_it_is_back(collection, tmp_path):
     path = tmp_path / "a.txt"
     collection.put(path, hashlib.sha256(b"one").hexdigest(), [row(path, 1)])
