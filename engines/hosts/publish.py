@@ -22,8 +22,30 @@ from engines.errors import CheckpointError, RequestError, UserError
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-CARD, EVALUATION = "CARD.md", "evaluation.json"
-NEEDED = ("config.json", "model.safetensors", "tokenizer.model", CARD)
+CARD, CONFIG, EVALUATION = "CARD.md", "config.json", "evaluation.json"
+NEEDED = (CONFIG, "model.safetensors", "tokenizer.model", CARD)
+KEPT_HERE = ("evaluation.before.json",)
+"""Files beside a model that are not published: what the version before measured."""
+LICENCES = ("apache-2.0", "bsd-3-clause", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "cc0-1.0", "mit")
+"""The hub's names of licences; any other one goes by its own name."""
+DATASETS = {
+    "flickr8k": "flickr8k",
+    "multi30k": "multi30k",
+    "librispeech": "librispeech_asr",
+    "speechocean762": "mispeech/speechocean762",
+    "lj ?speech": "keithito/lj_speech",
+    "an4": "an4",
+    "fsdd": "fsdd",
+    "esc-?(10|50)": "ashraq/esc50",
+    "urbansound8k|us8k": "danavery/urbansound8K",
+    "tatoeba": "tatoeba",
+    "daquar": "daquar",
+    "imagenet classes": "imagenet-1k",
+    "coco": "coco",
+}
+"""Pattern of a data set's name in the card -> its name on the hub, or its own where it has none there."""
+BASES = {"whisper base": "openai/whisper-base", "efficientnet-lite2": "timm/tf_efficientnet_lite2.in1k"}
+"""Name in the card -> the model on the hub that it started from."""
 
 MEASURED = (
     ("caption.flickr8k.en.cider", "image-to-text", "Flickr8k, English", "cider", "CIDEr-D x 100"),
@@ -39,7 +61,11 @@ MEASURED = (
 
 
 def front_matter(folder: Path) -> str:
-    """The YAML at the top of the card: licence, languages, data sets, what it started from, what was measured."""
+    """The YAML at the top of the card: licence, languages, data sets, what it started from, what was measured.
+
+    Name and licence are those of config.json; data sets and title, those that the card names. Raises CheckpointError.
+    """
+    check(folder)
     from huggingface_hub import EvalResult, ModelCardData
 
     results: list[EvalResult] = []
@@ -59,18 +85,47 @@ def front_matter(folder: Path) -> str:
                     metric_value=round(value, 2),
                 )
             )
+    config, card = _config(folder), (folder / CARD).read_text(encoding="utf-8")
+    title = re.search(r"^# (.+)$", card, re.MULTILINE)
+    licence = re.sub(r"\W+\Z|\A\W+", "", re.sub(r"\(.*?\)", "", str(config.get("licence", ""))).lower())
+    slug = re.sub(r"[^\w.]+", "-", licence) or "unknown"
     data = ModelCardData(
         language=["en", "de", "fr", "zh"],
-        license="other",
-        license_name="non-commercial-research",
-        datasets=["flickr8k", "multi30k", "librispeech_asr", "mispeech/speechocean762", "ashraq/esc50", "tatoeba"],
-        base_model=["openai/whisper-base", "timm/tf_efficientnet_lite2.in1k"],
+        license=slug if slug in LICENCES else "other",
+        license_name=None if slug in LICENCES else slug,
+        datasets=_named(DATASETS, card),
+        base_model=_named(BASES, card),
         library_name="fusion-studio",
         tags=["multimodal", "image-captioning", "speech-recognition", "translation", "retrieval"],
-        model_name="Fusion Studio",
+        model_name=title[1].strip() if title else str(config.get("name") or folder.name),
         eval_results=results or None,
     )
     return f"---\n{data.to_yaml()}\n---\n"
+
+
+def _named(names: dict[str, str], card: str) -> list[str] | None:
+    """What the card names, in the order of the list; None where it names nothing."""
+    return [hub for name, hub in names.items() if re.search(rf"\b({name})\b", card, re.IGNORECASE)] or None
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """The settings of a model folder. Raises CheckpointError."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise CheckpointError("publish_config", "{name} of {folder} is damaged.", name=CONFIG, folder=folder.name)
+    return config
+
+
+def check(folder: Path) -> None:
+    """Raise CheckpointError for a folder that lacks a file of a model."""
+    lacking = [name for name in NEEDED if not (folder / name).is_file()]
+    if lacking:
+        raise CheckpointError(
+            "publish_lacks", "{name} is no model folder: it lacks {files}.", name=folder.name, files=", ".join(lacking)
+        )
 
 
 def publish(folder: Path, repo: str, *, private: bool = False, api: Any = None) -> str:
@@ -78,27 +133,23 @@ def publish(folder: Path, repo: str, *, private: bool = False, api: Any = None) 
 
     api: an HfApi; left out, one is made.
     """
-    lacking = [name for name in NEEDED if not (folder / name).is_file()]
-    if lacking:
-        raise CheckpointError(
-            "publish_lacks", "{name} is no model folder: it lacks {files}.", name=folder.name, files=", ".join(lacking)
-        )
+    check(folder)
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise RequestError("publish_repo", "{repo} names no repository; it has the form OWNER/NAME.", repo=repo)
-    import httpx
     from huggingface_hub import CommitOperationAdd, HfApi, errors
 
     card = front_matter(folder) + "\n" + (folder / CARD).read_text(encoding="utf-8")
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != CARD)
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in (CARD, *KEPT_HERE))
     operations = [
         CommitOperationAdd("README.md", card.encode()),
         *(CommitOperationAdd(path.name, path) for path in files),
     ]
     api = api if api is not None else HfApi()
+    transport = getattr(errors, "HTTPError", OSError)  # of httpx or httpx2, whichever this version of the hub imports
     try:
         api.create_repo(repo, private=private, exist_ok=True)
         made = api.create_commit(repo, operations, commit_message=f"Fusion Studio, {folder.name}")
-    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, httpx.HTTPError, OSError, ValueError) as error:
+    except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, transport, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             "publish_failed", "{repo} could not be published: {reason}", repo=repo, reason=reason
