@@ -182,6 +182,14 @@ def test_every_block_of_commands_is_run_or_marked_as_not_run():
                 pytest.fail(f"{path.relative_to(ROOT)}: say why it is not run above: {NOT_RUN}\n{found[0]}")
 
 
+def test_no_program_stands_in_an_indented_block_which_the_other_tests_do_not_see():
+    for path in DOCUMENTS:
+        for line in BLOCK.sub("", path.read_text("utf-8")).splitlines():
+            if line.startswith("    "):
+                is_program = PROGRAM.match(line.strip()) or re.match(r"(nginx|export|cd|systemctl|sudo) ", line.strip())
+                assert not is_program, f"{path.relative_to(ROOT)}: put this between ``` lines: {line.strip()}"
+
+
 @pytest.mark.slow
 def test_the_commands_of_the_readmes_run(builtin, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

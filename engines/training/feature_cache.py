@@ -28,7 +28,7 @@ from engines.protocol import RATE_HZ
 from engines.training import truecase
 from engines.training.augment import GREY, silence_around, synthetic_non_speech, vary_photo, vary_sound
 from engines.training.sources import LAYERS_HZ, MAX_SPEECH_S, Meta, PhotoSources, SoundSources
-from engines.training.start import load_weights, new_model, read_weights
+from engines.training.start import StepMissing, WrongWeights, load_weights, new_model, read_weights
 
 N_PHOTO_VIEWS = 3
 N_SOUND_VIEWS = 2
@@ -281,9 +281,12 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PARTS), help="parts to store, comma-separated; default: all")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model = new_model(args.run, args.whisper, args.efficientnet, args.data)
-    if args.start is not None:
-        load_weights(model, [read_weights(args.start)])
+    try:
+        model = new_model(args.run, args.whisper, args.efficientnet, args.data)
+        if args.start is not None:
+            load_weights(model, [read_weights(args.start)])
+    except (StepMissing, WrongWeights) as error:
+        raise SystemExit(str(error)) from None
     fill(Towers(model), args.data, args.run, args.only.split(","))
 
 

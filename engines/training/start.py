@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -24,18 +25,30 @@ from engines.training import concept_groups
 ROWS_FILE = "whisper_rows.json"
 """Beside the tokenizer: for each token, the rows of Whisper's embedding whose mean it starts from
 (`scripts.make_vocabulary`)."""
+VOCABULARY_STEP = "python -m scripts.make_vocabulary"
 
 
 class WrongWeights(StudioError):
     """Weights of an earlier stage do not fit this model; the text says which."""
 
 
+class StepMissing(StudioError):
+    """What an earlier step makes, or a folder that is given, is not there; the text says which and how to get it."""
+
+
 def new_model(run: Path, whisper: str | None, efficientnet: Path | None, data: Path | None = None) -> FusionModel:
     """A SMALL model whose towers and decoder start from public weights where these are given.
 
     data: the training folder; where it has a list of concepts, the model gets a concept head.
+    Raises StepMissing.
     """
-    config = small(Tokenizer.load(run / "tokenizer.model").vocab_size)
+    if data is not None and not data.is_dir():
+        raise StepMissing(f"there is no folder of data {data}; docs/data.md says what it holds and where to get it")
+    if not (run / checkpoint.TOKENIZER_FILE).is_file():
+        raise StepMissing(f"{run} has no {checkpoint.TOKENIZER_FILE}; {VOCABULARY_STEP} makes it")
+    if whisper is not None and not (run / ROWS_FILE).is_file():
+        raise StepMissing(f"{run} has no {ROWS_FILE}, which --whisper needs; {VOCABULARY_STEP} makes it")
+    config = small(Tokenizer.load(run / checkpoint.TOKENIZER_FILE).vocab_size)
     if data is not None and (data / "naming").is_dir():
         classes, groups = concept_groups.concepts(archives.concepts(data))
         config = replace(config, concepts=classes, concept_groups=groups)
@@ -51,8 +64,18 @@ def new_model(run: Path, whisper: str | None, efficientnet: Path | None, data: P
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The weights in an earlier stage's EMA file or in a finished model's folder, which may lack parts of this one."""
-    return dequantise(load_file(path / checkpoint.WEIGHTS_FILE)) if path.is_dir() else load_file(path)
+    """The weights in an earlier stage's EMA file or in a finished model's folder, which may lack parts of this one.
+
+    Raises WrongWeights where there are none.
+    """
+    file = path / checkpoint.WEIGHTS_FILE if path.is_dir() else path
+    try:
+        state = load_file(file)
+    except FileNotFoundError:
+        raise WrongWeights(f"there are no weights {file}; --from takes ema.safetensors or a model folder") from None
+    except (SafetensorError, OSError) as error:
+        raise WrongWeights(f"the weights {file} cannot be read: {error}") from None
+    return dequantise(state) if path.is_dir() else state
 
 
 @torch.no_grad()

@@ -32,12 +32,12 @@ from engines.archives import DatasetMissing
 from engines.model import checkpoint
 from engines.model.fusion import FusionModel
 from engines.model.translation_adapter import TranslationAdapter
-from engines.training import concept_groups, feature_cache, in_memory
+from engines.training import card, concept_groups, feature_cache, in_memory
 from engines.training.batches import Batch, Batcher
 from engines.training.objectives import OBJECTIVES, loss_of
 from engines.training.recipes import RECIPES, Recipe
 from engines.training.sources import Sources
-from engines.training.start import Teacher, WrongWeights, load_weights, new_model, read_weights
+from engines.training.start import StepMissing, Teacher, WrongWeights, load_weights, new_model, read_weights
 
 STATE_FILE, LOG_FILE = "state.json", "log.jsonl"
 
@@ -251,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train one stage by a recipe, resuming where it was stopped."""
     try:
         _train(arguments)
-    except (DatasetMissing, WrongWeights) as error:
+    except (DatasetMissing, StepMissing, WrongWeights) as error:
         raise SystemExit(str(error)) from None
 
 
@@ -305,7 +305,15 @@ def _train(arguments: Sequence[str] | None) -> None:
             print(f"exported {checkpoint.save_part(args.export, averaged.translation, digest)}")
             return
         concept_groups.store_name_vectors(averaged, batcher.tokenizer)
-        digest = checkpoint.save(args.export, averaged, args.run / "tokenizer.model")
+        starts, public = args.start or [], [str(name) for name in (args.whisper, args.efficientnet) if name is not None]
+        digest = checkpoint.save(
+            args.export,
+            averaged,
+            args.run / checkpoint.TOKENIZER_FILE,
+            name=args.export.resolve().name,
+            licence=card.licence(starts),
+            card=card.card(recipe, trainer.step, starts, public, args.data, args.export.resolve()),
+        )
         print(f"exported {args.export} {digest}")
 
 

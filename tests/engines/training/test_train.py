@@ -17,9 +17,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from engines.hosts import publish
 from engines.model import checkpoint
 from engines.model.config import tiny
-from engines.training import in_memory, start, train
+from engines.training import card, in_memory, start, train
 from engines.training.batches import Batcher
 from engines.training.objectives import OBJECTIVES, Objective
 from engines.training.recipes import BASE, FULL, Recipe, Share
@@ -248,6 +249,47 @@ def test_a_trained_model_is_exported_and_opens(data, folder, capsys):
     ema = load_file(folder / "smoke" / "ema.safetensors")["text.norm.weight"]
     assert opened.digest in printed
     assert torch.allclose(opened.model.text.norm.weight, ema, atol=float(ema.abs().max()) / 250)
+    assert (opened.name, opened.licence) == ("model", card.OWN_LICENCE)
+    for said in ("recipe `smoke`, 4 steps", "* nothing", "flickr8k_train.jsonl.gz", "python -m engines.evaluation"):
+        assert said in opened.card
+    publish.check(folder / "model")
+
+
+def test_licence_and_name_of_the_model_it_started_from_stand_on_the_card_of_what_is_exported(data, folder):
+    command(data, folder, "--recipe", "smoke", "--export", folder / "parent")
+    path = folder / "parent" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"licence": "research only"}))
+    (folder / "smoke").rename(folder / "first")
+    command(data, folder, "--recipe", "smoke", "--from", folder / "parent", "--steps", 1, "--export", folder / "child")
+    opened = checkpoint.load(folder / "child")
+    assert opened.licence == "research only"
+    assert "* the model parent, weights" in opened.card and "Licence: research only." in opened.card
+    assert "license_name: research-only" in publish.front_matter(folder / "child")
+
+
+def test_a_card_that_somebody_wrote_is_not_replaced(data, folder):
+    (folder / "model").mkdir()
+    (folder / "model" / "CARD.md").write_text("# My own words\n")
+    command(data, folder, "--recipe", "smoke", "--steps", 1, "--export", folder / "model")
+    assert checkpoint.load(folder / "model").card == "# My own words\n"
+
+
+def test_each_thing_that_is_not_there_is_one_sentence_with_its_file_or_step(data, folder, tmp_path):
+    def said(*arguments: object) -> str:
+        with pytest.raises(SystemExit) as ended:
+            command(*arguments, "--recipe", "smoke")
+        return str(ended.value)
+
+    missing = said(tmp_path / "nope", folder)
+    assert "no folder of data" in missing and "nope" in missing
+    assert "nope.safetensors" in said(data, folder, "--from", tmp_path / "nope.safetensors")
+    (tmp_path / "torn.safetensors").write_bytes(b"torn")
+    assert "torn.safetensors cannot be read" in said(data, folder, "--from", tmp_path / "torn.safetensors")
+    rows = said(data, folder, "--whisper", "openai/whisper-base")
+    assert "whisper_rows.json" in rows and "python -m scripts.make_vocabulary" in rows
+    (folder / "tokenizer.model").unlink()
+    tokenizer = said(data, folder)
+    assert "tokenizer.model" in tokenizer and "python -m scripts.make_vocabulary" in tokenizer
 
 
 @pytest.mark.parametrize("begin", ["first/weights.safetensors", "finished"])
