@@ -8,7 +8,8 @@ see to that. It ends with its parent, and a lost one is replaced.
 At most N_AT_ONCE requests start at a time; one that has gone on for a second makes room for the next and counts among
 as many long ones, so a file that is slow to decode holds nobody up. Half-read streams keep their process between two
 requests, at most N_STREAMS of them. Clients that wait take turns, and no client has the last place, so whoever sends
-many heavy files keeps nobody else from the processes. A `Stop` ends the processes that work for it at once.
+many heavy files keeps nobody else from the processes. A process is begun only where there is a place for it, so there
+are never more than places for requests and streams. A `Stop` ends the processes that work for it at once.
 
 Where no process can be started, the functions run here.
 """
@@ -57,8 +58,8 @@ TEXT_BYTES = 2**23
 """The JSON of one message; the longest honest one is a text file of a MiB."""
 NICENESS = 5
 """Niceness of a child process: the model, which others wait for, comes first."""
-N_IDLE = 2
-"""Maximum idle child processes."""
+N_IDLE = 2 * N_AT_ONCE
+"""Maximum idle child processes: as many as there are places for requests."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 # -P: the folder the program was started in, perhaps one of downloads, is no place to import from
@@ -105,7 +106,7 @@ def apart(function: Callable[Concatenate[Path, P], R]) -> Callable[Concatenate[P
 
     @functools.wraps(function)
     def call(path: Path, *args: P.args, **options: P.kwargs) -> R:
-        with _borrowed() as child:
+        with _requests.turn(), _borrowed() as child:  # the place first, so there are no more processes than places
             if child is None:
                 return function(path, *args, **options)
             return _value(child.ask(path, [function.__name__, _name(path), options], function.__name__))
@@ -122,14 +123,14 @@ def apart_in_turn(function: Callable[Concatenate[Path, P], Iterator[R]]) -> Call
             if child is None:
                 yield from function(path, *args, **options)
                 return
-            answer = child.ask(path, [function.__name__, _name(path), options], function.__name__)
+            answer = child.ask_in_turn(path, [function.__name__, _name(path), options], function.__name__)
             while "item" in answer:
                 try:
                     yield answer["item"]
                 except BaseException:  # GeneratorExit: nobody wants the rest
                     child.let_go(path)
                     raise
-                answer = child.ask(path, "next", function.__name__)
+                answer = child.ask_in_turn(path, "next", function.__name__)
             _value(answer)
 
     return call
@@ -244,29 +245,33 @@ class _Child:
         return self._parent == os.getpid() and self.process.poll() is None  # a fork must not share its parent's child
 
     def ask(self, path: Path, message: object, function: str = "") -> dict[str, Any]:
-        """Send a message and wait for the answer. A child that fails to give one is ended.
+        """Send a message and wait for the answer, in a place held. A child that gives none is ended.
 
         function: of `reading`, by which the seconds it may take are counted. Raises MediaError, Cancelled.
         """
         assert self.process.stdin is not None and self.process.stdout is not None
+        patience = threading.Timer(PATIENCE_S + budget.seconds(path, function), self.process.kill)
+        patience.daemon = True
+        try:
+            patience.start()
+            _send(self.process.stdin, message)
+            return _receive(self.process.stdout)
+        except (OSError, EOFError, ValueError, LookupError, TypeError) as error:  # it died, or says what it may not
+            self.end()
+            stop = current_stop.get()
+            if stop is not None and stop.is_set:
+                raise Cancelled from error
+            raise refusal("too_slow" if self._is_out_of_time else "damaged", path) from error
+        except BaseException:  # its answer would be taken for that to the next question
+            self.end()
+            raise
+        finally:
+            patience.cancel()
+
+    def ask_in_turn(self, path: Path, message: object, function: str = "") -> dict[str, Any]:
+        """The same, once there is a place for it."""
         with _requests.turn():
-            patience = threading.Timer(PATIENCE_S + budget.seconds(path, function), self.process.kill)
-            patience.daemon = True
-            try:
-                patience.start()
-                _send(self.process.stdin, message)
-                return _receive(self.process.stdout)
-            except (OSError, EOFError, ValueError, LookupError, TypeError) as error:  # it died, or says what it may not
-                self.end()
-                stop = current_stop.get()
-                if stop is not None and stop.is_set:
-                    raise Cancelled from error
-                raise refusal("too_slow" if self._is_out_of_time else "damaged", path) from error
-            except BaseException:  # its answer would be taken for that to the next question
-                self.end()
-                raise
-            finally:
-                patience.cancel()
+            return self.ask(path, message, function)
 
     @property
     def _is_out_of_time(self) -> bool:
@@ -276,7 +281,7 @@ class _Child:
     def let_go(self, path: Path) -> None:
         """Make it drop the stream that it is reading."""
         try:
-            self.ask(path, "stop")
+            self.ask_in_turn(path, "stop")
         except (
             Cancelled,
             MediaError,

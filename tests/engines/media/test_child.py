@@ -240,6 +240,42 @@ def test_no_more_requests_are_decoded_at_once_than_there_are_places(photo_file, 
     assert most == 1
 
 
+def test_however_many_files_are_asked_for_there_are_no_more_processes_than_places(tmp_path, monkeypatch):
+    """Each file is one whose decoding only ends when all the others have been asked for."""
+    places = child.Places(1, 1)
+    monkeypatch.setattr(child, "_requests", places)
+    monkeypatch.setattr(child, "LONG_S", 600.0)
+    end_idle()
+    begun: list[child._Child] = []
+    alive: list[int] = []
+    first, all_ask, begin = threading.Event(), threading.Event(), child._Child.__init__
+
+    def counted(self: child._Child) -> None:
+        begin(self)
+        begun.append(self)
+        alive.append(sum(each.process.poll() is None for each in begun))
+        first.set()
+
+    ask = child._Child.ask
+
+    def slow(self: child._Child, *args: object) -> object:
+        assert all_ask.wait(WAIT_S)
+        return ask(self, *args)
+
+    monkeypatch.setattr(child._Child, "__init__", counted)
+    monkeypatch.setattr(child._Child, "ask", slow)
+    files = [tmp_path / f"{n}.png" for n in range(30)]
+    for file in files:
+        Image.new("RGB", (6, 4)).save(file)
+    with ThreadPoolExecutor(len(files)) as asking:
+        asked = [asking.submit(media.probe, file) for file in files]
+        assert first.wait(WAIT_S)
+        wait_until(lambda: sum(map(len, places._waiting.values())) == len(files) - 1 or len(begun) > 2)
+        all_ask.set()
+    assert all(each.result().width == 6 for each in asked)
+    assert max(alive) == 1 and len(child._idle) == 1
+
+
 class Visitors:
     """Clients that ask for places, one thread for each request, and leave them when they are told to."""
 
