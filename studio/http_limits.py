@@ -29,7 +29,8 @@ HEAD_S = 10.0
 BODY_S = 30.0
 BODY_BYTES_PER_S = 8192
 """A request's body has `BODY_S` seconds, and one more for each `BODY_BYTES_PER_S` bytes that have arrived: a slow line
-may upload a large file, a client that sends a byte now and then is dropped."""
+may upload a large file, a client that sends a byte now and then is dropped. Only the seconds that the server waits for
+the client count."""
 
 MAX_BODY_BYTES = 2 * 2**20
 MAX_MEDIA_BYTES = 96 * 2**20
@@ -138,7 +139,7 @@ class _Exchange:
         self.is_gone = False
         self.is_started = False
         self._receive, self._send = receive, send
-        self._begun_s = asyncio.get_running_loop().time()
+        self._waited_s = 0.0  # for the client; what the server itself takes in between is not the client's
         self._body_s = body_s
         self._limit = _body_limit(scope["path"])
         self._n_bytes = 0
@@ -153,14 +154,16 @@ class _Exchange:
             return message
         if self.stopped is not None:
             return {"type": "http.disconnect"}
-        spent_s = asyncio.get_running_loop().time() - self._begun_s
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
         try:
             message = await asyncio.wait_for(
-                self._receive(), max(body_time_s(self._n_bytes, self._body_s) - spent_s, 0.0)
+                self._receive(), max(body_time_s(self._n_bytes, self._body_s) - self._waited_s, 0.0)
             )
         except TimeoutError:
             self.stopped = 408, RequestError("http.slow", "The request was not sent completely in time; send it again.")
             return {"type": "http.disconnect"}
+        self._waited_s += loop.time() - begun_s
         self.is_gone = message["type"] == "http.disconnect"
         self._n_bytes += len(message.get("body", b""))
         self._is_read = not message.get("more_body", False)

@@ -140,6 +140,29 @@ def test_a_body_that_does_not_come_is_answered_and_dropped(port, path):
     assert json.loads(said.split(b"\r\n\r\n")[1])["error"].startswith("The request was not sent completely in time")
 
 
+def test_a_body_that_has_long_arrived_is_not_late_because_the_server_is_busy():
+    body_s = 0.05
+
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        begun_s = asyncio.get_running_loop().time()
+        while asyncio.get_running_loop().time() < begun_s + 2 * body_s:
+            await asyncio.sleep(body_s)
+        await JSONResponse(len(await Request(scope, receive).body()))(scope, receive, send)
+
+    parts: list[Message] = [{"type": "http.request", "body": b"abc", "more_body": False}]
+    said: list[Message] = []
+
+    async def receive() -> Message:
+        return parts.pop(0)
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/size", "query_string": b"", "headers": []}
+    asyncio.run(Harden(busy, lambda _: FAILURE, body_s=body_s)(scope, receive, send))
+    assert (said[0]["status"], said[1]["body"]) == (200, b"3")
+
+
 def test_a_body_that_nobody_reads_does_not_hold_the_connection(port):
     head = b"POST /missing HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n"
     assert exchange(port, head + b"a").startswith(b"HTTP/1.1 405")
