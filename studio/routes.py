@@ -7,6 +7,8 @@ import mimetypes
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+import anyio
+import anyio.to_thread
 from fastapi import Body, FastAPI, HTTPException, Query
 from fastapi.responses import FileResponse, Response
 
@@ -22,6 +24,8 @@ from studio.tabs.speech import edits, view
 from studio.thumbnails import MOST_WAVE_S, N_BARS, thumbnail, wave_svg, whole_wave
 
 DAY = {"cache-control": "private, max-age=86400"}
+N_PICTURES = 4
+"""Pictures of files made at a time, so slow ones leave the server's other threads to other routes."""
 SAFE = DAY | {"x-content-type-options": "nosniff"}
 
 Value = TypeVar("Value")
@@ -31,6 +35,7 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Finding
     """Add the routes to the page's server, those to the history where there is one. recorder: keeps corrections too."""
     if recorder.history is not None:
         _add_history(app, recorder.history)
+    pictures = anyio.CapacityLimiter(N_PICTURES)
 
     @app.get("/studio/file/{name}")
     def media(name: str) -> FileResponse:
@@ -41,13 +46,15 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Finding
         return FileResponse(path, media_type=kind, headers=SAFE)
 
     @app.get("/studio/thumb/{name}")
-    def thumb(name: str, at: float = 0.0) -> Response:
-        return _thumb(_found(downloads.file(name), "This file is gone."), at)
+    async def thumb(name: str, at: float = 0.0) -> Response:
+        path = _found(downloads.file(name), "This file is gone.")
+        return await anyio.to_thread.run_sync(_thumb, path, at, limiter=pictures)
 
     @app.get("/studio/wave/{name}")
-    def wave(name: str, duration: Annotated[float, Query(gt=0.0, le=MOST_WAVE_S)]) -> Response:
+    async def wave(name: str, duration: Annotated[float, Query(gt=0.0, le=MOST_WAVE_S)]) -> Response:
+        path = _path(downloads, name)
         try:
-            drawn = whole_wave(_path(downloads, name), duration)
+            drawn = await anyio.to_thread.run_sync(whole_wave, path, duration, limiter=pictures)
         except UserError as error:
             raise HTTPException(404, error.en) from None
         return Response(drawn, media_type="image/svg+xml", headers=DAY)
@@ -57,11 +64,11 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Finding
         return map_view.as_json(_map(downloads, name))
 
     @app.get("/studio/map/{name}/{n}")
-    def thumb_on_map(name: str, n: int) -> Response:
+    async def thumb_on_map(name: str, n: int) -> Response:
         points = _map(downloads, name).points
         if not 0 <= n < len(points):
             raise HTTPException(404, "There is no such file on the map.")
-        return _thumb(points[n].path)
+        return await anyio.to_thread.run_sync(_thumb, points[n].path, limiter=pictures)
 
     @app.post("/studio/edit/{name}")
     def edit(name: str, asked: Annotated[dict[str, Any], Body()]) -> dict[str, str]:
@@ -151,8 +158,8 @@ def _path(downloads: DownloadRegistry, name: str) -> Path:
 def _thumb(path: Path, at_s: float = 0.0) -> Response:
     try:
         picture, kind = thumbnail(path, at_s=at_s)
-    except UserError:  # text, damaged, or deleted since: a flat line
-        picture, kind = wave_svg([0.05] * N_BARS), "image/svg+xml"
+    except UserError:  # text, damaged, deleted since, or given up under load: a flat line, for this once
+        return Response(wave_svg([0.05] * N_BARS), media_type="image/svg+xml", headers={"cache-control": "no-store"})
     return Response(picture, media_type=kind, headers=DAY)
 
 

@@ -2,7 +2,9 @@ import csv
 import io
 import json
 import sqlite3
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,7 +128,35 @@ def test_a_damaged_file_has_a_blank_picture_and_no_error(client, downloads, tmp_
     (tmp_path / "broken.jpg").write_bytes(b"junk")
     with pytest.raises(MediaError):
         thumbnail(tmp_path / "broken.jpg")
-    assert client.get(f"/studio/thumb/{downloads.add_file(tmp_path / 'broken.jpg')}").status_code == 200
+    answer = client.get(f"/studio/thumb/{downloads.add_file(tmp_path / 'broken.jpg')}")
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"  # the next try may succeed
+
+
+def test_pictures_that_are_slow_to_make_leave_other_routes_their_threads(client, downloads, photo_file, monkeypatch):
+    most, n_begun, lock = 45, 0, threading.Lock()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def stalled(*args: object, **options: object) -> tuple[bytes, str]:
+        nonlocal n_begun
+        with lock:
+            n_begun += 1
+        begun.set()
+        assert go_on.wait(30)
+        return b"", "image/jpeg"
+
+    monkeypatch.setattr(routes, "thumbnail", stalled)
+    name = downloads.add_file(photo_file)
+    with client, ThreadPoolExecutor(most + 1) as asking:  # one server for all of the requests
+        asked = [asking.submit(client.get, f"/studio/thumb/{name}?at={n}") for n in range(most)]
+        assert begun.wait(30)
+        other = asking.submit(client.get, f"/studio/file/{name}")
+        try:
+            assert other.result(10).content == photo_file.read_bytes()
+            assert n_begun <= routes.N_PICTURES
+        finally:
+            go_on.set()
+    assert [each.result().status_code for each in asked] == [200] * most
 
 
 def test_json_is_that_of_the_command_line(client, downloads):
