@@ -24,7 +24,7 @@ from typing import TypeAlias
 import av
 import numpy as np
 
-from engines.errors import MediaError
+from engines.errors import Cancelled, MediaError
 from engines.media import reading, texts, tracks
 from engines.media.ahead import ahead, waited
 from engines.media.child import apart, apart_in_turn
@@ -131,6 +131,11 @@ def content_digest(path: Path) -> str:
 _N_THUMBNAILS = 1_000
 """Thumbnails kept in memory, of about 20 kB each."""
 
+_STILL_SUFFIXES = PHOTO_SUFFIXES - {".avif", ".heic", ".heif", ".hif", ".jxl", ".png", ".webp"}
+"""Files that look the same at any time; the others may be animated."""
+_PASSING = ("media_too_slow", "media_too_much_memory")
+"""Keys of refusals that a busy machine may be the reason for, so the next who asks has the file read again."""
+
 _Key: TypeAlias = tuple[str, int, int, float]
 
 _thumbnails: OrderedDict[_Key, Future[Thumbnail]] = OrderedDict()
@@ -141,12 +146,15 @@ _read_thumbnail = apart(reading.thumbnail)
 def thumbnail(path: Path, *, at_s: float = 0.0) -> Thumbnail:
     """A small picture of a file, of a sound or clip at `at_s`. Raises MediaError.
 
-    A file is decoded once, however many ask for it at a time, and a file that cannot be read is tried once.
+    A file is decoded once, however many ask for it at a time, a photo also if they ask for different times. A file that
+    cannot be read is tried once, unless a busy machine may be the reason.
     """
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
         raise refusal("missing", path) from error
+    if path.suffix.lower() in _STILL_SUFFIXES:
+        at_s = 0.0
     key = (str(path.absolute()), status.st_mtime_ns, status.st_size, round(at_s, 1))
     with _thumbnails_lock:
         made = _thumbnails.get(key)
@@ -160,10 +168,18 @@ def thumbnail(path: Path, *, at_s: float = 0.0) -> Thumbnail:
         try:
             made.set_result(_read_thumbnail(path, at_s=at_s))
         except MediaError as error:
+            if error.parts()[0] in _PASSING:
+                with _thumbnails_lock:
+                    _thumbnails.pop(key, None)
             made.set_exception(error)
         except BaseException as error:  # a defect, or an interruption: waiting threads get it, later ones try again
             with _thumbnails_lock:
                 _thumbnails.pop(key, None)
             made.set_exception(error)
             raise
-    return made.result()
+    try:
+        return made.result()
+    except Cancelled:
+        if is_first:
+            raise
+        return thumbnail(path, at_s=at_s)  # the one who gave up was another

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 from PIL import Image
 
 from engines import media
-from engines.errors import MediaError
+from engines.errors import Cancelled, MediaError
 from engines.media import reading
+from engines.media.refusals import refusal
 from tests.engines.media.makers import film, sine
 
 
@@ -68,6 +70,60 @@ def test_a_file_that_changed_is_read_again_and_what_cannot_be_read_is_not_tried_
     assert len(reads) == 1
     Image.new("RGB", (10, 10)).save(path)
     assert size_of(media.thumbnail(path)) == (10, 10)
+
+
+def test_a_photo_is_decoded_once_for_whatever_time_it_is_asked_for(tmp_path, reads):
+    path = tmp_path / "photo.jp2"
+    Image.new("RGB", (20, 10)).save(path)
+    for n in range(5):
+        assert size_of(media.thumbnail(path, at_s=n / 10)) == (20, 10)
+    assert reads == [path]
+
+
+@pytest.mark.parametrize("why", ["too_slow", "too_much_memory"])
+def test_what_a_busy_machine_gave_up_is_tried_again(tmp_path, monkeypatch, why):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (20, 10)).save(path)
+
+    def give_up(path: Path, **options: object) -> reading.Thumbnail:
+        raise refusal(why, path)
+
+    with monkeypatch.context() as busy:
+        busy.setattr(media, "_read_thumbnail", give_up)
+        with pytest.raises(MediaError, match="was given up"):
+            media.thumbnail(path)
+    assert size_of(media.thumbnail(path)) == (20, 10)
+
+
+def test_whoever_waits_for_one_who_gives_up_still_has_the_picture(tmp_path, monkeypatch):
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (20, 10)).save(path)
+    n_read, begun, give_up, waits = 0, threading.Event(), threading.Event(), threading.Event()
+
+    def read(path: Path, **options: object) -> reading.Thumbnail:
+        nonlocal n_read
+        n_read += 1
+        if n_read > 1:
+            return reading.thumbnail(path, **options)
+        begun.set()
+        assert give_up.wait(30)
+        raise Cancelled
+
+    class Watched(media.Future):
+        def result(self, timeout: float | None = None) -> object:
+            waits.set()
+            return super().result(timeout)
+
+    monkeypatch.setattr(media, "_read_thumbnail", read)
+    monkeypatch.setattr(media, "Future", Watched)
+    with ThreadPoolExecutor(2) as asking:
+        first = asking.submit(media.thumbnail, path)
+        assert begun.wait(30)
+        second = asking.submit(media.thumbnail, path)
+        assert waits.wait(30)
+        give_up.set()
+        assert isinstance(first.exception(), Cancelled)
+        assert size_of(second.result()) == (20, 10)
 
 
 def test_a_large_transparent_picture_is_made_small_without_a_second_copy_of_it(tmp_path, monkeypatch):
