@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ class Filter:
 
     def __post_init__(self) -> None:
         for date in (self.since, self.until):
-            if date and not _DATE.fullmatch(date):
+            if date and not _is_date(date):
                 raise RequestError("date_unknown", "{date!r} is no date; write 2024, 2024-06 or 2024-06-01.", date=date)
         if self.near is not None and not (abs(self.near[0]) <= 90.0 and abs(self.near[1]) <= 180.0):
             raise RequestError("place_unknown", "A latitude is -90 to 90 degrees, a longitude -180 to 180.")
@@ -47,3 +48,14 @@ class Filter:
 
 
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+
+
+def _is_date(text: str) -> bool:
+    """Whether this is a year, month or day of the calendar."""
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        datetime.date.fromisoformat(text + "-01-01"[len(text) - 4 :])
+    except ValueError:
+        return False
+    return True

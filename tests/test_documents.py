@@ -190,6 +190,15 @@ def test_no_program_stands_in_an_indented_block_which_the_other_tests_do_not_see
                 assert not is_program, f"{path.relative_to(ROOT)}: put this between ``` lines: {line.strip()}"
 
 
+def test_every_folder_of_data_that_is_read_is_in_both_tables_of_its_paper():
+    reader = (ROOT / "engines/archives.py").read_text("utf-8")
+    parts = set(re.findall(r'(?:\bdata / |_found\(data, )"(\w+)"', reader))
+    assert parts >= {"photos", "naming", "photo_qa", "captions", "speech", "sounds", "text", "fewshot", "video"}
+    paper = (ROOT / "docs/data.md").read_text("utf-8")
+    assert parts <= set(re.findall(r"^\| `(\w+)/` \|", paper, re.MULTILINE))
+    assert parts - {"video"} <= set(re.findall(r"^\| (\w+) \|", paper, re.MULTILINE))  # clips are composed
+
+
 @pytest.mark.slow
 def test_the_commands_of_the_readmes_run(builtin, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -135,15 +135,15 @@ def search(options: argparse.Namespace) -> int:
     with closing(open_for(options, "search")) as host:
         result = run(host, request)
     assert isinstance(result, SearchResult)
+    if options.html is not None:
+        write_output(options.html, contact_sheet(result))
     if options.json:
         print_json(plain(result))
     elif options.paths or options.null:
         _print_paths(dict.fromkeys(str(hit.path) for hit in result.hits), options.null)
     elif options.csv:
         _print_csv(result.hits)
-    elif options.html is not None:
-        write_output(options.html, contact_sheet(result))
-    else:
+    elif options.html is None:
         for hit in result.hits:
             print(f"{hit.fit:4.0%}  {hit.kind:6}  {hit.path}{_span(hit)}{_why(hit)}")
         if not result.hits:

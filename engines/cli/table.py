@@ -43,14 +43,14 @@ def _lab(argv: Sequence[str]) -> int:
     """An experiment of the Lab, or a kept run again."""
     from engines.lab.__main__ import main
 
-    return main(argv)
+    return main(argv, f"{program_name()} lab")
 
 
 def _train(argv: Sequence[str]) -> int:
     """One stage of the training."""
     from engines.training.train import main
 
-    main(argv)
+    main(argv, f"{program_name()} train")
     return 0
 
 
@@ -58,7 +58,7 @@ def _evaluate(argv: Sequence[str]) -> int:
     """The tables of figures."""
     from engines.evaluation.__main__ import main
 
-    return main(argv)
+    return main(argv, program=f"{program_name()} evaluate")
 
 
 def _publish(argv: Sequence[str]) -> int:

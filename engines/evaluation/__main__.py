@@ -29,9 +29,13 @@ from engines.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-def main(arguments: Sequence[str] | None = None, opener: Callable[[str, Settings], Host] = open_host) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    opener: Callable[[str, Settings], Host] = open_host,
+    program: str = "python -m engines.evaluation",
+) -> int:
     """Runs the suites asked for; 0 when all ran, 1 when one failed, 2 when the request made no sense."""
-    args = _parser().parse_args(arguments)
+    args = _parser(program).parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         if not args.data.is_dir():
@@ -88,8 +92,8 @@ def _run(
     return rows, failed
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m engines.evaluation", description="Measure a model on your data.")
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(program, description="Measure a model on your data.")
     parser.add_argument("--data", type=Path, required=True, help="folder in the shared layout: photos/, speech/, ...")
     parser.add_argument("--split", default="dev", help="which split of it (default: dev)")
     parser.add_argument("--out", type=Path, help="JSON file to write; without it only the table is printed")

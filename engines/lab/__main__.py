@@ -30,10 +30,12 @@ if TYPE_CHECKING:
 
 MAX_SEEDS = 20
 
+PROGRAM = "python -m engines.lab"
 
-def main(arguments: Sequence[str] | None = None) -> int:
+
+def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     """Run one experiment, or measure a saved run again; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
     try:
         request = None if options.experiment == "again" else request_of(options)
     except RequestError as error:
@@ -114,8 +116,8 @@ def request_of(options: argparse.Namespace) -> LabRequest:
     return kind(**(given | lists))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("engines.lab", description="Run an idea of multimodal learning on small data.")
+def _parser(program: str = PROGRAM) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(program, description="Run an idea of multimodal learning on small data.")
     commands = parser.add_subparsers(dest="experiment", required=True)
     for name, entry in EXPERIMENTS.items():
         kind = entry.request

@@ -247,16 +247,18 @@ class Trainer:
         return self.model
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m engines.training.train") -> None:
     """Train one stage by a recipe, resuming where it was stopped."""
     try:
-        _train(arguments)
+        _train(arguments, program)
     except (DatasetMissing, StepMissing, WrongWeights) as error:
         raise SystemExit(str(error)) from None
 
 
-def _train(arguments: Sequence[str] | None) -> None:
-    parser = argparse.ArgumentParser(description="Train the fusion model by a recipe; resumes where it was stopped.")
+def _train(arguments: Sequence[str] | None, program: str) -> None:
+    parser = argparse.ArgumentParser(
+        program, description="Train the fusion model by a recipe; resumes where it was stopped."
+    )
     parser.add_argument("data", type=Path)
     parser.add_argument("run", type=Path)
     parser.add_argument("--recipe", choices=sorted(RECIPES), default="base")

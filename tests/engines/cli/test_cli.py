@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engines.cli import main
-from engines.cli.table import COMMANDS, command_parser
+from engines.cli.table import COMMANDS, command_parser, program_name
 from engines.errors import DeviceError, MediaError, RequestError
 from engines.protocol import AskRequest, AskResult, CaptionRequest
 from engines.settings import Settings
@@ -82,7 +82,8 @@ def test_commands_with_a_parser_of_their_own_get_the_rest_of_the_line(capsys):
     for name, word in (("lab", "fusion"), ("evaluate", "--split"), ("train", "--recipe")):
         with pytest.raises(SystemExit) as left:
             main([name, "--help"])
-        assert left.value.code == 0 and word in capsys.readouterr().out
+        assert left.value.code == 0 and word in (printed := capsys.readouterr().out)
+        assert printed.startswith(f"usage: {program_name()} {name} ")
     assert main(["lab", "extractors", "--modality", "smell"]) == 2
     assert capsys.readouterr().err.startswith("modality: 'smell' is not known")
 

@@ -129,6 +129,7 @@ def test_half_a_query_is_one_sentence(words, said):
     [
         ("search my.db - dog", "Say what to look for, too, not only what to take away."),
         ("search my.db", "Say what to look for, too, not only what to take away."),
+        *((f"search my.db dog --until {day}", f"'{day}' is no date") for day in ("2024-13", "2024-02-31", "0000")),
         ("search my.db dog --since June", "'June' is no date; write 2024, 2024-06 or 2024-06-01."),
         ("search my.db dog --near Paris", "'Paris' is no place; write LAT,LON or LAT,LON,KM in degrees."),
         ("search my.db dog --near 99,0", "A latitude is -90 to 90 degrees, a longitude -180 to 180."),
@@ -163,13 +164,17 @@ def test_json_has_whole_paths(command, capsys):
     assert plain["result"] == "search" and plain["hits"][0]["file"] == "dog.jpg"
 
 
-def test_a_contact_sheet_shows_what_can_be_seen_and_names_the_rest(command, folder, make_photo):
+def test_a_contact_sheet_shows_what_can_be_seen_and_names_the_rest(command, folder, make_photo, capsys):
     make_photo(folder / "dog.jpg")
     assert command("search", "my.db", "dog", "--html", "sheet.html")[0] == 0
     page = (folder / "sheet.html").read_text(encoding="utf-8")
     assert page.count("<figure>") == 3 and page.count('src="data:image/jpeg;base64,') == 1
     assert "90% · photo<br>dog.jpg" in page and "70% · sound · 0-10 s<br>bark.wav" in page
     assert "http" not in page and "<script" not in page
+    capsys.readouterr()
+    assert command("search", "my.db", "dog", "--html", "both.html", "--json")[0] == 0
+    assert len(json.loads(capsys.readouterr().out)["hits"]) == 3
+    assert (folder / "both.html").read_text(encoding="utf-8") == page
 
 
 # --- with a model and a collection --------------------------------------------------------------------------------
