@@ -129,7 +129,10 @@ def test_half_a_query_is_one_sentence(words, said):
     [
         ("search my.db - dog", "Say what to look for, too, not only what to take away."),
         ("search my.db", "Say what to look for, too, not only what to take away."),
-        *((f"search my.db dog --until {day}", f"'{day}' is no date") for day in ("2024-13", "2024-02-31", "0000")),
+        *(
+            (f"search my.db dog --until {day}", f"'{day}' is no date; write 2024, 2024-06 or 2024-06-01.")
+            for day in ("2024-13", "2024-02-31", "0000")
+        ),
         ("search my.db dog --since June", "'June' is no date; write 2024, 2024-06 or 2024-06-01."),
         ("search my.db dog --near Paris", "'Paris' is no place; write LAT,LON or LAT,LON,KM in degrees."),
         ("search my.db dog --near 99,0", "A latitude is -90 to 90 degrees, a longitude -180 to 180."),
