@@ -12,8 +12,8 @@ from scripts.hostile_files import FileTally
 from scripts.tables import KNOWN, TEXTS, fill, known, lab, measured, trust, words
 
 ROWS = {
-    "caption.flickr8k.en.bleu4": {"value": 16.04, "n": 600, "unit": ""},
-    "caption.flickr8k.en.cider": {"value": 41.26, "n": 600, "unit": ""},
+    "caption.flickr8k.en.bleu4": {"value": 16.04, "n": 600, "unit": "points"},
+    "caption.flickr8k.en.cider": {"value": 41.26, "n": 600, "unit": "points"},
     "sound.esc10.accuracy": {"value": 80.0, "n": 80, "unit": "%"},
     "sound.us8k.accuracy": {"value": None, "skipped": "no data"},
     "speech.speechocean762.word_error_rate": {"value": 25.25, "n": 300, "unit": "%"},
