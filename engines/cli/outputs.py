@@ -83,7 +83,10 @@ class Output:
         """Whether all files of an input are there, and none older than it. Each is written whole or not at all."""
         if self._folder is None or not all(file.is_file() for file in self.files(source)):
             return False
-        changed = source.path.stat().st_mtime_ns if source.path.is_file() else 0
+        try:
+            changed = source.path.stat().st_mtime_ns
+        except (OSError, ValueError):  # a text, which may be too long for a name
+            changed = 0
         return all(file.stat().st_mtime_ns >= changed for file in self.files(source))
 
     def put(self, source: Input, result: Result) -> None:

@@ -498,6 +498,8 @@ def test_what_has_changed_since_its_transcript_was_written_is_not_done(command, 
     later = (folder / "out/two.txt").stat().st_mtime + 10
     os.utime(folder / "talks/two.wav", (later, later))
     assert names(command("transcribe", "talks", "--output-dir", "out", "--resume")[1]) == ["talks/two.wav"]
+    words = ("translate", "A long text. " * 100, "--from", "en", "--to", "de", "--output-dir", "out", "--resume")
+    assert command(*words)[0] == 0 and not command(*words)[1]
 
 
 def test_watching_transcribes_what_arrives_and_leaves_what_is_done(command, folder, monkeypatch):
