@@ -162,7 +162,7 @@
 
   // --- the text of a caption or an answer
 
-  const scopeOf = (part) => part.closest('.queue-row') ?? part.closest('.result-card');
+  const scopeOf = (part) => part.closest('.queue-row, .turn') ?? part.closest('.result-card');
 
   function problemOf(text) {
     const scope = scopeOf(text);

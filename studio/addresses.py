@@ -118,6 +118,7 @@ def open_result(state: AppState, panel: Panel, session: str, entry: str) -> dict
     request = result.request
     given = getattr(request, "media", None) or getattr(request, "query", None) or getattr(request, "text", "")
     updates: dict[Any, Any] = {}
+    name = ""
     if isinstance(given, str):
         updates = panel.media.show(TEXT, given)
     elif isinstance(given, Path) and given.is_file():
@@ -125,10 +126,11 @@ def open_result(state: AppState, panel: Panel, session: str, entry: str) -> dict
         updates = panel.media.show(kind, lent)
         if isinstance(result, AskResult) and isinstance(request, AskRequest):  # the conversation goes on from here
             result = replace(result, request=replace(request, media=Path(lent)))
-            state.chats.put(session, (Path(lent), (result,)))
+            name = state.downloads.add_result(result)
+            state.chats.put(session, (Path(lent), (name,)))
     for box in _texts(panel):
         updates[box] = gr.update(value=getattr(request, "question", ""))
-    updates[panel.result] = views.with_mark(cards.card(state, result), "entry", entry)
+    updates[panel.result] = views.with_mark(cards.card(state, result, name), "entry", entry)
     return updates
 
 

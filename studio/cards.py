@@ -8,14 +8,14 @@ from studio.state import AppState
 from studio.tabs.speech.view import transcript
 
 
-def card(state: AppState, result: Result) -> str:
-    """A result, finished or not, as its tab shows it."""
+def card(state: AppState, result: Result, name: str = "") -> str:
+    """A result, finished or not, as its tab shows it. name: its id, if it is registered."""
     shown = state.downloads, state.info_of(result)
     match result:
         case CaptionResult():
             return views.caption(result, *shown)
         case AskResult():
-            return views.chat((result,), *shown)
+            return views.chat({name or state.downloads.add_result(result): result}, *shown)
         case SearchResult():
             return views.hits(result, *shown)
         case IndexResult():

@@ -120,10 +120,12 @@ class DownloadRegistry:
                 self._results.replace(result_id, versions[:-1])
 
 
-class ChatHistory(Registry[tuple[Path, tuple[AskResult, ...]]]):
-    """By session, the current clip and what was asked about it."""
+class ChatHistory(Registry[tuple[Path, tuple[str, ...]]]):
+    """By session, the current clip and the ids of the results of what was asked about it."""
 
-    def turns(self, session: str, media: Path) -> tuple[AskResult, ...]:
-        """The questions and answers so far; empty if the session has moved on to another clip."""
-        about, turns = self.get(session) or (None, ())
-        return turns if about == media else ()
+    def turns(self, session: str, media: Path, downloads: DownloadRegistry) -> dict[str, AskResult]:
+        """The questions and answers so far by the ids of their results, as they are now: an answer may have been
+        corrected. Empty if the session has moved on to another clip."""
+        about, ids = self.get(session) or (None, ())
+        found = {result_id: downloads.result(result_id) for result_id in (ids if about == media else ())}
+        return {result_id: result for result_id, result in found.items() if isinstance(result, AskResult)}

@@ -7,7 +7,7 @@ Model text, file names and questions are escaped; paths never appear, only ids o
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from engines import (
@@ -285,21 +285,25 @@ def translation(result: TranslateResult, downloads: DownloadRegistry, info: Host
 # --- questions about a clip ------------------------------------------------------------------------------------------
 
 
-def chat(turns: Sequence[AskResult], downloads: DownloadRegistry, info: HostInfo) -> str:
-    """Questions and answers about one clip, the latest last."""
-    latest = turns[-1]
+def chat(turns: Mapping[str, AskResult], downloads: DownloadRegistry, info: HostInfo) -> str:
+    """Questions and answers about one clip by the ids of their results, the latest last; that one can be corrected."""
+    *earlier, (name, latest) = turns.items()
     seen = evidence_strip(latest, downloads) if latest.done else ""
-    shown = "".join(_turn(turn, seen if turn is latest else "") for turn in turns)
+    shown = "".join(_turn(turn) for _, turn in earlier) + _turn(latest, seen, name)
     body = f'<div class="talk">{shown}</div>'
     if len(turns) > 1 and info.source == "builtin":
         body += f'<p class="quiet">{both("ui.video.alone")}</p>'
     if not latest.done:
         return card_of(latest, body, "")
-    return card_of(latest, body, foot(latest, downloads, info, saves=("txt", "json"), sends=("speech", "caption")))
+    correct = correct_button() if latest.text else ""
+    sends = ("speech", "caption")
+    below = foot(latest, downloads, info, saves=("txt", "json"), sends=sends, more=correct, name=name)
+    return card_of(latest, body, below)
 
 
-def _turn(turn: AskResult, seen: str) -> str:
-    """A question and its answer. seen: HTML of what it rests on in the clip."""
+def _turn(turn: AskResult, seen: str = "", correctable: str = "") -> str:
+    """A question and its answer. seen: HTML of what it rests on in the clip. correctable: the id of the result, where
+    the answer can be corrected."""
     hidden = "".join(
         f'<span class="chip">{theme.mark(modality)}{both(f"ui.video.hidden.{modality}")}</span>'
         for modality in sorted(getattr(turn.request, "hide", frozenset()))
@@ -308,7 +312,8 @@ def _turn(turn: AskResult, seen: str) -> str:
     if turn.end == "empty":
         return f'<article class="turn">{question}{nothing("ui.silent")}</article>'
     if turn.text:
-        answer = f'<p class="sentence" data-copied>{html.escape(turn.text)}</p>'
+        text_of = f' data-text-of="{correctable}"' if correctable else ""
+        answer = f'<p class="sentence" data-copied{text_of}>{html.escape(turn.text)}</p>'
     else:
         answer = nothing(why_nothing(turn.end)) if turn.done else stage(turn.progress)
     return f'<article class="turn">{question}{answer}{seen}{_evidence(turn) if turn.done else ""}</article>'

@@ -88,22 +88,23 @@ def wire(state: AppState, panel: Panel) -> None:
 
     def requests(session: str, language: str, kind: str, *values: Any) -> Sequence[Request]:
         given = dict(zip(panel.media.parts, values, strict=False)).get(kind)
-        turns = state.chats.turns(session, Path(given)) if given else ()
-        return build(panel.media, turns, language, kind, *values)
+        turns = state.chats.turns(session, Path(given), state.downloads) if given else {}
+        return build(panel.media, tuple(turns.values()), language, kind, *values)
 
-    def chat_with(session: str, result: Result) -> tuple[Path, tuple[AskResult, ...]]:
-        """The clip of a result, and the questions about it with this one."""
-        assert isinstance(result, AskResult)
+    def about(result: Result) -> Path:
         assert isinstance(result.request, AskRequest)
         assert isinstance(result.request.media, Path)
-        turns = state.chats.turns(session, result.request.media)
-        return result.request.media, turns if result in turns else (*turns, result)
+        return result.request.media
 
     def view(session: str, result: Result) -> str:
-        return views.chat(chat_with(session, result)[1], state.downloads, state.info_of(result))
+        assert isinstance(result, AskResult)
+        turns = state.chats.turns(session, about(result), state.downloads)
+        shown = turns if result in turns.values() else {**turns, "": result}
+        return views.chat(shown, state.downloads, state.info_of(result))
 
     def remember(session: str, result: Result) -> None:
-        state.chats.put(session, chat_with(session, result))
+        turns = state.chats.turns(session, about(result), state.downloads)
+        state.chats.put(session, (about(result), (*turns, state.downloads.add_result(result))))
 
     def on_pick(sample: Sample, language: str) -> dict[gr.Component, Any]:
         return {question: gr.update(value=sample.question(language))} if sample.question(language) else {}

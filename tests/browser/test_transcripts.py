@@ -179,6 +179,24 @@ def test_a_caption_is_corrected_in_place_saved_and_kept_as_corrected(wide):
     page.wait_for_function("document.querySelector('#caption-result .sentence')?.innerText === 'A wolf howls.'")
 
 
+def test_the_latest_answer_about_a_clip_is_corrected_and_stays_so_when_the_next_question_is_asked(wide):
+    page = wide.page
+    wide.open_tab("video")
+    page.locator("#video-samples .sample").first.click()
+    wide.result("video", "done")
+    page.locator("#video-result [data-correct-text]").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("A violin.")
+    with page.expect_response("**/studio/edit/**"):
+        page.keyboard.press("Enter")
+    page.locator("#video-question textarea").fill("What color is it?")
+    page.locator("#video-run").click()
+    page.wait_for_function("document.querySelectorAll('#video-result .turn')?.length === 2")
+    wide.result("video", "done")
+    assert page.locator("#video-result .turn .sentence").first.inner_text() == "A violin."
+    assert page.locator("#video-result [data-text-of]").count() == 1, "the latest one can be corrected"
+
+
 def test_rows_of_many_captions_are_corrected_and_found_by_their_words(wide, tmp_path, photo):
     page = wide.page
     files = [write_photo(tmp_path / f"photo {n}.png", photo) for n in (1, 2)]

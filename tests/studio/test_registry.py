@@ -45,10 +45,19 @@ def test_the_oldest_values_are_dropped():
     assert [registry.get(each) for each in ids] == [None, "b", "c"]
 
 
-def test_a_chat_is_about_one_clip_of_one_session_until_it_is_forgotten():
+def test_a_chat_is_about_one_clip_of_one_session_until_it_is_forgotten(downloads):
     chats = ChatHistory(9)
-    chats.put("mine", (CLIP, (turn(CLIP),)))
-    assert len(chats.turns("mine", CLIP)) == 1
-    assert chats.turns("mine", Path("other.mp4")) == () == chats.turns("yours", CLIP)
+    name = downloads.add_result(turn(CLIP))
+    chats.put("mine", (CLIP, (name,)))
+    assert list(chats.turns("mine", CLIP, downloads)) == [name]
+    assert chats.turns("mine", Path("other.mp4"), downloads) == {} == chats.turns("yours", CLIP, downloads)
     chats.remove("mine")
-    assert chats.turns("mine", CLIP) == ()
+    assert chats.turns("mine", CLIP, downloads) == {}
+
+
+def test_a_chat_goes_on_with_an_answer_as_it_was_corrected(downloads):
+    chats = ChatHistory(9)
+    name = downloads.add_result(turn(CLIP))
+    chats.put("mine", (CLIP, (name,)))
+    downloads.correct(name, lambda result: replace(result, text="a kitten"))
+    assert [answer.text for answer in chats.turns("mine", CLIP, downloads).values()] == ["a kitten"]

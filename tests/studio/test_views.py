@@ -70,7 +70,7 @@ def test_no_view_tells_a_path_or_lets_markup_through(downloads, info):
     shown = [
         views.caption(done, downloads, info),
         transcript(replace(SPEECH, end="finished"), downloads, info),
-        views.chat((ANSWER,), downloads, info),
+        views.chat({"id": ANSWER}, downloads, info),
         views.hits(HITS, downloads, info),
         views.index(INDEX, downloads, info),
         views.problem(MediaError("test", "b <c>.jpg is damaged.")),
@@ -109,7 +109,7 @@ def test_a_text_that_breaks_off_says_so_and_is_no_stop(downloads, info):
     request = TranslateRequest(text="dog", source="en", target="de")
     for shown in (
         views.caption(replace(CAPTION, end="cut"), downloads, info),
-        views.chat((replace(ANSWER, end="cut"),), downloads, info),
+        views.chat({"": replace(ANSWER, end="cut")}, downloads, info),
         views.translation(TranslateResult(request=request, text="Hund", end="cut"), downloads, info),
     ):
         assert "cut off here" in shown and "在此中断" in shown
@@ -119,7 +119,7 @@ def test_a_text_that_breaks_off_says_so_and_is_no_stop(downloads, info):
 def test_an_answer_of_nothing_was_not_stopped(downloads, info):
     request = TranslateRequest(text="dog", source="en", target="de")
     for shown in (
-        views.chat((replace(ANSWER, text=""),), downloads, info),
+        views.chat({"": replace(ANSWER, text="")}, downloads, info),
         views.translation(TranslateResult(request=request, end="finished"), downloads, info),
     ):
         assert "The model found nothing to say." in shown and "Stopped" not in shown
@@ -139,7 +139,7 @@ def test_a_stage_without_words_of_ours_is_shown_as_the_host_says_it():
 
 
 def test_an_answer_shows_the_modalities_by_name_shape_and_share(downloads, info):
-    shown = views.chat((ANSWER,), downloads, info)
+    shown = views.chat({"id": ANSWER}, downloads, info)
     assert "mark-picture" in shown and "mark-sound" in shown
     assert "partly" in shown and "much" in shown, "in words, for the only percentage is how sure it is"
     assert "without picture" in shown
@@ -150,28 +150,29 @@ def test_an_answer_shows_the_modalities_by_name_shape_and_share(downloads, info)
 def test_an_answer_about_a_clip_shows_its_frames_its_sound_and_lights_the_moment(downloads, info, clip_file):
     length_s = media.probe(clip_file).duration_s
     request = AskRequest(media=clip_file, question="What?")
-    shown = views.chat((replace(ANSWER, request=request, moments_s=(0.6 * length_s,)),), downloads, info)
+    shown = views.chat({"": replace(ANSWER, request=request, moments_s=(0.6 * length_s,))}, downloads, info)
     assert shown.count('class="strip-frame') == views.N_STRIP and shown.count("is-lit") == 1
     frames = shown.split('class="strip-frame')[1:]
     assert "is-lit" in frames[int(0.6 * views.N_STRIP)] and f'data-seek="{0.5 * length_s:.2f}"' in frames[4]
     assert 'style="left:60.0%"' in shown and f"?duration={length_s:.2f}" in shown
-    twice = views.chat((replace(ANSWER, request=request), replace(ANSWER, request=request)), downloads, info)
+    twice = views.chat({name: replace(ANSWER, request=request) for name in "ab"}, downloads, info)
     assert twice.count('class="strip"') == 1, "only the latest answer has one"
+    assert 'data-text-of="b"' in twice and 'data-text-of="a"' not in twice and twice.count("data-correct-text") == 1
 
 
 def test_a_photo_and_a_clip_that_is_gone_have_no_strip_and_a_sound_has_its_wave(
     downloads, info, photo_file, sound_file
 ):
     for path, n in ((photo_file, 0), (MEDIA, 0), (sound_file, 1)):
-        shown = views.chat((replace(ANSWER, request=AskRequest(media=path, question="What?")),), downloads, info)
+        shown = views.chat({"": replace(ANSWER, request=AskRequest(media=path, question="What?"))}, downloads, info)
         assert shown.count("strip-wave") == n and "strip-frame" not in shown
 
 
 def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(downloads, info):
-    shown = views.chat((replace(ANSWER, modalities=(("picture", 0.2),), silent=True),), downloads, info)
+    shown = views.chat({"": replace(ANSWER, modalities=(("picture", 0.2),), silent=True)}, downloads, info)
     assert "Nothing to hear: this clip has no sound" in shown and "听不到声音" in shown
     assert "20%" in shown and "meter-sound" not in shown and "a dog" in shown
-    assert "Nothing to hear" not in views.chat((ANSWER,), downloads, info)
+    assert "Nothing to hear" not in views.chat({"id": ANSWER}, downloads, info)
 
 
 @pytest.mark.parametrize(
@@ -183,19 +184,19 @@ def test_a_clip_with_nothing_to_hear_says_so_in_place_of_the_share_of_sound(down
     ],
 )
 def test_an_answer_that_rests_on_no_modality_alone_says_so_in_words(shares, en, zh, downloads, info):
-    shown = views.chat((replace(ANSWER, modalities=shares),), downloads, info)
+    shown = views.chat({"": replace(ANSWER, modalities=shares)}, downloads, info)
     assert en in shown and zh in shown and "80% sure" in shown
     assert "meter" not in shown and "The answer rests on" not in shown
 
 
 def test_one_modality_that_counts_brings_the_bars_of_both(downloads, info):
-    shown = views.chat((replace(ANSWER, modalities=(("picture", 0.0), ("sound", 0.05))),), downloads, info)
+    shown = views.chat({"": replace(ANSWER, modalities=(("picture", 0.0), ("sound", 0.05)))}, downloads, info)
     assert "meter-picture" in shown and "meter-sound" in shown and "5%" in shown
 
 
 def test_a_silent_sound_is_called_silent_where_it_is_described_and_asked_about(downloads, info):
     described = views.caption(replace(CAPTION, text="", end="empty"), downloads, info)
-    asked = views.chat((AskResult(request=ANSWER.request, silent=True, end="empty"),), downloads, info)
+    asked = views.chat({"": AskResult(request=ANSWER.request, silent=True, end="empty")}, downloads, info)
     for shown in (described, asked):
         assert "this sound, or at least its first minute, is silent" in shown and "是静音" in shown
         assert "Stopped" not in shown and "No sentence" not in shown
@@ -249,9 +250,11 @@ def test_an_index_says_what_it_holds_and_what_failed(downloads, info):
 
 def test_a_model_that_forgets_earlier_questions_says_so_once_there_are_some(downloads, info):
     forgets = replace(info, source="builtin")
-    assert "answers each question by itself" in views.chat((ANSWER, ANSWER), downloads, forgets)
-    assert "answers each question by itself" not in views.chat((ANSWER,), downloads, forgets)
-    assert "answers each question by itself" not in views.chat((ANSWER, ANSWER), downloads, replace(info, source="x"))
+    assert "answers each question by itself" in views.chat({"a": ANSWER, "b": ANSWER}, downloads, forgets)
+    assert "answers each question by itself" not in views.chat({"id": ANSWER}, downloads, forgets)
+    assert "answers each question by itself" not in views.chat(
+        {"a": ANSWER, "b": ANSWER}, downloads, replace(info, source="x")
+    )
 
 
 def test_own_files_are_counted_and_each_can_be_taken_out(downloads):
