@@ -112,6 +112,9 @@ def serve(options: argparse.Namespace) -> None:
 
     try:
         port = free_port(options.host, options.port)  # before the page is imported, which takes seconds
+        from studio.gradio_import import skip_interface_files
+
+        skip_interface_files()
         from studio.server import serve as serve_page
 
         settings = Settings(device=options.device)

@@ -291,9 +291,30 @@ def kind_of(path: Path) -> str:
     return probe(path).kind
 
 
-def n_tracks(path: Path) -> int:
-    """How many sound tracks a file has; 0 for one that cannot be read (the run reports why)."""
+def sound_track(tab: str) -> gr.Dropdown:
+    """The choice of the sound track that is heard, hidden until `wire_tracks` finds that a file has several."""
+    return dropdown(f"{tab}-track", "ui.track", [(label("ui.track.own"), 0)], 0, visible=False)
+
+
+def wire_tracks(media: MediaInput, choice: gr.Component) -> None:
+    """Show a choice of the sound track while the file that is seen has several."""
+    heard = [kind for kind in (SOUND, CLIP) if kind in media.parts]
+    seen = [media.kind, *(media.parts[kind] for kind in heard)]
+
+    def offer(kind: str, *files: str | None) -> dict[str, Any]:
+        return track_choice(dict(zip(heard, files, strict=True)).get(kind))
+
+    for widget in seen:
+        widget.change(offer, seen, choice, **QUICK)
+
+
+def track_choice(file: str | None) -> dict[str, Any]:
+    """What the choice of a sound track becomes for a file. One that cannot be read has none; the run reports why."""
     try:
-        return probe(path).n_tracks
+        tracks = probe(Path(file)).tracks if file else ()
     except MediaError:
-        return 0
+        tracks = ()
+    named = [f"{n} {language}".removesuffix(" und") for n, language in enumerate(tracks, 1)]
+    choices = [(label("ui.track.own"), 0), *((name, n) for n, name in enumerate(named, 1))]
+    update: dict[str, Any] = gr.update(choices=choices, value=0, visible=len(tracks) > 1)
+    return update

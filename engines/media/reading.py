@@ -50,8 +50,8 @@ class MediaInfo:
     has_sound: bool
     width: int
     height: int
-    n_tracks: int = 0
-    """Sound tracks, of which one is heard at a time."""
+    tracks: tuple[str, ...] = ()
+    """The languages of the sound tracks, as the file names them; one track is heard at a time."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,11 @@ def probe(path: Path) -> MediaInfo:
             return MediaInfo("photo", 0.0, False, *picture.upright_size)
     with tracks.opened(path) as container:
         duration_s = tracks.duration_s(path, container)
-        n_tracks = len(tracks.sound_tracks(container))
+        languages = tracks.languages(container)
         if tracks.video(container) is None:
-            return MediaInfo("sound", duration_s, n_tracks > 0, 0, 0, n_tracks)
+            return MediaInfo("sound", duration_s, bool(languages), 0, 0, languages)
         film = tracks.Film(path, container)
-        return MediaInfo("clip", duration_s, n_tracks > 0, *film.upright_size(film.at(0.0)), n_tracks)
+        return MediaInfo("clip", duration_s, bool(languages), *film.upright_size(film.at(0.0)), languages)
 
 
 def probe_sound(path: Path, *, track: int = 0) -> SoundInfo:

@@ -85,6 +85,11 @@ def sound_tracks(container: InputContainer) -> list[AudioStream]:
     return [track for track in container.streams.audio if track.codec_context is not None]
 
 
+def languages(container: InputContainer) -> tuple[str, ...]:
+    """The languages of these tracks, as the file names them ("eng"), "und" where it does not."""
+    return tuple(track.language or "und" for track in sound_tracks(container))
+
+
 def video(container: InputContainer) -> VideoStream | None:
     """The first moving picture there is a decoder for; cover art is none."""
     for track in container.streams.video:
@@ -256,7 +261,7 @@ def choose(path: Path, number: int = 0) -> Heard:
                 break
         else:
             i = order[0]
-        return Heard(i + 1, tuple(track.language or "und" for track in tracks), gains[i])
+        return Heard(i + 1, languages(container), gains[i])
 
 
 def _levels(container: InputContainer, track: AudioStream) -> np.ndarray:

@@ -37,6 +37,7 @@ def build(
     question: str | None,
     hide: Sequence[str],
     language: str,
+    track: int = 0,
 ) -> tuple[Request, ...]:
     """The request for a question, with the last turns about the same clip. Raises RequestError."""
     given = media.file(kind, clip, photo, sound)
@@ -48,6 +49,7 @@ def build(
             language=page_language if language == PAGE else language,
             history=earlier[-N_HISTORY:],
             hide=frozenset(modality for modality in MODALITIES if modality in hide),
+            track=track,
         ),
     )
 
@@ -66,6 +68,7 @@ def create_ui(state: AppState) -> Panel:
                 language = components.dropdown(
                     "video-language", "ui.video.language", languages, PAGE, scale=2, min_width=140
                 )
+            track = components.sound_track(TAB)
         with gr.Column(scale=7, elem_classes="split-result"):
             result = components.result_card(TAB, _start())
             with gr.Row(elem_classes="actions ask"):
@@ -74,7 +77,7 @@ def create_ui(state: AppState) -> Panel:
                 )
                 run, stop = components.run_stop(TAB)
             queries = components.queries("video-queries", [f"ui.video.try.{n}" for n in (1, 2, 3, 4)])
-    return Panel(TAB, media, (question, hide, language), samples, run, stop, result, subtitle, queries)
+    return Panel(TAB, media, (question, hide, language, track), samples, run, stop, result, subtitle, queries)
 
 
 def _start() -> str:
@@ -85,6 +88,7 @@ def wire(state: AppState, panel: Panel) -> None:
     """Attach the events."""
     question = panel.extras[0]
     assert isinstance(question, gr.Textbox)
+    components.wire_tracks(panel.media, panel.extras[-1])
 
     def requests(session: str, language: str, kind: str, *values: Any) -> Sequence[Request]:
         given = dict(zip(panel.media.parts, values, strict=False)).get(kind)

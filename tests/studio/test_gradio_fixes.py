@@ -1,6 +1,8 @@
 """What gradio lacks: results reach the page whatever it sends while its stream closes; our script comes first."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -123,3 +125,23 @@ def test_a_call_of_the_api_that_has_ended_leaves_no_session():
         event = client.post("/gradio_api/call/louder", json={"data": ["a dog"]}).json()["event_id"]
         assert "A DOG" in client.get(f"/gradio_api/call/louder/{event}").text
     assert not page.state_holder.session_data
+
+
+COMPONENT = """
+import gradio as gr
+
+
+class Shout(gr.Textbox):
+    EVENTS = ["shouted"]
+"""
+
+
+def test_starting_the_page_writes_no_interface_files_beside_components(tmp_path):
+    (tmp_path / "shout.py").write_text(COMPONENT, encoding="utf-8")
+    start = "from studio.gradio_import import skip_interface_files; skip_interface_files(); "
+    code = (
+        f"import sys; sys.path.insert(0, sys.argv[1]); {start}from shout import Shout; print(callable(Shout.shouted))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert ran.stdout == "True\n", "its events are there all the same"
+    assert not (tmp_path / "shout.pyi").exists()

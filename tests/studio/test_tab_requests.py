@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines import AskRequest, AskResult, CaptionRequest, RequestError, TranscribeRequest, TranslateRequest
+from studio import components
 from studio.tabs import caption, video
 from studio.tabs.speech import ui as speech
 from tests.engines.media.makers import several_tracks, sine
@@ -64,12 +65,30 @@ def test_what_is_missing_for_a_translation_is_said(text, source, sentence, zh):
 def test_a_track_is_asked_for_and_can_be_chosen_where_a_file_has_several(tmp_path):
     film = several_tracks(tmp_path / "film.mka", {"ger": sine(0.5), "eng": sine(0.5)})
     one = several_tracks(tmp_path / "one.mka", {"ger": sine(0.5)})
-    shown = speech.track_choice("sound", str(film), None)
-    assert shown["visible"] and [number for _, number in shown["choices"]] == [0, 1, 2] and shown["value"] == 0
-    for kind, file in (("sound", one), ("clip", film), ("text", film), ("sound", tmp_path / "gone.mp3")):
-        assert not speech.track_choice(kind, str(file), None)["visible"], kind
+    shown = components.track_choice(str(film))
+    assert shown["visible"] and shown["choices"][1:] == [("1 ger", 1), ("2 eng", 2)] and shown["value"] == 0
+    for file in (str(one), str(tmp_path / "gone.mp3"), None):
+        assert not components.track_choice(file)["visible"], file
     (request,) = speech.build(SPEECH, "sound", str(film), None, None, "auto", "none", 2)
     assert request == TranscribeRequest(media=film, track=2)
+    (request,) = caption.build(
+        media_input("caption", "photo", "clip", "sound"), "sound", None, None, str(film), "en", 2
+    )
+    assert request == CaptionRequest(media=film, track=2)
+    (request,) = video.build(
+        media_input("video", "clip", "photo", "sound"),
+        (),
+        "en",
+        "sound",
+        None,
+        None,
+        str(film),
+        "What is heard?",
+        (),
+        "en",
+        2,
+    )
+    assert request == AskRequest(media=film, question="What is heard?", track=2)
 
 
 # --- video -----------------------------------------------------------------------------------------------------------

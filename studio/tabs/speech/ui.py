@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,7 +13,7 @@ from studio import components, views
 from studio.components import CLIP, FILES, SOUND, TEXT, MediaInput
 from studio.i18n import label
 from studio.state import AppState
-from studio.stream import QUICK, Job
+from studio.stream import Job
 from studio.tabs.panel import Panel, wire_panel
 from studio.tabs.speech.view import body
 
@@ -41,15 +40,6 @@ def build(
     translate_to = None if target in (NONE, source) else target
     language = None if source == AUTO else source
     return (TranscribeRequest(media=given, language=language, translate_to=translate_to, track=track),)
-
-
-def track_choice(kind: str, sound: str | None, clip: str | None) -> dict[str, Any]:
-    """What the choice of a sound track becomes for the file that is seen: it shows where there are several."""
-    file = {SOUND: sound, CLIP: clip}.get(kind)
-    n_tracks = components.n_tracks(Path(file)) if file else 0
-    choices = [(label("ui.speech.track_own"), 0), *((str(n), n) for n in range(1, n_tracks + 1))]
-    update: dict[str, Any] = gr.update(choices=choices, value=0, visible=n_tracks > 1)
-    return update
 
 
 def _translation(text: str, source: str, target: str) -> TranslateRequest:
@@ -80,8 +70,7 @@ def create_ui(state: AppState) -> Panel:
                 source = components.dropdown("speech-source", "ui.speech.source", sources, AUTO, min_width=120)
                 targets = [(label("ui.speech.none"), NONE), *languages]
                 target = components.dropdown("speech-target", "ui.speech.target", targets, NONE, min_width=120)
-            own = [(label("ui.speech.track_own"), 0)]
-            track = components.dropdown("speech-track", "ui.speech.track", own, 0, visible=False)
+            track = components.sound_track(TAB)
             with gr.Row(elem_classes="actions"):
                 run, stop = components.run_stop(TAB)
         with gr.Column(scale=7, elem_classes="split-result"):
@@ -91,10 +80,7 @@ def create_ui(state: AppState) -> Panel:
 
 def wire(state: AppState, panel: Panel) -> None:
     """Attach the events."""
-
-    seen = [panel.media.kind, panel.media.parts[SOUND], panel.media.parts[CLIP]]
-    for widget in seen:
-        widget.change(track_choice, seen, panel.extras[2], **QUICK)
+    components.wire_tracks(panel.media, panel.extras[-1])
 
     def requests(_session: str, _language: str, *values: Any) -> Sequence[Request]:
         return build(panel.media, *values)

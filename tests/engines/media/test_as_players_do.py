@@ -33,7 +33,7 @@ def test_the_default_track_is_heard_and_that_there_are_others_is_said(tmp_path):
     assert pitch_hz(sound.samples) == pytest.approx(800, abs=3)
     (note,) = sound.notes
     assert note.en == "Sound track 2 of 2 (1 ger, 2 eng) was heard; another can be chosen by its number."
-    assert probe(path).n_tracks == 2 and probe_sound(path).track == 2
+    assert probe(path).tracks == ("ger", "eng") and probe_sound(path).track == 2
 
 
 def test_a_track_can_be_chosen_by_its_number(tmp_path):
