@@ -30,7 +30,7 @@ from engines.media.refusals import MIN_SOUND_S
 from engines.media.segment import QUIET_RMS, STEP_S, is_quiet, loudness
 from engines.model.checkpoint import Checkpoint
 from engines.model.concepts import Name, NameTable, listed, names
-from engines.model.features import log_mel, photo_tensor
+from engines.model.features import log_mel, middle, photo_tensor, square_parts
 from engines.model.fusion import SOUND_POOL, Heard, Memory, Stream
 from engines.protocol import LANGUAGES, RATE_HZ, Clip, Kind, Media, Modality, Photo, Sound
 from engines.text import tidy
@@ -62,9 +62,6 @@ EVENT_TOKENS = 25
 """The event head judges 5 s at a time, as in training."""
 UNCALIBRATED_FIT = (0.670, 8.8)
 """(cosine, slope) for a model without calibration: as strict as the strictest measured direction."""
-PANORAMA, MAX_PARTS = 4.0, 4
-"""A picture this many times as wide as high is seen in parts, at most MAX_PARTS, since the tower would squeeze it."""
-
 T = TypeVar("T")
 Seen: TypeAlias = Literal["photo", "sound", "clip"]
 
@@ -74,9 +71,9 @@ class Encoded:
     """A photo, sound or clip after the towers.
 
     frames: (F, N, D), None without a picture; a photo is one frame. times_s: of the frames. concepts: (F, C)
-    probabilities of each frame, None where the model has none. names: what is probably shown, the likeliest first.
-    sound: the track at 5 tokens a second as a stream of one row, None without one. duration_s: of the whole medium.
-    notes: how it was read. size: height and width of a photo in pixels.
+    probabilities of each frame, None where the model has none. shown: (C,) probabilities of the whole. names: what is
+    probably shown, the likeliest first. sound: the track at 5 tokens a second as a stream of one row, None without one.
+    duration_s: of the whole medium. notes: how it was read. size: height and width of a photo in pixels.
     """
 
     kind: Seen
@@ -84,6 +81,7 @@ class Encoded:
     frames: Tensor | None = None
     times_s: tuple[float, ...] = ()
     concepts: np.ndarray | None = None
+    shown: np.ndarray | None = None
     names: tuple[Name, ...] = ()
     sound: Stream | None = None
     notes: tuple[Message, ...] = ()
@@ -159,7 +157,8 @@ class MediaEncoder:
                 frames, concepts = self.see(parts)
                 times_s = (0.0,) * len(parts)
                 size = pixels.shape[0], pixels.shape[1]
-                encoded = self._with_names(Encoded("photo", 0.0, frames, times_s, concepts, notes=notes, size=size))
+                encoded = Encoded("photo", 0.0, frames, times_s, concepts, notes=notes, size=size)
+                encoded = self._with_names(encoded, self.name([middle(part) for part in parts]))
             case Sound() as sound:
                 encoded = yield from self._with_track(Encoded("sound", sound.duration_s, notes=sound.notes), sound)
             case Clip() as clip:
@@ -180,11 +179,14 @@ class MediaEncoder:
             yield encoded
         return self._with_names(encoded)
 
-    def _with_names(self, encoded: Encoded) -> Encoded:
-        """What is shown, by the mean of all frames: a thing that only one moment shows must be very clear there."""
+    def _with_names(self, encoded: Encoded, closer: np.ndarray | None = None) -> Encoded:
+        """What is shown, by the mean of all frames: a thing that only one moment shows must be very clear there.
+        closer: (F, C) probabilities of a photo's parts seen from closer, which count as much."""
         if encoded.concepts is None:
             return encoded
-        return replace(encoded, names=names(encoded.concepts.mean(0), self.model.config))
+        seen = encoded.concepts if closer is None else np.concatenate([encoded.concepts, closer])
+        shown = seen.mean(0)
+        return replace(encoded, shown=shown, names=names(shown, self.model.config))
 
     def _with_track(self, encoded: Encoded, sound: Sound | None) -> Steps:
         """The first 60 s of a sound, pooled to 5 tokens a second and timed; nothing where there is nothing to hear."""
@@ -279,10 +281,17 @@ class MediaEncoder:
 
     def see(self, frames: Sequence[np.ndarray]) -> tuple[Tensor, np.ndarray | None]:
         """Pictures (H, W, 3) uint8 -> (F, N, D), and what each shows: (F, C) probabilities, None without concepts."""
-        px = self.model.config.photo_px
-        photos = torch.stack([photo_tensor(frame, px) for frame in frames]).to(self.model.device)
-        tokens, concepts = self.model.see_and_name(photos)
+        tokens, concepts = self.model.see_and_name(self._photos(frames))
         return tokens, None if concepts is None else concepts.cpu().numpy()
+
+    def name(self, frames: Sequence[np.ndarray]) -> np.ndarray | None:
+        """What each of some pictures shows, as `see` gives it."""
+        concepts = self.model.name(self._photos(frames))
+        return None if concepts is None else concepts.cpu().numpy()
+
+    def _photos(self, frames: Sequence[np.ndarray]) -> Tensor:
+        px = self.model.config.photo_px
+        return torch.stack([photo_tensor(frame, px) for frame in frames]).to(self.model.device)
 
     def _audible(self, samples: np.ndarray, n_tokens: int) -> Tensor:
         """Which pooled tokens hold anything to hear, (1, T') bool; training masks silence in the same way."""
@@ -551,24 +560,6 @@ def starts(duration_s: float) -> list[float]:
     """Where windows begin; a last second alone is left to the window before."""
     n = max(1, int(np.ceil((duration_s - 1.0) / WINDOW_S)))
     return [i * WINDOW_S for i in range(n)]
-
-
-def square_parts(pixels: np.ndarray) -> list[np.ndarray]:
-    """A picture as what the tower, which sees squares, is shown of it: itself, or a panorama in up to four parts."""
-    return [pixels[rows, columns] for rows, columns in square_regions(*pixels.shape[:2])]
-
-
-def square_regions(height: int, width: int) -> list[tuple[slice, slice]]:
-    """Rows and columns of these parts. They overlap where they have to, and leave gaps of what is longer still."""
-    long, short = max(height, width), min(height, width)
-    if long < PANORAMA * short:
-        return [(slice(0, height), slice(0, width))]
-    n_parts = min(MAX_PARTS, round(long / short))
-    size = min(long, max(short, long // n_parts))
-    begins = [int(a) for a in np.linspace(0, long - size, n_parts).round()]
-    if width > height:
-        return [(slice(0, height), slice(a, a + size)) for a in begins]
-    return [(slice(a, a + size), slice(0, width)) for a in begins]
 
 
 def _digest(media: Media) -> str:

@@ -8,6 +8,7 @@ Needs Chromium and the extra [test].
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import shutil
 import sys
@@ -56,19 +57,24 @@ PICTURES: dict[str, Callable[[Page], None]] = {"video": video, "search": search,
 """Name of the tab and of the picture, and how the tab is brought to what the picture shows."""
 
 
+def chromium() -> str | None:
+    """The browser, if it and what drives it are installed."""
+    if importlib.util.find_spec("playwright") is None:
+        return None
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 def main() -> int:
     """Take them all."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--out", type=Path, default=ASSETS / "readme", help="folder for the pictures")
     out: Path = options.parse_args().out
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        program = None
+    program = chromium()
     if program is None:
         print("This needs Chromium and playwright (extra [test]).", file=sys.stderr)
         return 1
+    from playwright.sync_api import sync_playwright
+
     out.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as home,

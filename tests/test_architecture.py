@@ -117,13 +117,15 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "scripts": ("engines",),
     "scripts.load": ("engines", "scripts.tables", "studio.server"),
     "scripts.prepare_samples": ("engines", "engines.index", "engines.paths", "engines.tasks", "studio.thumbnails"),
+    "scripts.record_tour": ("engines", "scripts.take_pictures", "studio.server"),
     "scripts.take_pictures": ("engines", "engines.paths", "studio.server"),
     "studio": ("engines", "engines.lab", *FOR_THE_PAGE),
     "launch": ("studio.__main__", "studio.bootstrap", "studio.cli"),
     "studio.__main__": ("engines.cli", "studio.cli", "studio.sharing"),
     "studio.bootstrap": (),
     "studio.cli": (
-        "engines", "engines.cli.models", "engines.cli.process", "engines.home", "studio.server", "studio.sharing",
+        "engines", "engines.cli.models", "engines.cli.process", "engines.home", "studio.gradio_import", "studio.server",
+        "studio.sharing",
     ),
 }  # fmt: skip
 

@@ -145,7 +145,7 @@ SHOWN = {
 """Words of which a caption that names what is there holds one."""
 
 
-MISSED = {"rocket.jpg", "silent-horses.mp4", "horses.jpg"}
+MISSED = {"silent-horses.mp4", "horses.jpg"}
 """What the sixth model does not name: no class of its concept head is likely enough (horses are no class of it)."""
 TITLES_MISSED = {"Astronaut", "Kingfisher", "Rocket"}
 """Titles that are no name of a class (an astronaut, a kingfisher), or of one that the head does not see (a rocket)."""

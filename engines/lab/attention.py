@@ -195,7 +195,7 @@ def _by_name(encoder: MediaEncoder, names: Sequence[str], language: str, weights
 
 def _regions(size: tuple[int, int]) -> tuple[Region, ...]:
     """The parts that a photo of a height and width was seen in."""
-    from engines.encoder import square_regions
+    from engines.model.features import square_regions
 
     height, width = size
     return tuple(

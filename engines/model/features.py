@@ -2,7 +2,8 @@
 
 The mel features are Whisper's (Radford et al. 2022): 25 ms Hann windows every 10 ms at 16 kHz, 80 Slaney mel bands,
 log10 clamped 8 below the loudest, then (x + 4) / 4. The filters come from torchaudio where it is there; the same are
-made here without it. Photos are scaled to a square as EfficientNet-Lite expects them: (x - 127) / 128.
+made here without it. Photos are scaled to a square as EfficientNet-Lite expects them: (x - 127) / 128; a
+panorama is cut into several such squares.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ N_FFT = 400
 HOP = 160
 MEL_HZ = RATE_HZ // HOP
 """Mel frames per second: 100."""
+PANORAMA, MAX_PARTS = 4.0, 4
+"""A picture this many times as wide as high is seen in parts, at most MAX_PARTS, since the tower would squeeze it."""
+CLOSER = 0.75
+"""Share of a photo's height and width that is seen a second time for its names: the classifier learnt from crops.
+`python -m scripts.measure_closer DATA MODEL`: of 650 photos of ImageNet the likeliest name is right in 82.9 %, and in
+85.4 % with the middle; with a share of 0.65 or 0.85 in 84.9 and 85.5 %."""
 
 
 def mel_bank(n_mels: int) -> Tensor:
@@ -72,3 +79,28 @@ def photo_tensor(pixels: np.ndarray, px: int) -> Tensor:
 
     square = Image.fromarray(pixels).resize((px, px), Image.Resampling.BICUBIC)
     return (torch.from_numpy(np.array(square, dtype=np.float32)).permute(2, 0, 1) - 127.0) / 128.0
+
+
+def middle(pixels: np.ndarray, share: float = CLOSER) -> np.ndarray:
+    """The middle of a picture. share: of its height and width."""
+    height, width = pixels.shape[:2]
+    top, left = round(height * (1 - share) / 2), round(width * (1 - share) / 2)
+    return pixels[top : height - top, left : width - left]
+
+
+def square_parts(pixels: np.ndarray) -> list[np.ndarray]:
+    """A picture as what the tower, which sees squares, is shown of it: itself, or a panorama in up to four parts."""
+    return [pixels[rows, columns] for rows, columns in square_regions(*pixels.shape[:2])]
+
+
+def square_regions(height: int, width: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of these parts. They overlap where they have to, and leave gaps of what is longer still."""
+    long, short = max(height, width), min(height, width)
+    if long < PANORAMA * short:
+        return [(slice(0, height), slice(0, width))]
+    n_parts = min(MAX_PARTS, round(long / short))
+    size = min(long, max(short, long // n_parts))
+    begins = [int(a) for a in np.linspace(0, long - size, n_parts).round()]
+    if width > height:
+        return [(slice(0, height), slice(a, a + size)) for a in begins]
+    return [(slice(a, a + size), slice(0, width)) for a in begins]

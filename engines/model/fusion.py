@@ -248,6 +248,11 @@ class FusionModel(nn.Module):
         feature_map, logits = self.picture.maps(photos.to(self.dtype))
         return self.picture.adapt(feature_map), None if logits is None else logits.float().softmax(-1)
 
+    def name(self, photos: Tensor) -> Tensor | None:
+        """The probabilities of `see_and_name` alone."""
+        logits = self.picture.logits(photos.to(self.dtype))
+        return None if logits is None else logits.float().softmax(-1)
+
     def hear(self, mel: Tensor, n_frames: Tensor) -> Heard:
         """Log-mel (B, 80, S) of at most 30 s, n_frames (B,) real ones -> Heard."""
         last, mask, pooled, pooled_mask = self.layers(mel, n_frames)

@@ -196,5 +196,13 @@ class PictureTower(nn.Module):
         feature_map = self.trunk(photos)
         return feature_map, None if self.concepts is None else self.concepts(feature_map)
 
+    def logits(self, photos: Tensor) -> Tensor | None:
+        """The logits of `maps`, without the map."""
+        if self.concepts is None:
+            return None
+        early = self.trunk.early(photos) if isinstance(self.trunk, EfficientNetLite) else self.trunk(photos)
+        out: Tensor = self.concepts(early)
+        return out
+
     def forward(self, photos: Tensor) -> Tensor:
         return self.adapt(self.trunk(photos))

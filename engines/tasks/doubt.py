@@ -60,8 +60,8 @@ def caption(encoder: MediaEncoder, encoded: Encoded, mean_logprob: float, closen
     if encoded.frames is None:
         return Judgement()
     guesses = []
-    if encoded.concepts is not None:
-        found = likeliest(encoded.concepts.mean(0), encoder.model.config, N_GUESSES)
+    if encoded.shown is not None:
+        found = likeliest(encoded.shown, encoder.model.config, N_GUESSES)
         guesses = [name.text(language) for name in found]
     return judged(encoder, "doubt.caption", caption_features(encoded, mean_logprob, closeness), guesses)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from engines.encoder import MediaEncoder, square_parts, square_regions
+from engines.encoder import MediaEncoder
 from engines.errors import AbilityError, RequestError
 from engines.lab import attention
 from engines.lab.attention import AttentionRequest, AttentionResult, by_word, cross_attention, looked_at, stream
@@ -16,6 +16,7 @@ from engines.lab.network import traced
 from engines.model import checkpoint
 from engines.model.concepts import Name
 from engines.model.config import Concept
+from engines.model.features import square_parts, square_regions
 from engines.model.fusion import FusionModel
 from engines.protocol import Cancel, Clip, Photo
 from engines.tasks import caption

@@ -13,6 +13,7 @@ from engines.model import checkpoint
 from engines.model.checkpoint import Checkpoint
 from engines.model.concepts import NameTable, likeliest, listed, names
 from engines.model.config import Concept, ConceptGroup, ModelConfig
+from engines.model.features import middle
 from engines.model.fusion import FusionModel
 from engines.protocol import EmbedRequest
 from engines.tasks import search
@@ -85,6 +86,20 @@ def test_a_picture_brings_its_names_as_a_stream_that_goes_with_it(knowing, photo
     for hidden in ("names", "picture"):
         shown = encoder.streams(encoded, hide=frozenset({hidden}))
         assert "names" not in [stream.modality for stream in shown]
+
+
+def test_a_photo_is_named_by_itself_and_its_middle_and_searched_for_by_itself(knowing, photo):
+    encoder = MediaEncoder(knowing)
+    encoded = encoder.encode(photo)
+    assert middle(photo.pixels).shape[:2] == pytest.approx([0.75 * side for side in photo.pixels.shape[:2]], abs=1)
+    with torch.inference_mode():
+        (whole,), (closer,) = encoder.see([photo.pixels])[1], encoder.name([middle(photo.pixels)])
+    assert np.allclose(encoded.shown, (whole + closer) / 2, atol=1e-6) and not np.allclose(whole, closer)
+    assert np.allclose(encoded.concepts, whole), "vectors in collections stay as they are"
+
+
+def test_the_middle_of_a_picture_of_one_pixel_is_that_pixel():
+    assert middle(np.zeros((1, 1, 3), np.uint8)).shape == (1, 1, 3)
 
 
 @pytest.mark.parametrize("text", ["cup", "Tasse", "杯子"])
