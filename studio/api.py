@@ -375,10 +375,13 @@ def _section(task: Task, url: str) -> str:
     head = "".join(f"<th>{i18n.both('ui.api.' + name)}</th>" for name in ("parameter", "type", "default", "meaning"))
     body = json.dumps({p.name: _example(p)() for p in task.parameters if p.is_required})
     curl = f"curl -X POST {url}/gradio_api/call/v2/{task.name} -H 'content-type: application/json' -d '{body}'"
-    fetch = f"curl -N {url}/gradio_api/call/{task.name}/EVENT_ID"
+    lines = [curl, f"curl -N {url}/gradio_api/call/{task.name}/EVENT_ID"]
+    if any(p.is_required and p.type is Path for p in task.parameters):
+        lines.insert(0, f"curl -F files=@FILE {url}/gradio_api/upload")
+    shown = html.escape("\n".join(lines))
     return (
         f'<section id="{task.name}"><h2>/{task.name}</h2><p>{html.escape(task.description)}</p>'
-        f"<table><tr>{head}</tr>{rows}</table><pre>{html.escape(curl)}\n{html.escape(fetch)}</pre></section>"
+        f"<table><tr>{head}</tr>{rows}</table><pre>{shown}</pre></section>"
     )
 
 

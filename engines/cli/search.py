@@ -153,7 +153,8 @@ def search(options: argparse.Namespace) -> int:
 
 _QUERY = """text or a file, or a mixture of them: + and - between two (as words of their own) add the next one or take
 it away, a number and a colon in front give its weight (2:snow)"""
-_WEIGHT = re.compile(r"(\d+(?:\.\d+)?):(.+)", re.DOTALL)
+_WEIGHT = re.compile(r"(\d+(?:\.\d+)?):(?!\d\d\b)(.+)", re.DOTALL)
+"""A weight and its term. 10:30 is a time."""
 
 
 def terms_of(words: Sequence[str]) -> tuple[Term, ...]:

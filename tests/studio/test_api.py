@@ -56,6 +56,9 @@ def test_the_page_links_its_api_and_the_api_page_lists_every_task(served):
     for name in ("caption", "transcribe", "translate", "ask", "embed", "search", "index"):
         assert f'<section id="{name}">' in page
     assert f"{served.url}/gradio_api/mcp" in page
+    sections = {part.split('"')[0]: part for part in page.split('<section id="')[1:]}
+    upload = f"curl -F files=@FILE {served.url}/gradio_api/upload"
+    assert upload in sections["caption"] and upload not in sections["search"], "where a file is sent, it goes first"
 
 
 def test_the_paper_on_the_api_says_what_is_served(client):

@@ -102,6 +102,9 @@ def test_what_an_index_passes_over_is_counted_and_named(command, capsys):
         (["a dog", "+", "a cat"], (Term("a dog"), Term("a cat"))),
         (["1.5:a dog", "-", "0.5:wet", "snow"], (Term("a dog", 1.5), Term("wet snow", -0.5))),
         (["at 10:30"], (Term("at 10:30"),)),
+        (["10:30", "train"], (Term("10:30 train"),)),
+        (["2:99 balloons"], (Term("2:99 balloons"),)),
+        (["2:101 dalmatians"], (Term("101 dalmatians", 2.0),)),
         (["+1 dog", "e-mail"], (Term("+1 dog e-mail"),)),
     ],
 )
