@@ -51,8 +51,9 @@
   window.fusion.copyText = copyText;
 
   function seek(button) {
-    const scope = button.closest('.split') || document;
-    const player = [...button.closest('.result-card').querySelectorAll('audio, video'), ...scope.querySelectorAll('video, audio')]
+    const scope = button.closest('.transcript') || button.closest('.split') || document;
+    const near = button.closest('.transcript') || button.closest('.result-card');
+    const player = [...near.querySelectorAll('audio, video'), ...scope.querySelectorAll('video, audio')]
       .find((one) => one.currentSrc || one.src);
     if (!player) return;
     player.currentTime = Number(button.dataset.seek);

@@ -39,8 +39,11 @@
 
   const isCorrecting = (transcript) => transcript.classList.contains('is-correcting');
 
-  function prepare(transcript) {
-    for (const line of transcript.querySelectorAll('.line-text, .translated')) {
+  const rowsOf = (transcript) => [...transcript.querySelectorAll('.segment')];
+  const lineOf = (row) => rowsOf(row.closest('[data-transcript]')).indexOf(row);
+
+  function prepare(transcript, rows) {
+    for (const line of rows.flatMap((row) => [...row.querySelectorAll('.line-text, .translated')])) {
       if (!isCorrecting(transcript)) line.removeAttribute('contenteditable');
       else {
         line.textContent = line.textContent.trim();
@@ -71,16 +74,32 @@
     return null;
   }
 
-  async function send(transcript, edit) {
-    const given = await ask(transcript.dataset.transcript, edit, transcript, transcript.querySelector('.problem'));
-    if (!given) return false;
-    // A line's text is on the page already; new rows would take away what is being typed in the next line.
-    if (edit.edit === 'text' || edit.edit === 'translation') return true;
+  // Corrections go one after the other: the rows that the studio counts are those that the last one left.
+  let sent = Promise.resolve();
+  function send(transcript, edit, row = null) {
+    const now = sent.then(() => (row && !row.isConnected ? false : sendNow(transcript, edit, row)));
+    sent = now.catch(() => {});
+    return now;
+  }
+
+  async function sendNow(transcript, edit, row) {
     const list = transcript.querySelector('.segments');
+    const asked = row ? { ...edit, line: lineOf(row) } : edit;
+    const shown = { rows: edit.whole ? null : list.children.length };
+    const given = await ask(transcript.dataset.transcript, { ...asked, ...shown }, transcript, transcript.querySelector('.problem'));
+    if (!given) return false;
+    // A line's text is on the page already; a new row would take away what is being typed in it.
+    if (edit.edit === 'text' || edit.edit === 'translation') return true;
+    const all = given.n_gone === null;
     const { scrollTop } = list;
-    list.outerHTML = given.html;
-    transcript.querySelector('.segments').scrollTop = scrollTop;
-    prepare(transcript);
+    const gone = [...list.children].slice(given.start, all ? undefined : given.start + given.n_gone);
+    const from = list.children[given.start + gone.length] ?? null;
+    for (const old of gone) old.remove();
+    const drawn = document.createRange().createContextualFragment(given.html);
+    const rows = [...drawn.querySelectorAll('.segment')];
+    list.insertBefore(drawn, from);
+    list.scrollTop = scrollTop;
+    prepare(transcript, rows);
     return true;
   }
 
@@ -89,7 +108,7 @@
     if (!transcript || line.textContent.trim() === line.dataset.was) return true;
     line.dataset.was = line.textContent.trim();
     const edit = line.classList.contains('translated') ? 'translation' : 'text';
-    return send(transcript, { edit, line: Number(line.closest('.segment').dataset.line), text: line.textContent });
+    return send(transcript, { edit, text: line.textContent }, line.closest('.segment'));
   }
 
   function caret(line) {
@@ -101,30 +120,40 @@
   }
 
   function put(transcript, n, at) {
-    const line = transcript.querySelector(`.segment[data-line="${n}"] .line-text`);
+    const line = rowsOf(transcript)[n]?.querySelector('.line-text');
     if (!line) return;
     line.focus();
     getSelection().setPosition(line.firstChild ?? line, line.firstChild ? Math.min(at, line.textContent.length) : 0);
+  }
+
+  async function split(row, at) {
+    const transcript = row.closest('[data-transcript]');
+    const n = lineOf(row);
+    if (await keep(row.querySelector('.line-text')) && await send(transcript, { edit: 'split', at }, row)) put(transcript, n + 1, 0);
+  }
+
+  async function join(row) {
+    const transcript = row.closest('[data-transcript]');
+    const n = lineOf(row);
+    const at = rowsOf(transcript)[n - 1].querySelector('.line-text').textContent.length;
+    if (await keep(row.querySelector('.line-text')) && await send(transcript, { edit: 'join' }, row)) put(transcript, n - 1, at);
   }
 
   document.addEventListener('focusout', ({ target }) => {
     if (target.dataset?.was !== undefined) keep(target);
   });
 
-  document.addEventListener('keydown', async (event) => {
+  document.addEventListener('keydown', (event) => {
     const line = event.target;
     if (line.dataset?.was === undefined || event.isComposing) return;
-    const transcript = line.closest('[data-transcript]');
-    const n = Number(line.closest('.segment').dataset.line);
+    const row = line.closest('.segment');
     if (event.key === 'Enter') {
       event.preventDefault();
-      const at = caret(line);
-      if (!line.classList.contains('line-text')) line.blur();
-      else if (await keep(line) && await send(transcript, { edit: 'split', line: n, at })) put(transcript, n + 1, 0);
-    } else if (event.key === 'Backspace' && n && line.classList.contains('line-text') && getSelection().isCollapsed && !caret(line)) {
+      if (line.classList.contains('line-text')) split(row, caret(line));
+      else line.blur();
+    } else if (event.key === 'Backspace' && lineOf(row) && line.classList.contains('line-text') && getSelection().isCollapsed && !caret(line)) {
       event.preventDefault();
-      const at = transcript.querySelector(`.segment[data-line="${n - 1}"] .line-text`).textContent.length;
-      if (await keep(line) && await send(transcript, { edit: 'join', line: n })) put(transcript, n - 1, at);
+      join(row);
     }
   });
 
@@ -144,20 +173,17 @@
     if ('correct' in button.dataset) {
       const on = transcript.classList.toggle('is-correcting');
       button.setAttribute('aria-pressed', String(on));
-      if (on) prepare(transcript);
-      else send(transcript, { edit: 'shift', seconds: 0 }); // the lines anew, with their words
+      if (on) prepare(transcript, rowsOf(transcript));
+      else send(transcript, { edit: 'shift', seconds: 0, whole: true }); // the lines anew, with their words
       return;
     }
     const edit = { edit: button.dataset.edit };
-    if (button.dataset.seconds) {
-      edit.seconds = Number(button.dataset.seconds);
-      if (!('all' in button.dataset)) edit.line = Number(button.closest('.segment').dataset.line);
-    }
+    if (button.dataset.seconds) edit.seconds = Number(button.dataset.seconds);
     if (edit.edit === 'replace') {
       edit.find = transcript.querySelector('[data-find]').value;
       edit.with = transcript.querySelector('[data-with]').value;
     }
-    send(transcript, edit);
+    send(transcript, edit, button.closest('.segment'));
   });
 
   // --- the text of a caption or an answer

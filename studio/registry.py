@@ -6,6 +6,8 @@ the routes in `studio/routes.py` accept. Each registry is bounded; the oldest en
 
 from __future__ import annotations
 
+import hashlib
+import os
 import secrets
 import threading
 from collections import OrderedDict
@@ -82,9 +84,17 @@ class DownloadRegistry:
         self._batches = Registry[tuple[str, ...]](N_RESULTS)
         self._labels = Registry[LabelSet](N_RUNS)
         self._correcting = threading.Lock()
+        self._key = secrets.token_bytes(16)
         self.add_file, self.file = self._files.add, self._files.get
         self.add_batch = self._batches.add
         self.add_labels, self.labels = self._labels.add, self._labels.get
+
+    def same_file(self, path: Path) -> str:
+        """Register a file that is shown again and again, under the same id as long as it stays as large as it is."""
+        size = path.stat().st_size
+        file_id = hashlib.blake2b(b"%d " % size + os.fsencode(path), key=self._key, digest_size=12).hexdigest()
+        self._files.put(file_id, path)
+        return file_id
 
     def add_result(self, result: Result) -> str:
         """Register a result; returns its id."""
@@ -104,20 +114,27 @@ class DownloadRegistry:
         ids = self._batches.get(batch_id)
         return None if ids is None else [result for result in map(self.result, ids) if result is not None]
 
-    def correct(self, result_id: str, corrected: Callable[[Result], Result]) -> None:
+    def correct(self, result_id: str, corrected: Callable[[Result], Result]) -> tuple[Result, Result] | None:
         """Put what `corrected` makes of a result in its place; its last versions are kept. Corrections come one after
-        the other, so that none is lost where two are sent at once."""
+        the other, so that none is lost where two are sent at once. Gives what it was and what it is; None for an
+        unknown id."""
         with self._correcting:
-            versions = self._results.get(result_id) or ()
-            if versions and (result := corrected(versions[-1])) != versions[-1]:
+            versions = self._results.get(result_id)
+            if not versions:
+                return None
+            if (result := corrected(versions[-1])) != versions[-1]:
                 self._results.replace(result_id, (*versions, result)[-N_VERSIONS:])
+            return versions[-1], result
 
-    def undo(self, result_id: str) -> None:
-        """Take back the last correction; nothing happens if there is none."""
+    def undo(self, result_id: str) -> tuple[Result, Result] | None:
+        """Take back the last correction, if there is one. Gives what it was and what it is; None for an unknown id."""
         with self._correcting:
-            versions = self._results.get(result_id) or ()
+            versions = self._results.get(result_id)
+            if not versions:
+                return None
             if len(versions) > 1:
                 self._results.replace(result_id, versions[:-1])
+            return versions[-1], versions[max(0, len(versions) - 2)]
 
 
 class ChatHistory(Registry[tuple[Path, tuple[str, ...]]]):

@@ -71,23 +71,22 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Finding
         return await anyio.to_thread.run_sync(_thumb, points[n].path, limiter=pictures)
 
     @app.post("/studio/edit/{name}")
-    def edit(name: str, asked: Annotated[dict[str, Any], Body()]) -> dict[str, str]:
-        """Correct a result, and its entry in the history, which `asked` names; answers with the lines of a transcript
-        as HTML."""
-        result = _found(downloads.result(name), "This result is gone; run it again.")
-        if asked.get("edit") == "undo":
-            downloads.undo(name)
-        else:
-            try:
-                downloads.correct(name, lambda result: edits.corrected(result, asked))
-            except UserError as error:
-                raise HTTPException(422, {"en": error.en, "zh": error.zh}) from None
-        now = downloads.result(name)
-        if now is not None and now != result:
+    def edit(name: str, asked: Annotated[dict[str, Any], Body()]) -> dict[str, object]:
+        """Correct a result, and its entry in the history, which `asked` names; answers with what a page that shows
+        `asked["rows"]` rows of a transcript draws anew."""
+        try:
+            if asked.get("edit") == "undo":
+                changed = downloads.undo(name)
+            else:
+                changed = downloads.correct(name, lambda result: edits.corrected(result, asked))
+        except UserError as error:
+            raise HTTPException(422, {"en": error.en, "zh": error.zh}) from None
+        before, now = _found(changed, "This result is gone; run it again.")
+        if now != before:
             recorder.correct(asked.get("entry"), now)
-        if isinstance(now, TranscribeResult):
-            return {"html": view.rows(now.segments, now.pauses, now.duration_s)}
-        return {"html": ""}
+        if isinstance(before, TranscribeResult) and isinstance(now, TranscribeResult):
+            return view.changed_rows(before, now, asked.get("rows"))
+        return {}
 
     @app.get("/studio/save/{name}.{form}")
     def save(name: str, form: str, texts: subtitles.Text | None = None) -> Response:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import zipfile
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.conftest import Visit
+from engines import Progress, Request, Result, Segment, TranscribeRequest, TranscribeResult
+from studio.server import start
+from studio.tabs.speech.view import N_WATCHED
+from tests.browser.conftest import WIDE, Visit, visit
 from tests.conftest import tone, write_photo, write_sound
+from tests.fake_host import FakeHost
 
 if TYPE_CHECKING:
     from playwright.sync_api import Route
@@ -103,6 +109,53 @@ def test_words_are_replaced_everywhere_and_nothing_to_find_is_said(wide):
     wide.page.locator("#speech-result [data-edit=replace]").click()
     wide.page.wait_for_function("document.querySelector('#speech-result .segments')?.textContent.includes('bus')")
     assert "train" not in " ".join(lines(wide)) and "bus" in saved(wide, "txt")
+
+
+def test_a_long_transcript_is_watched_by_its_newest_lines_while_its_recording_plays_on(browser, tmp_path, sound_file):
+    n_lines, may_end = 90, threading.Event()
+
+    def speak(request: Request) -> Iterator[Result]:
+        lines = tuple(Segment(4.0 * n, 4.0 * n + 3, f"Line {n} ends.") for n in range(n_lines))
+        for n in range(0, n_lines + 1, 15):
+            progress = Progress("listening", 4.0 * n, 360.0, "s")
+            yield TranscribeResult(request=request, duration_s=360.0, segments=lines[:n], progress=progress)
+        while not may_end.is_set():
+            yield TranscribeResult(request=request, duration_s=360.0, segments=lines, progress=progress)
+        yield TranscribeResult(request=request, duration_s=360.0, segments=lines, end="finished")
+
+    host = FakeHost(delay_s=0.15, scripts={TranscribeRequest: speak})
+    with start(host, home=tmp_path / "home", devices=("cpu",)) as served:
+        seen = visit(browser, served.url, WIDE)
+        wide = next(seen)
+        page = wide.page
+        wide.open_tab("speech")
+        wide.give("speech", "sound", sound_file)
+        page.locator("#speech-run").click()
+        page.wait_for_function("window.heard = document.querySelector('#speech-result audio.player')")
+        page.wait_for_function("document.querySelector('#speech-result .newest')?.innerText.includes('Line 89 ends.')")
+        assert page.locator("#speech-result .segment").count() == N_WATCHED
+        assert f"{n_lines - N_WATCHED} lines before these" in page.inner_text("#speech-result .result-body")
+        assert page.locator("#speech-result .segment").last.evaluate(
+            "(row) => row.getBoundingClientRect().bottom <= row.closest('.segments').getBoundingClientRect().bottom + 1"
+        ), "the newest line is in sight"
+        may_end.set()
+        wide.result("speech", "done")
+        assert page.locator("#speech-result .segment").count() == n_lines
+        assert page.evaluate("document.querySelector('#speech-result audio.player') === window.heard")
+        assert next(seen, None) is None
+
+
+def test_a_correction_draws_the_rows_that_it_changed_and_leaves_the_others(wide):
+    transcribed(wide)
+    wide.page.locator("#speech-result [data-correct]").click()
+    wide.page.evaluate("window.first = document.querySelector('#speech-result .segment')")
+    was = wide.page.locator("#speech-result .segment").last.get_attribute("data-start")
+    wide.page.locator("#speech-result .segment").last.locator("[data-seconds='0.1']").click()
+    wide.page.wait_for_function(
+        f"[...document.querySelectorAll('#speech-result .segment')].at(-1)?.dataset.start !== '{was}'"
+    )
+    assert wide.page.evaluate("document.querySelector('#speech-result .segment') === window.first")
+    assert wide.page.locator("#speech-result .line-text").last.get_attribute("contenteditable") == "plaintext-only"
 
 
 def test_a_time_jumps_in_the_recording_and_the_line_that_is_being_said_is_lit(wide):

@@ -21,6 +21,16 @@ def test_a_file_is_found_under_its_id_only_and_gets_another_id_each_time(downloa
     assert downloads.result(one) is None
 
 
+def test_a_file_that_is_shown_again_and_again_keeps_its_id_until_another_takes_its_place(downloads, tmp_path):
+    talk = tmp_path / "talk.wav"
+    talk.write_bytes(b"one")
+    first = {downloads.same_file(talk) for _ in range(3)}
+    talk.write_bytes(b"another")
+    other = downloads.same_file(talk)
+    assert len(first) == 1 and other not in first, "the browser keeps what it was sent under an id"
+    assert downloads.file(other) == talk and "talk" not in other
+
+
 def test_two_corrections_that_are_sent_at_once_both_stay(downloads):
     name, begun, may_end = downloads.add_result(turn(CLIP)), threading.Event(), threading.Event()
 

@@ -207,6 +207,15 @@ def test_a_corrected_transcript_is_what_is_saved_and_can_be_taken_back(client, d
     assert client.get(f"/studio/save/{name}.txt").text == "Good morning.\n"
 
 
+def test_a_correction_answers_with_the_rows_that_it_changed(client, downloads):
+    lines = tuple(Segment(2.0 * n, 2.0 * n + 1, f"Line {n}.") for n in range(300))
+    name = downloads.add_result(replace(SPEECH, segments=lines))
+    asked = {"edit": "join", "line": 20, "rows": 300}
+    answer = client.post(f"/studio/edit/{name}", json=asked).json()
+    assert (answer["start"], answer["n_gone"]) == (19, 2)
+    assert answer["html"].count('class="segment"') == 1 and "Line 19. Line 20." in answer["html"]
+
+
 def test_a_wrong_correction_changes_nothing_and_says_so_in_both_languages(client, downloads):
     name = downloads.add_result(SPEECH)
     answer = client.post(f"/studio/edit/{name}", json={"edit": "join", "line": 0})

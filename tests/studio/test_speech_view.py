@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engines import Pause, Segment, TranscribeRequest, TranscribeResult, Word
-from studio.tabs.speech.view import rows, transcript
+from studio.tabs.speech.view import N_WATCHED, changed_rows, rows, transcript
 
 SPEECH = TranscribeResult(
     request=TranscribeRequest(media=Path("/home/somebody/talk.mp4"), translate_to="de"),
@@ -90,3 +90,67 @@ def test_silence_is_an_answer(downloads, info):
 def test_a_transcript_that_still_grows_cannot_be_corrected(downloads, info):
     shown = transcript(replace(SPEECH, end=None), downloads, info)
     assert "Hello" in shown and "data-correct" not in shown
+
+
+def spoken(n_lines: int, file: Path) -> TranscribeResult:
+    """A long transcript, of which each line has words with times."""
+    lines = tuple(
+        Segment(4.0 * n, 4.0 * n + 3, f"Line {n:04} ends.", tuple(Word(4.0 * n, 4.0 * n + 1, word) for word in "abc"))
+        for n in range(n_lines)
+    )
+    request = TranscribeRequest(media=file)
+    return TranscribeResult(request=request, duration_s=8000.0, segments=lines, end="finished")
+
+
+def test_what_is_sent_at_each_step_does_not_grow_with_a_transcript(downloads, info, sound_file):
+    steps = [transcript(replace(spoken(n, sound_file), end=None), downloads, info) for n in (200, 400, 1600)]
+    assert [re.findall(r"Line (\d+) ends", shown)[0] for shown in steps] == ["0170", "0370", "1570"]
+    assert {shown.count('class="segment"') for shown in steps} == {N_WATCHED}
+    assert max(map(len, steps)) < min(map(len, steps)) + 100, "times and counts are a few digits longer"
+    assert "1,570 lines before these" in steps[-1] and "前面还有 1570 行" in steps[-1].replace(",", "")
+    assert "<button" not in steps[-1], "words and tools come with the whole"
+    assert transcript(spoken(1600, sound_file), downloads, info).count('class="segment"') == 1600
+
+
+def test_the_first_lines_of_a_transcript_stand_alone(downloads, info, sound_file):
+    assert "before these" not in transcript(replace(spoken(N_WATCHED, sound_file), end=None), downloads, info)
+    assert "1 line before these" in transcript(replace(spoken(N_WATCHED + 1, sound_file), end=None), downloads, info)
+
+
+def test_the_recording_can_be_played_from_the_start_and_plays_on_when_its_transcript_is_there(
+    downloads, info, sound_file
+):
+    talk = spoken(3, sound_file)
+    begun = replace(talk, segments=(), end=None)
+    steps = [transcript(step, downloads, info) for step in (begun, replace(talk, end=None), talk)]
+    first = {re.findall(r'<div class="transcript"[^>]*>(<audio[^>]*>)', shown)[0] for shown in steps}
+    assert len(first) == 1, "the same player in the same place: the page leaves it as it is"
+    (player,) = first
+    assert downloads.file(re.findall('/studio/file/([^"]+)', player)[0]) == sound_file
+
+
+def test_a_transcript_whose_recording_is_gone_says_so_and_keeps_its_text(downloads, info, sound_file):
+    assert "data-send" in transcript(spoken(2, sound_file), downloads, info)
+    sound_file.unlink()
+    shown = transcript(spoken(2, sound_file), downloads, info)
+    assert "The recording is gone." in shown and "录音已不在。" in shown
+    assert "<audio" not in shown and "data-send" not in shown, "there is nothing to play or to send"
+    assert "data-correct" in shown and ".srt" in shown and shown.count('class="segment"') == 2
+
+
+def test_a_corrected_line_sends_back_itself_alone(sound_file):
+    before = spoken(1600, sound_file)
+    line = before.segments[800]
+    now = replace(
+        before, segments=(*before.segments[:800], replace(line, text="New", words=()), *before.segments[801:])
+    )
+    drawn = changed_rows(before, now, 1600 + 1)  # a stretch without speech follows the last line
+    assert (drawn["start"], drawn["n_gone"]) == (800, 1) and str(drawn["html"]).count('class="segment"') == 1
+    assert changed_rows(before, before, 1601) == {"start": 1601, "n_gone": 0, "html": ""}
+
+
+def test_a_page_that_shows_other_rows_gets_all_of_them(sound_file):
+    before = spoken(3, sound_file)
+    for n_shown in (None, 2, "3"):
+        drawn = changed_rows(before, before, n_shown)
+        assert drawn["n_gone"] is None and str(drawn["html"]).count('class="segment"') == 3

@@ -9,10 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from engines import HostInfo, Pause, Segment, TranscribeResult, Word
-from studio import views
+from studio import uploads, views
 from studio.i18n import both
 from studio.registry import DownloadRegistry
 
+N_WATCHED = 30
+"""Lines that are shown while a transcript is written: the newest. More than a person can watch is not sent."""
 PAUSE_S = 5.0
 """A longer stretch without speech has a row of its own."""
 DOUBTS = ((0.4, 2), (0.7, 1))
@@ -24,43 +26,89 @@ SAVES = ("srt", "vtt", "txt", "json", "zip")
 
 
 def transcript(result: TranscribeResult, downloads: DownloadRegistry, info: HostInfo) -> str:
-    """What was said: one row per line; a click on a time or a word plays from there."""
+    """What was said: one row per line; a click on a time or a word plays from there. While it is written it is its
+    newest lines as plain text, below the player, which plays on when the whole of it takes their place."""
     segments = result.segments
     if not result.done:
-        return views.card_of(
-            result, views.stage(result.progress) + (rows(segments, result.pauses) if segments else ""), ""
-        )
+        growing = f"{_player(result, downloads)}{views.stage(result.progress)}{newest(segments)}"
+        return views.card_of(result, f'<div class="transcript">{growing}</div>', "")
     if not segments:
         why = "ui.stopped.early" if result.end == "cancelled" else NOTHING[heard(result.pauses)]
         return views.card_of(result, views.nothing(why), views.foot(result, downloads, info))
     name = downloads.add_result(result)
     texts = _texts() if any(segment.translation for segment in segments) else ""
-    below = views.foot(result, downloads, info, saves=SAVES, sends=("video", "search"), more=texts, name=name)
+    sends = () if is_gone(result) else ("video", "search")
+    below = views.foot(result, downloads, info, saves=SAVES, sends=sends, more=texts, name=name)
     return views.card_of(result, body(name, result, downloads), below)
 
 
 def body(name: str, result: TranscribeResult, downloads: DownloadRegistry) -> str:
     """A finished transcript registered under an id, with its player and the tools to correct it."""
     language = f'<p class="over">{both("ui.language." + result.language)}</p>' if result.language else ""
+    lines = f"{language}{_tools()}{rows(result.segments, result.pauses, result.duration_s)}"
+    return f'<div class="transcript" data-transcript="{name}">{_player(result, downloads)}{lines}</div>'
+
+
+def is_gone(result: TranscribeResult) -> bool:
+    """Whether the file that was transcribed is no longer there."""
     media = getattr(result.request, "media", None)
-    player = ""
-    if isinstance(media, Path):
-        source = f"./studio/file/{downloads.add_file(media)}"
-        player = f'<audio class="player" controls preload="metadata" src="{source}"></audio>'
-    lines = f"{language}{player}{_tools()}{rows(result.segments, result.pauses, result.duration_s)}"
-    return f'<div class="transcript" data-transcript="{name}">{lines}</div>'
+    return isinstance(media, Path) and not media.is_file()
+
+
+def _player(result: TranscribeResult, downloads: DownloadRegistry) -> str:
+    """The recording, at the same address in every card, so that it plays on from one to the next."""
+    media = getattr(result.request, "media", None)
+    if not isinstance(media, Path):
+        return ""
+    if is_gone(result):
+        return f'<p class="quiet gone">{both("ui.speech.gone")}</p>'
+    uploads.touch([media])  # it is in use for as long as the transcript is written
+    source = f"./studio/file/{downloads.same_file(media)}"
+    return f'<audio class="player" controls preload="metadata" src="{source}"></audio>'
+
+
+def newest(segments: Sequence[Segment]) -> str:
+    """The last lines of a transcript that is being written, and how many come before them."""
+    if not segments:
+        return ""
+    n_before = max(0, len(segments) - N_WATCHED)
+    before = f'<p class="quiet number">{both("ui.speech.before", n=n_before)}</p>' if n_before else ""
+    shown = segments[n_before:]
+    lines = "".join(map(_plain_row, shown, _clocks(shown)))
+    return f'{before}<div class="segments newest" tabindex="0"><div>{lines}</div></div>'
+
+
+def _plain_row(segment: Segment, at: str) -> str:
+    second = f'<p class="translated" lang="">{html.escape(segment.translation)}</p>' if segment.translation else ""
+    text = f'<p class="line-text">{html.escape(segment.text)}</p>{second}'
+    return f'<div class="segment"><span class="time number">{at}</span><div>{text}</div></div>'
 
 
 def rows(segments: Sequence[Segment], pauses: Sequence[Pause] = (), duration_s: float = 0.0) -> str:
     """The lines, and between them and after the last the stretches in which nobody speaks, with what is heard there."""
-    times = _clocks(segments)
+    return f'<div class="segments" tabindex="0">{"".join(_rows(segments, pauses, duration_s))}</div>'
+
+
+def _rows(segments: Sequence[Segment], pauses: Sequence[Pause], duration_s: float) -> list[str]:
     shown = []
     at_s = 0.0
-    for n, (segment, at) in enumerate(zip(segments, times, strict=True)):
+    for n, (segment, at) in enumerate(zip(segments, _clocks(segments), strict=True)):
         shown += [_pause(at_s, segment.start_s, pauses), _row(n, segment, at)]
         at_s = segment.end_s
     shown.append(_pause(at_s, duration_s, pauses))
-    return f'<div class="segments" tabindex="0">{"".join(shown)}</div>'
+    return [row for row in shown if row]
+
+
+def changed_rows(before: TranscribeResult, now: TranscribeResult, n_shown: object) -> dict[str, object]:
+    """What a page that shows `n_shown` rows draws anew after a correction: from which row on, how many go, and the HTML
+    in their place. n_gone: None for all of them, where the page shows other rows than those from before."""
+    old, new = (_rows(result.segments, result.pauses, result.duration_s) for result in (before, now))
+    if n_shown != len(old):
+        return {"start": 0, "n_gone": None, "html": "".join(new)}
+    most = min(len(old), len(new))
+    start = next((n for n in range(most) if old[n] != new[n]), most)
+    n_same = next((n for n in range(most - start) if old[-1 - n] != new[-1 - n]), most - start)
+    return {"start": start, "n_gone": len(old) - start - n_same, "html": "".join(new[start : len(new) - n_same])}
 
 
 def _pause(start_s: float, end_s: float, pauses: Sequence[Pause]) -> str:
@@ -112,7 +160,7 @@ def _row(n: int, segment: Segment, at: str) -> str:
         views.tool(sign, edit="shift", seconds=seconds) for seconds, sign in ((-0.1, "−0.1 s"), (0.1, "+0.1 s"))
     )
     return (
-        f'<div class="segment" data-line="{n}" {times}><button type="button" class="time number" '
+        f'<div class="segment" {times}><button type="button" class="time number" '
         f'data-seek="{segment.start_s:.2f}">{at}</button>'
         f'<div data-copied><p class="line-text">{words}</p>{second}</div>{doubted}'
         f'<div class="line-tools">{moves}</div></div>'
