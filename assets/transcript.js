@@ -119,6 +119,21 @@
     return before.toString().length;
   }
 
+  // A button that is pressed takes the cursor away: where it was last is where the line is cut; else, in its middle.
+  let cursor = { line: null, at: 0 };
+  document.addEventListener('selectionchange', () => {
+    const line = getSelection().anchorNode?.parentElement?.closest('.line-text[contenteditable]');
+    if (line) cursor = { line, at: caret(line) };
+  });
+
+  function cutOf(line) {
+    const text = line.textContent;
+    if (cursor.line === line && text.slice(0, cursor.at).trim() && text.slice(cursor.at).trim()) return cursor.at;
+    const half = Math.round(text.length / 2);
+    const gaps = [text.lastIndexOf(' ', half), text.indexOf(' ', half)].filter((at) => at > 0);
+    return gaps.sort((one, other) => Math.abs(one - half) - Math.abs(other - half))[0] ?? half;
+  }
+
   function put(transcript, n, at) {
     const line = rowsOf(transcript)[n]?.querySelector('.line-text');
     if (!line) return;
@@ -158,17 +173,8 @@
   });
 
   document.addEventListener('click', (event) => {
-    const button = event.target.closest('[data-correct], [data-edit], [data-texts]');
+    const button = event.target.closest('[data-correct], [data-edit]');
     if (!button) return;
-    if (button.dataset.texts) {
-      for (const other of button.parentElement.children) other.setAttribute('aria-checked', String(other === button));
-      for (const link of button.closest('.result-card').querySelectorAll('a[href*="/studio/save/"]')) {
-        const url = new URL(link.href);
-        url.searchParams.set('texts', button.dataset.texts);
-        link.href = url;
-      }
-      return;
-    }
     const transcript = button.closest('[data-transcript]');
     if ('correct' in button.dataset) {
       const on = transcript.classList.toggle('is-correcting');
@@ -177,14 +183,27 @@
       else send(transcript, { edit: 'shift', seconds: 0, whole: true }); // the lines anew, with their words
       return;
     }
+    const row = button.closest('.segment');
     const edit = { edit: button.dataset.edit };
+    if (edit.edit === 'split') return void split(row, cutOf(row.querySelector('.line-text')));
+    if (edit.edit === 'join') return void join(row);
     if (button.dataset.seconds) edit.seconds = Number(button.dataset.seconds);
     if (edit.edit === 'replace') {
       edit.find = transcript.querySelector('[data-find]').value;
       edit.with = transcript.querySelector('[data-with]').value;
     }
-    send(transcript, edit, button.closest('.segment'));
+    send(transcript, edit, row);
   });
+
+  // A saved file holds the texts that are chosen when it is saved.
+  document.addEventListener('click', ({ target }) => {
+    const link = target.closest('a[href*="/studio/save/"]');
+    const chosen = link?.closest('.result-card')?.querySelector('[data-texts]:checked');
+    if (!chosen) return;
+    const url = new URL(link.href);
+    url.searchParams.set('texts', chosen.dataset.texts);
+    link.href = url;
+  }, true);
 
   // --- the text of a caption or an answer
 

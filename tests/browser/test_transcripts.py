@@ -97,6 +97,50 @@ def test_enter_cuts_a_line_and_backspace_joins_it_again(wide):
     assert lines(wide) == before
 
 
+def test_lines_are_cut_and_joined_by_buttons_too_which_the_keyboard_reaches(wide):
+    page = wide.page
+    transcribed(wide)
+    before = lines(wide)
+    page.locator("#speech-result [data-correct]").click()
+    first = page.locator("#speech-result .segment").first
+    first.locator(".line-text").click()
+    page.keyboard.press("Control+Home")
+    for _ in range(len("Good")):
+        page.keyboard.press("ArrowRight")
+    for _ in range(3):  # past both moves of the line's times
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText.split(/\\s+/)") == ["Split", "0:00"]
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"document.querySelectorAll('#speech-result .segment').length === {len(before) + 1}")
+    assert lines(wide)[:2] == ["Good", "morning."], "cut where the cursor was"
+    page.get_by_role("button", name="Join to the line before").first.click()
+    page.wait_for_function(f"document.querySelectorAll('#speech-result .segment').length === {len(before)}")
+    assert lines(wide) == before
+    page.get_by_role("button", name="Split").last.click()
+    page.wait_for_function(f"document.querySelectorAll('#speech-result .segment').length === {len(before) + 1}")
+    assert lines(wide)[-2:] == ["The train leaves", "at nine."], "without a cursor, in the middle between two words"
+    assert wide.serious_faults() == []
+
+
+def test_which_texts_are_saved_is_one_tab_stop_that_arrows_move(wide, sound_file):
+    page = wide.page
+    wide.open_tab("speech")
+    wide.give("speech", "sound", sound_file)
+    page.locator("#speech-target input").click()
+    page.get_by_role("option", name="German").click()
+    page.locator("#speech-run").click()
+    wide.result("speech", "done")
+    assert "Guten Morgen." in saved(wide, "txt") and "Good morning." in saved(wide, "txt")
+    page.locator("#speech-result [data-texts=both]").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#speech-result [data-texts]:checked").get_attribute("data-texts") == "translation"
+    written = saved(wide, "txt")
+    assert "Guten Morgen." in written and "Good morning." not in written
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('[role=radiogroup]')") is None, "one stop for all three"
+
+
 def test_words_are_replaced_everywhere_and_nothing_to_find_is_said(wide):
     wide.may_complain = True  # the browser logs the refusal
     transcribed(wide)

@@ -138,6 +138,29 @@ def test_a_transcript_whose_recording_is_gone_says_so_and_keeps_its_text(downloa
     assert "data-correct" in shown and ".srt" in shown and shown.count('class="segment"') == 2
 
 
+def test_each_line_can_be_cut_and_joined_by_buttons_that_name_it(sound_file):
+    shown = rows(spoken(3, sound_file).segments)
+    names = [re.sub("<[^>]+>", "", name) for name in re.findall(r'data-edit="(?:split|join)">(.*?)</button>', shown)]
+    assert names == [
+        "Split拆分 0:00",
+        *("Split拆分 0:04", "Join to the line before并入上一行 0:04"),
+        *("Split拆分 0:08", "Join to the line before并入上一行 0:08"),
+    ], "there is no line before the first"
+
+
+def test_the_texts_of_saved_files_are_one_group_of_radios_of_their_transcript(downloads, info):
+    one, other = (transcript(SPEECH, downloads, info) for _ in range(2))
+    groups = [
+        re.findall(r'<input type="radio" name="([^"]+)" data-texts="(\w+)"( checked)?>', shown)
+        for shown in (one, other)
+    ]
+    assert [(text, bool(checked)) for _, text, checked in groups[0]] == [
+        ("both", True), ("original", False), ("translation", False)
+    ]  # fmt: skip
+    names = [{name for name, *_ in group} for group in groups]
+    assert len(names[0]) == len(names[1]) == 1 and names[0] != names[1]
+
+
 def test_a_corrected_line_sends_back_itself_alone(sound_file):
     before = spoken(1600, sound_file)
     line = before.segments[800]

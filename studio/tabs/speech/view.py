@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engines import HostInfo, Pause, Segment, TranscribeResult, Word
 from studio import uploads, views
-from studio.i18n import both
+from studio.i18n import both, title
 from studio.registry import DownloadRegistry
 
 N_WATCHED = 30
@@ -36,7 +36,7 @@ def transcript(result: TranscribeResult, downloads: DownloadRegistry, info: Host
         why = "ui.stopped.early" if result.end == "cancelled" else NOTHING[heard(result.pauses)]
         return views.card_of(result, views.nothing(why), views.foot(result, downloads, info))
     name = downloads.add_result(result)
-    texts = _texts() if any(segment.translation for segment in segments) else ""
+    texts = _texts(name) if any(segment.translation for segment in segments) else ""
     sends = () if is_gone(result) else ("video", "search")
     below = views.foot(result, downloads, info, saves=SAVES, sends=sends, more=texts, name=name)
     return views.card_of(result, body(name, result, downloads), below)
@@ -156,23 +156,26 @@ def _row(n: int, segment: Segment, at: str) -> str:
         sure = views.percent(segment.translation_confidence or 0.0)
         doubted = f'<p class="doubted number">{both("ui.speech.doubted", percent=sure)}</p>'
     times = f'data-start="{segment.start_s:.2f}" data-end="{segment.end_s:.2f}"'
-    moves = "".join(
-        views.tool(sign, edit="shift", seconds=seconds) for seconds, sign in ((-0.1, "−0.1 s"), (0.1, "+0.1 s"))
+    of = f'<span class="unseen"> {at}</span>'  # which line, for a screen reader
+    tools = "".join(
+        views.tool(sign + of, edit="shift", seconds=seconds) for seconds, sign in ((-0.1, "−0.1 s"), (0.1, "+0.1 s"))
     )
+    tools += views.tool(both("ui.speech.split") + of, edit="split")
+    tools += views.tool(both("ui.speech.join") + of, edit="join") if n else ""
     return (
         f'<div class="segment" {times}><button type="button" class="time number" '
         f'data-seek="{segment.start_s:.2f}">{at}</button>'
         f'<div data-copied><p class="line-text">{words}</p>{second}</div>{doubted}'
-        f'<div class="line-tools">{moves}</div></div>'
+        f'<div class="line-tools">{tools}</div></div>'
     )
 
 
 def _word(word: Word) -> str:
     sure = word.confidence
     doubt = next((f" doubt-{level}" for below, level in DOUBTS if sure is not None and sure < below), "")
-    title = f"{word.start_s:.2f}–{word.end_s:.2f} s" + ("" if sure is None else f" · {views.percent(sure)}")
+    tip = f"{word.start_s:.2f}–{word.end_s:.2f} s" + ("" if sure is None else f" · {views.percent(sure)}")
     return (
-        f'<button type="button" class="word{doubt}" tabindex="-1" data-seek="{word.start_s:.2f}" title="{title}">'
+        f'<button type="button" class="word{doubt}" tabindex="-1" data-seek="{word.start_s:.2f}" title="{tip}">'
         f"{html.escape(word.text)}</button>"
     )
 
@@ -195,11 +198,11 @@ def _tools() -> str:
     )
 
 
-def _texts() -> str:
-    """Which texts saved files hold, of a transcript that is translated."""
+def _texts(name: str) -> str:
+    """Which texts saved files hold, of a transcript that is translated. name: of the transcript."""
     choices = "".join(
-        f'<button type="button" class="tool" role="radio" aria-checked="{"true" if name == "both" else "false"}" '
-        f'data-texts="{name}">{both(f"ui.speech.texts.{name}")}</button>'
-        for name in ("both", "original", "translation")
+        f'<label class="tool"><input type="radio" name="texts-{name}" data-texts="{which}"'
+        f"{' checked' if which == 'both' else ''}>{both(f'ui.speech.texts.{which}')}</label>"
+        for which in ("both", "original", "translation")
     )
-    return f'<span class="texts" role="radiogroup">{choices}</span>'
+    return f'<span class="texts" role="radiogroup" aria-label="{title("ui.speech.texts")}">{choices}</span>'
