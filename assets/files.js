@@ -21,6 +21,13 @@ const within = async (entry) => {
     for (const each of some.filter(shown)) found.push(...await within(each));
   }
 };
+const take = async (files, entries) => {
+  if (!entries.some((entry) => entry.isDirectory)) bring(files);
+  else bring((await Promise.all(entries.filter(shown).map(within))).flat());
+};
+// What was dropped on an input that takes one file is handed over by `studio.js`.
+element.addEventListener('fusion-files', ({ detail }) => take(detail.files, detail.entries));
+element.dataset.takes = '';
 element.addEventListener('change', (event) => {
   if (event.target.type !== 'file') return;
   bring([...event.target.files].filter(shown));
@@ -32,11 +39,9 @@ for (const name of ['dragenter', 'dragover']) {
 element.addEventListener('dragleave', (event) => {
   if (!element.contains(event.relatedTarget)) element.classList.remove('is-over');
 });
-element.addEventListener('drop', async (event) => {
+element.addEventListener('drop', (event) => {
   event.preventDefault();
   element.classList.remove('is-over');
-  const files = [...event.dataTransfer.files];
-  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.some((entry) => entry.isDirectory)) bring(files);
-  else bring((await Promise.all(entries.filter(shown).map(within))).flat());
+  const { files, items } = event.dataTransfer;
+  take([...files], [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean));
 });

@@ -129,6 +129,31 @@
     if (fitting) target.files = fitting.files;
   }, true);
 
+  // Several files, or a folder, on an input that takes one go to the input of the tab that takes many; where there is
+  // none, that is said.
+  async function handOver(tab, kind, dropped) {
+    kind.click();
+    for (let tries = 0; tries < 600; tries += 1) {
+      const place = document.querySelector(`#${tab}-files [data-takes]`);
+      if (place) return place.dispatchEvent(new CustomEvent('fusion-files', { detail: dropped }));
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    return false;
+  }
+
+  document.addEventListener('drop', (event) => {
+    const part = event.target.closest?.('.drop');
+    const { files, items } = event.dataTransfer;
+    const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    if (!part || (files.length < 2 && !entries.some((entry) => entry.isDirectory))) return;
+    const tab = part.id.replace(/-[^-]*$/, '');
+    const kind = document.querySelector(`#${tab}-kind input[value=files]`);
+    mark(part, kind ? '' : 'several');
+    if (kind) handOver(tab, kind, { files: [...files], entries });
+    event.preventDefault();
+    Object.defineProperty(event, 'dataTransfer', { value: new DataTransfer() }); // nothing is left for gradio to take
+  }, true);
+
   document.addEventListener('drop', (event) => {
     if (event.dataTransfer.files.length) markEmpty(event.target, event.dataTransfer.files);
     const fitting = fit(event.target, event.dataTransfer.files);

@@ -15,6 +15,7 @@ from engines import LANGUAGES, MediaError, RequestError, UserError
 from engines.media import probe
 from engines.paths import ASSETS
 from studio import model_routing, views
+from studio.file_queue import N_FILES
 from studio.i18n import both, label, page_language
 from studio.state import AppState, Sample
 from studio.stream import PRIVATE, QUICK, UNPROCESSED, widget_value
@@ -31,7 +32,8 @@ FILES = "files"
 class MediaInput:
     """A choice of kind, and one input per kind, one of which is visible.
 
-    parts: the inputs by kind. `inputs` is what an event takes; `chosen` turns its values into one path or text.
+    parts: the inputs by kind. `inputs` is what an event takes; `chosen` turns its values into one path or text. That
+    of FILES is HTML; which files it holds `AppState.dropped` knows.
     """
 
     tab: str
@@ -126,9 +128,9 @@ def _part(tab: str, kind: str, visible: bool, text_key: str, n_lines: int) -> gr
     if kind == TEXT:
         common |= {"container": False, "lines": n_lines, "max_lines": 12, "placeholder": label(text_key)}
         return textbox(f"{tab}-{kind}", "ui.kind.text", **common)
-    common = _field(f"{tab}-{kind}", f"ui.kind.{kind}", f"drop drop-{kind}", common)
     if kind == FILES:
-        return gr.File(file_count="multiple", height=216, **common)
+        return files(f"{tab}-{kind}", views.places(), most=N_FILES, visible=visible)
+    common = _field(f"{tab}-{kind}", f"ui.kind.{kind}", f"drop drop-{kind}", common)
     if kind == PHOTO:
         return gr.Image(type="filepath", sources=["upload", "webcam", "clipboard"], height=216, buttons=[], **common)
     if kind == SOUND:

@@ -125,6 +125,7 @@ class AppState:
 
     host: the router over all open models. shared: others than the owner can reach the page; they name no folders of
     this machine, open no models, switch no devices, and nothing of theirs is kept. runs: Lab runs that can be saved.
+    dropped: the files in the inputs that take many, by session and tab.
     followed: the last runs of the tabs, by an id that a page keeps in its address. devices: what the page may switch
     to, "auto" first. settings: how models are opened unless the page says otherwise. opener, looker: `open_host` and
     `describe`, or a test's stand-ins.
@@ -138,6 +139,7 @@ class AppState:
     runs: Registry[Findings] = field(default_factory=lambda: Registry(N_RUNS))
     chats: ChatHistory = field(default_factory=lambda: ChatHistory(N_SESSIONS))
     running: RunningRequests = field(default_factory=RunningRequests)
+    dropped: Registry[tuple[Path, ...]] = field(default_factory=lambda: Registry(N_SESSIONS))
     followed: Registry[FollowedRun] = field(default_factory=lambda: Registry(N_SESSIONS))
     recorder: HistoryRecorder = field(default_factory=HistoryRecorder)
     watches: FolderWatches = field(default_factory=FolderWatches)

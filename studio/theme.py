@@ -92,7 +92,7 @@ def style() -> str:
 SAID = ("copied", "unsaved", "map.name", "notify.ended", "notify.failed")
 """Texts that only the scripts of the page say."""
 SCRIPTS = ("studio", "notify", "addresses", "keyboard", "transcript", "network", "slides", "map")
-DROPS = ("photo", "sound", "clip", "files", "empty", "unplayable")
+DROPS = ("photo", "sound", "clip", "several", "empty", "unplayable")
 NAMES = {
     **{
         i18n.text(f"ui.gradio.drop.{kind}", language): f"ui.drop.{kind}"

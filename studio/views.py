@@ -484,18 +484,23 @@ def failures(failed: Sequence[tuple[str, str]], most: int = 100) -> str:
     return f'<details class="failures"><summary>{summary}</summary><ul>{listed}</ul></details>'
 
 
-def own_files(files: Sequence[Path], downloads: DownloadRegistry, n_lost: int = 0) -> str:
+def own_files(files: Sequence[Path], downloads: DownloadRegistry, n_lost: int = 0, *, clear: bool = False) -> str:
     """Uploaded files as tiles that can be taken out, the first of many, and places to drop or choose more. n_lost:
-    files that could not be taken."""
+    files that could not be taken; clear: a button [data-away] takes all of them out."""
     shown = ((file, downloads.add_file(file)) for file in files[:N_TILES])
     tiles = "".join(tile(file, key, out="ui.files.out", under=html.escape(file.name)) for file, key in shown)
     more = f" {both('ui.files.more', n=len(files) - N_TILES)}" if len(files) > N_TILES else ""
-    count = f'<p class="over number">{both("ui.files.count", n=len(files))}{more}</p>' if files else ""
+    away = f" {tool(both('ui.files.away'), away='')}" if clear else ""
+    count = f'<p class="over number">{both("ui.files.count", n=len(files))}{more}{away}</p>' if files else ""
     lost = f'<p class="row-note">{both("ui.files.lost", n=n_lost)}</p>' if n_lost > 0 else ""
+    return f'{count}<div class="tiles">{tiles}</div>{places()}{lost}'
+
+
+def places() -> str:
+    """Where files are dropped or chosen, and where a folder is."""
     both_ways = (("ui.files.add", ""), ("ui.files.folder", " webkitdirectory"))
-    places = "".join(place(f"<span>{both(key)}</span>", attribute) for key, attribute in both_ways)
-    taking = '<span class="quiet number" data-taking aria-live="polite"></span>'
-    return f'{count}<div class="tiles">{tiles}</div><div class="places">{places}{taking}</div>{lost}'
+    shown = "".join(place(f"<span>{both(key)}</span>", attribute) for key, attribute in both_ways)
+    return f'<div class="places">{shown}<span class="quiet number" data-taking aria-live="polite"></span></div>'
 
 
 def tile(file: Path, file_id: str, *, alt: str = "", inside: str = "", out: str = "", under: str = "") -> str:

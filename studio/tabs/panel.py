@@ -10,10 +10,11 @@ from typing import Any
 import gradio as gr
 
 from engines import Request, RequestError
-from studio import stream
+from studio import stream, views
 from studio.components import FILES, MISSING, MediaInput, kind_of, wire_samples
 from studio.file_queue import N_FILES, FileQueue
 from studio.state import AppState, Sample
+from studio.uploads import uploaded
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,14 @@ def wire_panel(
     suggested text of the panel that is tapped, before it runs.
     """
     panel.media.wire()
-    job = replace(job, build=_each_file(panel.media, job.build))
+    files = panel.media.parts.get(FILES)
+    if isinstance(files, gr.HTML):
+        _wire_files(state, panel.tab, files)
+
+    def files_of(session: str) -> Sequence[Path]:
+        return state.dropped.get(_place(session, panel.tab)) or ()
+
+    job = replace(job, build=_each_file(panel.media, job.build, files_of))
 
     def fill(sample: Sample, language: str) -> dict[gr.Component, Any]:
         return panel.media.show_sample(sample) | (on_pick(sample, language) if on_pick is not None else {})
@@ -69,20 +77,52 @@ def wire_panel(
     stream.wire_stop(state, panel.tab, panel.stop)
 
 
+def _place(session: str, tab: str) -> str:
+    """The key of the files that were dropped in a tab of a page."""
+    return f"{session} {tab}"
+
+
+def _wire_files(state: AppState, tab: str, place: gr.HTML) -> None:
+    """Let a person add files and folders to the input that takes many, and take them out, one by one or all."""
+
+    def shown(request: gr.Request, change: Callable[[tuple[Path, ...]], Sequence[Path]], n_lost: int = 0) -> str:
+        key = _place(stream.session_of(request), tab)
+        files = tuple(dict.fromkeys(change(state.dropped.get(key) or ())))
+        kept = state.dropped.put(key, files[:N_FILES])
+        return views.own_files(kept, state.downloads, n_lost + len(files) - len(kept), clear=True)
+
+    def bring(event: gr.EventData, request: gr.Request) -> str:
+        with stream.toast(request):
+            given = [uploaded(path) for path in event.files]
+        return shown(request, lambda files: (*files, *given), int(event.given) - len(given))
+
+    def take(event: gr.EventData, request: gr.Request) -> str:
+        out = state.downloads.file(str(event.out))
+        return shown(request, lambda files: [file for file in files if file != out])
+
+    def away(request: gr.Request) -> str:
+        return shown(request, lambda _files: ())
+
+    for event, act in ((place.bring, bring), (place.take, take), (place.away, away)):
+        event(act, None, place, **stream.QUICK)
+
+
 def _each_file(
-    media: MediaInput, build: Callable[..., Sequence[Request] | FileQueue]
+    media: MediaInput,
+    build: Callable[..., Sequence[Request] | FileQueue],
+    files_of: Callable[[str], Sequence[Path]],
 ) -> Callable[..., Sequence[Request] | FileQueue]:
-    """A builder that also takes several files: a queue of what `build` makes of each in the input of its kind."""
+    """A builder that also takes several files: a queue of what `build` makes of each in the input of its kind.
+    files_of: the files that a session dropped."""
 
     def built(session: str, language: str, kind: str, *values: Any) -> Sequence[Request] | FileQueue:
         given = dict(zip(media.parts, values, strict=False))
-        files, extras = given.pop(FILES, None), values[len(media.parts) :]
+        files, extras = files_of(session), values[len(media.parts) :]
+        given.pop(FILES, None)
         if kind != FILES:
             return build(session, language, kind, *given.values(), *extras)
         if not files:
             raise MISSING[FILES]
-        if len(files) > N_FILES:
-            raise RequestError("too_many_files", "At most {most} files are taken at once.", most=N_FILES)
 
         def requests(path: Path) -> Sequence[Request]:
             own = kind_of(path)
@@ -93,6 +133,6 @@ def _each_file(
             assert not isinstance(asked, FileQueue)
             return asked
 
-        return FileQueue(tuple(map(Path, files)), requests)
+        return FileQueue(tuple(files), requests)
 
     return built

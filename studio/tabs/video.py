@@ -116,8 +116,8 @@ def wire(state: AppState, panel: Panel) -> None:
     def forget(request: gr.Request) -> None:
         state.chats.remove(stream.session_of(request))
 
-    for part in panel.media.parts.values():  # another clip starts another chat
-        for changed in (part.upload, part.clear):
+    for name, part in panel.media.parts.items():  # another clip starts another chat
+        for changed in () if name == FILES else (part.upload, part.clear):
             # The card is emptied in the browser, before anything else that an upload starts: the reply of a server
             # could come after what the next click shows.
             changed(None, None, panel.result, js=f"() => {json.dumps(_start())}", **stream.QUICK)

@@ -171,8 +171,8 @@ def test_a_file_that_was_not_uploaded_keeps_its_time(photo_file, uploads_of_the_
 
 
 def test_each_file_goes_into_the_input_of_its_kind(media, photo_file, sound_file, clip_file):
-    files = [str(photo_file), str(sound_file), str(clip_file)]
-    queue = _each_file(media, build)("s", "en", "files", None, None, files, "en")
+    dropped = {"s": (photo_file, sound_file, clip_file)}
+    queue = _each_file(media, build, dropped.__getitem__)("s", "en", "files", None, None, "tiles", "en")
     assert isinstance(queue, FileQueue)
     for path in (photo_file, sound_file):
         assert queue.requests(path) == (CaptionRequest(media=path, language="en"),)
@@ -182,9 +182,7 @@ def test_each_file_goes_into_the_input_of_its_kind(media, photo_file, sound_file
 
 
 def test_one_file_is_asked_for_as_ever_and_no_file_is_said(media, photo_file):
-    built = _each_file(media, build)
+    built = _each_file(media, build, lambda _session: ())
     assert built("s", "en", "photo", str(photo_file), None, None, "en") == (CaptionRequest(media=photo_file),)
     with pytest.raises(RequestError, match="Drop the files first"):
-        built("s", "en", "files", None, None, None, "en")
-    with pytest.raises(RequestError, match="At most 500 files"):
-        built("s", "en", "files", None, None, ["a.jpg"] * 501, "en")
+        built("s", "en", "files", None, None, "no tiles", "en")

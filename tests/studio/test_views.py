@@ -262,6 +262,8 @@ def test_own_files_are_counted_and_each_can_be_taken_out(downloads):
     assert "62 files." in shown and "2 more are not shown" in shown and "3 files were not taken" in shown
     assert shown.count("data-out") == views.N_TILES and "&lt;0&gt;.jpg" in shown and "/home/me" not in shown
     assert "webkitdirectory" in views.own_files([], downloads) and "data-out" not in views.own_files([], downloads)
+    assert "data-away" not in shown and "Remove all" in views.own_files([Path("a.jpg")], downloads, clear=True)
+    assert "Remove all" not in views.own_files([], downloads, clear=True)
 
 
 def test_files_kept_though_their_folder_is_empty_are_told(downloads, info):
