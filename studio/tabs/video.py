@@ -61,6 +61,10 @@ def create_ui(state: AppState) -> Panel:
         with gr.Column(scale=5, elem_classes="split-input"):
             media = components.media_input(TAB, (CLIP, PHOTO, SOUND, FILES))
             samples = components.samples(TAB, state.samples_for(TAB))
+            question = components.bare_textbox(
+                "video-question", "ui.video.question", lines=1, max_lines=4, elem_classes="ask"
+            )
+            queries = components.queries("video-queries", [f"ui.video.try.{n}" for n in (1, 2, 3, 4)])
             with gr.Row(elem_classes="pair"):
                 modalities = components.choices("ui.video.hide.", MODALITIES)
                 hide = components.checkboxes("video-hide", "ui.video.hide", modalities, scale=3, min_width=200)
@@ -69,14 +73,10 @@ def create_ui(state: AppState) -> Panel:
                     "video-language", "ui.video.language", languages, PAGE, scale=2, min_width=140
                 )
             track = components.sound_track(TAB)
+            with gr.Row(elem_classes="actions"):
+                run, stop = components.run_stop(TAB)
         with gr.Column(scale=7, elem_classes="split-result"):
             result = components.result_card(TAB, _start())
-            with gr.Row(elem_classes="actions ask"):
-                question = components.bare_textbox(
-                    "video-question", "ui.video.question", lines=1, max_lines=4, scale=6, min_width=180, elem_classes=[]
-                )
-                run, stop = components.run_stop(TAB)
-            queries = components.queries("video-queries", [f"ui.video.try.{n}" for n in (1, 2, 3, 4)])
     return Panel(TAB, media, (question, hide, language, track), samples, run, stop, result, subtitle, queries)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
+import gradio as gr
 import pytest
 
 from engines import AskRequest, AskResult, CaptionRequest, RequestError, TranscribeRequest, TranslateRequest
 from studio import components
 from studio.tabs import caption, video
+from studio.tabs.search import ui as search
 from studio.tabs.speech import ui as speech
 from tests.engines.media.makers import several_tracks, sine
 from tests.studio.conftest import media_input
@@ -20,6 +23,17 @@ def test_a_caption_is_asked_for_of_the_input_that_is_seen():
     media = media_input("caption", "photo", "clip", "sound")
     (request,) = caption.build(media, "clip", "a.jpg", "b.mp4", None, "zh")
     assert request == CaptionRequest(media=Path("b.mp4"), language="zh")
+
+
+@pytest.mark.parametrize("tab", [search, speech, video, caption])
+def test_every_tab_is_run_by_a_button_at_the_same_place_below_what_it_is_given(state, tab: ModuleType):
+    with gr.Blocks():
+        built = tab.create_ui(state)
+    panel = getattr(built, "panel", built)
+    row = panel.run.parent
+    assert "actions" in row.elem_classes and "split-input" in row.parent.elem_classes
+    given = [row.parent.children.index(part) for part in panel.media.parts.values()]
+    assert max(given) < row.parent.children.index(row)
 
 
 # --- speech ----------------------------------------------------------------------------------------------------------
