@@ -37,7 +37,7 @@ from engines.errors import CollectionError, MediaError
 from engines.index import open_collection
 from engines.media import child
 from engines.paths import ASSETS
-from scripts import tables
+from scripts import hostile_pictures, tables
 
 CPU_S, MEMORY_BYTES = 10.0, 1.5 * 2**30
 DEFAULT, FULL = (160, 5), (1_000, 50)
@@ -165,6 +165,17 @@ def _animations(rng: random.Random) -> bytes:
     return _worn(_picture(rng, rng.choice(("GIF", "PNG", "WEBP"))), rng)
 
 
+def _newer(rng: random.Random, bomb: Bytes, forms: tuple[str, ...], *, moves: bool) -> bytes:
+    """A bomb, or a small file that is worn, ends early or lies."""
+    if (draw := rng.random()) < 0.3:
+        return bomb(rng)
+    form = rng.choice(forms)
+    data = hostile_pictures.small(rng, form, moves=moves)
+    if draw < 0.5:
+        return data[: rng.randrange(1, len(data))]
+    return _worn(data, rng) if draw < 0.75 else hostile_pictures.lying(rng, data, form)
+
+
 def _sounds(rng: random.Random) -> bytes:
     return (
         _worn(_wav(rng), rng)
@@ -193,6 +204,14 @@ def _lists(rng: random.Random) -> bytes:
 TYPES: dict[str, tuple[Bytes, tuple[str, ...]]] = {
     "images": (_images, ("jpg", "png", "tif")),
     "animations": (_animations, ("gif", "png", "webp")),
+    "newer images": (
+        lambda rng: _newer(rng, hostile_pictures.still_bomb, hostile_pictures.FORMS, moves=False),
+        ("jp2", "webp", "avif", "heic", "jpg"),
+    ),
+    "newer animations": (
+        lambda rng: _newer(rng, hostile_pictures.moving_bomb, hostile_pictures.MOVING_FORMS, moves=True),
+        ("webp", "avif", "heic", "hif"),
+    ),
     "sounds": (_sounds, ("wav", "mp3", "ogg")),
     "clips": (_clips, ("mp4", "mkv", "avi")),
     "archives": (_zip, ("jpg", "mp4", "zip")),

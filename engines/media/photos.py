@@ -41,7 +41,8 @@ _FROM_BELOW = ("BMP",)
 """Stored from the lowest row up, so that the top is missing where the file is cut short."""
 _BY_SUFFIX = {".tga": "TGA", ".icb": "TGA", ".vda": "TGA", ".vst": "TGA"}
 """Formats without a signature are recognised by their suffix."""
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_STILL_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
+_HEIC_BRANDS = (*_STILL_HEIC_BRANDS, b"hevc", b"hevx", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
 _JXL_HEADS = (jxl.CODESTREAM, jxl.CONTAINER)
 
@@ -131,7 +132,8 @@ def opened(path: Path) -> Iterator[Opened | None]:
         except PILLOW_FAULTS as error:
             raise refusal("damaged", path) from error
         if image is None:
-            if first[4:8] == b"ftyp" and first[8:12] in _AVIF_BRANDS:  # film decoders would take it for a clip
+            if first[4:8] == b"ftyp" and first[8:12] in (*_AVIF_BRANDS, *_STILL_HEIC_BRANDS):
+                # film decoders would take it for a clip, and a tile of it for the whole
                 raise refusal("damaged", path)
             yield None
             return
@@ -438,12 +440,19 @@ class Animation:
         return tuple(frames[i] for i in shown), shown == wanted
 
     def _reach(self, i: int) -> bool:
-        """Go on to frame `i`; false where the budget or the file ends before."""
-        for frame in range(self._picture.image.tell() + 1, i + 1):
+        """Go on to frame `i`; false where the budget or the file ends before.
+
+        WebP decodes all frames on the way only when one is loaded, so some on the way are.
+        """
+        image = self._picture.image
+        step = max(1, MAX_FRAME_PIXELS // (image.width * image.height)) if image.format == "WEBP" else 0
+        for frame in range(image.tell() + 1, i + 1):
             try:
-                self._picture.image.seek(frame)
+                image.seek(frame)
             except EOFError:
                 return False
+            if step and frame % step == 0:
+                image.load()
             if frame < i and budget.is_half_spent():
                 return False
         return True

@@ -45,7 +45,7 @@ def test_what_a_kill_takes_is_lost_though_the_next_run_would_bring_it_back(monke
     assert hostile_files.kills(1, seed=0) == (7, 50)
 
 
-@pytest.mark.parametrize("kind", ["images", "sounds", "clips", "archives", "lists"])
+@pytest.mark.parametrize("kind", ["images", "newer images", "newer animations", "sounds", "clips", "archives", "lists"])
 def test_a_seed_makes_the_same_file_again(kind, tmp_path):
     made = []
     for name in ("a", "b"):

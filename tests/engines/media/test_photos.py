@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin, WebPImagePlugin
 
 import engines.media
 from engines.errors import MediaError
 from engines.media import animations, budget, jxl, photos
 from engines.media.reading import load_clip, load_photo, probe
+from scripts import hostile_pictures
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -197,6 +198,24 @@ def test_an_animation_that_takes_too_long_is_sampled_as_far_as_its_time_goes(tmp
     assert len(frames) == 4 and all(np.array_equal(frame, frames[0]) for frame in frames)
 
 
+def test_the_budget_is_looked_at_between_the_frames_of_an_animated_webp_too(tmp_path, monkeypatch):
+    path = tmp_path / "long.webp"
+    frames = [Image.new("RGB", (60, 40), (4 * n, 0, 0)) for n in range(60)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, lossless=True)
+    decoded: list[int] = []
+    decode = WebPImagePlugin.WebPImageFile._get_next
+
+    def counted(image: WebPImagePlugin.WebPImageFile) -> object:
+        decoded.append(image.tell())
+        return decode(image)
+
+    monkeypatch.setattr(WebPImagePlugin.WebPImageFile, "_get_next", counted)
+    monkeypatch.setattr(photos, "MAX_FRAME_PIXELS", 4 * 60 * 40)
+    monkeypatch.setattr(budget, "is_half_spent", lambda: len(decoded) > 8)
+    clip = load_clip(path, n_frames=1)
+    assert 8 < len(decoded) < 16 and [note.key for note in clip.notes] == ["note.only_beginning"]
+
+
 def test_an_animation_is_decoded_once(tmp_path, monkeypatch):
     path = animation(tmp_path / "long.png", [100] * 6)
     decoded: list[int] = []
@@ -288,6 +307,16 @@ def test_damaged_heic_is_one_sentence(tmp_path):
     path.write_bytes(struct.pack(">I", 24) + b"ftypheic\0\0\0\0mif1heic" + b"\0" * 200)
     with pytest.raises(MediaError, match=r"^IMG_1.HEIC is .*damaged or cut short"):
         load_photo(path)
+
+
+def test_a_damaged_heic_photo_is_not_taken_for_a_clip_of_one_of_its_tiles(tmp_path):
+    pytest.importorskip("pillow_heif")
+    path = tmp_path / "IMG_1.HEIC"
+    path.write_bytes(hostile_pictures.grid("HEIF", 64, 2, 2, of_itself=True))
+    for read in (probe, load_photo, load_clip):
+        with pytest.raises(MediaError) as caught:
+            read(path)
+        assert caught.value.parts()[0] == "media_damaged"
 
 
 def jxl_photo(path: Path, image: Image.Image, **options: object) -> Path:
