@@ -10,7 +10,7 @@ import mmap
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from io import BufferedReader
+from typing import BinaryIO
 
 MAX_COUNTED = 100_000
 """Frames looked at; at 25 a second they last for more than an hour."""
@@ -31,7 +31,7 @@ class Timeline:
         self.size = max(self.size[0], width), max(self.size[1], height)
 
 
-def timeline(file: BufferedReader, format: str) -> Timeline | None:
+def timeline(file: BinaryIO, format: str) -> Timeline | None:
     """The times of a file's frames; None for a format that does not state them. A file that breaks off ends there."""
     read = _READERS.get(format)
     if read is None:

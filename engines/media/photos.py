@@ -6,21 +6,21 @@ lie in memory once.
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageFile, UnidentifiedImageError
 
-from engines.media import animations, budget, jxl
-from engines.media.opening import head, open_file
+from engines.media import animations, budget, cut_short, jxl
+from engines.media.opening import HEAD_BYTES, head, open_file
 from engines.media.refusals import (
     MAX_FRAME_PIXELS,
     MAX_PIXELS,
@@ -92,9 +92,11 @@ class Opened:
     """A picture that is open, its pixels not decoded yet."""
 
     path: Path
-    file: BufferedReader
+    file: BinaryIO
     image: Image.Image
     formats: tuple[str, ...]
+    filled: tuple[bytes, ...] = ()
+    """The file in ways to fill in its missing end, of which `image` is the first; nothing for a whole file."""
 
     @property
     def moves(self) -> bool:
@@ -123,14 +125,7 @@ def opened(path: Path) -> Iterator[Opened | None]:
         formats = _formats(path, first)
         if formats == ("JXL",):
             _check_jxl(path, file)
-        try:
-            image = Image.open(file, formats=formats)
-        except UnidentifiedImageError:
-            image = None
-        except _BOMBS as error:
-            raise refusal("too_many_pixels", path) from error
-        except PILLOW_FAULTS as error:
-            raise refusal("damaged", path) from error
+        image, filled = _image(path, file, formats, first)
         if image is None:
             if first[4:8] == b"ftyp" and first[8:12] in (*_AVIF_BRANDS, *_STILL_HEIC_BRANDS):
                 # film decoders would take it for a clip, and a tile of it for the whole
@@ -142,11 +137,45 @@ def opened(path: Path) -> Iterator[Opened | None]:
             if image.width * image.height > most:
                 raise refusal("too_many_pixels", path, n_pixels=most)
             try:
-                yield Opened(path, file, image, formats)
+                yield Opened(path, file, image, formats, filled)
             except _BOMBS as error:
                 raise refusal("too_many_pixels", path) from error
             except PILLOW_FAULTS as error:
-                raise refusal("damaged", path) from error
+                raise refusal("cut_short" if filled else "damaged", path) from error
+
+
+def _image(
+    path: Path, file: BufferedReader, formats: tuple[str, ...], first: bytes
+) -> tuple[Image.Image | None, tuple[bytes, ...]]:
+    """A picture as Pillow opens it, None if the file is none; and the ways to fill it in where its end is missing."""
+    form = _format(first)
+    lacks_end = form == "HEIF" and cut_short.lacks_end(file)  # its library would leave gaps without a word
+    try:
+        if not lacks_end:
+            return Image.open(file, formats=formats), ()
+        filled = cut_short.ways(file.read(), form)
+    except _BOMBS as error:
+        raise refusal("too_many_pixels", path) from error
+    except PILLOW_FAULTS as error:
+        file.seek(0)
+        filled = cut_short.ways(file.read(), form) if form else []
+        if not filled:
+            if isinstance(error, UnidentifiedImageError):
+                return None, ()
+            raise refusal("damaged", path) from error
+    try:
+        return Image.open(BytesIO(filled[0]), formats=formats), tuple(filled)
+    except PILLOW_FAULTS as error:  # an empty list too
+        raise refusal("cut_short", path) from error
+
+
+def _format(first: bytes) -> str:
+    """Which of the formats that need their end to be opened a file is of; "" for another."""
+    if first[:4] == b"RIFF" and first[8:12] == b"WEBP":
+        return "WEBP"
+    if first[4:8] != b"ftyp":
+        return ""
+    return "AVIF" if b"avif" in first[:64] or b"avis" in first[:64] else "HEIF" if first[8:12] in _HEIC_BRANDS else ""
 
 
 def _formats(path: Path, first: bytes) -> tuple[str, ...]:
@@ -182,6 +211,9 @@ def photo(picture: Opened, max_side: int) -> Photo:
     image: Image.Image = picture.image
     notes = []
     size = _target(image.size, max_side)
+    if picture.filled:
+        image, size = _there(picture, size)
+        return _said_cut_short(_finished(image, size))
     image.draft(None, size)  # JPEG decodes at a half, a quarter or an eighth where that is enough
     raw_mode = _raw_mode(image)
     try:
@@ -190,12 +222,13 @@ def photo(picture: Opened, max_side: int) -> Photo:
         image, is_stretched = _all_bits(picture, image, raw_mode)
         notes += [note("stretched")] if is_stretched else []
     except OSError:
-        if image.format not in _SHOWN_CUT:
-            raise
-        image, size = _cut_short(picture, size)
-        notes.append(note("cut_short"))
+        return _said_cut_short(_finished(*_cut_short(picture, size)))
     finished = _finished(image, size)
     return Photo(finished.pixels, (*notes, *finished.notes))
+
+
+def _said_cut_short(photo: Photo) -> Photo:
+    return Photo(photo.pixels, (note("cut_short"), *photo.notes))
 
 
 def _finished(image: Image.Image, size: tuple[int, int]) -> Photo:
@@ -296,8 +329,16 @@ def _cut_short(picture: Opened, size: tuple[int, int]) -> tuple[Image.Image, tup
     Raises OSError where it is too little.
     """
     picture.file.seek(0)
+    if picture.image.format == "JPEG2000":
+        filled = cut_short.ways(picture.file.read(), "JPEG2000")
+        if not filled:
+            raise OSError("it is damaged, or too little of it is there")
+        picture = replace(picture, file=BytesIO(filled[0]))
+    elif picture.image.format not in _SHOWN_CUT:
+        raise OSError("it is damaged")
     image: Image.Image = Image.open(picture.file, formats=picture.formats)
     image.draft(None, size)
+    image = _small(replace(picture, image=image), size) if image.format == "JPEG2000" else image
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         image.load()
@@ -318,6 +359,70 @@ def _cut_short(picture: Opened, size: tuple[int, int]) -> tuple[Image.Image, tup
         shown = shown.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
     shown.info = image.info
     return shown, (size[0], max(1, round(size[1] * end / image.height)))
+
+
+def _there(picture: Opened, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
+    """What is there of a picture that is filled in: the part that is the same in whichever way, and its size.
+
+    Raises MediaError where it is too little, or cannot be told.
+    """
+    image = picture.image
+    if len(picture.filled) > 1 and image.width * image.height > MAX_FRAME_PIXELS:
+        raise refusal("cut_short", picture.path)  # two of it take too much memory
+    try:
+        image.load()
+        other = image if len(picture.filled) == 1 or picture.moves else _filled_otherwise(picture)
+    except PILLOW_FAULTS as error:
+        raise refusal("cut_short", picture.path) from error
+    box = _unsure(image, other, has_tiles=b"grid" in picture.filled[0][:HEAD_BYTES])
+    if box is None:
+        return image, size
+    left, top, right, bottom = box
+    parts = [(0, 0, image.width, top), (0, bottom, image.width, image.height)]
+    parts += [(0, 0, left, image.height), (right, 0, image.width, image.height)]  # a phone's photo is stored lying
+    part = max(parts, key=lambda part: (part[2] - part[0]) * (part[3] - part[1]))
+    width, height = part[2] - part[0], part[3] - part[1]
+    if width * height < LEAST_SHOWN * image.width * image.height:
+        raise refusal("cut_short", picture.path)
+    shown = image.crop(part)
+    shown.info = image.info
+    return shown, (max(1, round(size[0] * width / image.width)), max(1, round(size[1] * height / image.height)))
+
+
+def _filled_otherwise(picture: Opened) -> Image.Image:
+    """The picture filled in, in a second way that can be decoded. Raises OSError where there is none."""
+    for other in picture.filled[1:]:
+        try:
+            image: Image.Image = Image.open(BytesIO(other), formats=picture.formats)
+            image.load()
+        except PILLOW_FAULTS:
+            continue
+        if image.size == picture.image.size and image.mode == picture.image.mode:
+            return image
+    raise OSError("it cannot be told what is there of it")
+
+
+def _unsure(image: Image.Image, other: Image.Image, *, has_tiles: bool) -> tuple[int, int, int, int] | None:
+    """The smallest rectangle around what differs, or is a tile that is missing; None for two pictures that are alike.
+
+    The library for HEIC leaves a missing tile at zero in YCbCr, which is a green without any red and blue.
+    """
+    boxes = []
+    n_rows = max(1, _STRIP_BYTES // (4 * image.width))
+    for y in range(0, image.height, n_rows):
+        strip = (0, y, image.width, min(y + n_rows, image.height))
+        seen = image.crop(strip)
+        box = ImageChops.difference(seen, other.crop(strip)).getbbox(alpha_only=False)
+        boxes += [(box[0], y + box[1], box[2], y + box[3])] if box else []
+        if has_tiles:
+            red, green, blue = (np.asarray(seen.convert("RGB"))[..., i] for i in range(3))
+            rows, columns = np.nonzero((red == 0) & (blue == 0) & (green > 70) & (green < 160))
+            if len(rows):
+                boxes.append((int(columns.min()), y + int(rows.min()), int(columns.max()) + 1, y + int(rows.max()) + 1))
+    if not boxes:
+        return None
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def _shrunk(image: Image.Image, size: tuple[int, int], top: float) -> Image.Image:
@@ -378,7 +483,7 @@ def _flat(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, bool]
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile:
         try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            source = ImageCms.ImageCmsProfile(BytesIO(profile))
             return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB") or image
         except PILLOW_FAULTS:  # a damaged profile, or one of another colour space
             return image.convert("RGB")

@@ -219,7 +219,8 @@ def load_clip(
             animation = photos.Animation(picture)
             length_s, times_s = _span(path, animation.duration_s, start_s, max_s, n_frames)
             frames, is_whole = animation.at([start_s + t for t in times_s], max_side)
-            return Clip(frames, times_s, length_s, notes=() if is_whole else (note("only_beginning"),))
+            why = "cut_short" if picture.filled else "" if is_whole else "only_beginning"
+            return Clip(frames, times_s, length_s, notes=(note(why),) if why else ())
     with tracks.opened(path) as container:
         length_s, times_s = _span(path, tracks.duration_s(path, container), start_s, max_s, n_frames)
         film = tracks.Film(path, container)

@@ -34,6 +34,7 @@ SENTENCES = {
     "unknown": "{name} is not a photo, sound or clip, or it is damaged or cut short; JPEG, PNG, MP3 and MP4 are "
     "safe choices.",
     "damaged": "{name} is damaged or cut short and cannot be read; export or download it again.",
+    "cut_short": "{name} is cut short and cannot be read without its end; export or download it again.",
     "no_sound": "{name} has no sound track; choose a sound, or a clip with sound.",
     "no_picture": "{name} is a sound without moving pictures; choose a clip.",
     "not_a_photo": "{name} is not a photo but a sound or clip; choose a photo.",

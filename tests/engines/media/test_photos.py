@@ -247,7 +247,8 @@ def noise_cut_to(path: Path, share: float) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "share"), [("bmp", 0.15), ("gif", 0.15), ("tif", 0.15), ("webp", 0.6), ("avif", 0.6), ("jpg", 0.15)]
+    ("suffix", "share"),
+    [("bmp", 0.15), ("gif", 0.15), ("tif", 0.15), ("webp", 0.15), ("avif", 0.15), ("jp2", 0.15), ("jpg", 0.15)],
 )
 def test_a_photo_of_which_too_little_is_there_is_refused(tmp_path, suffix, share):
     path = noise_cut_to(tmp_path / f"cut.{suffix}", share)
