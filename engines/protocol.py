@@ -431,7 +431,7 @@ class EmbedResult(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class IndexResult(Result):
-    """n_rows counts the collection's rows now; failures are (file name, sentence) pairs.
+    """n_rows counts the collection's rows now; failures are (file name, reason) pairs.
 
     n_missing: files that are gone but were kept, since a folder they lay in is empty now or cannot be listed, and the
     request does not say `prune`.
@@ -443,7 +443,7 @@ class IndexResult(Result):
     n_unchanged: int = 0
     n_removed: int = 0
     n_rows: int = 0
-    failures: tuple[tuple[str, str], ...] = ()
+    failures: tuple[tuple[str, Message], ...] = ()
     n_missing: int = 0
     renewed: bool = False
     n_passed: int = 0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from engines.errors import Message
-from engines.protocol import Clip, Photo, Result, Sound, TranscribeResult
+from engines.protocol import Clip, IndexResult, Photo, Result, Sound, TranscribeResult
 
 Plain = str | int | float | bool | None | list[Any] | dict[str, Any]
 """What JSON can hold."""
@@ -26,6 +26,8 @@ def to_json(result: Result, *, whole_paths: bool = False) -> dict[str, Any]:
     answer: dict[str, Any] = {"result": type(result).__name__.removesuffix("Result").lower(), **fields}
     if isinstance(result, TranscribeResult):  # whole texts are properties, and what most readers want
         answer |= {"text": result.text, "translation": result.translation}
+    if isinstance(result, IndexResult):  # as callers have always had them
+        answer["failures"] = [[name, reason.en] for name, reason in result.failures]
     return answer
 
 

@@ -27,6 +27,7 @@ from engines import (
     media,
     words,
 )
+from engines.errors import Message
 from engines.media import ocr
 from studio import i18n, model_routing, theme
 from studio.i18n import both, explained, knows, sentence, spans
@@ -475,11 +476,11 @@ def index(result: IndexResult, downloads: DownloadRegistry, info: HostInfo) -> s
     return card_of(result, body, foot(result, downloads, info))
 
 
-def failures(failed: Sequence[tuple[str, str]], most: int = 100) -> str:
+def failures(failed: Sequence[tuple[str, Message]], most: int = 100) -> str:
     """Files that could not be read, each with the reason, folded; "" where there are none. most: that are listed."""
     if not failed:
         return ""
-    listed = "".join(f"<li><b>{html.escape(name)}</b> {html.escape(why)}</li>" for name, why in failed[:most])
+    listed = "".join(f"<li><b>{html.escape(name)}</b> {sentence(why)}</li>" for name, why in failed[:most])
     summary = both("ui.search.failures", n=len(failed))
     return f'<details class="failures"><summary>{summary}</summary><ul>{listed}</ul></details>'
 

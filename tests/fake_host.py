@@ -24,6 +24,7 @@ import numpy as np
 
 from engines.errors import MediaError, Message
 from engines.hosts.results import closed, unable
+from engines.media.refusals import refusal
 from engines.protocol import (
     LANGUAGES,
     Ability,
@@ -268,7 +269,7 @@ def index(request: Request) -> Iterator[Result]:
     assert isinstance(request, IndexRequest)
     for n in (1, 2):
         yield IndexResult(request=request, n_added=n, n_rows=n, progress=Progress("reading", n, 3, "files"))
-    failures = (("broken.jpg", "broken.jpg is damaged; open it in another program and save it again."),)
+    failures = (("broken.jpg", refusal("damaged", Path("broken.jpg")).message),)
     yield IndexResult(request=request, n_added=2, n_rows=2, failures=failures, end="finished")
 
 

@@ -78,8 +78,8 @@ def index(options: argparse.Namespace) -> int:
         print(passed_over(result.passed, result.n_passed), file=sys.stderr)
     for note in result.notes if not options.quiet else ():
         print(note.en, file=sys.stderr)
-    for name, sentence in result.failures:
-        print(f"{name}: {sentence}", file=sys.stderr)
+    for name, reason in result.failures:
+        print(f"{name}: {reason.en}", file=sys.stderr)
     return 1 if result.failures else 0
 
 

@@ -16,10 +16,11 @@ import numpy as np
 
 from engines import media as files
 from engines.encoder import ASKED_S, WINDOW_S, Window, mean_window
-from engines.errors import MediaError, RequestError
+from engines.errors import MediaError, Message, RequestError
 from engines.index import Collection, DamagedCollection, LanceCollection, Row, discard, open_collection
 from engines.index.rows import Source
 from engines.media import ocr
+from engines.media.refusals import refusal
 from engines.protocol import (
     EmbedRequest,
     EmbedResult,
@@ -93,13 +94,13 @@ class Space(Protocol):
 
 @dataclass(frozen=True)
 class Reading:
-    """The outcome of reading one file: its rows and the digest of its bytes, or a sentence on why it failed."""
+    """The outcome of reading one file: its rows and the digest of its bytes, or why it failed."""
 
     path: Path
     digest: str = ""
     rows: tuple[Row, ...] = ()
     metadata: Metadata | None = None
-    failure: str = ""
+    failure: Message | None = None
     words_were_read: bool = False
 
 
@@ -301,7 +302,7 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
     paths, passed = found.paths, found.passed
     changed: list[Path] = []
     n_added = n_unchanged = 0
-    failures: tuple[tuple[str, str], ...] = ()
+    failures: tuple[tuple[str, Message], ...] = ()
     opened, renewed = _collection(request.collection, model_digest)
     with opened as collection:
         known = {path for path in collection.files() if Path(path).is_relative_to(folder)}
@@ -346,9 +347,9 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
             if reading is None:
                 yield shown
                 continue
-            if reading.failure:
-                collection.fail(reading.path, reading.failure)
-                failures += ((_printable(reading.path.name), _printable(reading.failure)),)
+            if reading.failure is not None:
+                collection.fail(reading.path, reading.failure.en)
+                failures += ((_printable(reading.path.name), _printable_message(reading.failure)),)
             else:
                 collection.put(
                     reading.path,
@@ -385,8 +386,8 @@ def read(space: Space, paths: Sequence[Path]) -> Iterator[Reading | None]:
             metadata = yield from files.waited(partial(metadata_of, path))
             reading = Reading(path, digest, rows, metadata, words_were_read=ocr.is_installed())
         except (MediaError, OSError, UnicodeError) as error:
-            unreadable = f"{path.name} cannot be read; check its rights."
-            reading = Reading(path, failure=error.en if isinstance(error, MediaError) else unreadable)
+            reason = error if isinstance(error, MediaError) else refusal("forbidden", path)
+            reading = Reading(path, failure=reason.message)
         yield reading
 
 
@@ -418,6 +419,11 @@ def _collection(where: Path | str, model_digest: str) -> tuple[Collection | Lanc
 def _printable(text: str) -> str:
     """A name or sentence as text that any output takes: file names may hold bytes that are no text."""
     return text.encode("utf-8", "replace").decode()
+
+
+def _printable_message(reason: Message) -> Message:
+    values = {name: _printable(value) if isinstance(value, str) else value for name, value in reason.values.items()}
+    return Message(reason.key, reason.english, **values)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ class _Pool:
                     if deaths[file] < TRIES:
                         left.appendleft(file)
                     else:
-                        yield Reading(file, failure=_deadly(file).en)
+                        yield Reading(file, failure=_deadly(file).message)
 
     def close(self) -> None:
         for worker in (*self._idle, *(worker for worker, _ in self._busy.values())):
@@ -193,7 +193,7 @@ def read_file(opener: Opener, path: Path) -> Reading:
             if result.done and isinstance(result, IndexResult) and result.failures:
                 return Reading(path, failure=result.failures[0][1])
     except (MediaError, RequestError) as error:
-        return Reading(path, failure=error.en)
+        return Reading(path, failure=error.message)
     with Collection(own) as collection:
         rows, words_were_read = tuple(collection.rows_of(path)), collection.words_were_read(path)
         collection.forget([path])

@@ -36,6 +36,12 @@ REQUESTS = [
 ]
 
 
+def test_files_that_failed_are_names_and_sentences():
+    result = run(FakeHost(), IndexRequest(folder=FILE.parent, collection=FILE))
+    sentence = "broken.jpg is damaged or cut short and cannot be read; export or download it again."
+    assert to_json(result)["failures"] == [["broken.jpg", sentence]]
+
+
 @pytest.mark.parametrize("request_made", REQUESTS, ids=lambda request: type(request).__name__)
 def test_every_result_survives_json_and_names_no_folder(request_made):
     plain = to_json(run(FakeHost(), request_made))

@@ -1,3 +1,4 @@
+import html
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from engines import (
     Word,
     media,
 )
+from engines.media.refusals import refusal
 from studio import views
 from studio.tabs.speech.view import transcript
 
@@ -55,7 +57,7 @@ INDEX = IndexResult(
     request=IndexRequest(folder=FOLDER, collection=FOLDER / "c.sqlite"),
     n_added=2,
     n_rows=3,
-    failures=(("b <c>.jpg", "b <c>.jpg is damaged."),),
+    failures=(("b <c>.jpg", refusal("damaged", Path("b <c>.jpg")).message),),
     end="finished",
 )
 
@@ -79,6 +81,12 @@ def test_no_view_tells_a_path_or_lets_markup_through(downloads, info):
         assert "somebody" not in page
         for raw in ("<i>dog", "<you>", "<is>", "<bark>", "a <b>", "<c>"):
             assert raw not in page
+
+
+def test_why_a_file_failed_while_indexing_is_said_in_both_languages(downloads, info):
+    page = views.index(INDEX, downloads, info)
+    reason = refusal("damaged", Path("b <c>.jpg"))
+    assert reason.en != reason.zh and html.escape(reason.en) in page and html.escape(reason.zh) in page
 
 
 def test_a_caption_grows_then_offers_to_be_taken_along(downloads, info):
@@ -245,7 +253,7 @@ def test_no_hit_is_said(downloads, info):
 def test_an_index_says_what_it_holds_and_what_failed(downloads, info):
     shown = views.index(INDEX, downloads, info)
     assert "3 entries are ready: 2 files added" in shown
-    assert "is damaged." in shown
+    assert "b &lt;c&gt;.jpg is damaged or cut short" in shown
 
 
 def test_a_model_that_forgets_earlier_questions_says_so_once_there_are_some(downloads, info):

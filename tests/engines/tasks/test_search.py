@@ -17,6 +17,7 @@ from engines import media
 from engines.encoder import MediaEncoder
 from engines.errors import CollectionError, MediaError, RequestError
 from engines.media import ocr
+from engines.media.refusals import refusal
 from engines.model import checkpoint
 from engines.protocol import (
     EmbedRequest,
@@ -98,8 +99,9 @@ def test_what_cannot_be_read_is_named_with_its_reason_and_the_rest_goes_on(encod
     (folder / "empty.txt").write_text("", encoding="utf-8")
     last = indexed(encoder, folder, tmp_path / "my.db")
     assert dict(last.failures).keys() == {"broken.jpg", "empty.txt"} and last.n_added == 4
-    assert dict(last.failures)["empty.txt"] == "empty.txt is empty (0 bytes); record or download it again."
-    assert all(str(tmp_path) not in sentence for _, sentence in last.failures)
+    assert dict(last.failures)["empty.txt"].en == "empty.txt is empty (0 bytes); record or download it again."
+    assert all(str(tmp_path) not in reason.en for _, reason in last.failures)
+    assert dict(last.failures)["empty.txt"] == refusal("empty", folder / "empty.txt").message
 
 
 def test_progress_is_told_file_by_file(encoder, folder, tmp_path):
@@ -244,7 +246,7 @@ def test_a_file_whose_name_is_not_text_is_read_or_fails_alone(encoder, folder, t
     Image.new("RGB", (8, 8)).save(named(b"gr\xfcn.png"))
     last = indexed(encoder, folder, tmp_path / "my.db")
     assert last.n_added == 5 and [name for name, _ in last.failures] == ["caf?.jpg", "caf?.txt"]
-    assert all(reason.startswith("caf?.") for _, reason in last.failures)
+    assert all(reason.en.startswith("caf?.") and "caf?." in reason.zh for _, reason in last.failures)
 
 
 def test_a_query_is_found_however_its_letters_are_written(encoder, db):

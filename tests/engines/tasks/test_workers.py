@@ -62,7 +62,7 @@ def test_two_read_each_file_once_and_what_is_unchanged_is_left(folder):
     results = list(workers.index(plain_host.opened, request_for(folder), 2))
     last = results[-1]
     assert (last.n_added, last.n_rows, last.end, last.host, last.model_digest) == (6, 6, "finished", "plain", "letters")
-    assert last.failures == (("photo.png", "photo.png is no text."),)
+    assert [(name, why.en) for name, why in last.failures] == [("photo.png", "photo.png is no text.")]
     assert was_read(folder) == [f"text {n}" for n in range(6)]
     assert {result.progress.total for result in results if result.progress and result.progress.total} == {7}
     with Collection(folder.parent / "my.db") as collection:
@@ -86,7 +86,8 @@ def test_a_file_that_kills_two_readers_becomes_a_failure_and_the_rest_goes_on(fo
     (folder / "2.txt").write_text("die always")
     last = indexed(folder)
     sentence = "2.txt ended two workers that read it; it may be damaged, or too large for the memory."
-    assert (last.n_added, last.n_rows, last.failures) == (5, 5, (("2.txt", sentence),))
+    ((name, reason),) = last.failures
+    assert (last.n_added, last.n_rows, name, reason.en) == (5, 5, "2.txt", sentence) and reason.zh != reason.en
     assert was_read(folder).count("die always") == workers.TRIES
 
 
