@@ -133,7 +133,7 @@ _N_THUMBNAILS = 1_000
 
 _STILL_SUFFIXES = PHOTO_SUFFIXES - {".avif", ".heic", ".heif", ".hif", ".jxl", ".png", ".webp"}
 """Files that look the same at any time; the others may be animated."""
-_PASSING = ("media_too_slow", "media_too_much_memory")
+_PASSING = ("media_too_slow", "media_took_too_long", "media_too_much_memory")
 """Keys of refusals that a busy machine may be the reason for, so the next who asks has the file read again."""
 
 _Key: TypeAlias = tuple[str, int, int, float]

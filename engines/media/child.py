@@ -232,6 +232,7 @@ _streams = Places(N_STREAMS)
 class _Child:
     def __init__(self) -> None:
         self._parent = os.getpid()
+        self._is_given_up = False
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-c", _PROGRAM, str(_ROOT)],
             stdin=subprocess.PIPE,
@@ -250,7 +251,7 @@ class _Child:
         function: of `reading`, by which the seconds it may take are counted. Raises MediaError, Cancelled.
         """
         assert self.process.stdin is not None and self.process.stdout is not None
-        patience = threading.Timer(PATIENCE_S + budget.seconds(path, function), self.process.kill)
+        patience = threading.Timer(PATIENCE_S + budget.seconds(path, function), self._give_up)
         patience.daemon = True
         try:
             patience.start()
@@ -261,7 +262,8 @@ class _Child:
             stop = current_stop.get()
             if stop is not None and stop.is_set:
                 raise Cancelled from error
-            raise refusal("too_slow" if self._is_out_of_time else "damaged", path) from error
+            why = "too_slow" if self._is_out_of_time else "took_too_long" if self._is_given_up else "damaged"
+            raise refusal(why, path) from error
         except BaseException:  # its answer would be taken for that to the next question
             self.end()
             raise
@@ -272,6 +274,10 @@ class _Child:
         """The same, once there is a place for it."""
         with _requests.turn():
             return self.ask(path, message, function)
+
+    def _give_up(self) -> None:
+        self._is_given_up = True
+        self.process.kill()
 
     @property
     def _is_out_of_time(self) -> bool:

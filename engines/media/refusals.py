@@ -42,6 +42,7 @@ SENTENCES = {
     "too_many_pixels": "{name} is larger than {megapixels} megapixels; make it smaller first.",
     "too_many_frame_pixels": "{name} moves and is larger than {megapixels} megapixels; make it smaller first.",
     "too_slow": "{name} takes too long to decode for its size and was given up; save it anew in a usual format.",
+    "took_too_long": "{name} took too long to read and was given up; try again, or copy it to another disk first.",
     "too_much_memory": "{name} takes too much memory to decode and was given up; make it smaller first.",
     "too_long": "{name} is longer than {hours} hours; cut it into parts first.",
     "too_many_tracks": "{name} holds more than {tracks} tracks; export it with one picture and one sound track.",

@@ -80,7 +80,7 @@ def test_a_photo_is_decoded_once_for_whatever_time_it_is_asked_for(tmp_path, rea
     assert reads == [path]
 
 
-@pytest.mark.parametrize("why", ["too_slow", "too_much_memory"])
+@pytest.mark.parametrize("why", ["too_slow", "took_too_long", "too_much_memory"])
 def test_what_a_busy_machine_gave_up_is_tried_again(tmp_path, monkeypatch, why):
     path = tmp_path / "photo.png"
     Image.new("RGB", (20, 10)).save(path)
