@@ -58,6 +58,11 @@ class Message:
         """The sentence in `language` ("zh..." or anything else for English)."""
         return self.zh if language.startswith("zh") else self.en
 
+    def printable(self) -> Message:
+        """The same with names that any output takes."""
+        values = {name: printable(value) if isinstance(value, str) else value for name, value in self.values.items()}
+        return Message(self.key, self.english, **values)
+
     def __str__(self) -> str:
         return self.en
 
@@ -107,6 +112,11 @@ class UserError(StudioError):
 
 def _again(kind: type[UserError], key: str, english: str, values: dict[str, Any]) -> UserError:
     return kind(key, english, **values)
+
+
+def printable(text: str) -> str:
+    """A name or sentence as text that any output takes: file names may hold bytes that are no text."""
+    return text.encode("utf-8", "replace").decode()
 
 
 @cache

@@ -16,7 +16,7 @@ import numpy as np
 
 from engines import media as files
 from engines.encoder import ASKED_S, WINDOW_S, Window, mean_window
-from engines.errors import MediaError, Message, RequestError
+from engines.errors import MediaError, Message, RequestError, printable
 from engines.index import Collection, DamagedCollection, LanceCollection, Row, discard, open_collection
 from engines.index.rows import Source
 from engines.media import ocr
@@ -349,7 +349,7 @@ def update(request: IndexRequest, model_digest: str, reader: Reader) -> Iterator
                 continue
             if reading.failure is not None:
                 collection.fail(reading.path, reading.failure.en)
-                failures += ((_printable(reading.path.name), _printable_message(reading.failure)),)
+                failures += ((printable(reading.path.name), reading.failure.printable()),)
             else:
                 collection.put(
                     reading.path,
@@ -416,16 +416,6 @@ def _collection(where: Path | str, model_digest: str) -> tuple[Collection | Lanc
     return collection, made_by not in ("", model_digest)
 
 
-def _printable(text: str) -> str:
-    """A name or sentence as text that any output takes: file names may hold bytes that are no text."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _printable_message(reason: Message) -> Message:
-    values = {name: _printable(value) if isinstance(value, str) else value for name, value in reason.values.items()}
-    return Message(reason.key, reason.english, **values)
-
-
 @dataclass(frozen=True)
 class _Found:
     """What lies in a folder. paths: files that may hold media or text, by name; passed: names of the others; unlisted:
@@ -460,7 +450,7 @@ def _found(folder: Path) -> _Found:
         if files.is_ordinary(path) and (path.suffix.lower() in INDEXED_SUFFIXES or files.may_hold_media(path)):
             paths.append(path)
         elif path.exists():
-            passed.append(_printable(path.name))
+            passed.append(printable(path.name))
     filled |= {above for below in filled for above in below.parents if above.is_relative_to(folder)}
     return _Found(tuple(paths), tuple(passed), frozenset(unlisted), frozenset(map(os.path.realpath, filled)))
 
