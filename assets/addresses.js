@@ -11,7 +11,16 @@
 
   const tabs = () => [...document.querySelectorAll('#tabs [role="tab"][aria-controls]')];
   const nameOf = (button) => button.getAttribute('aria-controls').replace(/^tab-/, '');
-  const cardOf = (tab) => document.querySelector(`#${tab}-result .result-card`);
+  const experiment = () => document.querySelector('#lab-which input:checked')?.value;
+  const cardOf = (tab) => document.querySelector(tab === 'lab' ? `#lab-${experiment()} .result-card` : `#${tab}-result .result-card`);
+
+  // The browser's tab has an id as long as it is open: what was given to the page is found again after a reload.
+  const kept = (name) => { try { return sessionStorage.getItem(`fusion_${name}`) ?? ''; } catch { return ''; } };
+  const keep = (name, value) => { try { sessionStorage.setItem(`fusion_${name}`, value); } catch { /* private window */ } };
+  const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const browser = kept('tab') || newId();
+  keep('tab', browser);
+  addEventListener('pagehide', () => keep('place', document.querySelector('#search-place input:checked')?.value ?? ''));
 
   function asked() {
     const query = new URLSearchParams(location.search);
@@ -52,6 +61,13 @@
     history.replaceState(null, '', `?${query}${location.hash}`);
   };
 
+  // A link to the settings alone: the run beside them is this page's.
+  window.fusion.settingsLink = () => {
+    const url = new URL(location.href);
+    for (const name of ['run', 'result']) url.searchParams.delete(name);
+    return url.href;
+  };
+
   const first = Object.fromEntries(new URLSearchParams(location.search));
   addEventListener('fusion-lab', () => {
     if (first.tab === 'lab' && first.experiment) window.fusion.openLab(first);
@@ -71,14 +87,15 @@
     const now = shown();
     if (!now) return;
     if (going) {
-      if (!reached || now.tab !== reached.tab || now.entry !== reached.entry) return;
+      if (!reached || now.tab !== reached.tab || (now.tab !== 'lab' && now.entry !== reached.entry)) return;
       going = false;
       reached = null;
     }
     const before = asked();
     if (same(now, before)) return;
-    // A run turns into its result in place: Back leads to where it was begun.
-    write(now, before.tab === now.tab && before.run ? 'replaceState' : 'pushState');
+    // A run turns into its result in place: Back leads to where it was begun. The Lab keeps a run beside its settings.
+    const inPlace = before.tab === now.tab && (before.run || now.tab === 'lab');
+    write(now, inPlace ? 'replaceState' : 'pushState');
   }
 
   function ask() {
@@ -87,7 +104,7 @@
     reached = null;
     const query = Object.fromEntries(new URLSearchParams(location.search));
     if (where.tab === 'lab' && query.experiment && lab.experiment) window.fusion.openLab(query);
-    if (where.run) window.fusion.follow(where);
+    if (where.run) window.fusion.follow({ ...where, browser });
     else window.fusion.go(where);
     setTimeout(() => { going = false; }, 20000); // no answer: the address follows the page again
   }
@@ -127,6 +144,7 @@
 
   function begin() {
     if (!document.querySelector('#address') || !tabs().length) { requestAnimationFrame(begin); return; }
+    window.fusion.come({ browser, place: kept('place') });
     const { tab, entry, run } = asked();
     if (tab !== 'search' || entry || run) ask();
     new MutationObserver(() => {

@@ -7,6 +7,7 @@ mount(state)       the page, its files, the gate and the limits as one ASGI app,
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,12 @@ from engines import Host, Offer, RequestError, Router, Settings, describe, open_
 from engines.home import data_folder
 from engines.hosts.api_server import openai_app
 from engines.index.history import History, history_file
-from studio import addresses, api, components, gradio_fixes, i18n, model_routing, routes, stream, theme
+from studio import addresses, api, components, gradio_fixes, i18n, routes, stream, theme
+from studio.addresses import KeptRuns, Reloaded
+from studio.browsers import Browsers
 from studio.collections import CollectionStore
+from studio.components import FILES
+from studio.followed import GRACE_S
 from studio.gate import Entrance, Gate
 from studio.history_recorder import HistoryRecorder
 from studio.http_limits import Harden
@@ -30,13 +35,16 @@ from studio.i18n import both, label
 from studio.registry import DownloadRegistry
 from studio.sharing import Lock
 from studio.state import EVERYTHING, SAMPLES, AppState, read_samples
+from studio.stream import RunPlace
 from studio.tabs import caption, history, video
 from studio.tabs.lab import ui as lab
 from studio.tabs.models import ui as models
-from studio.tabs.panel import Panel
+from studio.tabs.panel import Panel, found_again
 from studio.tabs.search import ui as search
 from studio.tabs.speech import ui as speech
+from studio.tabs.teach import ui as teach
 from studio.tabs.teach.label_store import LabelStore
+from studio.tabs.teach.logic import TAB as TEACH
 
 SHARED_UPLOADS = "64mb"
 """The largest upload of a page that others can reach."""
@@ -57,12 +65,13 @@ def open_state(
     how = settings if settings is not None else Settings()
     if not isinstance(host, Router):
         host = Router({EVERYTHING: host}, lambda route: opener(route.model, route.settings(how)))
-    home = home if home is not None else data_folder()
+    home, browsers = home if home is not None else data_folder(), Browsers()
     return AppState(
         host=host,
+        browsers=browsers,
         shared=shared,
-        collections=CollectionStore(home, SAMPLES),
-        label_store=LabelStore(None if shared else home / "labels"),
+        collections=CollectionStore(home, SAMPLES, browsers),
+        label_store=LabelStore(None if shared else home / "labels", browsers),
         recorder=HistoryRecorder(None if shared else History(history_file(home))),
         downloads=downloads,
         samples=read_samples(SAMPLES, downloads),
@@ -104,13 +113,15 @@ def build(host: Host, *, state: AppState | None = None) -> gr.Blocks:
         speech.wire(state, listening)
         video.wire(state, asking)
         caption.wire(state, captioning)
-        lab.wire(state, trying)
+        places = lab.wire(state, trying)
         panels = (searching.panel, listening, asking, captioning)
         subtitles = {panel.tab: panel.subtitle for panel in panels}
         models.wire(state, about, switch, subtitles, moments=(page.load, tabs.change))
         _wire_sends(state, tabs, panels)
         names = [str(tab.id) for tab in tabs.children if isinstance(tab, gr.Tab)]
-        addresses.wire(state, place, tabs, names, panels, past)
+        places |= {panel.tab: stream.place_of(panel.tab, panel) for panel in panels}
+        places |= {search.TAB: search.run_place(searching)}
+        addresses.wire(state, place, tabs, names, panels, past, _reloaded(state, searching, panels, trying, places))
         api.add_endpoints(api.tasks_of(state), state)
         page.load(i18n.page_language, None, captioning.extras[0], **stream.PRIVATE)
         page.unload(_leave(state))
@@ -145,6 +156,28 @@ def _history_tab(state: AppState) -> gr.HTML | None:
     return page.rows
 
 
+def _reloaded(
+    state: AppState,
+    searching: search.Search,
+    panels: Sequence[Panel],
+    trying: lab.Lab,
+    places: dict[str, RunPlace],
+) -> Reloaded:
+    """What is found again when the page was loaded anew."""
+    taught = trying.others[TEACH]
+
+    def given(session: str, place: str) -> dict[Any, Any]:
+        found = search.found_again(state, searching, session, place) | teach.found_again(state, taught, session)
+        for panel in panels:
+            found |= found_again(state, panel, session)
+        return found
+
+    outputs = [searching.files, searching.place, searching.update, taught.name, taught.sets, taught.asking]
+    outputs += [panel.media.parts[FILES] for panel in panels if FILES in panel.media.parts]
+    kept = KeptRuns(lab.TAB, trying.opening, lambda entry, all_: lab.open_kept(state, trying, entry, is_filled=all_))
+    return Reloaded(places, [*outputs, *taught.draft_parts], given, kept)
+
+
 def _wire_sends(state: AppState, tabs: gr.Tabs, panels: Sequence[Panel]) -> None:
     """Let every result send a file to another tab: the tab opens with the file in it."""
     by_tab = {panel.tab: panel for panel in panels}
@@ -175,10 +208,15 @@ def _foot(*, shared: bool) -> None:
 def _leave(state: AppState) -> Any:
     def leave(request: gr.Request) -> None:
         session = stream.session_of(request)
-        state.running.leave(session, but=model_routing.TASKS_OF_TAB)
+        state.running.leave(session, but={run.tab for _, run in state.followed.items()})
         state.chats.remove(session)
-        state.collections.forget_uploads(session)
-        state.label_store.forget(session)
+        later = threading.Timer(GRACE_S, forget, [session])
+        later.daemon = True
+        later.start()
+
+    def forget(session: str) -> None:
+        if state.browsers.is_newest(session):  # the page was not loaded anew
+            state.label_store.forget(session)
 
     return leave
 

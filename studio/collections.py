@@ -19,6 +19,7 @@ from engines import KINDS, Kind, RequestError, UserError
 from engines.index import shipped
 from engines.paths import ASSETS
 from studio import uploads
+from studio.browsers import Browsers
 from studio.folders import existing_folder
 
 SAMPLES = "samples"
@@ -44,11 +45,12 @@ class CollectionRef:
 
 
 class CollectionStore:
-    """The collections below `home`. samples: the folder of the ready-made one."""
+    """The collections below `home`. samples: the folder of the ready-made one; browsers: whose uploads are whose."""
 
-    def __init__(self, home: Path, samples: Path) -> None:
+    def __init__(self, home: Path, samples: Path, browsers: Browsers | None = None) -> None:
         self._home = home
         self._samples = samples
+        self._browsers = browsers or Browsers()
 
     def samples(self, model_digest: str) -> CollectionRef:
         """The collection of the samples for one model, ready to search if its index ships with them. Media only,
@@ -102,8 +104,8 @@ class CollectionStore:
         if file in self.uploaded(session):
             file.unlink(missing_ok=True)
 
-    def forget_uploads(self, session: str) -> None:
-        """Delete what one session uploaded, and its collection."""
+    def remove_uploads(self, session: str) -> None:
+        """Delete all files that a session uploaded, and their collection."""
         shutil.rmtree(self._folder_of(session), ignore_errors=True)
 
     def delete_old_uploads(self, *, now_s: float | None = None) -> None:
@@ -116,7 +118,8 @@ class CollectionStore:
                     collection.unlink(missing_ok=True)
 
     def _folder_of(self, session: str) -> Path:
-        return uploads.claim(self._home / UPLOADS) / hashlib.sha256(session.encode()).hexdigest()[:24]
+        owner = self._browsers.owner(session)
+        return uploads.claim(self._home / UPLOADS) / hashlib.sha256(owner.encode()).hexdigest()[:24]
 
     def _collection(self, name: str, folder: Path, model_digest: str = "") -> CollectionRef:
         digest = hashlib.sha256(f"{folder}{model_digest}".encode()).hexdigest()[:12]

@@ -21,12 +21,20 @@ Frame = tuple[str, bool]
 
 
 class FollowedRun:
-    """A run of a tab, begun by a session. frames: what it shows, as `stream.run` gives it; stop: cancels it."""
+    """A run of a tab, begun by a session. frames: what it shows, as `stream.run` gives it; stop: cancels it; about:
+    what the tab needs besides to show it again."""
 
     def __init__(
-        self, session: str, tab: str, frames: Iterator[Frame], stop: Callable[[], None], *, grace_s: float | None = None
+        self,
+        session: str,
+        tab: str,
+        frames: Iterator[Frame],
+        stop: Callable[[], None],
+        *,
+        about: str = "",
+        grace_s: float | None = None,
     ) -> None:
-        self.session, self.tab = session, tab
+        self.session, self.tab, self.about = session, tab, about
         self._stop, self._grace_s = stop, GRACE_S if grace_s is None else grace_s
         self._changed = threading.Condition()
         self._shown: Frame | None = None

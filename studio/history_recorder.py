@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from dataclasses import fields, replace
 from pathlib import Path
 
 from engines import Result, SearchResult, UserError
-from engines.index.history import History
+from engines.index.history import LAB, History
+from engines.lab import Findings, name_of
+from engines.lab.findings import Cell
+from studio import exports
 from studio.thumbnails import thumbnail
 
 TYPED_S = 4.0
@@ -41,6 +46,22 @@ class HistoryRecorder:
             self._typed[session] = entry, time.monotonic()
         return entry
 
+    def record_run(self, found: Findings) -> int | None:
+        """Record a run of the Lab that has ended, without its weights; returns the id of its entry, None where there is
+        none."""
+        if self.history is None or found.end != "finished":
+            return None
+        kept = replace(found, weights={}, network=None)
+        run, file = exports.run_as(kept, "json"), exports.run_as(kept, "run")
+        assert run is not None and file is not None
+        try:
+            return self.history.add_run(
+                settings_of(found), measured_by(found), {"result": LAB, **json.loads(run)}, file
+            )
+        except UserError:
+            log.warning("a run of the Lab could not be kept in the history", exc_info=True)
+            return None
+
     def correct(self, entry: object, result: Result) -> None:
         """Put a corrected result in the place of its entry. entry: the entry's id as the page sends it; anything that
         is not the id of an entry of the same request changes nothing."""
@@ -50,6 +71,30 @@ class HistoryRecorder:
             self.history.correct(int(entry), result)
         except UserError:
             log.warning("a correction could not be kept in the history", exc_info=True)
+
+
+def settings_of(found: Findings) -> str:
+    """Name and settings of a run in one line: what differs from the defaults, and the seed."""
+    request = found.request
+    ordered = sorted(fields(request), key=lambda each: each.name == "seed")
+    asked = [(each, getattr(request, each.name)) for each in ordered]
+    told = [
+        f"{each.name} {' '.join(value) if isinstance(value, tuple) else value}"
+        for each, value in asked
+        if value != each.default or each.name == "seed"
+    ]
+    return f"{name_of(request)}: {', '.join(told)}"
+
+
+def measured_by(found: Findings) -> str:
+    """The first table of a run in words: each row with its first number."""
+    rows = found.tables[0].rows if found.tables else ()
+    unit = " %" if found.tables and found.tables[0].columns[1].endswith(" %") else ""
+    return ", ".join(f"{row[0]} {_number(row[1], unit)}" for row in rows)
+
+
+def _number(cell: Cell, unit: str) -> str:
+    return f"{cell * 100:.1f}{unit}" if unit and isinstance(cell, float) else str(cell)
 
 
 def _picture(result: Result) -> tuple[bytes, str] | None:

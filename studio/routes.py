@@ -13,7 +13,7 @@ from fastapi import Body, FastAPI, HTTPException, Query
 from fastapi.responses import FileResponse, Response
 
 from engines import MapResult, TranscribeResult, UserError, subtitles, to_json
-from engines.index.history import Entry, History
+from engines.index.history import LAB, Entry, History
 from engines.lab import Findings
 from engines.lab.label_store import exported, slug
 from studio import exports
@@ -125,7 +125,8 @@ def _add_history(app: FastAPI, history: History) -> None:
         def line(entry: Entry) -> dict[str, object]:
             told = {"id": entry.id, "at": entry.at, "about": entry.about}
             try:
-                return {**told, **to_json(history.result(entry.id))}
+                answered = history.run(entry.id)[0] if entry.task == LAB else to_json(history.result(entry.id))
+                return {**told, **answered}
             except UserError as error:  # one that cannot be read must not cost the others
                 return {**told, "text": entry.text, "error": error.en}
 

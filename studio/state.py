@@ -10,6 +10,7 @@ from pathlib import Path
 from engines import Cancel, Host, HostInfo, Offer, Result, Router, Settings, describe, open_host
 from engines.lab import Findings
 from engines.paths import ASSETS
+from studio.browsers import Browsers
 from studio.collections import CollectionStore
 from studio.followed import FollowedRun
 from studio.history_recorder import HistoryRecorder
@@ -123,16 +124,17 @@ class RunningRequests:
 class AppState:
     """Everything the tabs share.
 
-    host: the router over all open models. shared: others than the owner can reach the page; they name no folders of
-    this machine, open no models, switch no devices, and nothing of theirs is kept. runs: Lab runs that can be saved.
-    dropped: the files in the inputs that take many, by session and tab.
-    followed: the last runs of the tabs, by an id that a page keeps in its address. devices: what the page may switch
-    to, "auto" first. settings: how models are opened unless the page says otherwise. opener, looker: `open_host` and
-    `describe`, or a test's stand-ins.
+    host: the router over all open models. browsers: whose uploads and label sets are whose. shared: others than the
+    owner can reach the page; they name no folders of this machine, open no models, switch no devices, and nothing of
+    theirs is kept. runs: Lab runs that can be saved. dropped: the files in the inputs that take many, by session and
+    tab. followed: the last runs of the tabs, by an id that a page keeps in its address. devices: what the page may
+    switch to, "auto" first. settings: how models are opened unless the page says otherwise. opener, looker:
+    `open_host` and `describe`, or a test's stand-ins.
     """
 
     host: Router
     collections: CollectionStore
+    browsers: Browsers = field(default_factory=Browsers)
     shared: bool = False
     label_store: LabelStore = field(default_factory=LabelStore)
     downloads: DownloadRegistry = field(default_factory=DownloadRegistry)

@@ -254,6 +254,27 @@ def updates(frames: Iterable[tuple[str, bool]], page: RunWidgets, *buttons: gr.B
         yield {page.result: gr.skip()}
 
 
+@dataclass(frozen=True)
+class RunPlace:
+    """Where a run is shown again after a reload of its page. tab: the one that opens; outputs: what `show` updates;
+    show: (frames, run, session of the page) → updates."""
+
+    tab: str
+    outputs: Sequence[Any]
+    show: Callable[[Frames, FollowedRun, str], Iterator[dict[Any, Any]]]
+
+
+def place_of(tab: str, page: RunWidgets) -> RunPlace:
+    """Where the runs of a tab are shown again."""
+    return RunPlace(tab, [page.result, page.run, page.stop], lambda frames, _run, _session: updates(frames, page))
+
+
+def begin(state: AppState, session: str, key: str, frames: Frames, about: str = "") -> Frames:
+    """Begin a run that survives a reload of its page, and show it. about: see `FollowedRun`."""
+    run = FollowedRun(session, key, frames, stop=lambda: state.running.stop(session, key), about=about)
+    return followed(run, state.followed.add(run))
+
+
 def followed(run: FollowedRun, run_id: str) -> Frames:
     """The frames of a run; each card names the run, so that the page finds it after a reload."""
     for shown, is_running in run.follow():
@@ -264,9 +285,7 @@ def wire_run(state: AppState, job: Job, trigger: Callable[..., Any], inputs: Seq
     """Run a job on an event (`button.click`, `event.then`, ...); the run survives a reload of its page."""
 
     def act(session: str, language: str, *values: Any) -> Frames:
-        started = answer(state, job, session, language, values)
-        run = FollowedRun(session, job.tab, started, stop=lambda: state.running.stop(session, job.tab))
-        return followed(run, state.followed.add(run))
+        return begin(state, session, job.tab, answer(state, job, session, language, values))
 
     wire_frames([trigger], act, inputs, page)
 

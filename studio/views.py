@@ -485,14 +485,25 @@ def failures(failed: Sequence[tuple[str, Message]], most: int = 100) -> str:
     return f'<details class="failures"><summary>{summary}</summary><ul>{listed}</ul></details>'
 
 
-def own_files(files: Sequence[Path], downloads: DownloadRegistry, n_lost: int = 0, *, clear: bool = False) -> str:
-    """Uploaded files as tiles that can be taken out, the first of many, and places to drop or choose more. n_lost:
-    files that could not be taken; clear: a button [data-away] takes all of them out."""
-    shown = ((file, downloads.add_file(file)) for file in files[:N_TILES])
-    tiles = "".join(tile(file, key, out="ui.files.out", under=html.escape(file.name)) for file, key in shown)
-    more = f" {both('ui.files.more', n=len(files) - N_TILES)}" if len(files) > N_TILES else ""
-    away = f" {tool(both('ui.files.away'), away='')}" if clear else ""
-    count = f'<p class="over number">{both("ui.files.count", n=len(files))}{more}{away}</p>' if files else ""
+def own_files(files: Sequence[Path], downloads: DownloadRegistry, n_lost: int = 0, first: int = 0) -> str:
+    """Uploaded files as tiles that can be taken out, a page of them, the one of the `first`, and places to drop or
+    choose more. n_lost: files that could not be taken."""
+    first = max(0, min(first, len(files) - 1)) // N_TILES * N_TILES
+    shown = [(file, downloads.add_file(file)) for file in files[first : first + N_TILES]]
+    tiles = "".join(
+        tile(file, key, out="ui.files.out", first=first, under=html.escape(file.name)) for file, key in shown
+    )
+    count = ""
+    if files:
+        which, pages = "", ""
+        if len(files) > N_TILES:
+            which = f" {both('ui.files.shown', first=first + 1, last=first + len(shown))}"
+            pages += tool(both("ui.files.before"), page=first - N_TILES) if first else ""
+            pages += tool(both("ui.files.after"), page=first + N_TILES) if first + N_TILES < len(files) else ""
+        sure = f"<p>{both('ui.files.sure')} {tool(both('ui.files.clear.go'), clear='')}</p>"
+        sure = f'<details class="sure"><summary class="tool">{both("ui.files.clear")}</summary>{sure}</details>'
+        count = f'<p class="over number">{both("ui.files.count", n=len(files))}{which}</p>'
+        count += f'<div class="own-tools">{pages}{sure}</div>'
     lost = f'<p class="row-note">{both("ui.files.lost", n=n_lost)}</p>' if n_lost > 0 else ""
     return f'{count}<div class="tiles">{tiles}</div>{places()}{lost}'
 
@@ -504,14 +515,16 @@ def places() -> str:
     return f'<div class="places">{shown}<span class="quiet number" data-taking aria-live="polite"></span></div>'
 
 
-def tile(file: Path, file_id: str, *, alt: str = "", inside: str = "", out: str = "", under: str = "") -> str:
+def tile(
+    file: Path, file_id: str, *, alt: str = "", inside: str = "", out: str = "", first: int = 0, under: str = ""
+) -> str:
     """A thumbnail of a registered file. inside: HTML upon it; out: the key of the text on a button that takes the file
-    out; under: HTML below it."""
+    out; first: the number of the first file shown, which a click on that tells; under: HTML below it."""
     name = html.escape(file.name)
     away = ""
     if out:
         words = f'×<span class="unseen">{both(out)} {name}</span>'
-        away = f'<button type="button" class="tile-out" data-out="{file_id}">{words}</button>'
+        away = f'<button type="button" class="tile-out" data-out="{file_id}" data-first="{first}">{words}</button>'
     picture = f'<img src="./studio/thumb/{file_id}" alt="{html.escape(alt)}" loading="lazy">'
     below = f"<figcaption>{under}</figcaption>" if under else ""
     shown = f'<div class="tile-picture">{picture}{inside}{away}</div>{below}'

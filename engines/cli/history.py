@@ -15,7 +15,7 @@ from engines.cli.outputs import plain, print_json
 from engines.cli.process import WrongUsage
 from engines.errors import UserError
 from engines.home import data_folder
-from engines.index.history import Entry, History, history_file
+from engines.index.history import LAB, Entry, History, history_file
 
 _ACTIONS = ("list", "search", "show", "export", "delete", "clear", "on", "off")
 
@@ -74,7 +74,8 @@ def _show(kept: History, entry_id: int, *, as_json: bool) -> None:
 
 
 def _exported(kept: History, entry: Entry) -> dict[str, object]:
-    return {"id": entry.id, "at": entry.at, "about": entry.about, **plain(kept.result(entry.id))}
+    answered = kept.run(entry.id)[0] if entry.task == LAB else plain(kept.result(entry.id))
+    return {"id": entry.id, "at": entry.at, "about": entry.about, **answered}
 
 
 def _print_line(entry: Entry, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@
     entry_id = history.add(result)            # None where the history is off, or the result is not of a kind it keeps
     history.find("dog")                       # entries, the newest first
     history.result(entry_id)                  # the result as it was
+    history.add_run(about, text, run, file)   # a run of the Lab, which `history.run` gives back
     history.clear()
 
 Media are not copied: an entry names its file, which may be gone by then, and holds a thumbnail of it. Safe from any
@@ -12,11 +13,12 @@ thread and process.
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
 import threading
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
@@ -30,6 +32,8 @@ from engines.protocol import AskResult, CaptionResult, Result, SearchResult, Tra
 LIMIT_BYTES = 64 * 2**20
 """The oldest results are deleted once all of them take more."""
 KINDS: tuple[type[Result], ...] = (CaptionResult, TranscribeResult, TranslateResult, AskResult, SearchResult)
+LAB = "lab"
+"""The task of a run of the Lab."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -102,17 +106,37 @@ class History:
         except TypeError:  # media in memory
             return None
         media = _media(result)
-        picture, media_type = thumbnail or (None, None)
-        values = (
-            datetime.now().isoformat(timespec="seconds"),
-            task_of(result),
-            about(result),
-            str(media) if isinstance(media, Path) else "",
-            text_of(result),
-            encoded,
-            picture,
-            media_type,
-        )
+        given = about(result), str(media) if isinstance(media, Path) else "", text_of(result)
+        return self._add(task_of(result), *given, encoded, thumbnail, instead_of)
+
+    def add_run(self, about: str, text: str, run: Mapping[str, Any], file: bytes) -> int | None:
+        """Keep a finished run of the Lab; gives the id of its entry, None where the history is off. run: it as JSON;
+        file: it as it is opened again, without its weights."""
+        if not self.is_on:
+            return None
+        record = json.dumps({"run": run, "file": base64.b64encode(file).decode()}, ensure_ascii=False)
+        return self._add(LAB, about, "", text, record)
+
+    def run(self, entry_id: int) -> tuple[dict[str, Any], bytes]:
+        """A kept run of the Lab, as JSON and as a file. Raises UserError where it is gone."""
+        rows = self._all("SELECT result FROM entries WHERE id = ? AND task = ?", entry_id, LAB)
+        if not rows:
+            raise _gone()
+        record = json.loads(rows[0][0])
+        return record["run"], base64.b64decode(record["file"])
+
+    def _add(
+        self,
+        task: str,
+        about: str,
+        media: str,
+        text: str,
+        record: str,
+        thumbnail: tuple[bytes, str] | None = None,
+        instead_of: int | None = None,
+    ) -> int | None:
+        at = datetime.now().isoformat(timespec="seconds")
+        values = at, task, about, media, text, record, *(thumbnail or (None, None))
         with self._opened() as db:
             entry_id = db.execute(
                 "INSERT OR REPLACE INTO entries (id, at, task, about, media, text, result, thumbnail, thumbnail_type) "

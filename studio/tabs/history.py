@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from engines.index.history import Entry, History
+from engines.index.history import LAB, Entry, History
 from studio import components, stream, theme, views
 from studio.i18n import both, label, title
 
@@ -114,11 +114,15 @@ def _row(entry: Entry) -> str:
     if entry.has_thumbnail:
         picture = f'<img src="./studio/history/{entry.id}/thumb?{entry.at}" alt="" loading="lazy">'
     about = html.escape(" ".join(entry.about.split()))
+    heading = about
+    if entry.task == LAB:
+        name, _, settings = about.partition(": ")
+        heading = f"{both(f'ui.lab.name.{name}')} · {settings}"
     text = html.escape(" ".join(entry.text.split())[:N_CHARACTERS])
     return (
         f'<article class="entry"><button type="button" class="entry-open" data-open="{entry.id}">'
         f'<span class="entry-picture">{picture}</span><span class="entry-text">'
-        f'<span class="entry-head"><b>{about}</b><span class="quiet number">{both(f"ui.history.{entry.task}")} · '
+        f'<span class="entry-head"><b>{heading}</b><span class="quiet number">{both(f"ui.history.{entry.task}")} · '
         f'{entry.at[11:16]}</span></span><span class="entry-said">{text}</span></span></button>'
         f'<button type="button" class="row-away" data-delete="{entry.id}" title="{title("ui.history.delete")}" '
         f'aria-label="{title("ui.history.delete")}: {about}">×</button></article>'

@@ -52,14 +52,10 @@ def wire_panel(
     suggested text of the panel that is tapped, before it runs.
     """
     panel.media.wire()
-    files = panel.media.parts.get(FILES)
+    files, own = panel.media.parts.get(FILES), _dropped(state, panel.tab)
     if isinstance(files, gr.HTML):
-        _wire_files(state, panel.tab, files)
-
-    def files_of(session: str) -> Sequence[Path]:
-        return state.dropped.get(_place(session, panel.tab)) or ()
-
-    job = replace(job, build=_each_file(panel.media, job.build, files_of))
+        wire_own_files(state, files, own)
+    job = replace(job, build=_each_file(panel.media, job.build, own.files))
 
     def fill(sample: Sample, language: str) -> dict[gr.Component, Any]:
         return panel.media.show_sample(sample) | (on_pick(sample, language) if on_pick is not None else {})
@@ -77,34 +73,75 @@ def wire_panel(
     stream.wire_stop(state, panel.tab, panel.stop)
 
 
-def _place(session: str, tab: str) -> str:
-    """The key of the files that were dropped in a tab of a page."""
-    return f"{session} {tab}"
+@dataclass(frozen=True)
+class OwnFiles:
+    """The files that a person brought to an input that takes many, by session.
+
+    files: all of them. add: some more; how many of these there was no room for. remove: one of them, None all.
+    """
+
+    files: Callable[[str], Sequence[Path]]
+    add: Callable[[str, Sequence[Path]], int]
+    remove: Callable[[str, Path | None], None]
 
 
-def _wire_files(state: AppState, tab: str, place: gr.HTML) -> None:
-    """Let a person add files and folders to the input that takes many, and take them out, one by one or all."""
+def _dropped(state: AppState, tab: str) -> OwnFiles:
+    """The files in a tab's input that takes many."""
 
-    def shown(request: gr.Request, change: Callable[[tuple[Path, ...]], Sequence[Path]], n_lost: int = 0) -> str:
-        key = _place(stream.session_of(request), tab)
-        files = tuple(dict.fromkeys(change(state.dropped.get(key) or ())))
-        kept = state.dropped.put(key, files[:N_FILES])
-        return views.own_files(kept, state.downloads, n_lost + len(files) - len(kept), clear=True)
+    def place(session: str) -> str:
+        return f"{state.browsers.owner(session)} {tab}"
+
+    def files(session: str) -> tuple[Path, ...]:
+        return state.dropped.get(place(session)) or ()
+
+    def add(session: str, given: Sequence[Path]) -> int:
+        found = tuple(dict.fromkeys((*files(session), *given)))
+        state.dropped.put(place(session), found[:N_FILES])
+        return max(0, len(found) - N_FILES)
+
+    def remove(session: str, out: Path | None) -> None:
+        state.dropped.put(place(session), tuple(file for file in files(session) if out is not None and file != out))
+
+    return OwnFiles(files, add, remove)
+
+
+def found_again(state: AppState, panel: Panel, session: str) -> dict[Any, Any]:
+    """Updates that show a page just opened the files dropped in a tab before it was loaded anew."""
+    place, own = panel.media.parts.get(FILES), _dropped(state, panel.tab)
+    files = [file for file in own.files(session) if file.is_file()]
+    return {place: gr.update(value=views.own_files(files, state.downloads))} if files else {}
+
+
+def wire_own_files(state: AppState, place: gr.HTML, own: OwnFiles) -> None:
+    """Let a person add files and folders, take out one or all, and page through many."""
+
+    def shown(session: str, n_lost: int = 0, first: Any = 0) -> str:
+        first = int(first) if str(first).isdecimal() else 0
+        return views.own_files(own.files(session), state.downloads, n_lost, first)
 
     def bring(event: gr.EventData, request: gr.Request) -> str:
+        session = stream.session_of(request)
         with stream.toast(request):
             given = [uploaded(path) for path in event.files]
-        return shown(request, lambda files: (*files, *given), int(event.given) - len(given))
+            n_lost = own.add(session, given) if given else 0
+        return shown(session, int(event.given) - len(given) + n_lost)
 
     def take(event: gr.EventData, request: gr.Request) -> str:
-        out = state.downloads.file(str(event.out))
-        return shown(request, lambda files: [file for file in files if file != out])
+        session, file = stream.session_of(request), state.downloads.file(str(event.out))
+        if file is not None:
+            own.remove(session, file)
+        return shown(session, first=event.first)
 
-    def away(request: gr.Request) -> str:
-        return shown(request, lambda _files: ())
+    def turn(event: gr.EventData, request: gr.Request) -> str:
+        return shown(stream.session_of(request), first=event.page)
 
-    for event, act in ((place.bring, bring), (place.take, take), (place.away, away)):
-        event(act, None, place, **stream.QUICK)
+    def empty(request: gr.Request) -> str:
+        session = stream.session_of(request)
+        own.remove(session, None)
+        return shown(session)
+
+    for trigger, act in ((place.bring, bring), (place.take, take), (place.page, turn), (place.empty, empty)):
+        trigger(act, None, place, **stream.QUICK)
 
 
 def _each_file(

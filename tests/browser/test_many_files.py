@@ -56,7 +56,12 @@ def test_dropped_files_are_added_taken_out_one_by_one_or_all_and_run(wide, sound
     page.locator("#speech-run").click()
     shown = wide.result("speech", "done")
     assert "2 of 2 files" in shown and "talk 0.wav" not in shown
-    page.get_by_role("button", name="Remove all").click()
+    wide.reload()
+    wide.open_tab("speech")
+    wide.choose("speech", "files")
+    assert "talk 1.wav" in tiles(wide, "speech", 2), "they are there after a reload"
+    page.locator("#speech-files").get_by_text("Remove all", exact=True).click()
+    page.locator("#speech-files").get_by_role("button", name="Remove them").click()
     tiles(wide, "speech", 0)
     page.locator("#speech-run").click()
     assert "Drop the files first" in wide.result("speech", "error")

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.browser.conftest import Visit, is_upload
+from tests.browser.conftest import Visit, arrive, is_upload
 from tests.conftest import write_photo
 from tests.studio.conftest import write_clip
 
@@ -168,6 +168,25 @@ def test_own_files_stand_as_tiles_a_folder_is_chosen_and_one_is_taken_out(readin
     assert "two.png" in said and "one.png" not in said
 
 
+def test_own_files_are_there_after_a_reload_and_in_no_other_tab(reading, tiny, tmp_path, photo):
+    page = reading.page
+    page.locator("#search-place input[value=uploads]").check(force=True)
+    page.wait_for_selector("#search-files", state="visible")
+    page.locator("#search-files input[type=file]").first.set_input_files(write_photo(tmp_path / "red.png", photo))
+    page.wait_for_function("document.querySelectorAll('#search-files .tile').length === 1")
+    reading.reload()
+    page.wait_for_selector("#search-files .tile[title='red.png']", state="visible")
+    assert page.locator("#search-place input[value=uploads]").is_checked()
+    page.fill("#search-text textarea", "something red")
+    page.locator("#search-run").click()
+    assert "red.png" in reading.result("search", "done")
+    other = page.context.new_page()
+    arrive(other, tiny.url)
+    other.locator("#search-place input[value=uploads]").check(force=True)
+    other.wait_for_selector("#search-files", state="visible")
+    assert other.locator("#search-files .tile").count() == 0
+
+
 def test_a_folder_of_this_computer_is_found_by_walking_with_keys_alone(reading, tmp_path, photo):
     page = reading.page
     for n in range(3):
@@ -216,3 +235,26 @@ def test_a_watched_folder_is_indexed_by_itself_until_the_switch_is_turned_off(re
     page.wait_for_selector("#search-result .result-card:has-text('second.png')")
     page.locator("#search-watch input").uncheck()
     page.wait_for_function("document.querySelector('#search-watched')?.innerText.trim() === ''")
+
+
+def test_many_own_files_are_paged_through_and_all_are_removed_after_a_question(reading, tmp_path, photo):
+    page, folder = reading.page, tmp_path / "many"
+    folder.mkdir()
+    first = write_photo(folder / "000.png", photo)
+    for n in range(1, 62):
+        (folder / f"{n:03}.png").write_bytes(first.read_bytes())
+    page.locator("#search-place input[value=uploads]").check(force=True)
+    page.wait_for_selector("#search-files", state="visible")
+    page.locator("#search-files input[webkitdirectory]").set_input_files(folder)
+    page.wait_for_function("document.querySelectorAll('#search-files .tile').length === 60")
+    page.get_by_role("button", name="Next files").click()
+    page.wait_for_function("document.querySelectorAll('#search-files .tile').length === 2")
+    assert "61 to 62 are shown" in page.inner_text("#search-files")
+    page.get_by_role("button", name="Remove 060.png").click()
+    page.wait_for_function("document.querySelectorAll('#search-files .tile').length === 1")
+    page.get_by_text("Remove all", exact=True).click()
+    page.get_by_role("button", name="Remove them").click()
+    page.wait_for_function("document.querySelectorAll('#search-files .tile').length === 0")
+    page.fill("#search-text textarea", "something red")
+    page.locator("#search-run").click()
+    assert "Drop the files to search in first" in reading.result("search", "error")

@@ -80,13 +80,13 @@ def test_two_uploads_of_one_name_are_both_kept(collections, tmp_path):
     assert sorted(file.name for file in collection.folder.iterdir()) == ["image (2).jpg", "image.jpg"]
 
 
-def test_uploads_can_be_forgotten_with_their_collection(collections, photo_file):
-    collection = collections.uploads("me", [photo_file])
+def test_all_uploads_of_one_session_are_removed_with_their_collection(collections, photo_file):
+    collection, yours = collections.uploads("me", [photo_file]), collections.uploads("you", [photo_file])
     collection.file.write_bytes(b"")
-    collections.forget_uploads("me")
-    collections.forget_uploads("me")
-    assert not collection.folder.exists()
-    assert not collection.file.exists()
+    for _ in range(2):
+        collections.remove_uploads("me")
+    assert collections.uploaded("me") == [] and not collection.file.exists()
+    assert collections.uploads("you", []) == yours and photo_file.exists()
 
 
 def test_a_home_that_cannot_be_written_is_one_sentence(tmp_path):
@@ -114,7 +114,7 @@ def test_what_another_studio_keeps_is_left_alone(collections, tmp_path, photo_fi
     other.mkdir(parents=True)
     (other / "dog.jpg").write_bytes(b"")
     collections.uploads("you", [photo_file])
-    collections.forget_uploads("me")
+    collections.delete_old_uploads()
     assert (other / "dog.jpg").exists()
 
 

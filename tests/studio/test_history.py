@@ -16,8 +16,10 @@ from studio.history_recorder import HistoryRecorder
 from studio.state import AppState
 from studio.tabs import caption as caption_tab
 from studio.tabs.history import entries
+from studio.tabs.lab import ui as lab
 from studio.tabs.panel import Panel
 from tests.fake_host import FakeHost
+from tests.studio.findings import finished
 
 TODAY = date(2026, 11, 30)
 
@@ -124,3 +126,46 @@ def test_a_result_opens_with_its_file_if_it_is_there(state, photo_file):
     assert Path(shown[panel.media.parts["photo"]]["value"]).name == photo_file.name
     shown = addresses.open_result(state, panel, "me", str(gone))
     assert "A red square." in shown[panel.result] and panel.media.parts["photo"] not in shown
+
+
+# --- runs of the Lab -------------------------------------------------------------------------------------------------
+
+
+def _lab(state: AppState) -> lab.Lab:
+    with gr.Blocks():
+        return lab.create_ui(state)
+
+
+def test_a_finished_run_of_the_lab_is_kept_with_its_settings_and_without_its_weights(state):
+    assert state.recorder.record_run(replace(finished(), end="cancelled")) is None
+    entry_id = state.recorder.record_run(finished())
+    (entry,) = state.recorder.history.find("attention 93.0")
+    assert (entry.id, entry.task) == (entry_id, "lab")
+    assert entry.about == "fusion: operator picture sound attention, n_steps 40, seed 7"
+    assert entry.text == "picture 90.0 %, sound 50.0 %, attention 93.0 %"
+    row = entries([entry], at_most=9, today=TODAY)
+    assert "Fusion" in row and "融合" in row and "n_steps 40" in row and f'data-open="{entry_id}"' in row
+    told, file = state.recorder.history.run(entry_id)
+    assert told["experiment"] == "fusion" and told["request"]["seed"] == 7
+    assert b"weight/" not in file
+
+
+def test_a_kept_run_of_the_lab_opens_with_its_settings_and_is_not_run(state):
+    tab, entry = _lab(state), str(state.recorder.record_run(finished()))
+    panel = tab.panels["fusion"]
+    shown = lab.open_kept(state, tab, entry, is_filled=True)
+    assert shown[tab.which] == "fusion" and shown[panel.parts["seed"]]["value"] == 7
+    assert f'data-entry="{entry}"' in shown[panel.result] and "by 3.0 points" in shown[panel.result]
+    assert ".csv" in shown[panel.result] and "/run/" in shown[panel.result] and ".run" not in shown[panel.result]
+    assert panel.parts["seed"] not in lab.open_kept(state, tab, entry, is_filled=False)
+    assert set(shown) <= set(tab.opening)
+    caption_entry = str(state.recorder.record("me", caption(Path("/nowhere/gone.jpg"))))
+    for gone in ("99", "", "²", caption_entry):
+        with pytest.raises(UserError, match="no longer in the history"):
+            lab.open_kept(state, tab, gone, is_filled=True)
+
+
+def test_a_visitors_run_of_the_lab_is_not_kept(visitor):
+    assert visitor.recorder.record_run(finished()) is None
+    with pytest.raises(UserError, match="no longer in the history"):
+        lab.open_kept(visitor, _lab(visitor), "1", is_filled=True)

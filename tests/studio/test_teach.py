@@ -75,7 +75,8 @@ def test_the_example_fills_free_rows_and_nothing_that_is_there(opened, upload):
 
 def test_a_run_shows_its_stop_until_it_ends_and_then_what_sets_there_are(opened):
     page = opened.page
-    first, *_, end = opened("act_teach", "Pets", *[""] * MAX_LABELS)
+    first, _ = page.show_frames(iter([("goes on", True), ("over", False)]), opened.state, "me", page.stop)
+    *_, end = opened("act_teach", "Pets", *[""] * MAX_LABELS)
     assert (first[page.stop]["visible"], first[page.halt]["visible"], first[page.run]["interactive"]) == (
         True,
         False,
@@ -87,7 +88,8 @@ def test_a_run_shows_its_stop_until_it_ends_and_then_what_sets_there_are(opened)
 
 def test_naming_has_a_stop_of_its_own_and_teaching_stays_possible(opened, upload):
     page = opened.page
-    first, *_, end = opened("act_name", files=[upload], given=1)
+    first, _ = page.show_frames(iter([("goes on", True), ("over", False)]), opened.state, "me", page.halt)
+    *_, end = opened("act_name", files=[upload], given=1)
     assert (first[page.stop]["visible"], first[page.halt]["visible"], first[page.run]["interactive"]) == (
         False,
         True,

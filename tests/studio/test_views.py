@@ -1,4 +1,5 @@
 import html
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -267,11 +268,26 @@ def test_a_model_that_forgets_earlier_questions_says_so_once_there_are_some(down
 
 def test_own_files_are_counted_and_each_can_be_taken_out(downloads):
     shown = views.own_files([Path(f"/home/me/<{n}>.jpg") for n in range(62)], downloads, 3)
-    assert "62 files." in shown and "2 more are not shown" in shown and "3 files were not taken" in shown
+    assert "62 files." in shown and "1 to 60 are shown" in shown and "3 files were not taken" in shown
     assert shown.count("data-out") == views.N_TILES and "&lt;0&gt;.jpg" in shown and "/home/me" not in shown
     assert "webkitdirectory" in views.own_files([], downloads) and "data-out" not in views.own_files([], downloads)
-    assert "data-away" not in shown and "Remove all" in views.own_files([Path("a.jpg")], downloads, clear=True)
-    assert "Remove all" not in views.own_files([], downloads, clear=True)
+
+
+@pytest.mark.parametrize(("first", "from_to", "pages"), [(0, (0, 60), ["60"]), (60, (60, 120), ["0", "120"]),
+                                                         (120, (120, 130), ["60"]), (999, (120, 130), ["60"]),
+                                                         (-5, (0, 60), ["60"])])  # fmt: skip
+def test_many_own_files_are_paged_through(downloads, first, from_to, pages):
+    files = [Path(f"/home/me/{n}.jpg") for n in range(130)]
+    shown = views.own_files(files, downloads, first=first)
+    assert re.findall(r'title="(\d+)\.jpg"', shown) == [str(n) for n in range(*from_to)]
+    assert re.findall(r'data-page="(\d+)"', shown) == pages
+    assert f'data-first="{from_to[0]}"' in shown
+
+
+def test_all_own_files_are_removed_after_a_question(downloads):
+    shown = views.own_files([Path("/home/me/dog.jpg")], downloads)
+    assert shown.index("Remove all") < shown.index("data-clear") < shown.index("Remove them")
+    assert "data-page" not in shown and "Remove all" not in views.own_files([], downloads)
 
 
 def test_files_kept_though_their_folder_is_empty_are_told(downloads, info):

@@ -6,6 +6,7 @@ Each experiment has a panel laid out from the fields of its request (`form`). Ru
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,11 @@ from engines.background import FairQueue, Queued, follow
 from engines.lab import EXPERIMENTS, Findings, LabRequest, Table, Watch, experiment, name_of
 from studio import components, stream, views
 from studio.folders import existing_folder
+from studio.followed import FollowedRun
 from studio.i18n import LANGUAGES, both, label
 from studio.registry import Registry
 from studio.state import AppState
-from studio.stream import Frames
+from studio.stream import Frames, RunPlace
 from studio.tabs.attention import ui as attention
 from studio.tabs.embedding import ui as embedding
 from studio.tabs.lab import drawing, form, links, view, watching
@@ -74,6 +76,17 @@ class Panel:
         """The key of its runs."""
         return f"{TAB}-{self.name}"
 
+    @property
+    def running(self) -> list[Any]:
+        """What a run updates."""
+        return [self.result, self.run, self.stop, *([] if self.network is None else [self.network])]
+
+    def updates(self, frames: Frames, run: WatchedRun | None) -> Iterator[dict[Any, Any]]:
+        """Updates that show a run, and what is drawn of its network."""
+        for update in stream.updates(frames, self):
+            drawn = {self.network: run.html} if run is not None and run.html else {}
+            yield {**update, **drawn}
+
     def asked(self, values: Sequence[Any]) -> tuple[LabRequest, Path | None]:
         """The request for the widgets' values, and the folder of the data. Raises RequestError."""
         given = dict(zip(self.parts, values, strict=True))
@@ -108,6 +121,12 @@ class Lab:
     panels: dict[str, Panel]
     others: dict[str, Any]
     link: gr.HTML
+
+    @property
+    def opening(self) -> list[Any]:
+        """What a run of the history updates."""
+        parts = [part for panel in self.panels.values() for part in (*panel.parts.values(), panel.result)]
+        return [self.which, *self.frames.values(), *parts]
 
     def turn(self, name: str) -> dict[Any, Any]:
         """Updates that show one panel only."""
@@ -177,9 +196,16 @@ def run_experiment(
             return view.waiting(newest), True
         if watched is not None:
             watched.follow(newest)
-        return view.findings(newest, name=state.runs.add(newest) if newest.done else ""), not newest.done
+        if not newest.done:
+            return view.findings(newest), True
+        shown = view.findings(newest, name=state.runs.add(newest))
+        return views.with_mark(shown, "entry", state.recorder.record_run(newest)), False
 
-    return run_queued(state, turns, panel, session, begin, render)
+    try:
+        yield from run_queued(state, turns, panel, session, begin, render)
+    finally:
+        if watched is not None:
+            watched.is_over = True
 
 
 def reopen(state: AppState, turns: FairQueue, panel: Panel, session: str, found: Findings, typed: str) -> Frames:
@@ -202,6 +228,23 @@ def reopen(state: AppState, turns: FairQueue, panel: Panel, session: str, found:
         return view.findings(found, name=name, note=view.again(found, newest)), not is_over
 
     return run_queued(state, turns, panel, session, begin, render)
+
+
+def open_kept(state: AppState, lab: Lab, entry: str, *, is_filled: bool) -> dict[Any, Any]:
+    """Updates that show a run of the history. is_filled: the widgets are set to its request. Raises UserError."""
+    from engines.lab import runs
+
+    history = state.recorder.history
+    if history is None or not (entry.isascii() and entry.isdecimal()):
+        raise UserError("history_gone", "This result is no longer in the history.")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "kept.run.safetensors"
+        file.write_bytes(history.run(int(entry))[1])
+        found = runs.load(file)
+    panel = lab.panels[name_of(found.request)]
+    card = view.findings(found, name=state.runs.add(found))
+    updates = {lab.which: panel.name, **lab.turn(panel.name), panel.result: views.with_mark(card, "entry", entry)}
+    return updates | (panel.show(found) if is_filled else {})
 
 
 def comes_from_folder(found: Findings) -> bool:
@@ -296,8 +339,8 @@ FIRST_CLASS = 3
 """The class whose example is drawn until another is chosen."""
 
 
-def wire(state: AppState, lab: Lab) -> None:
-    """Attach the events."""
+def wire(state: AppState, lab: Lab) -> dict[str, RunPlace]:
+    """Attach the events; returns where the runs under each key are shown again after a reload."""
     turns = FairQueue()
     watched = Registry[WatchedRun](N_WATCHED)
     lab.which.input(lab.turn, lab.which, list(lab.frames.values()), **stream.QUICK)
@@ -307,6 +350,27 @@ def wire(state: AppState, lab: Lab) -> None:
         OTHERS[name].wire(state, widgets)
     _wire_open(state, turns, lab, watched)
     _wire_links(lab)
+    places = {panel.tab: _place(panel, watched) for panel in lab.panels.values()}
+    taught = teach.run_place(state, lab.others[TEACH])
+    places |= {TEACH: taught}
+    return {key: _turned(lab, key.removeprefix(f"{TAB}-"), place) for key, place in places.items()}
+
+
+def _place(panel: Panel, watched: Registry[WatchedRun]) -> RunPlace:
+    def show(frames: Frames, run: FollowedRun, _session: str) -> Iterator[dict[Any, Any]]:
+        yield from panel.updates(frames, watched.get(run.about))
+
+    return RunPlace(TAB, panel.running, show)
+
+
+def _turned(lab: Lab, name: str, place: RunPlace) -> RunPlace:
+    """The place, with the panel it is in shown."""
+
+    def show(frames: Frames, run: FollowedRun, session: str) -> Iterator[dict[Any, Any]]:
+        yield {lab.which: name, **lab.turn(name)}
+        yield from place.show(frames, run, session)
+
+    return RunPlace(TAB, [lab.which, *lab.frames.values(), *place.outputs], show)
 
 
 def _wire_links(lab: Lab) -> None:
@@ -344,14 +408,10 @@ def _wire_panel(state: AppState, turns: FairQueue, lab: Lab, panel: Panel, watch
         if panel.network is not None:
             run = WatchedRun(Watch(label=FIRST_CLASS))
             run.key = watched.add(run)
-        frames = run_experiment(state, turns, panel, stream.session_of(request), values, run)
-        try:
-            for update in stream.updates(frames, panel):
-                drawn = {panel.network: run.html} if run is not None and run.html else {}
-                yield {**update, **drawn}
-        finally:
-            if run is not None:
-                run.is_over = True
+        session = stream.session_of(request)
+        frames = run_experiment(state, turns, panel, session, values, run)
+        followed = stream.begin(state, session, panel.tab, frames, about="" if run is None else run.key)
+        yield from panel.updates(followed, run)
 
     def choose(event: gr.EventData, *values: Any) -> dict[Any, Any]:
         """Draw the network for another example, or another model: at once, or with the next drawing of a run."""
@@ -380,13 +440,15 @@ def _wire_panel(state: AppState, turns: FairQueue, lab: Lab, panel: Panel, watch
     inputs, network = list(panel.parts.values()), [] if panel.network is None else [panel.network]
     for drawing_ in network:
         drawing_.choose(choose, inputs, drawing_, **DRAWING)
-    panel.run.click(act_lab, inputs, [panel.result, panel.run, panel.stop, *network], **SLOW)
+    panel.run.click(act_lab, inputs, panel.running, **SLOW)
     stream.wire_stop(state, panel.tab, panel.stop)
     if FOLDER in panel.parts:
         panel.parts[WHERE].input(
             lambda place: gr.update(visible=place == FOLDER), panel.parts[WHERE], panel.parts[FOLDER], **stream.QUICK
         )
-    panel.copies["link"].click(None, None, None, js="() => window.fusion.copyText(location.href)", **stream.QUICK)
+    panel.copies["link"].click(
+        None, None, None, js="() => window.fusion.copyText(window.fusion.settingsLink())", **stream.QUICK
+    )
     for what in ("command", "python"):
         copying = panel.copies[what].click(copier(what), inputs, lab.link, **stream.QUICK, preprocess=False)
         copying.success(None, lab.link, None, js=links.COPY_JS, **stream.QUICK)

@@ -307,6 +307,8 @@ def _closes(drawn: Map) -> bool:
 
 def _foot(found: Findings, name: str) -> str:
     facts = f"{found.seconds:.1f} s · {both('ui.lab.seed', seed=found.request.seed)} · CPU"
-    forms = (("csv", "CSV"), ("json", "JSON"), ("run", both("ui.lab.save")))
+    forms = [("csv", "CSV"), ("json", "JSON")]
+    if found.weights or found.end != "finished":  # the history keeps no weights
+        forms.append(("run", both("ui.lab.save")))
     tools = "".join(views.save_link(f"run/{name}.{form}", title) for form, title in forms) if name else ""
     return views.status_line(facts, end=found.end, tools=tools, below=views.command(command(found.request)))

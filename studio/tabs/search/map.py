@@ -107,7 +107,8 @@ class MapWiring:
             build=lambda session, _language, *given: self.requests(session, given),
             view=lambda session, result: self.card(session, how, result),
         )
-        return stream.answer(self.state, job, session, language, values)
+        frames = stream.answer(self.state, job, session, language, values)
+        return stream.begin(self.state, session, job.tab, frames, about=how)
 
     def _is_current(self, session: str, drawn: MapResult, values: Sequence[Any]) -> bool:
         try:

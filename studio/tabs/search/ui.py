@@ -13,15 +13,15 @@ from engines import KINDS, HostInfo, IndexRequest, Request, Result, SearchReques
 from studio import components, stream, views
 from studio.collections import FOLDER, SAMPLES, UPLOADS, CollectionRef
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
+from studio.followed import FollowedRun
 from studio.i18n import both, label, page_language
 from studio.registry import N_SESSIONS
 from studio.state import AppState
-from studio.stream import Job
-from studio.tabs.panel import Panel, wire_panel
+from studio.stream import Job, RunPlace
+from studio.tabs.panel import OwnFiles, Panel, wire_own_files, wire_panel
 from studio.tabs.search import folder as search_folder
 from studio.tabs.search.folder import FolderChoice
 from studio.tabs.search.map import LIST, WAYS, MapWiring, ShownBy, wire_map
-from studio.uploads import uploaded
 
 TAB = "search"
 N_HITS = 12
@@ -73,10 +73,11 @@ class IndexedBy:
 
 @dataclass(frozen=True)
 class Search:
-    """The widgets of the tab. update: updates a collection's index without a search; how: list, map or timeline; files:
-    uploaded ones; folder: which folder of this computer."""
+    """The widgets of the tab. place: where is searched; update: updates a collection's index without a search; how:
+    list, map or timeline; files: uploaded ones; folder: which folder of this computer."""
 
     panel: Panel
+    place: gr.Radio
     update: gr.Button
     how: gr.Radio
     files: gr.HTML
@@ -109,7 +110,7 @@ def create_ui(state: AppState) -> Search:
             result = components.result_card(TAB, views.wall(state.samples))
     extras = (kinds, n_hits, place, folder.field)
     panel = Panel(TAB, media, extras, result, run, stop, result, subtitle, queries)
-    return Search(panel, update, how, files, folder)
+    return Search(panel, place, update, how, files, folder)
 
 
 def wire(state: AppState, page: Search) -> None:
@@ -199,33 +200,53 @@ def wire(state: AppState, page: Search) -> None:
     wire_map(MapWiring(state, panel, how, shown_by, collection_for, is_read, job))
 
     def show(place: str) -> tuple[Any, ...]:
-        return tuple(gr.update(visible=seen) for seen in (place == UPLOADS, place != SAMPLES))
+        return tuple(gr.update(visible=seen) for seen in _seen(place))
 
     place.input(show, place, [page.files, page.update], **stream.QUICK)
     if not state.shared:
         search_folder.wire(state, page.folder, place, holds, lambda result: note("", result))
-    _wire_own_files(state, page.files)
+    wire_own_files(state, page.files, _own_files(state))
 
 
-def _wire_own_files(state: AppState, files: gr.HTML) -> None:
-    """Let a person add uploaded files and folders, and take files out."""
+def run_place(page: Search) -> RunPlace:
+    """Where a run is shown again after a reload."""
 
-    def own_files(session: str, n_lost: int = 0) -> str:
-        return views.own_files(state.collections.uploaded(session), state.downloads, n_lost)
+    def show(frames: stream.Frames, run: FollowedRun, _session: str) -> Iterator[dict[Any, Any]]:
+        yield {page.how: run.about or LIST}
+        yield from stream.updates(frames, page.panel)
 
-    def bring(event: gr.EventData, request: gr.Request) -> str:
-        session = stream.session_of(request)
-        with stream.toast(request):
-            given = [uploaded(path) for path in event.files[:N_UPLOADS]]
-            if given:
-                state.collections.uploads(session, given)
-        return own_files(session, int(event.given) - len(event.files))
+    return RunPlace(TAB, [page.how, page.panel.result, page.panel.run, page.panel.stop], show)
 
-    def take(event: gr.EventData, request: gr.Request) -> str:
-        session, file = stream.session_of(request), state.downloads.file(str(event.out))
-        if file is not None:
+
+def found_again(state: AppState, page: Search, session: str, chosen: str) -> dict[Any, Any]:
+    """Updates that show a page just opened the files uploaded before it was loaded anew. chosen: where was searched."""
+    files = state.collections.uploaded(session)
+    if not files:
+        return {}
+    shown: dict[Any, Any] = {page.files: gr.update(value=views.own_files(files, state.downloads))}
+    if chosen == UPLOADS:
+        are_seen, is_updated = _seen(UPLOADS)
+        shown[page.files]["visible"] = are_seen
+        shown |= {page.place: UPLOADS, page.update: gr.update(visible=is_updated)}
+    return shown
+
+
+def _seen(place: str) -> tuple[bool, bool]:
+    """Whether a place to search in shows the uploaded files, and the button that brings it up to date."""
+    return place == UPLOADS, place != SAMPLES
+
+
+def _own_files(state: AppState) -> OwnFiles:
+    """The uploaded files that are searched in."""
+
+    def add(session: str, given: Sequence[Path]) -> int:
+        state.collections.uploads(session, given[:N_UPLOADS])
+        return max(0, len(given) - N_UPLOADS)
+
+    def remove(session: str, file: Path | None) -> None:
+        if file is None:
+            state.collections.remove_uploads(session)
+        else:
             state.collections.remove_upload(session, file)
-        return own_files(session)
 
-    files.bring(bring, None, files, **stream.QUICK)
-    files.take(take, None, files, **stream.QUICK)
+    return OwnFiles(state.collections.uploaded, add, remove)

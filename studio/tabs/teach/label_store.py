@@ -20,6 +20,7 @@ from pathlib import Path
 from engines import Kind, UserError
 from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, LabelSet
 from engines.lab.label_store import MEDIA, LabelFolder
+from studio.browsers import Browsers
 from studio.registry import N_SESSIONS, Registry
 
 
@@ -35,11 +36,14 @@ class UploadedFile:
 class Draft:
     """The examples one page has collected so far, one row per label. Safe from any thread.
 
-    n_rows: rows shown. active: name of the set in use, "" for none. queries: the files recognised last.
+    n_rows: rows shown. name, labels: as they were typed when last seen. active: name of the set in use, "" for none.
+    queries: the files recognised last.
     """
 
     def __init__(self) -> None:
         self.n_rows = MIN_LABELS
+        self.name = ""
+        self.labels: tuple[str, ...] = ()
         self.active = ""
         self.queries: tuple[UploadedFile, ...] = ()
         self._rows: list[tuple[UploadedFile, ...]] = [()] * MAX_LABELS
@@ -54,6 +58,11 @@ class Draft:
     def is_unsaved(self) -> bool:
         """Whether the rows hold files that are not in the active set."""
         return any(self._rows) and not (self.active and self._rows == self._saved)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is anything in it."""
+        return any(self._rows) or any(self.labels) or bool(self.name)
 
     def activate(self, name: str) -> None:
         """The rows are the set of this name, which is in use from now on."""
@@ -92,18 +101,21 @@ class Draft:
 
 
 class LabelStore:
-    """The drafts and saved label sets. folder: where the owner's sets are; None if every page is a visitor's."""
+    """The drafts and saved label sets. folder: where the owner's sets are; None if every page is a visitor's. browsers:
+    whose they are."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, browsers: Browsers | None = None) -> None:
         self._folder = folder
+        self._browsers = browsers or Browsers()
         self._visitors: dict[str, tempfile.TemporaryDirectory[str]] = {}
         self._drafts = Registry[Draft](N_SESSIONS)
         self._lock = threading.Lock()
 
     def draft(self, session: str) -> Draft:
         """What a page is working on."""
+        owner = self._browsers.owner(session)
         with self._lock:
-            return self._drafts.put(session, self._drafts.get(session) or Draft())
+            return self._drafts.put(owner, self._drafts.get(owner) or Draft())
 
     def sets(self, session: str) -> LabelFolder:
         """The sets a page may open, rename and delete."""
@@ -131,16 +143,17 @@ class LabelStore:
     def forget(self, session: str) -> None:
         """The page was closed: delete a visitor's sets. The draft stays, since the page may only have been asleep."""
         with self._lock:
-            home = self._visitors.pop(session, None)
+            home = self._visitors.pop(self._browsers.owner(session), None)
         if home is not None:
             home.cleanup()
 
     def _home(self, session: str) -> Path:
         if self._folder is not None:
             return self._folder
+        owner = self._browsers.owner(session)
         with self._lock:
-            if session not in self._visitors:
-                self._visitors[session] = tempfile.TemporaryDirectory(
+            if owner not in self._visitors:
+                self._visitors[owner] = tempfile.TemporaryDirectory(
                     prefix="fusion-studio-labels-", ignore_cleanup_errors=True
                 )
-            return Path(self._visitors[session].name)
+            return Path(self._visitors[owner].name)

@@ -15,8 +15,10 @@ import gradio as gr
 
 from engines.lab.fewshot import MAX_EXAMPLES, MAX_LABELS, MIN_LABELS, tidy
 from studio import components, stream
+from studio.followed import FollowedRun
 from studio.i18n import label, page_language, text
 from studio.state import AppState
+from studio.stream import RunPlace
 from studio.tabs.teach import view
 from studio.tabs.teach.label_store import Draft, UploadedFile
 from studio.tabs.teach.logic import TAB, inspect, open_set, recognise_files, spread_lines, teach_rows
@@ -79,6 +81,7 @@ class Teach:
 
     def show_draft(self, draft: Draft, typed: Sequence[str | None]) -> dict[Any, Any]:
         """Updates that show the draft. typed: the labels."""
+        draft.labels = tuple(each or "" for each in typed)
         updates: dict[Any, Any] = {
             self.more: gr.update(interactive=draft.n_rows < MAX_LABELS),
             self.target: gr.update(choices=_targets(draft.n_rows)),
@@ -93,6 +96,11 @@ class Teach:
         used = state.label_store.draft(session).active
         shown = view.sets(state.label_store.sets(session).entries(), used)
         return {self.sets: shown, self.asking: gr.update(visible=bool(used))}
+
+    def begin(self, frames: stream.Frames, state: AppState, session: str, stop: gr.Button) -> Iterator[dict[Any, Any]]:
+        """Begin a run that survives a reload of its page, and show it. stop: its Stop button, visible meanwhile."""
+        about = NEW if stop is self.halt else ""
+        yield from self.show_frames(stream.begin(state, session, TAB, frames, about), state, session, stop)
 
     def show_frames(
         self, frames: stream.Frames, state: AppState, session: str, stop: gr.Button
@@ -188,25 +196,42 @@ def wire(state: AppState, page: Teach) -> None:
     _wire_recorder(state, page)
 
     def act_teach(request: gr.Request, name: str, *typed: str) -> Iterator[dict[Any, Any]]:
-        session = stream.session_of(request)
-        yield from page.show_frames(teach_rows(state, session, name, typed), state, session, page.stop)
+        session, draft = stream.session_of(request), draft_of(state, request)
+        draft.name, draft.labels = name or "", tuple(each or "" for each in typed)
+        yield from page.begin(teach_rows(state, session, name, typed), state, session, page.stop)
 
     def act_name(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
         session = stream.session_of(request)
         with stream.toast(request):
             frames = recognise_files(state, session, *uploaded_files(state, event))
-        yield from page.show_frames(frames, state, session, page.halt)
+        yield from page.begin(frames, state, session, page.halt)
 
     def act_sample(event: gr.EventData, request: gr.Request) -> Iterator[dict[Any, Any]]:
         session = stream.session_of(request)
         path = state.sample(event.sample).path
-        yield from page.show_frames(recognise_files(state, session, [inspect(state, path)]), state, session, page.halt)
+        yield from page.begin(recognise_files(state, session, [inspect(state, path)]), state, session, page.halt)
 
     page.run.click(act_teach, [page.name, *page.labels], page.running, **SLOW)
     page.drop.bring(act_name, None, page.running, **EACH, **SLOW)
     page.samples.pick(act_sample, None, page.running, **EACH, **SLOW)
     stream.wire_stop(state, TAB, page.stop)
     stream.wire_stop(state, TAB, page.halt)
+
+
+def run_place(state: AppState, page: Teach) -> RunPlace:
+    """Where a run is shown again after a reload."""
+
+    def show(frames: stream.Frames, run: FollowedRun, session: str) -> Iterator[dict[Any, Any]]:
+        yield from page.show_frames(frames, state, session, page.halt if run.about == NEW else page.stop)
+
+    return RunPlace(TAB, page.running, show)
+
+
+def found_again(state: AppState, page: Teach, session: str) -> dict[Any, Any]:
+    """Updates that show a page just opened the saved sets, and what was being collected before it was loaded anew."""
+    draft = state.label_store.draft(session)
+    shown = {page.name: draft.name, **page.show_draft(draft, draft.labels)} if draft.is_begun else {}
+    return {**shown, **page.show_sets(state, session)}
 
 
 def _wire_rows(state: AppState, page: Teach) -> None:
@@ -218,9 +243,10 @@ def _wire_rows(state: AppState, page: Teach) -> None:
         return page.show_draft(draft, typed)
 
     def part(request: gr.Request, *typed: str) -> dict[Any, Any]:
-        if not any("\n" in (each or "") for each in typed):
-            return {page.more: gr.skip()}
         draft = draft_of(state, request)
+        if not any("\n" in (each or "") for each in typed):
+            draft.labels = tuple(each or "" for each in typed)
+            return {page.more: gr.skip()}
         return page.show_draft(draft, spread_lines(draft, typed))
 
     def fill(request: gr.Request, name: str, *typed: str) -> dict[Any, Any]:
@@ -268,9 +294,6 @@ def _wire_row(state: AppState, page: Teach, n: int) -> None:
 def _wire_sets(state: AppState, page: Teach) -> None:
     """Saved sets: open, rename, delete."""
 
-    def show(request: gr.Request) -> dict[Any, Any]:
-        return page.show_sets(state, stream.session_of(request))
-
     def act(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         session, name, updates = stream.session_of(request), str(event.name), dict[Any, Any]()
         draft = state.label_store.draft(session)
@@ -292,7 +315,6 @@ def _wire_sets(state: AppState, page: Teach) -> None:
                     draft.active = ""
         return {**updates, **page.show_sets(state, session)}
 
-    gr.on(None, show, None, [page.sets, page.asking], **stream.QUICK)
     page.sets.act(act, None, [page.result, page.name, page.sets, page.asking, *page.draft_parts], **stream.QUICK)
 
 
@@ -317,7 +339,7 @@ def _wire_recorder(state: AppState, page: Teach) -> None:
     def taken(session: str, target: str, files: list[UploadedFile], n_lost: int = 0) -> Iterator[dict[Any, Any]]:
         if target == NEW:
             frames = recognise_files(state, session, files, n_lost)
-            yield from page.show_frames(frames, state, session, page.halt)
+            yield from page.begin(frames, state, session, page.halt)
         else:
             draft, n = state.label_store.draft(session), int(target) - 1
             n_over = draft.add(n, files)

@@ -49,6 +49,13 @@ def test_results_are_exported_whole_the_oldest_first(capsys):
     assert [json.loads(line) for line in said(capsys, "show", "2", "--json")] == [second]
 
 
+def test_a_run_of_the_lab_is_exported_among_the_results(history, capsys):
+    history.add_run("fusion: seed 7", "picture 90.0 %", {"result": "lab", "experiment": "fusion"}, b"file")
+    last = json.loads(said(capsys, "export")[-1])
+    assert last["about"] == "fusion: seed 7" and (last["result"], last["experiment"]) == ("lab", "fusion")
+    assert "file" not in last
+
+
 def test_results_are_deleted_one_by_one_or_all(history, capsys):
     assert said(capsys, "delete", "1") == []
     assert [entry.id for entry in history.find()] == [2]

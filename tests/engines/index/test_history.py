@@ -127,6 +127,24 @@ def test_entries_are_found_by_all_their_words(history, words, tasks):
     assert [entry.task for entry in history.find(words)] == tasks
 
 
+def test_a_run_of_the_lab_is_kept_found_and_deleted_like_a_result(history):
+    kept(history, CAPTION)
+    run = {"experiment": "fusion", "tables": [[1, None]]}
+    entry_id = history.add_run("fusion: seed 7", "picture 90.0 %", run, b"\x00file")
+    assert history.run(entry_id) == (run, b"\x00file")
+    (found,) = history.find("FUSION 90.0")
+    assert (found.id, found.task, found.about, found.media) == (entry_id, "lab", "fusion: seed 7", "")
+    with pytest.raises(UserError, match="another version"):
+        history.result(entry_id)
+    with pytest.raises(UserError, match="no longer"):
+        history.run(entry_id - 1)  # a caption
+    assert history.delete([entry_id]) == 1
+    with pytest.raises(UserError, match="no longer"):
+        history.run(entry_id)
+    history.turn(on=False)
+    assert history.add_run("fusion", "", run, b"") is None
+
+
 def test_what_did_not_end_well_or_is_of_no_tab_is_not_kept(history):
     embedded = EmbedResult(request=EmbedRequest(media="a dog"), end="finished")
     in_memory = CaptionRequest(media=Photo(np.zeros((4, 4, 3), np.uint8)))
