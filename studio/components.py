@@ -256,9 +256,9 @@ def files(elem_id: str, value: str, *, most: int, visible: bool = True) -> gr.HT
     """HTML with a file input on which several files can be dropped at once.
 
     Events: `bring` with the paths of the uploaded files, at most `most`, and the number of files given; `take` with the
-    id of a clicked [data-out]; `away` for a clicked [data-away], `page` for a [data-page], `empty` for a [data-clear].
+    id of a clicked [data-out]; `away` for a clicked [data-away], `turn` for a [data-page], `empty` for a [data-clear].
     """
-    clicks = {"out": "take", "away": "away", "page": "page", "clear": "empty"}
+    clicks = {"out": "take", "away": "away", "page": "turn", "clear": "empty"}
     script = javascript("files.js").replace("MOST", str(most))
     return html(elem_id, value, clicks=clicks, script=script, elem_classes="files", visible=visible)
 

@@ -140,7 +140,7 @@ def wire_own_files(state: AppState, place: gr.HTML, own: OwnFiles) -> None:
         own.remove(session, None)
         return shown(session)
 
-    for trigger, act in ((place.bring, bring), (place.take, take), (place.page, turn), (place.empty, empty)):
+    for trigger, act in ((place.bring, bring), (place.take, take), (place.turn, turn), (place.empty, empty)):
         trigger(act, None, place, **stream.QUICK)
 
 
