@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import mimetypes
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import anyio
 import anyio.to_thread
-from fastapi import Body, FastAPI, HTTPException, Query
+from fastapi import Body, FastAPI, HTTPException, Query, Request
 from fastapi.responses import FileResponse, Response
 
-from engines import MapResult, TranscribeResult, UserError, subtitles, to_json
+from engines import Cancelled, MapResult, TranscribeResult, UserError, subtitles, to_json
 from engines.index.history import LAB, Entry, History
 from engines.lab import Findings
 from engines.lab.label_store import exported, slug
+from engines.media.child import Stop, current_stop
 from studio import exports
 from studio.history_recorder import HistoryRecorder
 from studio.registry import DownloadRegistry, Registry
@@ -26,6 +30,8 @@ from studio.thumbnails import MOST_WAVE_S, N_BARS, thumbnail, wave_svg, whole_wa
 DAY = {"cache-control": "private, max-age=86400"}
 N_PICTURES = 4
 """Pictures of files made at a time, so slow ones leave the server's other threads to other routes."""
+LOOK_S = 0.25
+"""Seconds between two looks at whether whoever asked for a picture is still there."""
 SAFE = DAY | {"x-content-type-options": "nosniff"}
 
 Value = TypeVar("Value")
@@ -46,29 +52,27 @@ def add_routes(app: FastAPI, downloads: DownloadRegistry, runs: Registry[Finding
         return FileResponse(path, media_type=kind, headers=SAFE)
 
     @app.get("/studio/thumb/{name}")
-    async def thumb(name: str, at: float = 0.0) -> Response:
+    async def thumb(
+        request: Request, name: str, at: Annotated[float, Query(ge=0.0, allow_inf_nan=False)] = 0.0
+    ) -> Response:
         path = _found(downloads.file(name), "This file is gone.")
-        return await anyio.to_thread.run_sync(_thumb, path, at, limiter=pictures)
+        return await _picture(request, pictures, partial(_thumb, path, at))
 
     @app.get("/studio/wave/{name}")
-    async def wave(name: str, duration: Annotated[float, Query(gt=0.0, le=MOST_WAVE_S)]) -> Response:
+    async def wave(request: Request, name: str, duration: Annotated[float, Query(gt=0.0, le=MOST_WAVE_S)]) -> Response:
         path = _path(downloads, name)
-        try:
-            drawn = await anyio.to_thread.run_sync(whole_wave, path, duration, limiter=pictures)
-        except UserError as error:
-            raise HTTPException(404, error.en) from None
-        return Response(drawn, media_type="image/svg+xml", headers=DAY)
+        return await _picture(request, pictures, partial(_wave, path, duration))
 
     @app.get("/studio/map/{name}.json")
     def map_of(name: str) -> dict[str, Any]:
         return map_view.as_json(_map(downloads, name))
 
     @app.get("/studio/map/{name}/{n}")
-    async def thumb_on_map(name: str, n: int) -> Response:
+    async def thumb_on_map(request: Request, name: str, n: int) -> Response:
         points = _map(downloads, name).points
         if not 0 <= n < len(points):
             raise HTTPException(404, "There is no such file on the map.")
-        return await anyio.to_thread.run_sync(_thumb, points[n].path, limiter=pictures)
+        return await _picture(request, pictures, partial(_thumb, points[n].path))
 
     @app.post("/studio/edit/{name}")
     def edit(name: str, asked: Annotated[dict[str, Any], Body()]) -> dict[str, object]:
@@ -153,6 +157,32 @@ def _path(downloads: DownloadRegistry, name: str) -> Path:
     if path is None or not path.is_file():
         raise HTTPException(404, "This file is gone.")
     return path
+
+
+async def _picture(request: Request, pictures: anyio.CapacityLimiter, make: Callable[[], Response]) -> Response:
+    """What a thread makes; its decoding ends where the connection is closed meanwhile."""
+    stop = Stop()
+
+    async def watch() -> None:
+        while not await request.is_disconnected():
+            await asyncio.sleep(LOOK_S)
+        stop.set()
+
+    current_stop.set(stop)  # of this request, and so of the thread
+    watching = asyncio.create_task(watch())
+    try:
+        return await anyio.to_thread.run_sync(make, limiter=pictures)
+    except Cancelled:
+        return Response(status_code=204)  # nobody is there any more
+    finally:
+        watching.cancel()
+
+
+def _wave(path: Path, duration_s: float) -> Response:
+    try:
+        return Response(whole_wave(path, duration_s), media_type="image/svg+xml", headers=DAY)
+    except UserError as error:
+        raise HTTPException(404, error.en) from None
 
 
 def _thumb(path: Path, at_s: float = 0.0) -> Response:

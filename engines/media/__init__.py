@@ -18,6 +18,7 @@ import math
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -130,6 +131,10 @@ def content_digest(path: Path) -> str:
 
 _N_THUMBNAILS = 1_000
 """Thumbnails kept in memory, of about 20 kB each."""
+MOST_TIMES = 400
+"""Thumbnails of one file, however many times are asked for."""
+_LEAST_STEP_S = 0.1
+"""Seconds from one time of a thumbnail to the next, more for a long file."""
 
 _STILL_SUFFIXES = PHOTO_SUFFIXES - {".avif", ".heic", ".heif", ".hif", ".jxl", ".png", ".webp"}
 """Files that look the same at any time; the others may be animated."""
@@ -146,16 +151,20 @@ _read_thumbnail = apart(reading.thumbnail)
 def thumbnail(path: Path, *, at_s: float = 0.0) -> Thumbnail:
     """A small picture of a file, of a sound or clip at `at_s`. Raises MediaError.
 
-    A file is decoded once, however many ask for it at a time, a photo also if they ask for different times. A file that
-    cannot be read is tried once, unless a busy machine may be the reason.
+    A file is decoded once, however many ask for it at a time, a photo also if they ask for different times; of what
+    moves or sounds at most MOST_TIMES times are shown, the nearest to `at_s`. A file that cannot be read is tried once,
+    unless a busy machine may be the reason.
     """
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
         raise refusal("missing", path) from error
-    if path.suffix.lower() in _STILL_SUFFIXES:
+    name = str(path.absolute())
+    if at_s and path.suffix.lower() not in _STILL_SUFFIXES:
+        at_s = _shown_s(_duration_s(name, status.st_mtime_ns, status.st_size), at_s)
+    else:
         at_s = 0.0
-    key = (str(path.absolute()), status.st_mtime_ns, status.st_size, round(at_s, 1))
+    key = (name, status.st_mtime_ns, status.st_size, at_s)
     with _thumbnails_lock:
         made = _thumbnails.get(key)
         is_first = made is None
@@ -183,3 +192,21 @@ def thumbnail(path: Path, *, at_s: float = 0.0) -> Thumbnail:
         if is_first:
             raise
         return thumbnail(path, at_s=at_s)  # the one who gave up was another
+
+
+@lru_cache(maxsize=_N_THUMBNAILS)
+def _duration_s(name: str, _changed_ns: int, _n_bytes: int) -> float:
+    """How long a file is; 0 for a photo, and for what cannot be read, which is then asked for at one time only."""
+    try:
+        return probe(Path(name)).duration_s
+    except MediaError as error:
+        if error.parts()[0] in _PASSING:
+            raise
+        return 0.0
+
+
+def _shown_s(duration_s: float, at_s: float) -> float:
+    """The time that is shown for one that is asked for."""
+    step_s = max(_LEAST_STEP_S, duration_s / MOST_TIMES)
+    last = max(0, math.ceil(duration_s / step_s) - 1)
+    return max(0, min(last, math.floor(at_s / step_s + 0.5))) * step_s

@@ -1,6 +1,9 @@
+import asyncio
 import csv
 import io
 import json
+import os
+import signal
 import sqlite3
 import threading
 import zipfile
@@ -24,12 +27,14 @@ from engines import (
     Segment,
     TranscribeRequest,
     TranscribeResult,
+    media,
     subtitles,
     to_json,
 )
 from engines.index.history import History
 from engines.lab import Findings
 from engines.lab.fewshot import Example, LabelSet
+from engines.media import child
 from studio import exports, routes
 from studio.history_recorder import HistoryRecorder
 from studio.registry import N_RUNS, Registry
@@ -157,6 +162,46 @@ def test_pictures_that_are_slow_to_make_leave_other_routes_their_threads(client,
         finally:
             go_on.set()
     assert [each.result().status_code for each in asked] == [200] * most
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGSTOP there")
+@pytest.mark.parametrize("kind", ["thumb", "wave"])
+def test_a_closed_connection_ends_the_decoding_for_it(downloads, runs, history, sound_file, kind):
+    app = FastAPI()
+    routes.add_routes(app, downloads, runs, HistoryRecorder(history))
+    while child._idle:
+        child._idle.pop().end()
+    media.probe(sound_file)
+    (decoder,) = child._idle
+    decoder.process.send_signal(signal.SIGSTOP)  # it takes for ever
+    query = b"duration=2" if kind == "wave" else b""
+    scope = {"type": "http", "method": "GET", "path": f"/studio/{kind}/{downloads.add_file(sound_file)}"}
+    scope |= {"query_string": query, "headers": []}
+    sent = []
+
+    async def ask() -> None:
+        messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+        async def receive() -> dict[str, object]:
+            if (message := next(messages, None)) is not None:
+                return message
+            while decoder in child._idle:  # not begun yet
+                await asyncio.sleep(0.01)
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, object]) -> None:
+            sent.append(message)
+
+        await app(scope, receive, send)
+
+    asyncio.run(ask())
+    assert decoder.process.wait(60) == -signal.SIGKILL
+    assert sent[0]["status"] == 204
+
+
+@pytest.mark.parametrize("at", ["nan", "inf", "-1", "soon"])
+def test_a_time_that_is_none_is_refused(client, downloads, clip_file, at):
+    assert client.get(f"/studio/thumb/{downloads.add_file(clip_file)}?at={at}").status_code == 422
 
 
 def test_json_is_that_of_the_command_line(client, downloads):

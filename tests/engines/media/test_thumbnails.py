@@ -80,6 +80,36 @@ def test_a_photo_is_decoded_once_for_whatever_time_it_is_asked_for(tmp_path, rea
     assert reads == [path]
 
 
+@pytest.mark.parametrize("suffix", ["png", "webp", "avif"])
+def test_a_photo_of_a_kind_that_may_move_is_decoded_once_for_whatever_time_it_is_asked_for(tmp_path, reads, suffix):
+    path = tmp_path / f"photo.{suffix}"
+    Image.new("RGB", (20, 10)).save(path)
+    for n in range(20):
+        assert size_of(media.thumbnail(path, at_s=n / 10)) == (20, 10)
+    assert reads == [path]
+
+
+def test_however_many_times_of_a_clip_are_asked_for_few_are_decoded(tmp_path, reads, monkeypatch):
+    monkeypatch.setattr(media, "MOST_TIMES", 5)
+    path = film(tmp_path / "clip.mp4", seconds=2.0)
+    shown = [media.thumbnail(path, at_s=n / 50) for n in range(1, 200)]  # far past the end too
+    assert len(reads) == 5 and len({one.jpeg.tobytes() for one in shown if one.jpeg is not None}) == 5
+
+
+def test_the_nearest_of_the_times_that_are_shown_is_shown():
+    assert [round(media._shown_s(2.0, at_s), 1) for at_s in (0.0, 0.04, 0.06, 1.94, 2.0, 1e9)] == [
+        0,
+        0,
+        0.1,
+        1.9,
+        1.9,
+        1.9,
+    ]
+    assert media._shown_s(0.0, 7.0) == 0.0
+    asked = {media._shown_s(14_400.0, n / 10) for n in range(144_000)}
+    assert len(asked) == media.MOST_TIMES and max(asked) < 14_400.0
+
+
 @pytest.mark.parametrize("why", ["too_slow", "took_too_long", "too_much_memory"])
 def test_what_a_busy_machine_gave_up_is_tried_again(tmp_path, monkeypatch, why):
     path = tmp_path / "photo.png"
