@@ -252,6 +252,27 @@ def test_a_correction_of_a_transcript_stands_in_the_history(wide):
     wide.page.wait_for_function("document.querySelector('#speech-result .line-text')?.innerText.startsWith('Again: ')")
 
 
+def test_a_kept_transcript_whose_recording_is_gone_says_so_and_plays_no_other(wide, scripted, sound_file):
+    page = wide.page
+    wide.open_tab("speech")
+    wide.give("speech", "sound", sound_file)
+    page.locator("#speech-run").click()
+    wide.result("speech", "done")
+    scripted[1].requests[-1].media.unlink()
+    wide.open_tab("history")
+    page.locator("#history-result [data-open]").first.click()
+    page.wait_for_selector("#speech-result .gone")
+    assert "The recording is gone." in page.inner_text("#speech-result")
+    assert page.locator("#speech-result audio").count() == 0
+    page.evaluate(
+        """window.played = 0; const other = document.createElement('audio'); other.src = 'data:audio/wav;base64,';
+        other.play = async () => { window.played += 1; }; document.querySelector('#speech-sound')?.append(other)"""
+    )
+    page.locator("#speech-result .segment .time").first.click()
+    assert page.evaluate("window.played") == 0, "a time of a recording that is gone starts no other one"
+    assert "Good morning." in saved(wide, "srt")
+
+
 def test_a_caption_is_corrected_in_place_saved_and_kept_as_corrected(wide):
     page = wide.page
     wide.open_tab("caption")
