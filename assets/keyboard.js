@@ -86,4 +86,5 @@
     waiting = true;
     requestAnimationFrame(() => { waiting = false; look(); });
   }).observe(root, { subtree: true, childList: true, attributes: true, attributeFilter: ['aria-selected', 'data-lang'] });
+  addEventListener('resize', scrollable);
 })();
