@@ -14,7 +14,7 @@ from gradio import processing_utils
 from engines import LANGUAGES, MediaError, RequestError, UserError
 from engines.media import probe
 from engines.paths import ASSETS
-from studio import model_routing, views
+from studio import file_tiles, model_routing, views
 from studio.file_queue import N_FILES
 from studio.i18n import both, label, page_language
 from studio.state import AppState, Sample
@@ -129,7 +129,7 @@ def _part(tab: str, kind: str, visible: bool, text_key: str, n_lines: int) -> gr
         common |= {"container": False, "lines": n_lines, "max_lines": 12, "placeholder": label(text_key)}
         return textbox(f"{tab}-{kind}", "ui.kind.text", **common)
     if kind == FILES:
-        return files(f"{tab}-{kind}", views.places(), most=N_FILES, visible=visible)
+        return files(f"{tab}-{kind}", file_tiles.places(), most=N_FILES, visible=visible)
     common = _field(f"{tab}-{kind}", f"ui.kind.{kind}", f"drop drop-{kind}", common)
     if kind == PHOTO:
         return gr.Image(type="filepath", sources=["upload", "webcam", "clipboard"], height=216, buttons=[], **common)

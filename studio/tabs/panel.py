@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from engines import Request, RequestError
-from studio import stream, views
+from studio import file_tiles, stream
 from studio.components import FILES, MISSING, MediaInput, kind_of, wire_samples
 from studio.file_queue import N_FILES, FileQueue
 from studio.state import AppState, Sample
@@ -109,7 +109,7 @@ def found_again(state: AppState, panel: Panel, session: str) -> dict[Any, Any]:
     """Updates that show a page just opened the files dropped in a tab before it was loaded anew."""
     place, own = panel.media.parts.get(FILES), _dropped(state, panel.tab)
     files = [file for file in own.files(session) if file.is_file()]
-    return {place: gr.update(value=views.own_files(files, state.downloads))} if files else {}
+    return {place: gr.update(value=file_tiles.own_files(files, state.downloads))} if files else {}
 
 
 def wire_own_files(state: AppState, place: gr.HTML, own: OwnFiles) -> None:
@@ -117,7 +117,7 @@ def wire_own_files(state: AppState, place: gr.HTML, own: OwnFiles) -> None:
 
     def shown(session: str, n_lost: int = 0, first: Any = 0) -> str:
         first = int(first) if str(first).isdecimal() else 0
-        return views.own_files(own.files(session), state.downloads, n_lost, first)
+        return file_tiles.own_files(own.files(session), state.downloads, n_lost, first)
 
     def bring(event: gr.EventData, request: gr.Request) -> str:
         session = stream.session_of(request)

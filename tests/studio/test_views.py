@@ -26,7 +26,7 @@ from engines import (
     media,
 )
 from engines.media.refusals import refusal
-from studio import views
+from studio import file_tiles, views
 from studio.tabs.speech.view import transcript
 
 FOLDER = Path("/home/somebody/private")
@@ -267,10 +267,12 @@ def test_a_model_that_forgets_earlier_questions_says_so_once_there_are_some(down
 
 
 def test_own_files_are_counted_and_each_can_be_taken_out(downloads):
-    shown = views.own_files([Path(f"/home/me/<{n}>.jpg") for n in range(62)], downloads, 3)
+    shown = file_tiles.own_files([Path(f"/home/me/<{n}>.jpg") for n in range(62)], downloads, 3)
     assert "62 files." in shown and "1 to 60 are shown" in shown and "3 files were not taken" in shown
-    assert shown.count("data-out") == views.N_TILES and "&lt;0&gt;.jpg" in shown and "/home/me" not in shown
-    assert "webkitdirectory" in views.own_files([], downloads) and "data-out" not in views.own_files([], downloads)
+    assert shown.count("data-out") == file_tiles.N_TILES and "&lt;0&gt;.jpg" in shown and "/home/me" not in shown
+    assert "webkitdirectory" in file_tiles.own_files([], downloads) and "data-out" not in file_tiles.own_files(
+        [], downloads
+    )
 
 
 @pytest.mark.parametrize(("first", "from_to", "pages"), [(0, (0, 60), ["60"]), (60, (60, 120), ["0", "120"]),
@@ -278,16 +280,16 @@ def test_own_files_are_counted_and_each_can_be_taken_out(downloads):
                                                          (-5, (0, 60), ["60"])])  # fmt: skip
 def test_many_own_files_are_paged_through(downloads, first, from_to, pages):
     files = [Path(f"/home/me/{n}.jpg") for n in range(130)]
-    shown = views.own_files(files, downloads, first=first)
+    shown = file_tiles.own_files(files, downloads, first=first)
     assert re.findall(r'title="(\d+)\.jpg"', shown) == [str(n) for n in range(*from_to)]
     assert re.findall(r'data-page="(\d+)"', shown) == pages
     assert f'data-first="{from_to[0]}"' in shown
 
 
 def test_all_own_files_are_removed_after_a_question(downloads):
-    shown = views.own_files([Path("/home/me/dog.jpg")], downloads)
+    shown = file_tiles.own_files([Path("/home/me/dog.jpg")], downloads)
     assert shown.index("Remove all") < shown.index("data-clear") < shown.index("Remove them")
-    assert "data-page" not in shown and "Remove all" not in views.own_files([], downloads)
+    assert "data-page" not in shown and "Remove all" not in file_tiles.own_files([], downloads)
 
 
 def test_files_kept_though_their_folder_is_empty_are_told(downloads, info):

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from engines import KINDS, HostInfo, IndexRequest, Request, Result, SearchRequest, UserError
-from studio import components, stream, views
+from studio import components, file_tiles, stream, views
 from studio.collections import FOLDER, SAMPLES, UPLOADS, CollectionRef
 from studio.components import CLIP, PHOTO, SOUND, TEXT, MediaInput
 from studio.followed import FollowedRun
@@ -97,7 +97,7 @@ def create_ui(state: AppState) -> Search:
             places = (SAMPLES, UPLOADS) if state.shared else (SAMPLES, UPLOADS, FOLDER)
             offered = components.choices("ui.search.place.", places)
             place = components.radio("search-place", "ui.search.place", offered, SAMPLES)
-            none = views.own_files([], state.downloads)
+            none = file_tiles.own_files([], state.downloads)
             files = components.files("search-files", none, most=N_UPLOADS, visible=False)
             folder = search_folder.create_ui(state)
             update = components.button("search-update", "ui.search.update", visible=False)
@@ -223,7 +223,7 @@ def found_again(state: AppState, page: Search, session: str, chosen: str) -> dic
     files = state.collections.uploaded(session)
     if not files:
         return {}
-    shown: dict[Any, Any] = {page.files: gr.update(value=views.own_files(files, state.downloads))}
+    shown: dict[Any, Any] = {page.files: gr.update(value=file_tiles.own_files(files, state.downloads))}
     if chosen == UPLOADS:
         are_seen, is_updated = _seen(UPLOADS)
         shown[page.files]["visible"] = are_seen

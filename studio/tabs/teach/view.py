@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from engines import HostInfo, Progress, UserError
 from engines.lab.fewshot import MAX_EXAMPLES, LabelSet, Prediction
 from engines.lab.label_store import Entry, slug
-from studio import theme, views
+from studio import file_tiles, theme, views
 from studio.i18n import both, sentence
 from studio.tabs.teach.label_store import UploadedFile
 
@@ -36,7 +36,7 @@ def tile(file: UploadedFile, under: str = "", *, can_go: bool = False) -> str:
         inside = f'<audio src="./studio/file/{file.file_id}" preload="none"></audio>'
         inside += f'<button type="button" class="tile-play" data-play>{words}</button>'
     out = "ui.teach.out" if can_go else ""
-    return views.tile(file.path, file.file_id, alt=name, inside=inside, out=out, under=under)
+    return file_tiles.tile(file.path, file.file_id, alt=name, inside=inside, out=out, under=under)
 
 
 def tiles(row: Sequence[UploadedFile], n_lost: int = 0) -> str:
@@ -52,7 +52,7 @@ def tiles(row: Sequence[UploadedFile], n_lost: int = 0) -> str:
 
 def drop_area(key: str) -> str:
     """An area to drop files on, or to click."""
-    return views.place(f'<span class="place-said">{both(key)}</span>', f' accept="{ACCEPT}"')
+    return file_tiles.place(f'<span class="place-said">{both(key)}</span>', f' accept="{ACCEPT}"')
 
 
 def burst(n: int) -> str:
