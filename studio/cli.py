@@ -64,7 +64,7 @@ def main(argv: list[str], program: str) -> int:
 
     stay_offline()
     options = parse(argv, program)
-    with ends_on_ctrl_c():
+    with ends_on_ctrl_c(for_good=True):
         serve(options)
     return 0
 

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None, *, opener: Open = open_models) -> in
     process.use_utf8()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        with process.ends_on_ctrl_c():
+        with process.ends_on_ctrl_c(for_good=argv is None):
             try:
                 return _run(words, opener)
             finally:

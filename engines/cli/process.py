@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -68,13 +69,15 @@ def use_utf8() -> None:
 
 
 @contextmanager
-def ends_on_ctrl_c() -> Iterator[None]:
+def ends_on_ctrl_c(*, for_good: bool = False) -> Iterator[None]:
     """End the process within two seconds of Ctrl-C, whatever it is doing; at once on a second Ctrl-C.
 
     Python raises KeyboardInterrupt only between two bytecodes of the main thread, and a callback or `__del__` may
     swallow it. The wake-up descriptor is written by the signal handler itself, so a thread that waits for it knows of
     every Ctrl-C; it ends the process if the block has not ended by itself after `GRACE_S`. Collections and output
     files are written as a whole or not at all, so nothing finished is lost.
+
+    for_good: the program is over after the block, so it is ended as well if it then waits for a thread that hangs.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -82,7 +85,7 @@ def ends_on_ctrl_c() -> Iterator[None]:
     waiting, waking = socket.socketpair()
     waking.setblocking(False)
     before = signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_end_late, args=(waiting,), daemon=True).start()
+    threading.Thread(target=_end_late, args=(waiting, for_good), daemon=True).start()
     try:
         yield
     finally:
@@ -90,7 +93,7 @@ def ends_on_ctrl_c() -> Iterator[None]:
         waking.close()
 
 
-def _end_late(waiting: socket.socket) -> None:
+def _end_late(waiting: socket.socket, for_good: bool) -> None:
     with waiting:
         while numbers := waiting.recv(16):
             if signal.SIGINT in numbers:
@@ -98,11 +101,14 @@ def _end_late(waiting: socket.socket) -> None:
         else:
             return
         waiting.settimeout(GRACE_S)
+        end_s = time.monotonic() + GRACE_S
         with suppress(TimeoutError):
             while (numbers := waiting.recv(16)) and signal.SIGINT not in numbers:
                 pass
-            if not numbers:
-                return
+            if not numbers:  # the block has ended
+                if not for_good:
+                    return
+                time.sleep(max(0.0, end_s - time.monotonic()))
         with suppress(OSError):
             os.write(2, b"\nstopped\n")
         os._exit(STOPPED)
