@@ -164,6 +164,16 @@ class Visit:
         serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
         return [f"{fault['help']}: {fault['nodes'][0]['html'][:160]}" for fault in serious]
 
+    def serious_faults_on_a_phone(self) -> list[str]:
+        """What axe finds once the page is as narrow as a phone; it is as wide as before afterwards."""
+        before = self.page.viewport_size
+        assert before is not None
+        self.page.set_viewport_size(PHONE["viewport"])
+        self.take_in()
+        found = self.serious_faults()
+        self.page.set_viewport_size(before)
+        return found
+
     def reload(self) -> None:
         """Load the page anew."""
         self.page.reload()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.conftest import ENGLISH, PHONE, TABS, WIDE, visit
+from tests.browser.conftest import ENGLISH, PHONE, TABS, WIDE, Visit, visit
+from tests.conftest import write_photo
 
 pytestmark = pytest.mark.browser
 
@@ -17,6 +18,41 @@ def test_axe_finds_nothing_serious_on_any_tab(browser, scripted, language, look)
             seen.page.locator(f"#tab-{tab}-button").click()
             seen.page.wait_for_selector(f"#tab-{tab}", state="visible")
             assert seen.serious_faults() == [], tab
+            assert seen.serious_faults_on_a_phone() == [], tab
+
+
+@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_axe_finds_nothing_serious_where_a_line_is_corrected_and_files_run(
+    browser, growing, tmp_path, photo, language, look
+):
+    files = [write_photo(tmp_path / f"photo {n}.png", photo) for n in (1, 2)]
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nothing to see")
+    for seen in visit(browser, growing.url, WIDE | {"locale": language}, f"/?__theme={look}"):
+        page = seen.page
+
+        def faults(seen: Visit = seen) -> list[str]:
+            return seen.serious_faults() + seen.serious_faults_on_a_phone()
+
+        page.locator("#tab-speech-button").click()
+        page.locator("#speech-samples .sample").first.click()
+        seen.result("speech", "done")
+        page.locator("#speech-result [data-correct]").click()
+        page.locator("#speech-result .line-text").first.click()
+        page.keyboard.type("Well, ")
+        assert faults() == [], "a line is being corrected"
+        page.locator("#tab-caption-button").click()
+        seen.choose("caption", "files")
+        page.locator("#caption-files input[type=file]").first.set_input_files([broken, *files])
+        page.wait_for_function("document.querySelectorAll('#caption-files .tile').length === 3")
+        page.locator("#caption-run").click()
+        page.wait_for_selector("#caption-result .is-busy .queue-row.is-failed")
+        assert faults() == [], "files run"
+        growing.may_end.set()
+        seen.result("caption", "done")
+        page.locator("#caption-result [data-correct-text]").first.click()
+        assert faults() == [], "files have ended, and one is being corrected"
 
 
 @pytest.mark.parametrize("look", ["light", "dark"])
