@@ -39,6 +39,13 @@ def test_a_photographed_picture_is_another_of_the_same_size_and_the_same_each_ti
     assert np.abs(np.asarray(plain, float) - np.asarray(photo, float)).mean() > 5
 
 
+LINES = {
+    "en": ["The train leaves", "Platform twelve", "Museum of glass", "Opening hours", "Bicycle repair", "Fresh bread"],
+    "zh": ["火车站在前面", "博物馆开放时间", "自行车修理店", "新鲜面包咖啡", "请勿乱扔垃圾", "紧急出口在左边"],
+}
+"""What is drawn, whatever the page says today."""
+
+
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch, drawn: None) -> Callable[[Callable[[str], str]], None]:
     """Have each picture be read as its own lines after a change to them."""
@@ -50,6 +57,7 @@ def reads(monkeypatch: pytest.MonkeyPatch, drawn: None) -> Callable[[Callable[[s
         return draw(lines, language, rng)
 
     def use(change: Callable[[str], str]) -> None:
+        monkeypatch.setattr(measure_words, "texts", LINES.__getitem__)
         monkeypatch.setattr(measure_words, "rendered", rendered)
         monkeypatch.setattr(ocr, "lines_of", lambda _pixels: tuple(map(change, shown[-1])))
 
