@@ -2,7 +2,8 @@
 
 python -m scripts.measure_closer DATA MODEL [--closer 0.65 0.75 0.85]
 
-The photos of ImageNet's classes of both splits: their names are not what the splits are for.
+The photos of both splits of `naming`. They are of ImageNet's training set, which the classifier has seen, so the ways
+to look can be compared with each other, not with what is published.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ ONEDNN_MAX_CPU_ISA=AVX2, FBGEMM_ENABLE_INSTRUCTIONS=AVX2 and, for faster-whisper
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import statistics
 import subprocess
@@ -229,7 +227,7 @@ def _page_s() -> float:
                 time.sleep(0.02)
         raise MissingTool("the page did not open")
     finally:
-        studio.send_signal(signal.SIGINT if os.name != "nt" else signal.SIGTERM)
+        studio.terminate()  # a job in the background, and what it starts, ignores Ctrl-C
         studio.wait(START_LIMIT_S)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.browser.conftest import Visit, arrive, is_upload
 from tests.conftest import write_photo
+from tests.engines.media.makers import several_tracks, sine
 from tests.studio.conftest import write_clip
 
 pytestmark = pytest.mark.browser
@@ -39,6 +40,27 @@ def drop(visit: Visit, tab: str, kind: str, path: Path, type_: str) -> None:
     place = visit.page.locator(f"#{tab}-{kind}").locator("button.center, .upload-container button").first
     place.dispatch_event("drop", {"dataTransfer": transfer})
     visit.page.wait_for_selector(f"#{tab}-{kind} .icon-button-wrapper button", state="attached")
+
+
+@pytest.mark.parametrize("tab", ["speech", "caption", "video"])
+def test_the_sound_track_is_offered_where_a_file_has_several(reading, tmp_path, tab):
+    page, tone = reading.page, sine(1.0)
+    film = several_tracks(tmp_path / "film.mka", {"ger": tone, "eng": tone})
+    one = several_tracks(tmp_path / "one.mka", {"ger": tone})
+    reading.open_tab(tab)
+    reading.choose(tab, "sound")
+    assert page.locator(f"#{tab}-track").count() == 0
+    reading.upload(f"#{tab}-sound", film)
+    page.locator(f"#{tab}-track input").click()
+    page.get_by_role("option", name="2 eng").click()
+    if tab == "video":
+        page.fill("#video-question textarea", "What can be heard?")
+    page.locator(f"#{tab}-run").click()
+    assert "Sound track 2 of 2" in reading.result(tab, "done")
+    page.locator(f"#{tab}-sound").get_by_label("Clear").click()
+    page.wait_for_selector(f"#{tab}-track", state="detached")
+    reading.upload(f"#{tab}-sound", one)
+    assert page.locator(f"#{tab}-track").count() == 0
 
 
 def test_a_dropped_file_is_taken_like_a_chosen_one(reading, tmp_path, photo):
